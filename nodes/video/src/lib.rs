@@ -1,0 +1,3 @@
+//! Video in and out.
+
+pub mod write;
