@@ -1,0 +1,35 @@
+//! What can go wrong.
+
+use std::path::{Path, PathBuf};
+
+use glad_video::write::WriteError;
+
+/// What can go wrong while the data set is generated.
+#[derive(Debug, thiserror::Error)]
+pub enum MiniError {
+    /// Settings are out of range: all of them are named.
+    #[error("the settings of the mini data set are out of range: {}", .0.join("; "))]
+    Config(Vec<String>),
+    /// A file or folder could not be read, written or renamed.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// A video could not be written.
+    #[error(transparent)]
+    Video(#[from] WriteError),
+    /// The platform names no folder for caches.
+    #[error("no folder for caches is known on this system: set GLAD_CACHE to a folder")]
+    NoCacheDir,
+}
+
+impl MiniError {
+    /// Makes an error about `path` out of the system's answer.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |source| Self::Io { path, source }
+    }
+}

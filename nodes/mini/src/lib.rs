@@ -1,0 +1,48 @@
+//! "Mini Kinetics to BABEL": a procedural data set that fits a CPU core and a minute.
+//!
+//! Real Kinetics and BABEL cannot be shipped. This stand-in has their two gaps: the **source** is
+//! long, untrimmed videos of clothed figures before textured backgrounds that go with the class;
+//! the **target** is short, trimmed videos of a grey body over a grey checkerboard. A third,
+//! **auxiliary** set of other motions stands for the large data set that backbones are trained on
+//! beforehand. The figure is an articulated side view; what tells the twelve classes apart is how
+//! it moves, and some classes differ only in order or tempo.
+//!
+//! [`generate`] writes H.264 mp4 files and list files. Everything is a pure function of
+//! [`MiniConfig`]: each video draws from a random stream keyed by seed, split and index, so the
+//! bytes do not depend on threads, on the number of videos or on what else is generated.
+//!
+//! ```no_run
+//! use glad_mini::{MiniConfig, cache_dir, generate};
+//!
+//! let folder = generate(&cache_dir()?, &MiniConfig::default(), &|_| ())?;
+//! assert!(folder.join("target_test.txt").exists());
+//! # Ok::<(), glad_mini::MiniError>(())
+//! ```
+
+mod auxiliary;
+mod background;
+mod cache;
+mod config;
+mod dataset;
+mod error;
+mod figure;
+mod motion;
+mod pose;
+mod raster;
+mod scene;
+mod sheet;
+mod skeleton;
+mod source;
+mod split;
+mod stream;
+mod target;
+mod timeline;
+
+pub use cache::cache_dir;
+pub use config::{MiniConfig, Range};
+pub use dataset::{GENERATOR_VERSION, Progress, folder, generate, is_complete};
+pub use error::MiniError;
+pub use motion::Class;
+pub use scene::Scene;
+pub use sheet::{Sheet, contact_sheet};
+pub use split::{Domain, Split};

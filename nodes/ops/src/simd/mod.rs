@@ -1,0 +1,10 @@
+//! Vectors of `f32` behind one trait, so that each micro-kernel is written once.
+
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod avx512;
+pub(crate) mod portable;
+mod vector;
+
+pub(crate) use vector::Simd;

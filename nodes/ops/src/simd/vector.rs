@@ -1,0 +1,28 @@
+//! The trait.
+
+/// Vectors of one instruction set.
+///
+/// # Safety
+/// Every method asks that the processor has the instruction set, and that it is inlined into a function compiled for
+/// it; pointers are good for the lanes that are read or written and need no alignment.
+pub(crate) trait Simd: Copy {
+    /// A vector.
+    type V: Copy;
+    /// Its lanes.
+    const LANES: usize;
+    unsafe fn zero() -> Self::V;
+    unsafe fn splat(p: *const f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn store(p: *mut f32, v: Self::V);
+    /// The first `n` lanes, `n < LANES`; the others are zero.
+    unsafe fn load_first(p: *const f32, n: usize) -> Self::V;
+    /// The first `n` lanes, `n < LANES`.
+    unsafe fn store_first(p: *mut f32, n: usize, v: Self::V);
+    /// `a · b + c`.
+    unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    /// Brings the cache line of `p` near; `p` may point anywhere.
+    unsafe fn prefetch(p: *const f32);
+}

@@ -1,0 +1,83 @@
+//! Nodes of the compute side: batches of tensors, forward and backward. The graph is the tape.
+
+use super::host::Args;
+use super::rng::Key;
+use super::weights::{Scope, WeightSpec};
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use std::any::Any;
+
+/// What a forward pass keeps for its backward pass; freed when that has run.
+pub type Saved = Box<dyn Any>;
+
+/// What a call on the device knows, besides its inputs.
+pub struct Step<'a> {
+    /// The node's own weights.
+    pub weights: Scope<'a>,
+    /// Names this node's random numbers in this step.
+    pub key: Key,
+    /// Whether this is training (dropout, batch statistics).
+    pub training: bool,
+    /// The share of the phase that is done, in [0, 1] (GRL schedules).
+    pub progress: f64,
+    /// Optimiser steps done in this phase.
+    pub step: u64,
+    /// Which of the flattened inputs want a gradient.
+    pub wants: &'a [bool],
+    /// Whether a backward pass will follow: where not, nothing need be kept.
+    pub backward: bool,
+    /// Where tensors live.
+    pub device: &'a Device,
+}
+
+/// A node of the compute side. One value serves all calls of the node; what a call keeps goes into [`Saved`].
+pub trait Compute: Send {
+    /// The weights that it has.
+    fn weights(&self) -> Vec<WeightSpec> {
+        vec![]
+    }
+
+    /// Computes the outputs, in the contract's order (for a joint node: the outputs of the first stream, then of
+    /// the next; its inputs have one value per stream).
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)>;
+
+    /// Takes the gradients of the outputs (`None`: none arrived), adds those of its weights to `step.weights`, and
+    /// gives those of its flattened inputs (`None` where not wanted).
+    fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>>;
+
+    /// What a call costs, for a batch of `batch` samples of each stream.
+    fn cost(&self, batch: usize) -> Cost {
+        let _ = batch;
+        Cost::default()
+    }
+}
+
+/// What a call costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Multiply-adds of the forward pass (a training step has about three times as many).
+    pub macs: u64,
+    /// Bytes kept from forward to backward, besides the outputs.
+    pub kept: u64,
+    /// Bytes needed only while a call runs.
+    pub scratch: u64,
+}
+
+/// A running score over a split, such as mean class accuracy.
+pub trait Metric: Send {
+    /// Starts anew.
+    fn reset(&mut self);
+    /// Takes a batch.
+    fn update(&mut self, inputs: &Args<Tensor>) -> Result<()>;
+    /// The scores so far.
+    fn scores(&self) -> Scores;
+}
+
+/// What a metric found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scores {
+    /// Named values in [0, 1] or in the unit that the name says, the main one first.
+    pub values: Vec<(String, f64)>,
+    /// Rows: true class; columns: predicted class; counts.
+    pub confusion: Option<Vec<Vec<u64>>>,
+}

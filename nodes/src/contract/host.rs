@@ -1,0 +1,230 @@
+//! Nodes of the data side: one sample at a time, on worker threads.
+
+use super::rng::Key;
+use anyhow::{Result, bail};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Frames of one video, by index. Implementations are exact: frame `i` is the same bytes whatever else was asked.
+pub trait Footage: Send + Sync {
+    /// How many frames there are (of the segment, where the list names one).
+    fn frame_count(&self) -> Result<usize>;
+    /// The frames `wanted` (any order, repeats allowed), in that order, each passed once through `each` as it is
+    /// decoded. All frames are RGB, 8 bits.
+    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
+}
+
+/// One RGB image, 8 bits a channel, rows top to bottom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// `height · width · 3` bytes.
+    pub data: Arc<Vec<u8>>,
+}
+
+/// A video of a list.
+#[derive(Clone)]
+pub struct Video {
+    /// Its place in the list, from 0.
+    pub index: usize,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The list line it comes from: `list.txt:12`.
+    pub line: String,
+    /// Its class, where the list has one.
+    pub label: Option<usize>,
+    /// Its frames.
+    pub footage: Arc<dyn Footage>,
+}
+
+impl fmt::Debug for Video {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Video({}, {})", self.path.display(), self.line)
+    }
+}
+
+/// A clip stack: `clips · frames` images of one size, and which clip has which.
+///
+/// Bytes are laid out `[N, T, H, W, C]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clips {
+    /// `[N, T, H, W, C]`.
+    pub shape: [usize; 5],
+    /// The bytes.
+    pub data: Vec<u8>,
+}
+
+/// Frame numbers of the clips of a video: `[N, T]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameIndex {
+    /// Frames per clip, `T`.
+    pub frames: usize,
+    /// `N · T` numbers.
+    pub data: Vec<usize>,
+}
+
+/// Background images, one per source video.
+#[derive(Debug)]
+pub struct ImageBank {
+    /// The images (sizes may differ).
+    pub images: Vec<Frame>,
+}
+
+/// What travels between nodes of the data side.
+#[derive(Clone, Debug)]
+pub enum HostValue {
+    /// A video of a list: `Video[B]`.
+    Video(Arc<Video>),
+    /// A class: `Label[B]`.
+    Label(u32),
+    /// Frame numbers: `FrameIndex[B,N,T]`.
+    Index(Arc<FrameIndex>),
+    /// Frames: `Clip[B,N,T,H,W,C]`.
+    Clips(Arc<Clips>),
+    /// Whether something is defined for this sample: `Mask[B]`.
+    Mask(bool),
+    /// A bank of images: `Images[]`.
+    Images(Arc<ImageBank>),
+}
+
+impl HostValue {
+    /// Bytes that it holds on to.
+    pub fn bytes(&self) -> usize {
+        match self {
+            HostValue::Index(i) => i.data.len() * 8,
+            HostValue::Clips(c) => c.data.len(),
+            _ => 16,
+        }
+    }
+}
+
+/// The values that reach a call, by port.
+#[derive(Clone, Debug)]
+pub struct Args<V> {
+    ports: Vec<(String, Vec<V>)>,
+}
+
+impl<V> Default for Args<V> {
+    fn default() -> Self {
+        Args { ports: vec![] }
+    }
+}
+
+impl<V> Args<V> {
+    /// Adds a port with its values.
+    pub fn push(&mut self, port: impl Into<String>, values: Vec<V>) {
+        self.ports.push((port.into(), values));
+    }
+
+    /// With a port added, for tests and hand-made calls.
+    pub fn with(mut self, port: &str, values: Vec<V>) -> Self {
+        self.push(port, values);
+        self
+    }
+
+    /// The one value of `port`.
+    pub fn one(&self, port: &str) -> Result<&V> {
+        match self.all(port) {
+            [v] => Ok(v),
+            v => bail!("port `{port}` has {} values where one is needed", v.len()),
+        }
+    }
+
+    /// The value of an optional port.
+    pub fn get(&self, port: &str) -> Option<&V> {
+        self.all(port).first()
+    }
+
+    /// All values of `port`, in the order of the references.
+    pub fn all(&self, port: &str) -> &[V] {
+        self.ports
+            .iter()
+            .find(|(n, _)| n == port)
+            .map_or(&[], |(_, v)| v.as_slice())
+    }
+
+    /// Ports and their values, in the contract's order. Flattened, this is the order of gradients.
+    pub fn ports(&self) -> &[(String, Vec<V>)] {
+        &self.ports
+    }
+
+    /// All values, flattened.
+    pub fn flat(&self) -> impl Iterator<Item = &V> {
+        self.ports.iter().flat_map(|(_, v)| v)
+    }
+
+    /// Index of the first value of `port` in the flattened order.
+    pub fn offset(&self, port: &str) -> usize {
+        self.ports
+            .iter()
+            .take_while(|(n, _)| n != port)
+            .map(|(_, v)| v.len())
+            .sum()
+    }
+}
+
+impl Args<HostValue> {
+    /// The video of `port`.
+    pub fn video(&self, port: &str) -> Result<&Arc<Video>> {
+        match self.one(port)? {
+            HostValue::Video(v) => Ok(v),
+            v => bail!("port `{port}` has no video but {v:?}"),
+        }
+    }
+
+    /// The clips of `port`.
+    pub fn clips(&self, port: &str) -> Result<&Arc<Clips>> {
+        match self.one(port)? {
+            HostValue::Clips(v) => Ok(v),
+            v => bail!("port `{port}` has no clips but {v:?}"),
+        }
+    }
+}
+
+/// What a per-sample call knows.
+#[derive(Clone, Copy, Debug)]
+pub struct SampleCx {
+    /// Names this node's random numbers for this sample, pass and attempt.
+    pub key: Key,
+    /// Whether this is training; samplers are deterministic where it is not.
+    pub training: bool,
+}
+
+/// A node of the data side.
+pub trait Stage: Send + Sync {
+    /// Computes the outputs, in the contract's order. An error means the video is bad: it is replaced and counted.
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>>;
+}
+
+/// A node that names the videos of a stream.
+pub trait Source: Send + Sync {
+    /// Reads the list of `split`. Malformed content is an error with all its places.
+    fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>>;
+    /// The outputs for a video, in the contract's order.
+    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;
+    /// Files named by the lists, or lists themselves, that `check` reads: malformed content is an error,
+    /// absence a note. Returns the splits that there are.
+    fn splits(&self) -> Vec<String>;
+    /// Names of the classes, where known.
+    fn classes(&self) -> Result<Option<Vec<String>>>;
+}
+
+/// What a node that takes a whole list may use.
+pub struct PrepareCx<'a> {
+    /// The videos of the list, in order.
+    pub videos: Vec<Arc<Video>>,
+    /// Where results may be kept between runs, by content.
+    pub cache: &'a Path,
+    /// Called with (done, of) as the work goes on.
+    pub progress: &'a (dyn Fn(usize, usize) + Sync),
+}
+
+/// A node that is computed once before a phase, from a whole list.
+pub trait Resource: Send + Sync {
+    /// Computes the outputs, in the contract's order.
+    fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>>;
+}

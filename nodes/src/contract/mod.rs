@@ -1,0 +1,25 @@
+//! The contract of a node: ports and types, parameters, weights, randomness, and the traits that a kind implements.
+//!
+//! Start with [`Kind`]; a whole kind in one screen is `examples/custom-node`.
+
+mod compute;
+mod dim;
+mod host;
+mod kind;
+mod params;
+mod port;
+mod rng;
+mod types;
+mod weights;
+
+pub use compute::{Compute, Cost, Metric, Saved, Scores, Step};
+pub use dim::{DimError, DimExpr, DimScope, Size};
+pub use host::{
+    Args, Clips, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage, Video,
+};
+pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
+pub use params::Count;
+pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
+pub use rng::{Draw, Key};
+pub use types::{Bindings, HeadExpr, Misfit, Type, TypeExpr};
+pub use weights::{Init, Role, Scope, Weight, WeightSpec, WeightStore};

@@ -1,0 +1,225 @@
+//! The contract of a node: its ports, and what its gradient does.
+
+use super::types::TypeExpr;
+use std::collections::BTreeMap;
+
+/// Where a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Per sample, on the worker threads of the data side.
+    Host,
+    /// Takes samples from the host and gives batches on the device.
+    Boundary,
+    /// Per batch, on the compute device.
+    Device,
+}
+
+/// How many references a port takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arity {
+    /// Exactly one.
+    One,
+    /// One or none.
+    Optional,
+    /// A list of one or more; references to empty views are left out of it.
+    Many,
+}
+
+/// What the gradient does on its way from a node's outputs to its inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gradient {
+    /// Arrives with its sign.
+    Keeps,
+    /// Arrives reversed (gradient reversal layer).
+    Reverses,
+    /// Does not arrive.
+    Stops,
+}
+
+/// An input port.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// Its name in `inputs`.
+    pub name: &'static str,
+    /// The type of each reference connected to it (one for [`Arity::One`]).
+    pub types: Vec<TypeExpr>,
+    /// How many references it takes.
+    pub arity: Arity,
+    /// Takes all streams of a reference that names none, in the graph's order.
+    pub all_streams: bool,
+    /// Whether a gradient can arrive here.
+    pub differentiable: bool,
+    /// Takes the whole list, once before the phase, not sample by sample.
+    pub whole_list: bool,
+    /// What it is, for people.
+    pub doc: &'static str,
+}
+
+/// An output port.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its name in references.
+    pub name: &'static str,
+    /// Its type.
+    pub ty: TypeExpr,
+    /// The inputs that it is computed from; `None` is all of them.
+    pub from: Option<Vec<&'static str>>,
+    /// The label of a sample: may not reach a training loss where the stream is held out.
+    pub supervision: bool,
+    /// What it is, for people.
+    pub doc: &'static str,
+}
+
+/// What a node takes, gives and does to gradients, for one setting of its parameters and its wiring.
+#[derive(Clone, Debug)]
+pub struct Contract {
+    /// Where it runs.
+    pub side: Side,
+    /// Input ports.
+    pub inputs: Vec<Input>,
+    /// Output ports; the first is what `"node"` without a port means for a loss.
+    pub outputs: Vec<Output>,
+    /// What it does to gradients.
+    pub gradient: Gradient,
+    /// One call takes all the streams that are needed of it, and gives each stream its outputs
+    /// (joint batch statistics). Its inputs stay per stream.
+    pub joint: bool,
+    /// Whether it draws random numbers in training.
+    pub random: bool,
+}
+
+/// What is connected to a node, as far as a contract may depend on it.
+#[derive(Clone, Debug, Default)]
+pub struct Wiring {
+    /// References per input port, after empty views were left out and `all_streams` ports were spread.
+    pub count: BTreeMap<String, usize>,
+}
+
+impl Wiring {
+    /// References connected to `port`.
+    pub fn of(&self, port: &str) -> usize {
+        self.count.get(port).copied().unwrap_or(0)
+    }
+}
+
+impl Contract {
+    /// A contract without ports.
+    pub fn on(side: Side) -> Contract {
+        Contract {
+            side,
+            inputs: vec![],
+            outputs: vec![],
+            gradient: match side {
+                Side::Device => Gradient::Keeps,
+                _ => Gradient::Stops,
+            },
+            joint: false,
+            random: false,
+        }
+    }
+
+    /// Adds an input that takes one reference.
+    pub fn input(mut self, name: &'static str, ty: &str, doc: &'static str) -> Self {
+        self.inputs.push(Input {
+            name,
+            types: vec![TypeExpr::parse(ty)],
+            arity: Arity::One,
+            all_streams: false,
+            differentiable: true,
+            whole_list: false,
+            doc,
+        });
+        self
+    }
+
+    /// Adds an input that takes a list; `types` has one type per connected reference (see [`Wiring::of`]),
+    /// and at least one, which documents the port.
+    pub fn many(mut self, name: &'static str, types: &[String], doc: &'static str) -> Self {
+        self.inputs.push(Input {
+            name,
+            types: types.iter().map(|t| TypeExpr::parse(t)).collect(),
+            arity: Arity::Many,
+            all_streams: false,
+            differentiable: true,
+            whole_list: false,
+            doc,
+        });
+        self
+    }
+
+    /// The input added last may be left unconnected.
+    pub fn optional(mut self) -> Self {
+        self.last_input().arity = Arity::Optional;
+        self
+    }
+
+    /// The input added last takes all streams of a reference that names none.
+    pub fn all_streams(mut self) -> Self {
+        let i = self.last_input();
+        i.all_streams = true;
+        i.arity = Arity::Many;
+        self
+    }
+
+    /// No gradient goes to the input added last.
+    pub fn constant(mut self) -> Self {
+        self.last_input().differentiable = false;
+        self
+    }
+
+    /// The input added last takes the whole list, once before the phase.
+    pub fn whole_list(mut self) -> Self {
+        self.last_input().whole_list = true;
+        self
+    }
+
+    /// Adds an output.
+    pub fn output(mut self, name: &'static str, ty: &str, doc: &'static str) -> Self {
+        self.outputs.push(Output {
+            name,
+            ty: TypeExpr::parse(ty),
+            from: None,
+            supervision: false,
+            doc,
+        });
+        self
+    }
+
+    /// The output added last is computed from these inputs alone.
+    pub fn from(mut self, inputs: &[&'static str]) -> Self {
+        self.last_output().from = Some(inputs.to_vec());
+        self
+    }
+
+    /// The output added last is a label.
+    pub fn supervision(mut self) -> Self {
+        self.last_output().supervision = true;
+        self
+    }
+
+    /// Says what the node does to gradients.
+    pub fn gradient(mut self, gradient: Gradient) -> Self {
+        self.gradient = gradient;
+        self
+    }
+
+    /// One call takes all streams that are needed.
+    pub fn joint(mut self, joint: bool) -> Self {
+        self.joint = joint;
+        self
+    }
+
+    /// The node draws random numbers in training.
+    pub fn random(mut self) -> Self {
+        self.random = true;
+        self
+    }
+
+    fn last_input(&mut self) -> &mut Input {
+        self.inputs.last_mut().expect("an input was added before")
+    }
+
+    fn last_output(&mut self) -> &mut Output {
+        self.outputs.last_mut().expect("an output was added before")
+    }
+}

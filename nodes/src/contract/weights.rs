@@ -1,0 +1,237 @@
+//! Weights: what a node asks for, and the store that holds them during a run.
+
+use super::rng::Key;
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use indexmap::IndexMap;
+
+/// How a weight starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All this value.
+    Constant(f32),
+    /// N(0, std²).
+    Normal(f32),
+    /// U(−bound, bound).
+    Uniform(f32),
+}
+
+impl Init {
+    /// He: N(0, 2 / fan), for what is followed by a ReLU.
+    pub fn he(fan: usize) -> Init {
+        Init::Normal((2.0 / fan.max(1) as f64).sqrt() as f32)
+    }
+
+    /// PyTorch's default for linear and convolution weights and biases: U(±1/√fan_in).
+    pub fn torch(fan_in: usize) -> Init {
+        Init::Uniform((1.0 / fan_in.max(1) as f64).sqrt() as f32)
+    }
+}
+
+/// What a weight is, as parameter groups see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// A weight of a linear or convolution layer.
+    Weight,
+    /// A bias.
+    Bias,
+    /// Scale or shift of a batch norm.
+    Norm,
+    /// Running statistics: kept and saved, never trained.
+    Buffer,
+}
+
+/// A weight that a node has.
+#[derive(Clone, Debug)]
+pub struct WeightSpec {
+    /// Its name below the node: `layer1.0.conv1.conv.weight`.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+    /// What it is.
+    pub role: Role,
+}
+
+impl WeightSpec {
+    /// A weight.
+    pub fn new(name: impl Into<String>, shape: &[usize], init: Init, role: Role) -> Self {
+        WeightSpec {
+            name: name.into(),
+            shape: shape.to_vec(),
+            init,
+            role,
+        }
+    }
+
+    /// How many numbers.
+    pub fn elements(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The starting value, a function of the key alone.
+    pub fn initial(&self, key: Key, device: &Device) -> Result<Tensor> {
+        let n = self.elements();
+        let mut d = key.rng();
+        let v: Vec<f32> = match self.init {
+            Init::Constant(c) => vec![c; n],
+            Init::Normal(s) => (0..n).map(|_| s * d.normal() as f32).collect(),
+            Init::Uniform(b) => (0..n).map(|_| d.range(-b as f64, b as f64) as f32).collect(),
+        };
+        Ok(Tensor::from_vec(v, self.shape.as_slice(), device)?)
+    }
+}
+
+/// A weight in use.
+#[derive(Clone, Debug)]
+pub struct Weight {
+    /// Its value.
+    pub value: Tensor,
+    /// What it is.
+    pub spec: WeightSpec,
+    /// Whether this phase trains it.
+    pub trains: bool,
+    /// The gradient gathered in this step.
+    pub grad: Option<Tensor>,
+    /// Grows with every change of the value, so that packed copies know when they are stale.
+    pub version: u64,
+}
+
+/// All weights of a run, by `node.name`, in the order of the plan.
+#[derive(Clone, Debug, Default)]
+pub struct WeightStore {
+    weights: IndexMap<String, Weight>,
+}
+
+impl WeightStore {
+    /// Adds the weights of a node that are not there yet, with their starting values.
+    /// Returns an error where a weight is there with another shape.
+    pub fn declare(&mut self, node: &str, specs: &[WeightSpec], key: Key, device: &Device) -> Result<()> {
+        for spec in specs {
+            let full = format!("{node}.{}", spec.name);
+            match self.weights.get(&full) {
+                Some(w) if w.spec.shape == spec.shape => {}
+                Some(w) => bail!("`{full}` has shape {:?}, and {:?} is needed", w.spec.shape, spec.shape),
+                None => {
+                    let value = spec.initial(key.name(&full), device)?;
+                    self.insert(full, spec.clone(), value);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a weight, replacing one of the same name.
+    pub fn insert(&mut self, full: String, spec: WeightSpec, value: Tensor) {
+        let trains = spec.role != Role::Buffer;
+        let version = self.weights.get(&full).map_or(0, |w| w.version + 1);
+        let w = Weight {
+            value,
+            spec,
+            trains,
+            grad: None,
+            version,
+        };
+        self.weights.insert(full, w);
+    }
+
+    /// Forgets the weights of a node (`reset`).
+    pub fn remove_node(&mut self, node: &str) {
+        let prefix = format!("{node}.");
+        self.weights.retain(|name, _| !name.starts_with(&prefix));
+    }
+
+    /// A weight.
+    pub fn get(&self, full: &str) -> Option<&Weight> {
+        self.weights.get(full)
+    }
+
+    /// A weight.
+    pub fn get_mut(&mut self, full: &str) -> Option<&mut Weight> {
+        self.weights.get_mut(full)
+    }
+
+    /// All weights, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Weight)> {
+        self.weights.iter()
+    }
+
+    /// All weights, in order.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&String, &mut Weight)> {
+        self.weights.iter_mut()
+    }
+
+    /// Drops all gradients.
+    pub fn clear_grads(&mut self) {
+        self.weights.values_mut().for_each(|w| w.grad = None);
+    }
+}
+
+/// The weights of one node, as its calls see them.
+pub struct Scope<'a> {
+    store: &'a mut WeightStore,
+    node: &'a str,
+}
+
+impl<'a> Scope<'a> {
+    /// The weights below `node`.
+    pub fn new(store: &'a mut WeightStore, node: &'a str) -> Self {
+        Scope { store, node }
+    }
+
+    fn find(&self, name: &str) -> Result<&Weight> {
+        let full = format!("{}.{name}", self.node);
+        self.store
+            .get(&full)
+            .with_context(|| format!("there is no weight `{full}`"))
+    }
+
+    fn find_mut(&mut self, name: &str) -> Result<&mut Weight> {
+        let full = format!("{}.{name}", self.node);
+        self.store
+            .get_mut(&full)
+            .with_context(|| format!("there is no weight `{full}`"))
+    }
+
+    /// The value of a weight or buffer.
+    pub fn value(&self, name: &str) -> Result<&Tensor> {
+        Ok(&self.find(name)?.value)
+    }
+
+    /// Changes whenever the value does.
+    pub fn version(&self, name: &str) -> Result<u64> {
+        Ok(self.find(name)?.version)
+    }
+
+    /// Whether a gradient for it is wanted.
+    pub fn trains(&self, name: &str) -> bool {
+        self.find(name).is_ok_and(|w| w.trains)
+    }
+
+    /// Adds to the gradient of a weight. Calls happen in the plan's order, so the sum has the same bits every time.
+    pub fn add_grad(&mut self, name: &str, grad: Tensor) -> Result<()> {
+        let w = self.find_mut(name)?;
+        if w.grad.is_none() && grad.dims() != w.value.dims() {
+            bail!(
+                "gradient of `{name}` has shape {:?}, the weight {:?}",
+                grad.dims(),
+                w.value.dims()
+            );
+        }
+        w.grad = Some(match w.grad.take() {
+            None => grad,
+            Some(g) => (g + grad)?,
+        });
+        Ok(())
+    }
+
+    /// Replaces a buffer (running statistics).
+    pub fn set_buffer(&mut self, name: &str, value: Tensor) -> Result<()> {
+        let w = self.find_mut(name)?;
+        w.value = value;
+        w.version += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! From decoded planes to RGB.
+
+use rusty_h264_common::YuvFrame;
+use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb};
+
+use crate::RgbFrame;
+
+/// How Y, Cb and Cr become RGB.
+///
+/// What the bitstream says (VUI, H.264 annex E) is used; what it leaves open is taken as ffmpeg
+/// takes it: limited range, and the matrix of BT.601 whatever the picture's size. Pipelines that
+/// read frames through ffmpeg, OpenCV or decord see these colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Colour {
+    pub full_range: bool,
+    /// `matrix_coefficients` of table E-5; 2 is "unspecified".
+    pub matrix: u8,
+}
+
+impl Colour {
+    pub const UNSPECIFIED: Self = Self {
+        full_range: false,
+        matrix: 2,
+    };
+
+    fn standard_matrix(self) -> Option<YuvStandardMatrix> {
+        Some(match self.matrix {
+            1 => YuvStandardMatrix::Bt709,
+            4 => YuvStandardMatrix::Fcc,
+            2 | 3 | 5 | 6 => YuvStandardMatrix::Bt601,
+            7 => YuvStandardMatrix::Smpte240,
+            9 | 10 => YuvStandardMatrix::Bt2020,
+            _ => return None,
+        })
+    }
+
+    /// Whether the matrix is one that can be converted: not coded RGB, not YCgCo.
+    pub fn is_supported(self) -> bool {
+        self.standard_matrix().is_some()
+    }
+}
+
+/// The window of a decoded picture that is to be shown, in luma pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub left: usize,
+    pub top: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+/// Converts the window of a picture. `left` and `top` are even (4:2:0 crops in pairs).
+/// The error is a sentence fragment.
+pub(crate) fn to_rgb(
+    picture: &YuvFrame,
+    window: Window,
+    colour: Colour,
+) -> Result<RgbFrame, String> {
+    let Window {
+        left,
+        top,
+        width,
+        height,
+    } = window;
+    if !picture.is_valid()
+        || left + width > picture.width
+        || top + height > picture.height
+        || width == 0
+        || height == 0
+    {
+        return Err(format!(
+            "the decoder gave a picture of {}x{} pixels where {}x{} were announced",
+            picture.width,
+            picture.height,
+            left + width,
+            top + height
+        ));
+    }
+    let matrix = colour
+        .standard_matrix()
+        .ok_or_else(|| format!("colour matrix {} is not supported", colour.matrix))?;
+    let chroma = picture.width / 2;
+    let corner = top / 2 * chroma + left / 2;
+    let planes = YuvPlanarImage {
+        y_plane: &picture.y[top * picture.width + left..],
+        y_stride: picture.width as u32,
+        u_plane: &picture.u[corner..],
+        u_stride: chroma as u32,
+        v_plane: &picture.v[corner..],
+        v_stride: chroma as u32,
+        width: width as u32,
+        height: height as u32,
+    };
+    let range = if colour.full_range {
+        YuvRange::Full
+    } else {
+        YuvRange::Limited
+    };
+    let mut rgb = vec![0; width * height * 3];
+    yuv420_to_rgb(&planes, &mut rgb, (width * 3) as u32, range, matrix)
+        .map_err(|e| format!("colour conversion failed: {e}"))?;
+    Ok(RgbFrame::new(width, height, rgb))
+}

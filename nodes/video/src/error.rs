@@ -1,0 +1,135 @@
+//! What can go wrong while a video is read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a video, or a frame of it, could not be had. Every variant names the file.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum VideoError {
+    /// The file or folder could not be opened or read.
+    #[error("{}: cannot read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: Arc<io::Error>,
+    },
+    /// The file is sound as far as was looked, but this build cannot decode what is in it.
+    #[error("{}: {what}; {hint}", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// What the file is.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// The file breaks the rules of its own format, or is cut short before its index.
+    #[error("{}: not a readable video: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The rule it breaks.
+        reason: String,
+    },
+    /// The file is beyond one of the [`Limits`](crate::Limits).
+    #[error(
+        "{}: {what} is {found}, more than the limit of {limit}; raise the limit if the file is to be trusted",
+        path.display()
+    )]
+    Limit {
+        /// The file.
+        path: PathBuf,
+        /// What is too large.
+        what: &'static str,
+        /// How large it is.
+        found: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// The file is not the one its index was made from.
+    #[error("{}: the file has changed since it was indexed; index it again", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A frame was asked for that the video does not have.
+    #[error("{}: frame {frame} was asked for, but there are {count} (0 to {})", path.display(), count.saturating_sub(1))]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+        /// The frame asked for.
+        frame: usize,
+        /// How many there are.
+        count: usize,
+    },
+    /// A frame exists but cannot be decoded: it, or a frame it is predicted from, is damaged.
+    #[error("{}: frame {frame} cannot be decoded: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// The frame asked for.
+        frame: usize,
+        /// Where the damage is and what it is.
+        reason: String,
+    },
+}
+
+impl VideoError {
+    /// The file the error is about.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Io { path, .. }
+            | Self::Unsupported { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Limit { path, .. }
+            | Self::Changed { path }
+            | Self::OutOfRange { path, .. }
+            | Self::Damaged { path, .. } => path,
+        }
+    }
+
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.to_owned(),
+            source: Arc::new(source),
+        }
+    }
+
+    pub(crate) fn malformed(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Malformed {
+            path: path.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    pub(crate) fn unsupported(path: &Path, what: impl Into<String>) -> Self {
+        Self::Unsupported {
+            path: path.to_owned(),
+            what: what.into(),
+            hint: "this build reads 8-bit 4:2:0 progressive H.264 in mp4 or mov, and folders of \
+                   jpeg or png frames: convert it (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p \
+                   OUT.mp4); avi, mkv and other codecs will need the `ffmpeg` backend"
+                .to_owned(),
+        }
+    }
+
+    pub(crate) fn limit(path: &Path, what: &'static str, found: u64, limit: u64) -> Self {
+        Self::Limit {
+            path: path.to_owned(),
+            what,
+            found,
+            limit,
+        }
+    }
+
+    pub(crate) fn damaged(path: &Path, frame: usize, reason: impl Into<String>) -> Self {
+        Self::Damaged {
+            path: path.to_owned(),
+            frame,
+            reason: reason.into(),
+        }
+    }
+}

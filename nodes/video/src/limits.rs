@@ -1,0 +1,33 @@
+//! Bounds on what an untrusted file can make a reader do.
+
+/// Bounds on memory and work. What lies beyond is a
+/// [`VideoError::Limit`](crate::VideoError::Limit), not an attempt.
+///
+/// They bound work (samples, bytes), never time, so that whether a file is good does not depend
+/// on the load of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Pixels of one picture, before cropping. Default: 4096 × 2304.
+    pub max_pixels: u64,
+    /// Coded pictures (samples) of a video, or files of a folder. Default: 2²⁰, nearly ten hours
+    /// at 30 frames a second.
+    pub max_samples: u64,
+    /// Bytes of one coded picture. Default: 32 MiB.
+    pub max_sample_bytes: u64,
+    /// Bytes of the container's tables (`moov` and all `moof` boxes together). Default: 128 MiB.
+    pub max_index_bytes: u64,
+    /// Pictures decoded in one call, wanted or needed for prediction. Default: 2¹⁸.
+    pub max_decoded: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_pixels: 4096 * 2304,
+            max_samples: 1 << 20,
+            max_sample_bytes: 32 << 20,
+            max_index_bytes: 128 << 20,
+            max_decoded: 1 << 18,
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! A problem and a list of them.
+
+use super::files::{Files, Place};
+use std::sync::Arc;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// Nothing runs.
+    Error,
+    /// Worth knowing; `check` and `plan` go on.
+    Note,
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, a lower-case fragment.
+    pub message: String,
+    /// Where, the main place first; each with a few words.
+    pub labels: Vec<(Place, String)>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// An error with no place yet.
+    pub fn error(message: impl Into<String>) -> Self {
+        Problem { severity: Severity::Error, message: message.into(), labels: vec![], help: None }
+    }
+
+    /// A note with no place yet.
+    pub fn note(message: impl Into<String>) -> Self {
+        Problem { severity: Severity::Note, ..Problem::error(message) }
+    }
+
+    /// Adds a place.
+    pub fn at(mut self, place: &Place, label: impl Into<String>) -> Self {
+        self.labels.push((place.clone(), label.into()));
+        self
+    }
+
+    /// Says what to do.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// Problems and the texts that they point into.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    /// The texts.
+    pub files: Arc<Files>,
+    /// The problems, in the order they were found.
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    /// Whether anything stops a run.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|p| p.severity == Severity::Error)
+    }
+}
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", super::render(self, false))
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,147 @@
+//! The graph, its nodes, phases and views.
+
+use super::optim::OptimizerDef;
+use crate::diag::{Files, Place, Spanned};
+use crate::load::Tree;
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// A reference to an output: `node.port` or `node.port@stream`. Composite nodes have dotted names: `align_g.mlp.y`
+/// is port `y` of node `align_g.mlp`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Ref {
+    /// The node's path.
+    pub node: String,
+    /// The port; empty where the file names the node alone (a loss).
+    pub port: String,
+    /// The stream, where one is named.
+    pub stream: Option<String>,
+}
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct NodeDef {
+    /// Its path: its name, with the names of the composites around it before it.
+    pub path: String,
+    /// Its kind (never a composite: those are expanded).
+    pub kind: Spanned<String>,
+    /// Parameters for all streams; `$name` is already replaced.
+    pub params: IndexMap<String, Tree>,
+    /// Parameters that differ, by stream.
+    pub per_stream: IndexMap<String, IndexMap<String, Tree>>,
+    /// References, by input port.
+    pub inputs: IndexMap<String, Vec<Spanned<Ref>>>,
+    /// The streams it works in; in others a node with one type in and out is bypassed, any other is absent.
+    pub only: Option<Vec<Spanned<String>>>,
+    /// Bypassed in views.
+    pub train_only: bool,
+    /// Bypassed everywhere (an overlay's `bypass`): outputs are the input of the same type.
+    pub bypass: Option<Place>,
+    /// Where it was written.
+    pub place: Place,
+    /// The nodes of composites around it, outermost first: name and where that node was written.
+    pub inside: Vec<Spanned<String>>,
+}
+
+/// A term of a phase's objective.
+#[derive(Clone, Debug)]
+pub struct LossDef {
+    /// The output, usually a node's first.
+    pub target: Spanned<Ref>,
+    /// Its weight.
+    pub weight: Spanned<f64>,
+}
+
+/// A training phase.
+#[derive(Clone, Debug)]
+pub struct PhaseDef {
+    /// Its name.
+    pub name: String,
+    /// Where it was written.
+    pub place: Place,
+    /// Its own streams, if not the graph's.
+    pub streams: Option<Vec<Spanned<String>>>,
+    /// Which list it reads: `train` unless said.
+    pub split: Spanned<String>,
+    /// Length in passes over the first stream.
+    pub epochs: Option<Spanned<usize>>,
+    /// Length in optimiser steps.
+    pub steps: Option<Spanned<usize>>,
+    /// Videos per stream in an optimiser step.
+    pub batch: Spanned<usize>,
+    /// Videos per stream in one forward and backward; gradients of the step's parts add up, batch statistics are of
+    /// each part.
+    pub micro_batch: Option<Spanned<usize>>,
+    /// Sizes that differ from the graph's.
+    pub dims: IndexMap<String, Spanned<usize>>,
+    /// Node parameters that differ, by node path; the same keys as in the node (streams included).
+    pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
+    /// The objective, by the name in the file.
+    pub losses: IndexMap<String, LossDef>,
+    /// Nodes (or composites) whose weights start anew here.
+    pub reset: Vec<Spanned<String>>,
+    /// Nodes (or composites) whose weights stay as they are.
+    pub frozen: Vec<Spanned<String>>,
+    /// A seed of its own, so that runs with other seeds share the phase.
+    pub seed: Option<Spanned<u64>>,
+    /// The optimiser.
+    pub optimizer: OptimizerDef,
+    /// A view that is scored every so many epochs (or every `steps / n`), besides at the end.
+    pub validate: Option<Spanned<String>>,
+}
+
+/// A way to run the graph without training: inference, measures, preparation.
+#[derive(Clone, Debug)]
+pub struct ViewDef {
+    /// Its name.
+    pub name: String,
+    /// Where it was written.
+    pub place: Place,
+    /// Its own streams, if not the graph's.
+    pub streams: Option<Vec<Spanned<String>>>,
+    /// Which list it reads: `test` unless said.
+    pub split: Spanned<String>,
+    /// Videos per stream at a time.
+    pub batch: Option<Spanned<usize>>,
+    /// Sizes that differ from the graph's.
+    pub dims: IndexMap<String, Spanned<usize>>,
+    /// Node parameters that differ, by node path.
+    pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
+    /// What is computed.
+    pub roots: Vec<Spanned<Ref>>,
+}
+
+/// An experiment.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    /// The texts it was read from.
+    pub files: Arc<Files>,
+    /// The merged tree before composites were expanded: what `explain`, `diff` and `graph.toml` work on.
+    pub tree: Tree,
+    /// Its title.
+    pub title: Option<Spanned<String>>,
+    /// The published number for this row.
+    pub expect: Option<Spanned<String>>,
+    /// Streams, in order.
+    pub streams: Vec<Spanned<String>>,
+    /// Streams whose labels may reach no training loss.
+    pub held_out: Vec<Spanned<String>>,
+    /// Whether held-out labels may be used after all; every output says so.
+    pub oracle: bool,
+    /// `last`, or `best` (by a validation score of the target: needs `oracle`).
+    pub select: Spanned<String>,
+    /// Names for sizes.
+    pub dims: IndexMap<String, Spanned<usize>>,
+    /// Phases and views to run, in order.
+    pub run: Vec<Spanned<String>>,
+    /// The share of bad videos above which a run ends.
+    pub bad_videos: f64,
+    /// Nodes, by path, in file order.
+    pub nodes: IndexMap<String, NodeDef>,
+    /// Phases, by name.
+    pub phases: IndexMap<String, PhaseDef>,
+    /// Views, by name.
+    pub views: IndexMap<String, ViewDef>,
+    /// Class names, where the graph gives them.
+    pub classes: Option<Spanned<Vec<String>>>,
+}

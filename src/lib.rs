@@ -1,0 +1,8 @@
+//! glad: declarative pipeline graphs for unsupervised video domain adaptation.
+
+pub mod diag;
+pub mod graph;
+pub mod load;
+pub mod plan;
+
+pub use glad_nodes as nodes;

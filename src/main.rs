@@ -1,0 +1,2 @@
+//! The command `glad-run`.
+fn main() {}

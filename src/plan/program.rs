@@ -1,0 +1,130 @@
+//! The pruned, typed, ordered form of one phase or view. The scheduler only walks it.
+
+use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
+use indexmap::IndexMap;
+
+/// An index into [`Program::values`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ValueId(pub usize);
+
+/// Whether a program trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// A phase.
+    Phase,
+    /// A view.
+    View,
+}
+
+/// One output of one call.
+#[derive(Clone, Debug)]
+pub struct ValueInfo {
+    /// `node.port` or `node.port@stream`, for people.
+    pub name: String,
+    /// Its type.
+    pub ty: Type,
+    /// The stream it belongs to, an index into [`Program::streams`]; `None` for one made of several.
+    pub stream: Option<usize>,
+    /// Where it lives.
+    pub side: Side,
+    /// Whether it depends on a label of a held-out stream.
+    pub held_out: bool,
+    /// Whether a loss's gradient comes back to it (phases only).
+    pub needs_grad: bool,
+    /// The call that makes it.
+    pub call: usize,
+}
+
+/// One execution of a node in a step (or for a sample, on the host side).
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The node's path; its weights and random numbers are named by it.
+    pub node: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// The stream, an index into [`Program::streams`]; `None` for a node across streams.
+    pub stream: Option<usize>,
+    /// For a joint node: the streams of this call, in order; its inputs have one value per stream, its outputs are
+    /// those of the first stream, then of the next.
+    pub joint: Option<Vec<usize>>,
+    /// Where it runs.
+    pub side: Side,
+    /// Values by input port, in the contract's order; a port without references is absent.
+    pub inputs: Vec<(String, Vec<ValueId>)>,
+    /// Outputs in the contract's order; `None` where nothing needs it.
+    pub outputs: Vec<Option<ValueId>>,
+    /// An index into [`Program::bodies`]; calls with the same parameters and types share one.
+    pub body: usize,
+    /// What it does to gradients.
+    pub gradient: Gradient,
+    /// Whether it takes a whole list, once before the phase: the stream whose list, an index into
+    /// [`Program::streams`] or the name of a stream that the phase does not run.
+    pub whole_list: Option<String>,
+    /// Whether its weights are trained in this phase.
+    pub trains: bool,
+}
+
+/// A term of the objective.
+#[derive(Clone, Debug)]
+pub struct LossTerm {
+    /// Its name in the file.
+    pub name: String,
+    /// The loss values; more than one where the node exists once per stream: they add up.
+    pub values: Vec<ValueId>,
+    /// Its weight.
+    pub weight: f64,
+}
+
+/// How a loss reaches a node's weights: the gradient audit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The loss's name.
+    pub loss: String,
+    /// The node whose weights it reaches.
+    pub node: String,
+    /// +1, −1, or 0 where it arrives by paths of both signs.
+    pub sign: i8,
+}
+
+/// A phase or view, ready to run.
+pub struct Program {
+    /// The phase's or view's name.
+    pub name: String,
+    /// Whether it trains.
+    pub kind: ProgramKind,
+    /// The streams that run, in order.
+    pub streams: Vec<String>,
+    /// The split that it reads.
+    pub split: String,
+    /// Videos per stream in one forward pass.
+    pub batch: usize,
+    /// The graph's `dims` here.
+    pub dims: DimScope,
+    /// All values.
+    pub values: Vec<ValueInfo>,
+    /// All calls, in an order in which every value is made before it is used.
+    pub calls: Vec<Call>,
+    /// The nodes' implementations.
+    pub bodies: Vec<Body>,
+    /// The source call of each stream (an index into `calls`), in the order of `streams`.
+    pub sources: Vec<usize>,
+    /// The weights of every node that runs, by node path.
+    pub weights: IndexMap<String, Vec<WeightSpec>>,
+    /// The objective (phases).
+    pub losses: Vec<LossTerm>,
+    /// What is computed (views).
+    pub roots: Vec<ValueId>,
+    /// The gradient audit (phases).
+    pub reach: Vec<Reach>,
+    /// Nodes that are frozen here.
+    pub frozen: Vec<String>,
+    /// Nodes that start anew here.
+    pub reset: Vec<String>,
+}
+
+impl Program {
+    /// Numbers that training may change.
+    pub fn parameters(&self) -> usize {
+        self.weights.values().flatten().filter(|w| w.role != Role::Buffer).map(WeightSpec::elements).sum()
+    }
+}
