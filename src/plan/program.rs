@@ -51,8 +51,10 @@ pub struct Call {
     pub side: Side,
     /// Values by input port, in the contract's order; a port without references is absent.
     pub inputs: Vec<(String, Vec<ValueId>)>,
-    /// Outputs in the contract's order; `None` where nothing needs it.
+    /// Outputs in the contract's order (joint: of the first stream, then of the next); `None` where nothing needs it.
     pub outputs: Vec<Option<ValueId>>,
+    /// The names of the outputs' ports, as many as `outputs`.
+    pub ports: Vec<String>,
     /// An index into [`Program::bodies`]; calls with the same parameters and types share one.
     pub body: usize,
     /// What it does to gradients.
@@ -125,6 +127,11 @@ pub struct Program {
 impl Program {
     /// Numbers that training may change.
     pub fn parameters(&self) -> usize {
-        self.weights.values().flatten().filter(|w| w.role != Role::Buffer).map(WeightSpec::elements).sum()
+        self.weights
+            .values()
+            .flatten()
+            .filter(|w| w.role != Role::Buffer)
+            .map(WeightSpec::elements)
+            .sum()
     }
 }

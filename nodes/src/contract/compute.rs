@@ -31,7 +31,7 @@ pub struct Step<'a> {
 }
 
 /// A node of the compute side. One value serves all calls of the node; what a call keeps goes into [`Saved`].
-pub trait Compute: Send {
+pub trait Compute: Send + Sync {
     /// The weights that it has.
     fn weights(&self) -> Vec<WeightSpec> {
         vec![]
@@ -63,13 +63,17 @@ pub struct Cost {
     pub scratch: u64,
 }
 
-/// A running score over a split, such as mean class accuracy.
-pub trait Metric: Send {
-    /// Starts anew.
-    fn reset(&mut self);
+/// A score over a split, such as mean class accuracy.
+pub trait Metric: Send + Sync {
+    /// Starts to count.
+    fn start(&self) -> Box<dyn Tally>;
+}
+
+/// A [`Metric`]'s running count.
+pub trait Tally: Send {
     /// Takes a batch.
     fn update(&mut self, inputs: &Args<Tensor>) -> Result<()>;
-    /// The scores so far.
+    /// The scores so far, in the order of the contract's outputs where the values have ports.
     fn scores(&self) -> Scores;
 }
 

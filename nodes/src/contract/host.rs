@@ -206,8 +206,16 @@ pub trait Source: Send + Sync {
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>>;
     /// The outputs for a video, in the contract's order.
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;
-    /// Files named by the lists, or lists themselves, that `check` reads: malformed content is an error,
-    /// absence a note. Returns the splits that there are.
+    /// Makes the data if it is of the kind that can be made, once, whole or not at all. `progress` is called with
+    /// what is being done, and (done, of).
+    fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
+        let _ = progress;
+        Ok(())
+    }
+    /// What is not there yet, for notes: `data/k400_train.txt is not there`, or that the first run will make it.
+    /// With `files`, every video of every list is looked at, too.
+    fn absent(&self, files: bool) -> Vec<String>;
+    /// The splits that there are.
     fn splits(&self) -> Vec<String>;
     /// Names of the classes, where known.
     fn classes(&self) -> Result<Option<Vec<String>>>;

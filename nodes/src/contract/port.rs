@@ -40,7 +40,7 @@ pub enum Gradient {
 #[derive(Clone, Debug)]
 pub struct Input {
     /// Its name in `inputs`.
-    pub name: &'static str,
+    pub name: String,
     /// The type of each reference connected to it (one for [`Arity::One`]).
     pub types: Vec<TypeExpr>,
     /// How many references it takes.
@@ -59,11 +59,11 @@ pub struct Input {
 #[derive(Clone, Debug)]
 pub struct Output {
     /// Its name in references.
-    pub name: &'static str,
+    pub name: String,
     /// Its type.
     pub ty: TypeExpr,
     /// The inputs that it is computed from; `None` is all of them.
-    pub from: Option<Vec<&'static str>>,
+    pub from: Option<Vec<String>>,
     /// The label of a sample: may not reach a training loss where the stream is held out.
     pub supervision: bool,
     /// What it is, for people.
@@ -119,9 +119,9 @@ impl Contract {
     }
 
     /// Adds an input that takes one reference.
-    pub fn input(mut self, name: &'static str, ty: &str, doc: &'static str) -> Self {
+    pub fn input(mut self, name: impl Into<String>, ty: &str, doc: &'static str) -> Self {
         self.inputs.push(Input {
-            name,
+            name: name.into(),
             types: vec![TypeExpr::parse(ty)],
             arity: Arity::One,
             all_streams: false,
@@ -134,9 +134,9 @@ impl Contract {
 
     /// Adds an input that takes a list; `types` has one type per connected reference (see [`Wiring::of`]),
     /// and at least one, which documents the port.
-    pub fn many(mut self, name: &'static str, types: &[String], doc: &'static str) -> Self {
+    pub fn many(mut self, name: impl Into<String>, types: &[String], doc: &'static str) -> Self {
         self.inputs.push(Input {
-            name,
+            name: name.into(),
             types: types.iter().map(|t| TypeExpr::parse(t)).collect(),
             arity: Arity::Many,
             all_streams: false,
@@ -174,9 +174,9 @@ impl Contract {
     }
 
     /// Adds an output.
-    pub fn output(mut self, name: &'static str, ty: &str, doc: &'static str) -> Self {
+    pub fn output(mut self, name: impl Into<String>, ty: &str, doc: &'static str) -> Self {
         self.outputs.push(Output {
-            name,
+            name: name.into(),
             ty: TypeExpr::parse(ty),
             from: None,
             supervision: false,
@@ -186,8 +186,8 @@ impl Contract {
     }
 
     /// The output added last is computed from these inputs alone.
-    pub fn from(mut self, inputs: &[&'static str]) -> Self {
-        self.last_output().from = Some(inputs.to_vec());
+    pub fn from(mut self, inputs: &[&str]) -> Self {
+        self.last_output().from = Some(inputs.iter().map(|s| s.to_string()).collect());
         self
     }
 
