@@ -165,7 +165,11 @@ impl MiniConfig {
         let mut problems = Vec::new();
         for split in Split::ALL {
             if self.videos(split) > 99_999 {
-                problems.push(format!("{} is {}, but at most 99999 are possible", split.name(), self.videos(split)));
+                problems.push(format!(
+                    "{} is {}, but at most 99999 are possible",
+                    split.name(),
+                    self.videos(split)
+                ));
             }
         }
         if !self.size.is_multiple_of(2) || !(16..=512).contains(&self.size) {
@@ -213,7 +217,11 @@ impl MiniConfig {
         if self.lead_share.0[1] + self.action_share.0[1] > 1.0 {
             problems.push("lead_share and action_share together can exceed 1".into());
         }
-        if problems.is_empty() { Ok(()) } else { Err(MiniError::Config(problems)) }
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(MiniError::Config(problems))
+        }
     }
 }
 
@@ -246,7 +254,11 @@ mod tests {
     #[test]
     fn reads_partial_toml_and_refuses_unknown_names() {
         let config: MiniConfig = toml::from_str("seed = 7\nwander = [0.0, 0.0]").unwrap();
-        let expected = MiniConfig { seed: 7, wander: Range([0.0, 0.0]), ..MiniConfig::default() };
+        let expected = MiniConfig {
+            seed: 7,
+            wander: Range([0.0, 0.0]),
+            ..MiniConfig::default()
+        };
         assert_eq!(config, expected);
         assert!(toml::from_str::<MiniConfig>("sede = 7").is_err());
         let text = toml::to_string(&expected).unwrap();

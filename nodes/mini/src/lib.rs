@@ -36,7 +36,6 @@ mod source;
 mod split;
 mod stream;
 mod target;
-mod timeline;
 
 pub use cache::cache_dir;
 pub use config::{MiniConfig, Range};

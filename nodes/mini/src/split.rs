@@ -18,7 +18,9 @@ impl Domain {
     pub fn class_names(self) -> Vec<String> {
         match self {
             Domain::Source | Domain::Target => Class::ALL.iter().map(|class| class.name().to_owned()).collect(),
-            Domain::Auxiliary => (0..Class::ALL.len()).map(|class| format!("motion_{class:02}")).collect(),
+            Domain::Auxiliary => (0..Class::ALL.len())
+                .map(|class| format!("motion_{class:02}"))
+                .collect(),
         }
     }
 }

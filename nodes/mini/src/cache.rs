@@ -1,0 +1,43 @@
+//! Where generated data sets are kept.
+
+use std::path::PathBuf;
+
+use crate::error::MiniError;
+
+/// The folder for generated data sets: `GLAD_CACHE` if set, else `glad` in the platform's folder
+/// for caches, such as `~/.cache/glad`. It is not created here.
+///
+/// # Errors
+/// [`MiniError::NoCacheDir`] if neither is known.
+pub fn cache_dir() -> Result<PathBuf, MiniError> {
+    choose(std::env::var_os("GLAD_CACHE").map(PathBuf::from), dirs::cache_dir())
+}
+
+fn choose(own: Option<PathBuf>, platform: Option<PathBuf>) -> Result<PathBuf, MiniError> {
+    own.filter(|path| !path.as_os_str().is_empty())
+        .or_else(|| platform.map(|path| path.join("glad")))
+        .ok_or(MiniError::NoCacheDir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_folder_wins_unless_empty() {
+        let path = |text: &str| Some(PathBuf::from(text));
+        assert_eq!(
+            choose(path("/data"), path("/home/.cache")).unwrap(),
+            PathBuf::from("/data")
+        );
+        assert_eq!(
+            choose(path(""), path("/home/.cache")).unwrap(),
+            PathBuf::from("/home/.cache/glad")
+        );
+        assert_eq!(
+            choose(None, path("/home/.cache")).unwrap(),
+            PathBuf::from("/home/.cache/glad")
+        );
+        assert!(choose(None, None).is_err());
+    }
+}

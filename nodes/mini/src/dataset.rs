@@ -1,0 +1,219 @@
+//! Writes the data set: video files, list files, and what they were made from.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use glad_video::write::{Effort, VideoWriter, WriteOptions};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::config::MiniConfig;
+use crate::error::MiniError;
+use crate::scene::Scene;
+use crate::split::{Domain, Split};
+
+/// Version of the generator: goes up whenever the same settings give other videos, so that no
+/// older data set is taken for a new one.
+pub const GENERATOR_VERSION: u32 = 1;
+
+/// What a data set was made from; written last, as `mini.json`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Manifest {
+    generator: u32,
+    config: MiniConfig,
+}
+
+const MANIFEST: &str = "mini.json";
+
+/// How far [`generate`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Another process generates the same data set: its end is waited for.
+    Waiting,
+    /// So many videos are written.
+    Videos {
+        /// Videos written so far.
+        done: usize,
+        /// Videos in all.
+        total: usize,
+    },
+}
+
+/// Where [`generate`] puts the data set of `config` inside `dir`: the name carries a hash of the
+/// settings and the generator's version, so that data sets lie side by side.
+pub fn folder(dir: &Path, config: &MiniConfig) -> PathBuf {
+    dir.join(name(config))
+}
+
+fn name(config: &MiniConfig) -> String {
+    let key = manifest_text(config);
+    format!("mini-{}", &blake3::hash(key.as_bytes()).to_hex()[..16])
+}
+
+fn manifest_text(config: &MiniConfig) -> String {
+    let manifest = Manifest {
+        generator: GENERATOR_VERSION,
+        config: config.clone(),
+    };
+    serde_json::to_string_pretty(&manifest).expect("plain settings have a JSON form") + "\n"
+}
+
+/// Whether `folder` holds the whole data set of `config`: settings and version as recorded, every
+/// list there, and as many videos in each folder as there should be. Reads no video.
+pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
+    let recorded = fs::read_to_string(folder.join(MANIFEST)).ok();
+    let recorded = recorded.and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
+    let expected = Manifest {
+        generator: GENERATOR_VERSION,
+        config: config.clone(),
+    };
+    recorded.is_some_and(|recorded| recorded == expected)
+        && Split::ALL.iter().all(|&split| {
+            let videos = fs::read_dir(folder.join(split.folder())).map_or(0, |entries| entries.flatten().count());
+            videos == config.videos(split) && list_path(folder, split).is_file()
+        })
+}
+
+fn list_path(folder: &Path, split: Split) -> PathBuf {
+    folder.join(format!("{}.txt", split.name()))
+}
+
+/// Makes sure that the data set of `config` is in `dir` and returns its [`folder`], which holds
+///
+/// - `source/train/00003_kick.mp4` and so on: H.264 videos in a folder for each [`Split`];
+/// - `source_train.txt` and so on: a list for each split with a line `path frames label` for each
+///   video, paths relative to the list. The target lists carry labels too: not looking at them is
+///   the user's part;
+/// - `classes.txt` and `auxiliary_classes.txt`: the names of the labels, one a line;
+/// - `mini.json`: the settings and the generator's version.
+///
+/// A data set that is there already is left as it is, after a check that opens no video. Else the
+/// videos are made on the current Rayon pool; `progress` is called from its threads. The folder
+/// appears when it is complete; processes that want the same data set at the same time wait for
+/// the first one. The bytes depend on the settings alone.
+///
+/// # Errors
+/// [`MiniError::Config`] for settings out of range, [`MiniError::Io`] and [`MiniError::Video`] if
+/// something cannot be written; then nothing is left behind.
+pub fn generate(dir: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + Sync)) -> Result<PathBuf, MiniError> {
+    config.check()?;
+    let folder = folder(dir, config);
+    if is_complete(&folder, config) {
+        return Ok(folder);
+    }
+    fs::create_dir_all(dir).map_err(MiniError::io(dir))?;
+    let name = name(config);
+    let lock = lock(&dir.join(format!(".{name}.lock")), progress)?;
+    if is_complete(&folder, config) {
+        return Ok(folder);
+    }
+    let prefix = format!(".{name}.tmp-");
+    if lock.is_some() {
+        remove_leftovers(dir, &prefix);
+    }
+    let workplace = tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempdir_in(dir)
+        .map_err(MiniError::io(dir))?;
+    // Temporary folders are closed to other users; a folder inside one is not.
+    let fresh = workplace.path().join("new");
+    write(&fresh, config, progress)?;
+    if folder.exists() {
+        // Incomplete, or it would have been taken: it goes with the workplace.
+        let _ = fs::rename(&folder, workplace.path().join("old"));
+    }
+    match fs::rename(&fresh, &folder) {
+        Ok(()) => Ok(folder),
+        // Where locks do not work, another process may have been faster: its files are as good.
+        Err(_) if is_complete(&folder, config) => Ok(folder),
+        Err(error) => Err(MiniError::io(&folder)(error)),
+    }
+}
+
+/// Takes the lock of one data set; it ends with the file, or with the process. `None` where the
+/// file system knows no locks.
+fn lock(path: &Path, progress: &(dyn Fn(Progress) + Sync)) -> Result<Option<File>, MiniError> {
+    let file = File::create(path).map_err(MiniError::io(path))?;
+    let taken = match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => {
+            progress(Progress::Waiting);
+            file.lock()
+        }
+        Err(TryLockError::Error(error)) => Err(error),
+    };
+    Ok(taken.is_ok().then_some(file))
+}
+
+/// Removes the workplaces of processes that were killed. Best effort: they are only waste.
+fn remove_leftovers(dir: &Path, prefix: &str) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Writes everything into the new folder `fresh`.
+fn write(fresh: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + Sync)) -> Result<(), MiniError> {
+    for split in Split::ALL {
+        let folder = fresh.join(split.folder());
+        fs::create_dir_all(&folder).map_err(MiniError::io(&folder))?;
+    }
+    let videos: Vec<(Split, usize)> = Split::ALL
+        .into_iter()
+        .flat_map(|split| (0..config.videos(split)).map(move |index| (split, index)))
+        .collect();
+    let total = videos.len();
+    let done = AtomicUsize::new(0);
+    let lines = videos
+        .par_iter()
+        .with_max_len(1)
+        .map(|&(split, index)| {
+            let line = write_video(fresh, config, split, index)?;
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            progress(Progress::Videos { done, total });
+            Ok(line)
+        })
+        .collect::<Result<Vec<String>, MiniError>>()?;
+
+    let put = |path: PathBuf, text: &str| fs::write(&path, text).map_err(MiniError::io(&path));
+    let mut lines = lines.into_iter();
+    for split in Split::ALL {
+        let list: String = lines.by_ref().take(config.videos(split)).collect();
+        put(list_path(fresh, split), &list)?;
+    }
+    for (file, domain) in [
+        ("classes.txt", Domain::Source),
+        ("auxiliary_classes.txt", Domain::Auxiliary),
+    ] {
+        put(fresh.join(file), &(domain.class_names().join("\n") + "\n"))?;
+    }
+    put(fresh.join(MANIFEST), &manifest_text(config))
+}
+
+/// Writes one video; returns its line of the list.
+fn write_video(fresh: &Path, config: &MiniConfig, split: Split, index: usize) -> Result<String, MiniError> {
+    let label = split.label(index);
+    let scene = Scene::draw(config, split, index);
+    let relative = format!(
+        "{}/{index:05}_{}.mp4",
+        split.folder(),
+        split.domain().class_names()[label]
+    );
+    let options = WriteOptions {
+        qp: config.qp,
+        gop: config.gop,
+        effort: Effort::Balanced,
+    };
+    let (size, fps) = (config.size, f64::from(config.fps));
+    let mut video = VideoWriter::create_with(fresh.join(&relative), size, size, fps, options)?;
+    let mut rgb = Vec::with_capacity(size * size * 3);
+    for frame in 0..scene.frame_count() {
+        scene.frame(frame, &mut rgb);
+        video.push(&rgb)?;
+    }
+    let frames = video.finish()?;
+    Ok(format!("{relative} {frames} {label}\n"))
+}
