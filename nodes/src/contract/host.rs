@@ -10,9 +10,14 @@ use std::sync::Arc;
 pub trait Footage: Send + Sync {
     /// How many frames there are (of the segment, where the list names one).
     fn frame_count(&self) -> Result<usize>;
-    /// The frames `wanted` (any order, repeats allowed), in that order, each passed once through `each` as it is
-    /// decoded. All frames are RGB, 8 bits.
+    /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
+    /// All frames are RGB, 8 bits.
     fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
+    /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
+    /// that cannot be told, and then nothing is kept between runs.
+    fn stamp(&self) -> Option<String> {
+        None
+    }
 }
 
 /// One RGB image, 8 bits a channel, rows top to bottom.
@@ -67,11 +72,26 @@ pub struct FrameIndex {
     pub data: Vec<usize>,
 }
 
-/// Background images, one per source video.
-#[derive(Debug)]
-pub struct ImageBank {
-    /// The images (sizes may differ).
-    pub images: Vec<Frame>,
+/// Images to draw from, such as the backgrounds of the source videos; their sizes may differ. An image may be read
+/// when it is asked for: tens of thousands need not fit the memory.
+pub trait ImageBank: fmt::Debug + Send + Sync {
+    /// How many images there are.
+    fn count(&self) -> usize;
+    /// Image `i`, below [`ImageBank::count`].
+    fn image(&self, i: usize) -> Result<Frame>;
+}
+
+impl ImageBank for Vec<Frame> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn image(&self, i: usize) -> Result<Frame> {
+        match self.get(i) {
+            Some(f) => Ok(f.clone()),
+            None => bail!("image {i} was asked for, but there are {}", self.len()),
+        }
+    }
 }
 
 /// What travels between nodes of the data side.
@@ -88,7 +108,7 @@ pub enum HostValue {
     /// Whether something is defined for this sample: `Mask[B]`.
     Mask(bool),
     /// A bank of images: `Images[]`.
-    Images(Arc<ImageBank>),
+    Images(Arc<dyn ImageBank>),
 }
 
 impl HostValue {
@@ -176,6 +196,14 @@ impl Args<HostValue> {
         }
     }
 
+    /// The frame numbers of `port`.
+    pub fn index(&self, port: &str) -> Result<&Arc<FrameIndex>> {
+        match self.one(port)? {
+            HostValue::Index(v) => Ok(v),
+            v => bail!("port `{port}` has no frame numbers but {v:?}"),
+        }
+    }
+
     /// The clips of `port`.
     pub fn clips(&self, port: &str) -> Result<&Arc<Clips>> {
         match self.one(port)? {
@@ -229,6 +257,8 @@ pub struct PrepareCx<'a> {
     pub cache: &'a Path,
     /// Called with (done, of) as the work goes on.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
+    /// Called with what went wrong but does not stop the work, such as a video that was left out.
+    pub warn: &'a (dyn Fn(&str) + Sync),
 }
 
 /// A node that is computed once before a phase, from a whole list.
