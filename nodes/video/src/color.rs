@@ -51,22 +51,14 @@ pub(crate) struct Window {
 
 /// Converts the window of a picture. `left` and `top` are even (4:2:0 crops in pairs).
 /// The error is a sentence fragment.
-pub(crate) fn to_rgb(
-    picture: &YuvFrame,
-    window: Window,
-    colour: Colour,
-) -> Result<RgbFrame, String> {
+pub(crate) fn to_rgb(picture: &YuvFrame, window: Window, colour: Colour) -> Result<RgbFrame, String> {
     let Window {
         left,
         top,
         width,
         height,
     } = window;
-    if !picture.is_valid()
-        || left + width > picture.width
-        || top + height > picture.height
-        || width == 0
-        || height == 0
+    if !picture.is_valid() || left + width > picture.width || top + height > picture.height || width == 0 || height == 0
     {
         return Err(format!(
             "the decoder gave a picture of {}x{} pixels where {}x{} were announced",

@@ -14,16 +14,8 @@ impl RgbFrame {
     /// # Panics
     /// If `data` has another length.
     pub fn new(width: usize, height: usize, data: Vec<u8>) -> Self {
-        assert_eq!(
-            data.len(),
-            width * height * 3,
-            "a {width}x{height} RGB frame"
-        );
-        Self {
-            width,
-            height,
-            data,
-        }
+        assert_eq!(data.len(), width * height * 3, "a {width}x{height} RGB frame");
+        Self { width, height, data }
     }
 
     /// Width in pixels.

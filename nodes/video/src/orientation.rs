@@ -114,9 +114,6 @@ mod tests {
 
     #[test]
     fn a_matrix_of_zeros_is_upright() {
-        assert_eq!(
-            Orientation::from_display_matrix(&[0; 9]),
-            Orientation::UPRIGHT
-        );
+        assert_eq!(Orientation::from_display_matrix(&[0; 9]), Orientation::UPRIGHT);
     }
 }

@@ -1,0 +1,229 @@
+//! Decoding chosen frames of an H.264 track.
+//!
+//! Every stretch of pictures from one entry point to the next is decoded by a decoder of its own,
+//! so a frame depends on the bytes of its own stretch alone, never on what else was asked for.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use rusty_h264_common::YuvFrame;
+use rusty_h264_decoder::Decoder;
+
+use crate::color::to_rgb;
+use crate::h264::{H264Index, Sample, annex_b};
+use crate::sps;
+use crate::video::Sink;
+use crate::{Limits, VideoError, nal};
+
+/// Decodes `frames` (each at most once) and gives each to `sink`, in decoding order.
+pub(crate) fn decode_frames(
+    path: &Path,
+    index: &H264Index,
+    limits: &Limits,
+    frames: &[usize],
+    sink: &mut Sink<'_>,
+) -> Result<(), VideoError> {
+    let file = File::open(path).map_err(|e| VideoError::io(path, e))?;
+    let length = file.metadata().map_err(|e| VideoError::io(path, e))?.len();
+    let mut targets: Vec<(usize, usize)> = frames.iter().map(|&f| (index.frames[f] as usize, f)).collect();
+    targets.sort_unstable();
+
+    let mut run = Run {
+        index,
+        limits,
+        reader: SampleReader { file, length },
+        chains: Vec::with_capacity(2),
+        broken: None,
+        decoded: 0,
+    };
+    for (sample, frame) in targets {
+        let outcome = match run.picture(sample) {
+            Ok(picture) => to_rgb(&picture, index.window, index.colour)
+                .map(|rgb| index.orientation.apply(rgb))
+                .map_err(|reason| VideoError::damaged(path, frame, reason)),
+            Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),
+            Err(Failure::Work) => {
+                return Err(VideoError::limit(
+                    path,
+                    "the number of pictures to decode",
+                    run.decoded,
+                    limits.max_decoded,
+                ));
+            }
+        };
+        if sink(frame, outcome).is_break() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Why there is no picture.
+enum Failure {
+    /// The bytes are damaged; a fragment.
+    Damage(String),
+    /// Too much was decoded already.
+    Work,
+}
+
+/// One sample that did not decode.
+struct Fault {
+    reason: String,
+    /// Whether other pictures may be predicted from it.
+    reference: bool,
+}
+
+/// A decoder on its way from an entry point.
+struct Chain {
+    decoder: Decoder,
+    entry: usize,
+    /// The next sample to feed.
+    at: usize,
+}
+
+/// A pass over the samples, forwards.
+struct Run<'a> {
+    index: &'a H264Index,
+    limits: &'a Limits,
+    reader: SampleReader,
+    /// The youngest last. Two, because pictures of two stretches alternate around the start of an
+    /// open GOP.
+    chains: Vec<Chain>,
+    /// The last sample that was found damaged and that others are predicted from.
+    broken: Option<(usize, String)>,
+    decoded: u64,
+}
+
+impl Run<'_> {
+    /// The picture of a sample. Samples must be asked for in ascending order.
+    fn picture(&mut self, wanted: usize) -> Result<YuvFrame, Failure> {
+        let Some(entry) = self.index.entry_before(wanted) else {
+            return Err(Failure::Damage("there is no key frame before it".to_owned()));
+        };
+        if let Some((at, reason)) = &self.broken
+            && (entry..=wanted).contains(at)
+        {
+            return Err(Failure::Damage(format!(
+                "it needs coded picture {at}, which is damaged: {reason}"
+            )));
+        }
+        // A chain is put back only if it is still sound.
+        let mut chain = self.chain(entry, wanted);
+        loop {
+            if self.decoded >= self.limits.max_decoded {
+                return Err(Failure::Work);
+            }
+            let sample = chain.at;
+            chain.at += 1;
+            match self.feed(&mut chain, sample, sample == wanted) {
+                Ok(Some(picture)) if sample == wanted => {
+                    self.chains.push(chain);
+                    return Ok(picture);
+                }
+                Ok(_) => {}
+                Err(fault) => {
+                    if fault.reference {
+                        self.broken = Some((sample, fault.reason.clone()));
+                    }
+                    return Err(Failure::Damage(if sample == wanted {
+                        fault.reason
+                    } else {
+                        format!("it needs coded picture {sample}, which is damaged: {}", fault.reason)
+                    }));
+                }
+            }
+        }
+    }
+
+    /// The chain from `entry`, fresh or on its way to `wanted`.
+    fn chain(&mut self, entry: usize, wanted: usize) -> Chain {
+        let known = self.chains.iter().position(|c| c.entry == entry && c.at <= wanted);
+        if let Some(i) = known {
+            return self.chains.remove(i);
+        }
+        if self.chains.len() == 2 {
+            self.chains.remove(0);
+        }
+        Chain {
+            decoder: Decoder::new(),
+            entry,
+            at: entry,
+        }
+    }
+
+    /// Feeds one sample to the decoder, unless it is neither wanted nor needed.
+    fn feed(&mut self, chain: &mut Chain, sample: usize, wanted: bool) -> Result<Option<YuvFrame>, Fault> {
+        // Shown before the entry point, decoded after it: predicted from what is not there.
+        if self.index.samples[sample].rank < self.index.samples[chain.entry].rank {
+            return Ok(None);
+        }
+        let whole = |reason| Fault {
+            reason,
+            reference: true,
+        };
+        let bytes = self
+            .reader
+            .read(self.index.samples[sample], self.limits)
+            .map_err(whole)?;
+        let nals = nal::split(&bytes, self.index.length_size).map_err(whole)?;
+        let reference = nal::picture_is_reference(&nals).map_err(whole)?;
+        if !reference && !wanted {
+            return Ok(None);
+        }
+        let fault = |reason| Fault { reason, reference };
+        for nal in nals.iter().filter(|n| n.kind() == nal::SPS) {
+            let set = sps::parse(nal.bytes).map_err(|e| whole(format!("its parameter set is of no use: {e:?}")))?;
+            if set.window != self.index.window {
+                return Err(whole("the size of the pictures changes here".to_owned()));
+            }
+        }
+        let units = nals
+            .iter()
+            .filter(|n| n.is_slice() || matches!(n.kind(), nal::SPS | nal::PPS))
+            .map(|n| n.bytes);
+        let mut stream = annex_b(units);
+        if sample == chain.entry {
+            stream.splice(..0, self.index.parameter_sets.iter().copied());
+        }
+        self.decoded += 1;
+        // The decoder promises never to panic; a process must not depend on that.
+        match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&stream))) {
+            Ok(Ok(Some(picture))) => Ok(Some(picture)),
+            Ok(Ok(None)) => Err(fault("a part of the picture is missing".to_owned())),
+            Ok(Err(e)) => Err(fault(e.to_string())),
+            Err(_) => Err(fault("the decoder gave up".to_owned())),
+        }
+    }
+}
+
+/// Reads samples of an open file.
+struct SampleReader {
+    file: File,
+    length: u64,
+}
+
+impl SampleReader {
+    fn read(&mut self, sample: Sample, limits: &Limits) -> Result<Vec<u8>, String> {
+        let size = u64::from(sample.size);
+        if size > limits.max_sample_bytes {
+            return Err(format!(
+                "its {size} bytes are more than the limit of {}",
+                limits.max_sample_bytes
+            ));
+        }
+        if sample.offset.saturating_add(size) > self.length {
+            return Err(format!(
+                "its data, {size} bytes at {}, lies behind the end of the file at {}",
+                sample.offset, self.length
+            ));
+        }
+        let mut bytes = vec![0; size as usize];
+        self.file
+            .seek(SeekFrom::Start(sample.offset))
+            .and_then(|_| self.file.read_exact(&mut bytes))
+            .map_err(|e| format!("its data cannot be read: {e}"))?;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,197 @@
+//! Folders of image files, one a frame.
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+
+use image::{ImageReader, Limits as ImageLimits};
+
+use crate::video::Sink;
+use crate::{Limits, OpenOptions, RgbFrame, VideoError};
+
+/// Names of the files of a folder: text around one number, such as `img_%05d.jpg`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    before: String,
+    /// The number is filled with zeros to this many digits.
+    digits: usize,
+    after: String,
+}
+
+impl Template {
+    /// Parses a name with one `%d` or `%0Nd` (N digits, filled with zeros).
+    ///
+    /// # Errors
+    /// A fragment that says what is wrong: no number, several, or a `/`.
+    pub fn parse(template: &str) -> Result<Self, String> {
+        let wrong = |what: &str| format!("frame template {template:?} {what}; an example is \"img_%05d.jpg\"");
+        if template.contains(['/', '\\']) {
+            return Err(wrong("names a folder"));
+        }
+        let Some((before, rest)) = template.split_once('%') else {
+            return Err(wrong("has no number"));
+        };
+        let Some((digits, after)) = rest.split_once('d') else {
+            return Err(wrong("has no number"));
+        };
+        let digits = match digits {
+            "" => 0,
+            _ => match digits.strip_prefix('0').map(str::parse) {
+                Some(Ok(n)) if n <= 20 => n,
+                _ => return Err(wrong("has a number of a kind that is not known")),
+            },
+        };
+        if after.contains('%') {
+            return Err(wrong("has several numbers"));
+        }
+        Ok(Self {
+            before: before.to_owned(),
+            digits,
+            after: after.to_owned(),
+        })
+    }
+
+    /// The file name of a number.
+    pub fn name(&self, number: usize) -> String {
+        let Self { before, digits, after } = self;
+        format!("{before}{number:0digits$}{after}")
+    }
+}
+
+impl Default for Template {
+    /// `img_%05d.jpg`, what mmaction and its relatives write.
+    fn default() -> Self {
+        Self {
+            before: "img_".to_owned(),
+            digits: 5,
+            after: ".jpg".to_owned(),
+        }
+    }
+}
+
+/// A folder whose files have been counted.
+#[derive(Debug)]
+pub(crate) struct FolderIndex {
+    pub template: Template,
+    /// The number of the first frame.
+    pub first: usize,
+    pub count: usize,
+    pub width: usize,
+    pub height: usize,
+}
+
+impl FolderIndex {
+    /// Counts the frames, up to the first number without a file, and reads the size of the first.
+    pub fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
+        let first = options.start_index + options.offset;
+        // One listing, not a look at every file: folders are often on network disks.
+        let mut present = std::collections::HashSet::new();
+        for entry in fs::read_dir(path).map_err(|e| VideoError::io(path, e))? {
+            present.insert(entry.map_err(|e| VideoError::io(path, e))?.file_name());
+            if present.len() as u64 > options.limits.max_samples {
+                return Err(VideoError::limit(
+                    path,
+                    "the number of files",
+                    present.len() as u64,
+                    options.limits.max_samples,
+                ));
+            }
+        }
+        let most = options.frames.unwrap_or(usize::MAX);
+        let count = (0..most)
+            .take_while(|i| present.contains(options.template.name(first + i).as_ref() as &std::ffi::OsStr))
+            .count();
+        if count == 0 {
+            return Err(VideoError::malformed(
+                path,
+                format!(
+                    "the folder has no frame {}; check the template, start index and offset",
+                    options.template.name(first)
+                ),
+            ));
+        }
+        if let Some(wanted) = options.frames
+            && count < wanted
+        {
+            return Err(VideoError::malformed(
+                path,
+                format!(
+                    "{wanted} frames are expected, but {} is missing",
+                    options.template.name(first + count)
+                ),
+            ));
+        }
+        let mut index = Self {
+            template: options.template.clone(),
+            first,
+            count,
+            width: 0,
+            height: 0,
+        };
+        let file = index.file(path, 0);
+        let (width, height) = reader(&file, &options.limits)
+            .and_then(|r| r.into_dimensions().map_err(|e| e.to_string()))
+            .map_err(|reason| VideoError::malformed(&file, reason))?;
+        (index.width, index.height) = (width as usize, height as usize);
+        Ok(index)
+    }
+
+    fn file(&self, path: &Path, frame: usize) -> PathBuf {
+        path.join(self.template.name(self.first + frame))
+    }
+
+    /// Decodes the frames, in the order asked for.
+    pub fn decode(
+        &self,
+        path: &Path,
+        limits: &Limits,
+        frames: &[usize],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), VideoError> {
+        for &frame in frames {
+            let file = self.file(path, frame);
+            let outcome = picture(&file, limits)
+                .and_then(|p| {
+                    if (p.width(), p.height()) == (self.width, self.height) {
+                        Ok(p)
+                    } else {
+                        Err(format!(
+                            "it has {}x{} pixels, the first frame has {}x{}",
+                            p.width(),
+                            p.height(),
+                            self.width,
+                            self.height
+                        ))
+                    }
+                })
+                .map_err(|reason| VideoError::damaged(&file, frame, reason));
+            if sink(frame, outcome).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn reader(file: &Path, limits: &Limits) -> Result<ImageReader<BufReader<File>>, String> {
+    let mut reader = ImageReader::open(file)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(|e| e.to_string())?;
+    let mut bounds = ImageLimits::default();
+    // Room for the picture, and as much again for the decoder.
+    bounds.max_alloc = Some(limits.max_pixels.saturating_mul(8));
+    reader.limits(bounds);
+    Ok(reader)
+}
+
+fn picture(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
+    let picture = reader(file, limits)?.decode().map_err(|e| e.to_string())?.into_rgb8();
+    let (width, height) = (picture.width() as usize, picture.height() as usize);
+    if width as u64 * height as u64 > limits.max_pixels {
+        return Err(format!(
+            "its {width}x{height} pixels are more than the limit of {}",
+            limits.max_pixels
+        ));
+    }
+    Ok(RgbFrame::new(width, height, picture.into_raw()))
+}

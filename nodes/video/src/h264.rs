@@ -1,0 +1,174 @@
+//! The index of an H.264 track: display order, entry points, parameter sets.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use crate::color::{Colour, Window};
+use crate::mp4::{Fault, RawSample, Track, malformed, read_track};
+use crate::nal::{self, Entry};
+use crate::orientation::Orientation;
+use crate::sps::{self, SpsError};
+use crate::{Limits, VideoError};
+
+/// Bytes read of a sample to see whether decoding can begin there: the parameter sets and messages
+/// before its first slice.
+const HEAD_BYTES: u64 = 8192;
+
+/// Where one coded picture is, in decoding order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub offset: u64,
+    pub size: u32,
+    /// Its place among all samples in display order, shown or not.
+    pub rank: u32,
+}
+
+/// All that is needed to decode any frame.
+#[derive(Debug)]
+pub(crate) struct H264Index {
+    pub samples: Vec<Sample>,
+    /// The sample of each frame, in display order.
+    pub frames: Vec<u32>,
+    /// The samples at which decoding can begin, ascending.
+    pub entries: Vec<(u32, Entry)>,
+    pub fps: Option<f64>,
+    pub orientation: Orientation,
+    pub window: Window,
+    pub colour: Colour,
+    pub length_size: usize,
+    /// SPS and PPS with start codes, to prime a decoder.
+    pub parameter_sets: Vec<u8>,
+}
+
+impl H264Index {
+    /// Reads the tables of a file, and the first bytes of each of its key frames.
+    pub fn read(path: &Path, file: &mut File, limits: &Limits) -> Result<Self, VideoError> {
+        Self::build(file, limits).map_err(|fault| fault.of(path))
+    }
+
+    fn build(file: &mut File, limits: &Limits) -> Result<Self, Fault> {
+        let track = read_track(file, limits)?;
+        let geometry = match track.sps.first() {
+            None => return malformed("it has no sequence parameter set"),
+            Some(nal) => sps::parse(nal).map_err(|e| match e {
+                SpsError::Unsupported(what) => Fault::Unsupported(what),
+                SpsError::Broken(what) => Fault::Malformed(what),
+            })?,
+        };
+        if geometry.coded_pixels > limits.max_pixels {
+            return Err(Fault::Limit {
+                what: "the number of pixels of a picture",
+                found: geometry.coded_pixels,
+                limit: limits.max_pixels,
+            });
+        }
+        let parameter_sets = annex_b(track.sps.iter().chain(&track.pps).map(Vec::as_slice));
+
+        let order = display_order(&track.samples);
+        let mut samples: Vec<Sample> = track
+            .samples
+            .iter()
+            .map(|s| Sample {
+                offset: s.offset,
+                size: s.size,
+                rank: 0,
+            })
+            .collect();
+        for (rank, &s) in order.iter().enumerate() {
+            samples[s as usize].rank = rank as u32;
+        }
+        let frames = shown_frames(&track, order, limits)?;
+        Ok(Self {
+            fps: frame_rate(&track),
+            entries: entries(file, &track)?,
+            samples,
+            frames,
+            orientation: track.orientation,
+            window: geometry.window,
+            colour: geometry.colour,
+            length_size: track.length_size,
+            parameter_sets,
+        })
+    }
+
+    /// Width and height of an upright frame.
+    pub fn size(&self) -> (usize, usize) {
+        self.orientation.size(self.window.width, self.window.height)
+    }
+
+    /// The last sample at which decoding can begin to reach `sample` exactly.
+    ///
+    /// After the start of an open GOP, in decoding order, come pictures that are shown before it
+    /// and are predicted from the GOP before: they need an earlier start.
+    pub fn entry_before(&self, sample: usize) -> Option<usize> {
+        let upto = self.entries.partition_point(|&(e, _)| e as usize <= sample);
+        self.entries[..upto]
+            .iter()
+            .rev()
+            .find(|&&(e, kind)| kind == Entry::Idr || self.samples[e as usize].rank <= self.samples[sample].rank)
+            .map(|&(e, _)| e as usize)
+    }
+}
+
+/// NAL units behind start codes (annex B).
+pub(crate) fn annex_b<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    for nal in nals {
+        out.extend_from_slice(&[0, 0, 0, 1]);
+        out.extend_from_slice(nal);
+    }
+    out
+}
+
+/// Samples by display time; at the same time, by decoding order.
+fn display_order(samples: &[RawSample]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..samples.len() as u32).collect();
+    order.sort_by_key(|&s| samples[s as usize].pts);
+    order
+}
+
+/// What the edit list leaves, span after span. As ffmpeg: a frame belongs to a span if it begins
+/// in it.
+fn shown_frames(track: &Track, order: Vec<u32>, limits: &Limits) -> Result<Vec<u32>, Fault> {
+    if track.edits.is_empty() {
+        return Ok(order);
+    }
+    let mut frames = Vec::new();
+    for edit in &track.edits {
+        let pts = |&s: &u32| track.samples[s as usize].pts;
+        let from = order.partition_point(|s| pts(s) < edit.start);
+        let to = order.partition_point(|s| edit.end.is_none_or(|end| pts(s) < end));
+        frames.extend_from_slice(order.get(from..to).unwrap_or(&[]));
+        crate::sample_table::check_count(frames.len() as u64, limits)?;
+    }
+    if frames.is_empty() {
+        return malformed("its edit list shows no frame");
+    }
+    Ok(frames)
+}
+
+/// Frames a second, on average.
+fn frame_rate(track: &Track) -> Option<f64> {
+    let ticks: u64 = track.samples.iter().map(|s| u64::from(s.duration)).sum();
+    (ticks > 0).then(|| track.samples.len() as f64 * f64::from(track.timescale) / ticks as f64)
+}
+
+/// The samples at which decoding can begin: containers mark some by mistake, so their contents
+/// decide. One that cannot be read is none.
+fn entries(file: &mut File, track: &Track) -> Result<Vec<(u32, Entry)>, Fault> {
+    let length = file.metadata()?.len();
+    let mut out = Vec::new();
+    let mut head = Vec::new();
+    for (i, s) in track.samples.iter().enumerate().filter(|(_, s)| s.sync) {
+        let have = u64::from(s.size).min(HEAD_BYTES).min(length.saturating_sub(s.offset));
+        head.resize(have as usize, 0);
+        file.seek(SeekFrom::Start(s.offset))?;
+        file.read_exact(&mut head)?;
+        let kind = nal::entry(&nal::split_head(&head, track.length_size));
+        if kind != Entry::None {
+            out.push((i as u32, kind));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,346 @@
+//! mp4 and mov files: from boxes to the samples of one H.264 track (ISO/IEC 14496-12 and -15).
+//!
+//! Boxes are walked here and only the few that matter are decoded, one by one: what a file holds
+//! beside them (metadata, audio, broken or vendor boxes) cannot make it unreadable.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use shiguredo_mp4::boxes::{AvccBox, ElstBox, HdlrBox, MdhdBox, MvhdBox, TkhdBox, TrexBox};
+use shiguredo_mp4::{BoxType, Decode};
+
+use crate::fragments::{Defaults, append_fragment};
+use crate::orientation::Orientation;
+use crate::sample_table::sample_table;
+use crate::{Limits, VideoError};
+
+/// One coded picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RawSample {
+    /// Byte of the file at which it begins.
+    pub offset: u64,
+    pub size: u32,
+    /// Decoding time, in ticks of the track.
+    pub dts: i64,
+    pub duration: u32,
+    /// Display time, in ticks of the track.
+    pub pts: i64,
+    /// Whether the container calls it a point to start at.
+    pub sync: bool,
+}
+
+/// The H.264 track of a file.
+#[derive(Debug)]
+pub(crate) struct Track {
+    pub samples: Vec<RawSample>,
+    /// Spans of display time to be shown, one after the other; empty: everything.
+    pub edits: Vec<Edit>,
+    pub timescale: u32,
+    pub orientation: Orientation,
+    /// Bytes of the length before each NAL unit.
+    pub length_size: usize,
+    pub sps: Vec<Vec<u8>>,
+    pub pps: Vec<Vec<u8>>,
+}
+
+/// A span of display time, in ticks of the track; no end: to the last frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub start: i64,
+    pub end: Option<i64>,
+}
+
+/// A failure inside the file, still without its name.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    Io(std::io::Error),
+    Malformed(String),
+    Unsupported(String),
+    Limit { what: &'static str, found: u64, limit: u64 },
+}
+
+impl Fault {
+    pub fn of(self, path: &Path) -> VideoError {
+        match self {
+            Self::Io(e) => VideoError::io(path, e),
+            Self::Malformed(reason) => VideoError::malformed(path, reason),
+            Self::Unsupported(what) => VideoError::unsupported(path, what),
+            Self::Limit { what, found, limit } => VideoError::limit(path, what, found, limit),
+        }
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    fn from(e: std::io::Error) -> Self {
+        Self::Io(e)
+    }
+}
+
+pub(crate) fn malformed<T>(reason: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault::Malformed(reason.into()))
+}
+
+/// A box inside another: its type and all its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Child<'a> {
+    pub kind: [u8; 4],
+    pub whole: &'a [u8],
+    pub payload: &'a [u8],
+}
+
+impl Child<'_> {
+    /// Decodes the box as one of the library's types.
+    pub fn decode<B: Decode>(&self) -> Result<B, Fault> {
+        match B::decode(self.whole) {
+            Ok((b, _)) => Ok(b),
+            Err(e) => malformed(format!("box {}: {}", name(self.kind), plain(&e))),
+        }
+    }
+}
+
+/// The library's message without its source location.
+fn plain(e: &shiguredo_mp4::Error) -> String {
+    if e.reason.is_empty() {
+        format!("{:?}", e.kind)
+    } else {
+        e.reason.clone()
+    }
+}
+
+/// A box type as it can be printed.
+pub(crate) fn name(kind: [u8; 4]) -> String {
+    format!("`{}`", BoxType::Normal(kind).as_bytes().escape_ascii())
+}
+
+/// The boxes that make up `bytes`. Fewer than eight bytes at the end are padding, as QuickTime
+/// writes it.
+pub(crate) fn children(mut bytes: &[u8]) -> Result<Vec<Child<'_>>, Fault> {
+    let mut out = Vec::new();
+    while let Some((head, _)) = bytes.split_first_chunk::<8>() {
+        let kind = [head[4], head[5], head[6], head[7]];
+        let short = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
+        let (size, header) = match (short, bytes.get(8..16)) {
+            (0, _) => (bytes.len() as u64, 8),
+            (1, Some(long)) => (long.iter().fold(0u64, |n, &b| n << 8 | u64::from(b)), 16),
+            (n, _) => (u64::from(n), 8),
+        };
+        if size < header || size > bytes.len() as u64 {
+            return malformed(format!(
+                "box {} claims {size} bytes where {} are left",
+                name(kind),
+                bytes.len()
+            ));
+        }
+        let (whole, rest) = bytes.split_at(size as usize);
+        out.push(Child {
+            kind,
+            whole,
+            payload: &whole[header as usize..],
+        });
+        bytes = rest;
+    }
+    Ok(out)
+}
+
+fn find<'a>(boxes: &[Child<'a>], kind: &[u8; 4]) -> Option<Child<'a>> {
+    boxes.iter().copied().find(|b| b.kind == *kind)
+}
+
+/// The child of that type, or an error that names both.
+pub(crate) fn need<'a>(boxes: &[Child<'a>], kind: &[u8; 4], parent: &str) -> Result<Child<'a>, Fault> {
+    match find(boxes, kind) {
+        Some(b) => Ok(b),
+        None => malformed(format!("box `{parent}` has no {}", name(*kind))),
+    }
+}
+
+/// The boxes at the top of a file that hold its tables.
+struct Tables {
+    moov: Vec<u8>,
+    /// Position in the file and bytes of each `moof`.
+    moofs: Vec<(u64, Vec<u8>)>,
+}
+
+/// Walks the top of the file, reading only the tables.
+fn read_tables(file: &mut File, limits: &Limits) -> Result<Tables, Fault> {
+    let length = file.metadata()?.len();
+    let (mut moov, mut moofs) = (None, Vec::new());
+    let (mut at, mut budget) = (0u64, limits.max_index_bytes);
+    let mut cut = None;
+    while length - at >= 8 {
+        let mut head = [0u8; 16];
+        file.seek(SeekFrom::Start(at))?;
+        let have = (length - at).min(16) as usize;
+        file.read_exact(&mut head[..have])?;
+        let kind = [head[4], head[5], head[6], head[7]];
+        let size = match u32::from_be_bytes([head[0], head[1], head[2], head[3]]) {
+            0 => length - at,
+            1 if have == 16 => u64::from_be_bytes(std::array::from_fn(|i| head[8 + i])),
+            n => u64::from(n),
+        };
+        if size < 8 {
+            return malformed(format!("box {} at byte {at} claims {size} bytes", name(kind)));
+        }
+        let end = at.saturating_add(size);
+        if end > length {
+            cut = Some(format!(
+                "the file is cut short: box {} should end at byte {end}, the file ends at {length}",
+                name(kind)
+            ));
+        }
+        if matches!(&kind, b"moov" | b"moof") {
+            if let Some(reason) = cut {
+                return malformed(reason);
+            }
+            if size > budget {
+                return Err(Fault::Limit {
+                    what: "the size of its tables, in bytes,",
+                    found: limits.max_index_bytes - budget + size,
+                    limit: limits.max_index_bytes,
+                });
+            }
+            budget -= size;
+            let mut bytes = vec![0; size as usize];
+            file.seek(SeekFrom::Start(at))?;
+            file.read_exact(&mut bytes)?;
+            if kind == *b"moof" {
+                moofs.push((at, bytes));
+            } else if moov.is_none() {
+                moov = Some(bytes);
+            }
+        }
+        if cut.is_some() {
+            break;
+        }
+        at = end;
+    }
+    match (moov, cut) {
+        (Some(moov), _) => Ok(Tables { moov, moofs }),
+        (None, Some(reason)) => malformed(format!("{reason}, before its index (`moov`)")),
+        (None, None) => malformed("it has no index (`moov`)"),
+    }
+}
+
+/// Reads the tables of the file's first video track.
+pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Fault> {
+    let tables = read_tables(file, limits)?;
+    let moov_box = need(&children(&tables.moov)?, b"moov", "file")?;
+    let moov = children(moov_box.payload)?;
+    let movie_timescale = need(&moov, b"mvhd", "moov")?.decode::<MvhdBox>()?.timescale.get();
+
+    // The first by track number, as the standard has no other order.
+    let mut video: Option<(TkhdBox, Vec<Child>, Vec<Child>)> = None;
+    for trak in moov.iter().filter(|b| b.kind == *b"trak") {
+        let trak = children(trak.payload)?;
+        let Some(mdia) = find(&trak, b"mdia") else {
+            continue;
+        };
+        let mdia = children(mdia.payload)?;
+        let handler = need(&mdia, b"hdlr", "mdia")?.decode::<HdlrBox>()?;
+        if handler.handler_type != *b"vide" {
+            continue;
+        }
+        let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
+        if video.as_ref().is_none_or(|(best, ..)| head.track_id < best.track_id) {
+            video = Some((head, trak, mdia));
+        }
+    }
+    let Some((head, trak, mdia)) = video else {
+        return Err(Fault::Unsupported(
+            "an mp4 or mov file without a video track".to_owned(),
+        ));
+    };
+
+    let timescale = need(&mdia, b"mdhd", "mdia")?.decode::<MdhdBox>()?.timescale.get();
+    let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
+    let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
+    let avcc = avc_configuration(need(&stbl, b"stsd", "stbl")?)?;
+    let mut samples = sample_table(&stbl, limits)?;
+
+    let mut edits = Vec::new();
+    if tables.moofs.is_empty() {
+        if let Some(edts) = find(&trak, b"edts") {
+            if let Some(elst) = find(&children(edts.payload)?, b"elst") {
+                edits = shown_spans(&elst.decode()?, movie_timescale, timescale);
+            }
+        }
+    } else {
+        // An edit list of a fragmented file only shifts it: its durations are not known yet when
+        // it is written.
+        let defaults = match find(&moov, b"mvex") {
+            Some(mvex) => children(mvex.payload)?
+                .iter()
+                .filter(|b| b.kind == *b"trex")
+                .map(Child::decode::<TrexBox>)
+                .find(|t| t.as_ref().map_or(true, |t| t.track_id == head.track_id))
+                .transpose()?,
+            None => None,
+        };
+        let defaults = Defaults::of(head.track_id, defaults.as_ref());
+        for (at, moof) in &tables.moofs {
+            append_fragment(&mut samples, *at, moof, &defaults, limits)?;
+        }
+    }
+    if samples.is_empty() {
+        return malformed("its video track has no frames");
+    }
+    Ok(Track {
+        samples,
+        edits,
+        timescale,
+        orientation: Orientation::from_display_matrix(&head.matrix),
+        length_size: usize::from(avcc.length_size_minus_one.get()) + 1,
+        sps: avcc.sps_list,
+        pps: avcc.pps_list,
+    })
+}
+
+/// The decoder configuration of a sample description, if it is one of H.264.
+fn avc_configuration(stsd: Child<'_>) -> Result<AvccBox, Fault> {
+    // version and flags, entry_count
+    let entries = children(stsd.payload.get(8..).unwrap_or(&[]))?;
+    let Some(entry) = entries.first() else {
+        return malformed("box `stsd` is empty");
+    };
+    let codec = match &entry.kind {
+        b"avc1" | b"avc3" => {
+            // The fixed fields of a visual sample entry.
+            let boxes = children(entry.payload.get(78..).unwrap_or(&[]))?;
+            return need(&boxes, b"avcC", "avc1")?.decode();
+        }
+        b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => "HEVC (H.265)",
+        b"av01" => "AV1",
+        b"vp08" => "VP8",
+        b"vp09" => "VP9",
+        b"mp4v" => "MPEG-4 part 2",
+        b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
+        b"encv" => "encrypted",
+        [b'a', b'p', ..] => "ProRes",
+        other => {
+            return Err(Fault::Unsupported(format!(
+                "an mp4 or mov file with video of the kind {}",
+                name(*other)
+            )));
+        }
+    };
+    Err(Fault::Unsupported(format!("an mp4 or mov file with {codec} video")))
+}
+
+/// What an edit list shows, as ffmpeg reads it: empty edits are pauses before the first frame and
+/// change nothing here; rates are not honoured.
+fn shown_spans(list: &ElstBox, movie_timescale: u32, timescale: u32) -> Vec<Edit> {
+    list.entries
+        .iter()
+        .filter(|e| e.media_time >= 0)
+        .map(|e| {
+            let ticks = u128::from(e.edit_duration) * u128::from(timescale);
+            let ticks = (ticks + u128::from(movie_timescale) / 2) / u128::from(movie_timescale);
+            let length = i64::try_from(ticks).ok().filter(|&t| t > 0);
+            Edit {
+                start: e.media_time,
+                end: length.and_then(|t| e.media_time.checked_add(t)),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,227 @@
+//! What can be told of a coded picture without decoding it: its NAL units (ITU-T H.264, 7.3.1).
+
+use rusty_h264_common::BitReader;
+use rusty_h264_common::nal::emulation_unprevent;
+
+/// Coded slice of a picture that is no IDR picture.
+pub(crate) const SLICE: u8 = 1;
+/// Coded slice of an IDR picture.
+pub(crate) const IDR_SLICE: u8 = 5;
+/// Supplemental enhancement information.
+pub(crate) const SEI: u8 = 6;
+/// Sequence parameter set.
+pub(crate) const SPS: u8 = 7;
+/// Picture parameter set.
+pub(crate) const PPS: u8 = 8;
+
+/// More slices than a level allows; a picture of this many is not one.
+const MAX_SLICES: usize = 1024;
+
+/// One NAL unit.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nal<'a> {
+    /// Header byte and payload.
+    pub bytes: &'a [u8],
+}
+
+impl Nal<'_> {
+    pub fn kind(self) -> u8 {
+        self.bytes[0] & 0x1f
+    }
+
+    /// Whether other pictures may be predicted from it.
+    pub fn is_reference(self) -> bool {
+        self.bytes[0] & 0x60 != 0
+    }
+
+    pub fn is_slice(self) -> bool {
+        matches!(self.kind(), SLICE | IDR_SLICE)
+    }
+
+    /// Whether a slice begins a picture: `first_mb_in_slice`, the first value, is 0 (one set bit).
+    fn begins_picture(self) -> bool {
+        self.bytes.get(1).is_some_and(|b| b & 0x80 != 0)
+    }
+}
+
+/// Splits a sample into NAL units, each behind its length in `length_size` bytes
+/// (ISO/IEC 14496-15). The error is a fragment.
+pub(crate) fn split(mut sample: &[u8], length_size: usize) -> Result<Vec<Nal<'_>>, String> {
+    let mut nals = Vec::new();
+    while !sample.is_empty() {
+        let Some((length, rest)) = sample.split_at_checked(length_size) else {
+            return Err("its data ends inside the length of a NAL unit".to_owned());
+        };
+        let length = big_endian(length);
+        let Some((bytes, rest)) = rest.split_at_checked(length) else {
+            return Err(format!(
+                "a NAL unit claims {length} bytes where {} are left",
+                rest.len()
+            ));
+        };
+        sample = rest;
+        match bytes.first() {
+            // Zero-length units occur as padding.
+            None => {}
+            Some(header) if header & 0x80 != 0 => {
+                return Err("a NAL unit has its forbidden bit set".to_owned());
+            }
+            Some(_) => nals.push(Nal { bytes }),
+        }
+    }
+    Ok(nals)
+}
+
+/// The NAL units at the beginning of a sample, of which `head` is a part: the last may be cut.
+pub(crate) fn split_head(mut head: &[u8], length_size: usize) -> Vec<Nal<'_>> {
+    let mut nals = Vec::new();
+    while let Some((length, rest)) = head.split_at_checked(length_size) {
+        let length = big_endian(length).min(rest.len());
+        let (bytes, rest) = rest.split_at(length);
+        if !bytes.is_empty() {
+            nals.push(Nal { bytes });
+        }
+        head = rest;
+    }
+    nals
+}
+
+fn big_endian(bytes: &[u8]) -> usize {
+    bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))
+}
+
+/// The slices of one picture, checked: at least one, one that begins a picture, no data
+/// partitions. Says whether other pictures may be predicted from it.
+pub(crate) fn picture_is_reference(nals: &[Nal<'_>]) -> Result<bool, String> {
+    let (mut slices, mut starts, mut reference) = (0, 0, false);
+    for nal in nals {
+        match nal.kind() {
+            SLICE | IDR_SLICE => {
+                slices += 1;
+                starts += usize::from(nal.begins_picture());
+                reference |= nal.is_reference();
+            }
+            2..=4 => return Err("it uses data partitions, which are not supported".to_owned()),
+            _ => {}
+        }
+    }
+    match (slices, starts) {
+        (0, _) => Err("it holds no picture".to_owned()),
+        (n, _) if n > MAX_SLICES => Err(format!("it has {n} slices")),
+        (_, 1) => Ok(reference),
+        (_, n) => Err(format!("it holds the beginnings of {n} pictures")),
+    }
+}
+
+/// How decoding can begin at a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It cannot.
+    None,
+    /// Everything from here on, in decoding order, is decodable.
+    Idr,
+    /// Everything from here on, in display order, is decodable: the start of an open GOP.
+    Recovery,
+}
+
+/// Classifies a picture by its NAL units; those behind the first slice are not needed.
+pub(crate) fn entry(nals: &[Nal<'_>]) -> Entry {
+    let mut recovers = false;
+    for nal in nals {
+        match nal.kind() {
+            IDR_SLICE => return Entry::Idr,
+            SLICE if recovers => return Entry::Recovery,
+            SLICE => return Entry::None,
+            SEI => recovers |= recovers_at_once(&emulation_unprevent(&nal.bytes[1..])),
+            _ => {}
+        }
+    }
+    Entry::None
+}
+
+/// Whether an SEI unit holds a recovery point (D.1.8) that promises exact pictures from this one
+/// on: `recovery_frame_cnt` 0, `exact_match_flag` 1, `broken_link_flag` 0.
+fn recovers_at_once(mut sei: &[u8]) -> bool {
+    const RECOVERY_POINT: usize = 6;
+    while sei.len() > 2 {
+        let (Some(kind), Some(size)) = (sei_value(&mut sei), sei_value(&mut sei)) else {
+            return false;
+        };
+        let Some((payload, rest)) = sei.split_at_checked(size) else {
+            return false;
+        };
+        if kind == RECOVERY_POINT {
+            let mut r = BitReader::new(payload);
+            return r.read_ue() == Ok(0) && r.read_bit() == Ok(true) && r.read_bit() == Ok(false);
+        }
+        sei = rest;
+    }
+    false
+}
+
+/// A payload type or size: the sum of bytes up to the first that is not 255.
+fn sei_value(sei: &mut &[u8]) -> Option<usize> {
+    let mut value = 0;
+    loop {
+        let (&byte, rest) = sei.split_first()?;
+        *sei = rest;
+        value += usize::from(byte);
+        if byte != 255 {
+            return Some(value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(units: &[&[u8]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for u in units {
+            out.extend_from_slice(&(u.len() as u32).to_be_bytes());
+            out.extend_from_slice(u);
+        }
+        out
+    }
+
+    #[test]
+    fn splits_and_classifies() {
+        let s = sample(&[&[0x09, 0x10], &[], &[0x65, 0x88, 1], &[0x65, 0x40, 1]]);
+        let nals = split(&s, 4).unwrap();
+        assert_eq!(nals.iter().map(|n| n.kind()).collect::<Vec<_>>(), [9, 5, 5]);
+        assert_eq!(picture_is_reference(&nals), Ok(true));
+        assert_eq!(entry(&nals), Entry::Idr);
+
+        let s = sample(&[&[0x01, 0x88, 1]]);
+        let nals = split(&s, 4).unwrap();
+        assert_eq!(picture_is_reference(&nals), Ok(false));
+        assert_eq!(entry(&nals), Entry::None);
+    }
+
+    #[test]
+    fn recovery_points_must_promise_exact_pictures() {
+        // Payload bits: ue(recovery_frame_cnt), exact_match_flag, broken_link_flag, two bits.
+        for (payload, want) in [
+            (0b1_1_0_00_100u8, Entry::Recovery),
+            (0b1_0_0_00_100, Entry::None),
+            (0b1_1_1_00_100, Entry::None),
+            (0b010_1_0_00_1, Entry::None),
+        ] {
+            let unregistered = [5, 3, 1, 2, 3];
+            let sei = [&[0x06][..], &unregistered, &[6, 1, payload, 0x80]].concat();
+            let s = sample(&[&sei, &[0x41, 0x88, 1]]);
+            assert_eq!(entry(&split(&s, 4).unwrap()), want, "{payload:08b}");
+        }
+    }
+
+    #[test]
+    fn bad_lengths_and_crowds_are_errors() {
+        assert!(split(&[0, 0, 0, 9, 1], 4).is_err());
+        assert!(split(&[0, 0], 4).is_err());
+        assert!(split(&sample(&[&[0x85, 1]]), 4).is_err());
+        let two = sample(&[&[0x65, 0x88], &[0x65, 0x88]]);
+        assert!(picture_is_reference(&split(&two, 4).unwrap()).is_err());
+        assert!(picture_is_reference(&[]).is_err());
+    }
+}

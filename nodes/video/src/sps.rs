@@ -1,0 +1,285 @@
+//! The sequence parameter set of H.264: picture size, cropping and colour (ITU-T H.264, 7.3.2.1.1
+//! and annex E). The decoder has a parser of its own, but it stops before the colour description.
+
+use rusty_h264_common::BitReader;
+use rusty_h264_common::nal::emulation_unprevent;
+use rusty_h264_decoder::Sps as DecoderSps;
+
+use crate::color::{Colour, Window};
+
+/// Profiles whose parameter sets carry the chroma format, bit depth and scaling lists.
+const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+
+/// What is needed of a sequence parameter set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sps {
+    /// Pixels of a coded picture.
+    pub coded_pixels: u64,
+    /// The part that is shown.
+    pub window: Window,
+    pub colour: Colour,
+}
+
+/// Why a parameter set is of no use.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum SpsError {
+    /// It is sound, but uses what the decoder does not have; a fragment.
+    Unsupported(String),
+    /// It is broken; a fragment.
+    Broken(String),
+}
+
+/// Parses a NAL unit of type 7, header byte included.
+pub(crate) fn parse(nal: &[u8]) -> Result<Sps, SpsError> {
+    let rbsp = emulation_unprevent(nal.get(1..).unwrap_or(&[]));
+    let geometry = DecoderSps::parse(&rbsp).map_err(|e| match e {
+        rusty_h264_decoder::DecodeError::Unsupported(what) => SpsError::Unsupported(format!("H.264 with {what}")),
+        other => SpsError::Broken(format!("sequence parameter set: {other}")),
+    })?;
+    // The decoder's parser has checked that the crop leaves something.
+    let (left, top) = (
+        2 * geometry.frame_crop_left as usize,
+        geometry.crop_unit_y() * geometry.frame_crop_top as usize,
+    );
+    let colour = colour(&rbsp).unwrap_or(Colour::UNSPECIFIED);
+    if !colour.is_supported() {
+        return Err(SpsError::Unsupported(format!(
+            "H.264 with colour matrix {} (coded RGB or YCgCo)",
+            colour.matrix
+        )));
+    }
+    Ok(Sps {
+        coded_pixels: geometry.coded_width() as u64 * geometry.coded_height() as u64,
+        window: Window {
+            left,
+            top,
+            width: geometry.display_width(),
+            height: geometry.display_height(),
+        },
+        colour,
+    })
+}
+
+/// The colour description of the VUI. `None` where the set ends early or holds none: a file whose
+/// VUI is cut short still decodes.
+fn colour(rbsp: &[u8]) -> Option<Colour> {
+    let mut r = BitReader::new(rbsp);
+    skip_to_vui(&mut r)?;
+    // vui_parameters_present_flag, aspect_ratio_info_present_flag
+    if !flag(&mut r)? {
+        return None;
+    }
+    if flag(&mut r)? {
+        const EXTENDED_SAR: u32 = 255;
+        if r.read_bits(8).ok()? == EXTENDED_SAR {
+            r.skip_bits(32).ok()?;
+        }
+    }
+    // overscan_info_present_flag, overscan_appropriate_flag
+    if flag(&mut r)? {
+        flag(&mut r)?;
+    }
+    // video_signal_type_present_flag
+    if !flag(&mut r)? {
+        return None;
+    }
+    r.skip_bits(3).ok()?; // video_format
+    let full_range = flag(&mut r)?;
+    let mut matrix = Colour::UNSPECIFIED.matrix;
+    if flag(&mut r)? {
+        r.skip_bits(16).ok()?; // colour_primaries, transfer_characteristics
+        matrix = r.read_bits(8).ok()? as u8;
+    }
+    Some(Colour { full_range, matrix })
+}
+
+fn flag(r: &mut BitReader) -> Option<bool> {
+    r.read_bit().ok()
+}
+
+/// Reads past everything before `vui_parameters_present_flag`.
+fn skip_to_vui(r: &mut BitReader) -> Option<()> {
+    let profile = r.read_bits(8).ok()?;
+    r.skip_bits(16).ok()?; // constraint flags, level_idc
+    r.read_ue().ok()?; // seq_parameter_set_id
+    if HIGH_PROFILES.contains(&profile) {
+        let chroma_format = r.read_ue().ok()?;
+        if chroma_format == 3 {
+            flag(r)?; // separate_colour_plane_flag
+        }
+        r.read_ue().ok()?; // bit_depth_luma_minus8
+        r.read_ue().ok()?; // bit_depth_chroma_minus8
+        flag(r)?; // qpprime_y_zero_transform_bypass_flag
+        if flag(r)? {
+            for list in 0..if chroma_format == 3 { 12 } else { 8 } {
+                if flag(r)? {
+                    skip_scaling_list(r, if list < 6 { 16 } else { 64 })?;
+                }
+            }
+        }
+    }
+    r.read_ue().ok()?; // log2_max_frame_num_minus4
+    match r.read_ue().ok()? {
+        0 => {
+            r.read_ue().ok()?; // log2_max_pic_order_cnt_lsb_minus4
+        }
+        1 => {
+            flag(r)?; // delta_pic_order_always_zero_flag
+            r.read_se().ok()?; // offset_for_non_ref_pic
+            r.read_se().ok()?; // offset_for_top_to_bottom_field
+            for _ in 0..r.read_ue().ok()?.min(255) {
+                r.read_se().ok()?;
+            }
+        }
+        _ => {}
+    }
+    r.read_ue().ok()?; // max_num_ref_frames
+    flag(r)?; // gaps_in_frame_num_value_allowed_flag
+    r.read_ue().ok()?; // pic_width_in_mbs_minus1
+    r.read_ue().ok()?; // pic_height_in_map_units_minus1
+    if !flag(r)? {
+        flag(r)?; // mb_adaptive_frame_field_flag
+    }
+    flag(r)?; // direct_8x8_inference_flag
+    if flag(r)? {
+        for _ in 0..4 {
+            r.read_ue().ok()?; // frame_crop_*_offset
+        }
+    }
+    Some(())
+}
+
+fn skip_scaling_list(r: &mut BitReader, size: usize) -> Option<()> {
+    let (mut last, mut next) = (8i32, 8i32);
+    for _ in 0..size {
+        if next != 0 {
+            next = (last.wrapping_add(r.read_se().ok()?)).rem_euclid(256);
+        }
+        if next != 0 {
+            last = next;
+        }
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusty_h264_common::BitWriter;
+
+    struct Vui {
+        full_range: bool,
+        matrix: Option<u8>,
+    }
+
+    /// A parameter set of `mbs_w` x `mbs_h` macroblocks, cropped by `crop` units.
+    fn sps(profile: u32, mbs_w: u32, mbs_h: u32, crop: [u32; 4], vui: Option<Vui>) -> Vec<u8> {
+        let mut w = BitWriter::new();
+        w.write_bits(profile, 8);
+        w.write_bits(0, 8);
+        w.write_bits(30, 8);
+        w.write_ue(0);
+        if profile == 100 {
+            w.write_ue(1);
+            w.write_ue(0);
+            w.write_ue(0);
+            w.write_bits(0, 1);
+            w.write_bits(0, 1);
+        }
+        w.write_ue(0);
+        w.write_ue(0);
+        w.write_ue(2);
+        w.write_ue(1);
+        w.write_bits(0, 1);
+        w.write_ue(mbs_w - 1);
+        w.write_ue(mbs_h - 1);
+        w.write_bits(1, 1);
+        w.write_bits(1, 1);
+        w.write_bits(u32::from(crop != [0; 4]), 1);
+        if crop != [0; 4] {
+            crop.map(|c| w.write_ue(c));
+        }
+        w.write_bits(u32::from(vui.is_some()), 1);
+        if let Some(v) = vui {
+            w.write_bits(1, 1);
+            w.write_bits(255, 8);
+            w.write_bits(4, 16);
+            w.write_bits(3, 16);
+            w.write_bits(0, 1);
+            w.write_bits(1, 1);
+            w.write_bits(5, 3);
+            w.write_bits(u32::from(v.full_range), 1);
+            w.write_bits(u32::from(v.matrix.is_some()), 1);
+            if let Some(m) = v.matrix {
+                w.write_bits(1, 8);
+                w.write_bits(1, 8);
+                w.write_bits(u32::from(m), 8);
+            }
+            w.write_bits(0, 4);
+        }
+        w.rbsp_trailing_bits();
+        let rbsp = w.into_bytes();
+        let mut nal = vec![0x67];
+        rusty_h264_common::nal::emulation_prevent_into(&rbsp, &mut nal);
+        nal
+    }
+
+    #[test]
+    fn size_and_crop() {
+        let s = parse(&sps(100, 22, 16, [1, 5, 2, 0], None)).unwrap();
+        assert_eq!(
+            s.window,
+            Window {
+                left: 2,
+                top: 4,
+                width: 340,
+                height: 252
+            }
+        );
+        assert_eq!(s.coded_pixels, 352 * 256);
+        assert_eq!(s.colour, Colour::UNSPECIFIED);
+    }
+
+    #[test]
+    fn colour_of_the_vui() {
+        for profile in [66, 100] {
+            let vui = Vui {
+                full_range: true,
+                matrix: Some(1),
+            };
+            let s = parse(&sps(profile, 4, 4, [0; 4], Some(vui))).unwrap();
+            assert_eq!(
+                s.colour,
+                Colour {
+                    full_range: true,
+                    matrix: 1
+                }
+            );
+        }
+        let vui = Vui {
+            full_range: false,
+            matrix: None,
+        };
+        let s = parse(&sps(66, 4, 4, [0; 4], Some(vui))).unwrap();
+        assert_eq!(s.colour, Colour::UNSPECIFIED);
+    }
+
+    #[test]
+    fn coded_rgb_is_refused() {
+        let vui = Vui {
+            full_range: true,
+            matrix: Some(0),
+        };
+        let e = parse(&sps(100, 4, 4, [0; 4], Some(vui))).unwrap_err();
+        assert!(matches!(e, SpsError::Unsupported(_)), "{e:?}");
+    }
+
+    #[test]
+    fn cut_short_at_every_byte() {
+        let whole = sps(100, 22, 16, [1, 5, 2, 0], None);
+        for n in 0..whole.len() {
+            let _ = parse(&whole[..n]);
+        }
+        assert!(matches!(parse(&whole[..6]), Err(SpsError::Broken(_))));
+    }
+}
