@@ -35,10 +35,18 @@ pub(crate) fn check_len(op: &'static str, name: &'static str, got: usize, expect
     if got == expected {
         Ok(())
     } else {
-        Err(Error::Length { op, name, got, expected })
+        Err(Error::Length {
+            op,
+            name,
+            got,
+            expected,
+        })
     }
 }
 
 pub(crate) fn shape(op: &'static str, message: impl Into<String>) -> Error {
-    Error::Shape { op, message: message.into() }
+    Error::Shape {
+        op,
+        message: message.into(),
+    }
 }

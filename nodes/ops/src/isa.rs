@@ -64,14 +64,22 @@ thread_local! {
 
 fn choose(asked: Option<&str>) -> Result<Isa> {
     let best = Isa::available().last().unwrap_or(Isa::Portable);
-    let Some(name) = asked.map(str::trim).filter(|name| !name.is_empty()) else { return Ok(best) };
+    let Some(name) = asked.map(str::trim).filter(|name| !name.is_empty()) else {
+        return Ok(best);
+    };
     let Some(isa) = Isa::ALL.into_iter().find(|isa| isa.name() == name) else {
-        return Err(shape("GLAD_ISA", format!("no instruction set is called `{name}`: use avx512, avx2 or portable")));
+        return Err(shape(
+            "GLAD_ISA",
+            format!("no instruction set is called `{name}`: use avx512, avx2 or portable"),
+        ));
     };
     if isa.is_available() {
         Ok(isa)
     } else {
-        Err(shape("GLAD_ISA", format!("this processor has no `{name}`; the best it has is `{best}`")))
+        Err(shape(
+            "GLAD_ISA",
+            format!("this processor has no `{name}`; the best it has is `{best}`"),
+        ))
     }
 }
 
@@ -82,15 +90,17 @@ fn choose(asked: Option<&str>) -> Result<Isa> {
 /// `GLAD_ISA` names no instruction set, or one that the processor lacks. A program calls this once when it starts.
 pub fn detect() -> Result<Isa> {
     static GLOBAL: OnceLock<Result<Isa>> = OnceLock::new();
-    GLOBAL.get_or_init(|| choose(std::env::var("GLAD_ISA").ok().as_deref())).clone()
+    GLOBAL
+        .get_or_init(|| choose(std::env::var("GLAD_ISA").ok().as_deref()))
+        .clone()
 }
 
 /// The instruction set of the calls that this thread makes: what [`with`] forces, else [`detect`], else (where
 /// `GLAD_ISA` is wrong) the best that the processor has.
 pub fn current() -> Isa {
-    FORCED.get().unwrap_or_else(|| {
-        detect().unwrap_or_else(|_| Isa::available().last().unwrap_or(Isa::Portable))
-    })
+    FORCED
+        .get()
+        .unwrap_or_else(|| detect().unwrap_or_else(|_| Isa::available().last().unwrap_or(Isa::Portable)))
 }
 
 /// Runs `body` with the instruction set forced for the calls that this thread makes in it; an instruction set that

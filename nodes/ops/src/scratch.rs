@@ -18,7 +18,10 @@ pub(crate) struct Aligned {
 impl Aligned {
     /// A buffer of zeros.
     pub fn zeros(len: usize) -> Self {
-        Self { lines: vec![Line([0.0; 16]); len.div_ceil(16)], len }
+        Self {
+            lines: vec![Line([0.0; 16]); len.div_ceil(16)],
+            len,
+        }
     }
 
     /// Makes it `len` long; what it then holds is whatever was there, or zero.
@@ -58,7 +61,9 @@ pub(crate) struct Scratch(Aligned);
 pub(crate) fn take(len: usize) -> Scratch {
     let mut buffer = FREE.with_borrow_mut(|free| {
         // The smallest that is long enough, else the longest, which then grows.
-        let fits = (0..free.len()).filter(|&i| free[i].lines.len() * 16 >= len).min_by_key(|&i| free[i].lines.len());
+        let fits = (0..free.len())
+            .filter(|&i| free[i].lines.len() * 16 >= len)
+            .min_by_key(|&i| free[i].lines.len());
         let pick = fits.or_else(|| (0..free.len()).max_by_key(|&i| free[i].lines.len()));
         pick.map(|i| free.swap_remove(i)).unwrap_or_default()
     });

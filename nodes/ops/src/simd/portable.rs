@@ -63,7 +63,7 @@ impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn max(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
-        zip(a, b, f32::max)
+        zip(a, b, |a, b| if a > b { a } else { b })
     }
     #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}

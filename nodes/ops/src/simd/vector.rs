@@ -22,6 +22,7 @@ pub(crate) trait Simd: Copy {
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// The greater one; `b` where either is not a number.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Brings the cache line of `p` near; `p` may point anywhere.
     unsafe fn prefetch(p: *const f32);

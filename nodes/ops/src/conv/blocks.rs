@@ -1,0 +1,203 @@
+//! The gather-GEMM over blocks of output pixels: forward pass and input gradient.
+
+use super::gather::Gather;
+use super::kernels::{Kernels, Panel, Tile};
+use super::pack::Panels;
+use super::stage::with_stage;
+use crate::parallel::{self, Shared};
+
+/// Source values that a block may keep in the second-level cache.
+const BLOCK_VALUES: usize = 96 * 1024;
+/// Weights that a pass over a block's rows keeps in the first-level cache.
+const CACHED_WEIGHTS: usize = 8 * 1024;
+/// Rows of a block: a multiple of every kernel's height, where the width of a line allows.
+const ROW_UNIT: usize = 24;
+
+/// Rows per block: depends on the shape alone, because moments are summed block by block.
+pub(super) fn block_rows(g: &Gather, per_row: usize, most: usize) -> usize {
+    let width = g.grid[2];
+    let fit = (BLOCK_VALUES / per_row.max(1)).clamp(48, most);
+    // Enough blocks for some threads, if rows are few.
+    let fit = fit.min(g.rows().div_ceil(16).max(48));
+    let unit = [lcm(width, ROW_UNIT), width, ROW_UNIT]
+        .into_iter()
+        .find(|&unit| unit <= fit)
+        .unwrap_or(ROW_UNIT);
+    fit / unit * unit
+}
+
+fn lcm(a: usize, b: usize) -> usize {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    a / x * b
+}
+
+/// Source values per output pixel.
+pub(super) fn source_per_row(g: &Gather) -> usize {
+    let fresh = g.src_step[1] * g.src_step[2] * g.channels;
+    fresh.min(g.depth()).max(1)
+}
+
+/// Pieces of the depth whose weights fit the first-level cache: (first run, runs, start in a run, length).
+fn segments(g: &Gather, width: usize) -> Vec<(usize, usize, usize, usize)> {
+    let fit = CACHED_WEIGHTS / width;
+    let len = g.run_len();
+    if len >= fit {
+        let pieces = len.div_ceil(fit);
+        let size = len.div_ceil(pieces);
+        let cut = move |run| (0..len).step_by(size).map(move |k0| (run, 1, k0, size.min(len - k0)));
+        (0..g.runs.len()).flat_map(cut).collect()
+    } else {
+        let passes = g.runs.len().div_ceil(fit / len);
+        let size = g.runs.len().div_ceil(passes);
+        (0..g.runs.len())
+            .step_by(size)
+            .map(|run| (run, size.min(g.runs.len() - run), 0, len))
+            .collect()
+    }
+}
+
+/// Where a pass writes, and what it does to each value on the way.
+pub(super) struct Target<'a> {
+    pub out: Shared<f32>,
+    /// Channels of an output pixel, over all groups.
+    pub channels: usize,
+    pub add: bool,
+    pub bias: Option<&'a [f32]>,
+    pub relu: bool,
+    /// `[block][panel][3][width]` per group, as [`Tile::moments`] lays it out.
+    pub moments: Option<Shared<f32>>,
+}
+
+/// Multiplies every row of the gather; the caller has checked all lengths.
+pub(super) fn multiply(kernels: &Kernels, g: &Gather, panels: &Panels, src: &[f32], target: &Target) {
+    let rows = g.rows();
+    let block = block_rows(g, source_per_row(g), 960);
+    let blocks = rows.div_ceil(block);
+    // More threads than blocks share the panels of a block, which changes no sum.
+    let threads = rayon::current_num_threads();
+    let shares = if threads == 1 {
+        1
+    } else {
+        (3 * threads).div_ceil(blocks * g.groups).min(panels.list.len())
+    };
+    let share = panels.list.len().div_ceil(shares);
+    let shares = panels.list.len().div_ceil(share);
+    let work = rows * g.groups * (g.depth() + target.channels);
+    parallel::run(blocks * shares * g.groups, work, |task| {
+        let (at, rest) = (task % shares, task / shares);
+        let (block_at, group) = (rest % blocks, rest / blocks);
+        let (start, len) = parallel::chunk_of(rows, block, block_at);
+        let mine = &panels.list[at * share..((at + 1) * share).min(panels.list.len())];
+        multiply_block(
+            kernels,
+            g,
+            panels,
+            mine,
+            src,
+            target,
+            group,
+            block_at,
+            start..start + len,
+        );
+    });
+}
+
+#[allow(clippy::too_many_arguments)]
+fn multiply_block(
+    kernels: &Kernels,
+    g: &Gather,
+    panels: &Panels,
+    mine: &[Panel],
+    src: &[f32],
+    target: &Target,
+    group: usize,
+    block: usize,
+    rows: std::ops::Range<usize>,
+) {
+    let columns: usize = panels.list.iter().map(|panel| panel.columns).sum();
+    let padded: usize = panels.list.iter().map(|panel| panel.width).sum();
+    let tallest = kernels.tiles.iter().map(|tile| tile.0).max().unwrap_or(1);
+    with_stage(|stage| {
+        stage.fill(g, src, group, rows.start, rows.end, tallest);
+        let (pointers, run_stride) = stage.pointers();
+        let count = rows.len();
+        let mut c = vec![std::ptr::null_mut::<f32>(); tallest];
+        for panel in mine {
+            let (height, kernel) = kernels.tiles[panel.vectors - 1];
+            let column = group * columns + panel.at;
+            let weights = panels.panel(group, panel);
+            let segments = segments(g, panel.width);
+            let moments = target.moments.map_or(std::ptr::null_mut(), |moments| {
+                // The block's part of this group, then the panel's.
+                moments
+                    .ptr()
+                    .wrapping_add(((block * g.groups + group) * padded + panel.at) * 3)
+            });
+            for (pass, &(run, runs, k0, k)) in segments.iter().enumerate() {
+                let last = pass + 1 == segments.len();
+                for row in (0..count).step_by(height) {
+                    let valid = height.min(count - row);
+                    for (i, c) in c.iter_mut().take(valid).enumerate() {
+                        let at = rows.start + row + i;
+                        let at = if g.is_dense() { at } else { g.out_row(at) };
+                        *c = target.out.ptr().wrapping_add(at * target.channels + column);
+                    }
+                    let tile = Tile {
+                        a: pointers.wrapping_add(run * run_stride + row),
+                        run_stride,
+                        runs,
+                        k0,
+                        k,
+                        b: weights[(run * g.run_len() + k0) * panel.width..].as_ptr(),
+                        c: c.as_ptr(),
+                        rows: valid,
+                        columns: panel.columns,
+                        add: target.add || pass > 0,
+                        bias: target
+                            .bias
+                            .filter(|_| last)
+                            .map_or(std::ptr::null(), |bias| bias[column..].as_ptr()),
+                        relu: target.relu && last,
+                        moments: if last { moments } else { std::ptr::null_mut() },
+                        first: row == 0,
+                    };
+                    // SAFETY: the table holds `height` rows from `row` on and as many behind them, each pointing at a
+                    // run; the panel holds the segment's weights; the output rows are this task's alone, and lie in
+                    // the buffer whose length the caller has checked; so do the moments.
+                    unsafe { kernel(&tile) };
+                }
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conv::Conv;
+
+    #[test]
+    fn segments_cover_the_depth_in_order() {
+        for (ci, kernel) in [(3, 7), (16, 3), (64, 3), (100, 3), (512, 3), (2048, 1)] {
+            let g = Gather::forward(&Conv::new_2d(1, [9, 9], ci, 64, kernel, 1, kernel / 2));
+            let list = segments(&g, 64);
+            assert_eq!(list.iter().map(|s| s.1 * s.3).sum::<usize>(), g.depth());
+            assert!(list.iter().all(|s| s.1 * s.3 * 64 <= CACHED_WEIGHTS));
+            assert!(
+                list.windows(2)
+                    .all(|w| w[0].0 * g.run_len() + w[0].2 < w[1].0 * g.run_len() + w[1].2)
+            );
+        }
+    }
+
+    #[test]
+    fn blocks_are_whole_lines_where_lines_are_short() {
+        let g = Gather::forward(&Conv::new_2d(384, [12, 12], 24, 32, 3, 1, 1));
+        assert_eq!(block_rows(&g, source_per_row(&g), 960) % 24, 0);
+        let g = Gather::forward(&Conv::new_2d(8, [56, 56], 64, 64, 3, 1, 1));
+        assert_eq!(block_rows(&g, source_per_row(&g), 960) % 56, 0);
+    }
+}

@@ -1,0 +1,164 @@
+//! Pointers to the source values of a block of output pixels.
+
+use super::gather::Gather;
+use crate::scratch::Aligned;
+use std::cell::RefCell;
+
+/// For each run of a [`Gather`] and each grid row of a block, where the run's values lie. Kept per thread.
+#[derive(Default)]
+pub(super) struct Stage {
+    /// A run of zeros (for lines outside the source), then copied lines.
+    buffer: Aligned,
+    /// Source line of each (grid line, line offset), `OUTSIDE` in the padding.
+    ids: Vec<usize>,
+    /// Where a source line was copied to, by its distance from the block's first.
+    slots: Vec<usize>,
+    /// Start of each (grid line, line offset); null in the padding.
+    bases: Vec<*const f32>,
+    pointers: Vec<*const f32>,
+    stride: usize,
+}
+
+const OUTSIDE: usize = usize::MAX;
+
+thread_local! {
+    static FREE: RefCell<Vec<Stage>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends this thread's stage to `body`.
+pub(super) fn with_stage<R>(body: impl FnOnce(&mut Stage) -> R) -> R {
+    let mut stage = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let result = body(&mut stage);
+    FREE.with_borrow_mut(|free| free.push(stage));
+    result
+}
+
+impl Stage {
+    /// Prepares grid rows `[start, end)` of one group of channels. Each run's table is filled up with at least `spare`
+    /// pointers to zeros, to a multiple of `spare`, so that kernels may always take `spare` rows at once.
+    ///
+    /// The pointers hold until the next call, or until `src` goes.
+    pub fn fill(&mut self, g: &Gather, src: &[f32], group: usize, start: usize, end: usize, spare: usize) {
+        let width = g.grid[2];
+        let (first_line, last_line) = (start / width, (end - 1) / width);
+        self.find_lines(g, first_line, last_line);
+        let per_pixel = if g.is_staged() {
+            self.copy_lines(g, src, group)
+        } else {
+            self.point_at(g, src, group)
+        };
+        let zeros = self.buffer.as_ptr();
+
+        let rows = end - start;
+        self.stride = rows.next_multiple_of(spare) + spare;
+        self.pointers.clear();
+        self.pointers.reserve(self.stride * g.runs.len());
+        let (first, _) = g.columns();
+        let step = g.src_step[2] * per_pixel;
+        for &(line, offset) in &g.runs {
+            for at in first_line..=last_line {
+                let from = start.saturating_sub(at * width);
+                let to = width.min(end - at * width);
+                let base = self.bases[(at - first_line) * g.lines.len() + line];
+                if base.is_null() {
+                    self.pointers.extend(std::iter::repeat_n(zeros, to - from));
+                } else {
+                    let base = base.wrapping_add((offset - first) as usize * per_pixel);
+                    self.pointers.extend((from..to).map(|x| base.wrapping_add(x * step)));
+                }
+            }
+            self.pointers.extend(std::iter::repeat_n(zeros, self.stride - rows));
+        }
+    }
+
+    /// The table: for run `r` and row `i` of the block, entry `r · stride + i`.
+    pub fn pointers(&self) -> (*const *const f32, usize) {
+        (self.pointers.as_ptr(), self.stride)
+    }
+
+    fn find_lines(&mut self, g: &Gather, first: usize, last: usize) {
+        self.ids.clear();
+        let inside = |i: usize, step: usize, offset: isize, size: usize| {
+            (i * step).checked_add_signed(offset).filter(|&at| at < size)
+        };
+        for line in first..=last {
+            let (y, rest) = (line % g.grid[1], line / g.grid[1]);
+            let (z, n) = (rest % g.grid[0], rest / g.grid[0]);
+            for &[oz, oy] in &g.lines {
+                let sz = inside(z, g.src_step[0], oz, g.src_dims[0]);
+                let sy = inside(y, g.src_step[1], oy, g.src_dims[1]);
+                self.ids.push(match (sz, sy) {
+                    (Some(sz), Some(sy)) => (n * g.src_dims[0] + sz) * g.src_dims[1] + sy,
+                    _ => OUTSIDE,
+                });
+            }
+        }
+    }
+
+    /// Lines are read where they are. Gives the distance of two pixels.
+    fn point_at(&mut self, g: &Gather, src: &[f32], group: usize) -> usize {
+        let all = g.channels * g.groups;
+        self.buffer.resize(g.run_len());
+        self.buffer.fill(0.0);
+        let (first, _) = g.columns();
+        self.bases.clear();
+        self.bases.extend(self.ids.iter().map(|&id| {
+            if id == OUTSIDE {
+                return std::ptr::null();
+            }
+            let at = (id * g.src_dims[2] + first as usize) * all + group * g.channels;
+            src[at..].as_ptr()
+        }));
+        all
+    }
+
+    /// Copies every line that is read, with its padding, one group's channels only. Gives the distance of two pixels.
+    fn copy_lines(&mut self, g: &Gather, src: &[f32], group: usize) -> usize {
+        let lo = self.ids.iter().copied().filter(|&id| id != OUTSIDE).min().unwrap_or(0);
+        let hi = self.ids.iter().copied().filter(|&id| id != OUTSIDE).max().unwrap_or(0);
+        let channels = g.channels;
+        let (first, columns) = g.columns();
+        let line_len = (columns * channels).next_multiple_of(16);
+        let zeros = g.run_len().next_multiple_of(16);
+
+        self.slots.clear();
+        self.slots.resize(hi - lo + 1, OUTSIDE);
+        let mut used = 0;
+        for &id in self.ids.iter().filter(|&&id| id != OUTSIDE) {
+            let slot = &mut self.slots[id - lo];
+            if *slot == OUTSIDE {
+                *slot = zeros + used * line_len;
+                used += 1;
+            }
+        }
+        self.buffer.resize(zeros + used * line_len);
+        self.buffer[..zeros].fill(0.0);
+
+        let before = (-first).max(0) as usize;
+        let from = first.max(0) as usize;
+        let to = (first + columns as isize).clamp(from as isize, g.src_dims[2] as isize) as usize;
+        let all = channels * g.groups;
+        for (at, &slot) in self.slots.iter().enumerate().filter(|(_, slot)| **slot != OUTSIDE) {
+            let line = &src[(lo + at) * g.src_dims[2] * all..][..g.src_dims[2] * all];
+            let staged = &mut self.buffer[slot..slot + columns * channels];
+            let (pad, rest) = staged.split_at_mut(before.min(columns) * channels);
+            let (body, behind) = rest.split_at_mut((to - from) * channels);
+            pad.fill(0.0);
+            behind.fill(0.0);
+            if g.groups == 1 {
+                body.copy_from_slice(&line[from * all..to * all]);
+            } else {
+                for (pixel, x) in body.chunks_exact_mut(channels).zip(from..to) {
+                    pixel.copy_from_slice(&line[x * all + group * channels..][..channels]);
+                }
+            }
+        }
+        let buffer = self.buffer.as_ptr();
+        self.bases.clear();
+        self.bases.extend(self.ids.iter().map(|&id| match id {
+            OUTSIDE => std::ptr::null(),
+            id => buffer.wrapping_add(self.slots[id - lo]),
+        }));
+        channels
+    }
+}

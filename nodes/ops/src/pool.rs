@@ -1,0 +1,407 @@
+//! Maximum, average and global average pooling, channels-last.
+
+use crate::conv::Conv;
+use crate::error::{Result, check_len, shape};
+use crate::isa::{self, per_isa};
+use crate::parallel::{self, Shared};
+
+const OP: &str = "pooling";
+
+/// Channels that are handled at once.
+const LANES: usize = 16;
+
+/// The shape of a pooling layer; triples are (time, height, width), and 2-D is `t = 1`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// Samples.
+    pub n: usize,
+    /// Size of the input.
+    pub input: [usize; 3],
+    /// Channels.
+    pub channels: usize,
+    /// Size of the window.
+    pub kernel: [usize; 3],
+    /// Step of the window.
+    pub stride: [usize; 3],
+    /// Padding in front along each axis: never the maximum, zero in an average.
+    pub pad: [usize; 3],
+    /// Padding behind.
+    pub pad_end: [usize; 3],
+}
+
+impl Pool {
+    /// A pooling layer with the same padding on both sides.
+    pub fn new(
+        n: usize,
+        input: [usize; 3],
+        channels: usize,
+        kernel: [usize; 3],
+        stride: [usize; 3],
+        pad: [usize; 3],
+    ) -> Self {
+        Self {
+            n,
+            input,
+            channels,
+            kernel,
+            stride,
+            pad,
+            pad_end: pad,
+        }
+    }
+
+    fn as_conv(&self) -> Conv {
+        let Self {
+            n,
+            input,
+            channels,
+            kernel,
+            stride,
+            pad,
+            pad_end,
+        } = *self;
+        Conv {
+            pad_end,
+            ..Conv::new_3d(n, input, channels, channels, kernel, stride, pad)
+        }
+    }
+
+    /// Size of the output.
+    pub fn output(&self) -> [usize; 3] {
+        self.as_conv().output()
+    }
+
+    /// Values of the input.
+    pub fn input_len(&self) -> usize {
+        self.as_conv().input_len()
+    }
+
+    /// Values of the output.
+    pub fn output_len(&self) -> usize {
+        self.as_conv().output_len()
+    }
+
+    /// Whether the shape makes sense.
+    ///
+    /// # Errors
+    /// A zero size, a window larger than the padded input or wholly in the padding, or one of more than 256 values.
+    pub fn validate(&self) -> Result<()> {
+        self.as_conv().validate()?;
+        for a in 0..3 {
+            if self.pad[a].max(self.pad_end[a]) >= self.kernel[a] {
+                let Self {
+                    pad, pad_end, kernel, ..
+                } = self;
+                return Err(shape(
+                    OP,
+                    format!("padding {pad:?} and {pad_end:?} must be less than the window {kernel:?}"),
+                ));
+            }
+        }
+        if self.kernel.iter().product::<usize>() > 256 {
+            return Err(shape(
+                OP,
+                format!("a window of {:?} holds more than 256 values", self.kernel),
+            ));
+        }
+        Ok(())
+    }
+
+    fn check(&self, input: (&'static str, usize), output: (&'static str, usize)) -> Result<()> {
+        self.validate()?;
+        check_len(OP, input.0, input.1, self.input_len())?;
+        check_len(OP, output.0, output.1, self.output_len())
+    }
+
+    /// The window of output line `line` along time and height, and the sample.
+    fn window(&self, line: usize) -> (usize, [Span; 2]) {
+        let out = self.output();
+        let (y, rest) = (line % out[1], line / out[1]);
+        let (z, n) = (rest % out[0], rest / out[0]);
+        (n, [self.taps(0, z), self.taps(1, y)])
+    }
+
+    /// The taps of output position `i` along an axis that lie in the input.
+    fn taps(&self, a: usize, i: usize) -> Span {
+        let start = i * self.stride[a];
+        let first = self.pad[a].saturating_sub(start);
+        let end = (self.input[a] + self.pad[a]).saturating_sub(start).min(self.kernel[a]);
+        Span {
+            first,
+            end: end.max(first),
+            base: (start + first).saturating_sub(self.pad[a]),
+        }
+    }
+
+    /// The output positions along an axis whose windows hold input position `i`, and the tap of the first.
+    fn covering(&self, a: usize, i: usize) -> std::ops::Range<usize> {
+        let at = i + self.pad[a];
+        let first = (at + 1).saturating_sub(self.kernel[a]).div_ceil(self.stride[a]);
+        first..(at / self.stride[a] + 1).min(self.output()[a]).max(first)
+    }
+
+    /// Calls `body(tap, input pixel)` for the taps of an output pixel that lie in the input.
+    #[inline(always)]
+    fn each_tap(&self, n: usize, [t, h, w]: [Span; 3], mut body: impl FnMut(usize, usize)) {
+        for kt in t.first..t.end {
+            let z = n * self.input[0] + t.base + kt - t.first;
+            for kh in h.first..h.end {
+                let y = z * self.input[1] + h.base + kh - h.first;
+                for kw in w.first..w.end {
+                    let tap = (kt * self.kernel[1] + kh) * self.kernel[2] + kw;
+                    body(tap, y * self.input[2] + w.base + kw - w.first);
+                }
+            }
+        }
+    }
+
+    /// Calls `body(tap, output pixel)` for the windows that hold an input pixel.
+    #[inline(always)]
+    fn each_window(&self, n: usize, [z, y, x]: [usize; 3], mut body: impl FnMut(usize, usize)) {
+        let out = self.output();
+        for oz in self.covering(0, z) {
+            let kt = z + self.pad[0] - oz * self.stride[0];
+            for oy in self.covering(1, y) {
+                let kh = y + self.pad[1] - oy * self.stride[1];
+                for ox in self.covering(2, x) {
+                    let kw = x + self.pad[2] - ox * self.stride[2];
+                    let tap = (kt * self.kernel[1] + kh) * self.kernel[2] + kw;
+                    body(tap, ((n * out[0] + oz) * out[1] + oy) * out[2] + ox);
+                }
+            }
+        }
+    }
+}
+
+/// Taps `[first, end)` of a window, the first of which reads input position `base`.
+#[derive(Clone, Copy)]
+struct Span {
+    first: usize,
+    end: usize,
+    base: usize,
+}
+
+/// `y = max` over windows; `index` takes the place of the maximum in its window (time-major), for the backward pass.
+/// The first of equals wins; what is not a number wins over all.
+///
+/// # Errors
+/// The shape makes no sense, or a buffer's length is not the shape's.
+pub fn max_forward(pool: &Pool, x: &[f32], y: &mut [f32], index: &mut [u8]) -> Result<()> {
+    pool.check(("x", x.len()), ("y", y.len()))?;
+    check_len(OP, "index", index.len(), y.len())?;
+    let [ot, oh, ow] = pool.output();
+    let line_len = ow * pool.channels;
+    let (y, index) = (Shared::new(y), Shared::new(index));
+    let isa = isa::current();
+    parallel::run(pool.n * ot * oh, x.len(), |line| {
+        // SAFETY: each task writes one line, and the lengths were checked.
+        let (y, index) = unsafe { (y.part(line * line_len, line_len), index.part(line * line_len, line_len)) };
+        max_line(isa, pool, line, x, y, index);
+    });
+    Ok(())
+}
+
+per_isa! {
+    fn max_line(pool: &Pool, line: usize, x: &[f32], y: &mut [f32], index: &mut [u8]) {
+        let channels = pool.channels;
+        let (n, [t, h]) = pool.window(line);
+        for (ox, (y, index)) in y.chunks_exact_mut(channels).zip(index.chunks_exact_mut(channels)).enumerate() {
+            let spans = [t, h, pool.taps(2, ox)];
+            let mut c = 0;
+            while c < channels {
+                let lanes = LANES.min(channels - c);
+                let mut best = [f32::NEG_INFINITY; LANES];
+                let mut at = [u32::MAX; LANES];
+                pool.each_tap(n, spans, |tap, pixel| {
+                    let from = &x[pixel * channels + c..][..lanes];
+                    let mut value = [f32::NEG_INFINITY; LANES];
+                    if lanes == LANES {
+                        value.copy_from_slice(from);
+                    } else {
+                        value[..lanes].copy_from_slice(from);
+                    }
+                    for i in 0..LANES {
+                        let wins = value[i] > best[i] || value[i].is_nan() || at[i] == u32::MAX;
+                        best[i] = if wins { value[i] } else { best[i] };
+                        at[i] = if wins { tap as u32 } else { at[i] };
+                    }
+                });
+                y[c..c + lanes].copy_from_slice(&best[..lanes]);
+                for (index, at) in index[c..c + lanes].iter_mut().zip(at) {
+                    *index = at as u8;
+                }
+                c += lanes;
+            }
+        }
+    }
+}
+
+/// `dx`: each output's gradient goes to its maximum, that `index` from [`max_forward`] names.
+///
+/// # Errors
+/// As [`max_forward`].
+pub fn max_backward(pool: &Pool, dy: &[f32], index: &[u8], dx: &mut [f32]) -> Result<()> {
+    pool.check(("dx", dx.len()), ("dy", dy.len()))?;
+    check_len(OP, "index", index.len(), dy.len())?;
+    backward(pool, dy, Some(index), dx);
+    Ok(())
+}
+
+/// `y = Σ x / window` over windows; the padding counts as zeros, as is PyTorch's default.
+///
+/// # Errors
+/// The shape makes no sense, or a buffer's length is not the shape's.
+pub fn average_forward(pool: &Pool, x: &[f32], y: &mut [f32]) -> Result<()> {
+    pool.check(("x", x.len()), ("y", y.len()))?;
+    let [ot, oh, ow] = pool.output();
+    let line_len = ow * pool.channels;
+    let y = Shared::new(y);
+    let isa = isa::current();
+    parallel::run(pool.n * ot * oh, x.len(), |line| {
+        // SAFETY: each task writes one line, and the length was checked.
+        let y = unsafe { y.part(line * line_len, line_len) };
+        average_line(isa, pool, line, x, y);
+    });
+    Ok(())
+}
+
+per_isa! {
+    fn average_line(pool: &Pool, line: usize, x: &[f32], y: &mut [f32]) {
+        let channels = pool.channels;
+        let scale = 1.0 / pool.kernel.iter().product::<usize>() as f32;
+        let (n, [t, h]) = pool.window(line);
+        for (ox, y) in y.chunks_exact_mut(channels).enumerate() {
+            y.fill(0.0);
+            pool.each_tap(n, [t, h, pool.taps(2, ox)], |_, pixel| {
+                for (y, x) in y.iter_mut().zip(&x[pixel * channels..][..channels]) {
+                    *y += x;
+                }
+            });
+            for y in y {
+                *y *= scale;
+            }
+        }
+    }
+}
+
+/// `dx` of [`average_forward`].
+///
+/// # Errors
+/// As [`average_forward`].
+pub fn average_backward(pool: &Pool, dy: &[f32], dx: &mut [f32]) -> Result<()> {
+    pool.check(("dx", dx.len()), ("dy", dy.len()))?;
+    backward(pool, dy, None, dx);
+    Ok(())
+}
+
+/// Each input pixel gathers from the windows that hold it, so that tasks share nothing.
+fn backward(pool: &Pool, dy: &[f32], index: Option<&[u8]>, dx: &mut [f32]) {
+    let [t, h, w] = pool.input;
+    let line_len = w * pool.channels;
+    let work = dx.len();
+    let dx = Shared::new(dx);
+    let isa = isa::current();
+    parallel::run(pool.n * t * h, work, |line| {
+        // SAFETY: each task writes one line, and the length was checked.
+        let dx = unsafe { dx.part(line * line_len, line_len) };
+        backward_line(isa, pool, line, dy, index, dx);
+    });
+}
+
+per_isa! {
+    fn backward_line(pool: &Pool, line: usize, dy: &[f32], index: Option<&[u8]>, dx: &mut [f32]) {
+        let channels = pool.channels;
+        let [t, h, _] = pool.input;
+        let (y, z, n) = (line % h, line / h % t, line / h / t);
+        let scale = 1.0 / pool.kernel.iter().product::<usize>() as f32;
+        for (x, dx) in dx.chunks_exact_mut(channels).enumerate() {
+            dx.fill(0.0);
+            pool.each_window(n, [z, y, x], |tap, pixel| {
+                let from = pixel * channels..(pixel + 1) * channels;
+                match index {
+                    Some(index) => {
+                        for ((dx, dy), at) in dx.iter_mut().zip(&dy[from.clone()]).zip(&index[from]) {
+                            *dx += if usize::from(*at) == tap { *dy } else { 0.0 };
+                        }
+                    }
+                    None => {
+                        for (dx, dy) in dx.iter_mut().zip(&dy[from]) {
+                            *dx += dy * scale;
+                        }
+                    }
+                }
+            });
+        }
+    }
+}
+
+fn check_global(
+    n: usize,
+    positions: usize,
+    channels: usize,
+    x: (&'static str, usize),
+    y: (&'static str, usize),
+) -> Result<()> {
+    if n * positions * channels == 0 {
+        return Err(shape(
+            OP,
+            format!("a mean over [{n}, {positions}, {channels}] (samples, positions, channels) is empty"),
+        ));
+    }
+    check_len(OP, x.0, x.1, n * positions * channels)?;
+    check_len(OP, y.0, y.1, n * channels)
+}
+
+/// The mean over all positions: `x` `[n, positions, channels]`, `y` `[n, channels]`.
+///
+/// # Errors
+/// An empty shape, or a buffer's length is not the shape's.
+pub fn global_mean(n: usize, positions: usize, channels: usize, x: &[f32], y: &mut [f32]) -> Result<()> {
+    check_global(n, positions, channels, ("x", x.len()), ("y", y.len()))?;
+    let y = Shared::new(y);
+    let isa = isa::current();
+    parallel::run(n, x.len(), |i| {
+        // SAFETY: each task writes one sample, and the length was checked.
+        let y = unsafe { y.part(i * channels, channels) };
+        mean_of(isa, &x[i * positions * channels..][..positions * channels], y);
+    });
+    Ok(())
+}
+
+per_isa! {
+    fn mean_of(x: &[f32], y: &mut [f32]) {
+        let channels = y.len();
+        y.fill(0.0);
+        for x in x.chunks_exact(channels) {
+            for (y, x) in y.iter_mut().zip(x) {
+                *y += x;
+            }
+        }
+        let scale = 1.0 / (x.len() / channels) as f32;
+        for y in y {
+            *y *= scale;
+        }
+    }
+}
+
+/// `dx` of [`global_mean`].
+///
+/// # Errors
+/// As [`global_mean`].
+pub fn global_mean_backward(n: usize, positions: usize, channels: usize, dy: &[f32], dx: &mut [f32]) -> Result<()> {
+    check_global(n, positions, channels, ("dx", dx.len()), ("dy", dy.len()))?;
+    let work = dx.len();
+    let dx = Shared::new(dx);
+    let scale = 1.0 / positions as f32;
+    parallel::run(n, work, |i| {
+        // SAFETY: each task writes one sample, and the length was checked.
+        let dx = unsafe { dx.part(i * positions * channels, positions * channels) };
+        let dy = &dy[i * channels..][..channels];
+        for dx in dx.chunks_exact_mut(channels) {
+            for (dx, dy) in dx.iter_mut().zip(dy) {
+                *dx = dy * scale;
+            }
+        }
+    });
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! Linear layers, losses, dropout and SGD.
+
+mod common;
+use common::{assert_near, garbage, on_all, values, wide};
+use glad_ops::dropout::dropout;
+use glad_ops::loss::{bce_with_logits, cross_entropy};
+use glad_ops::sgd::squared_norm;
+use glad_ops::{Linear, Sgd};
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(common::cases(60))]
+    #[test]
+    fn linear_matches(rows in 1usize..60, inputs in 1usize..90, outputs in 1usize..90, relu: bool) {
+        let layer = Linear { rows, inputs, outputs };
+        let (x, w, b) = (values(1, rows * inputs), values(2, outputs * inputs), values(3, outputs));
+        let dy = values(4, rows * outputs);
+        let (x64, w64, dy64) = (wide(&x), wide(&w), wide(&dy));
+        let mut y_want = vec![0.0; rows * outputs];
+        let (mut dx_want, mut dw_want, mut db_want) = (vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; outputs]);
+        for r in 0..rows {
+            for o in 0..outputs {
+                let grad = dy64[r * outputs + o];
+                let y = &mut y_want[r * outputs + o];
+                *y = f64::from(b[o]);
+                db_want[o] += grad;
+                for i in 0..inputs {
+                    *y += x64[r * inputs + i] * w64[o * inputs + i];
+                    dx_want[r * inputs + i] += grad * w64[o * inputs + i];
+                    dw_want[o * inputs + i] += grad * x64[r * inputs + i];
+                }
+                *y = if relu { y.max(0.0) } else { *y };
+            }
+        }
+        let run = || {
+            let packed = layer.pack(&w).unwrap();
+            let (mut y, mut dx) = (garbage(y_want.len()), garbage(x.len()));
+            let (mut dw, mut db) = (garbage(w.len()), garbage(outputs));
+            layer.forward(&x, &packed, Some(&b), relu, &mut y).unwrap();
+            layer.backward_input(&dy, &packed, &mut dx).unwrap();
+            layer.backward_weight(&x, &dy, &mut dw).unwrap();
+            layer.backward_bias(&dy, &mut db).unwrap();
+            vec![y, dx, dw, db]
+        };
+        on_all(run, |set, got| {
+            for (i, (name, want)) in [("y", &y_want), ("dx", &dx_want), ("dw", &dw_want), ("db", &db_want)].into_iter().enumerate() {
+                assert_near(&format!("{set}: {name}"), &got[i], want, 1e-5);
+            }
+        });
+    }
+
+    /// The value from its definition, the gradient from differences of it.
+    #[test]
+    fn cross_entropy_matches(rows in 1usize..6, classes in 1usize..8, smoothing in 0f32..0.5, masked: bool) {
+        let z = values(1, rows * classes);
+        let labels: Vec<u32> = values(2, rows).iter().map(|v| ((v + 2.0) * 64.0) as u32 % classes as u32).collect();
+        let weights: Option<Vec<f32>> = masked.then(|| values(3, rows).iter().map(|v| v.max(0.0)).collect());
+        let weight = |r: usize| weights.as_ref().map_or(1.0, |w| f64::from(w[r]));
+        let total: f64 = (0..rows).map(weight).sum();
+        let eps = f64::from(smoothing);
+        let value = |z: &[f64]| -> f64 {
+            let mut sum = 0.0;
+            for r in 0..rows {
+                let row = &z[r * classes..][..classes];
+                let log_sum = row.iter().map(|z| z.exp()).sum::<f64>().ln();
+                for (k, z) in row.iter().enumerate() {
+                    let target = eps / classes as f64 + if k == labels[r] as usize { 1.0 - eps } else { 0.0 };
+                    sum += weight(r) * target * (log_sum - z);
+                }
+            }
+            if total > 0.0 { sum / total } else { 0.0 }
+        };
+        let mut grad = garbage(z.len());
+        let loss = cross_entropy(&z, classes, &labels, smoothing, weights.as_deref(), Some(&mut grad)).unwrap();
+        assert_near("loss", &[loss.mean], &[value(&wide(&z))], 1e-6);
+        assert_near("weight", &[loss.weight], &[total], 1e-6);
+        assert_near("grad", &grad, &slopes(&z, value), 1e-6);
+    }
+
+    #[test]
+    fn bce_matches(rows in 1usize..20, masked: bool) {
+        let z: Vec<f32> = values(1, rows).iter().map(|v| v * 4.0).collect();
+        let targets: Vec<f32> = values(2, rows).iter().map(|v| (v / 2.0).abs().min(1.0)).collect();
+        let weights: Option<Vec<f32>> = masked.then(|| (0..rows).map(|r| (r % 2) as f32).collect());
+        let weight = |r: usize| weights.as_ref().map_or(1.0, |w| f64::from(w[r]));
+        let total: f64 = (0..rows).map(weight).sum();
+        let value = |z: &[f64]| -> f64 {
+            let sum: f64 = z.iter().zip(&targets).enumerate().map(|(r, (z, t))| {
+                let p = 1.0 / (1.0 + (-z).exp());
+                -weight(r) * (f64::from(*t) * p.ln() + (1.0 - f64::from(*t)) * (1.0 - p).ln())
+            }).sum();
+            if total > 0.0 { sum / total } else { 0.0 }
+        };
+        let mut grad = garbage(rows);
+        let loss = bce_with_logits(&z, &targets, weights.as_deref(), Some(&mut grad)).unwrap();
+        assert_near("loss", &[loss.mean], &[value(&wide(&z))], 1e-6);
+        assert_near("grad", &grad, &slopes(&z, value), 1e-6);
+    }
+
+    #[test]
+    fn sgd_matches(len in 1usize..300, momentum in prop_oneof![Just(0f32), Just(0.9)], nesterov: bool, clip in 0.1f32..1.0) {
+        let (w, grads) = (values(1, len), [values(2, len), values(3, len), values(4, len)]);
+        let sgd = Sgd { lr: 0.05, momentum, weight_decay: 1e-2, nesterov, clip_scale: clip };
+        let (mut w_want, mut b_want) = (wide(&w), vec![0.0; len]);
+        let m = f64::from(momentum);
+        for (step, grad) in grads.iter().enumerate() {
+            for i in 0..len {
+                let d = f64::from(clip) * f64::from(grad[i]) + f64::from(1e-2f32) * w_want[i];
+                b_want[i] = if step == 0 { d } else { m * b_want[i] + d };
+                w_want[i] -= f64::from(0.05f32) * if nesterov { d + m * b_want[i] } else if m > 0.0 { b_want[i] } else { d };
+            }
+        }
+        let run = || {
+            let (mut w, mut buffer) = (w.clone(), garbage(len));
+            for (step, grad) in grads.iter().enumerate() {
+                sgd.step(step == 0, grad, &mut buffer, &mut w).unwrap();
+            }
+            vec![w]
+        };
+        on_all(run, |set, got| assert_near(&format!("{set}: w"), &got[0], &w_want, 1e-6));
+    }
+}
+
+/// The gradient by central differences.
+fn slopes(z: &[f32], value: impl Fn(&[f64]) -> f64) -> Vec<f64> {
+    const H: f64 = 1e-5;
+    let mut at = wide(z);
+    (0..z.len())
+        .map(|i| {
+            let here = at[i];
+            at[i] = here + H;
+            let above = value(&at);
+            at[i] = here - H;
+            let below = value(&at);
+            at[i] = here;
+            (above - below) / (2.0 * H)
+        })
+        .collect()
+}
+
+#[test]
+fn large_parameters_are_updated_in_parallel() {
+    let (len, sgd) = (
+        100_003,
+        Sgd {
+            lr: 0.1,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            nesterov: false,
+            clip_scale: 1.0,
+        },
+    );
+    let (w, grad) = (values(1, len), values(2, len));
+    let want: Vec<f64> = w
+        .iter()
+        .zip(&grad)
+        .map(|(w, g)| f64::from(*w) - 0.1 * f64::from(*g))
+        .collect();
+    let square: f64 = grad.iter().map(|g| f64::from(*g).powi(2)).sum();
+    let run = || {
+        let (mut w, mut buffer) = (w.clone(), garbage(len));
+        sgd.step(true, &grad, &mut buffer, &mut w).unwrap();
+        vec![w, vec![squared_norm(&grad) as f32]]
+    };
+    on_all(run, |set, got| {
+        assert_near(&format!("{set}: w"), &got[0], &want, 1e-6);
+        assert_near(&format!("{set}: norm"), &got[1], &[square], 1e-6);
+    });
+}
+
+#[test]
+fn losses_survive_extreme_logits_and_empty_masks() {
+    let mut grad = garbage(2);
+    let loss = cross_entropy(&[1e4, -1e4], 2, &[1], 0.0, None, Some(&mut grad)).unwrap();
+    assert_eq!((loss.mean, grad.as_slice()), (2e4, [1.0, -1.0].as_slice()));
+    let loss = bce_with_logits(&[1e4, -1e4], &[0.0, 0.0], None, Some(&mut grad)).unwrap();
+    assert_eq!((loss.mean, grad.as_slice()), (5e3, [0.5, 0.0].as_slice()));
+    // The label of a row that does not count may be anything.
+    let loss = cross_entropy(&[1.0, 2.0], 2, &[7], 0.1, Some(&[0.0]), Some(&mut grad)).unwrap();
+    assert_eq!(
+        (loss.mean, loss.weight, grad.as_slice()),
+        (0.0, 0.0, [0.0, 0.0].as_slice())
+    );
+    assert!(
+        cross_entropy(&[f32::NAN, 2.0], 2, &[1], 0.1, None, None)
+            .unwrap()
+            .mean
+            .is_nan()
+    );
+}
+
+#[test]
+fn mistakes_are_errors() {
+    let message = cross_entropy(&[0.0; 6], 3, &[0, 3], 0.0, None, None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("row 1 has label 3, but there are 3 classes"),
+        "{message}"
+    );
+    let message = bce_with_logits(&[0.0], &[1.5], None, None).unwrap_err().to_string();
+    assert!(message.contains("target of row 0 is 1.5"), "{message}");
+    assert!(cross_entropy(&[0.0; 6], 3, &[0, 1], 1.5, None, None).is_err());
+    assert!(cross_entropy(&[0.0; 6], 3, &[0, 1], 0.0, Some(&[1.0, -1.0]), None).is_err());
+    assert!(dropout(1, 1.0, &[0.0], &mut [0.0]).is_err());
+    let sgd = Sgd {
+        lr: 0.1,
+        momentum: 0.9,
+        weight_decay: 0.0,
+        nesterov: false,
+        clip_scale: 1.0,
+    };
+    assert!(sgd.step(true, &[0.0; 3], &mut [0.0; 2], &mut [0.0; 3]).is_err());
+}
+
+#[test]
+fn dropout_keeps_its_share_by_key_and_index() {
+    let x = vec![1.0; 60_000];
+    let run = |key: u64, p: f32, len: usize| {
+        let mut y = garbage(len);
+        dropout(key, p, &x[..len], &mut y).unwrap();
+        y
+    };
+    on_all(
+        || {
+            vec![
+                run(7, 0.3, 60_000),
+                run(8, 0.3, 60_000),
+                run(7, 0.0, 60_000),
+                run(7, 0.3, 1_003),
+            ]
+        },
+        |set, got| {
+            let share = got[0].iter().filter(|y| **y > 0.0).count() as f64 / 60_000.0;
+            // Five standard deviations.
+            assert!((share - 0.7).abs() < 0.0094, "{set}: kept {share}");
+            assert!(got[0].iter().all(|&y| y == 0.0 || y == 1.0 / (1.0 - 0.3)));
+            assert_ne!(got[0], got[1], "{set}: keys give the same mask");
+            assert_eq!(got[2], x, "{set}: p = 0 drops nothing");
+            assert_eq!(got[0][..1_003], got[3], "{set}: the length changed the mask");
+        },
+    );
+}
