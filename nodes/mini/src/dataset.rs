@@ -205,7 +205,7 @@ fn write_video(fresh: &Path, config: &MiniConfig, split: Split, index: usize) ->
     let options = WriteOptions {
         qp: config.qp,
         gop: config.gop,
-        effort: Effort::Balanced,
+        effort: Effort::Fast,
     };
     let (size, fps) = (config.size, f64::from(config.fps));
     let mut video = VideoWriter::create_with(fresh.join(&relative), size, size, fps, options)?;
