@@ -1,0 +1,124 @@
+//! `decoder`: frames of a video, laid out as clips.
+
+use crate::contract::*;
+use anyhow::{Result, bail, ensure};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Decodes the frames that samplers named, each once however many clips it is in, and lays them out as clips: those of
+/// the first index, then of the next. RGB, 8 bits, at the video's own size.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decoder {}
+
+impl Kind for Decoder {
+    const NAME: &'static str = "decoder";
+    const GROUP: Group = Group::Data;
+
+    fn contract(&self, wiring: &Wiring) -> Contract {
+        let clips: Vec<String> = (0..wiring.of("index").max(1)).map(|i| format!("N{i}")).collect();
+        let index: Vec<String> = clips.iter().map(|n| format!("FrameIndex[B,{n},T]")).collect();
+        Contract::on(Side::Host)
+            .input("video", "Video[B]", "the video")
+            .many("index", &index, "frame numbers; clips of one length")
+            .output("clips", &format!("Clip[B,{},T,~,~,3]", clips.join("+")), "the clips")
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Stage(Box::new(Decode)))
+    }
+}
+
+struct Decode;
+
+impl Stage for Decode {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+        let video = inputs.video("video")?;
+        let mut wanted = vec![];
+        let mut frames = 0;
+        for value in inputs.all("index") {
+            let HostValue::Index(index) = value else {
+                bail!("port `index` has no frame numbers but {value:?}");
+            };
+            frames = index.frames;
+            wanted.extend_from_slice(&index.data);
+        }
+        ensure!(!wanted.is_empty(), "no frames are asked for");
+        let images = video.footage.frames(&wanted)?;
+        let (width, height) = (images[0].width, images[0].height);
+        let mut data = Vec::with_capacity(images.len() * width * height * 3);
+        for (image, number) in images.iter().zip(&wanted) {
+            ensure!(
+                (image.width, image.height) == (width, height),
+                "{}: {}: frame {number} has {}x{} pixels, frame {} has {width}x{height}; all must be of one size",
+                video.line,
+                video.path.display(),
+                image.width,
+                image.height,
+                wanted[0],
+            );
+            data.extend_from_slice(&image.data);
+        }
+        let shape = [wanted.len() / frames, frames, height, width, 3];
+        Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{built, node, numbered, sample, video_of};
+    use super::*;
+    use serde_json::json;
+
+    fn index(frames: usize, data: &[usize]) -> HostValue {
+        HostValue::Index(Arc::new(FrameIndex {
+            frames,
+            data: data.to_vec(),
+        }))
+    }
+
+    #[test]
+    fn clips_in_the_order_of_the_indices() {
+        let inputs = Args::default()
+            .with("video", vec![numbered(9)])
+            .with("index", vec![index(2, &[0, 8]), index(2, &[3, 4, 4, 3])]);
+        let out = built::<Decoder>(json!({})).run(&sample(0, true), &inputs).unwrap();
+        let HostValue::Clips(clips) = &out[0] else { panic!() };
+        assert_eq!(clips.shape, [3, 2, 2, 4, 3]);
+        let firsts: Vec<u8> = clips.data.chunks(24).map(|f| f[0]).collect();
+        assert_eq!(firsts, [0, 8, 3, 4, 4, 3]);
+    }
+
+    #[test]
+    fn the_contract_adds_up_the_clips() {
+        let mut wiring = Wiring::default();
+        wiring.count.insert("index".into(), 2);
+        let contract = node::<Decoder>(json!({})).contract(&wiring);
+        assert_eq!(contract.inputs[1].types.len(), 2);
+        assert_eq!(contract.outputs[0].ty.to_string(), "Clip[B,N0+N1,T,~,~,3]");
+    }
+
+    #[test]
+    fn frames_of_different_sizes_are_refused() {
+        struct Growing;
+        impl Footage for Growing {
+            fn frame_count(&self) -> Result<usize> {
+                Ok(9)
+            }
+            fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
+                let frame = |w: &usize| Frame {
+                    width: *w,
+                    height: 1,
+                    data: Arc::new(vec![0; w * 3]),
+                };
+                Ok(wanted.iter().map(frame).collect())
+            }
+        }
+        let inputs = Args::default()
+            .with("video", vec![video_of(Growing)])
+            .with("index", vec![index(2, &[4, 5])]);
+        let e = built::<Decoder>(json!({})).run(&sample(0, true), &inputs).unwrap_err();
+        assert!(e.to_string().contains("frame 5 has 5x1 pixels, frame 4 has 4x1"), "{e}");
+    }
+}

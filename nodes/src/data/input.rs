@@ -1,0 +1,53 @@
+//! What stages read off their inputs.
+
+use crate::contract::{Args, Contract, Count, DimScope, HostValue, ParamProblem, Side};
+use anyhow::{Result, ensure};
+
+/// Frames of the video at port `video`: at least one.
+pub(super) fn length(inputs: &Args<HostValue>) -> Result<usize> {
+    let video = inputs.video("video")?;
+    let length = video.footage.frame_count()?;
+    ensure!(length > 0, "{}: {} has no frames", video.line, video.path.display());
+    Ok(length)
+}
+
+/// The number behind a parameter in this phase or view; what is wrong with it goes to `problems`.
+pub(super) fn number(count: &Count, param: &str, dims: &DimScope, problems: &mut Vec<ParamProblem>) -> usize {
+    count.get(dims).unwrap_or_else(|mut p| {
+        p.path = param.into();
+        problems.push(p);
+        0
+    })
+}
+
+/// As [`number`], and 0 is wrong, too.
+pub(super) fn positive(count: &Count, param: &str, dims: &DimScope, problems: &mut Vec<ParamProblem>) -> usize {
+    let before = problems.len();
+    let n = number(count, param, dims, problems);
+    if n == 0 && problems.len() == before {
+        problems.push(ParamProblem::new(param, format!("`{param}` must be at least 1")));
+    }
+    n
+}
+
+/// For `#[serde(default)]` of a parameter that is on unless said otherwise.
+pub(super) fn on() -> bool {
+    true
+}
+
+/// The contract of a stage from clips to clips.
+pub(super) fn clips_stage(from: &str, to: &str) -> Contract {
+    Contract::on(Side::Host)
+        .input("clips", from, "the clips of a video")
+        .output("clips", to, "the clips")
+}
+
+/// What is wrong with a probability.
+pub(super) fn share(p: f64, param: &str) -> Vec<ParamProblem> {
+    if (0.0..=1.0).contains(&p) {
+        vec![]
+    } else {
+        let message = format!("{p} is no probability: 0 ≤ {param} ≤ 1");
+        vec![ParamProblem::new(param, message)]
+    }
+}

@@ -1,0 +1,203 @@
+//! `normalize`: bytes to numbers about zero.
+
+use crate::contract::*;
+use anyhow::{Result, ensure};
+use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// `(x − mean) / std` of every channel, on the device: clips of bytes, 0 to 255, become clips of 32-bit floats.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Normalize {
+    /// What is subtracted from red, green and blue; by default ImageNet's means.
+    #[serde(default = "imagenet_mean")]
+    pub mean: [f64; 3],
+    /// What they are divided by then; by default ImageNet's standard deviations.
+    #[serde(default = "imagenet_std")]
+    pub std: [f64; 3],
+}
+
+fn imagenet_mean() -> [f64; 3] {
+    [123.675, 116.28, 103.53]
+}
+
+fn imagenet_std() -> [f64; 3] {
+    [58.395, 57.12, 57.375]
+}
+
+impl Kind for Normalize {
+    const NAME: &'static str = "normalize";
+    const GROUP: Group = Group::Data;
+
+    fn validate(&self) -> Vec<ParamProblem> {
+        let bad_std = |s: &f64| !(s.is_finite() && *s > 0.0);
+        let mut problems = vec![];
+        for (i, s) in self.std.iter().enumerate().filter(|(_, s)| bad_std(s)) {
+            problems.push(ParamProblem::new(format!("std[{i}]"), format!("{s} is not above 0")));
+        }
+        problems
+    }
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Device)
+            .input("clips", "Clip[B,N,T,H,W,3]", "the clips, bytes")
+            .constant()
+            .output("clips", "Clip[B,N,T,H,W,3]", "the clips, floats")
+            .gradient(Gradient::Stops)
+    }
+
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Compute(Box::new(Normalizer {
+            mean: self.mean.map(|m| m as f32),
+            std: self.std.map(|s| s as f32),
+            clips: cx.input("clips").cloned(),
+        })))
+    }
+}
+
+struct Normalizer {
+    mean: [f32; 3],
+    std: [f32; 3],
+    clips: Option<Type>,
+}
+
+/// Pixels that a thread takes at a time.
+const CHUNK: usize = 1 << 14;
+
+impl Normalizer {
+    /// The value of every byte in every channel.
+    fn table(&self) -> [[f32; 256]; 3] {
+        std::array::from_fn(|c| std::array::from_fn(|x| (x as f32 - self.mean[c]) / self.std[c]))
+    }
+
+    fn on_host(&self, bytes: &[u8]) -> Vec<f32> {
+        let table = self.table();
+        let mut out = vec![0f32; bytes.len()];
+        out.par_chunks_mut(CHUNK * 3)
+            .zip(bytes.par_chunks(CHUNK * 3))
+            .for_each(|(out, bytes)| {
+                for (out, pixel) in out.chunks_exact_mut(3).zip(bytes.chunks_exact(3)) {
+                    for c in 0..3 {
+                        out[c] = table[c][pixel[c] as usize];
+                    }
+                }
+            });
+        out
+    }
+}
+
+impl Compute for Normalizer {
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let clips = inputs.one("clips")?;
+        ensure!(
+            clips.dtype() == DType::U8 && clips.dims().last() == Some(&3),
+            "clips of bytes with 3 channels are needed, not {:?} {:?}",
+            clips.dtype(),
+            clips.dims()
+        );
+        let out = match step.device {
+            Device::Cpu => {
+                let bytes = clips.flatten_all()?.to_vec1::<u8>()?;
+                Tensor::from_vec(self.on_host(&bytes), clips.dims(), step.device)?
+            }
+            device => clips
+                .to_dtype(DType::F32)?
+                .broadcast_sub(&Tensor::new(&self.mean, device)?)?
+                .broadcast_div(&Tensor::new(&self.std, device)?)?,
+        };
+        Ok((vec![out], Box::new(())))
+    }
+
+    fn backward(&self, _: &mut Step<'_>, _: Saved, _: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![None])
+    }
+
+    fn cost(&self, batch: usize) -> Cost {
+        let elements = self.clips.as_ref().and_then(|t| t.elements(batch)).unwrap_or(0) as u64;
+        Cost {
+            macs: elements,
+            ..Cost::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{build_cx, dims, node, problems};
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn compute(params: Value) -> Box<dyn Compute> {
+        let dims = dims(&[]);
+        let mut cx = build_cx(&dims);
+        let sizes = [2, 8, 6, 5, 3].map(Size::Known);
+        let clips = Type {
+            head: "Clip".into(),
+            dims: [&[Size::Batch(1)], &sizes[..]].concat(),
+        };
+        cx.inputs.insert("clips".into(), vec![clips]);
+        match node::<Normalize>(params).build(&cx) {
+            Ok(Body::Compute(c)) => c,
+            _ => panic!(),
+        }
+    }
+
+    fn forward(params: Value, clips: &Tensor) -> Result<Tensor> {
+        let mut store = WeightStore::default();
+        let mut step = Step {
+            weights: Scope::new(&mut store, "normalize"),
+            key: Key::new(0),
+            training: true,
+            progress: 0.0,
+            step: 0,
+            wants: &[false],
+            backward: false,
+            device: &Device::Cpu,
+        };
+        let inputs = Args::default().with("clips", vec![clips.clone()]);
+        Ok(compute(params).forward(&mut step, &inputs)?.0.remove(0))
+    }
+
+    #[test]
+    fn every_channel_has_its_own_numbers() {
+        let bytes: Vec<u8> = (0..3 * 2 * 8 * 6 * 5 * 3).map(|i| (i * 7 % 256) as u8).collect();
+        let clips = Tensor::from_vec(bytes.clone(), (3, 2, 8, 6, 5, 3), &Device::Cpu).unwrap();
+        let out = forward(json!({}), &clips).unwrap();
+        assert_eq!(out.dims(), clips.dims());
+        let (mean, std) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+        for (i, y) in out.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().enumerate() {
+            let expected = (bytes[i] as f64 - mean[i % 3]) / std[i % 3];
+            assert!((*y as f64 - expected).abs() < 1e-6, "{i}: {y}, {expected}");
+        }
+    }
+
+    #[test]
+    fn a_view_of_clips_is_read_in_its_own_order() {
+        let bytes: Vec<u8> = (0..36).collect();
+        let clips = Tensor::from_vec(bytes, (2, 1, 1, 2, 3, 3), &Device::Cpu).unwrap();
+        let p = json!({"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]});
+        let second = clips.narrow(0, 1, 1).unwrap();
+        let out = forward(p, &second)
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap();
+        assert_eq!(out, (18..36).map(|i| i as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn cost_counts_the_elements() {
+        assert_eq!(compute(json!({})).cost(4).macs, 4 * 2 * 8 * 6 * 5 * 3);
+    }
+
+    #[test]
+    fn wrong_input_and_parameters_are_told() {
+        let floats = Tensor::zeros((1, 1, 1, 2, 2, 3), DType::F32, &Device::Cpu).unwrap();
+        assert!(forward(json!({}), &floats).unwrap_err().to_string().contains("bytes"));
+        let found = problems::<Normalize>(json!({"std": [1.0, 0.0, 1.0]}), &dims(&[]));
+        assert_eq!(found, ["std[1]: 0 is not above 0"]);
+    }
+}
