@@ -9,7 +9,9 @@ use crate::RgbFrame;
 ///
 /// What the bitstream says (VUI, H.264 annex E) is used; what it leaves open is taken as ffmpeg
 /// takes it: limited range, and the matrix of BT.601 whatever the picture's size. Pipelines that
-/// read frames through ffmpeg, OpenCV or decord see these colours.
+/// read frames through ffmpeg, OpenCV or decord see these colours, within 3 levels (ffmpeg's fast
+/// path is that coarse; this one is within 1 of exact arithmetic). Luma below 16, which a video of
+/// limited range should not hold, counts as 16 here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Colour {
     pub full_range: bool,
@@ -91,5 +93,5 @@ pub(crate) fn to_rgb(picture: &YuvFrame, window: Window, colour: Colour) -> Resu
     let mut rgb = vec![0; width * height * 3];
     yuv420_to_rgb(&planes, &mut rgb, (width * 3) as u32, range, matrix)
         .map_err(|e| format!("colour conversion failed: {e}"))?;
-    Ok(RgbFrame::new(width, height, rgb))
+    Ok(RgbFrame::of(width, height, rgb))
 }

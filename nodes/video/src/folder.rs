@@ -193,5 +193,5 @@ fn picture(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
             limits.max_pixels
         ));
     }
-    Ok(RgbFrame::new(width, height, picture.into_raw()))
+    Ok(RgbFrame::of(width, height, picture.into_raw()))
 }

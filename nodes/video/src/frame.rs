@@ -1,5 +1,57 @@
 //! One RGB picture.
 
+/// Why an image operation cannot be done.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The bytes do not fit the size.
+    #[error("{got} bytes are not an RGB image of {width}x{height} pixels, which has {}", width * height * 3)]
+    Length {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+        /// Number of bytes.
+        got: usize,
+    },
+    /// An image of no pixels was asked for.
+    #[error("an image of {width}x{height} pixels is empty")]
+    Empty {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+    },
+    /// A crop reaches beyond the image.
+    #[error("a crop of {}x{} pixels at ({}, {}) does not lie in an image of {width}x{height}", crop.width, crop.height, crop.x, crop.y)]
+    Crop {
+        /// The crop.
+        crop: crate::CropBox,
+        /// Width of the image in pixels.
+        width: usize,
+        /// Height of the image in pixels.
+        height: usize,
+    },
+    /// Images that belong together differ in size.
+    #[error("an image of {got_width}x{got_height} pixels among images of {width}x{height}")]
+    Size {
+        /// Width of the others.
+        width: usize,
+        /// Height of the others.
+        height: usize,
+        /// Width of this one.
+        got_width: usize,
+        /// Height of this one.
+        got_height: usize,
+    },
+    /// A median of no images was asked for.
+    #[error("a median needs at least one image")]
+    NoImages,
+    /// The library that resizes refused.
+    #[error("cannot resize: {0}")]
+    Resize(String),
+}
+
 /// An 8-bit RGB picture: rows from top to bottom, interleaved, no padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RgbFrame {
@@ -11,10 +63,23 @@ pub struct RgbFrame {
 impl RgbFrame {
     /// A picture from `height * width * 3` bytes.
     ///
-    /// # Panics
+    /// # Errors
     /// If `data` has another length.
-    pub fn new(width: usize, height: usize, data: Vec<u8>) -> Self {
-        assert_eq!(data.len(), width * height * 3, "a {width}x{height} RGB frame");
+    pub fn new(width: usize, height: usize, data: Vec<u8>) -> Result<Self, ImageError> {
+        if width.checked_mul(height).and_then(|n| n.checked_mul(3)) == Some(data.len()) {
+            Ok(Self::of(width, height, data))
+        } else {
+            Err(ImageError::Length {
+                width,
+                height,
+                got: data.len(),
+            })
+        }
+    }
+
+    /// A picture from bytes that were made to fit.
+    pub(crate) fn of(width: usize, height: usize, data: Vec<u8>) -> Self {
+        debug_assert_eq!(data.len(), width * height * 3);
         Self { width, height, data }
     }
 

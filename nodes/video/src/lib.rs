@@ -2,9 +2,11 @@
 //!
 //! In: exact frames of H.264 files (mp4, mov) and of folders of images, by number, at the cost of
 //! the groups of pictures they lie in ([`Video`]); the image operations of a training pipeline on
-//! them; backgrounds as medians; annotation lists. Out: small H.264 files ([`write`]).
+//! them ([`ops`], [`MultiScaleCrop`]); backgrounds as medians ([`background`]); annotation lists
+//! ([`lists`]). Out: small H.264 files ([`write`]).
 
 mod color;
+mod crops;
 mod decode;
 mod error;
 mod folder;
@@ -13,8 +15,11 @@ mod frame;
 mod h264;
 mod index;
 mod limits;
+pub mod lists;
+mod median;
 mod mp4;
 mod nal;
+pub mod ops;
 mod orientation;
 mod sample_table;
 mod sniff;
@@ -22,10 +27,12 @@ mod sps;
 mod video;
 pub mod write;
 
+pub use crops::{CropBox, MultiScaleCrop};
 pub use error::VideoError;
 pub use folder::Template;
-pub use frame::RgbFrame;
+pub use frame::{ImageError, RgbFrame};
 pub use index::VideoIndex;
 pub use limits::Limits;
+pub use median::{BackgroundOptions, EvenMedian, Median, background, background_frames};
 pub use orientation::Orientation;
 pub use video::{Backend, OpenOptions, Sink, Video};

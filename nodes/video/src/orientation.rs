@@ -71,7 +71,7 @@ impl Orientation {
                 out.extend_from_slice(&src[i..i + 3]);
             }
         }
-        RgbFrame::new(w, h, out)
+        RgbFrame::of(w, h, out)
     }
 }
 
@@ -87,7 +87,7 @@ mod tests {
 
     /// Pixels 1 2 3 / 4 5 6, the number in every channel.
     fn picture() -> RgbFrame {
-        RgbFrame::new(3, 2, (1..=6u8).flat_map(|v| [v; 3]).collect())
+        RgbFrame::of(3, 2, (1..=6u8).flat_map(|v| [v; 3]).collect())
     }
 
     fn turned(m: [i32; 9]) -> (usize, usize, Vec<u8>) {

@@ -197,7 +197,9 @@ mod tests {
         w.write_bits(1, 1);
         w.write_bits(u32::from(crop != [0; 4]), 1);
         if crop != [0; 4] {
-            crop.map(|c| w.write_ue(c));
+            for c in crop {
+                w.write_ue(c);
+            }
         }
         w.write_bits(u32::from(vui.is_some()), 1);
         if let Some(v) = vui {
