@@ -1,2 +1,5 @@
 //! The command `glad-run`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    glad::cli::main(glad::nodes::registry())
+}

@@ -1,0 +1,186 @@
+//! Every flag, in one place.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Declarative pipeline graphs for unsupervised video domain adaptation.
+///
+/// `glad-run GRAPH` checks the graph, plans it, and runs it: phases in order, then the view `infer`.
+#[derive(Parser, Debug)]
+#[command(
+    name = "glad-run",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    arg_required_else_help = true,
+    after_help = "Exit codes: 0 done; 1 the graph is wrong, nothing ran; 2 the command line is wrong; 3 the run failed; \
+                  130 stopped by Ctrl-C, the state is saved."
+)]
+pub struct Args {
+    /// Other things to do than to run a graph.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Running a graph.
+    #[command(flatten)]
+    pub run: Option<RunArgs>,
+}
+
+/// Which experiment: a graph and what is laid over it.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct GraphArgs {
+    /// The graph file.
+    pub graph: PathBuf,
+    /// What is laid over it.
+    #[command(flatten)]
+    pub layers: LayerArgs,
+}
+
+/// What is laid over a graph.
+#[derive(ClapArgs, Clone, Debug, Default)]
+pub struct LayerArgs {
+    /// The setting, instead of the graph's own: data, sizes, backbone, lengths of phases.
+    #[arg(long, value_name = "FILE")]
+    pub setting: Option<PathBuf>,
+    /// An overlay; may be given several times.
+    #[arg(long = "with", value_name = "FILE")]
+    pub with: Vec<PathBuf>,
+    /// A value to change, such as `phases.main.steps=100`; may be given several times.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// How things are run.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct MachineArgs {
+    /// Threads that read and decode video [default: the number of cores].
+    #[arg(long)]
+    pub workers: Option<usize>,
+    /// Threads that compute [default: the number of cores].
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Where to compute: `cpu` or `cuda:0`.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Say nothing but errors and the result.
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+/// Running a graph.
+#[derive(ClapArgs, Clone, Debug)]
+pub struct RunArgs {
+    /// The experiment.
+    #[command(flatten)]
+    pub graph: GraphArgs,
+    /// The seed: everything random in training follows from it [default: the graph's, else 1].
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The run's folder [default: a new one under runs/].
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Go on with the run in --out from its last saved state.
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Save the state every so many steps, besides once a minute.
+    #[arg(long, value_name = "STEPS")]
+    pub save_every: Option<u64>,
+    /// Train phases anew that another run has trained in just the same way.
+    #[arg(long)]
+    pub no_share: bool,
+    /// The machine.
+    #[command(flatten)]
+    pub machine: MachineArgs,
+}
+
+/// Other things to do than to run a graph.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Check graphs (files, or folders of them) without running anything.
+    Check {
+        /// Graph files or folders.
+        #[arg(required = true)]
+        graphs: Vec<PathBuf>,
+        /// What is laid over each.
+        #[command(flatten)]
+        layers: LayerArgs,
+        /// Look at every data file, too: what is absent is an error then.
+        #[arg(long)]
+        files: bool,
+    },
+    /// What would run: per phase and view the calls, types, parameters, cost, memory, and the gradient audit.
+    Plan {
+        /// The experiment.
+        #[command(flatten)]
+        graph: GraphArgs,
+        /// Threads that read and decode, for the memory of the queue.
+        #[arg(long)]
+        workers: Option<usize>,
+    },
+    /// Which file set a value: `explain graphs/full.toml phases.main.steps`.
+    Explain {
+        /// The experiment.
+        #[command(flatten)]
+        graph: GraphArgs,
+        /// The value's path.
+        path: String,
+    },
+    /// How two experiments differ, as structure.
+    Diff {
+        /// One graph file.
+        a: PathBuf,
+        /// The other.
+        b: PathBuf,
+    },
+    /// A picture of the graph (SVG).
+    Draw {
+        /// The experiment.
+        #[command(flatten)]
+        graph: GraphArgs,
+        /// The file to write [default: standard output].
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// The node kinds, or all about one of them.
+    Nodes {
+        /// The kind.
+        kind: Option<String>,
+    },
+    /// The JSON schema of graph files, for editors.
+    Schema,
+    /// Score a finished run again.
+    Eval {
+        /// The run's folder.
+        #[arg(long = "run", value_name = "DIR")]
+        run: PathBuf,
+        /// The view.
+        #[arg(long, default_value = "infer")]
+        view: String,
+        /// What is laid over the run's graph.
+        #[command(flatten)]
+        layers: LayerArgs,
+        /// The machine.
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+    /// Class probabilities of any videos, or what any port gives for them.
+    Predict {
+        /// The run's folder.
+        #[arg(long = "run", value_name = "DIR")]
+        run: PathBuf,
+        /// Video files or folders of frames.
+        #[arg(required = true)]
+        videos: Vec<PathBuf>,
+        /// The view.
+        #[arg(long, default_value = "infer")]
+        view: String,
+        /// A port to write instead, such as `consensus.y`.
+        #[arg(long, value_name = "NODE.PORT", requires = "out")]
+        port: Option<String>,
+        /// The safetensors file for --port.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The machine.
+        #[command(flatten)]
+        machine: MachineArgs,
+    },
+}

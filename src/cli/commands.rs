@@ -1,0 +1,146 @@
+//! One function a command.
+
+use super::args::{Args, Command, LayerArgs};
+use super::exit::Failure;
+use super::experiment::{feed_options, open, open_args};
+use super::{predict, train};
+use crate::diag::{Severity, render};
+use crate::plan::plan_text;
+use crate::{load, report};
+use anyhow::Context;
+use glad_nodes::Registry;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+/// Does what was asked for.
+pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
+    match args.command {
+        None => match &args.run {
+            Some(run) => train::train(run, registry),
+            None => Err(Failure::Usage("which graph?".into())),
+        },
+        Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),
+        Some(Command::Plan { graph, workers }) => {
+            let e = open_args(&graph, None, registry)?;
+            print!("{}", plan_text(&e.checked, &e.graph, feed_options(workers).ahead));
+            notes(&e.checked.notes);
+            Ok(())
+        }
+        Some(Command::Explain { graph, path }) => {
+            let e = open_args(&graph, None, registry)?;
+            let text = load::explain(&e.graph, &path).map_err(Failure::Usage)?;
+            print!("{text}");
+            Ok(())
+        }
+        Some(Command::Diff { a, b }) => {
+            let open = |p: &Path| open(p, &LayerArgs::default(), None, registry);
+            let (a, b) = (open(&a)?, open(&b)?);
+            print!("{}", load::diff(&a.graph, &b.graph));
+            Ok(())
+        }
+        Some(Command::Draw { graph, out }) => {
+            let e = open_args(&graph, None, registry)?;
+            let svg = report::draw(&e.graph, &e.checked);
+            match out {
+                None => print!("{svg}"),
+                Some(path) => std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?,
+            }
+            Ok(())
+        }
+        Some(Command::Nodes { kind: None }) => {
+            print!("{}", report::nodes(registry));
+            Ok(())
+        }
+        Some(Command::Nodes { kind: Some(kind) }) => match registry.get(&kind) {
+            Some(entry) => {
+                print!("{}", report::node_page(entry));
+                Ok(())
+            }
+            None => {
+                let names: Vec<&str> = registry.iter().map(|k| k.name).collect();
+                let hint = crate::diag::did_you_mean(&kind, names.iter().copied());
+                let hint = hint.map_or(String::new(), |h| format!("; did you mean `{h}`?"));
+                Err(Failure::Usage(format!("there is no node kind `{kind}`{hint}")))
+            }
+        },
+        Some(Command::Schema) => {
+            let text = serde_json::to_string_pretty(&report::schema(registry)).context("the schema")?;
+            println!("{text}");
+            Ok(())
+        }
+        Some(Command::Eval { run, view, layers, machine }) => predict::eval(&run, &view, &layers, &machine, registry),
+        Some(Command::Predict { run, videos, view, port, out, machine }) => {
+            let what = predict::What { view: &view, port: port.as_deref(), out: out.as_deref() };
+            predict::predict(&run, &videos, what, &machine, registry)
+        }
+    }
+}
+
+fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registry) -> Result<(), Failure> {
+    let mut all = vec![];
+    for g in graphs {
+        if g.is_dir() {
+            experiments_below(g, &mut all).with_context(|| format!("cannot read {}", g.display()))?;
+        } else {
+            all.push(g.clone());
+        }
+    }
+    if all.is_empty() {
+        return Err(Failure::Usage("there is no experiment there (a graph with `setting`, `extends` or `streams`)".into()));
+    }
+    let mut wrong = 0;
+    for g in &all {
+        let opened = open(g, layers, None, registry).and_then(|e| {
+            let absent = crate::check::absent(&e.graph, &e.checked, files);
+            if files && absent.has_errors() { Err(Failure::Graph(absent)) } else { Ok((e, absent)) }
+        });
+        match opened {
+            Ok((e, absent)) => {
+                println!("ok    {}", g.display());
+                if all.len() == 1 {
+                    notes(&e.checked.notes);
+                    notes(&absent);
+                }
+            }
+            Err(Failure::Graph(p)) => {
+                wrong += 1;
+                println!("wrong {}", g.display());
+                eprint!("{}", render(&p, std::io::stderr().is_terminal()));
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    if all.len() > 1 {
+        println!("{} graphs, {wrong} wrong", all.len());
+    }
+    if wrong > 0 { Err(Failure::Said) } else { Ok(()) }
+}
+
+fn notes(problems: &crate::diag::Problems) {
+    if problems.list.iter().any(|p| p.severity == Severity::Note) {
+        eprint!("{}", render(problems, std::io::stderr().is_terminal()));
+    }
+}
+
+/// Graph files in a folder and below: those that are experiments, not settings, composites or tables.
+fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+    entries.sort();
+    for p in entries {
+        if p.is_dir() {
+            experiments_below(&p, all)?;
+        } else if p.extension().is_some_and(|e| e == "toml") {
+            let text = std::fs::read_to_string(&p).with_context(|| format!("cannot read {}", p.display()))?;
+            // A file that does not parse is checked, so that it is told.
+            let is = match text.parse::<toml::Table>() {
+                Ok(t) => ["setting", "extends", "streams"].iter().any(|k| t.contains_key(*k)),
+                Err(_) => true,
+            };
+            if is {
+                all.push(p);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! From what was typed to a checked experiment.
+
+use super::args::{GraphArgs, LayerArgs, MachineArgs};
+use super::exit::Failure;
+use crate::check::{Checked, check};
+use crate::graph::Graph;
+use crate::load::{LoadOptions, load};
+use crate::run::FeedOptions;
+use candle_core::Device;
+use glad_nodes::Registry;
+use std::path::Path;
+
+/// A graph that passed its checks.
+pub struct Experiment {
+    /// The graph.
+    pub graph: Graph,
+    /// Its programs.
+    pub checked: Checked,
+}
+
+/// Loads and checks. Notes are in `checked`.
+pub fn open(graph: &Path, layers: &LayerArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
+    let mut set = layers.set.clone();
+    set.extend(seed.map(|s| format!("seed={s}")));
+    let options = LoadOptions {
+        graph: graph.to_path_buf(),
+        setting: layers.setting.clone(),
+        with: layers.with.clone(),
+        set,
+    };
+    let graph = load(&options)?;
+    let checked = check(&graph, registry)?;
+    Ok(Experiment { graph, checked })
+}
+
+/// As [`open`], from what a command takes.
+pub fn open_args(args: &GraphArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
+    open(&args.graph, &args.layers, seed, registry)
+}
+
+/// Threads and device.
+pub struct Machine {
+    /// Data side.
+    pub feed: FeedOptions,
+    /// Compute side.
+    pub device: Device,
+}
+
+/// Samples in flight for each worker: enough to ride out a slow video, few enough to bound the memory.
+pub const AHEAD_PER_WORKER: usize = 16;
+
+/// How the data side is run with so many workers (or as many as there are cores).
+pub fn feed_options(workers: Option<usize>) -> FeedOptions {
+    let workers = workers.unwrap_or_else(cores).max(1);
+    FeedOptions { workers, ahead: workers * AHEAD_PER_WORKER }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Sets up threads and device.
+pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
+    let threads = args.threads.unwrap_or_else(cores).max(1);
+    // An error means that the pool is there already (a program of one's own made it): then it counts.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    Ok(Machine { feed: feed_options(args.workers), device: device(&args.device)? })
+}
+
+fn device(name: &str) -> Result<Device, Failure> {
+    match name.split_once(':') {
+        None if name == "cpu" => Ok(Device::Cpu),
+        Some(("cuda", n)) if n.parse::<usize>().is_ok() => {
+            let n = n.parse().expect("checked");
+            Device::new_cuda(n).map_err(|e| {
+                Failure::Usage(format!("device `{name}` is not to be had: {e} (was this built with --features cuda?)"))
+            })
+        }
+        _ => Err(Failure::Usage(format!("there is no device `{name}`; it is `cpu` or `cuda:0`"))),
+    }
+}

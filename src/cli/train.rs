@@ -1,0 +1,85 @@
+//! `glad-run GRAPH`.
+
+use super::args::RunArgs;
+use super::exit::Failure;
+use super::experiment::{machine, open_args};
+use crate::load::effective;
+use crate::plan::plan_text;
+use crate::report;
+use crate::run::{Progress, RunFolder, RunOptions, Stopped, cache_folder, listen, run};
+use glad_nodes::Registry;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Seconds between saved states.
+const SAVE_EVERY: Duration = Duration::from_secs(60);
+
+/// Checks, plans and runs a graph.
+pub fn train(args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
+    let experiment = open_args(&args.graph, args.seed, registry)?;
+    let machine = machine(&args.machine)?;
+    let progress = Progress::new(args.machine.quiet);
+    let (graph, checked) = (&experiment.graph, &experiment.checked);
+    let seed = graph.seed.value;
+    let out = args.out.clone().unwrap_or_else(|| default_folder(args, seed));
+    progress.say(&format!(
+        "{}{}  seed {seed}  → {}",
+        graph.title.as_ref().map_or("experiment", |t| t.value.as_str()),
+        if graph.oracle { " (oracle: uses held-out labels)" } else { "" },
+        out.display()
+    ));
+    listen();
+    let options = RunOptions {
+        out: out.clone(),
+        resume: args.resume,
+        seed,
+        feed: machine.feed,
+        device: machine.device,
+        cache: cache_folder()?,
+        save_every: SAVE_EVERY,
+        save_steps: args.save_every,
+        share: !args.no_share,
+    };
+    let plan = plan_text(checked, graph, machine.feed.ahead);
+    match run(graph, checked, &effective(graph), &plan, &options, &progress) {
+        Ok(result) => {
+            report::write(graph, checked, &result)?;
+            print!("{}", report::result_text(graph, &result));
+            Ok(())
+        }
+        Err(e) => {
+            if e.chain().any(|c| c.is::<Stopped>()) {
+                eprintln!("stopped; the state is saved. To go on:\n  {}", resume_command(args, &out));
+            }
+            Err(e.into())
+        }
+    }
+}
+
+/// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.
+fn default_folder(args: &RunArgs, seed: u64) -> PathBuf {
+    let stem = |p: &Path| p.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
+    let mut name = stem(&args.graph.graph);
+    for p in args.graph.layers.setting.iter().chain(&args.graph.layers.with) {
+        name = format!("{name}-{}", stem(p));
+    }
+    RunFolder::unused(Path::new("runs"), &format!("{name}-s{seed}"))
+}
+
+fn resume_command(args: &RunArgs, out: &Path) -> String {
+    let mut c = format!("glad-run {}", args.graph.graph.display());
+    let l = &args.graph.layers;
+    for p in &l.setting {
+        c += &format!(" --setting {}", p.display());
+    }
+    for p in &l.with {
+        c += &format!(" --with {}", p.display());
+    }
+    for s in &l.set {
+        c += &format!(" --set '{s}'");
+    }
+    if let Some(s) = args.seed {
+        c += &format!(" --seed {s}");
+    }
+    format!("{c} --out {} --resume", out.display())
+}

@@ -1,0 +1,133 @@
+//! Saved states of a run: weights, momentum, position. Written whole or not at all.
+
+use super::data::BadVideo;
+use super::folder::write_whole;
+use super::optim::Sgd;
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use glad_nodes::{Init, Role, WeightSpec, WeightStore};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// Version of this record.
+    pub format: u32,
+    /// blake3 of the effective graph.
+    pub graph: String,
+    /// The run's seed.
+    pub seed: u64,
+    /// The next entry of `run`.
+    pub entry: usize,
+    /// Optimiser steps done in that entry.
+    pub step: u64,
+    /// Whether all entries are done.
+    pub finished: bool,
+    /// Length of metrics.jsonl then.
+    pub metrics_bytes: u64,
+    /// Length of the event file then.
+    pub events_bytes: u64,
+    /// Bad videos so far, by stream and place in the list, with the reason.
+    pub bad: BTreeMap<String, BTreeMap<usize, String>>,
+    /// Best validation score so far, where the graph selects by it.
+    pub best: Option<f64>,
+}
+
+impl Position {
+    /// The version that this program writes.
+    pub const FORMAT: u32 = 1;
+
+    /// Notes bad videos; a video counts once.
+    pub fn note_bad(&mut self, streams: &[String], bad: &[BadVideo]) {
+        for b in bad {
+            self.bad.entry(streams[b.stream].clone()).or_default().entry(b.video).or_insert_with(|| b.reason.clone());
+        }
+    }
+}
+
+const META: &str = "glad";
+const WEIGHT: &str = "weight/";
+const MOMENTUM: &str = "momentum/";
+
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    position: Position,
+    roles: BTreeMap<String, Role>,
+}
+
+/// Writes a state.
+pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&Sgd>) -> Result<()> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
+    let mut roles = BTreeMap::new();
+    for (name, w) in store.iter() {
+        let v = w.value.flatten_all()?.to_vec1::<f32>()?;
+        tensors.push((format!("{WEIGHT}{name}"), w.spec.shape.clone(), bytes(&v)));
+        roles.insert(name.clone(), w.spec.role);
+    }
+    if let Some(sgd) = sgd {
+        for (name, v) in sgd.state() {
+            tensors.push((format!("{MOMENTUM}{name}"), vec![v.len()], bytes(v)));
+        }
+    }
+    let views = tensors
+        .iter()
+        .map(|(n, shape, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let meta = serde_json::to_string(&Meta { position: position.clone(), roles })?;
+    let all = safetensors::serialize(views, Some(HashMap::from([(META.to_string(), meta)])))?;
+    write_whole(path, &all)
+}
+
+/// A state as read.
+pub struct State {
+    /// Where the run stood.
+    pub position: Position,
+    /// Its weights.
+    pub store: WeightStore,
+    /// Its momentum.
+    pub momentum: Vec<(String, Vec<f32>)>,
+}
+
+/// Reads a state.
+pub fn load(path: &Path, device: &Device) -> Result<State> {
+    let read = || -> Result<State> {
+        let all = std::fs::read(path)?;
+        let (_, header) = SafeTensors::read_metadata(&all)?;
+        let text = header.metadata().as_ref().and_then(|m| m.get(META)).context("it is no state of a glad run")?;
+        let meta: Meta = serde_json::from_str(text).context("its position cannot be read")?;
+        if meta.position.format != Position::FORMAT {
+            bail!("it is of format {}, this program reads {}", meta.position.format, Position::FORMAT);
+        }
+        let file = SafeTensors::deserialize(&all)?;
+        let mut store = WeightStore::default();
+        let mut momentum = vec![];
+        let mut names = file.names();
+        names.sort_unstable();
+        for full in names {
+            let t = file.tensor(full)?;
+            let v = floats(t.data());
+            if let Some(name) = full.strip_prefix(MOMENTUM) {
+                momentum.push((name.to_string(), v));
+            } else if let Some(name) = full.strip_prefix(WEIGHT) {
+                let role = *meta.roles.get(name).with_context(|| format!("`{name}` has no role"))?;
+                let short = name.to_string();
+                let spec = WeightSpec::new(short, t.shape(), Init::Constant(0.0), role);
+                store.insert(name.to_string(), spec, Tensor::from_vec(v, t.shape(), device)?);
+            }
+        }
+        Ok(State { position: meta.position, store, momentum })
+    };
+    read().with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn bytes(v: &[f32]) -> Vec<u8> {
+    v.iter().flat_map(|f| f.to_le_bytes()).collect()
+}
+
+fn floats(b: &[u8]) -> Vec<f32> {
+    b.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect()
+}

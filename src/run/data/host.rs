@@ -1,0 +1,118 @@
+//! The host side of a program: from a video of a list to the values that the batch boundary takes.
+
+use crate::plan::{Program, ValueId};
+use anyhow::{Context, Result, bail};
+use glad_nodes::{Args, Body, HostValue, Key, SampleCx, Side, Source, Stage, Video};
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+/// The per-sample calls of every stream of a program.
+pub struct HostSide<'a> {
+    program: &'a Program,
+    streams: Vec<StreamCalls<'a>>,
+    /// Outputs of whole-list nodes, computed before the phase.
+    resources: HashMap<ValueId, HostValue>,
+    training: bool,
+}
+
+struct StreamCalls<'a> {
+    source: &'a dyn Source,
+    source_outputs: Vec<Option<ValueId>>,
+    stages: Vec<(usize, &'a dyn Stage)>,
+    wanted: Vec<ValueId>,
+}
+
+/// The values of one sample that cross to the device.
+#[derive(Debug)]
+pub struct Sample {
+    /// The video they are of.
+    pub video: Arc<Video>,
+    /// Values, by id.
+    pub values: HashMap<ValueId, HostValue>,
+}
+
+impl<'a> HostSide<'a> {
+    /// The host side of `program`, with its whole-list nodes already computed.
+    pub fn new(program: &'a Program, resources: HashMap<ValueId, HostValue>, training: bool) -> Result<Self> {
+        let mut streams = vec![];
+        for (s, source_call) in program.sources.iter().enumerate() {
+            let call = &program.calls[*source_call];
+            let Body::Source(source) = &program.bodies[call.body] else {
+                bail!("`{}` is no source of videos", call.node);
+            };
+            let mut stages: Vec<(usize, &dyn Stage)> = vec![];
+            for (i, c) in program.calls.iter().enumerate() {
+                if c.stream == Some(s)
+                    && c.side == Side::Host
+                    && let Body::Stage(stage) = &program.bodies[c.body]
+                {
+                    stages.push((i, stage.as_ref()));
+                }
+            }
+            let mut wanted: Vec<ValueId> = program
+                .calls
+                .iter()
+                .filter(|c| c.side == Side::Boundary && c.stream == Some(s))
+                .flat_map(|c| c.inputs.iter().flat_map(|(_, ids)| ids.iter().copied()))
+                .collect();
+            wanted.extend(program.roots.iter().filter(|id| {
+                let v = &program.values[id.0];
+                v.side == Side::Host && v.stream == Some(s)
+            }));
+            wanted.sort();
+            wanted.dedup();
+            streams.push(StreamCalls { source: source.as_ref(), source_outputs: call.outputs.clone(), stages, wanted });
+        }
+        Ok(HostSide { program, streams, resources, training })
+    }
+
+    /// Runs the calls of `stream` on `video`. `key` is that of the sample (seed, phase, stream, pass, video, attempt);
+    /// each node draws below it, by its path.
+    pub fn sample(&self, stream: usize, video: &Arc<Video>, key: Key) -> Result<Sample> {
+        let calls = &self.streams[stream];
+        let mut values: HashMap<ValueId, HostValue> = HashMap::new();
+        let given = calls.source.values(video)?;
+        for (id, v) in calls.source_outputs.iter().zip(given) {
+            if let Some(id) = id {
+                values.insert(*id, v);
+            }
+        }
+        for (i, stage) in &calls.stages {
+            let call = &self.program.calls[*i];
+            let mut args = Args::default();
+            for (port, ids) in &call.inputs {
+                let got = ids
+                    .iter()
+                    .map(|id| {
+                        values
+                            .get(id)
+                            .or_else(|| self.resources.get(id))
+                            .cloned()
+                            .with_context(|| format!("no value for {}", self.program.values[id.0].name))
+                    })
+                    .collect::<Result<Vec<_>>>()?;
+                args.push(port.clone(), got);
+            }
+            let cx = SampleCx { key: key.name(&call.node), training: self.training };
+            // A node of a third party, or a parser below it, may panic on damaged bytes; that is a bad video, too.
+            let out = catch_unwind(AssertUnwindSafe(|| stage.run(&cx, &args)))
+                .unwrap_or_else(|p| bail!("panic: {}", panic_text(&p)))
+                .with_context(|| format!("node `{}`", call.node))?;
+            for (id, v) in call.outputs.iter().zip(out) {
+                if let Some(id) = id {
+                    values.insert(*id, v);
+                }
+            }
+        }
+        values.retain(|id, _| calls.wanted.binary_search(id).is_ok());
+        Ok(Sample { video: video.clone(), values })
+    }
+}
+
+fn panic_text(p: &(dyn std::any::Any + Send)) -> String {
+    p.downcast_ref::<String>()
+        .cloned()
+        .or_else(|| p.downcast_ref::<&str>().map(|s| s.to_string()))
+        .unwrap_or_else(|| "no message".into())
+}

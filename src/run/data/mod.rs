@@ -1,0 +1,11 @@
+//! The data side: lists, order, worker threads, batches.
+
+mod collate;
+mod feed;
+mod host;
+mod order;
+
+pub use collate::collate;
+pub use feed::{BadVideo, Feed, FeedOptions, Made, Recipe, Want, feed};
+pub use host::{HostSide, Sample};
+pub use order::{Drawn, Order, PassCache};

@@ -1,0 +1,240 @@
+//! Walks a program's calls: forward, and backward over what forward kept. The graph is the tape.
+
+use crate::plan::{Program, ValueId};
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use glad_nodes::{Args, Body, Gradient, Key, Saved, Scope, Side, Step, WeightStore};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// What a pass over the calls knows.
+#[derive(Clone, Copy, Debug)]
+pub struct PassInfo {
+    /// The step's key: (seed, phase, step, part).
+    pub key: Key,
+    /// Whether this is training.
+    pub training: bool,
+    /// The share of the phase that is done.
+    pub progress: f64,
+    /// Optimiser steps done in this phase.
+    pub step: u64,
+}
+
+/// Device calls of a program, with when each value is last used.
+pub struct Exec<'a> {
+    program: &'a Program,
+    device: Device,
+    order: Vec<usize>,
+    /// For each call of `order`: values that nothing uses afterwards.
+    dies: Vec<Vec<ValueId>>,
+    /// Time spent, by call: forward and backward.
+    times: Vec<(Duration, Duration)>,
+}
+
+/// What a forward pass leaves.
+pub struct Forward {
+    /// Losses, metrics and roots.
+    pub kept: HashMap<ValueId, Tensor>,
+    saved: Vec<Option<(Saved, Vec<bool>)>>,
+}
+
+impl<'a> Exec<'a> {
+    /// For `program` on `device`. `keep` names values that are wanted besides losses, metrics and roots.
+    pub fn new(program: &'a Program, device: &Device, keep: &[ValueId]) -> Exec<'a> {
+        let order: Vec<usize> =
+            (0..program.calls.len()).filter(|i| program.calls[*i].side == Side::Device).collect();
+        let mut last: HashMap<ValueId, usize> = HashMap::new();
+        for (at, i) in order.iter().enumerate() {
+            let call = &program.calls[*i];
+            for id in call.inputs.iter().flat_map(|(_, ids)| ids).chain(call.outputs.iter().flatten()) {
+                last.insert(*id, at);
+            }
+        }
+        let wanted = |id: &ValueId| {
+            let v = &program.values[id.0];
+            keep.contains(id)
+                || program.roots.contains(id)
+                || program.losses.iter().any(|l| l.values.contains(id))
+                || (v.ty.dims.is_empty() && matches!(v.ty.head.as_str(), "Metric" | "Loss"))
+        };
+        let mut dies = vec![vec![]; order.len()];
+        for (id, at) in last.into_iter().filter(|(id, _)| !wanted(id)) {
+            dies[at].push(id);
+        }
+        let times = vec![(Duration::ZERO, Duration::ZERO); program.calls.len()];
+        Exec { program, device: device.clone(), order, dies, times }
+    }
+
+    /// Time spent so far in each call of the program, forward and backward.
+    pub fn times(&self) -> &[(Duration, Duration)] {
+        &self.times
+    }
+
+    /// Runs all calls. `values` are those of the batch boundary; a call whose stream has no values is left out.
+    /// With `backward`, what the backward pass needs is kept. `tallies` count the metrics.
+    pub fn forward(
+        &mut self,
+        store: &mut WeightStore,
+        info: PassInfo,
+        mut values: HashMap<ValueId, Tensor>,
+        backward: bool,
+        tallies: &mut HashMap<usize, Box<dyn glad_nodes::Tally>>,
+        mut watch: Option<&mut dyn FnMut(&crate::plan::Call, &Tensor) -> Result<()>>,
+    ) -> Result<Forward> {
+        let mut saved: Vec<Option<(Saved, Vec<bool>)>> = (0..self.program.calls.len()).map(|_| None).collect();
+        for (at, i) in self.order.iter().enumerate() {
+            let call = &self.program.calls[*i];
+            let since = Instant::now();
+            if let Some((args, outputs)) = gather(call, &values) {
+                let mut inside = || -> Result<()> {
+                    match &self.program.bodies[call.body] {
+                        Body::Compute(node) => {
+                            let wants: Vec<bool> = call
+                                .inputs
+                                .iter()
+                                .flat_map(|(_, ids)| ids)
+                                .filter(|id| values.contains_key(id))
+                                .map(|id| self.program.values[id.0].needs_grad)
+                                .collect();
+                            let keeps = backward && (call.trains || wants.iter().any(|w| *w));
+                            let mut step = self.step(store, call, info, &wants, keeps);
+                            let (out, s) = node.forward(&mut step, &args)?;
+                            if keeps && call.gradient != Gradient::Stops {
+                                saved[*i] = Some((s, wants));
+                            }
+                            if out.len() != outputs.len() {
+                                bail!("it gave {} outputs where its contract has {}", out.len(), outputs.len());
+                            }
+                            for (id, t) in outputs.iter().zip(out) {
+                                if let Some(w) = watch.as_deref_mut() {
+                                    w(call, &t)?;
+                                }
+                                if let Some(id) = id {
+                                    values.insert(*id, t);
+                                }
+                            }
+                        }
+                        Body::Metric(m) => {
+                            tallies.entry(*i).or_insert_with(|| m.start()).update(&args)?;
+                        }
+                        _ => bail!("a `{}` does not run on the device", call.kind),
+                    }
+                    Ok(())
+                };
+                inside().with_context(|| format!("node `{}` ({})", call.node, call.kind))?;
+            }
+            self.times[*i].0 += since.elapsed();
+            for id in &self.dies[at] {
+                values.remove(id);
+            }
+        }
+        Ok(Forward { kept: values, saved })
+    }
+
+    /// Runs the calls backwards from the losses, each weighted by its term's weight times `scale`, and adds to the
+    /// gradients in `store`.
+    pub fn backward(&mut self, store: &mut WeightStore, info: PassInfo, forward: Forward, scale: f64) -> Result<()> {
+        let Forward { kept, mut saved } = forward;
+        let mut grads: HashMap<ValueId, Tensor> = HashMap::new();
+        for term in &self.program.losses {
+            for id in &term.values {
+                if let Some(loss) = kept.get(id) {
+                    let g = Tensor::full((term.weight * scale) as f32, loss.shape(), &self.device)?;
+                    add(&mut grads, *id, g)?;
+                }
+            }
+        }
+        drop(kept);
+        for i in self.order.iter().rev() {
+            let call = &self.program.calls[*i];
+            let Some((state, wants)) = saved[*i].take() else { continue };
+            let out: Vec<Option<Tensor>> =
+                call.outputs.iter().map(|id| id.and_then(|id| grads.remove(&id))).collect();
+            let Body::Compute(node) = &self.program.bodies[call.body] else { continue };
+            if out.iter().all(Option::is_none) {
+                continue;
+            }
+            let since = Instant::now();
+            let mut step = self.step(store, call, info, &wants, true);
+            let back = node
+                .backward(&mut step, state, out)
+                .with_context(|| format!("backward of node `{}` ({})", call.node, call.kind))?;
+            let ids = call.inputs.iter().flat_map(|(_, ids)| ids);
+            for ((id, g), wanted) in ids.zip(back).zip(&wants) {
+                if let (Some(g), true) = (g, wanted) {
+                    add(&mut grads, *id, g)?;
+                }
+            }
+            self.times[*i].1 += since.elapsed();
+        }
+        Ok(())
+    }
+
+    fn step<'s>(
+        &'s self,
+        store: &'s mut WeightStore,
+        call: &'s crate::plan::Call,
+        info: PassInfo,
+        wants: &'s [bool],
+        backward: bool,
+    ) -> Step<'s> {
+        let key = info.key.name(&call.node);
+        let key = match call.stream {
+            Some(s) => key.name(&self.program.streams[s]),
+            None => key,
+        };
+        Step {
+            weights: Scope::new(store, &call.node),
+            key,
+            // A frozen backbone keeps its running statistics, too.
+            training: info.training && !self.program.frozen.contains(&call.node),
+            progress: info.progress,
+            step: info.step,
+            wants,
+            backward,
+            device: &self.device,
+        }
+    }
+}
+
+/// The inputs of a call and the outputs that it will have now; `None` where a value is missing because its stream
+/// has run out. A joint call goes on with the streams that are left.
+#[allow(clippy::type_complexity)]
+fn gather(
+    call: &crate::plan::Call,
+    values: &HashMap<ValueId, Tensor>,
+) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
+    let mut args = Args::default();
+    let Some(streams) = &call.joint else {
+        for (port, ids) in &call.inputs {
+            let got: Option<Vec<Tensor>> = ids.iter().map(|id| values.get(id).cloned()).collect();
+            args.push(port.clone(), got?);
+        }
+        return Some((args, call.outputs.clone()));
+    };
+    let here: Vec<bool> =
+        (0..streams.len()).map(|s| call.inputs.iter().all(|(_, ids)| values.contains_key(&ids[s]))).collect();
+    if !here.contains(&true) {
+        return None;
+    }
+    for (port, ids) in &call.inputs {
+        let got = ids.iter().zip(&here).filter(|(_, h)| **h).map(|(id, _)| values[id].clone()).collect();
+        args.push(port.clone(), got);
+    }
+    let per = call.outputs.len() / streams.len();
+    let outputs = call.outputs.chunks(per).zip(&here).filter(|(_, h)| **h).flat_map(|(o, _)| o.to_vec()).collect();
+    Some((args, outputs))
+}
+
+fn add(grads: &mut HashMap<ValueId, Tensor>, id: ValueId, g: Tensor) -> Result<()> {
+    match grads.remove(&id) {
+        None => grads.insert(id, g),
+        Some(old) => grads.insert(id, (old + g)?),
+    };
+    Ok(())
+}
+
+/// A scalar as a number.
+pub fn scalar(t: &Tensor) -> Result<f64> {
+    Ok(t.to_dtype(DType::F32)?.to_scalar::<f32>()? as f64)
+}

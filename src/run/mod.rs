@@ -1,0 +1,29 @@
+//! Running a checked graph: data side, compute side, phases, views, saved states.
+
+mod checkpoint;
+mod data;
+mod exec;
+mod folder;
+mod log;
+mod optim;
+mod progress;
+mod session;
+mod setup;
+mod stop;
+mod train;
+mod view;
+
+pub use checkpoint::{Position, State, load};
+pub use data::{BadVideo, FeedOptions};
+pub use folder::{RunFolder, write_whole};
+pub use progress::{Progress, duration};
+pub use session::{RESULT_VIEW, RunOptions, RunResult, cache_folder, run};
+pub use setup::{Setup, set_up};
+pub use stop::listen;
+pub use train::PhaseReport;
+pub use view::{NodeScores, PortValue, Prediction, ViewCx, ViewResult, run_view};
+
+/// The run was asked to stop, and has saved its state.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("stopped")]
+pub struct Stopped;

@@ -1,0 +1,266 @@
+//! A whole run: its folder, its phases and views in order, its result.
+
+use super::checkpoint::{self, Position};
+use super::data::FeedOptions;
+use super::folder::{Found, RunFolder, write_whole};
+use super::log::Log;
+use super::optim::Sgd;
+use super::progress::{Progress, duration};
+use super::setup::set_up;
+use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
+use super::view::{ViewCx, ViewResult, run_view};
+use crate::check::Checked;
+use crate::graph::Graph;
+use crate::plan::Program;
+use anyhow::{Context, Result, bail};
+use candle_core::Device;
+use glad_nodes::{Key, Role, WeightStore};
+use serde_json::{Map, json};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How a graph is run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The run's folder.
+    pub out: PathBuf,
+    /// Whether to go on with the run in `out`.
+    pub resume: bool,
+    /// The run's seed.
+    pub seed: u64,
+    /// Data side.
+    pub feed: FeedOptions,
+    /// Where tensors live.
+    pub device: Device,
+    /// Where results that runs share are kept.
+    pub cache: PathBuf,
+    /// Seconds between saved states.
+    pub save_every: Duration,
+    /// Steps between saved states, besides.
+    pub save_steps: Option<u64>,
+    /// Whether a phase that another run has trained in just the same way is taken from there.
+    pub share: bool,
+}
+
+/// What a run gave.
+#[derive(Debug)]
+pub struct RunResult {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// The views that were run, by name.
+    pub views: Vec<(String, ViewResult)>,
+    /// The phases that were trained now, by name.
+    pub phases: Vec<(String, PhaseReport)>,
+}
+
+/// The view that gives a run's result, unless `run` names views itself.
+pub const RESULT_VIEW: &str = "infer";
+
+/// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
+pub fn run(
+    graph: &Graph,
+    checked: &Checked,
+    effective: &str,
+    plan: &str,
+    options: &RunOptions,
+    progress: &Progress,
+) -> Result<RunResult> {
+    let hash = blake3::hash(effective.as_bytes()).to_hex().to_string();
+    let (folder, found) = RunFolder::open(&options.out, effective, options.resume)?;
+    write_whole(&folder.plan(), plan.as_bytes())?;
+    let mut store = WeightStore::default();
+    let mut momentum = vec![];
+    let fresh = Position { format: Position::FORMAT, graph: hash, seed: options.seed, ..Position::default() };
+    let mut position = match found {
+        Found::Same if folder.last().exists() => {
+            let state = checkpoint::load(&folder.last(), &options.device)?;
+            if state.position.seed != options.seed {
+                bail!(
+                    "the run in {} has seed {}, not {}",
+                    folder.root().display(),
+                    state.position.seed,
+                    options.seed
+                );
+            }
+            store = state.store;
+            momentum = state.momentum;
+            state.position
+        }
+        _ => fresh,
+    };
+    let mut log =
+        Log::open(&folder.metrics(), &folder.events(), position.metrics_bytes, position.events_bytes)?;
+    let mut session = Session { graph, checked, folder: folder.clone(), options, progress };
+    let mut result = RunResult { folder, views: vec![], phases: vec![] };
+    for (i, entry) in graph.run.iter().enumerate() {
+        let name = &entry.value;
+        if let Some(program) = checked.phases.get(name) {
+            if i < position.entry {
+                continue;
+            }
+            let report = session.phase(name, program, &mut store, &mut momentum, &mut position, &mut log)?;
+            result.phases.push((name.clone(), report));
+        } else if let Some(program) = checked.views.get(name) {
+            let view = session.view(program, &mut store)?;
+            result.views.push((name.clone(), view));
+            position.entry = position.entry.max(i + 1);
+        } else {
+            bail!("`run` names `{name}`, which is no phase and no view");
+        }
+    }
+    if result.views.is_empty()
+        && let Some(program) = checked.views.get(RESULT_VIEW)
+    {
+        if let Some(best) = position.best {
+            progress.say(&format!("oracle: scored with the weights of the best validation score, {:.2} %", 100.0 * best));
+            store = checkpoint::load(&session.folder.best(), &options.device)?.store;
+        }
+        let view = session.view(program, &mut store)?;
+        result.views.push((RESULT_VIEW.to_string(), view));
+    }
+    position.finished = true;
+    session.save_state(None, &store, &mut position, &mut log)?;
+    Ok(result)
+}
+
+struct Session<'a> {
+    graph: &'a Graph,
+    checked: &'a Checked,
+    folder: RunFolder,
+    options: &'a RunOptions,
+    progress: &'a Progress,
+}
+
+impl Session<'_> {
+    fn phase(
+        &mut self,
+        name: &str,
+        program: &Program,
+        store: &mut WeightStore,
+        momentum: &mut Vec<(String, Vec<f32>)>,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<PhaseReport> {
+        let def = &self.graph.phases[name];
+        let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
+        let setup = set_up(program, &self.options.cache, self.progress)?;
+        if position.step == 0 {
+            for node in &program.reset {
+                store.remove_node(node);
+            }
+        }
+        for (node, specs) in &program.weights {
+            store.declare(node, specs, Key::new(seed).name("init"), &self.options.device)?;
+        }
+        for (full, w) in store.iter_mut() {
+            w.trains = w.spec.role != Role::Buffer
+                && program.calls.iter().any(|c| c.trains && inside(full, &c.node))
+                && !program.frozen.iter().any(|n| inside(full, n));
+        }
+        let mut sgd = Sgd::new(&def.optimizer);
+        for (name, v) in momentum.drain(..) {
+            sgd.restore(name, v);
+        }
+        let cx = TrainCx {
+            key: Key::new(seed).name("phase").name(name),
+            feed: self.options.feed,
+            device: &self.options.device,
+            progress: self.progress,
+            bad_limit: self.graph.bad_videos,
+            save_every: self.options.save_every,
+            save_steps: self.options.save_steps,
+        };
+        let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
+        self.progress.say(&format!(
+            "{name}: {} steps in {}  {}",
+            report.steps,
+            duration(report.wall),
+            report.smooth.iter().filter(|(n, _)| n != "lr").map(|(n, v)| format!("{n} {v:.3}")).collect::<Vec<_>>().join("  ")
+        ));
+        position.entry += 1;
+        position.step = 0;
+        self.save_state(None, store, position, log)?;
+        Ok(report)
+    }
+
+    fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
+        let setup = set_up(program, &self.options.cache, self.progress)?;
+        let key = Key::new(self.options.seed);
+        for (node, specs) in &program.weights {
+            store.declare(node, specs, key.name("init"), &self.options.device)?;
+        }
+        let cx = ViewCx {
+            key: key.name("view").name(&program.name),
+            feed: self.options.feed,
+            device: &self.options.device,
+            progress: self.progress,
+            ports: &[],
+        };
+        run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
+    }
+
+    fn save_state(
+        &mut self,
+        sgd: Option<&Sgd>,
+        store: &WeightStore,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()> {
+        (position.metrics_bytes, position.events_bytes) = log.lengths()?;
+        checkpoint::save(&self.folder.last(), position, store, sgd)
+    }
+}
+
+impl PhaseHooks for Session<'_> {
+    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log) -> Result<()> {
+        position.step = step;
+        self.save_state(Some(sgd), store, position, log)
+    }
+
+    fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()> {
+        let name = &self.graph.run[position.entry].value;
+        let Some(view) = self.graph.phases[name].validate.as_ref() else { return Ok(()) };
+        let program = self.checked.views.get(&view.value).context("the validation view is not there")?;
+        let result = self.view(program, store)?;
+        let mut row = vec![];
+        for s in &result.scores {
+            for (n, v) in &s.scores.values {
+                let at = s.stream.as_ref().map_or(String::new(), |s| format!("@{s}"));
+                row.push((format!("{}.{n}{at}", s.node), *v));
+            }
+        }
+        let mut head = Map::new();
+        head.insert("view".into(), json!(view.value));
+        head.insert("phase".into(), json!(name));
+        head.insert("step".into(), json!(step));
+        log.write(head, &view.value, step, &row)?;
+        let words: Vec<String> = row.iter().map(|(n, v)| format!("{n} {v:.3}")).collect();
+        self.progress.say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
+        if self.graph.select.value == "best" {
+            let held: Vec<&str> = self.graph.held_out.iter().map(|s| s.value.as_str()).collect();
+            let score = result
+                .scores
+                .iter()
+                .find(|s| s.stream.as_deref().is_some_and(|s| held.contains(&s)))
+                .or(result.scores.first())
+                .and_then(|s| s.scores.values.first())
+                .map(|(_, v)| *v)
+                .context("the validation view scores nothing")?;
+            if position.best.is_none_or(|b| score > b) {
+                position.best = Some(score);
+                checkpoint::save(&self.folder.best(), position, store, None)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether weight `full` belongs to `node` or to a node inside it.
+fn inside(full: &str, node: &str) -> bool {
+    full.strip_prefix(node).is_some_and(|r| r.starts_with('.'))
+}
+
+/// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.
+pub fn cache_folder() -> Result<PathBuf> {
+    Ok(glad_mini::cache_dir()?)
+}

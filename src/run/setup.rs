@@ -1,0 +1,79 @@
+//! What a program needs before its first sample: data made, lists read, whole-list nodes computed.
+
+use super::progress::Progress;
+use crate::plan::{Program, ValueId};
+use anyhow::{Context, Result, bail};
+use glad_nodes::{Body, HostValue, PrepareCx, Source, Video};
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Lists and whole-list values of a program.
+pub struct Setup {
+    /// The videos, by stream.
+    pub lists: Vec<Vec<Arc<Video>>>,
+    /// Values of whole-list nodes.
+    pub resources: HashMap<ValueId, HostValue>,
+}
+
+/// Makes data that can be made, reads the lists of the program's split, and runs its whole-list nodes.
+pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Setup> {
+    let mut lists = vec![];
+    for (stream, call) in program.streams.iter().zip(&program.sources) {
+        let list = read_list(program, *call, progress).with_context(|| format!("stream `{stream}`"))?;
+        lists.push(list);
+    }
+    let mut resources = HashMap::new();
+    for call in program.calls.iter().filter(|c| c.whole_list.is_some()) {
+        let Body::Resource(node) = &program.bodies[call.body] else {
+            bail!("`{}` takes no whole list", call.node);
+        };
+        let of = call.inputs.first().and_then(|(_, ids)| ids.first()).context("it has no list")?;
+        let videos = read_list(program, program.values[of.0].call, progress)?;
+        progress.begin(&call.node, 0, videos.len() as u64);
+        let values = node
+            .prepare(&PrepareCx {
+                videos,
+                cache,
+                progress: &|done, _| progress.at(done as u64, String::new),
+                warn: &|text| progress.say(&format!("{}: {text}", call.node)),
+            })
+            .with_context(|| format!("node `{}`", call.node))?;
+        progress.end("");
+        for (id, v) in call.outputs.iter().zip(values) {
+            if let Some(id) = id {
+                resources.insert(*id, v);
+            }
+        }
+    }
+    Ok(Setup { lists, resources })
+}
+
+/// The source behind a call.
+pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
+    match &program.bodies[program.calls[call].body] {
+        Body::Source(s) => Ok(s.as_ref()),
+        _ => bail!("`{}` is no source of videos", program.calls[call].node),
+    }
+}
+
+fn read_list(program: &Program, call: usize, progress: &Progress) -> Result<Vec<Arc<Video>>> {
+    let source = source(program, call)?;
+    let begun = std::sync::Mutex::new(String::new());
+    source.ensure(&|what, done, of| {
+        let mut b = begun.lock().unwrap_or_else(|e| e.into_inner());
+        if *b != what {
+            *b = what.to_string();
+            progress.begin(what, 0, of as u64);
+        }
+        progress.at(done as u64, String::new);
+    })?;
+    if !begun.lock().unwrap_or_else(|e| e.into_inner()).is_empty() {
+        progress.end("");
+    }
+    let videos = source.videos(&program.split)?;
+    if videos.is_empty() {
+        bail!("the list of split `{}` is empty", program.split);
+    }
+    Ok(videos)
+}

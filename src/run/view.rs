@@ -1,0 +1,187 @@
+//! Running a view: inference, scores, predictions. Lists are gone through once, in order.
+
+use super::data::{BadVideo, Drawn, FeedOptions, HostSide, Recipe, Want, collate, feed};
+use super::exec::{Exec, PassInfo};
+use super::progress::Progress;
+use super::setup::Setup;
+use super::stop;
+use crate::plan::{Program, ValueId};
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Device, Tensor};
+use glad_nodes::{Key, Scores, Tally, Video, WeightStore};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// What a view gave.
+#[derive(Debug, Default)]
+pub struct ViewResult {
+    /// Scores, by node and stream.
+    pub scores: Vec<NodeScores>,
+    /// Class probabilities of every video, where a root gives logits.
+    pub predictions: Vec<Prediction>,
+    /// Videos that could not be scored.
+    pub bad: Vec<BadVideo>,
+    /// Values of the ports that were asked for, in list order: (port, video, values, shape of one video's value).
+    pub ports: Vec<PortValue>,
+    /// Videos scored, by stream.
+    pub counts: Vec<(String, usize)>,
+}
+
+/// One video's value of a port that was asked for.
+#[derive(Clone, Debug)]
+pub struct PortValue {
+    /// `node.port@stream`.
+    pub port: String,
+    /// The video's path.
+    pub video: String,
+    /// The value.
+    pub value: Vec<f32>,
+    /// Its shape, without the batch.
+    pub shape: Vec<usize>,
+}
+
+/// The scores of one metric node in one stream.
+#[derive(Clone, Debug)]
+pub struct NodeScores {
+    /// The node.
+    pub node: String,
+    /// The stream, where it belongs to one.
+    pub stream: Option<String>,
+    /// Its scores.
+    pub scores: Scores,
+}
+
+/// What was predicted for a video.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    /// The stream.
+    pub stream: String,
+    /// The video.
+    pub video: Arc<Video>,
+    /// Class probabilities.
+    pub probabilities: Vec<f32>,
+}
+
+impl Prediction {
+    /// The most probable class; the first of equals.
+    pub fn class(&self) -> usize {
+        let best = |a: usize, b: usize| if self.probabilities[b] > self.probabilities[a] { b } else { a };
+        (0..self.probabilities.len()).reduce(best).unwrap_or(0)
+    }
+}
+
+/// How a view is run.
+pub struct ViewCx<'a> {
+    /// Its key.
+    pub key: Key,
+    /// Threads and queue of the data side.
+    pub feed: FeedOptions,
+    /// Where tensors live.
+    pub device: &'a Device,
+    /// What a person sees.
+    pub progress: &'a Progress,
+    /// Ports whose values are wanted, besides the roots' scores.
+    pub ports: &'a [ValueId],
+}
+
+/// Runs `program` over the lists of `setup`.
+pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &ViewCx<'_>) -> Result<ViewResult> {
+    let lists = setup.lists;
+    let host = HostSide::new(program, setup.resources, false)?;
+    let recipe = Recipe { host: &host, lists: &lists, streams: &program.streams, key: cx.key, replace: None };
+    let batch = program.batch.max(1);
+    let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
+    let rounds = longest.div_ceil(batch);
+    let sizes: Vec<usize> = lists.iter().map(Vec::len).collect();
+    let row = |k: usize, s: usize| (k * batch).min(sizes[s])..((k + 1) * batch).min(sizes[s]);
+    let wants = (0..rounds).flat_map(|k| {
+        (0..sizes.len())
+            .flat_map(move |s| row(k, s).map(move |video| Want { stream: s, drawn: Drawn { pass: 0, video } }))
+    });
+    let total: usize = sizes.iter().sum();
+    cx.progress.begin(&program.name, 0, total as u64);
+    let mut exec = Exec::new(program, cx.device, cx.ports);
+    let mut tallies: HashMap<usize, Box<dyn Tally>> = HashMap::new();
+    let mut result = ViewResult::default();
+    let logits: Vec<ValueId> = program
+        .roots
+        .iter()
+        .copied()
+        .filter(|id| program.values[id.0].ty.head == "Logits" && program.values[id.0].stream.is_some())
+        .collect();
+    let mut counts = vec![0usize; sizes.len()];
+    let wants: Vec<Want> = wants.collect();
+    feed(&recipe, cx.feed, wants.into_iter(), |made| -> Result<()> {
+        for k in 0..rounds {
+            let mut samples: Vec<Vec<_>> = (0..sizes.len()).map(|_| vec![]).collect();
+            for (s, rows) in samples.iter_mut().enumerate() {
+                for _ in row(k, s) {
+                    let m = made.next().context("the data side ended early")?;
+                    result.bad.extend(m.bad);
+                    rows.extend(m.sample);
+                }
+            }
+            if stop::asked() {
+                bail!(super::Stopped);
+            }
+            let values = collate(program, &samples, cx.device)?;
+            let info = PassInfo { key: cx.key.index(k as u64), training: false, progress: 1.0, step: 0 };
+            let out = exec.forward(store, info, values, false, &mut tallies, None)?;
+            for id in &logits {
+                let stream = program.values[id.0].stream.expect("filtered above");
+                if let Some(t) = out.kept.get(id) {
+                    let p = softmax_rows(t)?;
+                    for (sample, probabilities) in samples[stream].iter().zip(p) {
+                        let video = sample.video.clone();
+                        let stream = program.streams[stream].clone();
+                        result.predictions.push(Prediction { stream, video, probabilities });
+                    }
+                }
+            }
+            for id in cx.ports {
+                let info = &program.values[id.0];
+                if let (Some(t), Some(stream)) = (out.kept.get(id), info.stream) {
+                    let t = t.to_dtype(DType::F32)?;
+                    let shape = t.dims()[1..].to_vec();
+                    for (i, sample) in samples[stream].iter().enumerate() {
+                        let value = t.get(i)?.flatten_all()?.to_vec1::<f32>()?;
+                        let video = sample.video.path.display().to_string();
+                        result.ports.push(PortValue { port: info.name.clone(), video, value, shape: shape.clone() });
+                    }
+                }
+            }
+            for (n, rows) in counts.iter_mut().zip(&samples) {
+                *n += rows.len();
+            }
+            cx.progress.at(counts.iter().sum::<usize>() as u64, String::new);
+        }
+        Ok(())
+    })?;
+    cx.progress.end("");
+    let mut done: Vec<_> = tallies.into_iter().collect();
+    done.sort_by_key(|(i, _)| *i);
+    for (i, tally) in done {
+        let call = &program.calls[i];
+        result.scores.push(NodeScores {
+            node: call.node.clone(),
+            stream: call.stream.map(|s| program.streams[s].clone()),
+            scores: tally.scores(),
+        });
+    }
+    result.counts = program.streams.iter().cloned().zip(counts).collect();
+    Ok(result)
+}
+
+/// Softmax of each row, in f64: probabilities that add up.
+fn softmax_rows(t: &Tensor) -> Result<Vec<Vec<f32>>> {
+    let rows = t.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+    Ok(rows
+        .into_iter()
+        .map(|r| {
+            let m = r.iter().copied().fold(f32::NEG_INFINITY, f32::max) as f64;
+            let e: Vec<f64> = r.iter().map(|v| (*v as f64 - m).exp()).collect();
+            let sum: f64 = e.iter().sum();
+            e.into_iter().map(|v| (v / sum) as f32).collect()
+        })
+        .collect())
+}
