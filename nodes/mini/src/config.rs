@@ -1,18 +1,19 @@
 //! Every knob of the data set.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::MiniError;
 use crate::split::Split;
 
 /// Bounds of a uniform draw, lower first: `[low, high]`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Range(pub [f32; 2]);
 
 /// Every knob of the data set, with the defaults that it was tuned with. The same settings give
 /// the same files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MiniConfig {
     /// Seed of everything random. Choose settings on one seed, report on others.

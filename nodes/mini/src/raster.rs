@@ -96,7 +96,7 @@ mod tests {
         ] {
             let mut picture = white(40);
             picture.capsule(a, b, radius, [0.0; 3], None);
-            let length = (a[0] - b[0] as f32).hypot(a[1] - b[1]);
+            let length = f32::hypot(a[0] - b[0], a[1] - b[1]);
             let expected = std::f32::consts::PI * radius * radius + 2.0 * radius * length;
             let covered = area(&picture);
             assert!(
