@@ -151,6 +151,7 @@ fn multiply_block(
                         runs,
                         k0,
                         k,
+                        fetch: !g.is_staged(),
                         b: weights[(run * g.run_len() + k0) * panel.width..].as_ptr(),
                         c: c.as_ptr(),
                         rows: valid,

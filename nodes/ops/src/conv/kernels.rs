@@ -1,5 +1,7 @@
 //! The micro-kernels: written once over [`Simd`], compiled for each instruction set.
 
+#![allow(clippy::needless_range_loop)] // loops over registers: unrolled, so plain indices
+
 use crate::isa::Isa;
 use crate::simd::{Simd, portable::Portable};
 #[cfg(target_arch = "x86_64")]
@@ -15,6 +17,8 @@ pub(super) struct Tile {
     pub runs: usize,
     pub k0: usize,
     pub k: usize,
+    /// Whether to bring the next tile's rows near.
+    pub fetch: bool,
     /// The panel's weights `[runs][k][vectors]`.
     pub b: *const f32,
     /// Where each row goes.
@@ -65,6 +69,29 @@ pub(super) struct Kernels {
 /// How many values of a run ahead rows are fetched: one cache line.
 const LINE: usize = 16;
 
+/// One value of the depth: each row's times a line of the panel.
+#[inline(always)]
+unsafe fn step<S: Simd, const M: usize, const NV: usize>(
+    acc: &mut [[S::V; NV]; M],
+    a: &[*const f32; M],
+    k: usize,
+    b: *const f32,
+) {
+    // SAFETY: the caller's promise: `a[i] + k` and `NV` vectors at `b` can be read.
+    unsafe {
+        let mut panel = [S::zero(); NV];
+        for j in 0..NV {
+            panel[j] = S::load(b.add(j * S::LANES));
+        }
+        for i in 0..M {
+            let x = S::splat(a[i].add(k));
+            for j in 0..NV {
+                acc[i][j] = S::fma(x, panel[j], acc[i][j]);
+            }
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile) {
     // SAFETY: `Tile`'s fields say what may be read and written; the caller runs this on a processor with `S`.
@@ -75,100 +102,140 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile) {
         let mut table = t.a;
         for _ in 0..t.runs {
             let mut a = [std::ptr::null::<f32>(); M];
-            for (i, a) in a.iter_mut().enumerate() {
-                *a = (*table.add(i)).add(t.k0);
+            for i in 0..M {
+                a[i] = (*table.add(i)).add(t.k0);
             }
             let mut k = 0;
-            while k < t.k {
-                for i in 0..M {
-                    S::prefetch((*table.add(M + i)).wrapping_add(t.k0 + k));
-                }
-                let end = (k + LINE).min(t.k);
-                while k < end {
-                    let mut panel = [S::zero(); NV];
-                    for (j, panel) in panel.iter_mut().enumerate() {
-                        *panel = S::load(b.add(j * S::LANES));
-                    }
-                    b = b.add(width);
+            if t.fetch {
+                while k + LINE <= t.k {
                     for i in 0..M {
-                        let x = S::splat(a[i].add(k));
-                        for j in 0..NV {
-                            acc[i][j] = S::fma(x, panel[j], acc[i][j]);
-                        }
+                        S::prefetch((*table.add(M + i)).wrapping_add(t.k0 + k));
                     }
-                    k += 1;
+                    for _ in 0..LINE {
+                        step::<S, M, NV>(&mut acc, &a, k, b);
+                        b = b.add(width);
+                        k += 1;
+                    }
                 }
+            }
+            while k < t.k {
+                step::<S, M, NV>(&mut acc, &a, k, b);
+                b = b.add(width);
+                k += 1;
             }
             table = table.add(t.run_stride);
         }
 
+        if t.rows == M && t.bias.is_null() && !t.relu {
+            finish::<S, M, NV>(t, &mut acc);
+        } else {
+            // Through memory, so that the rare cases do not take registers from the loop above.
+            let mut spilt = acc;
+            finish_any::<S, NV>(t, &mut spilt);
+        }
+    }
+}
+
+/// Adds a whole tile to what is stored, takes its moments and stores it.
+#[inline(always)]
+unsafe fn finish<S: Simd, const M: usize, const NV: usize>(t: &Tile, acc: &mut [[S::V; NV]; M]) {
+    // SAFETY: as in `tile`.
+    unsafe {
+        let width = NV * S::LANES;
         let whole = t.columns == width;
         let tail = t.columns - (NV - 1) * S::LANES;
         if t.add {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                if i < t.rows {
-                    let c = *t.c.add(i);
-                    for (j, acc) in acc.iter_mut().enumerate() {
-                        let at = c.add(j * S::LANES);
-                        let old = if whole || j + 1 < NV {
-                            S::load(at)
-                        } else {
-                            S::load_first(at, tail)
-                        };
-                        *acc = S::add(*acc, old);
-                    }
+            for i in 0..M {
+                let c = *t.c.add(i);
+                for j in 0..NV {
+                    let at = c.add(j * S::LANES);
+                    let old = if whole || j + 1 < NV {
+                        S::load(at)
+                    } else {
+                        S::load_first(at, tail)
+                    };
+                    acc[i][j] = S::add(acc[i][j], old);
                 }
-            }
-        }
-        if !t.bias.is_null() {
-            for j in 0..NV {
-                let at = t.bias.add(j * S::LANES);
-                let bias = if whole || j + 1 < NV {
-                    S::load(at)
-                } else {
-                    S::load_first(at, tail)
-                };
-                for acc in &mut acc {
-                    acc[j] = S::add(acc[j], bias);
-                }
-            }
-        }
-        if t.relu {
-            for acc in acc.as_flattened_mut() {
-                *acc = S::max(S::zero(), *acc);
             }
         }
         if !t.moments.is_null() {
             for j in 0..NV {
                 let at = t.moments.add(j * S::LANES);
-                let (pivot, mut sum, mut squares) = if t.first {
+                if t.first {
                     S::store(at, acc[0][j]);
-                    (acc[0][j], S::zero(), S::zero())
-                } else {
-                    (S::load(at), S::load(at.add(width)), S::load(at.add(2 * width)))
-                };
-                for (i, acc) in acc.iter().enumerate() {
-                    if i < t.rows {
-                        let d = S::sub(acc[j], pivot);
-                        sum = S::add(sum, d);
-                        squares = S::fma(d, d, squares);
-                    }
+                    S::store(at.add(width), S::zero());
+                    S::store(at.add(2 * width), S::zero());
+                }
+                let (pivot, mut sum, mut squares) = (S::load(at), S::load(at.add(width)), S::load(at.add(2 * width)));
+                for i in 0..M {
+                    let d = S::sub(acc[i][j], pivot);
+                    sum = S::add(sum, d);
+                    squares = S::fma(d, d, squares);
                 }
                 S::store(at.add(width), sum);
                 S::store(at.add(2 * width), squares);
             }
         }
-        for (i, acc) in acc.iter().enumerate() {
-            if i < t.rows {
-                let c = *t.c.add(i);
-                for (j, acc) in acc.iter().enumerate() {
-                    let at = c.add(j * S::LANES);
-                    if whole || j + 1 < NV {
-                        S::store(at, *acc);
-                    } else {
-                        S::store_first(at, tail, *acc);
-                    }
+        for i in 0..M {
+            let c = *t.c.add(i);
+            for j in 0..NV {
+                let at = c.add(j * S::LANES);
+                if whole || j + 1 < NV {
+                    S::store(at, acc[i][j]);
+                } else {
+                    S::store_first(at, tail, acc[i][j]);
                 }
+            }
+        }
+    }
+}
+
+/// The same for fewer rows, with a bias and a ReLU on request; loops stay loops.
+#[inline(always)]
+unsafe fn finish_any<S: Simd, const NV: usize>(t: &Tile, acc: &mut [[S::V; NV]]) {
+    // SAFETY: as in `tile`.
+    unsafe {
+        let width = NV * S::LANES;
+        for j in 0..NV {
+            let lanes = S::LANES.min(t.columns - j * S::LANES);
+            let load = |p: *const f32| {
+                if lanes == S::LANES {
+                    S::load(p)
+                } else {
+                    S::load_first(p, lanes)
+                }
+            };
+            let bias = if t.bias.is_null() {
+                S::zero()
+            } else {
+                load(t.bias.add(j * S::LANES))
+            };
+            for (i, acc) in acc.iter_mut().enumerate().take(t.rows) {
+                let at = (*t.c.add(i)).add(j * S::LANES);
+                let old = if t.add { load(at) } else { S::zero() };
+                let sum = S::add(S::add(acc[j], old), bias);
+                acc[j] = if t.relu { S::max(S::zero(), sum) } else { sum };
+                if lanes == S::LANES {
+                    S::store(at, acc[j]);
+                } else {
+                    S::store_first(at, lanes, acc[j]);
+                }
+            }
+            if !t.moments.is_null() {
+                let at = t.moments.add(j * S::LANES);
+                if t.first {
+                    S::store(at, acc[0][j]);
+                    S::store(at.add(width), S::zero());
+                    S::store(at.add(2 * width), S::zero());
+                }
+                let (pivot, mut sum, mut squares) = (S::load(at), S::load(at.add(width)), S::load(at.add(2 * width)));
+                for acc in acc.iter().take(t.rows) {
+                    let d = S::sub(acc[j], pivot);
+                    sum = S::add(sum, d);
+                    squares = S::fma(d, d, squares);
+                }
+                S::store(at.add(width), sum);
+                S::store(at.add(2 * width), squares);
             }
         }
     }
