@@ -112,8 +112,9 @@ pub struct ListEntry {
     pub label: Option<usize>,
     /// Its number of frames, if the list says.
     pub frames: Option<usize>,
-    /// Frames of the file before its first.
-    pub offset: usize,
+    /// Frames of the file before its first, where the list has a column for that: then `frames` is the length of a
+    /// segment, else of the whole file.
+    pub offset: Option<usize>,
     /// The line, from 1.
     pub line: usize,
 }
@@ -282,14 +283,14 @@ impl LineReader<'_> {
             path: between(text, &words[before], &words[path_end - 1]),
             label: None,
             frames: None,
-            offset: 0,
+            offset: None,
             line,
         };
         let outside = words[..before].iter().chain(&words[path_end..]);
         let kinds = columns[..path_at].iter().chain(&columns[path_at + 1..]);
         for (word, kind) in outside.zip(kinds) {
             match kind {
-                Column::Offset => entry.offset = number(word, "offset", &expected)?,
+                Column::Offset => entry.offset = Some(number(word, "offset", &expected)?),
                 Column::Frames => {
                     let frames = number(word, "number of frames", &expected)?;
                     if frames == 0 {
@@ -350,7 +351,14 @@ mod tests {
         parse_list(text.as_bytes(), &ListOptions::default())
     }
 
-    fn entry(path: &str, offset: usize, frames: Option<usize>, label: Option<usize>, line: usize) -> ListEntry {
+    fn entry(
+        path: &str,
+        offset: impl Into<Option<usize>>,
+        frames: Option<usize>,
+        label: Option<usize>,
+        line: usize,
+    ) -> ListEntry {
+        let offset = offset.into();
         ListEntry {
             path: path.to_owned(),
             label,
@@ -364,13 +372,13 @@ mod tests {
     fn the_common_lists() {
         assert_eq!(
             parse("a/b.mp4 3\n\n# c\nd.mp4 -\n").unwrap(),
-            [entry("a/b.mp4", 0, None, Some(3), 1), entry("d.mp4", 0, None, None, 4)]
+            [entry("a/b.mp4", None, None, Some(3), 1), entry("d.mp4", None, None, None, 4)]
         );
         assert_eq!(
             parse("squat/x_1_11 300 7\r\nkick/y_2_12 250 2\r\n").unwrap(),
             [
-                entry("squat/x_1_11", 0, Some(300), Some(7), 1),
-                entry("kick/y_2_12", 0, Some(250), Some(2), 2)
+                entry("squat/x_1_11", None, Some(300), Some(7), 1),
+                entry("kick/y_2_12", None, Some(250), Some(2), 2)
             ]
         );
         assert_eq!(
@@ -379,7 +387,7 @@ mod tests {
         );
         assert_eq!(
             parse("\u{feff}a.mp4\nb.mp4\n").unwrap(),
-            [entry("a.mp4", 0, None, None, 1), entry("b.mp4", 0, None, None, 2)]
+            [entry("a.mp4", None, None, None, 1), entry("b.mp4", None, None, None, 2)]
         );
         assert_eq!(parse("# nothing\n").unwrap(), []);
     }
@@ -390,7 +398,7 @@ mod tests {
             parse("1234 96 54 0\n1235 0 60 1\n").unwrap()[1],
             entry("1235", 0, Some(60), Some(1), 2)
         );
-        assert_eq!(parse("17\n18\n").unwrap()[0], entry("17", 0, None, None, 1));
+        assert_eq!(parse("17\n18\n").unwrap()[0], entry("17", None, None, None, 1));
     }
 
     #[test]
@@ -408,7 +416,7 @@ mod tests {
             classes: None,
         };
         let list = parse_list(ambiguous.as_bytes(), &options).unwrap();
-        assert_eq!(list[2], entry("take 2", 0, None, Some(1), 3));
+        assert_eq!(list[2], entry("take 2", None, None, Some(1), 3));
     }
 
     #[test]
@@ -441,7 +449,7 @@ mod tests {
             classes: None,
         };
         let list = parse_list(b"3 x my clip 90\n", &options).unwrap();
-        assert_eq!(list[0], entry("my clip", 0, Some(90), Some(3), 1));
+        assert_eq!(list[0], entry("my clip", None, Some(90), Some(3), 1));
         assert!(Columns::parse("label frames").is_err());
         assert!(Columns::parse("path label label").is_err());
         assert!(Columns::parse("path lable").is_err());
