@@ -2,6 +2,7 @@
 //! frame, the next `1 / fold` that of the frame before, zero at the ends, the rest stay.
 
 use crate::error::{Result, check_len, shape};
+use crate::isa::{self, per_isa};
 use crate::parallel::{self, Shared};
 
 const OP: &str = "temporal shift";
@@ -63,6 +64,22 @@ impl Shift {
         check_len(OP, to.0, to.1.len(), self.numel())?;
         let (channels, fold, from) = (self.channels, self.folded(), from.1);
         let frame_len = self.pixels * channels;
+        let isa = isa::current();
+        // Which frame each value comes from, written out for as many pixels as a long loop needs.
+        let pixel = |c: usize| {
+            if c < fold {
+                Source::Next
+            } else if c < 2 * fold {
+                Source::Before
+            } else {
+                Source::Same
+            }
+        };
+        let period = channels * 256usize.div_ceil(channels).next_multiple_of(16);
+        let sources: Vec<i32> = (0..period.min(frame_len))
+            .map(|at| pixel(at % channels) as i32)
+            .collect();
+        let zeros = vec![0.0; sources.len()];
         let to = Shared::new(to.1);
         parallel::run(self.n * self.t, self.numel(), |frame| {
             // SAFETY: each task writes one frame, and the length was checked.
@@ -72,24 +89,40 @@ impl Shift {
                 t.checked_add_signed(by).filter(|&t| t < self.t)?;
                 Some(&from[frame.checked_add_signed(by)? * frame_len..][..frame_len])
             };
-            let (next, before) = (other(ahead), other(-ahead));
             let same = &from[frame * frame_len..][..frame_len];
-            for at in (0..frame_len).step_by(channels) {
-                let to = &mut to[at..at + channels];
-                to.copy_from_slice(&same[at..at + channels]);
-                copy(&mut to[..fold], next.map(|frame| &frame[at..]));
-                copy(&mut to[fold..2 * fold], before.map(|frame| &frame[at + fold..]));
-            }
+            choose(isa, &sources, &zeros, same, other(ahead), other(-ahead), to);
         });
         Ok(())
     }
 }
 
-/// A few values; a loop beats a call to `memcpy`.
-#[inline(always)]
-fn copy(to: &mut [f32], from: Option<&[f32]>) {
-    match from {
-        Some(from) => to.iter_mut().zip(from).for_each(|(to, from)| *to = *from),
-        None => to.fill(0.0),
+/// The frame that a value comes from.
+#[derive(Clone, Copy)]
+enum Source {
+    Same,
+    Next,
+    Before,
+}
+
+per_isa! {
+    /// Takes each value from the frame that `sources` names, period by period; a frame that is missing is `zeros`.
+    fn choose(
+        sources: &[i32],
+        zeros: &[f32],
+        same: &[f32],
+        next: Option<&[f32]>,
+        before: Option<&[f32]>,
+        to: &mut [f32],
+    ) {
+        for at in (0..to.len()).step_by(sources.len().max(1)) {
+            let len = sources.len().min(to.len() - at);
+            let next = next.map_or(&zeros[..len], |frame| &frame[at..at + len]);
+            let before = before.map_or(&zeros[..len], |frame| &frame[at..at + len]);
+            let all = to[at..at + len].iter_mut().zip(&same[at..at + len]).zip(next).zip(before).zip(sources);
+            for ((((to, same), next), before), source) in all {
+                let moved = if *source == Source::Next as i32 { *next } else { *before };
+                *to = if *source == Source::Same as i32 { *same } else { moved };
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The gradient of the weights.
 
-use super::blocks::{block_rows, source_per_row};
+use super::blocks::whole_lines;
 use super::gather::Gather;
 use super::kernels::{Kernels, Outer, Panel};
 use super::shape::Conv;
@@ -12,6 +12,8 @@ use crate::scratch;
 
 const OP: &str = "weight gradient of a convolution";
 
+/// Source and output values of a chunk of rows, about, if that gives 128 to 512 rows: fewer cost traffic for the sums.
+const CHUNK_VALUES: usize = 96 * 1024;
 /// Values that all partial gradients together may hold.
 const PARTIAL_VALUES: usize = 1 << 20;
 /// Rows are split at most this often.
@@ -61,7 +63,7 @@ impl Plan {
         let panels = kernels.panels(columns, if vectors <= most { most } else { 2 });
         let padded = panels.iter().map(|panel| panel.width).sum::<usize>();
         let depth = g.depth();
-        let chunk = block_rows(g, source_per_row(g) + columns.min(256), 512);
+        let chunk = whole_lines(g, (CHUNK_VALUES / (g.channels + columns)).clamp(128, 512));
         let chunks = g.rows().div_ceil(chunk);
         let splits = (PARTIAL_VALUES / (depth * padded * conv.groups))
             .clamp(1, MOST_SPLITS)
@@ -167,6 +169,7 @@ impl Plan {
         let (ci, taps, len) = (g.channels, conv.taps(), self.sum_len());
         const COLUMNS: usize = 16;
         let per_group = self.columns.div_ceil(COLUMNS);
+        let block = (256 / taps).max(1);
         let dw = Shared::new(dw);
         parallel::run(self.groups * per_group, sums.len(), |task| {
             let (group, j0) = (task / per_group, task % per_group * COLUMNS);
@@ -174,18 +177,27 @@ impl Plan {
             let sums = &sums[group * self.splits * len..][..self.splits * len];
             // SAFETY: these are the filters of this task's columns alone.
             let filters = unsafe { dw.part((group * self.columns + j0) * ci * taps, columns * ci * taps) };
-            for (order, &tap) in g.taps.iter().enumerate() {
-                for c in 0..ci {
-                    let mut total = [0.0f32; COLUMNS];
-                    for split in sums.chunks_exact(len) {
-                        let line = &split[(order * ci + c) * self.padded + j0..][..columns];
-                        for (total, value) in total.iter_mut().zip(line) {
-                            *total += value;
+            // Filters lie far apart: a block of each is put together in the cache and then written at once.
+            let mut blocks = scratch::take(COLUMNS * block * taps);
+            for c0 in (0..ci).step_by(block) {
+                let count = block.min(ci - c0);
+                for (order, &tap) in g.taps.iter().enumerate() {
+                    for c in 0..count {
+                        let mut total = [0.0f32; COLUMNS];
+                        for split in sums.chunks_exact(len) {
+                            let line = &split[(order * ci + c0 + c) * self.padded + j0..][..columns];
+                            for (total, value) in total.iter_mut().zip(line) {
+                                *total += value;
+                            }
+                        }
+                        for (j, value) in total.into_iter().enumerate() {
+                            blocks[(j * block + c) * taps + tap] = value;
                         }
                     }
-                    for (j, value) in total.iter().enumerate().take(columns) {
-                        filters[(j * ci + c) * taps + tap] = *value;
-                    }
+                }
+                for j in 0..columns {
+                    filters[(j * ci + c0) * taps..][..count * taps]
+                        .copy_from_slice(&blocks[j * block * taps..][..count * taps]);
                 }
             }
         });

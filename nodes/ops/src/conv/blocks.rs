@@ -14,11 +14,17 @@ const CACHED_WEIGHTS: usize = 8 * 1024;
 const ROW_UNIT: usize = 24;
 
 /// Rows per block: depends on the shape alone, because moments are summed block by block.
-pub(super) fn block_rows(g: &Gather, per_row: usize, most: usize) -> usize {
-    let width = g.grid[2];
-    let fit = (BLOCK_VALUES / per_row.max(1)).clamp(48, most);
+pub(super) fn block_rows(g: &Gather) -> usize {
+    // Each pixel brings in so many new values.
+    let fresh = (g.src_step[1] * g.src_step[2] * g.channels).clamp(1, g.depth());
+    let fit = (BLOCK_VALUES / fresh).clamp(48, 960);
     // Enough blocks for some threads, if rows are few.
-    let fit = fit.min(g.rows().div_ceil(16).max(48));
+    whole_lines(g, fit.min(g.rows().div_ceil(16).max(48)))
+}
+
+/// At most `fit` rows, whole lines of whole tiles as far as they go into that.
+pub(super) fn whole_lines(g: &Gather, fit: usize) -> usize {
+    let width = g.grid[2];
     let unit = [lcm(width, ROW_UNIT), width, ROW_UNIT]
         .into_iter()
         .find(|&unit| unit <= fit)
@@ -32,12 +38,6 @@ fn lcm(a: usize, b: usize) -> usize {
         (x, y) = (y, x % y);
     }
     a / x * b
-}
-
-/// Source values per output pixel.
-pub(super) fn source_per_row(g: &Gather) -> usize {
-    let fresh = g.src_step[1] * g.src_step[2] * g.channels;
-    fresh.min(g.depth()).max(1)
 }
 
 /// Pieces of the depth whose weights fit the first-level cache: (first run, runs, start in a run, length).
@@ -74,7 +74,7 @@ pub(super) struct Target<'a> {
 /// Multiplies every row of the gather; the caller has checked all lengths.
 pub(super) fn multiply(kernels: &Kernels, g: &Gather, panels: &Panels, src: &[f32], target: &Target) {
     let rows = g.rows();
-    let block = block_rows(g, source_per_row(g), 960);
+    let block = block_rows(g);
     let blocks = rows.div_ceil(block);
     // More threads than blocks share the panels of a block, which changes no sum.
     let threads = rayon::current_num_threads();
@@ -197,8 +197,8 @@ mod tests {
     #[test]
     fn blocks_are_whole_lines_where_lines_are_short() {
         let g = Gather::forward(&Conv::new_2d(384, [12, 12], 24, 32, 3, 1, 1));
-        assert_eq!(block_rows(&g, source_per_row(&g), 960) % 24, 0);
+        assert_eq!(block_rows(&g) % 24, 0);
         let g = Gather::forward(&Conv::new_2d(8, [56, 56], 64, 64, 3, 1, 1));
-        assert_eq!(block_rows(&g, source_per_row(&g), 960) % 56, 0);
+        assert_eq!(block_rows(&g) % 56, 0);
     }
 }

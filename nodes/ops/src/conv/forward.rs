@@ -1,6 +1,6 @@
 //! The forward pass.
 
-use super::blocks::{Target, block_rows, multiply, source_per_row};
+use super::blocks::{Target, block_rows, multiply};
 use super::gather::Gather;
 use super::kernels::Kernels;
 use super::pack::PackedWeights;
@@ -59,7 +59,7 @@ pub fn forward(conv: &Conv, x: &[f32], weights: &PackedWeights, epilogue: Epilog
     };
     check_len(OP, "mean", mean.len(), conv.co)?;
     check_len(OP, "var", var.len(), conv.co)?;
-    let block = block_rows(&g, source_per_row(&g), 960);
+    let block = block_rows(&g);
     let blocks = g.rows().div_ceil(block);
     let padded: usize = weights.forward.list.iter().map(|panel| panel.width).sum();
     let mut partial = scratch::take(blocks * conv.groups * padded * 3);

@@ -314,9 +314,9 @@ static AVX512: Kernels = Kernels {
         (6, tile_avx512::<6, 4>),
     ],
     outers: &[
-        heights!(outer_avx512, 1: 12, 8, 6, 4, 2, 1),
-        heights!(outer_avx512, 2: 12, 8, 6, 4, 2, 1),
-        heights!(outer_avx512, 3: 8, 6, 4, 2, 1),
+        heights!(outer_avx512, 1: 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1),
+        heights!(outer_avx512, 2: 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1),
+        heights!(outer_avx512, 3: 8, 7, 6, 5, 4, 3, 2, 1),
     ],
 };
 

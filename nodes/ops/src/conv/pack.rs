@@ -106,11 +106,13 @@ impl PackedWeights {
         let (ci, co, taps) = (conv.ci / conv.groups, conv.co / conv.groups, conv.taps());
 
         let gather = Gather::forward(&conv);
+        let block = (64 / taps).max(1);
         self.forward.fill(conv.groups, |group, panel, part| {
-            for c0 in (0..ci).step_by(16) {
+            // A block's lines of the panel stay in the first-level cache while the filters fill them.
+            for c0 in (0..ci).step_by(block) {
                 for j in 0..panel.columns {
                     let filter = &weights[(group * co + panel.at + j) * ci * taps..][..ci * taps];
-                    for c in c0..(c0 + 16).min(ci) {
+                    for c in c0..(c0 + block).min(ci) {
                         for (order, &tap) in gather.taps.iter().enumerate() {
                             part[(order * ci + c) * panel.width + j] = filter[c * taps + tap];
                         }
