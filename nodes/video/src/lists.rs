@@ -372,7 +372,10 @@ mod tests {
     fn the_common_lists() {
         assert_eq!(
             parse("a/b.mp4 3\n\n# c\nd.mp4 -\n").unwrap(),
-            [entry("a/b.mp4", None, None, Some(3), 1), entry("d.mp4", None, None, None, 4)]
+            [
+                entry("a/b.mp4", None, None, Some(3), 1),
+                entry("d.mp4", None, None, None, 4)
+            ]
         );
         assert_eq!(
             parse("squat/x_1_11 300 7\r\nkick/y_2_12 250 2\r\n").unwrap(),
