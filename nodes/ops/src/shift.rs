@@ -65,21 +65,14 @@ impl Shift {
         let (channels, fold, from) = (self.channels, self.folded(), from.1);
         let frame_len = self.pixels * channels;
         let isa = isa::current();
-        // Which frame each value comes from, written out for as many pixels as a long loop needs.
-        let pixel = |c: usize| {
-            if c < fold {
-                Source::Next
-            } else if c < 2 * fold {
-                Source::Before
-            } else {
-                Source::Same
-            }
+        // Which values move, written out for as many pixels as a long loop needs.
+        let period = channels * 256usize.div_ceil(channels.max(1)).next_multiple_of(16);
+        let mask = |range: std::ops::Range<usize>| -> Vec<u32> {
+            let moves = |at: usize| if range.contains(&(at % channels)) { u32::MAX } else { 0 };
+            (0..period.min(frame_len)).map(moves).collect()
         };
-        let period = channels * 256usize.div_ceil(channels).next_multiple_of(16);
-        let sources: Vec<i32> = (0..period.min(frame_len))
-            .map(|at| pixel(at % channels) as i32)
-            .collect();
-        let zeros = vec![0.0; sources.len()];
+        let masks = [mask(0..fold), mask(fold..2 * fold)];
+        let zeros = vec![0.0; masks[0].len()];
         let to = Shared::new(to.1);
         parallel::run(self.n * self.t, self.numel(), |frame| {
             // SAFETY: each task writes one frame, and the length was checked.
@@ -90,38 +83,32 @@ impl Shift {
                 Some(&from[frame.checked_add_signed(by)? * frame_len..][..frame_len])
             };
             let same = &from[frame * frame_len..][..frame_len];
-            choose(isa, &sources, &zeros, same, other(ahead), other(-ahead), to);
+            choose(isa, &masks, &zeros, same, other(ahead), other(-ahead), to);
         });
         Ok(())
     }
 }
 
-/// The frame that a value comes from.
-#[derive(Clone, Copy)]
-enum Source {
-    Same,
-    Next,
-    Before,
-}
-
 per_isa! {
-    /// Takes each value from the frame that `sources` names, period by period; a frame that is missing is `zeros`.
+    /// Takes each value from the frame whose mask has it, period by period; a frame that is missing is `zeros`. The masks
+    /// are of bits because compilers turn a choice of three into branches.
     fn choose(
-        sources: &[i32],
+        masks: &[Vec<u32>; 2],
         zeros: &[f32],
         same: &[f32],
         next: Option<&[f32]>,
         before: Option<&[f32]>,
         to: &mut [f32],
     ) {
-        for at in (0..to.len()).step_by(sources.len().max(1)) {
-            let len = sources.len().min(to.len() - at);
+        let period = zeros.len();
+        for at in (0..to.len()).step_by(period.max(1)) {
+            let len = period.min(to.len() - at);
             let next = next.map_or(&zeros[..len], |frame| &frame[at..at + len]);
             let before = before.map_or(&zeros[..len], |frame| &frame[at..at + len]);
-            let all = to[at..at + len].iter_mut().zip(&same[at..at + len]).zip(next).zip(before).zip(sources);
-            for ((((to, same), next), before), source) in all {
-                let moved = if *source == Source::Next as i32 { *next } else { *before };
-                *to = if *source == Source::Same as i32 { *same } else { moved };
+            let frames = same[at..at + len].iter().zip(next).zip(before);
+            for (((same, next), before), (to, (n, b))) in frames.zip(to[at..].iter_mut().zip(masks[0].iter().zip(&masks[1]))) {
+                let bits = (same.to_bits() & !(n | b)) | (next.to_bits() & n) | (before.to_bits() & b);
+                *to = f32::from_bits(bits);
             }
         }
     }

@@ -6,16 +6,20 @@ use super::kernels::{Kernels, Outer, Panel};
 use super::shape::Conv;
 use super::stage::with_stage;
 use crate::error::{Result, check_len};
-use crate::isa;
+use crate::isa::{self, Isa, per_isa};
 use crate::parallel::{self, Shared};
 use crate::scratch;
 
 const OP: &str = "weight gradient of a convolution";
 
 /// Source and output values of a chunk of rows, about, if that gives 128 to 512 rows: fewer cost traffic for the sums.
-const CHUNK_VALUES: usize = 96 * 1024;
+const CHUNK_VALUES: usize = 160 * 1024;
 /// Values that all partial gradients together may hold.
 const PARTIAL_VALUES: usize = 1 << 20;
+/// Columns of output gradients that are used together: they stay in the second-level cache.
+const GROUP: usize = 256;
+/// No panel is wider.
+const WIDEST: usize = 64;
 /// Rows are split at most this often.
 const MOST_SPLITS: usize = 32;
 
@@ -39,6 +43,7 @@ pub fn backward_weight(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Re
 }
 
 struct Plan {
+    isa: Isa,
     kernels: &'static Kernels,
     panels: Vec<Panel>,
     /// Channels of `dy` per group, in all, and per group padded to whole vectors.
@@ -55,7 +60,8 @@ struct Plan {
 
 impl Plan {
     fn new(conv: &Conv, g: &Gather) -> Self {
-        let kernels = Kernels::of(isa::current());
+        let isa = isa::current();
+        let kernels = Kernels::of(isa);
         let columns = conv.co / conv.groups;
         let most = kernels.outers.len();
         let vectors = columns.div_ceil(kernels.lanes);
@@ -63,12 +69,14 @@ impl Plan {
         let panels = kernels.panels(columns, if vectors <= most { most } else { 2 });
         let padded = panels.iter().map(|panel| panel.width).sum::<usize>();
         let depth = g.depth();
-        let chunk = whole_lines(g, (CHUNK_VALUES / (g.channels + columns)).clamp(128, 512));
+        let least = if depth * padded > 1 << 19 { 384 } else { 128 };
+        let chunk = whole_lines(g, (CHUNK_VALUES / (g.channels + columns.min(GROUP))).clamp(least, 512));
         let chunks = g.rows().div_ceil(chunk);
         let splits = (PARTIAL_VALUES / (depth * padded * conv.groups))
             .clamp(1, MOST_SPLITS)
             .min(chunks);
         Self {
+            isa,
             kernels,
             panels,
             columns,
@@ -86,7 +94,7 @@ impl Plan {
         self.depth * self.padded
     }
 
-    /// Sums `[group][split][depth][padded]`.
+    /// Sums `[group][split][panel][depth][width]`.
     fn accumulate(&self, g: &Gather, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let threads = rayon::current_num_threads();
         let units = self.groups * self.splits;
@@ -127,37 +135,54 @@ impl Plan {
     ) {
         let (start, rows) = parallel::chunk_of(g.rows(), self.chunk, chunk);
         with_stage(|stage| {
-            stage.fill(g, x, group, start, start + rows, 16);
+            stage.fill(g, x, group, start, start + rows, 32);
             let (pointers, run_stride) = stage.pointers();
             let run_len = g.run_len();
-            for panel in mine {
-                let column = group * self.columns + panel.at;
-                let packed;
-                let (b, b_stride) = if panel.columns == panel.width && self.channels <= 64 {
-                    (dy[start * self.channels + column..].as_ptr(), self.channels)
-                } else {
-                    packed = pack_rows(&dy[start * self.channels..], self.channels, column, rows, panel);
-                    (packed.as_ptr(), panel.width)
-                };
-                let (height, kernel) = self.kernels.outer(panel.vectors, run_len);
+            for panels in mine.chunk_by(|a, b| a.at / GROUP == b.at / GROUP) {
+                let first = &panels[0];
+                let column = group * self.columns + first.at;
+                let padded = panels.iter().any(|panel| panel.columns < panel.width);
+                let packed = (padded || self.channels > 64).then(|| {
+                    pack_rows(
+                        self.isa,
+                        &dy[start * self.channels + column..],
+                        self.channels,
+                        rows,
+                        panels,
+                    )
+                });
                 for run in 0..g.runs.len() {
-                    for piece in (0..run_len).step_by(height) {
-                        // The last piece is moved back to end with the run; what it repeats is not added again.
-                        let at = piece.min(run_len - height);
-                        let outer = Outer {
-                            a: pointers.wrapping_add(run * run_stride),
-                            at,
-                            rows,
-                            b,
-                            b_stride,
-                            c: sum.wrapping_add((run * run_len + at) * self.padded + panel.at),
-                            c_stride: self.padded,
-                            skip: piece - at,
-                            add,
-                        };
-                        // SAFETY: the table points at `rows` runs (and has 16 spare entries), `at + height` is at most
-                        // a run's length, `b` holds `rows` panels, and the sums' columns are this task's alone.
-                        unsafe { kernel(&outer) };
+                    // Panels of one width, which is all but the last, share the pieces of the run in the cache.
+                    for panels in panels.chunk_by(|a, b| a.vectors == b.vectors) {
+                        let (height, kernel) = self.kernels.outer(panels[0].vectors, run_len);
+                        for piece in (0..run_len).step_by(height) {
+                            // The last piece is moved back to end with the run; what it repeats is not added again.
+                            let at = piece.min(run_len - height);
+                            for panel in panels {
+                                let (b, b_stride) = match &packed {
+                                    Some(packed) => (packed[(panel.at - first.at) * rows..].as_ptr(), panel.width),
+                                    None => {
+                                        let column = group * self.columns + panel.at;
+                                        (dy[start * self.channels + column..].as_ptr(), self.channels)
+                                    }
+                                };
+                                let outer = Outer {
+                                    a: pointers.wrapping_add(run * run_stride),
+                                    at,
+                                    rows,
+                                    b,
+                                    b_stride,
+                                    c: sum.wrapping_add(panel.at * self.depth + (run * run_len + at) * panel.width),
+                                    c_stride: panel.width,
+                                    skip: piece - at,
+                                    add,
+                                };
+                                // SAFETY: the table points at `rows` runs (and has spare entries to look ahead at),
+                                // `at + height` is at most a run's length, `b` holds `rows` panels, and the sums'
+                                // columns are this task's alone.
+                                unsafe { kernel(&outer) };
+                            }
+                        }
                     }
                 }
             }
@@ -167,50 +192,71 @@ impl Plan {
     /// Adds the splits in order and puts the taps where the weights have them.
     fn collect(&self, conv: &Conv, g: &Gather, sums: &[f32], dw: &mut [f32]) {
         let (ci, taps, len) = (g.channels, conv.taps(), self.sum_len());
-        const COLUMNS: usize = 16;
-        let per_group = self.columns.div_ceil(COLUMNS);
         let block = (256 / taps).max(1);
+        let count = self.panels.len();
         let dw = Shared::new(dw);
-        parallel::run(self.groups * per_group, sums.len(), |task| {
-            let (group, j0) = (task / per_group, task % per_group * COLUMNS);
-            let columns = COLUMNS.min(self.columns - j0);
+        parallel::run(self.groups * count, sums.len(), |task| {
+            let (group, panel) = (task / count, &self.panels[task % count]);
             let sums = &sums[group * self.splits * len..][..self.splits * len];
+            let filter_len = ci * taps;
+            let first = group * self.columns + panel.at;
             // SAFETY: these are the filters of this task's columns alone.
-            let filters = unsafe { dw.part((group * self.columns + j0) * ci * taps, columns * ci * taps) };
-            // Filters lie far apart: a block of each is put together in the cache and then written at once.
-            let mut blocks = scratch::take(COLUMNS * block * taps);
+            let filters = unsafe { dw.part(first * filter_len, panel.columns * filter_len) };
+            // Filters lie far apart: a block of each is put together in the cache and then written at once. The odd
+            // line between the blocks keeps them from the same cache sets.
+            let apart = block * taps + 16;
+            let mut blocks = scratch::take(panel.width * apart);
+            let mut total = [0.0f32; WIDEST];
+            let total = &mut total[..panel.width];
             for c0 in (0..ci).step_by(block) {
-                let count = block.min(ci - c0);
+                let channels = block.min(ci - c0);
                 for (order, &tap) in g.taps.iter().enumerate() {
-                    for c in 0..count {
-                        let mut total = [0.0f32; COLUMNS];
-                        for split in sums.chunks_exact(len) {
-                            let line = &split[(order * ci + c0 + c) * self.padded + j0..][..columns];
-                            for (total, value) in total.iter_mut().zip(line) {
-                                *total += value;
-                            }
+                    for c in 0..channels {
+                        let at = panel.at * self.depth + (order * ci + c0 + c) * panel.width;
+                        total.copy_from_slice(&sums[at..][..panel.width]);
+                        for split in sums.chunks_exact(len).skip(1) {
+                            total
+                                .iter_mut()
+                                .zip(&split[at..])
+                                .for_each(|(total, value)| *total += value);
                         }
-                        for (j, value) in total.into_iter().enumerate() {
-                            blocks[(j * block + c) * taps + tap] = value;
+                        for (blocks, value) in blocks.chunks_exact_mut(apart).zip(&*total) {
+                            blocks[c * taps + tap] = *value;
                         }
                     }
                 }
-                for j in 0..columns {
-                    filters[(j * ci + c0) * taps..][..count * taps]
-                        .copy_from_slice(&blocks[j * block * taps..][..count * taps]);
+                for (filter, block) in filters.chunks_exact_mut(filter_len).zip(blocks.chunks_exact(apart)) {
+                    filter[c0 * taps..][..channels * taps].copy_from_slice(&block[..channels * taps]);
                 }
             }
         });
     }
 }
 
-/// The panel's columns of each row, one behind the other, filled up with zeros.
-fn pack_rows(dy: &[f32], channels: usize, column: usize, rows: usize, panel: &Panel) -> scratch::Scratch {
-    let mut packed = scratch::take(rows * panel.width);
-    for (row, line) in packed.chunks_exact_mut(panel.width).enumerate() {
-        let (values, rest) = line.split_at_mut(panel.columns);
-        values.copy_from_slice(&dy[row * channels + column..][..panel.columns]);
-        rest.fill(0.0);
-    }
+/// The panels one behind the other, each with its columns of all rows, filled up with zeros. `dy` starts at the first
+/// column.
+fn pack_rows(isa: Isa, dy: &[f32], channels: usize, rows: usize, panels: &[Panel]) -> scratch::Scratch {
+    let mut packed = scratch::take(rows * panels.iter().map(|panel| panel.width).sum::<usize>());
+    copy_columns(isa, dy, channels, rows, panels, &mut packed);
     packed
+}
+
+per_isa! {
+    fn copy_columns(from: &[f32], channels: usize, rows: usize, panels: &[Panel], to: &mut [f32]) {
+        // Row by row, because that is how memory streams.
+        for row in 0..rows {
+            for panel in panels {
+                let at = panel.at - panels[0].at;
+                let line = &mut to[at * rows + row * panel.width..][..panel.width];
+                let (values, rest) = line.split_at_mut(panel.columns);
+                let from = &from[row * channels + at..][..panel.columns];
+                // Fixed sizes become a few moves; a call for each row would cost more than it copies.
+                let (pieces, end) = values.as_chunks_mut::<16>();
+                let (from_pieces, from_end) = from.as_chunks::<16>();
+                pieces.iter_mut().zip(from_pieces).for_each(|(to, from)| *to = *from);
+                end.iter_mut().zip(from_end).for_each(|(to, from)| *to = *from);
+                rest.iter_mut().for_each(|to| *to = 0.0);
+            }
+        }
+    }
 }

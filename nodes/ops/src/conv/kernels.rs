@@ -242,7 +242,7 @@ unsafe fn finish_any<S: Simd, const NV: usize>(t: &Tile, acc: &mut [[S::V; NV]])
 }
 
 /// Rows ahead that the outer product fetches.
-const AHEAD: usize = 8;
+const AHEAD: usize = 16;
 
 #[inline(always)]
 unsafe fn outer<S: Simd, const M: usize, const NV: usize>(o: &Outer) {
