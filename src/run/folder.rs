@@ -119,7 +119,7 @@ impl RunFolder {
 
 /// Writes a file whole or not at all: a reader sees the old bytes or the new ones, also after a crash.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
+    let partial = path.with_extension(format!("{}.partial", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut f = fs::File::create(&partial)?;
         f.write_all(bytes)?;

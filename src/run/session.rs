@@ -5,8 +5,10 @@ use super::data::FeedOptions;
 use super::folder::{Found, RunFolder, write_whole};
 use super::log::Log;
 use super::optim::Sgd;
+use super::peek::phase_key;
 use super::progress::{Progress, duration};
 use super::setup::set_up;
+use super::share::{self, Shared};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::Checked;
@@ -17,7 +19,7 @@ use candle_core::Device;
 use glad_nodes::{Key, Role, WeightStore};
 use serde_json::{Map, json};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a graph is run.
 #[derive(Clone, Debug)]
@@ -143,6 +145,19 @@ impl Session<'_> {
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
         let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
+        let shared = Shared::new(&self.options.cache);
+        let key = self.checked.phase_key(self.graph, name, self.options.seed)?;
+        if self.options.share
+            && position.step == 0
+            && let Some((state, lines)) = shared.find(&key, &self.options.device)
+        {
+            *store = state.store;
+            share::replay(&lines, name, log)?;
+            self.progress.say(&format!("{name}: taken from an earlier run that trained it in the same way"));
+            position.entry += 1;
+            self.save_state(None, store, position, log)?;
+            return Ok(PhaseReport::default());
+        }
         let setup = set_up(program, &self.options.cache, self.progress)?;
         if position.step == 0 {
             for node in &program.reset {
@@ -162,7 +177,7 @@ impl Session<'_> {
             sgd.restore(name, v);
         }
         let cx = TrainCx {
-            key: Key::new(seed).name("phase").name(name),
+            key: phase_key(def, self.options.seed),
             feed: self.options.feed,
             device: &self.options.device,
             progress: self.progress,
@@ -180,6 +195,10 @@ impl Session<'_> {
         position.entry += 1;
         position.step = 0;
         self.save_state(None, store, position, log)?;
+        // A phase in which videos were replaced depends on files that may be mended: it is not for others.
+        if self.options.share && position.bad.is_empty() {
+            shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
+        }
         Ok(report)
     }
 

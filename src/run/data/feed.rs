@@ -184,3 +184,169 @@ pub fn feed<R>(
         r
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Call, Program, ProgramKind, ValueId, ValueInfo};
+    use anyhow::{Result, bail};
+    use glad_nodes::*;
+    use std::collections::HashMap;
+    use std::sync::atomic::AtomicUsize;
+
+    /// Frames of no file: the tests below make samples, not pixels.
+    struct NoFootage;
+    impl Footage for NoFootage {
+        fn frame_count(&self) -> Result<usize> {
+            Ok(1)
+        }
+        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
+            bail!("no frames")
+        }
+        fn identity(&self) -> Result<String> {
+            Ok(String::new())
+        }
+    }
+
+    struct List;
+    impl Source for List {
+        fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>> {
+            Ok(vec![])
+        }
+        fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
+            Ok(vec![HostValue::Video(video.clone())])
+        }
+        fn absent(&self, _: bool) -> Vec<String> {
+            vec![]
+        }
+        fn splits(&self) -> Vec<String> {
+            vec![]
+        }
+        fn classes(&self) -> Result<Option<Vec<String>>> {
+            Ok(None)
+        }
+    }
+
+    /// Counts the samples that were begun; every seventh video fails, and work takes uneven time.
+    struct Work(Arc<AtomicUsize>);
+    impl Stage for Work {
+        fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            let video = inputs.video("video")?;
+            if video.index % 7 == 3 {
+                bail!("damaged");
+            }
+            std::thread::sleep(Duration::from_micros(cx.key.rng().below(200) as u64));
+            Ok(vec![HostValue::Label(video.index as u32)])
+        }
+    }
+
+    fn program(begun: Arc<AtomicUsize>) -> Program {
+        let call = |node: &str, side, body, inputs, output| Call {
+            node: node.into(),
+            kind: "test",
+            stream: Some(0),
+            joint: None,
+            side,
+            inputs,
+            outputs: vec![Some(ValueId(output))],
+            ports: vec!["label".into()],
+            body,
+            gradient: Gradient::Stops,
+            whole_list: None,
+            trains: false,
+        };
+        let value = |name: &str, head: &str, call| ValueInfo {
+            name: name.into(),
+            ty: Type { head: head.into(), dims: vec![Size::Batch(1)] },
+            stream: Some(0),
+            side: Side::Host,
+            held_out: false,
+            needs_grad: false,
+            call,
+        };
+        Program {
+            name: "main".into(),
+            kind: ProgramKind::Phase,
+            streams: vec!["source".into()],
+            split: "train".into(),
+            batch: 4,
+            dims: DimScope::default(),
+            values: vec![value("videos.video", "Video", 0), value("work.label", "Label", 1), value("batch.label", "Label", 2)],
+            calls: vec![
+                call("videos", Side::Host, 0, vec![], 0),
+                call("work", Side::Host, 1, vec![("video".into(), vec![ValueId(0)])], 1),
+                call("batch", Side::Boundary, 2, vec![("label".into(), vec![ValueId(1)])], 2),
+            ],
+            bodies: vec![Body::Source(Box::new(List)), Body::Stage(Box::new(Work(begun))), Body::Boundary],
+            sources: vec![0],
+            weights: Default::default(),
+            losses: vec![],
+            roots: vec![],
+            reach: vec![],
+            frozen: vec![],
+            reset: vec![],
+        }
+    }
+
+    /// The labels that `n` wants gave, in order, with the bad videos; and the most samples in flight at a time.
+    fn labels(n: usize, options: FeedOptions, replace: bool) -> (Vec<Option<u32>>, Vec<usize>, usize) {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let program = program(begun.clone());
+        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
+        let video = |index| {
+            let footage = Arc::new(NoFootage);
+            Arc::new(Video { index, path: "v".into(), line: String::new(), label: None, footage })
+        };
+        let lists = vec![(0..20).map(video).collect::<Vec<_>>()];
+        let key = Key::new(5);
+        let other = |_: usize, d: Drawn, attempt: u64| key.index(d.video as u64).index(attempt).rng().below(20);
+        let recipe = Recipe {
+            host: &host,
+            lists: &lists,
+            streams: &program.streams,
+            key,
+            replace: replace.then_some(&other as &(dyn Fn(usize, Drawn, u64) -> usize + Sync)),
+        };
+        let wants = (0..n).map(|i| Want { stream: 0, drawn: Drawn { pass: 0, video: i % 20 } });
+        let (mut out, mut bad, mut most) = (vec![], vec![], 0);
+        feed(&recipe, options, wants, |made| {
+            while let Some(m) = {
+                // begun but not yet taken; a replaced video begins its sample again, so count those off
+                let retries = bad.len();
+                most = most.max(begun.load(Ordering::SeqCst).saturating_sub(out.len() + retries));
+                made.next()
+            } {
+                bad.extend(m.bad.iter().map(|b| b.video));
+                out.push(m.sample.map(|s| match s.values[&ValueId(1)] {
+                    HostValue::Label(l) => l,
+                    _ => unreachable!("the stage gives labels"),
+                }));
+                std::thread::sleep(Duration::from_micros(50));
+            }
+        });
+        (out, bad, most)
+    }
+
+    #[test]
+    fn samples_come_in_order_and_never_more_than_allowed() {
+        for (workers, ahead) in [(1, 1), (1, 8), (4, 5), (3, 16)] {
+            let (out, bad, most) = labels(120, FeedOptions { workers, ahead }, false);
+            let wanted: Vec<Option<u32>> =
+                (0..120).map(|i| i % 20).map(|v| (v % 7 != 3).then_some(v as u32)).collect();
+            assert_eq!(out, wanted);
+            assert_eq!(bad.len(), 120 / 20 * 3);
+            // a sample that was begun and not yet taken holds a permit; a failed attempt may be counted beside it
+            assert!(most <= ahead + bad.len().min(3), "{most} samples in flight where {ahead} are allowed");
+        }
+    }
+
+    #[test]
+    fn a_bad_video_is_replaced_in_the_same_way_by_any_number_of_workers() {
+        let one = labels(80, FeedOptions { workers: 1, ahead: 2 }, true);
+        let four = labels(80, FeedOptions { workers: 4, ahead: 9 }, true);
+        assert_eq!((&one.0, &one.1), (&four.0, &four.1));
+        assert!(one.0.iter().all(Option::is_some));
+        assert!(!one.1.is_empty());
+    }
+}

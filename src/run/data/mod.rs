@@ -6,6 +6,6 @@ mod host;
 mod order;
 
 pub use collate::collate;
-pub use feed::{BadVideo, Feed, FeedOptions, Made, Recipe, Want, feed};
-pub use host::{HostSide, Sample};
+pub use feed::{BadVideo, FeedOptions, Recipe, Want, feed};
+pub use host::HostSide;
 pub use order::{Drawn, Order, PassCache};
