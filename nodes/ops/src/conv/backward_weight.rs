@@ -135,7 +135,7 @@ impl Plan {
     ) {
         let (start, rows) = parallel::chunk_of(g.rows(), self.chunk, chunk);
         with_stage(|stage| {
-            stage.fill(g, x, group, start, start + rows, 32);
+            stage.fill(self.isa, g, x, group, start..start + rows, 32);
             let (pointers, run_stride) = stage.pointers();
             let run_len = g.run_len();
             for panels in mine.chunk_by(|a, b| a.at / GROUP == b.at / GROUP) {

@@ -1,7 +1,7 @@
 //! The gather-GEMM over blocks of output pixels: forward pass and input gradient.
 
 use super::gather::Gather;
-use super::kernels::{Kernels, Panel, Tile};
+use super::kernels::{Kernels, Panel, Tile, TileKernel};
 use super::pack::Panels;
 use super::stage::with_stage;
 use crate::parallel::{self, Shared};
@@ -119,14 +119,21 @@ fn multiply_block(
 ) {
     let columns: usize = panels.list.iter().map(|panel| panel.columns).sum();
     let padded: usize = panels.list.iter().map(|panel| panel.width).sum();
-    let tallest = kernels.tiles.iter().map(|tile| tile.0).max().unwrap_or(1);
+    let tallest = kernels.tiles.iter().map(|tile| tile.height).max().unwrap_or(1);
     with_stage(|stage| {
-        stage.fill(g, src, group, rows.start, rows.end, tallest);
+        stage.fill(kernels.isa, g, src, group, rows.clone(), tallest);
+        stage.fill_outputs(kernels.isa, g, target.out.ptr(), target.channels, rows.clone());
         let (pointers, run_stride) = stage.pointers();
         let count = rows.len();
-        let mut c = vec![std::ptr::null_mut::<f32>(); tallest];
+        // Three rows from a multiple of three on are in one line.
+        let whole_triples = g.grid[2] == g.rows() || (g.grid[2].is_multiple_of(3) && rows.start.is_multiple_of(3));
         for panel in mine {
-            let (height, kernel) = kernels.tiles[panel.vectors - 1];
+            let TileKernel {
+                height,
+                run: kernel,
+                triples,
+            } = kernels.tiles[panel.vectors - 1];
+            let triples = triples.filter(|_| whole_triples);
             let column = group * columns + panel.at;
             let weights = panels.panel(group, panel);
             let segments = segments(g, panel.width);
@@ -140,20 +147,17 @@ fn multiply_block(
                 let last = pass + 1 == segments.len();
                 for row in (0..count).step_by(height) {
                     let valid = height.min(count - row);
-                    for (i, c) in c.iter_mut().take(valid).enumerate() {
-                        let at = rows.start + row + i;
-                        let at = if g.is_dense() { at } else { g.out_row(at) };
-                        *c = target.out.ptr().wrapping_add(at * target.channels + column);
-                    }
                     let tile = Tile {
                         a: pointers.wrapping_add(run * run_stride + row),
                         run_stride,
+                        step: stage.step(),
                         runs,
                         k0,
                         k,
                         fetch: !g.is_staged(),
                         b: weights[(run * g.run_len() + k0) * panel.width..].as_ptr(),
-                        c: c.as_ptr(),
+                        c: stage.outputs().wrapping_add(row),
+                        column,
                         rows: valid,
                         columns: panel.columns,
                         add: target.add || pass > 0,
@@ -168,7 +172,7 @@ fn multiply_block(
                     // SAFETY: the table holds `height` rows from `row` on and as many behind them, each pointing at a
                     // run; the panel holds the segment's weights; the output rows are this task's alone, and lie in
                     // the buffer whose length the caller has checked; so do the moments.
-                    unsafe { kernel(&tile) };
+                    unsafe { triples.filter(|_| valid == height).unwrap_or(kernel)(&tile) };
                 }
             }
         }

@@ -197,11 +197,6 @@ impl Gather {
         let place = |a: usize, i: usize| self.out_at[a] + i * self.out_step[a];
         ((n * self.out_dims[0] + place(0, z)) * self.out_dims[1] + place(1, y)) * self.out_dims[2] + place(2, x)
     }
-
-    /// Whether grid rows are written one behind the other.
-    pub fn is_dense(&self) -> bool {
-        self.out_step == [1; 3]
-    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ pub(super) struct Tile {
     /// kernel's whole height, and the next tile's, can be read.
     pub a: *const *const f32,
     pub run_stride: usize,
+    /// For the kernels of triples: the distance of two neighbouring rows in values.
+    pub step: usize,
     /// Runs to multiply, and the part `[k0, k0 + k)` of each.
     pub runs: usize,
     pub k0: usize,
@@ -21,8 +23,9 @@ pub(super) struct Tile {
     pub fetch: bool,
     /// The panel's weights `[runs][k][vectors]`.
     pub b: *const f32,
-    /// Where each row goes.
+    /// The pixel that each row goes to, and the channel in it from which on.
     pub c: *const *mut f32,
+    pub column: usize,
     /// Rows and channels that are stored.
     pub rows: usize,
     pub columns: usize,
@@ -54,14 +57,25 @@ pub(super) struct Outer {
     pub add: bool,
 }
 
-type TileFn = unsafe fn(&Tile);
+#[derive(Clone, Copy)]
+/// The tile kernel for panels of some number of vectors.
+pub(super) struct TileKernel {
+    /// Rows of the tile.
+    pub height: usize,
+    pub run: unsafe fn(&Tile),
+    /// The same for tiles whose rows, three by three, lie [`Tile::step`] apart: a third of the pointers, which tall tiles
+    /// are short of registers for.
+    pub triples: Option<unsafe fn(&Tile)>,
+}
+
 type OuterFn = unsafe fn(&Outer);
 
 /// The kernels of one instruction set.
 pub(super) struct Kernels {
+    pub isa: Isa,
     pub lanes: usize,
-    /// `tiles[v - 1]`: the rows and the kernel for panels of `v` vectors.
-    pub tiles: &'static [(usize, TileFn)],
+    /// `tiles[v - 1]` is for panels of `v` vectors.
+    pub tiles: &'static [TileKernel],
     /// `outers[v - 1]`: the run lengths and kernels for panels of `v` vectors, the longest first.
     pub outers: &'static [&'static [(usize, OuterFn)]],
 }
@@ -93,7 +107,7 @@ unsafe fn step<S: Simd, const M: usize, const NV: usize>(
 }
 
 #[inline(always)]
-unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile) {
+unsafe fn tile<S: Simd, const M: usize, const NV: usize, const TRIPLES: bool>(t: &Tile) {
     // SAFETY: `Tile`'s fields say what may be read and written; the caller runs this on a processor with `S`.
     unsafe {
         let width = NV * S::LANES;
@@ -101,6 +115,12 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile) {
         let mut b = t.b;
         let mut table = t.a;
         for _ in 0..t.runs {
+            if TRIPLES {
+                multiply_triples::<S, M, NV>(t, &mut acc, table, b);
+                b = b.add(t.k * width);
+                table = table.add(t.run_stride);
+                continue;
+            }
             let mut a = [std::ptr::null::<f32>(); M];
             for i in 0..M {
                 a[i] = (*table.add(i)).add(t.k0);
@@ -136,6 +156,41 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize>(t: &Tile) {
     }
 }
 
+/// One run of a tile of triples.
+#[inline(always)]
+unsafe fn multiply_triples<S: Simd, const M: usize, const NV: usize>(
+    t: &Tile,
+    acc: &mut [[S::V; NV]; M],
+    table: *const *const f32,
+    mut b: *const f32,
+) {
+    // SAFETY: as in `tile`; rows `i + 1` and `i + 2` of a triple lie `t.step` and twice that behind row `i`.
+    unsafe {
+        let mut a = [std::ptr::null::<f32>(); M];
+        for i in (0..M).step_by(3) {
+            a[i] = (*table.add(i)).add(t.k0);
+        }
+        for _ in 0..t.k {
+            let mut panel = [S::zero(); NV];
+            for j in 0..NV {
+                panel[j] = S::load(b.add(j * S::LANES));
+            }
+            b = b.add(NV * S::LANES);
+            // Else the compiler would keep a pointer for each row after all.
+            let step = S::opaque(t.step);
+            for i in 0..M {
+                let x = S::splat(a[i - i % 3].add(i % 3 * step));
+                for j in 0..NV {
+                    acc[i][j] = S::fma(x, panel[j], acc[i][j]);
+                }
+            }
+            for i in (0..M).step_by(3) {
+                a[i] = a[i].wrapping_add(1);
+            }
+        }
+    }
+}
+
 /// Adds a whole tile to what is stored, takes its moments and stores it.
 #[inline(always)]
 unsafe fn finish<S: Simd, const M: usize, const NV: usize>(t: &Tile, acc: &mut [[S::V; NV]; M]) {
@@ -146,7 +201,7 @@ unsafe fn finish<S: Simd, const M: usize, const NV: usize>(t: &Tile, acc: &mut [
         let tail = t.columns - (NV - 1) * S::LANES;
         if t.add {
             for i in 0..M {
-                let c = *t.c.add(i);
+                let c = (*t.c.add(i)).add(t.column);
                 for j in 0..NV {
                     let at = c.add(j * S::LANES);
                     let old = if whole || j + 1 < NV {
@@ -177,7 +232,7 @@ unsafe fn finish<S: Simd, const M: usize, const NV: usize>(t: &Tile, acc: &mut [
             }
         }
         for i in 0..M {
-            let c = *t.c.add(i);
+            let c = (*t.c.add(i)).add(t.column);
             for j in 0..NV {
                 let at = c.add(j * S::LANES);
                 if whole || j + 1 < NV {
@@ -211,7 +266,7 @@ unsafe fn finish_any<S: Simd, const NV: usize>(t: &Tile, acc: &mut [[S::V; NV]])
                 load(t.bias.add(j * S::LANES))
             };
             for (i, acc) in acc.iter_mut().enumerate().take(t.rows) {
-                let at = (*t.c.add(i)).add(j * S::LANES);
+                let at = (*t.c.add(i)).add(t.column + j * S::LANES);
                 let old = if t.add { load(at) } else { S::zero() };
                 let sum = S::add(S::add(acc[j], old), bias);
                 acc[j] = if t.relu { S::max(S::zero(), sum) } else { sum };
@@ -281,9 +336,9 @@ unsafe fn outer<S: Simd, const M: usize, const NV: usize>(o: &Outer) {
 macro_rules! compile {
     ($simd:ty, $tile:ident, $outer:ident $(, $features:literal)?) => {
         $(#[target_feature(enable = $features)])?
-        unsafe fn $tile<const M: usize, const NV: usize>(t: &Tile) {
+        unsafe fn $tile<const M: usize, const NV: usize, const TRIPLES: bool>(t: &Tile) {
             // SAFETY: the caller's promise about `Tile` and the processor.
-            unsafe { tile::<$simd, M, NV>(t) }
+            unsafe { tile::<$simd, M, NV, TRIPLES>(t) }
         }
         $(#[target_feature(enable = $features)])?
         unsafe fn $outer<const M: usize, const NV: usize>(o: &Outer) {
@@ -306,12 +361,29 @@ macro_rules! heights {
 
 #[cfg(target_arch = "x86_64")]
 static AVX512: Kernels = Kernels {
+    isa: Isa::Avx512,
     lanes: 16,
     tiles: &[
-        (12, tile_avx512::<12, 1>),
-        (12, tile_avx512::<12, 2>),
-        (8, tile_avx512::<8, 3>),
-        (6, tile_avx512::<6, 4>),
+        TileKernel {
+            height: 12,
+            run: tile_avx512::<12, 1, false>,
+            triples: Some(tile_avx512::<12, 1, true>),
+        },
+        TileKernel {
+            height: 12,
+            run: tile_avx512::<12, 2, false>,
+            triples: None,
+        },
+        TileKernel {
+            height: 8,
+            run: tile_avx512::<8, 3, false>,
+            triples: None,
+        },
+        TileKernel {
+            height: 6,
+            run: tile_avx512::<6, 4, false>,
+            triples: None,
+        },
     ],
     outers: &[
         heights!(outer_avx512, 1: 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1),
@@ -322,8 +394,20 @@ static AVX512: Kernels = Kernels {
 
 #[cfg(target_arch = "x86_64")]
 static AVX2: Kernels = Kernels {
+    isa: Isa::Avx2,
     lanes: 8,
-    tiles: &[(10, tile_avx2::<10, 1>), (6, tile_avx2::<6, 2>), (4, tile_avx2::<4, 3>)],
+    tiles: &[
+        TileKernel {
+            height: 10,
+            run: tile_avx2::<10, 1, false>,
+            triples: None,
+        },
+        TileKernel {
+            height: 6,
+            run: tile_avx2::<6, 2, false>,
+            triples: None,
+        },
+    ],
     outers: &[
         heights!(outer_avx2, 1: 12, 8, 6, 4, 2, 1),
         heights!(outer_avx2, 2: 6, 4, 2, 1),
@@ -331,8 +415,20 @@ static AVX2: Kernels = Kernels {
 };
 
 static PORTABLE: Kernels = Kernels {
+    isa: Isa::Portable,
     lanes: 4,
-    tiles: &[(8, tile_portable::<8, 1>), (6, tile_portable::<6, 2>)],
+    tiles: &[
+        TileKernel {
+            height: 8,
+            run: tile_portable::<8, 1, false>,
+            triples: None,
+        },
+        TileKernel {
+            height: 6,
+            run: tile_portable::<6, 2, false>,
+            triples: None,
+        },
+    ],
     outers: &[
         heights!(outer_portable, 1: 8, 4, 2, 1),
         heights!(outer_portable, 2: 6, 4, 2, 1),

@@ -1,8 +1,10 @@
 //! Pointers to the source values of a block of output pixels.
 
 use super::gather::Gather;
+use crate::isa::{Isa, per_isa};
 use crate::scratch::Aligned;
 use std::cell::RefCell;
+use std::ops::Range;
 
 /// For each run of a [`Gather`] and each grid row of a block, where the run's values lie. Kept per thread.
 #[derive(Default)]
@@ -16,7 +18,14 @@ pub(super) struct Stage {
     /// Start of each (grid line, line offset); null in the padding.
     bases: Vec<*const f32>,
     pointers: Vec<*const f32>,
+    outputs: Vec<*mut f32>,
     stride: usize,
+    step: usize,
+}
+
+/// Zeros that stand in for the runs of three neighbouring rows.
+fn zeros_len(g: &Gather, per_pixel: usize) -> usize {
+    (g.run_len() + 2 * g.src_step[2] * per_pixel).next_multiple_of(16)
 }
 
 const OUTSIDE: usize = usize::MAX;
@@ -34,11 +43,12 @@ pub(super) fn with_stage<R>(body: impl FnOnce(&mut Stage) -> R) -> R {
 }
 
 impl Stage {
-    /// Prepares grid rows `[start, end)` of one group of channels. Each run's table is filled up with at least `spare`
+    /// Prepares grid `rows` of one group of channels. Each run's table is filled up with at least `spare`
     /// pointers to zeros, to a multiple of `spare`, so that kernels may always take `spare` rows at once.
     ///
     /// The pointers hold until the next call, or until `src` goes.
-    pub fn fill(&mut self, g: &Gather, src: &[f32], group: usize, start: usize, end: usize, spare: usize) {
+    pub fn fill(&mut self, isa: Isa, g: &Gather, src: &[f32], group: usize, rows: Range<usize>, spare: usize) {
+        let (start, end) = (rows.start, rows.end);
         let width = g.grid[2];
         let (first_line, last_line) = (start / width, (end - 1) / width);
         self.find_lines(g, first_line, last_line);
@@ -49,31 +59,61 @@ impl Stage {
         };
         let zeros = self.buffer.as_ptr();
 
-        let rows = end - start;
+        let rows = rows.len();
         self.stride = rows.next_multiple_of(spare) + spare;
         self.pointers.clear();
-        self.pointers.reserve(self.stride * g.runs.len());
+        self.pointers.resize(self.stride * g.runs.len(), zeros);
         let (first, _) = g.columns();
-        let step = g.src_step[2] * per_pixel;
-        for &(line, offset) in &g.runs {
+        self.step = g.src_step[2] * per_pixel;
+        for (run, &(line, offset)) in g.runs.iter().enumerate() {
+            let mut table = &mut self.pointers[run * self.stride..][..rows];
             for at in first_line..=last_line {
                 let from = start.saturating_sub(at * width);
                 let to = width.min(end - at * width);
+                let (mine, rest) = table.split_at_mut(to - from);
+                table = rest;
                 let base = self.bases[(at - first_line) * g.lines.len() + line];
-                if base.is_null() {
-                    self.pointers.extend(std::iter::repeat_n(zeros, to - from));
-                } else {
-                    let base = base.wrapping_add((offset - first) as usize * per_pixel);
-                    self.pointers.extend((from..to).map(|x| base.wrapping_add(x * step)));
+                if !base.is_null() {
+                    let base = base.wrapping_add((offset - first) as usize * per_pixel + from * self.step);
+                    step_through(isa, base, self.step, mine);
                 }
             }
-            self.pointers.extend(std::iter::repeat_n(zeros, self.stride - rows));
         }
+    }
+
+    /// Prepares where grid `rows` go: `channels` values of each pixel of `out`, from the first on.
+    pub fn fill_outputs(&mut self, isa: Isa, g: &Gather, out: *mut f32, channels: usize, rows: Range<usize>) {
+        let (start, end) = (rows.start, rows.end);
+        self.outputs.clear();
+        self.outputs.resize(end - start, out);
+        let width = g.grid[2];
+        let mut table = &mut self.outputs[..];
+        for line in start / width..=(end - 1) / width {
+            let from = start.max(line * width);
+            let (mine, rest) = table.split_at_mut(end.min((line + 1) * width) - from);
+            table = rest;
+            step_through_mut(
+                isa,
+                out.wrapping_add(g.out_row(from) * channels),
+                g.out_step[2] * channels,
+                mine,
+            );
+        }
+    }
+
+    /// Where each row of the block goes.
+    pub fn outputs(&self) -> *const *mut f32 {
+        self.outputs.as_ptr()
     }
 
     /// The table: for run `r` and row `i` of the block, entry `r · stride + i`.
     pub fn pointers(&self) -> (*const *const f32, usize) {
         (self.pointers.as_ptr(), self.stride)
+    }
+
+    /// The distance in values of the runs of two neighbouring rows of a line; so far may one read from a run of zeros.
+    pub fn step(&self) -> usize {
+        self.step
     }
 
     fn find_lines(&mut self, g: &Gather, first: usize, last: usize) {
@@ -98,7 +138,7 @@ impl Stage {
     /// Lines are read where they are. Gives the distance of two pixels.
     fn point_at(&mut self, g: &Gather, src: &[f32], group: usize) -> usize {
         let all = g.channels * g.groups;
-        self.buffer.resize(g.run_len());
+        self.buffer.resize(zeros_len(g, all));
         self.buffer.fill(0.0);
         let (first, _) = g.columns();
         self.bases.clear();
@@ -119,7 +159,7 @@ impl Stage {
         let channels = g.channels;
         let (first, columns) = g.columns();
         let line_len = (columns * channels).next_multiple_of(16);
-        let zeros = g.run_len().next_multiple_of(16);
+        let zeros = zeros_len(g, channels);
 
         self.slots.clear();
         self.slots.resize(hi - lo + 1, OUTSIDE);
@@ -160,5 +200,25 @@ impl Stage {
             id => buffer.wrapping_add(self.slots[id - lo]),
         }));
         channels
+    }
+}
+
+per_isa! {
+    fn step_through(base: *const f32, step: usize, table: &mut [*const f32]) {
+        let mut at = base;
+        for entry in table {
+            *entry = at;
+            at = at.wrapping_add(step);
+        }
+    }
+}
+
+per_isa! {
+    fn step_through_mut(base: *mut f32, step: usize, table: &mut [*mut f32]) {
+        let mut at = base;
+        for entry in table {
+            *entry = at;
+            at = at.wrapping_add(step);
+        }
     }
 }

@@ -26,4 +26,9 @@ pub(crate) trait Simd: Copy {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Brings the cache line of `p` near; `p` may point anywhere.
     unsafe fn prefetch(p: *const f32);
+    /// `x`, in a way that the compiler cannot see through where that helps it to use fewer registers.
+    #[inline(always)]
+    fn opaque(x: usize) -> usize {
+        x
+    }
 }
