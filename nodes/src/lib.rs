@@ -2,4 +2,31 @@
 
 pub mod contract;
 
+#[cfg(feature = "kinds")]
+pub mod align;
+#[cfg(feature = "kinds")]
+pub mod data;
+#[cfg(feature = "kinds")]
+mod kernel;
+#[cfg(feature = "kinds")]
+mod kinds;
+#[cfg(feature = "kinds")]
+pub mod loss;
+#[cfg(feature = "kinds")]
+pub mod metric;
+#[cfg(feature = "kinds")]
+pub mod model;
+#[cfg(feature = "kinds")]
+mod op;
+#[cfg(feature = "kinds")]
+pub mod order;
+#[cfg(feature = "kinds")]
+mod sizes;
+#[cfg(feature = "kinds")]
+pub mod tensor;
+#[cfg(all(test, feature = "kinds"))]
+mod testing;
+
 pub use contract::*;
+#[cfg(feature = "kinds")]
+pub use kinds::registry;

@@ -1,0 +1,7 @@
+//! Losses.
+
+mod combine;
+mod cross_entropy;
+
+pub use combine::Combine;
+pub use cross_entropy::{CrossEntropy, Reduction};

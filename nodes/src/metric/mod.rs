@@ -1,0 +1,5 @@
+//! Scores.
+
+mod classification;
+
+pub use classification::Classification;

@@ -1,0 +1,111 @@
+//! Batch normalisation, fused with the residual and the ReLU behind it.
+
+use super::conv::Stats;
+use crate::kernel::{buffer, floats, tensor};
+use anyhow::Result;
+use candle_core::Tensor;
+use glad_ops::norm::{self, BatchNorm, ResidualGrad};
+
+/// ε of every batch norm, as in PyTorch.
+pub(crate) const EPS: f32 = 1e-5;
+/// The share of a batch in the running statistics, as in PyTorch.
+pub(crate) const MOMENTUM: f32 = 0.1;
+
+/// γ and β, each `[C]`.
+pub(crate) struct Affine<'a> {
+    pub gamma: &'a Tensor,
+    pub beta: &'a Tensor,
+}
+
+/// `relu(γ (x − mean) / √(var + ε) + β + residual)`, the ReLU where asked for.
+pub(crate) fn forward(
+    x: &Tensor,
+    stats: &Stats,
+    affine: &Affine<'_>,
+    residual: Option<&Tensor>,
+    relu: bool,
+) -> Result<Tensor> {
+    let mut y = buffer(x.elem_count());
+    let residual = residual.map(floats).transpose()?;
+    BatchNorm {
+        mean: &floats(&stats.mean)?,
+        var: &floats(&stats.var)?,
+        gamma: &floats(affine.gamma)?,
+        beta: &floats(affine.beta)?,
+        eps: EPS,
+        relu,
+    }
+    .forward(&floats(x)?, residual.as_deref(), &mut y)?;
+    tensor(y, x.shape(), x.device())
+}
+
+/// The gradients of a [`forward`].
+pub(crate) struct Grads {
+    pub x: Tensor,
+    /// Where there was a residual.
+    pub residual: Option<Tensor>,
+    pub gamma: Tensor,
+    pub beta: Tensor,
+}
+
+/// The gradients. `batch`: the statistics are those of `x` itself. `y` is the output where a residual was added.
+pub(crate) fn backward(
+    batch: bool,
+    x: &Tensor,
+    dy: &Tensor,
+    stats: &Stats,
+    affine: &Affine<'_>,
+    y: Option<&Tensor>,
+    relu: bool,
+) -> Result<Grads> {
+    let channels = affine.gamma.elem_count();
+    let (mut dx, mut dgamma, mut dbeta) = (buffer(x.elem_count()), buffer(channels), buffer(channels));
+    let y = y.map(floats).transpose()?;
+    let mut dres = y.as_ref().map(|y| buffer(y.len()));
+    let residual = match (&y, &mut dres) {
+        (Some(y), Some(grad)) => Some(ResidualGrad { y, grad }),
+        _ => None,
+    };
+    BatchNorm {
+        mean: &floats(&stats.mean)?,
+        var: &floats(&stats.var)?,
+        gamma: &floats(affine.gamma)?,
+        beta: &floats(affine.beta)?,
+        eps: EPS,
+        relu,
+    }
+    .backward(
+        batch,
+        &floats(x)?,
+        &floats(dy)?,
+        residual,
+        &mut dx,
+        &mut dgamma,
+        &mut dbeta,
+    )?;
+    let device = x.device();
+    Ok(Grads {
+        x: tensor(dx, x.shape(), device)?,
+        residual: dres.map(|d| tensor(d, x.shape(), device)).transpose()?,
+        gamma: tensor(dgamma, channels, device)?,
+        beta: tensor(dbeta, channels, device)?,
+    })
+}
+
+/// Running statistics moved towards those of a batch of `rows` values per channel.
+pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize) -> Result<Stats> {
+    let (mut mean, mut var) = (floats(&running.mean)?.to_vec(), floats(&running.var)?.to_vec());
+    norm::update_running(
+        &floats(&batch.mean)?,
+        &floats(&batch.var)?,
+        rows,
+        MOMENTUM,
+        &mut mean,
+        &mut var,
+    )?;
+    let (channels, device) = (mean.len(), running.mean.device());
+    Ok(Stats {
+        mean: tensor(mean, channels, device)?,
+        var: tensor(var, channels, device)?,
+    })
+}

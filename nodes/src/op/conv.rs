@@ -1,0 +1,157 @@
+//! Convolution in two and three dimensions, channels-last: activations are `[N, T, H, W, C]`, 2-D is `T = 1`.
+
+use crate::Scope;
+use crate::kernel::{buffer, change, floats, tensor};
+use anyhow::{Result, anyhow};
+use candle_core::{Tensor, TensorId};
+use glad_ops::{Conv, Epilogue, Moments, PackedWeights, conv};
+use std::sync::Mutex;
+
+/// Weights in the kernels' own order, packed once for every value that the weight takes.
+#[derive(Default)]
+pub(crate) struct PackCache(Mutex<Option<Packed>>);
+
+struct Packed {
+    of: (u64, TensorId),
+    weights: PackedWeights,
+}
+
+impl PackCache {
+    /// Runs `body` with the packed value of the weight `name`; `both`: also packed for the input's gradient.
+    pub fn with<R>(
+        &self,
+        scope: &Scope<'_>,
+        name: &str,
+        shape: &Conv,
+        both: bool,
+        body: impl FnOnce(&PackedWeights) -> Result<R>,
+    ) -> Result<R> {
+        let value = scope.value(name)?;
+        // A weight may be replaced (reset, resumed) as well as changed in place.
+        let of = (scope.version(name)?, value.id());
+        let mut cache = self
+            .0
+            .lock()
+            .map_err(|_| anyhow!("an earlier call with `{name}` failed"))?;
+        match &mut *cache {
+            Some(p) if p.of == of && (p.weights.has_backward() || !both) => {}
+            Some(p) if p.weights.has_backward() == both && p.weights.isa() == glad_ops::isa::current() => {
+                p.weights.repack(&floats(value)?)?;
+                p.of = of;
+            }
+            slot => {
+                let values = floats(value)?;
+                let weights = if both {
+                    PackedWeights::new(shape, &values)?
+                } else {
+                    PackedWeights::forward_only(shape, &values)?
+                };
+                *slot = Some(Packed { of, weights });
+            }
+        }
+        match &*cache {
+            Some(p) => body(&p.weights),
+            None => Err(anyhow!("the weight `{name}` was not packed")),
+        }
+    }
+}
+
+/// Mean and biased variance of each channel, each `[C]`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stats {
+    pub mean: Tensor,
+    pub var: Tensor,
+}
+
+/// Where the gradient of a convolution's input goes.
+pub(crate) enum Dx<'a> {
+    /// Nobody wants it.
+    Unwanted,
+    /// Into a tensor of its own.
+    New,
+    /// Added to this tensor, which the caller has made and shares with nobody.
+    AddTo(&'a Tensor),
+}
+
+/// A convolution without bias, with the name of its weight `[co, ci / groups, kt, kh, kw]` (2-D: `[co, ci, kh, kw]`).
+pub(crate) struct ConvOp {
+    /// The shape; its samples and input size are those of the call.
+    pub shape: Conv,
+    /// The weight's name below the node.
+    pub weight: String,
+    packed: PackCache,
+}
+
+impl ConvOp {
+    pub fn new(shape: Conv, weight: String) -> Self {
+        ConvOp {
+            shape,
+            weight,
+            packed: PackCache::default(),
+        }
+    }
+
+    fn on(&self, x: &Tensor) -> Result<Conv> {
+        let (n, t, h, w, _) = x.dims5()?;
+        Ok(self.shape.on(n, [t, h, w]))
+    }
+
+    /// The output, and its statistics if `stats`. `both`: a gradient of the input will be asked for.
+    pub fn forward(&self, scope: &Scope<'_>, x: &Tensor, both: bool, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+        let shape = self.on(x)?;
+        let (mut mean, mut var) = (buffer(shape.co), buffer(shape.co));
+        let mut y = buffer(shape.output_len());
+        let epilogue = Epilogue {
+            moments: stats.then_some(Moments {
+                mean: &mut mean,
+                var: &mut var,
+            }),
+            ..Epilogue::default()
+        };
+        let values = floats(x)?;
+        self.packed.with(scope, &self.weight, &shape, both, |packed| {
+            Ok(conv::forward(&shape, &values, packed, epilogue, &mut y)?)
+        })?;
+        let [t, h, w] = shape.output();
+        let device = x.device();
+        let y = tensor(y, (shape.n, t, h, w, shape.co), device)?;
+        let stats = match stats {
+            true => Some(Stats {
+                mean: tensor(mean, shape.co, device)?,
+                var: tensor(var, shape.co, device)?,
+            }),
+            false => None,
+        };
+        Ok((y, stats))
+    }
+
+    /// Adds the weight's gradient to `scope`, and gives that of the input (`None` where it went elsewhere).
+    pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
+        let shape = self.on(x)?;
+        let dy_values = floats(dy)?;
+        if scope.trains(&self.weight) {
+            let mut dw = buffer(shape.weight_len());
+            conv::backward_weight(&shape, &floats(x)?, &dy_values, &mut dw)?;
+            let dims = scope.value(&self.weight)?.dims().to_vec();
+            scope.add_grad(&self.weight, tensor(dw, dims, x.device())?)?;
+        }
+        match dx {
+            Dx::Unwanted => Ok(None),
+            Dx::New => {
+                let mut out = buffer(shape.input_len());
+                self.packed.with(scope, &self.weight, &shape, true, |packed| {
+                    Ok(conv::backward_input(&shape, &dy_values, packed, false, &mut out)?)
+                })?;
+                Ok(Some(tensor(out, x.shape(), x.device())?))
+            }
+            Dx::AddTo(sum) => {
+                self.packed.with(scope, &self.weight, &shape, true, |packed| {
+                    change(sum, |out| {
+                        Ok(conv::backward_input(&shape, &dy_values, packed, true, out)?)
+                    })
+                })?;
+                Ok(None)
+            }
+        }
+    }
+}

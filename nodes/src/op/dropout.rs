@@ -1,0 +1,17 @@
+//! Dropout whose mask is a function of a key and of each value's index.
+
+use crate::Key;
+use crate::kernel::{buffer, floats, tensor};
+use anyhow::Result;
+use candle_core::Tensor;
+
+/// `x / (1 − p)` where kept, else 0; also the gradient, of the gradient. With `p = 0` it is `x` itself.
+pub(crate) fn dropout(key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
+    if p == 0.0 {
+        return Ok(x.clone());
+    }
+    let x = x.contiguous()?;
+    let mut y = buffer(x.elem_count());
+    glad_ops::dropout::dropout(key.word(), p as f32, &floats(&x)?, &mut y)?;
+    tensor(y, x.shape(), x.device())
+}

@@ -1,0 +1,102 @@
+//! The linear layer, `y = x Wᵀ + b`, over the last dimension of a matrix.
+
+use super::conv::PackCache;
+use crate::Scope;
+use crate::kernel::{buffer, floats, tensor};
+use anyhow::Result;
+use candle_core::Tensor;
+use glad_ops::{Conv, Linear, linear};
+
+/// A linear layer with its weights' names: `W` `[outputs, inputs]` and, where named, `b` `[outputs]`.
+pub(crate) struct LinearOp {
+    pub inputs: usize,
+    pub outputs: usize,
+    pub weight: String,
+    pub bias: Option<String>,
+    packed: PackCache,
+}
+
+impl LinearOp {
+    pub fn new(inputs: usize, outputs: usize, weight: String, bias: Option<String>) -> Self {
+        LinearOp {
+            inputs,
+            outputs,
+            weight,
+            bias,
+            packed: PackCache::default(),
+        }
+    }
+
+    fn shape(&self, rows: usize) -> Linear {
+        Linear {
+            rows,
+            inputs: self.inputs,
+            outputs: self.outputs,
+        }
+    }
+
+    fn as_conv(&self) -> Conv {
+        Conv::new_2d(1, [1, 1], self.inputs, self.outputs, 1, 1, 0)
+    }
+
+    /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, what is negative becomes 0.
+    pub fn forward(&self, scope: &Scope<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+        let rows = x.dim(0)?;
+        let mut y = buffer(rows * self.outputs);
+        let bias = self.bias.as_ref().map(|b| scope.value(b)).transpose()?;
+        let bias = bias.map(floats).transpose()?;
+        let x_values = floats(x)?;
+        self.packed.with(scope, &self.weight, &self.as_conv(), true, |packed| {
+            Ok(self
+                .shape(rows)
+                .forward(&x_values, packed, bias.as_deref(), relu, &mut y)?)
+        })?;
+        tensor(y, (rows, self.outputs), x.device())
+    }
+
+    /// Adds the gradients of the weights to `scope`, and gives that of `x` if it is wanted.
+    pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        let dy = dy.contiguous()?;
+        let rows = x.dim(0)?;
+        let shape = self.shape(rows);
+        if scope.trains(&self.weight) {
+            let mut dw = buffer(self.outputs * self.inputs);
+            shape.backward_weight(&floats(x)?, &floats(&dy)?, &mut dw)?;
+            scope.add_grad(&self.weight, tensor(dw, (self.outputs, self.inputs), x.device())?)?;
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|b| scope.trains(b)) {
+            let mut db = buffer(self.outputs);
+            shape.backward_bias(&floats(&dy)?, &mut db)?;
+            scope.add_grad(bias, tensor(db, self.outputs, x.device())?)?;
+        }
+        if !want {
+            return Ok(None);
+        }
+        let mut dx = buffer(rows * self.inputs);
+        let dy_values = floats(&dy)?;
+        self.packed.with(scope, &self.weight, &self.as_conv(), true, |packed| {
+            Ok(shape.backward_input(&dy_values, packed, &mut dx)?)
+        })?;
+        Ok(Some(tensor(dx, (rows, self.inputs), x.device())?))
+    }
+
+    /// Multiply-adds for `rows` rows.
+    pub fn macs(&self, rows: usize) -> u64 {
+        (rows * self.inputs * self.outputs) as u64
+    }
+}
+
+/// `a bᵀ` of `[n, k]` and `[m, k]`.
+pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let (a, b) = (a.contiguous()?, b.contiguous()?);
+    let ((n, k), m) = (a.dims2()?, b.dim(0)?);
+    let shape = linear::Linear {
+        rows: n,
+        inputs: k,
+        outputs: m,
+    };
+    let packed = shape.pack(&floats(&b)?)?;
+    let mut y = buffer(n * m);
+    shape.forward(&floats(&a)?, &packed, None, false, &mut y)?;
+    tensor(y, (n, m), a.device())
+}

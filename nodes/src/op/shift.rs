@@ -1,0 +1,32 @@
+//! The temporal shift of TSM.
+
+use crate::kernel::{buffer, floats, tensor};
+use anyhow::Result;
+use candle_core::Tensor;
+use glad_ops::Shift;
+
+/// Shifts frames `[clips · frames, 1, H, W, C]`: the first 1/`fold` of the channels take the next frame's value, the
+/// next 1/`fold` that of the frame before, zero at the ends of a clip.
+pub(crate) fn forward(x: &Tensor, frames: usize, fold: usize) -> Result<Tensor> {
+    let mut y = buffer(x.elem_count());
+    shape(x, frames, fold)?.forward(&floats(x)?, &mut y)?;
+    tensor(y, x.shape(), x.device())
+}
+
+/// The gradient of the input.
+pub(crate) fn backward(dy: &Tensor, frames: usize, fold: usize) -> Result<Tensor> {
+    let mut dx = buffer(dy.elem_count());
+    shape(dy, frames, fold)?.backward(&floats(dy)?, &mut dx)?;
+    tensor(dx, dy.shape(), dy.device())
+}
+
+fn shape(x: &Tensor, frames: usize, fold: usize) -> Result<Shift> {
+    let (n, t, h, w, channels) = x.dims5()?;
+    Ok(Shift {
+        n: n * t / frames,
+        t: frames,
+        pixels: h * w,
+        channels,
+        fold,
+    })
+}

@@ -1,0 +1,43 @@
+//! What kinds ask of the types that arrive.
+
+use crate::{BuildCx, ParamProblem, Size, Type};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+
+/// The known size of dimension `index` of `ty`.
+pub(crate) fn known(ty: &Type, index: usize) -> Result<usize, Vec<ParamProblem>> {
+    match ty.dims.get(index) {
+        Some(Size::Known(n)) => Ok(*n),
+        _ => Err(vec![ParamProblem::new(
+            "",
+            format!(
+                "dimension {} of `{ty}` must be a number that is the same for every sample",
+                index + 1
+            ),
+        )]),
+    }
+}
+
+/// The type at `port`, which the contract asks for.
+pub(crate) fn input<'a>(cx: &'a BuildCx<'_>, port: &str) -> Result<&'a Type, Vec<ParamProblem>> {
+    cx.input(port)
+        .ok_or_else(|| vec![ParamProblem::new("", format!("nothing is connected to `{port}`"))])
+}
+
+/// The gradient of the one output that has one, where one arrived.
+pub(crate) fn arrived(grads: &mut [Option<Tensor>], index: usize) -> Option<Tensor> {
+    grads.get_mut(index).and_then(Option::take)
+}
+
+/// What a forward pass kept, as the kind that kept it knows it.
+pub(crate) fn kept<T: 'static>(saved: crate::Saved) -> Result<Box<T>> {
+    saved
+        .downcast::<T>()
+        .ok()
+        .context("a backward pass got what another node kept")
+}
+
+/// Port types `{head}[{letter}1,…]`, one per reference: `at(i)` writes the type of reference `i`, counted from 1.
+pub(crate) fn per_reference(count: usize, at: impl Fn(usize) -> String) -> Vec<String> {
+    (1..=count.max(1)).map(at).collect()
+}

@@ -1,0 +1,15 @@
+//! Kinds that rearrange tensors.
+
+mod concat;
+mod detach;
+mod mean;
+mod outer;
+mod softmax;
+mod split;
+
+pub use concat::Concat;
+pub use detach::Detach;
+pub use mean::Mean;
+pub use outer::Outer;
+pub use softmax::Softmax;
+pub use split::Split;
