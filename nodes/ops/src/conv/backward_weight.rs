@@ -19,7 +19,7 @@ const PARTIAL_VALUES: usize = 1 << 20;
 /// Columns of output gradients that are used together: they stay in the second-level cache.
 const GROUP: usize = 256;
 /// No panel is wider.
-const WIDEST: usize = 64;
+const WIDEST: usize = 48;
 /// Rows are split at most this often.
 const MOST_SPLITS: usize = 32;
 

@@ -1,9 +1,9 @@
 //! Convolution in one to three dimensions, channels-last, forward and backward.
 //!
-//! One engine does all of it (implicit GEMM, no im2col). A pass is described by a [`gather::Gather`]: for every output
+//! One engine does all of it (implicit GEMM, no im2col). A pass is described by a `Gather`: for every output
 //! pixel, runs of contiguous input values, one for each row of the kernel. `stage` turns a block of output pixels
 //! into a table of pointers to those runs (copying lines into a zero-padded buffer where the convolution pads), and the
-//! micro-kernels of `tile` and `outer` multiply along them. The input gradient of a strided convolution is one gather
+//! micro-kernels of `kernels` multiply along them. The input gradient of a strided convolution is one gather
 //! for each residue of the input position modulo the stride.
 
 mod backward_input;
