@@ -8,4 +8,4 @@ mod suggest;
 pub use files::{FileId, Files, Place, Spanned};
 pub use problem::{Problem, Problems, Severity};
 pub use render::render;
-pub use suggest::did_you_mean;
+pub use suggest::{did_you_mean, suggest};

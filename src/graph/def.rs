@@ -1,9 +1,10 @@
 //! The graph, its nodes, phases and views.
 
 use super::optim::OptimizerDef;
-use crate::diag::{Files, Place, Spanned};
-use crate::load::Tree;
+use crate::diag::{Files, Place, Problem, Spanned};
+use crate::load::{History, Tree};
 use indexmap::IndexMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A reference to an output: `node.port` or `node.port@stream`. Composite nodes have dotted names: `align_g.mlp.y`
@@ -37,6 +38,9 @@ pub struct NodeDef {
     pub train_only: bool,
     /// Bypassed everywhere (an overlay's `bypass`): outputs are the input of the same type.
     pub bypass: Option<Place>,
+    /// The folder against which relative paths in its parameters are meant: of the file that wrote `kind`, or what
+    /// the node's `folder` says.
+    pub folder: PathBuf,
     /// Where it was written.
     pub place: Place,
     /// The nodes of composites around it, outermost first: name and where that node was written.
@@ -118,6 +122,10 @@ pub struct Graph {
     pub files: Arc<Files>,
     /// The merged tree before composites were expanded: what `explain`, `diff` and `graph.toml` work on.
     pub tree: Tree,
+    /// What the layers did to it: what `explain` tells.
+    pub history: History,
+    /// What is worth knowing about how it was put together.
+    pub notes: Vec<Problem>,
     /// Its title.
     pub title: Option<Spanned<String>>,
     /// The published number for this row.

@@ -1,0 +1,87 @@
+//! Did-you-mean.
+
+/// `did you mean …?` for a word that is none of `known`; `None` where nothing is near it.
+pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let near = nearest(word, known);
+    match near.as_slice() {
+        [] => None,
+        [one] => Some(format!("did you mean `{one}`?")),
+        [most @ .., last] => {
+            let most: Vec<_> = most.iter().map(|n| format!("`{n}`")).collect();
+            Some(format!("did you mean {} or `{last}`?", most.join(", ")))
+        }
+    }
+}
+
+/// [`did_you_mean`], or, where nothing is near, what there is: `streams here: source, target`.
+pub fn suggest<'a>(word: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.into_iter().collect();
+    did_you_mean(word, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
+        [] => format!("there are no {what} here"),
+        k => format!("{what} here: {}", k.join(", ")),
+    })
+}
+
+/// At most three names that a typo could have come from, the nearest first; of those equally near, in their order.
+fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let lower = word.to_lowercase();
+    // Of a long word only the start is compared: what is longer than any name is no typo of one.
+    let lower: String = lower.chars().take(64).collect();
+    let mut scored: Vec<(usize, &str)> = vec![];
+    for k in known {
+        let name = k.to_lowercase();
+        let edits = strsim::damerau_levenshtein(&lower, &name);
+        let allowed = match lower.chars().count().max(name.chars().count()) {
+            0..=2 => 1,
+            3..=5 => 2,
+            6..=8 => 3,
+            n => n / 3,
+        };
+        // A word that is all of a part of the name (`clip` of `clip_norm`), or holds the name as a part.
+        let part = lower.len() >= 3 && name.split(['_', '.']).any(|p| p == lower)
+            || name.len() >= 3 && lower.split(['_', '.']).any(|p| p == name);
+        let shares = lower.chars().any(|c| name.contains(c));
+        if k != word && shares && (edits <= allowed || part) && !scored.iter().any(|s| s.1 == k) {
+            scored.push((edits, k));
+        }
+    }
+    scored.sort_by_key(|s| s.0);
+    let best = scored.first().map_or(0, |s| s.0);
+    scored
+        .into_iter()
+        .take_while(|s| s.0 <= best + 1)
+        .take(3)
+        .map(|s| s.1)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn typos() {
+        let known = ["source", "target", "auxiliary"];
+        assert_eq!(did_you_mean("sorce", known).as_deref(), Some("did you mean `source`?"));
+        assert_eq!(did_you_mean("Target", known).as_deref(), Some("did you mean `target`?"));
+        assert_eq!(did_you_mean("xyzzy", known), None);
+        assert_eq!(
+            suggest("xyzzy", "streams", known),
+            "streams here: source, target, auxiliary"
+        );
+        assert_eq!(suggest("x", "streams", []), "there are no streams here");
+    }
+
+    #[test]
+    fn several_and_parts() {
+        assert_eq!(
+            did_you_mean("align", ["align_g", "align_l", "tol"]).as_deref(),
+            Some("did you mean `align_g` or `align_l`?")
+        );
+        assert_eq!(
+            did_you_mean("clip", ["lr", "clip_norm"]).as_deref(),
+            Some("did you mean `clip_norm`?")
+        );
+        assert_eq!(did_you_mean("", ["lr"]), None);
+    }
+}

@@ -1,0 +1,400 @@
+//! From the merged tree to a [`Graph`]: every mistake of every file at once.
+
+use super::expand::{Expander, Flat, Member, NODE_KEYS};
+use super::history::History;
+use super::layers::Reader;
+use super::node::{NodeCx, known_streams};
+use super::optim::choice;
+use super::params::Params;
+use super::phase::PhaseCx;
+use super::read::{Out, is_name};
+use super::refs::Resolver;
+use super::set_arg::VERBS;
+use super::tree::{Tree, TreeValue};
+use crate::diag::{Place, Problem, Spanned, suggest};
+use crate::graph::{Graph, NodeDef, PhaseDef, ViewDef};
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+const TOP_KEYS: [&str; 14] = [
+    "title",
+    "expect",
+    "streams",
+    "held_out",
+    "oracle",
+    "select",
+    "dims",
+    "params",
+    "run",
+    "bad_videos",
+    "nodes",
+    "phases",
+    "views",
+    "classes",
+];
+
+/// Reads the merged tree. Returns nothing where anything is wrong; what is, is in `reader.problems`.
+pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option<Graph> {
+    let mut problems = std::mem::take(&mut reader.problems);
+    let out = &mut Out(&mut problems);
+    let top = tree.entries()?.clone();
+    let root = &tree.place;
+    top_keys(&top, out);
+
+    let mut params = Params::of_graph(&tree, out);
+    let mut section = |name: &str, out: &mut Out| -> IndexMap<String, Tree> {
+        let Some(mut t) = top.get(name).cloned() else {
+            return IndexMap::new();
+        };
+        // Nodes are settled one by one, for composites have parameters of their own.
+        if name != "nodes" {
+            params.substitute(&mut t, out);
+        }
+        out.table(name, &t).cloned().unwrap_or_default()
+    };
+    let (nodes, phases, views) = (section("nodes", out), section("phases", out), section("views", out));
+    let mut settled = top.clone();
+    for (_, t) in settled
+        .iter_mut()
+        .filter(|(k, _)| !["nodes", "phases", "views", "params"].contains(&k.as_str()))
+    {
+        params.substitute(t, out);
+    }
+    let mut notes = vec![];
+    let (phases, gone) = living("phase", phases, "losses", "loss", out, &mut notes);
+    let (views, gone_views) = living("view", views, "roots", "root", out, &mut notes);
+    for name in phases.keys().filter(|n| views.contains_key(*n)) {
+        out.push(
+            Problem::error(format!("`{name}` is a phase and a view"))
+                .at(&phases[name].key, "a phase")
+                .at(&views[name].key, "a view")
+                .help("`run` names both: give one of them another name"),
+        );
+    }
+
+    let streams = settled.get("streams").and_then(|t| out.names("streams", t));
+    if streams.is_none() && !settled.contains_key("streams") {
+        out.push(
+            Problem::error("the graph has no streams")
+                .at(root, "")
+                .help("write `streams = [\"source\", \"target\"]`"),
+        );
+    }
+    let streams = streams.unwrap_or_default();
+    let all_streams = all_streams(&streams, &phases, &views);
+    for s in &all_streams {
+        if !is_name(&s.value) || NODE_KEYS.contains(&s.value.as_str()) {
+            let p = Problem::error(format!("`{}` cannot be a stream's name", s.value)).at(&s.place, "here");
+            out.push(p.help("letters, digits and `_`; not a key that nodes have"));
+        }
+    }
+    let stream_names: Vec<String> = all_streams.into_iter().map(|s| s.value).collect();
+
+    let dims = dims(&settled, out);
+    let mut graph = Graph {
+        title: settled.get("title").and_then(|t| out.string("title", t)),
+        expect: settled.get("expect").and_then(|t| out.string("expect", t)),
+        held_out: settled
+            .get("held_out")
+            .and_then(|t| out.names("held_out", t))
+            .unwrap_or_default(),
+        oracle: settled
+            .get("oracle")
+            .and_then(|t| out.boolean("oracle", t))
+            .unwrap_or(false),
+        select: select(&settled, root, out),
+        bad_videos: bad_videos(&settled, out),
+        classes: classes(&settled, out),
+        run: settled.get("run").and_then(|t| run_list(t, out)).unwrap_or_default(),
+        streams,
+        dims,
+        nodes: IndexMap::new(),
+        phases: IndexMap::new(),
+        views: IndexMap::new(),
+        files: Arc::default(),
+        history,
+        notes: vec![],
+        tree,
+    };
+    graph.held_out = known_streams(std::mem::take(&mut graph.held_out), &stream_names, out);
+
+    reader.problems = problems;
+    let mut expander = Expander::new(reader, &stream_names);
+    expander.graph(&nodes, &mut params);
+    let expansion = expander.out;
+    let mut problems = std::mem::take(&mut reader.problems);
+    let out = &mut Out(&mut problems);
+
+    let mut resolver = Resolver {
+        scopes: &expansion.scopes,
+        streams: &stream_names,
+        history: &graph.history,
+        problems: vec![],
+    };
+    let mut cx = NodeCx {
+        files: &reader.files,
+        streams: &stream_names,
+        resolver: &mut resolver,
+    };
+    let read: Vec<NodeDef> = expansion
+        .nodes
+        .into_iter()
+        .map(|flat: Flat| cx.node(flat, out))
+        .collect();
+    graph.nodes = read.into_iter().map(|n| (n.path.clone(), n)).collect();
+    outputs(&mut resolver);
+    bypass(&settled, &mut graph.nodes, &mut resolver, out);
+
+    let mut cx = PhaseCx {
+        streams: &stream_names,
+        dims: &graph.dims,
+        resolver: &mut resolver,
+    };
+    let mut read_phases: IndexMap<String, PhaseDef> = IndexMap::new();
+    for (name, t) in &phases {
+        read_phases.extend(cx.phase(name, t, out).map(|p| (name.clone(), p)));
+    }
+    let mut read_views: IndexMap<String, ViewDef> = IndexMap::new();
+    for (name, t) in &views {
+        read_views.extend(cx.view(name, t, out).map(|v| (name.clone(), v)));
+    }
+    out.0.append(&mut resolver.problems);
+    (graph.phases, graph.views) = (read_phases, read_views);
+    graph
+        .run
+        .retain(|r| !gone.contains(&r.value) && !gone_views.contains(&r.value));
+    run(&mut graph, &settled, &phases, &views, out);
+    validate(&graph, &views, out);
+    notes.extend(unused(&params));
+    graph.notes = notes;
+    reader.problems = problems;
+    Some(graph)
+}
+
+fn top_keys(top: &IndexMap<String, Tree>, out: &mut Out) {
+    for (key, value) in top {
+        if TOP_KEYS.contains(&key.as_str()) || key == "bypass" {
+            continue;
+        }
+        let mut p = Problem::error(format!("unknown key `{key}`")).at(&value.key, "no such key at the top of a graph");
+        let known = TOP_KEYS.iter().chain(&VERBS).chain(&["extends", "setting"]).copied();
+        p.help = Some(match key.as_str() {
+            "composite" => "this is a composite: a graph uses it as the `kind` of a node".into(),
+            _ => suggest(key, "keys", known),
+        });
+        out.push(p);
+    }
+}
+
+/// Phases with losses, views with roots; the others are left out, and a note says so.
+fn living(
+    what: &str,
+    all: IndexMap<String, Tree>,
+    key: &str,
+    one: &str,
+    out: &mut Out,
+    notes: &mut Vec<Problem>,
+) -> (IndexMap<String, Tree>, Vec<String>) {
+    let mut gone = vec![];
+    let mut kept = IndexMap::new();
+    for (name, t) in all {
+        let Some(table) = out.table(&format!("{what}s.{name}"), &t) else {
+            continue;
+        };
+        if !is_name(&name) {
+            out.push(
+                Problem::error(format!("`{name}` cannot be a {what}'s name"))
+                    .at(&t.key, "here")
+                    .help("letters, digits and `_`"),
+            );
+        }
+        let none = match table.get(key).map(|t| &t.value) {
+            None => true,
+            Some(TreeValue::Table(t)) => t.is_empty(),
+            Some(TreeValue::Array(a)) => a.is_empty(),
+            Some(_) => false,
+        };
+        if none {
+            notes.push(
+                Problem::note(format!("{what} `{name}` has no {one}, so it is left out"))
+                    .at(&t.key, format!("this {what}")),
+            );
+            gone.push(name);
+        } else {
+            kept.insert(name, t);
+        }
+    }
+    (kept, gone)
+}
+
+/// The graph's streams and those that only a phase or view has.
+fn all_streams(
+    streams: &[Spanned<String>],
+    phases: &IndexMap<String, Tree>,
+    views: &IndexMap<String, Tree>,
+) -> Vec<Spanned<String>> {
+    let mut all = streams.to_vec();
+    for t in phases.values().chain(views.values()) {
+        for s in t.get("streams").and_then(Tree::items).into_iter().flatten() {
+            if let Some(text) = s.text().filter(|t| !all.iter().any(|a| a.value == **t)) {
+                all.push(Spanned::new(text.to_string(), s.place.clone()));
+            }
+        }
+    }
+    all
+}
+
+fn dims(top: &IndexMap<String, Tree>, out: &mut Out) -> IndexMap<String, Spanned<usize>> {
+    let mut dims = IndexMap::new();
+    for (name, value) in top.get("dims").and_then(|t| out.table("dims", t)).into_iter().flatten() {
+        if !is_name(name) || name == "B" {
+            let p = Problem::error(format!("`{name}` cannot be a dimension's name")).at(&value.key, "here");
+            out.push(p.help("letters, digits and `_`; `B` is the batch"));
+        }
+        if let Some(n) = out.count(&format!("dims.{name}"), value, 0) {
+            dims.insert(name.clone(), n);
+        }
+    }
+    dims
+}
+
+fn select(top: &IndexMap<String, Tree>, root: &Place, out: &mut Out) -> Spanned<String> {
+    let written = top.get("select").and_then(|t| out.string("select", t));
+    let known = written.filter(|s| choice(s, "selection", &["last", "best"], out).is_some());
+    known.unwrap_or_else(|| Spanned::new("last".into(), root.clone()))
+}
+
+fn bad_videos(top: &IndexMap<String, Tree>, out: &mut Out) -> f64 {
+    let Some(share) = top
+        .get("bad_videos")
+        .and_then(|t| out.number_from("bad_videos", t, 0.0))
+    else {
+        return 0.01;
+    };
+    if share.value > 1.0 {
+        out.push(
+            Problem::error(format!("`bad_videos` is {}, and is a share: at most 1", share.value))
+                .at(&share.place, "here"),
+        );
+    }
+    share.value
+}
+
+fn classes(top: &IndexMap<String, Tree>, out: &mut Out) -> Option<Spanned<Vec<String>>> {
+    let t = top.get("classes")?;
+    let names = out.names("classes", t)?;
+    Some(Spanned::new(
+        names.into_iter().map(|n| n.value).collect(),
+        t.place.clone(),
+    ))
+}
+
+/// `run`: unlike other lists of names it may hold a view twice.
+fn run_list(t: &Tree, out: &mut Out) -> Option<Vec<Spanned<String>>> {
+    let items = out.list("run", t)?;
+    Some(items.iter().filter_map(|i| out.string("items of run", i)).collect())
+}
+
+/// Every output of every composite has to lead somewhere, also where nothing uses it.
+fn outputs(resolver: &mut Resolver) {
+    let outputs: Vec<(usize, Spanned<String>)> = (resolver.scopes.iter().enumerate())
+        .flat_map(|(i, s)| {
+            s.composite
+                .iter()
+                .flat_map(move |c| c.outputs.values().map(move |o| (i, o.clone())))
+        })
+        .collect();
+    for (scope, text) in outputs {
+        resolver.resolve(scope, &text, super::refs::Use::Value);
+    }
+}
+
+fn bypass(top: &IndexMap<String, Tree>, nodes: &mut IndexMap<String, NodeDef>, resolver: &mut Resolver, out: &mut Out) {
+    for item in top.get("bypass").and_then(Tree::items).into_iter().flatten() {
+        let Some(name) = out.string("items of bypass", item) else {
+            continue;
+        };
+        match resolver.node_or_composite(&name) {
+            Some(Member::Node) => {
+                if let Some(node) = nodes.get_mut(&name.value) {
+                    node.bypass = Some(name.place);
+                }
+            }
+            Some(Member::Composite(_)) => {
+                let inside = nodes.keys().filter(|k| k.starts_with(&format!("{}.", name.value)));
+                let inside: Vec<String> = inside.map(|k| format!("`{k}`")).collect();
+                let p = Problem::error(format!(
+                    "`{}` is a composite, and only a node can be bypassed",
+                    name.value
+                ))
+                .at(&name.place, "here")
+                .help(format!(
+                    "nodes inside: {}; or leave it out with `drop`",
+                    inside.join(", ")
+                ));
+                out.push(p);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Checks what `run` names; without it all phases run, in the order of the files.
+fn run(
+    graph: &mut Graph,
+    top: &IndexMap<String, Tree>,
+    phases: &IndexMap<String, Tree>,
+    views: &IndexMap<String, Tree>,
+    out: &mut Out,
+) {
+    if !top.contains_key("run") {
+        graph.run = graph
+            .phases
+            .values()
+            .map(|p| Spanned::new(p.name.clone(), p.place.clone()))
+            .collect();
+    }
+    for (i, r) in graph.run.iter().enumerate() {
+        if phases.contains_key(&r.value) {
+            if let Some(first) = graph.run[..i].iter().find(|o| o.value == r.value) {
+                out.push(
+                    Problem::error(format!("phase `{}` runs twice", r.value))
+                        .at(&r.place, "again here")
+                        .at(&first.place, "it runs here")
+                        .help("a phase runs once; give a second one a name of its own"),
+                );
+            }
+        } else if !views.contains_key(&r.value) {
+            let known = phases.keys().chain(views.keys()).map(String::as_str);
+            let mut p = Problem::error(format!("`run` names an unknown phase `{}`", r.value))
+                .at(&r.place, "no phase or view of this name")
+                .help(suggest(&r.value, "phases and views", known));
+            let path = format!("phases.{}", r.value);
+            if let Some(c) = graph.history.of(&path).iter().rev().find(|c| c.verb == "drop") {
+                p = p.at(&c.by, "it was dropped here");
+            }
+            out.push(p);
+        }
+    }
+}
+
+fn validate(graph: &Graph, views: &IndexMap<String, Tree>, out: &mut Out) {
+    for v in graph.phases.values().filter_map(|p| p.validate.as_ref()) {
+        if !views.contains_key(&v.value) {
+            let p = Problem::error(format!("unknown view `{}`", v.value)).at(&v.place, "no view of this name");
+            out.push(p.help(suggest(&v.value, "views", views.keys().map(String::as_str))));
+        }
+    }
+}
+
+fn unused(params: &Params) -> Option<Problem> {
+    let unused: Vec<(&str, &Tree)> = params.unused().collect();
+    let names: Vec<&str> = unused.iter().map(|u| u.0).collect();
+    let (_, first) = unused.first()?;
+    let what = if names.len() == 1 {
+        "parameter that nothing uses"
+    } else {
+        "parameters that nothing uses"
+    };
+    Some(Problem::note(format!("{what}: {}", names.join(", "))).at(&first.key, "no `$` names it"))
+}

@@ -1,0 +1,135 @@
+//! Composite nodes: files of nodes that stand for one.
+
+use super::layers::Reader;
+use super::read::Out;
+use super::tree::Tree;
+use crate::diag::{FileId, Place, Problem, Spanned, suggest};
+use indexmap::IndexMap;
+use std::path::{Path, PathBuf};
+
+/// A composite file, read and checked by itself.
+#[derive(Clone, Debug)]
+pub(super) struct CompositeDef {
+    /// Names of its inputs: what `in.NAME` stands for.
+    pub inputs: Vec<Spanned<String>>,
+    /// What its outputs are, as references inside.
+    pub outputs: IndexMap<String, Spanned<String>>,
+    /// Its parameters with their defaults; `{}` is none, so that the node has to give it.
+    pub params: IndexMap<String, Tree>,
+    pub nodes: IndexMap<String, Tree>,
+}
+
+impl CompositeDef {
+    /// Reads the file that `from` names.
+    pub fn read(reader: &mut Reader, path: &Path, from: &Place) -> Option<CompositeDef> {
+        let (_, tree) = reader.file(path, Some(from))?;
+        let mut problems = vec![];
+        let mut out = Out(&mut problems);
+        let def = parse(&tree, from, &mut out);
+        reader.problems.append(&mut problems);
+        def
+    }
+
+    /// Whether a node's kind is such a file.
+    pub fn is_file(kind: &str) -> bool {
+        kind.ends_with(".toml")
+    }
+
+    /// Where the file of `kind` is, as written in `file`.
+    pub fn path(reader: &Reader, file: FileId, kind: &str) -> PathBuf {
+        reader.files.folder(file).join(kind)
+    }
+
+    /// Whether the parameter has to be given.
+    pub fn is_required(default: &Tree) -> bool {
+        default.entries().is_some_and(IndexMap::is_empty)
+    }
+}
+
+fn parse(tree: &Tree, from: &Place, out: &mut Out) -> Option<CompositeDef> {
+    let top = tree.entries()?;
+    let Some(head) = top.get("composite") else {
+        out.push(
+            Problem::error("this file is no composite")
+                .at(from, "it is used as a kind here")
+                .help("a composite has a table `[composite]` with `inputs`, `outputs` and `params`, and `nodes`"),
+        );
+        return None;
+    };
+    out.unknown_keys("a composite file", top, &["composite", "nodes"]);
+    let head = out.table("composite", head)?;
+    out.unknown_keys("`[composite]`", head, &["inputs", "outputs", "params"]);
+    let inputs = head
+        .get("inputs")
+        .and_then(|t| out.names("composite.inputs", t))
+        .unwrap_or_default();
+    let mut outputs = IndexMap::new();
+    for (name, value) in head
+        .get("outputs")
+        .and_then(|t| out.table("composite.outputs", t))
+        .into_iter()
+        .flatten()
+    {
+        if let Some(text) = out.string(&format!("composite.outputs.{name}"), value) {
+            outputs.insert(name.clone(), text);
+        }
+    }
+    let params = head
+        .get("params")
+        .and_then(|t| out.table("composite.params", t))
+        .cloned()
+        .unwrap_or_default();
+    let nodes = top
+        .get("nodes")
+        .and_then(|t| out.table("nodes", t))
+        .cloned()
+        .unwrap_or_default();
+    for reserved in ["kind", "inputs", "only", "train_only", "folder"] {
+        if let Some(t) = params.get(reserved) {
+            let p = Problem::error(format!("a composite's parameter may not be named `{reserved}`"));
+            out.push(p.at(&t.key, "every node has this key"));
+        }
+    }
+    Some(CompositeDef {
+        inputs,
+        outputs,
+        params,
+        nodes,
+    })
+}
+
+/// The values of a composite's parameters under the node that stands for it; what is unknown or missing is told.
+pub(super) fn arguments(
+    node: &str,
+    def: &CompositeDef,
+    given: IndexMap<String, Tree>,
+    node_key: &Place,
+    out: &mut Out,
+) -> IndexMap<String, Option<Tree>> {
+    let mut values: IndexMap<String, Option<Tree>> = IndexMap::new();
+    for (name, value) in &given {
+        if !def.params.contains_key(name) {
+            let mut known: Vec<&str> = def.params.keys().map(String::as_str).collect();
+            known.extend(["inputs", "only", "train_only"]);
+            let p = Problem::error(format!("unknown parameter `{name}` of `{node}`"))
+                .at(&value.key, "the composite has no such parameter")
+                .help(suggest(name, "parameters", known));
+            out.push(p);
+        }
+    }
+    for (name, default) in &def.params {
+        let value = match given.get(name) {
+            Some(v) => Some(v.clone()),
+            None if CompositeDef::is_required(default) => {
+                let p = Problem::error(format!("`{node}` needs a value for `{name}`"))
+                    .at(node_key, "it is not given here")
+                    .at(&default.key, "this parameter has no default");
+                out.push(p.help(format!("write `{name} = …`")));
+                None
+            }
+            None => Some(default.clone()),
+        };
+        values.insert(name.clone(), value);
+    }
+    values
+}

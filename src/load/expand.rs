@@ -1,0 +1,271 @@
+//! From the nodes of the files to nodes without composites.
+
+use super::composite::{CompositeDef, arguments};
+use super::layers::Reader;
+use super::params::Params;
+use super::read::{Out, is_name};
+use super::tree::{Tree, TreeValue};
+use crate::diag::{Place, Problem, Spanned};
+use indexmap::IndexMap;
+use std::path::PathBuf;
+
+/// Keys of a node that the framework owns, besides the names of streams.
+pub(super) const NODE_KEYS: [&str; 5] = ["kind", "inputs", "only", "train_only", "folder"];
+
+/// A node that is no composite, its parameters settled, its references not yet.
+#[derive(Clone, Debug)]
+pub(super) struct Flat {
+    pub path: String,
+    pub kind: Spanned<String>,
+    /// Everything that was written in it, `kind` left out.
+    pub table: IndexMap<String, Tree>,
+    /// Where it was written.
+    pub place: Place,
+    /// Index of the scope that its references are meant in.
+    pub scope: usize,
+    /// The composites around it, outermost first.
+    pub inside: Vec<Spanned<String>>,
+    /// `only` of the composites around it, innermost last.
+    pub only: Vec<Tree>,
+    /// Whether a composite around it is `train_only`.
+    pub train_only: bool,
+}
+
+/// What a name in a scope is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Member {
+    Node,
+    Composite(usize),
+}
+
+/// The names that references may use: of the graph, or of one composite.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scope {
+    /// What stands before its names in paths: empty, or `tol.`.
+    pub prefix: String,
+    pub names: IndexMap<String, Member>,
+    pub composite: Option<Instance>,
+}
+
+/// A node that is a composite.
+#[derive(Clone, Debug)]
+pub(super) struct Instance {
+    /// Index of the scope that it stands in.
+    pub parent: usize,
+    /// Its path, and where it was written.
+    pub node: Spanned<String>,
+    /// Inputs that the composite has.
+    pub declared: Vec<Spanned<String>>,
+    /// References in the parent's scope.
+    pub inputs: IndexMap<String, Vec<Spanned<String>>>,
+    pub outputs: IndexMap<String, Spanned<String>>,
+}
+
+/// All nodes and scopes; scope 0 is the graph's.
+#[derive(Default)]
+pub(super) struct Expansion {
+    pub nodes: Vec<Flat>,
+    pub scopes: Vec<Scope>,
+    /// Composite nodes with their tables, `$` replaced: what a phase may change.
+    pub composites: IndexMap<String, (Tree, usize)>,
+}
+
+/// Expands composites; needs their files.
+pub(super) struct Expander<'a> {
+    pub reader: &'a mut Reader,
+    pub streams: &'a [String],
+    pub out: Expansion,
+    defs: IndexMap<PathBuf, Option<CompositeDef>>,
+    open: Vec<(PathBuf, Spanned<String>)>,
+}
+
+/// What the composites around a node say about it.
+#[derive(Clone, Default)]
+struct Around {
+    scope: usize,
+    inside: Vec<Spanned<String>>,
+    only: Vec<Tree>,
+    train_only: bool,
+}
+
+impl<'a> Expander<'a> {
+    pub fn new(reader: &'a mut Reader, streams: &'a [String]) -> Self {
+        let out = Expansion {
+            scopes: vec![Scope::default()],
+            ..Expansion::default()
+        };
+        Expander {
+            reader,
+            streams,
+            out,
+            defs: IndexMap::new(),
+            open: vec![],
+        }
+    }
+
+    fn say(&mut self, p: Problem) {
+        self.reader.problems.push(p);
+    }
+
+    /// The graph's nodes.
+    pub fn graph(&mut self, nodes: &IndexMap<String, Tree>, params: &mut Params) {
+        self.scope(nodes, params, &Around::default());
+    }
+
+    fn scope(&mut self, nodes: &IndexMap<String, Tree>, params: &mut Params, around: &Around) {
+        for (name, table) in nodes {
+            let mut table = table.clone();
+            params.substitute(&mut table, &mut Out(&mut self.reader.problems));
+            // In an effective graph names have dots.
+            if !name.split('.').all(is_name) || name == "in" {
+                let p = Problem::error(format!("`{name}` cannot be a node's name")).at(&table.key, "here");
+                self.say(p.help("letters, digits and `_`; not `in`, which is what comes into a composite"));
+            }
+            self.node(name, table, params, around);
+        }
+    }
+
+    fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
+        let path = format!("{}{name}", self.out.scopes[around.scope].prefix);
+        let (place, key) = (table.place.clone(), table.key.clone());
+        let mut out = Out(&mut self.reader.problems);
+        let member = |e: &mut Expansion, m| e.scopes[around.scope].names.insert(name.to_string(), m);
+        let whole = table.clone();
+        let TreeValue::Table(mut entries) = table.value else {
+            out.mistyped(&format!("nodes.{path}"), &table, "a table");
+            member(&mut self.out, Member::Node);
+            return;
+        };
+        let kind = match entries.shift_remove("kind") {
+            Some(t) => out.string(&format!("nodes.{path}.kind"), &t).map(|k| (k, t)),
+            None => {
+                let p = Problem::error(format!("node `{path}` has no kind")).at(&key, "a node needs `kind = …`");
+                out.push(p.help("`glad-run nodes` lists the kinds"));
+                None
+            }
+        };
+        let Some((kind, _)) = kind else {
+            member(&mut self.out, Member::Node);
+            return;
+        };
+        if CompositeDef::is_file(&kind.value) {
+            let at = self.out.scopes.len();
+            member(&mut self.out, Member::Composite(at));
+            self.out.composites.insert(path.clone(), (whole, around.scope));
+            let node = Spanned::new(path, key);
+            self.composite(node, kind, entries, params, around);
+        } else {
+            member(&mut self.out, Member::Node);
+            self.out.nodes.push(Flat {
+                path,
+                kind,
+                table: entries,
+                place,
+                scope: around.scope,
+                inside: around.inside.clone(),
+                only: around.only.clone(),
+                train_only: around.train_only,
+            });
+        }
+    }
+
+    /// Expands a composite node into a scope of its own, which is always added, so that references to it are known.
+    fn composite(
+        &mut self,
+        node: Spanned<String>,
+        kind: Spanned<String>,
+        mut entries: IndexMap<String, Tree>,
+        params: &Params,
+        around: &Around,
+    ) {
+        let at = self.out.scopes.len();
+        let instance = Instance {
+            parent: around.scope,
+            node: node.clone(),
+            declared: vec![],
+            inputs: IndexMap::new(),
+            outputs: IndexMap::new(),
+        };
+        let scope = Scope {
+            prefix: format!("{}.", node.value),
+            names: IndexMap::new(),
+            composite: Some(instance),
+        };
+        self.out.scopes.push(scope);
+        let path = CompositeDef::path(self.reader, kind.place.file, &kind.value);
+        if let Some(i) = self.open.iter().position(|o| o.0 == path) {
+            let mut names: Vec<&str> = self.open[i..].iter().map(|o| o.1.value.as_str()).collect();
+            names.push(&kind.value);
+            let mut p = Problem::error(format!("composites contain each other: {}", names.join(" → ")))
+                .at(&kind.place, "this is inside itself");
+            for (_, k) in &self.open[i..] {
+                p = p.at(&k.place, format!("{} is used here", k.value));
+            }
+            return self.say(p);
+        }
+        let Some(def) = self.def(&path, &kind) else { return };
+        let mut out = Out(&mut self.reader.problems);
+        let inputs = entries.shift_remove("inputs");
+        let mut around = around.clone();
+        around.scope = at;
+        around.inside.push(node.clone());
+        around.only.extend(entries.shift_remove("only"));
+        if let Some(t) = entries.shift_remove("train_only") {
+            around.train_only |= out
+                .boolean(&format!("nodes.{}.train_only", node.value), &t)
+                .unwrap_or(false);
+        }
+        for stream in self.streams {
+            if let Some(t) = entries.shift_remove(stream) {
+                let p = Problem::error(format!("a composite has the same parameters in every stream"))
+                    .at(&t.key, format!("`{stream}` is a stream"));
+                out.push(p.help("a parameter of a node inside may differ: write it in the composite's file"));
+            }
+            if let Some(t) = def.params.get(stream) {
+                let p = Problem::error(format!("`{stream}` is a stream, and no name for a parameter"));
+                out.push(p.at(&t.key, "rename this one"));
+            }
+        }
+        let inputs = inputs.map_or(IndexMap::new(), |t| references(&node.value, &t, &mut out));
+        let values = arguments(&node.value, &def, entries, &node.place, &mut out);
+        let instance = self.out.scopes[at].composite.as_mut().expect("made above");
+        instance.declared = def.inputs.clone();
+        instance.inputs = inputs;
+        instance.outputs = def.outputs.clone();
+        let mut inner = Params::of_composite(values, params.dims().to_vec());
+        self.open.push((path, kind));
+        self.scope(&def.nodes, &mut inner, &around);
+        self.open.pop();
+        for (name, _) in inner.unused() {
+            let at = &def.params[name].key;
+            let p = Problem::error(format!("nothing in the composite uses its parameter `{name}`"));
+            self.say(p.at(at, "no `$` names it"));
+        }
+    }
+
+    fn def(&mut self, path: &PathBuf, kind: &Spanned<String>) -> Option<CompositeDef> {
+        if !self.defs.contains_key(path) {
+            let def = CompositeDef::read(self.reader, path, &kind.place);
+            self.defs.insert(path.clone(), def);
+        }
+        self.defs[path].clone()
+    }
+}
+
+/// The references of `inputs`, one string or a list of them per port.
+pub(super) fn references(node: &str, inputs: &Tree, out: &mut Out) -> IndexMap<String, Vec<Spanned<String>>> {
+    let mut refs = IndexMap::new();
+    for (port, value) in out.table(&format!("nodes.{node}.inputs"), inputs).into_iter().flatten() {
+        let name = format!("nodes.{node}.inputs.{port}");
+        let items = value.items().map_or(std::slice::from_ref(value), |items| items);
+        let mut list = vec![];
+        for item in items {
+            match &item.value {
+                TreeValue::String(_) => list.extend(out.string(&name, item)),
+                _ => out.mistyped(&name, item, "a reference such as \"node.port\", or a list of them"),
+            }
+        }
+        refs.insert(port.clone(), list);
+    }
+    refs
+}

@@ -1,0 +1,269 @@
+//! Which files are laid on each other, in which order: the setting, what the graph extends, the graph, overlays.
+
+use super::history::Role;
+use super::raw;
+use super::tree::{Tree, TreeValue};
+use crate::diag::{FileId, Files, Place, Problem, Spanned, suggest};
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+
+/// A file's tree, ready to be laid on the ones below.
+pub(super) struct Layer {
+    pub file: FileId,
+    pub role: Role,
+    pub tree: Tree,
+}
+
+/// Reads files, each once, and gathers what is wrong with them.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub files: Files,
+    pub problems: Vec<Problem>,
+    read: HashMap<PathBuf, Option<(FileId, Tree)>>,
+}
+
+impl Reader {
+    /// Reads the file at `path`, which `from` names (`None`: the command line). Says what is wrong where it cannot.
+    pub fn file(&mut self, path: &Path, from: Option<&Place>) -> Option<(FileId, Tree)> {
+        let id = identity(path);
+        if let Some(known) = self.read.get(&id) {
+            if known.is_none()
+                && let Some(place) = from
+            {
+                self.problems
+                    .push(Problem::error(format!("cannot read `{}`", shown(path))).at(place, "named here, too"));
+            }
+            return known.clone();
+        }
+        let text = match std::fs::read(path) {
+            Ok(bytes) => self.utf8(path, bytes),
+            Err(e) => {
+                let mut p = Problem::error(format!("cannot read `{}`: {}", shown(path), reason(&e)));
+                if let Some(place) = from {
+                    p = p.at(place, "named here; relative to this file's folder");
+                }
+                p.help = neighbours(path);
+                self.problems.push(p);
+                self.read.insert(id, None);
+                return None;
+            }
+        };
+        let read = self.text(path, &text);
+        self.read.insert(id, Some(read.clone()));
+        Some(read)
+    }
+
+    /// Takes `text` as the file at `path`.
+    pub fn text(&mut self, path: &Path, text: &str) -> (FileId, Tree) {
+        let file = self.files.add_file(&simplified(path), text);
+        (file, raw::parse(file, text, &mut self.problems))
+    }
+
+    fn utf8(&mut self, path: &Path, bytes: Vec<u8>) -> String {
+        match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(e) => {
+                let at = e.utf8_error().valid_up_to();
+                let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+                let file = self.files.add_file(&simplified(path), &text);
+                let place = Place {
+                    file,
+                    span: at..at + '\u{fffd}'.len_utf8(),
+                };
+                let p = Problem::error("not UTF-8 text").at(&place, "the first byte that is none");
+                self.problems.push(p);
+                // What was readable before would only be told to be incomplete.
+                String::new()
+            }
+        }
+    }
+}
+
+/// The graph's layers, lowest first, and the setting that they name.
+pub(super) struct Stack<'a> {
+    pub reader: &'a mut Reader,
+    pub layers: Vec<Layer>,
+    done: Vec<PathBuf>,
+    open: Vec<(PathBuf, String, Option<Place>)>,
+}
+
+impl<'a> Stack<'a> {
+    pub fn new(reader: &'a mut Reader) -> Self {
+        Stack {
+            reader,
+            layers: vec![],
+            done: vec![],
+            open: vec![],
+        }
+    }
+
+    /// Lays the file at `path` on the stack, after what it extends. A file that is there already stays where it is.
+    pub fn lay(&mut self, path: &Path, from: Option<&Place>, role: Role) {
+        let id = identity(path);
+        if let Some(start) = self.open.iter().position(|o| o.0 == id) {
+            return self.cycle(start, path, from);
+        }
+        if self.done.contains(&id) {
+            return;
+        }
+        if let Some((file, tree)) = self.reader.file(path, from) {
+            self.lay_tree(id, path, file, tree, from, role);
+        }
+    }
+
+    /// Lays a text that was read already.
+    pub fn lay_text(&mut self, path: &Path, text: &str) {
+        let (file, tree) = self.reader.text(path, text);
+        self.lay_tree(identity(path), path, file, tree, None, Role::Graph);
+    }
+
+    fn lay_tree(&mut self, id: PathBuf, path: &Path, file: FileId, mut tree: Tree, from: Option<&Place>, role: Role) {
+        self.open.push((id.clone(), shown(path), from.cloned()));
+        let folder = self.reader.files.folder(file);
+        let extends = tree.entries_mut().and_then(|t| t.shift_remove("extends"));
+        for base in extends
+            .iter()
+            .flat_map(|e| e.items().map_or(std::slice::from_ref(e), |items| items))
+        {
+            match base.text() {
+                Some(text) => self.lay(&folder.join(text), Some(&base.place), role),
+                None => self
+                    .reader
+                    .problems
+                    .push(Problem::error("`extends` names files").at(&base.place, format!("this is {}", base.what()))),
+            }
+        }
+        self.open.pop();
+        self.done.push(id);
+        self.layers.push(Layer { file, role, tree });
+    }
+
+    fn cycle(&mut self, start: usize, path: &Path, from: Option<&Place>) {
+        let mut names: Vec<&str> = self.open[start..].iter().map(|o| o.1.as_str()).collect();
+        let last = shown(path);
+        names.push(&last);
+        let mut p = Problem::error(format!("`extends` goes in a circle: {}", names.join(" → ")));
+        if let Some(place) = from {
+            p = p.at(place, "this closes it");
+        }
+        for (_, name, place) in &self.open[start + 1..] {
+            if let Some(place) = place {
+                p = p.at(place, format!("extends {name}"));
+            }
+        }
+        self.reader.problems.push(p);
+    }
+
+    /// Takes `setting` and `set.setting` out of all layers: the path that stands in the end, and who wrote it.
+    pub fn take_setting(&mut self) -> Option<Spanned<String>> {
+        let mut found: Option<Spanned<String>> = None;
+        for layer in &mut self.layers {
+            let Some(table) = layer.tree.entries_mut() else {
+                continue;
+            };
+            let plain = table.shift_remove("setting");
+            let changed = table
+                .get_mut("set")
+                .and_then(Tree::entries_mut)
+                .and_then(|t| t.shift_remove("setting"));
+            for (value, is_set) in [(changed, true), (plain, false)] {
+                let Some(Tree { value, place, key }) = value else {
+                    continue;
+                };
+                let problems = &mut self.reader.problems;
+                let TreeValue::String(text) = value else {
+                    problems.push(Problem::error("`setting` names a file").at(&place, "not a string"));
+                    continue;
+                };
+                match &found {
+                    Some(old) if !is_set => problems.push(
+                        Problem::error("`setting` is already set")
+                            .at(&key, "written again here")
+                            .at(&old.place, "set here")
+                            .help("to change it, write `set.setting = …`, or run with `--setting FILE`"),
+                    ),
+                    None if is_set => problems.push(
+                        Problem::error("no layer below names a `setting`")
+                            .at(&key, "so there is none to change")
+                            .help("write `setting = …`"),
+                    ),
+                    _ => {}
+                }
+                found = Some(Spanned::new(text, place));
+            }
+        }
+        found
+    }
+}
+
+/// What tells a file from another: its real path, where it has one.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| lexical(path))
+}
+
+/// `graphs/ablations/../full.toml` is `graphs/full.toml`, unless links make that another file.
+fn simplified(path: &Path) -> PathBuf {
+    let short = lexical(path);
+    match (path.canonicalize(), short.canonicalize()) {
+        (Ok(a), Ok(b)) if a != b => path.to_path_buf(),
+        _ => short,
+    }
+}
+
+fn lexical(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for c in path.components() {
+        match c {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
+                out.pop();
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+pub(super) fn shown(path: &Path) -> String {
+    simplified(path).display().to_string()
+}
+
+/// Why a file cannot be read, without the numbers of the operating system.
+fn reason(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".into(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".into(),
+        std::io::ErrorKind::PermissionDenied => "no permission".into(),
+        _ => {
+            let text = e.to_string();
+            text.split(" (os error").next().unwrap_or_default().to_lowercase()
+        }
+    }
+}
+
+/// Which graph files there are beside the one that is missing.
+fn neighbours(path: &Path) -> Option<String> {
+    let missing = path.file_name()?.to_str()?.to_string();
+    let folder = match path.parent() {
+        Some(p) if p.as_os_str().is_empty() => Path::new("."),
+        Some(p) => p,
+        None => return None,
+    };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Some(format!("there is no folder `{}` either", shown(folder)));
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|n| n.ends_with(".toml"))
+        .collect();
+    names.sort();
+    let what = format!(
+        "graph files in `{}`",
+        if folder == Path::new(".") {
+            ".".into()
+        } else {
+            shown(folder)
+        }
+    );
+    Some(suggest(&missing, &what, names.iter().map(String::as_str)))
+}

@@ -1,0 +1,141 @@
+//! The way in: from the command line's options, or a text, to a [`Graph`].
+
+use super::build::build;
+use super::history::{History, Role};
+use super::layers::{Layer, Reader, Stack};
+use super::merge::Merger;
+use super::set_arg;
+use super::tree::{Tree, TreeValue};
+use crate::diag::{Problem, Problems, Severity, Spanned};
+use crate::graph::Graph;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// What to load, with paths as the user gave them.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// The graph.
+    pub graph: PathBuf,
+    /// A setting instead of the one that the graph names.
+    pub setting: Option<PathBuf>,
+    /// Overlays, laid on the graph in this order.
+    pub with: Vec<PathBuf>,
+    /// `a.b=value`, laid on everything.
+    pub set: Vec<String>,
+}
+
+impl LoadOptions {
+    /// A graph alone.
+    pub fn of(graph: impl Into<PathBuf>) -> LoadOptions {
+        LoadOptions {
+            graph: graph.into(),
+            ..LoadOptions::default()
+        }
+    }
+}
+
+/// Loads a graph with its layers, or says all that is wrong with them.
+pub fn load(options: &LoadOptions) -> Result<Graph, Problems> {
+    let mut reader = Reader::default();
+    let mut stack = Stack::new(&mut reader);
+    stack.lay(&options.graph, None, Role::Graph);
+    finish(stack, options)
+}
+
+/// Loads a text as if it were a file called `name` in `folder`, against which its paths are meant.
+pub fn load_text(name: &str, text: &str, folder: &Path) -> Result<Graph, Problems> {
+    let mut reader = Reader::default();
+    let mut stack = Stack::new(&mut reader);
+    stack.lay_text(&folder.join(name), text);
+    finish(stack, &LoadOptions::default())
+}
+
+fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
+    for with in &options.with {
+        stack.lay(with, None, Role::With);
+    }
+    let mut sets: Vec<Layer> = options
+        .set
+        .iter()
+        .filter_map(|s| set_arg::parse(stack.reader, s))
+        .collect();
+    let mut setting = stack
+        .take_setting()
+        .map(|s| (stack.reader.files.folder(s.place.file).join(&s.value), Some(s.place)));
+    if let Some(s) = sets.iter_mut().filter_map(take_setting).last() {
+        setting = Some((PathBuf::from(s.value), Some(s.place)));
+    }
+    if let Some(path) = &options.setting {
+        setting = Some((path.clone(), None));
+    }
+    let graph = std::mem::take(&mut stack.layers);
+    if let Some((path, from)) = setting {
+        stack.lay(&path, from.as_ref(), Role::Setting);
+    }
+    for layer in &mut stack.layers {
+        let own = layer.tree.entries_mut().and_then(|t| t.shift_remove("setting"));
+        if let Some(t) = own {
+            let p = Problem::error("a setting cannot name a setting").at(&t.key, "this file is the lowest layer");
+            stack
+                .reader
+                .problems
+                .push(p.help("to build on another setting, write `extends = …`"));
+        }
+    }
+    let mut layers = std::mem::take(&mut stack.layers);
+    layers.extend(graph);
+    layers.append(&mut sets);
+    join(stack.reader, layers)
+}
+
+/// Merges the layers and reads what comes out.
+fn join(reader: &mut Reader, layers: Vec<Layer>) -> Result<Graph, Problems> {
+    // What is left of a file with syntax errors would only bring up errors that are none.
+    if let (true, Some(first)) = (reader.problems.is_empty(), layers.first()) {
+        let tree = Tree::table(first.tree.place.clone());
+        let history = History::default();
+        let mut merger = Merger {
+            problems: &mut reader.problems,
+            tree,
+            history,
+        };
+        for layer in layers {
+            merger.lay(layer);
+        }
+        let Merger { mut tree, history, .. } = merger;
+        // The graph's own file stands for the whole.
+        if let Some(l) = history.layers.iter().rev().find(|l| l.1 == Role::Graph) {
+            tree.place.file = l.0;
+            tree.key.file = l.0;
+        }
+        let graph = build(reader, tree, history);
+        if let (Some(mut graph), false) = (graph, reader.problems.iter().any(|p| p.severity == Severity::Error)) {
+            graph.files = Arc::new(std::mem::take(&mut reader.files));
+            return Ok(graph);
+        }
+    }
+    let mut list: Vec<Problem> = vec![];
+    for p in std::mem::take(&mut reader.problems) {
+        // A composite that is used twice brings its mistakes twice.
+        if !list
+            .iter()
+            .any(|q| q.labels == p.labels && q.help == p.help && !p.labels.is_empty())
+        {
+            list.push(p);
+        }
+    }
+    Err(Problems {
+        files: Arc::new(std::mem::take(&mut reader.files)),
+        list,
+    })
+}
+
+fn take_setting(layer: &mut Layer) -> Option<Spanned<String>> {
+    let set = layer.tree.entries_mut()?.get_mut("set")?.entries_mut()?;
+    match set.get("setting")?.value {
+        TreeValue::String(_) => {}
+        _ => return None,
+    }
+    let t = set.shift_remove("setting")?;
+    Some(Spanned::new(t.text()?.to_string(), t.place))
+}

@@ -1,0 +1,137 @@
+//! `$name`: a parameter of the graph or of a composite in the place of a value.
+
+use super::read::{Out, at_value};
+use super::tree::{Tree, TreeValue};
+use crate::diag::{Problem, suggest};
+use indexmap::{IndexMap, IndexSet};
+
+/// The parameters that a file may use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Params {
+    /// Their values; `None` was told to be missing.
+    values: IndexMap<String, Option<Tree>>,
+    /// Names of the graph's `dims`, for the help where one is written with `$`.
+    dims: Vec<String>,
+    /// Which of them were used.
+    pub used: IndexSet<String>,
+}
+
+impl Params {
+    /// The graph's own: `params` may use each other.
+    pub fn of_graph(tree: &Tree, out: &mut Out) -> Params {
+        let dims = tree
+            .get("dims")
+            .and_then(Tree::entries)
+            .map_or(vec![], |t| t.keys().cloned().collect());
+        let mut params = Params {
+            dims,
+            ..Params::default()
+        };
+        let Some(table) = tree.get("params").and_then(|t| out.table("params", t)) else {
+            return params;
+        };
+        for (name, value) in table {
+            params.values.insert(name.clone(), Some(value.clone()));
+        }
+        let mut open = vec![];
+        for name in table.keys() {
+            params.settle(name, &mut open, out);
+        }
+        params
+    }
+
+    /// A composite's: those of the node that it stands for, else its defaults.
+    pub fn of_composite(values: IndexMap<String, Option<Tree>>, dims: Vec<String>) -> Params {
+        Params {
+            values,
+            dims,
+            used: IndexSet::new(),
+        }
+    }
+
+    /// Names of the graph's `dims`.
+    pub fn dims(&self) -> &[String] {
+        &self.dims
+    }
+
+    /// Replaces the parameters that parameter `name` is made of, first.
+    fn settle(&mut self, name: &str, open: &mut Vec<String>, out: &mut Out) {
+        let Some(Some(value)) = self.values.get(name) else {
+            return;
+        };
+        let mut value = value.clone();
+        let mut needs = vec![];
+        names_in(&value, &mut needs);
+        if needs.is_empty() {
+            return;
+        }
+        if let Some(i) = open.iter().position(|o| o == name) {
+            let mut circle = open[i..].to_vec();
+            circle.push(name.into());
+            let message = format!("parameters go in a circle: {}", circle.join(" → "));
+            out.push(Problem::error(message).at(&value.place, "this is one of them"));
+            self.values.insert(name.into(), None);
+            return;
+        }
+        open.push(name.into());
+        for n in needs {
+            self.settle(&n, open, out);
+        }
+        open.pop();
+        if self.values.get(name).is_some_and(Option::is_some) {
+            self.substitute(&mut value, out);
+            self.values.insert(name.into(), Some(value));
+        }
+    }
+
+    /// Puts values in the place of all `"$name"` in `tree`. Unknown ones are told and stay.
+    pub fn substitute(&mut self, tree: &mut Tree, out: &mut Out) {
+        match &mut tree.value {
+            TreeValue::Array(items) => items.iter_mut().for_each(|t| self.substitute(t, out)),
+            TreeValue::Table(entries) => entries.values_mut().for_each(|t| self.substitute(t, out)),
+            TreeValue::String(s) => {
+                let Some(name) = s.strip_prefix('$') else { return };
+                let name = name.to_string();
+                match self.values.get(&name) {
+                    Some(Some(value)) => {
+                        tree.value = value.value.clone();
+                        tree.place = value.place.clone();
+                    }
+                    Some(None) => {}
+                    None => out.push(self.unknown(&name, tree)),
+                }
+                self.used.insert(name);
+            }
+            _ => {}
+        }
+    }
+
+    fn unknown(&self, name: &str, tree: &Tree) -> Problem {
+        let p = at_value(
+            Problem::error(format!("unknown parameter `${name}`")),
+            tree,
+            "no such parameter",
+        );
+        if self.dims.iter().any(|d| d == name) {
+            return p.help(format!("`{name}` is one of the `dims`: write it without `$`"));
+        }
+        p.help(suggest(name, "parameters", self.values.keys().map(String::as_str)))
+    }
+
+    /// Those that nothing used.
+    pub fn unused(&self) -> impl Iterator<Item = (&str, &Tree)> {
+        self.values
+            .iter()
+            .filter(|(n, _)| !self.used.contains(*n))
+            .filter_map(|(n, v)| Some((n.as_str(), v.as_ref()?)))
+    }
+}
+
+fn names_in(tree: &Tree, names: &mut Vec<String>) {
+    match &tree.value {
+        TreeValue::String(s) => names.extend(s.strip_prefix('$').map(String::from)),
+        TreeValue::Array(items) => items.iter().for_each(|t| names_in(t, names)),
+        TreeValue::Table(entries) => entries.values().for_each(|t| names_in(t, names)),
+        _ => {}
+    }
+}

@@ -1,0 +1,114 @@
+//! From text to [`Tree`]: every syntax error of a file at once.
+
+use super::tree::{Tree, TreeValue};
+use crate::diag::{FileId, Place, Problem};
+use std::ops::Range;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Reads one text. What could be read is returned beside the problems.
+pub fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tree {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    let mut cx = Convert {
+        file,
+        offset: 0,
+        problems,
+    };
+    for e in errors {
+        cx.syntax(&e, text);
+    }
+    let place = cx.place(0..0);
+    Tree {
+        value: cx.table(table.get_ref()),
+        key: place.clone(),
+        place,
+    }
+}
+
+/// Reads `text[at..]` as one value; `None` where it is not one.
+pub fn parse_value(file: FileId, text: &str, at: usize) -> Option<Tree> {
+    let (value, errors) = DeValue::parse_recoverable(&text[at..]);
+    if !errors.is_empty() {
+        return None;
+    }
+    let mut problems = vec![];
+    let mut cx = Convert {
+        file,
+        offset: at,
+        problems: &mut problems,
+    };
+    let tree = cx.value(&value, None);
+    problems.is_empty().then_some(tree)
+}
+
+struct Convert<'a> {
+    file: FileId,
+    offset: usize,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Convert<'_> {
+    fn place(&self, span: Range<usize>) -> Place {
+        Place {
+            file: self.file,
+            span: span.start + self.offset..span.end + self.offset,
+        }
+    }
+
+    fn syntax(&mut self, e: &toml::de::Error, text: &str) {
+        let span = e.span().unwrap_or(text.len()..text.len());
+        let message = e.message().lines().collect::<Vec<_>>().join(", ");
+        let help = (message.contains("duplicate key"))
+            .then_some("a key may be written once: in one file, `set` and `replace` change nothing above them");
+        let mut p = Problem::error(format!("not TOML: {message}")).at(&self.place(span), "here");
+        p.help = help.map(String::from);
+        self.problems.push(p);
+    }
+
+    fn value(&mut self, v: &Spanned<DeValue<'_>>, key: Option<&Place>) -> Tree {
+        let place = self.place(v.span());
+        // A table that dotted keys imply has no text of its own: its key stands for it.
+        let place = match key {
+            Some(k) if place.span.is_empty() => k.clone(),
+            _ => place,
+        };
+        let value = match v.get_ref() {
+            DeValue::String(s) => TreeValue::String(s.to_string()),
+            DeValue::Integer(i) => match i64::from_str_radix(i.as_str(), i.radix()) {
+                Ok(n) => TreeValue::Integer(n),
+                Err(_) => {
+                    let message = format!("`{i}` is too large a whole number");
+                    self.problems
+                        .push(Problem::error(message).at(&place, "at most 9223372036854775807"));
+                    TreeValue::Integer(0)
+                }
+            },
+            DeValue::Float(x) => match x.as_str().parse::<f64>() {
+                Ok(n) if n.is_finite() || x.as_str().contains(['i', 'n']) => TreeValue::Float(n),
+                _ => {
+                    let message = format!("`{x}` is no number that a computer can hold");
+                    self.problems.push(Problem::error(message).at(&place, "here"));
+                    TreeValue::Float(0.0)
+                }
+            },
+            DeValue::Boolean(b) => TreeValue::Boolean(*b),
+            DeValue::Datetime(d) => TreeValue::Datetime(d.to_string()),
+            DeValue::Array(a) => TreeValue::Array(a.iter().map(|v| self.value(v, None)).collect()),
+            DeValue::Table(t) => self.table(t),
+        };
+        Tree {
+            value,
+            key: key.cloned().unwrap_or_else(|| place.clone()),
+            place,
+        }
+    }
+
+    fn table(&mut self, t: &DeTable<'_>) -> TreeValue {
+        let entry = |(k, v): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let key: &std::borrow::Cow<'_, str> = k.get_ref();
+            let place = self.place(k.span());
+            (key.to_string(), self.value(v, Some(&place)))
+        };
+        TreeValue::Table(t.iter().map(entry).collect())
+    }
+}
