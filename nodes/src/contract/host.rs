@@ -13,6 +13,17 @@ pub trait Footage: Send + Sync {
     /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
     /// All frames are RGB, 8 bits.
     fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
+    /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
+    /// never held together. An error of `take` ends it.
+    fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
+        let mut once = wanted.to_vec();
+        once.sort_unstable();
+        once.dedup();
+        for (i, frame) in once.iter().zip(self.frames(&once)?) {
+            take(*i, frame)?;
+        }
+        Ok(())
+    }
     /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
     /// that cannot be told, and then nothing is kept between runs.
     fn stamp(&self) -> Option<String> {

@@ -111,7 +111,9 @@ pub(super) fn parse<K: Kind>(params: &Value) -> Result<Arc<dyn Node>, Vec<ParamP
         let mut de = serde_json::Deserializer::from_str(&text);
         match serde_path_to_error::deserialize::<_, K>(&mut de) {
             Ok(k) => {
-                problems.extend(k.validate());
+                // Where fields were left out, what is said of the node as a whole may be but their absence.
+                let whole = problems.is_empty();
+                problems.extend(k.validate().into_iter().filter(|p| whole || !p.path.is_empty()));
                 return if problems.is_empty() {
                     Ok(Arc::new(k))
                 } else {

@@ -1,7 +1,7 @@
 //! `decoder`: frames of a video, laid out as clips.
 
 use crate::contract::*;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,23 +45,54 @@ impl Stage for Decode {
             wanted.extend_from_slice(&index.data);
         }
         ensure!(!wanted.is_empty(), "no frames are asked for");
-        let images = video.footage.frames(&wanted)?;
-        let (width, height) = (images[0].width, images[0].height);
-        let mut data = Vec::with_capacity(images.len() * width * height * 3);
-        for (image, number) in images.iter().zip(&wanted) {
-            ensure!(
-                (image.width, image.height) == (width, height),
-                "{}: {}: frame {number} has {}x{} pixels, frame {} has {width}x{height}; all must be of one size",
-                video.line,
-                video.path.display(),
-                image.width,
-                image.height,
-                wanted[0],
-            );
-            data.extend_from_slice(&image.data);
-        }
+        let mut layout = Layout::of(&wanted);
+        video.footage.visit(&wanted, &mut |number, frame| {
+            layout
+                .put(number, &frame)
+                .with_context(|| format!("{}: {}", video.line, video.path.display()))
+        })?;
+        let (width, height) = layout.size.context("the video gave no frames")?;
         let shape = [wanted.len() / frames, frames, height, width, 3];
+        let data = layout.data;
         Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
+    }
+}
+
+/// Frames laid out one after the other as they come.
+struct Layout {
+    /// Which frame is where, by frame.
+    places: Vec<(usize, usize)>,
+    /// Width and height of all frames, those of the first that came.
+    size: Option<(usize, usize)>,
+    data: Vec<u8>,
+}
+
+impl Layout {
+    fn of(wanted: &[usize]) -> Layout {
+        let mut places: Vec<(usize, usize)> = wanted.iter().copied().zip(0..).collect();
+        places.sort_unstable();
+        Layout {
+            places,
+            size: None,
+            data: vec![],
+        }
+    }
+
+    fn put(&mut self, number: usize, frame: &Frame) -> Result<()> {
+        let bytes = frame.data.len();
+        let (width, height) = *self.size.get_or_insert((frame.width, frame.height));
+        ensure!(
+            (width, height) == (frame.width, frame.height),
+            "frame {number} has {}x{} pixels, another one {width}x{height}; all must be of one size",
+            frame.width,
+            frame.height,
+        );
+        self.data.resize(self.places.len() * bytes, 0);
+        let first = self.places.partition_point(|(f, _)| *f < number);
+        for (_, place) in self.places[first..].iter().take_while(|(f, _)| *f == number) {
+            self.data[place * bytes..][..bytes].copy_from_slice(&frame.data);
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +150,7 @@ mod tests {
             .with("video", vec![video_of(Growing)])
             .with("index", vec![index(2, &[4, 5])]);
         let e = built::<Decoder>(json!({})).run(&sample(0, true), &inputs).unwrap_err();
-        assert!(e.to_string().contains("frame 5 has 5x1 pixels, frame 4 has 4x1"), "{e}");
+        let text = format!("{e:#}");
+        assert!(text.starts_with("list.txt:1: a.mp4: frame 5 has 5x1 pixels"), "{text}");
     }
 }

@@ -1,0 +1,351 @@
+//! `backgrounds`: one image for each video, without what moves.
+
+use super::footage::to_rgb;
+use super::ppm;
+use crate::contract::*;
+use anyhow::{Result, bail, ensure};
+use glad_video::{EvenMedian, Median, background_frames};
+use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// The backgrounds of all videos of a list: the median over time of every pixel and channel (background debiasing, the
+/// b of eq. 6).
+///
+/// They are made before the phase, once, and kept in the run's cache by what they are made from: the file (path, size,
+/// time of its last change), the segment and these parameters. Other runs and other lists use them again. A video of
+/// which none can be made is reported and left out.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Backgrounds {
+    /// Frames of a video that are looked at: all, or of a longer one so many, spread evenly.
+    #[serde(default = "thousand")]
+    pub max_frames: usize,
+    /// MiB of frames that are held for a video; of a larger one fewer frames are looked at, spread evenly. As many
+    /// videos are worked on at once as there are threads.
+    #[serde(default = "mebibytes")]
+    pub max_mib: usize,
+    /// What the median of an even number of frames is.
+    #[serde(default)]
+    pub even: Even,
+}
+
+fn thousand() -> usize {
+    1024
+}
+
+fn mebibytes() -> usize {
+    256
+}
+
+/// The median of an even number of values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Even {
+    /// The lower of the two in the middle: a colour that occurs.
+    #[default]
+    Lower,
+    /// Their mean, rounded down, as numpy's.
+    Mean,
+}
+
+impl Kind for Backgrounds {
+    const NAME: &'static str = "backgrounds";
+    const GROUP: Group = Group::Data;
+
+    fn validate(&self) -> Vec<ParamProblem> {
+        let mut problems = vec![];
+        for (param, n) in [("max_frames", self.max_frames), ("max_mib", self.max_mib)] {
+            if n == 0 {
+                problems.push(ParamProblem::new(param, format!("`{param}` must be at least 1")));
+            }
+        }
+        problems
+    }
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Host)
+            .input("video", "Video[B]", "the videos of a list")
+            .whole_list()
+            .output("images", "Images[]", "an image for each video")
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Resource(Box::new(Medians { params: self.clone() })))
+    }
+}
+
+/// Goes up whenever the same video and parameters give another image.
+const VERSION: u32 = 1;
+
+struct Medians {
+    params: Backgrounds,
+}
+
+impl Medians {
+    /// Where the background of a video is kept; `None` where its content cannot be told.
+    fn place(&self, cache: &Path, video: &Video) -> Option<PathBuf> {
+        let Backgrounds {
+            max_frames,
+            max_mib,
+            even,
+        } = &self.params;
+        let stamp = video.footage.stamp()?;
+        let made = format!("background {VERSION}\n{max_frames} {max_mib} {even:?}\n{stamp}");
+        let name = blake3::hash(made.as_bytes()).to_hex();
+        Some(cache.join("backgrounds").join(format!("{}.ppm", &name[..32])))
+    }
+
+    fn median(&self, video: &Video) -> Result<Frame> {
+        let count = video.footage.frame_count()?;
+        ensure!(count > 0, "{}: {} has no frames", video.line, video.path.display());
+        let first = video.footage.frames(&[0])?.remove(0);
+        let most = (self.params.max_mib << 20) / first.data.len().max(1);
+        let mut median = Median::new();
+        let wanted = background_frames(count, self.params.max_frames.min(most));
+        video
+            .footage
+            .visit(&wanted, &mut |_, frame| Ok(median.push(to_rgb(frame)?)?))?;
+        let found = median.finish(match self.params.even {
+            Even::Lower => EvenMedian::Lower,
+            Even::Mean => EvenMedian::Mean,
+        })?;
+        Ok(super::footage::to_frame(found))
+    }
+
+    fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
+        let place = self.place(cx.cache, video);
+        if let Some(place) = &place
+            && ppm::read(place).is_ok()
+        {
+            return Ok(Image::Kept(place.clone()));
+        }
+        let frame = self.median(video)?;
+        match place {
+            Some(place) => match ppm::write(&place, &frame) {
+                Ok(()) => Ok(Image::Kept(place)),
+                Err(e) => {
+                    (cx.warn)(&format!("{e:#}; it is held in memory"));
+                    Ok(Image::Held(frame))
+                }
+            },
+            None => Ok(Image::Held(frame)),
+        }
+    }
+}
+
+impl Resource for Medians {
+    fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>> {
+        let (done, of) = (AtomicUsize::new(0), cx.videos.len());
+        let made: Vec<Result<Image>> = (cx.videos.par_iter())
+            .with_max_len(1)
+            .map(|video| {
+                let image = self.image(cx, video);
+                (cx.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, of);
+                image
+            })
+            .collect();
+        let mut bank = Bank { images: vec![] };
+        let mut failed = vec![];
+        for image in made {
+            match image {
+                Ok(image) => bank.images.push(image),
+                Err(e) => failed.push(format!("{e:#}")),
+            }
+        }
+        if bank.images.is_empty() {
+            match failed.first() {
+                Some(first) => bail!("none of {of} videos has a background; the first: {first}"),
+                None => bail!("there are no videos to take backgrounds of"),
+            }
+        }
+        for e in failed {
+            (cx.warn)(&format!("no background: {e}"));
+        }
+        Ok(vec![HostValue::Images(Arc::new(bank))])
+    }
+}
+
+/// Backgrounds, in the order of their videos.
+#[derive(Debug)]
+struct Bank {
+    images: Vec<Image>,
+}
+
+#[derive(Debug)]
+enum Image {
+    Kept(PathBuf),
+    Held(Frame),
+}
+
+impl ImageBank for Bank {
+    fn count(&self) -> usize {
+        self.images.len()
+    }
+
+    fn image(&self, i: usize) -> Result<Frame> {
+        match self.images.get(i) {
+            Some(Image::Kept(path)) => ppm::read(path),
+            Some(Image::Held(frame)) => Ok(frame.clone()),
+            None => bail!("image {i} was asked for, but there are {}", self.images.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{build_cx, dims, node};
+    use super::*;
+    use serde_json::{Value, json};
+    use std::sync::Mutex;
+
+    /// A grey wall with a white square that walks over it, 3 frames at each place; counts what is decoded.
+    struct Walk {
+        name: Option<&'static str>,
+        frames: usize,
+        decoded: Arc<AtomicUsize>,
+    }
+
+    impl Footage for Walk {
+        fn frame_count(&self) -> Result<usize> {
+            ensure!(self.frames > 0, "list.txt:9: broken.mp4: cannot read");
+            Ok(self.frames)
+        }
+        fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
+            self.decoded.fetch_add(wanted.len(), Ordering::Relaxed);
+            let frame = |i: &usize| {
+                let mut data = vec![90; 8 * 8 * 3];
+                data[(i / 3 % 64) * 3..][..3].fill(255);
+                Frame {
+                    width: 8,
+                    height: 8,
+                    data: Arc::new(data),
+                }
+            };
+            Ok(wanted.iter().map(frame).collect())
+        }
+        fn stamp(&self) -> Option<String> {
+            self.name.map(String::from)
+        }
+    }
+
+    fn video(index: usize, footage: Walk) -> Arc<Video> {
+        Arc::new(Video {
+            index,
+            path: "a.mp4".into(),
+            line: format!("list.txt:{}", index + 1),
+            label: None,
+            footage: Arc::new(footage),
+        })
+    }
+
+    fn walk(name: Option<&'static str>, frames: usize) -> (Walk, Arc<AtomicUsize>) {
+        let decoded = Arc::new(AtomicUsize::new(0));
+        let count = decoded.clone();
+        (Walk { name, frames, decoded }, count)
+    }
+
+    /// The bank, and what was warned of.
+    fn prepare(params: Value, videos: Vec<Arc<Video>>, cache: &Path) -> Result<(Arc<dyn ImageBank>, Vec<String>)> {
+        let Ok(Body::Resource(node)) = node::<Backgrounds>(params).build(&build_cx(&dims(&[]))) else {
+            panic!();
+        };
+        let (warnings, progress) = (Mutex::new(vec![]), Mutex::new(vec![]));
+        let of = videos.len();
+        let out = node.prepare(&PrepareCx {
+            videos,
+            cache,
+            progress: &|done, of| progress.lock().unwrap().push((done, of)),
+            warn: &|text| warnings.lock().unwrap().push(text.to_owned()),
+        });
+        let mut progress = progress.into_inner().unwrap();
+        progress.sort();
+        assert_eq!(progress, (1..=of).map(|i| (i, of)).collect::<Vec<_>>());
+        match out?.remove(0) {
+            HostValue::Images(bank) => Ok((bank, warnings.into_inner().unwrap())),
+            v => panic!("{v:?}"),
+        }
+    }
+
+    #[test]
+    fn what_moves_is_gone_and_nothing_is_made_twice() {
+        let cache = tempfile::tempdir().unwrap();
+        for (pass, decoded_then) in [(1, true), (2, false)] {
+            let (a, decoded) = walk(Some("a"), 48);
+            let (bank, warnings) = prepare(json!({}), vec![video(0, a)], cache.path()).unwrap();
+            assert_eq!((bank.count(), warnings), (1, vec![]));
+            assert_eq!(*bank.image(0).unwrap().data, vec![90; 8 * 8 * 3]);
+            assert!(bank.image(1).is_err());
+            assert_eq!(decoded.load(Ordering::Relaxed) > 0, decoded_then, "pass {pass}");
+        }
+        // another content, or other parameters: made anew
+        for (name, params) in [
+            ("b", json!({})),
+            ("a", json!({"max_frames": 9})),
+            ("a", json!({"even": "mean"})),
+        ] {
+            let (footage, decoded) = walk(Some(name), 48);
+            prepare(params, vec![video(0, footage)], cache.path()).unwrap();
+            assert!(decoded.load(Ordering::Relaxed) > 0);
+        }
+        assert_eq!(std::fs::read_dir(cache.path().join("backgrounds")).unwrap().count(), 4);
+    }
+
+    #[test]
+    fn a_damaged_file_of_the_cache_is_made_anew() {
+        let cache = tempfile::tempdir().unwrap();
+        let run = || prepare(json!({}), vec![video(0, walk(Some("a"), 30).0)], cache.path()).unwrap();
+        let image = run().0.image(0).unwrap();
+        let file = std::fs::read_dir(cache.path().join("backgrounds"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap();
+        std::fs::write(file.path(), b"P6\n8 8\n255\nshort").unwrap();
+        assert_eq!(run().0.image(0).unwrap(), image);
+    }
+
+    #[test]
+    fn what_cannot_be_named_is_held() {
+        let cache = tempfile::tempdir().unwrap();
+        let (bank, _) = prepare(json!({}), vec![video(0, walk(None, 30).0)], cache.path()).unwrap();
+        assert_eq!(bank.image(0).unwrap().width, 8);
+        assert!(!cache.path().join("backgrounds").exists());
+    }
+
+    #[test]
+    fn a_broken_video_is_left_out_and_named() {
+        let cache = tempfile::tempdir().unwrap();
+        let videos = |lengths: &[usize]| -> Vec<Arc<Video>> {
+            let footage = |(i, n): (usize, &usize)| video(i, walk(None, *n).0);
+            lengths.iter().enumerate().map(footage).collect()
+        };
+        let (bank, warnings) = prepare(json!({}), videos(&[30, 0, 30]), cache.path()).unwrap();
+        assert_eq!(bank.count(), 2);
+        assert_eq!(warnings, ["no background: list.txt:9: broken.mp4: cannot read"]);
+        let e = prepare(json!({}), videos(&[0, 0]), cache.path())
+            .unwrap_err()
+            .to_string();
+        assert!(e.contains("none of 2 videos") && e.contains("broken.mp4"), "{e}");
+    }
+
+    #[test]
+    fn long_and_large_videos_are_looked_at_here_and_there() {
+        let cache = tempfile::tempdir().unwrap();
+        let (a, decoded) = walk(None, 5000);
+        prepare(json!({"max_frames": 100}), vec![video(0, a)], cache.path()).unwrap();
+        assert_eq!(decoded.load(Ordering::Relaxed), 101);
+        // 192 bytes a frame: 5461 to the MiB
+        let (a, decoded) = walk(None, 9000);
+        prepare(
+            json!({"max_frames": 100_000, "max_mib": 1}),
+            vec![video(0, a)],
+            cache.path(),
+        )
+        .unwrap();
+        assert_eq!(decoded.load(Ordering::Relaxed), 5462);
+    }
+}

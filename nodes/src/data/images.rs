@@ -1,0 +1,68 @@
+//! Image operations on every frame of a video's clips.
+
+use crate::contract::Clips;
+use anyhow::{Result, ensure};
+use glad_video::{CropBox, RgbFrame};
+use std::sync::Arc;
+
+/// Width and height of the frames.
+pub(super) fn size(clips: &Clips) -> (usize, usize) {
+    (clips.shape[3], clips.shape[2])
+}
+
+/// The same part of every frame. All of it is the clips themselves, not a copy.
+pub(super) fn crop(clips: &Arc<Clips>, part: CropBox) -> Result<Arc<Clips>> {
+    let CropBox { x, y, width, height } = part;
+    let [n, t, h, w, c] = clips.shape;
+    ensure!(
+        x + width <= w && y + height <= h,
+        "a part of {width}x{height} pixels at ({x}, {y}) does not lie in frames of {w}x{h}"
+    );
+    if (width, height) == (w, h) {
+        return Ok(clips.clone());
+    }
+    let mut data = Vec::with_capacity(n * t * height * width * c);
+    for frame in clips.data.chunks_exact(h * w * c) {
+        for row in frame.chunks_exact(w * c).skip(y).take(height) {
+            data.extend_from_slice(&row[x * c..(x + width) * c]);
+        }
+    }
+    let shape = [n, t, height, width, c];
+    Ok(Arc::new(Clips { shape, data }))
+}
+
+/// The middle of every frame; with an odd rest, one pixel nearer to the top left.
+pub(super) fn centre_crop(clips: &Arc<Clips>, height: usize, width: usize) -> Result<Arc<Clips>> {
+    let (w, h) = size(clips);
+    ensure!(
+        width <= w && height <= h,
+        "the frames have {w}x{h} pixels, fewer than the {width}x{height} to be cut out; resize them first"
+    );
+    let part = CropBox {
+        x: (w - width) / 2,
+        y: (h - height) / 2,
+        width,
+        height,
+    };
+    crop(clips, part)
+}
+
+/// Every frame through `change`, which gives frames of `width` by `height`. Where that is the size already, these are
+/// the clips themselves.
+pub(super) fn resize(
+    clips: &Arc<Clips>,
+    (width, height): (usize, usize),
+    change: impl Fn(&RgbFrame) -> Result<RgbFrame>,
+) -> Result<Arc<Clips>> {
+    let [n, t, h, w, c] = clips.shape;
+    if (width, height) == (w, h) {
+        return Ok(clips.clone());
+    }
+    let mut data = Vec::with_capacity(n * t * height * width * c);
+    for frame in clips.data.chunks_exact((h * w * c).max(1)) {
+        let changed = change(&RgbFrame::new(w, h, frame.to_vec())?)?;
+        data.extend_from_slice(changed.data());
+    }
+    let shape = [n, t, height, width, c];
+    Ok(Arc::new(Clips { shape, data }))
+}
