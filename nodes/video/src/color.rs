@@ -95,3 +95,71 @@ pub(crate) fn to_rgb(picture: &YuvFrame, window: Window, colour: Colour) -> Resu
         .map_err(|e| format!("colour conversion failed: {e}"))?;
     Ok(RgbFrame::of(width, height, rgb))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Luma 16 to 235 from left to right; the right half is red, by its chroma.
+    fn picture() -> YuvFrame {
+        let mut p = YuvFrame::black(16, 4);
+        for (i, y) in p.y.iter_mut().enumerate() {
+            *y = [16, 30, 60, 90, 120, 150, 200, 235, 81, 81, 81, 81, 81, 81, 81, 81][i % 16];
+        }
+        for i in 0..p.v.len() {
+            if i % 8 >= 4 {
+                (p.u[i], p.v[i]) = (90, 240);
+            }
+        }
+        p
+    }
+
+    fn window(left: usize, width: usize) -> Window {
+        Window {
+            left,
+            top: 2,
+            width,
+            height: 2,
+        }
+    }
+
+    fn limited(matrix: u8) -> Colour {
+        Colour {
+            full_range: false,
+            matrix,
+        }
+    }
+
+    #[test]
+    fn ranges_and_matrices() {
+        let grey = to_rgb(&picture(), window(0, 8), limited(2)).unwrap();
+        assert_eq!(grey.pixel(0, 0), [0; 3]);
+        assert_eq!(grey.pixel(7, 1), [255; 3]);
+        let full = Colour {
+            full_range: true,
+            matrix: 2,
+        };
+        let grey = to_rgb(&picture(), window(0, 8), full).unwrap();
+        assert_eq!(grey.pixel(3, 0), [90; 3]);
+        // 81, 90, 240 is pure red in BT.601, and is what nothing is said of means.
+        for unspecified in [2, 5, 6] {
+            let red = to_rgb(&picture(), window(8, 8), limited(unspecified)).unwrap();
+            let [r, g, b] = red.pixel(4, 0);
+            assert!(r >= 253 && g <= 2 && b <= 2, "{r} {g} {b}");
+        }
+        let [r, g, _] = to_rgb(&picture(), window(8, 8), limited(1)).unwrap().pixel(4, 0);
+        // BT.709: R = 1.164 (81 - 16) + 1.793 * 112, G = 75.7 + 0.213 * 38 - 0.533 * 112.
+        assert!(r == 255 && g.abs_diff(24) <= 1, "{r} {g}");
+        assert!(to_rgb(&picture(), window(0, 8), limited(0)).is_err());
+    }
+
+    #[test]
+    fn the_window_is_cut_out_of_all_planes() {
+        let whole = to_rgb(&picture(), window(0, 16), limited(2)).unwrap();
+        let part = to_rgb(&picture(), window(6, 6), limited(2)).unwrap();
+        for x in 0..6 {
+            assert_eq!(part.pixel(x, 1), whole.pixel(x + 6, 1));
+        }
+        assert!(to_rgb(&picture(), window(10, 8), limited(2)).is_err());
+    }
+}

@@ -13,6 +13,8 @@ use rusty_h264_decoder::Decoder;
 
 use crate::color::to_rgb;
 use crate::h264::{H264Index, Sample, annex_b};
+use crate::nal::Entry;
+use crate::parameter_sets::ParameterSets;
 use crate::sps;
 use crate::video::Sink;
 use crate::{Limits, VideoError, nal};
@@ -36,20 +38,20 @@ pub(crate) fn decode_frames(
         reader: SampleReader { file, length },
         chains: Vec::with_capacity(2),
         broken: None,
-        decoded: 0,
+        read: 0,
     };
     for (sample, frame) in targets {
         let outcome = match run.picture(sample) {
-            Ok(picture) => to_rgb(&picture, index.window, index.colour)
+            Ok(picture) => to_rgb(&picture, index.sps.window, index.sps.colour)
                 .map(|rgb| index.orientation.apply(rgb))
                 .map_err(|reason| VideoError::damaged(path, frame, reason)),
             Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),
             Err(Failure::Work) => {
                 return Err(VideoError::limit(
                     path,
-                    "the number of pictures to decode",
-                    run.decoded,
-                    limits.max_decoded,
+                    "the number of coded pictures to go through",
+                    run.read + 1,
+                    limits.max_read,
                 ));
             }
         };
@@ -64,7 +66,7 @@ pub(crate) fn decode_frames(
 enum Failure {
     /// The bytes are damaged; a fragment.
     Damage(String),
-    /// Too much was decoded already.
+    /// Too much was read already.
     Work,
 }
 
@@ -78,7 +80,10 @@ struct Fault {
 /// A decoder on its way from an entry point.
 struct Chain {
     decoder: Decoder,
+    /// The active parameter sets.
+    sets: ParameterSets,
     entry: usize,
+    kind: Entry,
     /// The next sample to feed.
     at: usize,
 }
@@ -93,52 +98,51 @@ struct Run<'a> {
     chains: Vec<Chain>,
     /// The last sample that was found damaged and that others are predicted from.
     broken: Option<(usize, String)>,
-    decoded: u64,
+    read: u64,
 }
 
 impl Run<'_> {
     /// The picture of a sample. Samples must be asked for in ascending order.
     fn picture(&mut self, wanted: usize) -> Result<YuvFrame, Failure> {
-        let Some(entry) = self.index.entry_before(wanted) else {
+        let Some((entry, kind)) = self.index.entry_before(wanted) else {
             return Err(Failure::Damage("there is no key frame before it".to_owned()));
+        };
+        let needs = |sample: usize, reason: &str| {
+            Failure::Damage(format!("it needs coded picture {sample}, which is damaged: {reason}"))
         };
         if let Some((at, reason)) = &self.broken
             && (entry..=wanted).contains(at)
         {
-            return Err(Failure::Damage(format!(
-                "it needs coded picture {at}, which is damaged: {reason}"
-            )));
+            return Err(needs(*at, reason));
         }
         // A chain is put back only if it is still sound.
-        let mut chain = self.chain(entry, wanted);
-        loop {
-            if self.decoded >= self.limits.max_decoded {
-                return Err(Failure::Work);
-            }
+        let mut chain = self.chain(entry, kind, wanted);
+        while chain.at < wanted {
             let sample = chain.at;
-            chain.at += 1;
-            match self.feed(&mut chain, sample, sample == wanted) {
-                Ok(Some(picture)) if sample == wanted => {
-                    self.chains.push(chain);
-                    return Ok(picture);
+            if let Err(fault) = self.feed(&mut chain, sample, false)? {
+                // Nothing else is fed but what others are predicted from.
+                let failure = needs(sample, &fault.reason);
+                self.broken = Some((sample, fault.reason));
+                return Err(failure);
+            }
+        }
+        match self.feed(&mut chain, wanted, true)? {
+            Ok(Some(picture)) => {
+                self.chains.push(chain);
+                Ok(picture)
+            }
+            Ok(None) => Err(Failure::Damage("it was passed over".to_owned())),
+            Err(fault) => {
+                if fault.reference {
+                    self.broken = Some((wanted, fault.reason.clone()));
                 }
-                Ok(_) => {}
-                Err(fault) => {
-                    if fault.reference {
-                        self.broken = Some((sample, fault.reason.clone()));
-                    }
-                    return Err(Failure::Damage(if sample == wanted {
-                        fault.reason
-                    } else {
-                        format!("it needs coded picture {sample}, which is damaged: {}", fault.reason)
-                    }));
-                }
+                Err(Failure::Damage(fault.reason))
             }
         }
     }
 
     /// The chain from `entry`, fresh or on its way to `wanted`.
-    fn chain(&mut self, entry: usize, wanted: usize) -> Chain {
+    fn chain(&mut self, entry: usize, kind: Entry, wanted: usize) -> Chain {
         let known = self.chains.iter().position(|c| c.entry == entry && c.at <= wanted);
         if let Some(i) = known {
             return self.chains.remove(i);
@@ -148,17 +152,35 @@ impl Run<'_> {
         }
         Chain {
             decoder: Decoder::new(),
+            sets: self.index.sets.clone(),
             entry,
+            kind,
             at: entry,
         }
     }
 
     /// Feeds one sample to the decoder, unless it is neither wanted nor needed.
-    fn feed(&mut self, chain: &mut Chain, sample: usize, wanted: bool) -> Result<Option<YuvFrame>, Fault> {
-        // Shown before the entry point, decoded after it: predicted from what is not there.
-        if self.index.samples[sample].rank < self.index.samples[chain.entry].rank {
-            return Ok(None);
+    fn feed(
+        &mut self,
+        chain: &mut Chain,
+        sample: usize,
+        wanted: bool,
+    ) -> Result<Result<Option<YuvFrame>, Fault>, Failure> {
+        chain.at = sample + 1;
+        let samples = &self.index.samples;
+        if chain.kind == Entry::Recovery && samples[sample].rank < samples[chain.entry].rank {
+            // Decoded after the start of an open GOP but shown before it: predicted from pictures
+            // that are not there.
+            return Ok(Ok(None));
         }
+        if self.read >= self.limits.max_read {
+            return Err(Failure::Work);
+        }
+        self.read += 1;
+        Ok(self.decode(chain, sample, wanted))
+    }
+
+    fn decode(&mut self, chain: &mut Chain, sample: usize, wanted: bool) -> Result<Option<YuvFrame>, Fault> {
         let whole = |reason| Fault {
             reason,
             reference: true,
@@ -173,10 +195,13 @@ impl Run<'_> {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };
-        for nal in nals.iter().filter(|n| n.kind() == nal::SPS) {
-            let set = sps::parse(nal.bytes).map_err(|e| whole(format!("its parameter set is of no use: {e:?}")))?;
-            if set.window != self.index.window {
+        for &nal in &nals {
+            if nal.kind() == nal::SPS && !sps::parse(nal.bytes).is_ok_and(|set| set.same_size(&self.index.sps)) {
                 return Err(whole("the size of the pictures changes here".to_owned()));
+            }
+            chain.sets.add(nal).map_err(whole)?;
+            if nal.is_slice() {
+                chain.sets.check_slice(nal).map_err(fault)?;
             }
         }
         let units = nals
@@ -185,9 +210,8 @@ impl Run<'_> {
             .map(|n| n.bytes);
         let mut stream = annex_b(units);
         if sample == chain.entry {
-            stream.splice(..0, self.index.parameter_sets.iter().copied());
+            stream.splice(..0, self.index.set_units.iter().copied());
         }
-        self.decoded += 1;
         // The decoder promises never to panic; a process must not depend on that.
         match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&stream))) {
             Ok(Ok(Some(picture))) => Ok(Some(picture)),

@@ -1,5 +1,7 @@
 //! Folders of image files, one a frame.
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
@@ -83,9 +85,9 @@ pub(crate) struct FolderIndex {
 impl FolderIndex {
     /// Counts the frames, up to the first number without a file, and reads the size of the first.
     pub fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
-        let first = options.start_index + options.offset;
+        let first = options.start_index.saturating_add(options.offset);
         // One listing, not a look at every file: folders are often on network disks.
-        let mut present = std::collections::HashSet::new();
+        let mut present = HashSet::new();
         for entry in fs::read_dir(path).map_err(|e| VideoError::io(path, e))? {
             present.insert(entry.map_err(|e| VideoError::io(path, e))?.file_name());
             if present.len() as u64 > options.limits.max_samples {
@@ -99,7 +101,7 @@ impl FolderIndex {
         }
         let most = options.frames.unwrap_or(usize::MAX);
         let count = (0..most)
-            .take_while(|i| present.contains(options.template.name(first + i).as_ref() as &std::ffi::OsStr))
+            .take_while(|i| present.contains(OsStr::new(&options.template.name(first + i))))
             .count();
         if count == 0 {
             return Err(VideoError::malformed(
@@ -132,6 +134,15 @@ impl FolderIndex {
         let (width, height) = reader(&file, &options.limits)
             .and_then(|r| r.into_dimensions().map_err(|e| e.to_string()))
             .map_err(|reason| VideoError::malformed(&file, reason))?;
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels > options.limits.max_pixels {
+            return Err(VideoError::limit(
+                &file,
+                "the number of pixels of a picture",
+                pixels,
+                options.limits.max_pixels,
+            ));
+        }
         (index.width, index.height) = (width as usize, height as usize);
         Ok(index)
     }
@@ -187,11 +198,5 @@ fn reader(file: &Path, limits: &Limits) -> Result<ImageReader<BufReader<File>>, 
 fn picture(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
     let picture = reader(file, limits)?.decode().map_err(|e| e.to_string())?.into_rgb8();
     let (width, height) = (picture.width() as usize, picture.height() as usize);
-    if width as u64 * height as u64 > limits.max_pixels {
-        return Err(format!(
-            "its {width}x{height} pixels are more than the limit of {}",
-            limits.max_pixels
-        ));
-    }
     Ok(RgbFrame::of(width, height, picture.into_raw()))
 }

@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use crate::color::{Colour, Window};
 use crate::mp4::{Fault, RawSample, Track, malformed, read_track};
-use crate::nal::{self, Entry};
+use crate::nal::{self, Entry, Nal};
 use crate::orientation::Orientation;
-use crate::sps::{self, SpsError};
+use crate::parameter_sets::ParameterSets;
+use crate::sps::{self, Sps, SpsError};
 use crate::{Limits, VideoError};
 
 /// Bytes read of a sample to see whether decoding can begin there: the parameter sets and messages
@@ -34,11 +34,12 @@ pub(crate) struct H264Index {
     pub entries: Vec<(u32, Entry)>,
     pub fps: Option<f64>,
     pub orientation: Orientation,
-    pub window: Window,
-    pub colour: Colour,
+    /// Size and colour of the pictures.
+    pub sps: Sps,
     pub length_size: usize,
     /// SPS and PPS with start codes, to prime a decoder.
-    pub parameter_sets: Vec<u8>,
+    pub set_units: Vec<u8>,
+    pub sets: ParameterSets,
 }
 
 impl H264Index {
@@ -49,21 +50,12 @@ impl H264Index {
 
     fn build(file: &mut File, limits: &Limits) -> Result<Self, Fault> {
         let track = read_track(file, limits)?;
-        let geometry = match track.sps.first() {
-            None => return malformed("it has no sequence parameter set"),
-            Some(nal) => sps::parse(nal).map_err(|e| match e {
-                SpsError::Unsupported(what) => Fault::Unsupported(what),
-                SpsError::Broken(what) => Fault::Malformed(what),
-            })?,
-        };
-        if geometry.coded_pixels > limits.max_pixels {
-            return Err(Fault::Limit {
-                what: "the number of pixels of a picture",
-                found: geometry.coded_pixels,
-                limit: limits.max_pixels,
-            });
+        let geometry = geometry(&track, limits)?;
+        let mut sets = ParameterSets::default();
+        let units = || track.sps.iter().chain(&track.pps).filter(|u| !u.is_empty());
+        for bytes in units() {
+            sets.add(Nal { bytes }).map_err(Fault::Malformed)?;
         }
-        let parameter_sets = annex_b(track.sps.iter().chain(&track.pps).map(Vec::as_slice));
 
         let order = display_order(&track.samples);
         let mut samples: Vec<Sample> = track
@@ -85,29 +77,56 @@ impl H264Index {
             samples,
             frames,
             orientation: track.orientation,
-            window: geometry.window,
-            colour: geometry.colour,
+            sps: geometry,
             length_size: track.length_size,
-            parameter_sets,
+            set_units: annex_b(units().map(Vec::as_slice)),
+            sets,
         })
     }
 
     /// Width and height of an upright frame.
     pub fn size(&self) -> (usize, usize) {
-        self.orientation.size(self.window.width, self.window.height)
+        self.orientation.size(self.sps.window.width, self.sps.window.height)
     }
 
     /// The last sample at which decoding can begin to reach `sample` exactly.
     ///
     /// After the start of an open GOP, in decoding order, come pictures that are shown before it
     /// and are predicted from the GOP before: they need an earlier start.
-    pub fn entry_before(&self, sample: usize) -> Option<usize> {
+    pub fn entry_before(&self, sample: usize) -> Option<(usize, Entry)> {
         let upto = self.entries.partition_point(|&(e, _)| e as usize <= sample);
         self.entries[..upto]
             .iter()
             .rev()
             .find(|&&(e, kind)| kind == Entry::Idr || self.samples[e as usize].rank <= self.samples[sample].rank)
-            .map(|&(e, _)| e as usize)
+            .map(|&(e, kind)| (e as usize, kind))
+    }
+}
+
+/// Size and colour of the pictures; every set that is announced must agree on the size.
+fn geometry(track: &Track, limits: &Limits) -> Result<Sps, Fault> {
+    let mut first: Option<Sps> = None;
+    for nal in &track.sps {
+        let set = sps::parse(nal).map_err(|e| match e {
+            SpsError::Unsupported(what) => Fault::Unsupported(what),
+            SpsError::Broken(what) => Fault::Malformed(what),
+        })?;
+        if set.coded_pixels > limits.max_pixels {
+            return Err(Fault::Limit {
+                what: "the number of pixels of a picture",
+                found: set.coded_pixels,
+                limit: limits.max_pixels,
+            });
+        }
+        if !first.get_or_insert(set).same_size(&set) {
+            return Err(Fault::Unsupported(
+                "an mp4 or mov file whose pictures change their size".to_owned(),
+            ));
+        }
+    }
+    match first {
+        Some(set) => Ok(set),
+        None => malformed("it has no sequence parameter set"),
     }
 }
 
@@ -171,4 +190,46 @@ fn entries(file: &mut File, track: &Track) -> Result<Vec<(u32, Entry)>, Fault> {
         }
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::color::{Colour, Window};
+
+    #[test]
+    fn pictures_before_an_open_start_need_an_earlier_one() {
+        // In decoding order, by display: 0 2 1 | 5 3 4 6, an open start at the picture shown as 5;
+        // then | 9 8, another.
+        let ranks = [0, 2, 1, 5, 3, 4, 6, 9, 8];
+        let index = H264Index {
+            samples: ranks
+                .map(|rank| Sample {
+                    offset: 0,
+                    size: 0,
+                    rank,
+                })
+                .to_vec(),
+            frames: Vec::new(),
+            entries: vec![(0, Entry::Idr), (3, Entry::Recovery), (7, Entry::Recovery)],
+            fps: None,
+            orientation: Orientation::UPRIGHT,
+            sps: Sps {
+                coded_pixels: 256,
+                window: Window {
+                    left: 0,
+                    top: 0,
+                    width: 2,
+                    height: 2,
+                },
+                colour: Colour::UNSPECIFIED,
+            },
+            length_size: 4,
+            set_units: Vec::new(),
+            sets: ParameterSets::default(),
+        };
+        let starts: Vec<Option<usize>> = (0..9).map(|s| Some(index.entry_before(s)?.0)).collect();
+        let want = [0, 0, 0, 3, 0, 0, 3, 7, 3].map(Some);
+        assert_eq!(starts, want);
+    }
 }

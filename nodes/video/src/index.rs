@@ -1,5 +1,6 @@
 //! The index of a video: which bytes each frame needs.
 
+use std::fmt;
 use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,19 +14,32 @@ use crate::h264::H264Index;
 /// is opened; kept by the caller, it lets the same file be opened again without being parsed.
 ///
 /// Cheap to clone. About 20 bytes a frame for a video file; nothing to speak of for a folder.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct VideoIndex(pub(crate) Arc<Indexed>);
 
-#[derive(Debug)]
 pub(crate) struct Indexed {
     pub stamp: Stamp,
     pub content: Content,
 }
 
-#[derive(Debug)]
 pub(crate) enum Content {
     H264(H264Index),
     Folder(FolderIndex),
+}
+
+impl Content {
+    pub fn frame_count(&self) -> usize {
+        match self {
+            Self::H264(h) => h.frames.len(),
+            Self::Folder(f) => f.count,
+        }
+    }
+}
+
+impl fmt::Debug for VideoIndex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VideoIndex({} frames)", self.0.content.frame_count())
+    }
 }
 
 impl VideoIndex {

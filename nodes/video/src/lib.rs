@@ -21,6 +21,7 @@ mod mp4;
 mod nal;
 pub mod ops;
 mod orientation;
+mod parameter_sets;
 mod sample_table;
 mod sniff;
 mod sps;

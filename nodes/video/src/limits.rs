@@ -16,8 +16,8 @@ pub struct Limits {
     pub max_sample_bytes: u64,
     /// Bytes of the container's tables (`moov` and all `moof` boxes together). Default: 128 MiB.
     pub max_index_bytes: u64,
-    /// Pictures decoded in one call, wanted or needed for prediction. Default: 2¹⁸.
-    pub max_decoded: u64,
+    /// Coded pictures gone through in one call, whether decoded or passed over. Default: 2²⁰.
+    pub max_read: u64,
 }
 
 impl Default for Limits {
@@ -27,7 +27,7 @@ impl Default for Limits {
             max_samples: 1 << 20,
             max_sample_bytes: 32 << 20,
             max_index_bytes: 128 << 20,
-            max_decoded: 1 << 18,
+            max_read: 1 << 20,
         }
     }
 }

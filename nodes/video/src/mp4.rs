@@ -260,10 +260,10 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
 
     let mut edits = Vec::new();
     if tables.moofs.is_empty() {
-        if let Some(edts) = find(&trak, b"edts") {
-            if let Some(elst) = find(&children(edts.payload)?, b"elst") {
-                edits = shown_spans(&elst.decode()?, movie_timescale, timescale);
-            }
+        if let Some(edts) = find(&trak, b"edts")
+            && let Some(elst) = find(&children(edts.payload)?, b"elst")
+        {
+            edits = shown_spans(&elst.decode()?, movie_timescale, timescale);
         }
     } else {
         // An edit list of a fragmented file only shifts it: its durations are not known yet when

@@ -203,10 +203,10 @@ mod tests {
     fn recovery_points_must_promise_exact_pictures() {
         // Payload bits: ue(recovery_frame_cnt), exact_match_flag, broken_link_flag, two bits.
         for (payload, want) in [
-            (0b1_1_0_00_100u8, Entry::Recovery),
-            (0b1_0_0_00_100, Entry::None),
-            (0b1_1_1_00_100, Entry::None),
-            (0b010_1_0_00_1, Entry::None),
+            (0b1100_0100_u8, Entry::Recovery),
+            (0b1000_0100, Entry::None),
+            (0b1110_0100, Entry::None),
+            (0b0101_0001, Entry::None),
         ] {
             let unregistered = [5, 3, 1, 2, 3];
             let sei = [&[0x06][..], &unregistered, &[6, 1, payload, 0x80]].concat();

@@ -2,8 +2,9 @@
 
 use std::cell::RefCell;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::{CropBox, ImageError, RgbFrame};
 
@@ -43,23 +44,19 @@ pub fn resize_exact(frame: &RgbFrame, width: usize, height: usize, filter: Filte
     }
     let refused = |e: &dyn std::fmt::Display| ImageError::Resize(e.to_string());
     let side = |n: usize| u32::try_from(n).map_err(|e| refused(&e));
-    let source = ImageRef::new(
-        side(frame.width())?,
-        side(frame.height())?,
-        frame.data(),
-        PixelType::U8x3,
-    )
-    .map_err(|e| refused(&e))?;
+    // Typed images: the untyped ones would compile the resizer for every kind of pixel there is.
+    let (from_width, from_height) = (side(frame.width())?, side(frame.height())?);
+    let source = TypedImageRef::<U8x3>::from_buffer(from_width, from_height, frame.data()).map_err(|e| refused(&e))?;
     let mut data = vec![0; width * height * 3];
     let mut target =
-        Image::from_slice_u8(side(width)?, side(height)?, &mut data, PixelType::U8x3).map_err(|e| refused(&e))?;
+        TypedImage::<U8x3>::from_buffer(side(width)?, side(height)?, &mut data).map_err(|e| refused(&e))?;
     let alg = match filter {
         Filter::Bilinear => ResizeAlg::Interpolation(FilterType::Bilinear),
         Filter::Antialiased => ResizeAlg::Convolution(FilterType::Bilinear),
     };
     let options = ResizeOptions::new().resize_alg(alg);
     RESIZER
-        .with_borrow_mut(|r| r.resize(&source, &mut target, &options))
+        .with_borrow_mut(|r| r.resize_typed(&source, &mut target, &options))
         .map_err(|e| refused(&e))?;
     Ok(RgbFrame::of(width, height, data))
 }

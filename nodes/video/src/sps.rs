@@ -20,6 +20,13 @@ pub(crate) struct Sps {
     pub colour: Colour,
 }
 
+impl Sps {
+    /// Whether pictures of both are of one size, coded and shown.
+    pub fn same_size(&self, other: &Self) -> bool {
+        (self.coded_pixels, self.window) == (other.coded_pixels, other.window)
+    }
+}
+
 /// Why a parameter set is of no use.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SpsError {

@@ -271,10 +271,7 @@ impl Backend for Indexed {
     }
 
     fn frame_count(&self) -> usize {
-        match &self.index.0.content {
-            Content::H264(h) => h.frames.len(),
-            Content::Folder(f) => f.count,
-        }
+        self.index.0.content.frame_count()
     }
 
     fn size(&self) -> (usize, usize) {

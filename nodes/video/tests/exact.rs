@@ -253,6 +253,26 @@ fn what_the_writer_writes_is_read() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
+    /// Whatever order the container puts the pictures in, they decode the same: display order is
+    /// the container's, decoding order the stream's.
+    #[test]
+    fn the_container_decides_the_order(
+        order in Just((0usize..14).collect::<Vec<_>>()).prop_shuffle(),
+        wanted in 0usize..14,
+    ) {
+        let mut coded = encode(32, 32, 14, 5, 0);
+        for (unit, &rank) in coded.units.iter_mut().zip(&order) {
+            unit.rank = rank;
+        }
+        let shown: Vec<RgbFrame> = (0..14)
+            .map(|rank| coded.frames[order.iter().position(|&r| r == rank).unwrap()].clone())
+            .collect();
+        let (_file, video) = open(&Container::default().write(&coded));
+        let video = video.unwrap();
+        prop_assert!(video.frames(&[wanted]).unwrap()[0] == shown[wanted]);
+        prop_assert!(video.frames(&all(&video)).unwrap() == shown);
+    }
+
     #[test]
     fn any_frames_equal_the_whole_decode(
         n in 1usize..30,
