@@ -1,5 +1,6 @@
 //! glad: declarative pipeline graphs for unsupervised video domain adaptation.
 
+pub mod check;
 pub mod diag;
 pub mod graph;
 pub mod load;

@@ -29,7 +29,7 @@ pub struct ValueInfo {
     pub side: Side,
     /// Whether it depends on a label of a held-out stream.
     pub held_out: bool,
-    /// Whether a loss's gradient comes back to it (phases only).
+    /// Whether a gradient is computed for it (phases only): one comes back from a loss, and above it something trains.
     pub needs_grad: bool,
     /// The call that makes it.
     pub call: usize,
@@ -64,6 +64,8 @@ pub struct Call {
     pub whole_list: Option<String>,
     /// Whether its weights are trained in this phase.
     pub trains: bool,
+    /// The parameters that it has here: those of the node, of its stream, and of the phase or view.
+    pub params: serde_json::Value,
 }
 
 /// A term of the objective.

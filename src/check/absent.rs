@@ -1,0 +1,93 @@
+//! Data that is not there, and lists that are malformed.
+
+use super::checker::Checked;
+use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
+use crate::graph::{Graph, NodeDef};
+use crate::load::TreeValue;
+use crate::plan::{Call, Program};
+use glad_nodes::{Body, Source};
+use std::collections::HashSet;
+
+/// What is not there of the data of all phases and views: notes, or errors with `files` (then every video of every
+/// list is looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
+pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
+    let mut out = Found { list: vec![], seen: HashSet::new() };
+    let programs = checked.phases.values().chain(checked.views.values());
+    for program in programs {
+        for (i, call) in program.calls.iter().enumerate() {
+            let Body::Source(source) = &program.bodies[call.body] else { continue };
+            let stream = program.sources.iter().position(|s| *s == i).map(|s| program.streams[s].as_str());
+            look(graph, program, (call, stream), source.as_ref(), files, &mut out);
+        }
+    }
+    Problems { files: graph.files.clone(), list: out.list }
+}
+
+struct Found {
+    list: Vec<Problem>,
+    seen: HashSet<(String, String)>,
+}
+
+impl Found {
+    fn add(&mut self, node: &str, problem: Problem) {
+        if self.seen.insert((node.to_string(), problem.message.clone())) {
+            self.list.push(problem);
+        }
+    }
+}
+
+fn look(
+    graph: &Graph,
+    program: &Program,
+    (call, stream): (&Call, Option<&str>),
+    source: &dyn Source,
+    files: bool,
+    out: &mut Found,
+) {
+    let node = &graph.nodes[&call.node];
+    let place = list_place(node, stream);
+    let whose = match stream {
+        Some(s) => format!("the list of stream {s}"),
+        None => "the list".to_string(),
+    };
+    let splits = source.splits();
+    if !splits.is_empty() && !splits.contains(&program.split) {
+        let asked = match graph.phases.get(&program.name) {
+            Some(p) => &p.split.place,
+            None => &graph.views[&program.name].split.place,
+        };
+        let p = Problem::error(format!("`{}` has no split `{}`", call.node, program.split))
+            .at(asked, format!("{} reads it", program.name))
+            .at(&place, whose);
+        let help = did_you_mean(&program.split, splits.iter().map(String::as_str));
+        out.add(&call.node, p.help(help.unwrap_or_else(|| format!("its splits: {}", splits.join(", ")))));
+        return;
+    }
+    let missing = source.absent(files);
+    for text in &missing {
+        let mut p = Problem::note(text.clone()).at(&place, whose.clone());
+        if files {
+            p.severity = Severity::Error;
+        }
+        out.add(&call.node, p);
+    }
+    // What is not there cannot be read; what is there must be readable.
+    if source.absent(false).is_empty()
+        && let Err(e) = source.videos(&program.split)
+    {
+        out.add(&call.node, Problem::error(format!("{e:#}")).at(&place, whose));
+    }
+}
+
+/// Where the list of a stream is written, or else the node.
+fn list_place(node: &NodeDef, stream: Option<&str>) -> Place {
+    let own = stream.and_then(|s| node.per_stream.get(s));
+    let list = own.and_then(|p| p.get("list")).or_else(|| node.params.get("list"));
+    match list {
+        Some(t) => match &t.value {
+            TreeValue::Table(_) => t.key.clone(),
+            _ => t.place.clone(),
+        },
+        None => node.place.clone(),
+    }
+}

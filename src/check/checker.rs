@@ -1,0 +1,160 @@
+//! The checks in their order.
+
+use super::cx::Cx;
+use super::draft::{Draft, written};
+use super::prune::Needs;
+use super::scene::{Out, Scene};
+use super::unused::Used;
+use super::{gradients, leak, phases, unused, weights, wiring};
+use crate::diag::{Problem, Problems, Spanned};
+use crate::graph::{Graph, Ref};
+use crate::plan::{LossTerm, Program, ProgramKind, ValueId};
+use glad_nodes::Registry;
+use indexmap::IndexMap;
+
+/// The view that scores a run, unless `run` names views itself.
+pub const RESULT_VIEW: &str = "infer";
+
+/// Videos of a stream at a time in a view that does not say.
+const VIEW_BATCH: usize = 8;
+
+/// A graph that passed its checks.
+pub struct Checked {
+    /// Programs of the phases, in the order of the graph.
+    pub phases: IndexMap<String, Program>,
+    /// Programs of the views, in the order of the graph.
+    pub views: IndexMap<String, Program>,
+    /// What is worth knowing.
+    pub notes: Problems,
+}
+
+/// Checks a graph and makes the programs of its phases and views, or gives all that is wrong with it at once.
+pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
+    let cx = Cx::new(graph, registry);
+    graph.notes.iter().for_each(|n| cx.push(n.clone()));
+    phases::check(&cx);
+    let (mut phases, mut views) = (IndexMap::new(), IndexMap::new());
+    if wiring::check(&cx) {
+        let mut used = Used::default();
+        for p in graph.phases.values() {
+            let scene = Scene::of_phase(&cx, p);
+            let losses = p.losses.iter().map(|(n, l)| Root { name: n, weight: l.weight.value, target: &l.target });
+            let batch = p.micro_batch.as_ref().unwrap_or(&p.batch).value;
+            if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), batch, &mut used) {
+                phases.insert(p.name.clone(), program);
+            }
+        }
+        for v in graph.views.values() {
+            let scene = Scene::of_view(&cx, v);
+            let roots = v.roots.iter().map(|r| Root { name: "", weight: 0.0, target: r });
+            let batch = v.batch.as_ref().map_or(VIEW_BATCH, |b| b.value);
+            if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), batch, &mut used) {
+                views.insert(v.name.clone(), program);
+            }
+        }
+        weights::check(&cx, &phases, &views, RESULT_VIEW);
+        if cx.sink.borrow().errors() == 0 {
+            unused::check(&cx, &used);
+        }
+    }
+    let failed = cx.sink.borrow().errors() > 0;
+    let notes = Problems { files: graph.files.clone(), list: cx.sink.into_inner().finish() };
+    if failed { Err(notes) } else { Ok(Checked { phases, views, notes }) }
+}
+
+/// A loss of a phase, or what a view computes.
+struct Root<'g> {
+    name: &'g str,
+    weight: f64,
+    target: &'g Spanned<Ref>,
+}
+
+/// One program; `None` where something is wrong with it, which is in the sink.
+fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], batch: usize, used: &mut Used) -> Option<Program> {
+    let before = scene.cx.sink.borrow().errors();
+    let program = Program {
+        name: scene.name.to_string(),
+        kind: scene.kind,
+        streams: vec![],
+        split: scene.split.value.clone(),
+        batch,
+        dims: scene.dims.clone(),
+        values: vec![],
+        calls: vec![],
+        bodies: vec![],
+        sources: vec![],
+        weights: IndexMap::new(),
+        losses: vec![],
+        roots: vec![],
+        reach: vec![],
+        frozen: vec![],
+        reset: vec![],
+    };
+    let mut ok = true;
+    let mut wanted: Vec<(&Root, Vec<Out>)> = vec![];
+    for root in roots {
+        match scene.targets(&scene.with_port(root.target), None, true, false) {
+            Ok(outs) => wanted.push((root, outs)),
+            Err(p) => {
+                ok = false;
+                p.into_iter().for_each(|p| scene.push(p));
+            }
+        }
+    }
+    let outs: Vec<Out> = wanted.iter().flat_map(|(_, o)| o.iter().cloned()).collect();
+    let mut needs = Needs::of(scene, outs.iter().cloned());
+    needs.check_streamless();
+    if scene.kind == ProgramKind::Phase {
+        needs.free_metrics();
+    }
+    used.add(scene, &needs);
+    let mut draft = Draft::new(scene, &mut needs, program, &outs);
+    for (root, outs) in &wanted {
+        let ids: Vec<ValueId> = outs.iter().filter_map(|o| draft.ids.get(o).copied()).collect();
+        ok &= ids.len() == outs.len();
+        match scene.kind {
+            ProgramKind::Phase => loss(&mut draft, root, ids),
+            ProgramKind::View => view_root(&mut draft, root, ids),
+        }
+    }
+    leak::check(&mut draft);
+    ok &= draft.complete;
+    if ok && scene.kind == ProgramKind::Phase {
+        gradients::check(&mut draft);
+        let cx = scene.cx;
+        for name in &cx.graph.phases[scene.name].reset {
+            for node in cx.named(&name.value) {
+                if draft.program.weights.contains_key(&node.path) && !draft.program.reset.contains(&node.path) {
+                    draft.program.reset.push(node.path.clone());
+                }
+            }
+        }
+    }
+    let clean = scene.cx.sink.borrow().errors() == before;
+    (ok && clean).then_some(draft.program)
+}
+
+fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
+    for id in &ids {
+        let v = &draft.program.values[id.0];
+        if v.ty.head != "Loss" || !v.ty.dims.is_empty() {
+            let maker = &draft.scene.cx.graph.nodes[&draft.program.calls[v.call].node];
+            let p = Problem::error(format!("`{}` is {}, not a loss", written(root.target), v.ty))
+                .at(&root.target.place, "a term of the objective is of type Loss[]")
+                .at(&maker.place, format!("`{}` makes it", maker.path));
+            draft.scene.push(p);
+        }
+    }
+    draft.program.losses.push(LossTerm { name: root.name.to_string(), values: ids, weight: root.weight });
+}
+
+fn view_root(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
+    for id in &ids {
+        let v = &draft.program.values[id.0];
+        if v.ty.is_empty() {
+            let p = Problem::error(format!("`{}` is empty: {}", written(root.target), v.ty));
+            draft.scene.push(p.at(&root.target.place, "there is nothing in it here"));
+        }
+    }
+    draft.program.roots.extend(ids);
+}

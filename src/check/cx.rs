@@ -1,0 +1,123 @@
+//! What all checks share: the graph, the kinds, the problems found so far.
+
+use super::params::{self, Parsed};
+use super::sink::Sink;
+use crate::diag::{Place, Problem, did_you_mean};
+use crate::graph::{Graph, NodeDef};
+use crate::load::Tree;
+use glad_nodes::{Contract, Registry, Wiring};
+use indexmap::IndexMap;
+use std::cell::RefCell;
+
+/// What all checks share.
+pub(super) struct Cx<'g> {
+    /// The graph.
+    pub graph: &'g Graph,
+    /// The kinds.
+    pub registry: &'g Registry,
+    /// The problems.
+    pub sink: RefCell<Sink>,
+    streams: Vec<&'g str>,
+}
+
+impl<'g> Cx<'g> {
+    /// For a graph.
+    pub fn new(graph: &'g Graph, registry: &'g Registry) -> Self {
+        let mut streams: Vec<&str> = vec![];
+        let phases = graph.phases.values().filter_map(|p| p.streams.as_ref());
+        let views = graph.views.values().filter_map(|v| v.streams.as_ref());
+        for s in std::iter::once(&graph.streams).chain(phases).chain(views).flatten() {
+            if !streams.contains(&s.value.as_str()) {
+                streams.push(&s.value);
+            }
+        }
+        Cx { graph, registry, sink: RefCell::default(), streams }
+    }
+
+    /// All streams that the graph, its phases and its views name.
+    pub fn streams(&self) -> &[&'g str] {
+        &self.streams
+    }
+
+    /// Whether there is such a stream.
+    pub fn is_stream(&self, name: &str) -> bool {
+        self.streams.contains(&name)
+    }
+
+    /// Notes a problem of the graph as a whole.
+    pub fn push(&self, problem: Problem) {
+        self.sink.borrow_mut().push(problem);
+    }
+
+    /// The node of this index.
+    pub fn node(&self, index: usize) -> &'g NodeDef {
+        &self.graph.nodes[index]
+    }
+
+    /// Reads a node's parameters (see [`params::parse`]) as they are in some stream, without a phase.
+    pub fn any_parsed(&self, node: &'g NodeDef) -> Option<Parsed<'g>> {
+        let stream = node.per_stream.keys().next().map(String::as_str);
+        params::parse(self, node, None, stream)
+    }
+
+    /// What its references alone say of a node's wiring.
+    pub fn plain_wiring(node: &NodeDef) -> Wiring {
+        Wiring { count: node.inputs.iter().map(|(p, refs)| (p.clone(), refs.len())).collect() }
+    }
+
+    /// What `nodes.NODE` of a phase or view says of `node`.
+    pub fn overrides(
+        of: &'g IndexMap<String, crate::diag::Spanned<IndexMap<String, Tree>>>,
+        node: &NodeDef,
+    ) -> Option<&'g IndexMap<String, Tree>> {
+        of.get(&node.path).map(|s| &s.value)
+    }
+
+    /// The nodes that `name` means: a node, or all nodes of a composite.
+    pub fn named(&self, name: &str) -> Vec<&'g NodeDef> {
+        let below = format!("{name}.");
+        self.graph.nodes.values().filter(|n| n.path == name || n.path.starts_with(&below)).collect()
+    }
+
+    /// Help for a name that is no node and no composite.
+    pub fn suggest_node(&self, name: &str) -> Option<String> {
+        let mut names: Vec<&str> = vec![];
+        for n in self.graph.nodes.values() {
+            let tops = n.path.match_indices('.').map(|(i, _)| &n.path[..i]);
+            for name in tops.chain([n.path.as_str()]) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        did_you_mean(name, names)
+    }
+
+    /// `file:line`.
+    pub fn at(&self, place: &Place) -> String {
+        self.graph.files.at(place)
+    }
+}
+
+/// Adds where the composite around a node was written, if it is in one.
+pub(super) fn inside(problem: Problem, node: &NodeDef) -> Problem {
+    match node.inside.first() {
+        Some(outer) => problem.at(&outer.place, format!("inside `{}`", outer.value)),
+        None => problem,
+    }
+}
+
+/// `logits: Logits[B,K], label: Label[B]`.
+pub(super) fn inputs_of(c: &Contract) -> String {
+    list(c.inputs.iter().map(|i| format!("`{}`: {}", i.name, i.types[0])))
+}
+
+/// `loss: Loss[], accuracy: Metric[]`.
+pub(super) fn outputs_of(c: &Contract) -> String {
+    list(c.outputs.iter().map(|o| format!("`{}`: {}", o.name, o.ty)))
+}
+
+fn list(items: impl Iterator<Item = String>) -> String {
+    let v: Vec<String> = items.collect();
+    if v.is_empty() { "none".into() } else { v.join(", ") }
+}

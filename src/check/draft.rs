@@ -1,0 +1,454 @@
+//! From what is needed to a program: calls in order, typed, with bodies.
+
+use super::prune::{Edge, Needs};
+use super::scene::{Inst, Out, Scene};
+use super::typing::{Node, Typer};
+use crate::diag::{Problem, Spanned};
+use crate::graph::Ref;
+use crate::plan::{Call, Program, ValueId, ValueInfo};
+use glad_nodes::{Body, BuildCx, Contract, Gradient, Side, Type, Wiring};
+use indexmap::IndexMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
+
+/// A program with what messages about it need.
+pub(super) struct Draft<'s, 'c, 'g> {
+    /// Where it comes from.
+    pub scene: &'s Scene<'c, 'g>,
+    /// The program so far.
+    pub program: Program,
+    /// Where the calls come from.
+    pub sites: Vec<Site<'g>>,
+    /// The value of each output.
+    pub ids: HashMap<Out, ValueId>,
+    /// Whether all that is needed is there; what is not has been told.
+    pub complete: bool,
+    bodies: HashMap<String, usize>,
+    typer: Typer<'g>,
+    /// The program's own number of a stream that runs.
+    running: BTreeMap<usize, usize>,
+}
+
+/// Where a call comes from.
+pub(super) struct Site<'g> {
+    /// Its instances: one, or for a joint node one per stream.
+    pub insts: Vec<Inst>,
+    /// Its contract.
+    pub contract: Contract,
+    /// The references behind its inputs, parallel to [`Call::inputs`].
+    pub refs: Vec<Vec<&'g Spanned<Ref>>>,
+}
+
+/// One call to be: the instances of a joint node go together.
+struct Group {
+    insts: Vec<Inst>,
+}
+
+impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
+    /// Types what is needed, in order.
+    pub fn new(scene: &'s Scene<'c, 'g>, needs: &mut Needs<'s, 'c, 'g>, program: Program, roots: &[Out]) -> Self {
+        let mut d = Draft {
+            scene,
+            program,
+            sites: vec![],
+            ids: HashMap::new(),
+            complete: true,
+            bodies: HashMap::new(),
+            typer: Typer::default(),
+            running: BTreeMap::new(),
+        };
+        let groups = groups(scene, needs);
+        d.find_streams(needs, roots);
+        for g in in_order(scene, needs, &groups) {
+            if d.call(needs, &groups[g]).is_none() {
+                d.complete = false;
+            }
+        }
+        d.find_sources();
+        d
+    }
+
+    /// The streams that run: those of which something takes single samples.
+    fn find_streams(&mut self, needs: &mut Needs<'s, 'c, 'g>, roots: &[Out]) {
+        let mut runs: Vec<usize> = roots.iter().filter_map(|o| o.inst.stream).collect();
+        for inst in needs.ports.keys().copied().collect::<Vec<_>>() {
+            let Some(c) = self.scene.contract(inst) else { continue };
+            for input in needs.taken(inst, &c).into_iter().filter(|i| !i.whole_list) {
+                let edges = needs.kept(inst, input).unwrap_or_default();
+                runs.extend(edges.iter().filter_map(|e| e.out.inst.stream));
+            }
+        }
+        runs.retain(|s| *s < self.scene.own);
+        runs.sort();
+        runs.dedup();
+        self.program.streams = runs.iter().map(|s| self.scene.streams[*s].to_string()).collect();
+        self.running = runs.into_iter().enumerate().map(|(i, s)| (s, i)).collect();
+    }
+
+    /// One source for each stream.
+    fn find_sources(&mut self) {
+        for s in 0..self.program.streams.len() {
+            let is_source = |i: &usize| {
+                let c = &self.program.calls[*i];
+                c.stream == Some(s) && c.side == Side::Host && self.sites[*i].contract.inputs.is_empty()
+            };
+            let all: Vec<usize> = (0..self.program.calls.len()).filter(is_source).collect();
+            match all.as_slice() {
+                [one] => self.program.sources.push(*one),
+                [] => self.complete = false,
+                [a, b, ..] => {
+                    let (a, b) = (self.scene.node(self.sites[*a].insts[0]), self.scene.node(self.sites[*b].insts[0]));
+                    self.scene.push(
+                        Problem::error(format!("stream {} has two lists of videos", self.program.streams[s]))
+                            .at(&a.place, "one")
+                            .at(&b.place, "the other")
+                            .help("a sample is one video: give one of them a stream of its own"),
+                    );
+                    self.complete = false;
+                }
+            }
+        }
+    }
+
+    /// Adds the call of `group`. `None` where something that it needs is wrong, which has been told.
+    fn call(&mut self, needs: &mut Needs<'s, 'c, 'g>, group: &Group) -> Option<()> {
+        let scene = self.scene;
+        let inst = group.insts[0];
+        let node = scene.node(inst);
+        let parsed = scene.parsed(inst)?;
+        let plain = scene.contract(inst)?;
+        // Values and references, by port: for a joint node those of the first stream, then of the next.
+        let mut inputs: IndexMap<String, Vec<(Edge<'g>, ValueId)>> = IndexMap::new();
+        let (mut wiring, mut ok) = (Wiring::default(), true);
+        for input in needs.taken(inst, &plain) {
+            for (n, one) in group.insts.iter().enumerate() {
+                let edges = needs.kept(*one, input)?;
+                let mut kept = vec![];
+                for e in edges {
+                    let Some(id) = self.ids.get(&e.out) else {
+                        ok = false;
+                        continue;
+                    };
+                    if self.program.values[id.0].ty.is_empty() {
+                        self.empty(node, &input.name, &e, *id);
+                        ok = false;
+                    } else {
+                        kept.push((e, *id));
+                    }
+                }
+                if n == 0 {
+                    wiring.count.insert(input.name.clone(), kept.len());
+                }
+                if !kept.is_empty() {
+                    inputs.entry(input.name.clone()).or_default().extend(kept);
+                }
+            }
+        }
+        if !ok {
+            return None;
+        }
+        let contract = scene.contract_with(inst, &wiring)?;
+        let stream = self.meet(node, &contract, group, &inputs)?;
+        let at = Node { scene, inst, node, contract: &contract, written: &parsed.written };
+        let values = &self.program.values;
+        let typed = self.typer.node(&at, group.insts.len(), &inputs, |id: ValueId| &values[id.0].ty)?;
+        let index = self.program.calls.len();
+        let mut call = Call {
+            node: node.path.clone(),
+            kind: scene.cx.registry.get(&node.kind.value)?.name,
+            stream,
+            joint: contract.joint.then(|| group.insts.iter().filter_map(|i| self.running.get(&i.stream?).copied()).collect()),
+            side: contract.side,
+            inputs: inputs.iter().map(|(p, v)| (p.clone(), v.iter().map(|(_, id)| *id).collect())).collect(),
+            outputs: vec![],
+            ports: vec![],
+            body: self.body(&at, &parsed.params, &inputs, &typed)?,
+            gradient: contract.gradient,
+            whole_list: whole_list(scene, &contract, &inputs),
+            trains: false,
+            params: parsed.params.clone(),
+        };
+        for one in &group.insts {
+            for (output, ty) in contract.outputs.iter().zip(&typed) {
+                let out = Out { inst: *one, port: output.name.clone() };
+                let ty = ty.clone().filter(|_| needs.ports[one].contains(&output.name));
+                call.ports.push(output.name.clone());
+                call.outputs.push(ty.map(|ty| {
+                    let id = ValueId(self.program.values.len());
+                    self.program.values.push(ValueInfo {
+                        name: scene.out_name(&out),
+                        ty,
+                        stream: match contract.joint {
+                            true => one.stream.and_then(|s| self.running.get(&s).copied()),
+                            false => stream.or_else(|| self.only_stream(&inputs)),
+                        },
+                        side: if contract.side == Side::Host { Side::Host } else { Side::Device },
+                        held_out: false,
+                        needs_grad: false,
+                        call: index,
+                    });
+                    self.ids.insert(out, id);
+                    id
+                }));
+            }
+        }
+        for (id, origins) in call.outputs.iter().zip(self.typer.origins(&at, group.insts.len())) {
+            if let Some(id) = id {
+                self.typer.made(*id, origins);
+            }
+        }
+        self.program.calls.push(call);
+        let refs = inputs.values().map(|v| v.iter().map(|(e, _)| e.r).collect()).collect();
+        self.sites.push(Site { insts: group.insts.clone(), contract, refs });
+        Some(())
+    }
+
+    fn only_stream(&self, inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>) -> Option<usize> {
+        let mut all = inputs.values().flatten().map(|(_, id)| self.program.values[id.0].stream);
+        let first = all.next()??;
+        all.all(|s| s == Some(first)).then_some(first)
+    }
+
+    /// The stream of a call. On the data side values of several streams cannot meet: a sample is of one video.
+    fn meet(
+        &self,
+        node: &crate::graph::NodeDef,
+        c: &Contract,
+        group: &Group,
+        inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>,
+    ) -> Option<Option<usize>> {
+        let own = group.insts[0].stream.and_then(|s| self.running.get(&s).copied());
+        let mut place_of_own: Option<(&'g Spanned<Ref>, usize)> = None;
+        let mut ok = true;
+        for input in c.inputs.iter().filter(|i| !i.whole_list) {
+            for (e, id) in inputs.get(&input.name).into_iter().flatten() {
+                let info = &self.program.values[id.0];
+                let from = self.scene.node(e.out.inst);
+                let side = self.program.calls[info.call].side;
+                if let Some(p) = super::wiring::sides(node, c.side, &input.name, e.r, (from, side), &info.ty.to_string()) {
+                    self.scene.push(p);
+                    ok = false;
+                } else if c.side != Side::Device
+                    && let Some(s) = info.stream
+                {
+                    match place_of_own {
+                        None if own.is_none_or(|o| o == s) => place_of_own = Some((e.r, s)),
+                        Some((_, first)) if first == s => {}
+                        first => {
+                            self.two_streams(node, e.r, s, first, own);
+                            ok = false;
+                        }
+                    }
+                }
+            }
+        }
+        if !ok {
+            return None;
+        }
+        let whole = c.inputs.iter().any(|i| i.whole_list);
+        if c.side == Side::Device || whole || c.joint {
+            return Some(if c.joint { None } else { own });
+        }
+        match own.or(place_of_own.map(|p| p.1)) {
+            Some(s) => Some(Some(s)),
+            // The list of a stream that does not run: something takes it whole.
+            None if c.inputs.is_empty() => Some(None),
+            None => {
+                self.scene.push(
+                    Problem::error(format!("`{}` works on samples, and nothing gives it any", node.path))
+                        .at(&node.place, "no input of it belongs to a stream")
+                        .help("connect it to something that is made for each video"),
+                );
+                None
+            }
+        }
+    }
+
+    fn two_streams(
+        &self,
+        node: &crate::graph::NodeDef,
+        r: &Spanned<Ref>,
+        stream: usize,
+        first: Option<(&Spanned<Ref>, usize)>,
+        own: Option<usize>,
+    ) {
+        let name = |s: usize| self.program.streams[s].as_str();
+        let other = first.map(|f| f.1).or(own).map_or("another", name);
+        let p = Problem::error(format!("`{}` would need samples of {} and of {other} at once", node.path, name(stream)))
+            .at(&r.place, format!("a sample of {}", name(stream)));
+        let p = match first {
+            Some((f, s)) => p.at(&f.place, format!("a sample of {}", name(s))),
+            None => p.at(&node.place, format!("here in stream {other}")),
+        };
+        self.scene.push(super::cx::inside(p, node).help(
+            "on the data side each sample is one video of one stream: let streams meet on the device, after `batch`",
+        ));
+    }
+
+    fn empty(&self, node: &crate::graph::NodeDef, port: &str, e: &Edge<'g>, id: ValueId) {
+        let ty = &self.program.values[id.0].ty;
+        let p = Problem::error(format!("input `{port}` of `{}` is empty: {ty}", node.path))
+            .at(&e.r.place, format!("`{}` has nothing in it here", written(e.r)));
+        let (p, globals) = self.typer.zero(p, id, ty);
+        let dims = self.scene.dims_text(globals.iter().map(String::as_str));
+        let advice = "drop what needs it from this phase or view, or give it clips";
+        let p = super::cx::inside(p, node);
+        self.scene.push(p.help(dims.map_or(advice.to_string(), |d| format!("{d}: {advice}"))));
+    }
+
+    /// The implementation, shared by calls of the same node, parameters and types.
+    fn body(
+        &mut self,
+        at: &Node<'_, 's, 'c, 'g>,
+        params: &serde_json::Value,
+        inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>,
+        outputs: &[Option<Type>],
+    ) -> Option<usize> {
+        let types = inputs
+            .iter()
+            .map(|(p, v)| (p.clone(), v.iter().map(|(_, id)| self.program.values[id.0].ty.clone()).collect()))
+            .collect::<IndexMap<String, Vec<Type>>>();
+        let key = format!("{}\n{params}\n{types:?}\n{outputs:?}", at.node.path);
+        if let Some(i) = self.bodies.get(&key) {
+            return Some(*i);
+        }
+        // What cannot be known, because what it is made from is not needed, has its head and no sizes.
+        let head = |o: &glad_nodes::Output| match &o.ty.head {
+            glad_nodes::HeadExpr::Is(h) | glad_nodes::HeadExpr::Any(h) => h.clone(),
+        };
+        let outputs = at.contract.outputs.iter().zip(outputs);
+        let cx = BuildCx {
+            inputs: types,
+            outputs: outputs.map(|(o, t)| t.clone().unwrap_or(Type { head: head(o), dims: vec![] })).collect(),
+            dims: &self.scene.dims,
+            folder: at.node.folder.clone(),
+        };
+        let body = match self.scene.parsed(at.inst)?.node.build(&cx) {
+            Ok(b) => b,
+            Err(problems) => {
+                for p in &problems {
+                    self.scene.push(super::params::placed(at.node, at.written, p, None));
+                }
+                return None;
+            }
+        };
+        if !fits(&body, at.contract) {
+            let what = format!("kind `{}` is built as something else than its contract says", at.node.kind.value);
+            self.scene.push(Problem::error(what).at(&at.node.kind.place, "a mistake in the kind itself"));
+            return None;
+        }
+        if let Body::Compute(c) = &body {
+            self.weights(at, c.weights())?;
+        }
+        self.program.bodies.push(body);
+        self.bodies.insert(key, self.program.bodies.len() - 1);
+        Some(self.program.bodies.len() - 1)
+    }
+
+    /// All calls of a node share its weights, so they must agree on them.
+    fn weights(&mut self, at: &Node<'_, 's, 'c, 'g>, specs: Vec<glad_nodes::WeightSpec>) -> Option<()> {
+        if specs.is_empty() {
+            return Some(());
+        }
+        let path = &at.node.path;
+        match self.program.weights.get(path) {
+            None => {
+                self.program.weights.insert(path.clone(), specs);
+            }
+            Some(old) => {
+                if let Some(difference) = super::weights::difference(old, &specs) {
+                    let p = Problem::error(format!("`{path}` would have other weights in one stream than in another"))
+                        .at(&at.node.place, difference)
+                        .help("a node has the same weights in all streams: make its inputs the same, or make two nodes");
+                    self.scene.push(super::cx::inside(p, at.node));
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// `node.port@stream` as the file says it.
+pub(super) fn written(r: &Spanned<Ref>) -> String {
+    let Ref { node, port, stream } = &r.value;
+    let port = if port.is_empty() { String::new() } else { format!(".{port}") };
+    let stream = stream.as_ref().map_or(String::new(), |s| format!("@{s}"));
+    format!("{node}{port}{stream}")
+}
+
+fn fits(body: &Body, c: &Contract) -> bool {
+    let whole = c.inputs.iter().any(|i| i.whole_list);
+    match body {
+        Body::Source(_) => c.side == Side::Host && c.inputs.is_empty(),
+        Body::Stage(_) => c.side == Side::Host && !c.inputs.is_empty() && !whole,
+        Body::Resource(_) => c.side == Side::Host && whole,
+        Body::Boundary => c.side == Side::Boundary,
+        Body::Compute(_) => c.side == Side::Device,
+        Body::Metric(_) => c.side == Side::Device && c.gradient == Gradient::Stops,
+    }
+}
+
+fn whole_list(
+    scene: &Scene,
+    c: &Contract,
+    inputs: &IndexMap<String, Vec<(Edge<'_>, ValueId)>>,
+) -> Option<String> {
+    let input = c.inputs.iter().find(|i| i.whole_list)?;
+    let (e, _) = inputs.get(&input.name)?.first()?;
+    Some(scene.streams[e.out.inst.stream?].to_string())
+}
+
+fn groups(scene: &Scene, needs: &Needs) -> Vec<Group> {
+    let mut groups: Vec<Group> = vec![];
+    let mut joint: HashMap<usize, usize> = HashMap::new();
+    for inst in needs.ports.keys() {
+        if scene.contract(*inst).is_some_and(|c| c.joint) {
+            match joint.get(&inst.node) {
+                Some(g) => groups[*g].insts.push(*inst),
+                None => {
+                    joint.insert(inst.node, groups.len());
+                    groups.push(Group { insts: vec![*inst] });
+                }
+            }
+        } else {
+            groups.push(Group { insts: vec![*inst] });
+        }
+    }
+    groups
+}
+
+/// Every group after those that it takes from; among those that are ready, the order of the file, then of the streams.
+fn in_order<'g>(scene: &Scene<'_, 'g>, needs: &mut Needs<'_, '_, 'g>, groups: &[Group]) -> Vec<usize> {
+    let group_of: HashMap<Inst, usize> =
+        groups.iter().enumerate().flat_map(|(i, g)| g.insts.iter().map(move |inst| (*inst, i))).collect();
+    let mut feeds: Vec<Vec<usize>> = vec![vec![]; groups.len()];
+    let mut waits = vec![0usize; groups.len()];
+    for (i, g) in groups.iter().enumerate() {
+        let mut from: Vec<usize> = vec![];
+        for inst in &g.insts {
+            let Some(c) = scene.contract(*inst) else { continue };
+            for input in needs.taken(*inst, &c) {
+                let edges = needs.kept(*inst, input).unwrap_or_default();
+                from.extend(edges.iter().filter_map(|e| group_of.get(&e.out.inst)));
+            }
+        }
+        from.sort();
+        from.dedup();
+        waits[i] = from.len();
+        from.into_iter().for_each(|f| feeds[f].push(i));
+    }
+    // Groups are in the order of the file and of the streams already.
+    let mut ready: BinaryHeap<Reverse<usize>> = (0..groups.len()).filter(|i| waits[*i] == 0).map(Reverse).collect();
+    let mut order = vec![];
+    while let Some(Reverse(i)) = ready.pop() {
+        order.push(i);
+        for f in &feeds[i] {
+            waits[*f] -= 1;
+            if waits[*f] == 0 {
+                ready.push(Reverse(*f));
+            }
+        }
+    }
+    order
+}

@@ -1,0 +1,241 @@
+//! A node's parameters: those of the node, of its stream and of the phase, merged, read, and every mistake placed at
+//! the value that it is about.
+
+use super::cx::Cx;
+use crate::diag::{Place, Problem, did_you_mean};
+use crate::graph::NodeDef;
+use crate::load::{Tree, TreeValue};
+use glad_nodes::{KindEntry, Node, ParamProblem};
+use indexmap::IndexMap;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// Parameters by name, each as it was written.
+pub(super) type Written<'g> = IndexMap<&'g str, &'g Tree>;
+
+/// A node with the parameters that it has for one stream of one phase or view.
+pub(super) struct Parsed<'g> {
+    /// The node.
+    pub node: Arc<dyn Node>,
+    /// Its parameters.
+    pub params: Value,
+    /// Where they were written.
+    pub written: Written<'g>,
+}
+
+/// The parameters of `node` for `stream`, under the `overrides` of a phase or view. A parameter that is given in
+/// several places has the value of the nearest: node, node and stream, phase, phase and stream. It is taken whole.
+pub(super) fn merge<'g>(
+    node: &'g NodeDef,
+    overrides: Option<&'g IndexMap<String, Tree>>,
+    stream: Option<&str>,
+    is_stream: &dyn Fn(&str) -> bool,
+) -> Written<'g> {
+    let mut all: Written = node.params.iter().map(|(k, v)| (k.as_str(), v)).collect();
+    let mut add = |params: &'g IndexMap<String, Tree>| {
+        for (k, v) in params {
+            if !is_stream(k) {
+                all.insert(k, v);
+            }
+        }
+    };
+    if let Some(own) = stream.and_then(|s| node.per_stream.get(s)) {
+        add(own);
+    }
+    if let Some(o) = overrides {
+        add(o);
+        if let Some(TreeValue::Table(own)) = stream.and_then(|s| o.get(s)).map(|t| &t.value) {
+            add(own);
+        }
+    }
+    all
+}
+
+/// The value as kinds read it.
+pub(super) fn to_json(tree: &Tree) -> Value {
+    match &tree.value {
+        TreeValue::String(s) | TreeValue::Datetime(s) => s.as_str().into(),
+        TreeValue::Integer(n) => (*n).into(),
+        // JSON has no infinities: as strings they get the message that a number was expected.
+        TreeValue::Float(x) => serde_json::Number::from_f64(*x).map_or_else(|| x.to_string().into(), Value::Number),
+        TreeValue::Boolean(b) => (*b).into(),
+        TreeValue::Array(v) => v.iter().map(to_json).collect(),
+        TreeValue::Table(t) => Value::Object(t.iter().map(|(k, v)| (k.clone(), to_json(v))).collect()),
+    }
+}
+
+/// Where `path` (`schedule.kind`, `weight[1]`) was written, or what is nearest to it; `None` for the node itself.
+pub(super) fn place_of(written: &Written, path: &str) -> Option<Place> {
+    let mut parts = path.split(['.', '[']).map(|p| p.trim_end_matches(']')).filter(|p| !p.is_empty());
+    let mut at: &Tree = written.get(parts.next()?)?;
+    for part in parts {
+        let below = match &at.value {
+            TreeValue::Table(t) => t.get(part),
+            TreeValue::Array(v) => part.parse::<usize>().ok().and_then(|i| v.get(i)),
+            _ => None,
+        };
+        match below {
+            Some(t) => at = t,
+            None => break,
+        }
+    }
+    Some(at.place.clone())
+}
+
+/// Reads the parameters of `node`. What is wrong goes to the sink (once, however often it is asked for).
+pub(super) fn parse<'g>(
+    cx: &Cx<'g>,
+    node: &'g NodeDef,
+    overrides: Option<&'g IndexMap<String, Tree>>,
+    stream: Option<&str>,
+) -> Option<Parsed<'g>> {
+    let entry = cx.registry.get(&node.kind.value)?;
+    let written = merge(node, overrides, stream, &|s| cx.is_stream(s));
+    let mut problems = unknown(entry, node, &written);
+    let known = entry.params();
+    let params: Value = written
+        .iter()
+        .filter(|(k, _)| known.contains(k))
+        .map(|(k, v)| (k.to_string(), to_json(v)))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let parsed = match entry.parse(&params) {
+        Ok(n) => Some(n),
+        Err(found) => {
+            let with_stream = stream.filter(|_| !node.per_stream.is_empty());
+            problems.extend(found.iter().map(|p| placed(node, &written, p, with_stream)));
+            None
+        }
+    };
+    let ok = problems.is_empty();
+    problems.into_iter().for_each(|p| cx.push(p));
+    parsed.filter(|_| ok).map(|node| Parsed { node, params, written })
+}
+
+fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem> {
+    let known = entry.params();
+    let mut out = vec![];
+    for (name, tree) in written.iter().filter(|(k, _)| !known.contains(*k)) {
+        let p = Problem::error(format!("`{}` has no parameter `{name}`", node.kind.value))
+            .at(&tree.key, format!("no parameter of `{}`", node.path));
+        out.push(p.help(match *name {
+            "inputs" | "kind" | "only" | "train_only" => {
+                "wiring is the same in all phases and views: only parameters may differ".to_string()
+            }
+            _ => did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
+                [] => format!("`{}` has no parameters at all", node.kind.value),
+                k => format!("its parameters: {}", k.join(", ")),
+            }),
+        }));
+    }
+    out
+}
+
+/// A kind's problem with its parameters, as a problem of the file.
+pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, stream: Option<&str>) -> Problem {
+    let whose = match stream {
+        Some(s) => format!("`{}` in stream {s}", node.path),
+        None => format!("`{}`", node.path),
+    };
+    let (message, mut help) = humanise(&problem.message);
+    if let Some(h) = &problem.help {
+        help = Some(h.clone());
+    }
+    let missing = problem.message.starts_with("missing field");
+    let mut p = match place_of(written, &problem.path) {
+        Some(place) => Problem::error(match (problem.path.as_str(), missing) {
+            (path, true) => format!("parameter `{path}` of {whose}: {message}"),
+            (path, false) => format!("parameter `{path}` of {whose}: {message}"),
+        })
+        .at(&place, short(&message)),
+        None if missing => Problem::error(format!("{whose} {message}")).at(&node.place, "this node"),
+        None => Problem::error(format!("{whose}: {message}")).at(&node.place, "this node"),
+    };
+    if let Some(outer) = node.inside.first() {
+        p = p.at(&outer.place, format!("inside `{}`", outer.value));
+    }
+    match help {
+        Some(h) => p.help(h),
+        None => p,
+    }
+}
+
+fn short(message: &str) -> String {
+    message.split_once(", ").map_or(message, |(first, _)| first).to_string()
+}
+
+/// serde's messages in the words of someone who writes a graph.
+fn humanise(message: &str) -> (String, Option<String>) {
+    if let Some(field) = message.strip_prefix("missing field ") {
+        return (format!("needs the parameter {field}"), None);
+    }
+    for (prefix, what) in [("unknown variant `", "value"), ("unknown field `", "key")] {
+        if let Some((word, rest)) = message.strip_prefix(prefix).and_then(|r| r.split_once('`')) {
+            let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+            let listed = known.iter().map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", ");
+            let text = match known.as_slice() {
+                [] => format!("unknown {what} `{word}`"),
+                [one] => format!("unknown {what} `{word}`, it can only be `{one}`"),
+                _ => format!("unknown {what} `{word}`, it is one of {listed}"),
+            };
+            return (text, did_you_mean(word, known.iter().copied()));
+        }
+    }
+    let mut m = message.to_string();
+    if let Some(rest) = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
+        m = match rest.split_once(", expected ") {
+            Some((found, want)) => format!("expected {}, found {}", expected(want), found_words(found)),
+            None => rest.to_string(),
+        };
+    }
+    (m, None)
+}
+
+fn expected(want: &str) -> String {
+    match want {
+        "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, 0 or more".into(),
+        "i64" | "i32" => "a whole number".into(),
+        "f64" | "f32" => "a number".into(),
+        "a boolean" => "true or false".into(),
+        "a sequence" => "a list".into(),
+        "a map" => "a table".into(),
+        w if w.starts_with("struct ") => "a table".into(),
+        w => w.into(),
+    }
+}
+
+fn found_words(found: &str) -> String {
+    match found {
+        "map" => "a table".into(),
+        "sequence" => "a list".into(),
+        f => {
+            let f = f.replace("floating point `", "the number `").replace("integer `", "the number `");
+            let f = f.replace("boolean `", "`");
+            match f.strip_prefix("string ") {
+                Some(s) => format!("the string {s}"),
+                None => f,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_speak_of_what_was_written() {
+        let h = |m| humanise(m).0;
+        assert_eq!(
+            h("invalid type: string \"two\", expected usize"),
+            "expected a whole number, 0 or more, found the string \"two\""
+        );
+        assert_eq!(h("invalid value: integer `-1`, expected u64"), "expected a whole number, 0 or more, found the number `-1`");
+        assert_eq!(h("invalid type: map, expected f64"), "expected a number, found a table");
+        assert_eq!(h("missing field `clips`"), "needs the parameter `clips`");
+        let (m, help) = humanise("unknown variant `ganim`, expected one of `constant`, `ganin`, `warm_start`");
+        assert_eq!(m, "unknown value `ganim`, it is one of `constant`, `ganin`, `warm_start`");
+        assert_eq!(help.as_deref(), Some("did you mean `ganin`?"));
+        assert_eq!(h("weights are not negative"), "weights are not negative");
+    }
+}

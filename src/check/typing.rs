@@ -1,0 +1,329 @@
+//! Types of one node: what arrives is held against its contract, and every conflict is shown at both ends.
+
+use super::cx::inside;
+use super::draft::written;
+use super::params::Written;
+use super::prune::{Edge, pattern};
+use super::scene::{Inst, Scene};
+use crate::diag::{Place, Problem, Spanned, did_you_mean};
+use crate::graph::{NodeDef, Ref};
+use crate::load::{Tree, TreeValue};
+use crate::plan::ValueId;
+use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Side, Size, Type, TypeExpr};
+use indexmap::IndexMap;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
+
+/// The node that is typed.
+pub(super) struct Node<'a, 's, 'c, 'g> {
+    /// The phase or view.
+    pub scene: &'s Scene<'c, 'g>,
+    /// Its (first) instance.
+    pub inst: Inst,
+    /// As written.
+    pub node: &'g NodeDef,
+    /// Its contract here.
+    pub contract: &'a Contract,
+    /// Its parameters as written.
+    pub written: &'a Written<'g>,
+}
+
+/// Where a size was decided.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    place: Place,
+    node: String,
+    globals: BTreeSet<String>,
+}
+
+/// Where the sizes of all values come from.
+#[derive(Default)]
+pub(super) struct Typer<'g> {
+    made: HashMap<ValueId, Vec<Rc<Origin>>>,
+    locals: HashMap<String, (Rc<Origin>, &'g Spanned<Ref>)>,
+    rests: HashMap<String, (Vec<Rc<Origin>>, &'g Spanned<Ref>)>,
+    heads: HashMap<String, &'g Spanned<Ref>>,
+}
+
+impl<'g> Typer<'g> {
+    /// The types of a node's outputs (of one stream), `None` for those made from what is not needed; nothing at all
+    /// where something is wrong, which is told.
+    pub fn node<'v>(
+        &mut self,
+        at: &Node<'_, '_, '_, 'g>,
+        streams: usize,
+        inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>,
+        ty: impl Fn(ValueId) -> &'v Type,
+    ) -> Option<Vec<Option<Type>>> {
+        self.locals.clear();
+        self.rests.clear();
+        self.heads.clear();
+        if self.unknown_dims(at) {
+            return None;
+        }
+        let mut b = Bindings { scope: at.scene.dims.clone(), ..Bindings::default() };
+        let mut ok = true;
+        for input in &at.contract.inputs {
+            let values = inputs.get(&input.name).map_or(&[][..], |v| v.as_slice());
+            let per_stream = (values.len() / streams).max(1);
+            for (i, (e, id)) in values.iter().enumerate() {
+                let (p, t) = (pattern(input, i % per_stream), ty(*id));
+                let before = b.clone();
+                if let Err(misfits) = p.bind(t, &mut b) {
+                    self.conflict(at, &input.name, (p, &before), e, (*id, t), &misfits);
+                    ok &= misfits.iter().all(|m| matches!(m, Misfit::Dim { .. }));
+                }
+                self.note(p, &before, e.r, *id);
+                if at.contract.side == Side::Boundary && t.dims.contains(&Size::Ragged) {
+                    self.ragged(at, e, *id, t);
+                    ok = false;
+                }
+            }
+        }
+        if !ok {
+            return None;
+        }
+        let mut types = vec![];
+        for o in &at.contract.outputs {
+            types.push(match o.ty.resolve(&b) {
+                Ok(t) => Some(t),
+                Err(DimError::Unbound(_)) => None,
+                Err(e) => {
+                    let p = Problem::error(format!("output `{}` of `{}`: {e}", o.name, at.node.path))
+                        .at(&at.node.place, format!("makes {}", o.ty));
+                    let names = self.locals.values().flat_map(|(o, _)| o.globals.iter().map(String::as_str));
+                    let help = at.scene.dims_text(names.collect::<BTreeSet<_>>());
+                    let p = inside(p, at.node);
+                    at.scene.push(help.map_or(p.clone(), |h| p.help(h)));
+                    return None;
+                }
+            });
+        }
+        Some(types)
+    }
+
+    /// Where the sizes of the outputs of the node typed last come from, stream by stream.
+    pub fn origins(&self, at: &Node, streams: usize) -> Vec<Vec<Rc<Origin>>> {
+        let one = |ty: &TypeExpr| -> Vec<Rc<Origin>> {
+            let mut v: Vec<Rc<Origin>> = ty.dims.iter().map(|d| self.origin(at, d)).collect();
+            if let Some((rest, _)) = ty.rest.as_ref().and_then(|r| self.rests.get(r)) {
+                v.extend(rest.iter().cloned());
+            }
+            v
+        };
+        let per_stream = || at.contract.outputs.iter().map(|o| one(&o.ty));
+        (0..streams).flat_map(|_| per_stream()).collect()
+    }
+
+    /// Remembers where the sizes of a value come from.
+    pub fn made(&mut self, id: ValueId, origins: Vec<Rc<Origin>>) {
+        self.made.insert(id, origins);
+    }
+
+    /// Adds where the zero in an empty type comes from; gives the names of `dims` behind it.
+    pub fn zero(&self, mut p: Problem, id: ValueId, ty: &Type) -> (Problem, BTreeSet<String>) {
+        let mut globals = BTreeSet::new();
+        for (i, _) in ty.dims.iter().enumerate().filter(|(_, d)| **d == Size::Known(0)) {
+            if let Some(o) = self.made.get(&id).and_then(|v| v.get(i)) {
+                p = p.at(&o.place, format!("`{}` makes none", o.node));
+                globals.extend(o.globals.iter().cloned());
+            }
+        }
+        (p, globals)
+    }
+
+    fn origin(&self, at: &Node, d: &DimExpr) -> Rc<Origin> {
+        if let DimExpr::Local(n) = d
+            && let Some((o, _)) = self.locals.get(n)
+        {
+            return o.clone();
+        }
+        let mut globals: BTreeSet<String> = d.globals().into_iter().map(String::from).collect();
+        for n in locals(d) {
+            if let Some((o, _)) = self.locals.get(n) {
+                globals.extend(o.globals.iter().cloned());
+            }
+        }
+        let place = param_place(at.written, d).unwrap_or_else(|| at.node.place.clone());
+        Rc::new(Origin { place, node: at.node.path.clone(), globals })
+    }
+
+    /// Which reference decided what the names stand for.
+    fn note(&mut self, p: &TypeExpr, before: &Bindings, r: &'g Spanned<Ref>, id: ValueId) {
+        let Some(origins) = self.made.get(&id) else { return };
+        for (d, o) in p.dims.iter().zip(origins) {
+            if let DimExpr::Local(n) = d
+                && !before.scope.locals.contains_key(n)
+            {
+                self.locals.entry(n.clone()).or_insert((o.clone(), r));
+            }
+        }
+        if let Some(rest) = &p.rest {
+            let tail = origins.get(p.dims.len()..).unwrap_or_default().to_vec();
+            self.rests.entry(rest.clone()).or_insert((tail, r));
+        }
+        if let glad_nodes::HeadExpr::Any(v) = &p.head {
+            self.heads.entry(v.clone()).or_insert(r);
+        }
+    }
+
+    fn conflict(
+        &self,
+        at: &Node<'_, '_, '_, 'g>,
+        port: &str,
+        (pattern, b): (&TypeExpr, &Bindings),
+        e: &Edge<'g>,
+        (id, ty): (ValueId, &Type),
+        misfits: &[Misfit],
+    ) {
+        let path = &at.node.path;
+        let message = format!("`{path}` takes {} at `{port}`, and `{}` is {ty}", show(pattern, b), written(e.r));
+        let mut p = Problem::error(message).at(&e.r.place, format!("{ty} arrives here"));
+        let maker = at.scene.node(e.out.inst);
+        let (mut globals, mut advice) = (BTreeSet::new(), None);
+        for m in misfits {
+            match m {
+                Misfit::Head => {
+                    p = p.at(&maker.place, format!("`{}` makes it", maker.path));
+                    if let glad_nodes::HeadExpr::Any(v) = &pattern.head
+                        && let Some(other) = self.heads.get(v)
+                    {
+                        p = p.at(&other.place, format!("this reference is a {}", b.heads[v]));
+                    }
+                }
+                Misfit::Rank => {
+                    p = p.at(&maker.place, format!("`{}` makes it", maker.path));
+                    if let Some((_, other)) = pattern.rest.as_ref().and_then(|r| self.rests.get(r)) {
+                        p = p.at(&other.place, "has another number of sizes");
+                    }
+                    let heads_agree = matches!(&pattern.head, glad_nodes::HeadExpr::Is(h) if *h == ty.head);
+                    if heads_agree && ty.head == "Feature" && ty.dims.len() == 3 && pattern.dims.len() == 2 {
+                        advice = Some("a `mean` node makes one feature of those of several clips".to_string());
+                    }
+                }
+                Misfit::Dim { index, want, got, bound_by } => {
+                    if let Some(o) = self.made.get(&id).and_then(|v| v.get(*index)) {
+                        p = p.at(&o.place, format!("the {got} comes from `{}`", o.node));
+                        globals.extend(o.globals.iter().cloned());
+                    }
+                    let other = bound_by.as_ref().and_then(|n| {
+                        let local = self.locals.get(n).map(|(o, r)| (o.clone(), *r));
+                        let skipped = index.saturating_sub(pattern.dims.len());
+                        local.or_else(|| self.rests.get(n).and_then(|(v, r)| Some((v.get(skipped)?.clone(), *r))))
+                    });
+                    match other {
+                        Some((o, r)) => {
+                            if r.place != e.r.place {
+                                p = p.at(&r.place, format!("{want} by this reference"));
+                            }
+                            p = p.at(&o.place, format!("the {want} comes from `{}`", o.node));
+                            globals.extend(o.globals.iter().cloned());
+                        }
+                        None => {
+                            let o = self.origin(at, &pattern.dims[*index]);
+                            p = p.at(&o.place, format!("`{path}` wants {want}"));
+                            globals.extend(o.globals.iter().cloned());
+                        }
+                    }
+                }
+                Misfit::Unresolved(e) => p = p.at(&at.node.place, e.to_string()),
+            }
+        }
+        let mut seen: Vec<Place> = vec![];
+        p.labels.retain(|(place, _)| {
+            let new = !seen.contains(place);
+            seen.push(place.clone());
+            new
+        });
+        p = inside(p, at.node);
+        let dims = at.scene.dims_text(globals.iter().map(String::as_str));
+        let help: Vec<String> = dims.into_iter().chain(advice).collect();
+        at.scene.push(if help.is_empty() { p } else { p.help(help.join("; ")) });
+    }
+
+    fn ragged(&self, at: &Node<'_, '_, '_, 'g>, e: &Edge<'g>, id: ValueId, ty: &Type) {
+        let from = self.made.get(&id).and_then(|v| {
+            let i = ty.dims.iter().position(|d| *d == Size::Ragged)?;
+            v.get(i)
+        });
+        let p = Problem::error(format!("`{}` stacks samples of one size, and `{}` is {ty}", at.node.path, written(e.r)))
+            .at(&e.r.place, "~ is a size that differs from video to video");
+        let p = match from {
+            Some(o) => p.at(&o.place, format!("`{}` keeps the size of each video", o.node)),
+            None => p,
+        };
+        let help = "crop or resize before it: `multi_scale_crop`, `centre_crop` or `resize` with a width and a height";
+        at.scene.push(inside(p, at.node).help(help));
+    }
+
+    /// Names of `dims` that the graph does not have.
+    fn unknown_dims(&self, at: &Node) -> bool {
+        let types = at.contract.inputs.iter().flat_map(|i| &i.types).chain(at.contract.outputs.iter().map(|o| &o.ty));
+        let names: BTreeSet<&str> = types.flat_map(|t| &t.dims).flat_map(|d| d.globals()).collect();
+        let unknown: Vec<&str> = names.into_iter().filter(|n| !at.scene.dims.globals.contains_key(*n)).collect();
+        for n in &unknown {
+            let place = param_place(at.written, &DimExpr::Global(n.to_string()));
+            let p = Problem::error(format!("unknown dimension `{n}`"))
+                .at(&place.unwrap_or_else(|| at.node.place.clone()), format!("a parameter of `{}`", at.node.path));
+            let known: Vec<&str> = at.scene.dims.globals.keys().map(String::as_str).collect();
+            let help = did_you_mean(n, known.iter().copied());
+            let help = help.unwrap_or_else(|| format!("`dims` of the graph: {}", known.join(", ")));
+            at.scene.cx.push(inside(p, at.node).help(help));
+        }
+        !unknown.is_empty()
+    }
+}
+
+/// The pattern with the numbers that are known.
+fn show(p: &TypeExpr, b: &Bindings) -> String {
+    let head = match &p.head {
+        glad_nodes::HeadExpr::Is(h) => h.clone(),
+        glad_nodes::HeadExpr::Any(v) => b.heads.get(v).cloned().unwrap_or_else(|| "any".into()),
+    };
+    let mut dims: Vec<String> =
+        p.dims.iter().map(|d| d.eval(&b.scope).map_or_else(|_| d.to_string(), |s| s.to_string())).collect();
+    if let Some(r) = &p.rest {
+        match b.rests.get(r) {
+            Some(known) => dims.extend(known.iter().map(Size::to_string)),
+            None => dims.push("…".into()),
+        }
+    }
+    format!("{head}[{}]", dims.join(","))
+}
+
+fn locals(d: &DimExpr) -> Vec<&str> {
+    match d {
+        DimExpr::Local(n) => vec![n],
+        DimExpr::Sum(v) | DimExpr::Product(v) => v.iter().flat_map(locals).collect(),
+        DimExpr::Factorial(e) => locals(e),
+        _ => vec![],
+    }
+}
+
+/// The parameter that a size was written in: the one that holds its number or one of its names.
+fn param_place(written: &Written, d: &DimExpr) -> Option<Place> {
+    let names = d.globals();
+    let number = match d {
+        DimExpr::Number(n) => i64::try_from(*n).ok(),
+        _ => None,
+    };
+    let hit = |t: &Tree| match &t.value {
+        TreeValue::String(s) if !names.is_empty() => {
+            DimExpr::parse(s, true).is_ok_and(|e| e.globals().iter().any(|g| names.contains(g)))
+        }
+        TreeValue::Integer(n) => Some(*n) == number,
+        _ => false,
+    };
+    written.values().find_map(|t| find(t, &hit))
+}
+
+fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool) -> Option<Place> {
+    if hit(t) {
+        return Some(t.place.clone());
+    }
+    match &t.value {
+        TreeValue::Table(m) => m.values().find_map(|t| find(t, hit)),
+        TreeValue::Array(v) => v.iter().find_map(|t| find(t, hit)),
+        _ => None,
+    }
+}

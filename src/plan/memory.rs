@@ -1,0 +1,110 @@
+//! What a step holds in memory, estimated before anything runs.
+
+use super::program::{Call, Program, ProgramKind, ValueId};
+use glad_nodes::{Body, Cost, Gradient, Side};
+use std::collections::HashMap;
+
+/// An estimate of what one forward (and backward) pass takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Multiply-adds of the forward pass.
+    pub macs: u64,
+    /// Bytes of activations (outputs and what is kept for the backward pass, gradients included) when most is held.
+    pub peak: u64,
+    /// Bytes of weights, with gradient and momentum of those that train.
+    pub weights: u64,
+}
+
+/// Bytes of a value on the device for a batch of `batch` samples; 0 where a size is not known before it runs.
+pub(super) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
+    let v = &program.values[id.0];
+    let call = &program.calls[v.call];
+    // Clips cross as bytes; all else on the device has four bytes a number.
+    let each = if call.side != Side::Device && v.ty.head == "Clip" { 1 } else { 4 };
+    v.ty.elements(batch).map_or(0, |n| n as u64 * each)
+}
+
+/// What a call costs, for the program's batch.
+pub(super) fn cost(program: &Program, call: &Call) -> Cost {
+    match &program.bodies[call.body] {
+        Body::Compute(c) => c.cost(program.batch),
+        _ => Cost::default(),
+    }
+}
+
+/// Walks a step: forward, each value until its last use or, where a backward pass needs it, until then; backward,
+/// each gradient from the call that first gives it to the call that takes it.
+pub fn memory(program: &Program) -> Memory {
+    let device: Vec<usize> = (0..program.calls.len()).filter(|i| program.calls[*i].side != Side::Host).collect();
+    let bytes = |id: &ValueId| value_bytes(program, *id, program.batch);
+    let mut last: HashMap<ValueId, usize> = HashMap::new();
+    for i in &device {
+        let c = &program.calls[*i];
+        for id in c.inputs.iter().flat_map(|(_, v)| v).chain(c.outputs.iter().flatten()) {
+            last.insert(*id, *i);
+        }
+    }
+    let wanted = |id: &ValueId| program.roots.contains(id);
+    let backward = |c: &Call| {
+        let takes = c.inputs.iter().flat_map(|(_, v)| v).any(|id| program.values[id.0].needs_grad);
+        program.kind == ProgramKind::Phase && c.gradient != Gradient::Stops && (c.trains || takes)
+    };
+    let (mut now, mut peak, mut macs) = (0u64, 0u64, 0u64);
+    for i in &device {
+        let c = &program.calls[*i];
+        let cost = cost(program, c);
+        macs += cost.macs;
+        now += c.outputs.iter().flatten().map(bytes).sum::<u64>();
+        if backward(c) {
+            now += cost.kept;
+        }
+        peak = peak.max(now + cost.scratch);
+        for (id, at) in &last {
+            let made = &program.calls[program.values[id.0].call];
+            if at == i && made.side != Side::Host && !backward(made) && !wanted(id) {
+                now -= bytes(id).min(now);
+            }
+        }
+    }
+    let mut grads: HashMap<ValueId, u64> =
+        program.losses.iter().flat_map(|l| &l.values).map(|id| (*id, bytes(id))).collect();
+    now += grads.values().sum::<u64>();
+    for i in device.iter().rev().filter(|i| backward(&program.calls[**i])) {
+        let c = &program.calls[*i];
+        let cost = cost(program, c);
+        for id in c.inputs.iter().flat_map(|(_, v)| v).filter(|id| program.values[id.0].needs_grad) {
+            if grads.insert(*id, bytes(id)).is_none() {
+                now += bytes(id);
+            }
+        }
+        peak = peak.max(now + cost.scratch);
+        now = now.saturating_sub(cost.kept);
+        for id in c.outputs.iter().flatten() {
+            now = now.saturating_sub(bytes(id) + grads.remove(id).unwrap_or(0));
+        }
+    }
+    Memory { macs, peak, weights: weight_bytes(program) }
+}
+
+fn weight_bytes(program: &Program) -> u64 {
+    let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
+        let trains = program.calls.iter().any(|c| c.node == *node && c.trains);
+        let times = |s: &glad_nodes::WeightSpec| if trains && s.role != glad_nodes::Role::Buffer { 3 } else { 1 };
+        specs.iter().map(|s| s.elements() as u64 * 4 * times(s)).sum()
+    };
+    program.weights.iter().map(of).sum()
+}
+
+/// Bytes of one finished sample of a stream: what waits to cross to the device.
+pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
+    let mut ids: Vec<ValueId> = program
+        .calls
+        .iter()
+        .filter(|c| c.side == Side::Boundary && c.stream == Some(stream))
+        .flat_map(|c| c.inputs.iter().flat_map(|(_, v)| v.iter().copied()))
+        .collect();
+    ids.sort();
+    ids.dedup();
+    // Labels and masks are held as whole host values.
+    ids.iter().map(|id| if program.values[id.0].ty.head == "Clip" { value_bytes(program, *id, 1) } else { 16 }).sum()
+}

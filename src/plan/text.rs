@@ -1,0 +1,231 @@
+//! The plan for people: what runs in each phase and view, where, and what it costs.
+
+use super::memory::{cost, memory, sample_bytes, value_bytes};
+use super::program::{Call, Program, ProgramKind};
+use super::table::{bytes, count, table, thousands};
+use crate::check::Checked;
+use crate::graph::{Graph, PhaseDef};
+use glad_nodes::{Role, Side, Size};
+use std::fmt::Write;
+
+/// The plan of all phases and views, those of `run` first. `ahead`: how many samples the data side may have in
+/// flight, which bounds its memory.
+pub fn plan_text(checked: &Checked, graph: &Graph, ahead: usize) -> String {
+    let mut out = String::new();
+    let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
+    let run: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
+    let _ = writeln!(out, "{title}");
+    if graph.oracle {
+        let _ = writeln!(out, "oracle: it may use the labels of held-out streams");
+    }
+    let _ = writeln!(out, "runs: {}", if run.is_empty() { "nothing".into() } else { run.join(" → ") });
+    let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
+    let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
+    programs.sort_by_key(|p| in_run(&p.name));
+    for p in programs {
+        out += "\n";
+        out += &program_text(p, graph, ahead);
+        if p.kind == ProgramKind::Phase {
+            let key = checked.phase_key(graph, &p.name, 0);
+            let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
+            let _ = writeln!(out, "  key         {key}  (runs with this key share what the phase trains)");
+        }
+    }
+    out
+}
+
+fn program_text(p: &Program, graph: &Graph, ahead: usize) -> String {
+    let mut out = heading(p, graph);
+    let rows = calls(p);
+    out += "\n";
+    out += &table(&rows, &[4, 5, 6], "  ");
+    out += "\n";
+    let m = memory(p);
+    let trained = |node: &str| p.calls.iter().any(|c| c.node == node && c.trains);
+    let weights = |f: &dyn Fn(&str) -> bool| -> usize {
+        let of = p.weights.iter().filter(|(n, _)| f(n)).flat_map(|(_, w)| w);
+        of.filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum()
+    };
+    let _ = write!(out, "  parameters  {}", thousands(p.parameters()));
+    if p.kind == ProgramKind::Phase {
+        let _ = write!(out, ", of which {} train", thousands(weights(&|n| trained(n))));
+    }
+    let _ = writeln!(out, " ({} with gradients and momentum)", bytes(m.weights));
+    match p.kind {
+        ProgramKind::Phase => {
+            let parts = graph.phases[&p.name].batch.value.div_ceil(p.batch.max(1)) as u64;
+            let _ = writeln!(
+                out,
+                "  a step      {} multiply-adds forward, about {} with backward; activations at most about {}",
+                count(m.macs * parts),
+                count(3 * m.macs * parts),
+                bytes(m.peak)
+            );
+        }
+        ProgramKind::View => {
+            let _ = writeln!(out, "  a batch     {} multiply-adds; activations at most about {}", count(m.macs), bytes(m.peak));
+        }
+    }
+    out += &queue(p, ahead);
+    if !p.reset.is_empty() {
+        let _ = writeln!(out, "  reset       {}", p.reset.join(", "));
+    }
+    if !p.frozen.is_empty() {
+        let _ = writeln!(out, "  frozen      {}", p.frozen.join(", "));
+    }
+    if p.kind == ProgramKind::Phase {
+        out += &audit(p);
+    }
+    out
+}
+
+fn heading(p: &Program, graph: &Graph) -> String {
+    let what = match p.kind {
+        ProgramKind::Phase => "phase",
+        ProgramKind::View => "view",
+    };
+    let dims: Vec<String> = p.dims.globals.iter().map(|(n, v)| format!("{n} = {v}")).collect();
+    let mut out = format!("{what} {}", p.name);
+    if !graph.run.iter().any(|r| r.value == p.name) && p.kind == ProgramKind::Phase {
+        out += " (not in `run`)";
+    }
+    let length = graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase).map(length);
+    let batch = match graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase) {
+        Some(d) if d.batch.value != p.batch => format!("{} videos in parts of {}", d.batch.value, p.batch),
+        _ => format!("{} videos", p.batch),
+    };
+    let each = if p.streams.len() > 1 { " of each" } else { "" };
+    let parts: Vec<String> = [
+        length,
+        Some(format!("{batch}{each} at a time")),
+        Some(format!("split {} of {}", p.split, p.streams.join(", "))),
+        (!dims.is_empty()).then(|| dims.join(", ")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let _ = writeln!(out, ": {}", parts.join("; "));
+    out
+}
+
+fn length(d: &PhaseDef) -> String {
+    let say = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    match (&d.epochs, &d.steps) {
+        (Some(e), _) => say(e.value, "epoch"),
+        (None, Some(s)) => say(s.value, "step"),
+        (None, None) => String::new(),
+    }
+}
+
+/// A row per node: calls of the same node in several streams, alike in all else, are one.
+fn calls(p: &Program) -> Vec<Vec<String>> {
+    let head = ["side", "node", "stream", "gives", "parameters", "multiply-adds", "memory"];
+    let mut rows = vec![head.map(String::from).to_vec()];
+    let mut done: Vec<(String, String)> = vec![];
+    for c in &p.calls {
+        let key = (c.node.clone(), gives(p, c));
+        if done.contains(&key) {
+            continue;
+        }
+        let same: Vec<&Call> = p.calls.iter().filter(|o| o.node == c.node && gives(p, o) == key.1).collect();
+        let first = !done.iter().any(|d| d.0 == c.node);
+        done.push(key);
+        let streams: Vec<&str> = match &c.joint {
+            Some(all) => all.iter().map(|s| p.streams[*s].as_str()).collect(),
+            None => same.iter().filter_map(|o| o.stream).map(|s| p.streams[s].as_str()).collect(),
+        };
+        let streams = match (&c.joint, &c.whole_list) {
+            (Some(_), _) => format!("{} jointly", streams.join(" + ")),
+            (_, Some(list)) => format!("all of {list}"),
+            _ if streams.is_empty() => "–".into(),
+            _ => streams.join(", "),
+        };
+        let weights: usize = match p.weights.get(&c.node).filter(|_| first) {
+            Some(w) => w.iter().filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum(),
+            None => 0,
+        };
+        let cost = same.iter().map(|o| cost(p, o)).fold((0, 0), |a, c| (a.0 + c.macs, a.1 + c.kept));
+        let held: u64 = same.iter().flat_map(|o| o.outputs.iter().flatten()).map(|id| value_bytes(p, *id, batch_of(p, c))).sum();
+        let kept = if p.kind == ProgramKind::Phase { cost.1 } else { 0 };
+        let dash = |n: u64, f: &dyn Fn(u64) -> String| if n == 0 { String::new() } else { f(n) };
+        rows.push(vec![
+            side(c.side).into(),
+            c.node.clone(),
+            streams,
+            gives(p, c),
+            dash(weights as u64, &|n| thousands(n as usize)),
+            dash(cost.0, &count),
+            if c.side == Side::Host { String::new() } else { dash(held + kept, &bytes) },
+        ]);
+    }
+    rows
+}
+
+fn batch_of(p: &Program, c: &Call) -> usize {
+    if c.side == Side::Host { 1 } else { p.batch }
+}
+
+fn side(s: Side) -> &'static str {
+    match s {
+        Side::Host => "data",
+        Side::Boundary => "→",
+        Side::Device => "device",
+    }
+}
+
+/// `feature Feature[B,3,64]`, of the outputs that are needed; of a joint node those of one stream.
+fn gives(p: &Program, c: &Call) -> String {
+    let n = c.outputs.len() / c.joint.as_ref().map_or(1, |j| j.len().max(1));
+    let parts: Vec<String> = c.outputs[..n]
+        .iter()
+        .zip(&c.ports)
+        .filter_map(|(id, port)| Some(format!("{port} {}", p.values[(*id)?.0].ty)))
+        .collect();
+    parts.join(", ")
+}
+
+fn queue(p: &Program, ahead: usize) -> String {
+    let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
+    if largest == 0 {
+        return String::new();
+    }
+    let mut out = format!(
+        "  data side   at most {ahead} samples in flight of {} each: {}\n",
+        bytes(largest),
+        bytes(largest * ahead as u64)
+    );
+    let ragged = |c: &&Call| c.outputs.iter().flatten().any(|id| p.values[id.0].ty.dims.contains(&Size::Ragged));
+    if let Some(c) = p.calls.iter().find(ragged) {
+        let _ = writeln!(out, "              and in each worker the frames of one video at its own size (`{}`)", c.node);
+    }
+    out
+}
+
+/// Which loss reaches whose weights, and how: node by node, or composite by composite.
+fn audit(p: &Program) -> String {
+    let mut rows = vec![std::iter::once("  gradients".to_string()).chain(p.losses.iter().map(|l| l.name.clone())).collect()];
+    let mut nodes: Vec<&str> = p.weights.keys().map(String::as_str).collect();
+    nodes.dedup();
+    for node in nodes {
+        let mut row: Vec<String> = vec![format!("  {node}")];
+        for l in &p.losses {
+            let sign = p.reach.iter().find(|r| r.loss == l.name && r.node == node).map(|r| r.sign);
+            row.push(
+                match sign {
+                    Some(1) => "+",
+                    Some(-1) => "−",
+                    Some(_) => "±",
+                    None => "·",
+                }
+                .into(),
+            );
+        }
+        if p.frozen.iter().any(|f| f == node) {
+            row.push("frozen".into());
+        }
+        rows.push(row);
+    }
+    let mut out = table(&rows, &[], "");
+    out += "              + descends on the loss, − ascends (behind a reversal), ± both ways, · not reached\n";
+    out
+}
