@@ -24,6 +24,14 @@ pub(crate) fn input<'a>(cx: &'a BuildCx<'_>, port: &str) -> Result<&'a Type, Vec
         .ok_or_else(|| vec![ParamProblem::new("", format!("nothing is connected to `{port}`"))])
 }
 
+/// Rows for each sample of the batch: 2 for features of both domains stacked, `[2*B,D]`.
+pub(crate) fn rows_per_sample(ty: &Type) -> usize {
+    match ty.dims.first() {
+        Some(Size::Batch(n)) => *n,
+        _ => 1,
+    }
+}
+
 /// The gradient of the one output that has one, where one arrived.
 pub(crate) fn arrived(grads: &mut [Option<Tensor>], index: usize) -> Option<Tensor> {
     grads.get_mut(index).and_then(Option::take)

@@ -2,7 +2,7 @@
 
 use super::dense::{Head, Layer, LayerInit, check_dropout, width};
 use crate::op::dropout::dropout;
-use crate::sizes::{arrived, input, kept, known};
+use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, WeightSpec,
     Wiring,
@@ -59,7 +59,8 @@ impl Kind for Linear {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        let inputs = known(input(cx, "x")?, 1)?;
+        let x = input(cx, "x")?;
+        let inputs = known(x, 1)?;
         let outputs = width("outputs", &self.outputs, cx.dims)?;
         let init = match self.init_std {
             Some(s) => LayerInit::Normal(s as f32),
@@ -68,6 +69,7 @@ impl Kind for Linear {
         Ok(Body::Compute(Box::new(One {
             layer: Layer::new("", inputs, outputs, self.bias, init),
             dropout: self.dropout,
+            rows: rows_per_sample(x),
         })))
     }
 }
@@ -75,6 +77,8 @@ impl Kind for Linear {
 struct One {
     layer: Layer,
     dropout: f64,
+    /// Rows for each sample.
+    rows: usize,
 }
 
 impl One {
@@ -109,10 +113,11 @@ impl Compute for One {
     }
 
     fn cost(&self, batch: usize) -> Cost {
+        let rows = batch * self.rows;
         Cost {
-            macs: self.layer.macs(batch),
+            macs: self.layer.macs(rows),
             kept: if self.dropout > 0.0 {
-                4 * (batch * self.layer.inputs()) as u64
+                4 * (rows * self.layer.inputs()) as u64
             } else {
                 0
             },

@@ -2,7 +2,7 @@
 
 use super::dense::{DenseInit, Head, Layer, LayerInit, check_dropout, relu_backward, width};
 use crate::op::dropout::dropout;
-use crate::sizes::{arrived, input, kept, known};
+use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, WeightSpec,
     Wiring,
@@ -61,7 +61,8 @@ impl Kind for Mlp {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        let inputs = known(input(cx, "x")?, 1)?;
+        let x = input(cx, "x")?;
+        let inputs = known(x, 1)?;
         let hidden = width("hidden", &self.hidden, cx.dims)?;
         let outputs = width("outputs", &self.outputs, cx.dims)?;
         let last = self.layers - 1;
@@ -75,6 +76,7 @@ impl Kind for Mlp {
         Ok(Body::Compute(Box::new(Layers {
             layers,
             dropout: self.dropout,
+            rows: rows_per_sample(x),
         })))
     }
 }
@@ -82,6 +84,8 @@ impl Kind for Mlp {
 struct Layers {
     layers: Vec<Layer>,
     dropout: f64,
+    /// Rows for each sample.
+    rows: usize,
 }
 
 impl Layers {
@@ -136,10 +140,11 @@ impl Compute for Layers {
     }
 
     fn cost(&self, batch: usize) -> Cost {
+        let rows = batch * self.rows;
         let hidden: usize = self.layers.iter().rev().skip(1).map(Layer::outputs).sum();
         Cost {
-            macs: self.layers.iter().map(|l| l.macs(batch)).sum(),
-            kept: 4 * (batch * hidden) as u64,
+            macs: self.layers.iter().map(|l| l.macs(rows)).sum(),
+            kept: 4 * (rows * hidden) as u64,
             scratch: 0,
         }
     }
@@ -186,7 +191,7 @@ mod tests {
         assert!((std("1.weight") - 0.1).abs() < 3e-3);
         assert!((std("2.weight") - 0.02).abs() < 1e-3);
         assert!(["0.bias", "1.bias", "2.bias"].iter().all(|b| std(b) == 0.0));
-        assert_eq!(p.compute.cost(2).macs, 2 * (100 * 200 + 200 * 200 + 200 * 50));
+        assert_eq!(p.compute.cost(2).macs, 4 * (100 * 200 + 200 * 200 + 200 * 50));
     }
 
     #[test]

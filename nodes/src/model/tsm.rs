@@ -114,24 +114,18 @@ impl Tsm {
         ResNet::new(self.layout(), self.widths.unwrap_or(usual))
     }
 
-    /// Clips of each view, which must be all there are.
-    fn view_sizes(&self, cx: &BuildCx<'_>, clips: usize) -> Result<Vec<usize>, Vec<ParamProblem>> {
-        let Some(views) = self
-            .views
-            .as_ref()
-            .filter(|_| self.batch_stats == BatchStats::PerStreamView)
-        else {
-            return Ok(vec![clips]);
+    /// Clips of each view, which must be all there are; `None` where views do not matter.
+    fn view_sizes(&self, cx: &BuildCx<'_>, clips: usize) -> Result<Option<Vec<usize>>, Vec<ParamProblem>> {
+        let Some(views) = self.views.as_ref() else {
+            return Ok(None);
         };
         let mut sizes = vec![];
         for (i, view) in views.iter().enumerate() {
-            let size = view.get(cx.dims).map_err(|p| {
-                vec![ParamProblem {
-                    path: format!("views[{i}]"),
-                    ..p
-                }]
-            })?;
-            sizes.push(size);
+            let at = |p: ParamProblem| ParamProblem {
+                path: format!("views[{i}]"),
+                ..p
+            };
+            sizes.push(view.get(cx.dims).map_err(|p| vec![at(p)])?);
         }
         let sum: usize = sizes.iter().sum();
         if sum != clips {
@@ -140,7 +134,7 @@ impl Tsm {
                     .help("name the number of clips of every view, in the order of the clips"),
             ]);
         }
-        Ok(sizes)
+        Ok(Some(sizes))
     }
 }
 
@@ -197,7 +191,7 @@ impl Kind for Tsm {
             network: self.network(),
             fold: self.shift_div,
             views: self.view_sizes(cx, clips)?,
-            streams: types.len(),
+            clips: types.len() * clips,
             frames: known(first, 2)?,
             size: [known(first, 3)?, known(first, 4)?],
         })))
@@ -207,9 +201,10 @@ impl Kind for Tsm {
 struct Backbone {
     network: ResNet,
     fold: usize,
-    /// Clips of each batch of statistics.
-    views: Vec<usize>,
-    streams: usize,
+    /// Clips of each batch of statistics, where a call has several.
+    views: Option<Vec<usize>>,
+    /// Clips of a sample of every stream.
+    clips: usize,
     frames: usize,
     size: [usize; 2],
 }
@@ -223,8 +218,18 @@ struct Pass {
 
 struct Passes {
     passes: Vec<Pass>,
-    /// Shapes of the inputs.
-    inputs: Vec<Vec<usize>>,
+    /// Samples of each stream.
+    rows: Vec<usize>,
+}
+
+/// Cuts the rows of `all` into tensors of so many rows each.
+fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
+    let mut at = 0;
+    let cut = |n: &usize| {
+        at += n;
+        Ok(all.narrow(0, at - n, *n)?.contiguous()?)
+    };
+    rows.iter().map(cut).collect()
 }
 
 impl Backbone {
@@ -265,85 +270,64 @@ impl Compute for Backbone {
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let streams = inputs.all("clips");
         let dx = step.wants.contains(&true);
-        let mut passes = vec![];
-        let outputs = if streams.len() > 1 {
-            let (features, pass) = self.pass(step, &Tensor::cat(streams, 0)?, dx)?;
+        let all = match streams {
+            [one] => one.clone(),
+            several => Tensor::cat(several, 0)?,
+        };
+        let whole = vec![all.dim(1)?];
+        let (mut at, mut passes, mut features) = (0, vec![], vec![]);
+        for n in self.views.as_ref().unwrap_or(&whole).iter().filter(|n| **n > 0) {
+            let (feature, pass) = self.pass(step, &all.narrow(1, at, *n)?, dx)?;
             passes.push(pass);
-            let mut at = 0;
-            let mut outputs = vec![];
-            for stream in streams {
-                let rows = stream.dim(0)?;
-                outputs.push(features.narrow(0, at, rows)?.contiguous()?);
-                at += rows;
-            }
-            outputs
-        } else {
-            let clips = inputs.one("clips")?;
-            let mut at = 0;
-            let mut features = vec![];
-            for n in self.views.iter().filter(|n| **n > 0) {
-                let (feature, pass) = self.pass(step, &clips.narrow(1, at, *n)?, dx)?;
-                passes.push(pass);
-                features.push(feature);
-                at += n;
-            }
-            vec![Tensor::cat(&features, 1)?]
-        };
-        let kept = Passes {
-            passes,
-            inputs: streams.iter().map(|s| s.dims().to_vec()).collect(),
-        };
-        Ok((outputs, Box::new(kept)))
+            features.push(feature);
+            at += n;
+        }
+        let rows = streams
+            .iter()
+            .map(|s| s.dim(0))
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let outputs = by_rows(&Tensor::cat(&features, 1)?, &rows)?;
+        Ok((outputs, Box::new(Passes { passes, rows })))
     }
 
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-        let Passes { passes, inputs } = *kept::<Passes>(saved)?;
+        let Passes { passes, rows } = *kept::<Passes>(saved)?;
         if grads.iter().all(Option::is_none) {
-            return Ok(vec![None; inputs.len()]);
+            return Ok(vec![None; rows.len()]);
         }
+        let clips: usize = passes.iter().map(|p| p.dims[1]).sum();
+        let of_stream = |(grad, rows): (Option<Tensor>, &usize)| match grad {
+            Some(g) => Ok(g),
+            None => Tensor::zeros((*rows, clips, self.network.features()), DType::F32, step.device),
+        };
         let grads = grads
             .into_iter()
-            .zip(&inputs)
-            .map(|(grad, dims)| match grad {
-                Some(g) => Ok(g),
-                None => Tensor::zeros((dims[0], dims[1], self.network.features()), DType::F32, step.device),
-            })
+            .zip(&rows)
+            .map(of_stream)
             .collect::<candle_core::Result<Vec<_>>>()?;
-        let want = step.wants.contains(&true);
-        // Streams are one pass of their rows; views of a stream are passes of their clips.
-        let axis = if inputs.len() > 1 { 0 } else { 1 };
         let all = Tensor::cat(&grads, 0)?;
-        let mut parts = vec![];
-        let mut end = all.dim(1)?;
+        let want = step.wants.contains(&true);
+        let (mut end, mut parts) = (clips, vec![]);
         for pass in passes.into_iter().rev() {
             let n = pass.dims[1];
             end -= n;
             parts.push(self.pass_back(step, pass, &all.narrow(1, end, n)?.contiguous()?, want)?);
         }
         let Some(parts) = parts.into_iter().rev().collect::<Option<Vec<_>>>() else {
-            return Ok(vec![None; inputs.len()]);
+            return Ok(vec![None; rows.len()]);
         };
-        let dx = Tensor::cat(&parts, 1)?;
-        if axis == 1 {
-            return Ok(vec![Some(dx)]);
-        }
-        let mut at = 0;
-        let mut out = vec![];
-        for (dims, want) in inputs.iter().zip(step.wants) {
-            out.push(match want {
-                true => Some(dx.narrow(0, at, dims[0])?.contiguous()?),
-                false => None,
-            });
-            at += dims[0];
-        }
-        Ok(out)
+        let all = by_rows(&Tensor::cat(&parts, 1)?, &rows)?;
+        Ok(all
+            .into_iter()
+            .zip(step.wants)
+            .map(|(dx, want)| want.then_some(dx))
+            .collect())
     }
 
     fn cost(&self, batch: usize) -> Cost {
-        let clips: usize = self.views.iter().sum();
-        self.network.cost(self.streams * batch * clips * self.frames, self.size)
+        self.network.cost(batch * self.clips * self.frames, self.size)
     }
 }
 
 #[cfg(test)]
-mod tests {}
+mod tests;

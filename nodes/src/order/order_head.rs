@@ -4,7 +4,7 @@ use super::permutation::factorial;
 use super::permute::check_clips;
 use crate::model::dense::{DenseInit, Layer, LayerInit, relu_backward};
 use crate::op::dropout::dropout;
-use crate::sizes::{arrived, input, kept, known};
+use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, WeightSpec,
     Wiring,
@@ -77,6 +77,7 @@ impl Kind for OrderHead {
             clips,
             pairs,
             dropout: self.dropout,
+            rows: rows_per_sample(x),
             first: Layer::new("hidden", seen, hidden, true, LayerInit::of(self.init, false)),
             last: Layer::new(
                 "out",
@@ -95,6 +96,8 @@ struct Classifier {
     /// Rows of the first layer for a video.
     pairs: usize,
     dropout: f64,
+    /// Rows of the input for each sample.
+    rows: usize,
     first: Layer,
     last: Layer,
 }
@@ -203,6 +206,7 @@ impl Compute for Classifier {
     }
 
     fn cost(&self, batch: usize) -> Cost {
+        let batch = batch * self.rows;
         let hidden = 4 * batch * (self.pairs * self.first.inputs() + self.last.inputs());
         Cost {
             macs: self.first.macs(batch * self.pairs) + self.last.macs(batch),
