@@ -3,7 +3,7 @@
 //! In: exact frames of H.264 files (mp4, mov) and of folders of images, by number, at the cost of
 //! the groups of pictures they lie in ([`Video`]); the image operations of a training pipeline on
 //! them ([`ops`], [`MultiScaleCrop`]); backgrounds as medians ([`background`]); annotation lists
-//! ([`lists`]). Out: small H.264 files ([`write`]).
+//! ([`lists`]). Out: small H.264 files ([`mod@write`]).
 
 mod color;
 mod crops;
