@@ -1,21 +1,197 @@
-//! Loading the graphs that ship.
+//! Loading the graphs that ship: they load, their effective form loads to the same, `explain` and `diff` tell of them.
 
-use glad::load::{LoadOptions, load};
+use glad::diag::Problems;
+use glad::graph::Graph;
+use glad::load::{LoadOptions, diff, effective, explain, load, load_text};
+use std::path::{Path, PathBuf};
+
+fn full() -> LoadOptions {
+    LoadOptions::of("graphs/full.toml")
+}
+
+fn loaded(options: &LoadOptions) -> Graph {
+    load(options).unwrap_or_else(|p| panic!("{options:?}\n{p}"))
+}
+
+/// Every experiment in graphs/: what has a setting or extends something; composites, settings and tables are none.
+fn experiments() -> Vec<PathBuf> {
+    let mut found = vec![];
+    let mut folders = vec![PathBuf::from("graphs")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_string();
+            if path.is_dir() {
+                if !["lib", "settings", "tables"].contains(&name.as_str()) {
+                    folders.push(path);
+                }
+            } else if name.ends_with(".toml") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    assert!(found.len() > 1);
+    found
+}
 
 #[test]
 fn the_full_graph() {
-    let g = load(&LoadOptions::of("graphs/full.toml")).unwrap_or_else(|p| panic!("{p}"));
+    let g = loaded(&full());
     let run: Vec<&str> = g.run.iter().map(|r| r.value.as_str()).collect();
     assert_eq!(run, ["pretrain", "warmup", "main"]);
     assert_eq!(g.dims["K"].value, 12);
-    assert!(g.notes.is_empty(), "{:?}", g.notes);
     let tol = &g.phases["main"].losses["tol"];
-    assert_eq!((tol.target.value.node.as_str(), tol.target.value.port.as_str()), ("tol.ce", "loss"));
+    assert_eq!(
+        (tol.target.value.node.as_str(), tol.target.value.port.as_str()),
+        ("tol.ce", "loss")
+    );
     assert_eq!(tol.weight.value, 0.1);
-    let head = &g.nodes["align_x.rows"];
-    assert_eq!(head.inputs["source"].len(), 2);
-    assert_eq!(head.inputs["source"][1].value.node, "local_mean");
-    assert_eq!(head.inputs["source"][1].value.stream.as_deref(), Some("source"));
-    assert_eq!(head.inside[0].value, "align_x");
+    let rows = &g.nodes["align_x.rows"];
+    let sources: Vec<_> = rows.inputs["source"]
+        .iter()
+        .map(|r| (&*r.value.node, r.value.stream.as_deref()))
+        .collect();
+    assert_eq!(
+        sources,
+        [("global_mean", Some("source")), ("local_mean", Some("source"))]
+    );
+    assert_eq!(rows.inside[0].value, "align_x");
     assert!(g.nodes["videos"].per_stream.contains_key("auxiliary"));
+    assert_eq!(g.nodes["videos"].folder, Path::new("graphs/settings"));
+    assert_eq!(g.nodes["tol.head"].folder, Path::new("graphs/lib"));
+}
+
+#[test]
+fn effective_graphs_load_to_the_same_from_any_folder() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    for path in experiments() {
+        let g = loaded(&LoadOptions::of(&path));
+        let text = effective(&g);
+        let again = load_text("graph.toml", &text, elsewhere.path())
+            .unwrap_or_else(|p| panic!("{}\n{p}\n{text}", path.display()));
+        assert_eq!(diff(&g, &again), "", "{}", path.display());
+        assert_eq!(again.history.layers.len(), 1);
+        // And once more: the text of the same graph is the same but for where it came from.
+        let strip = |t: &str| t.lines().filter(|l| !l.starts_with('#')).collect::<Vec<_>>().join("\n");
+        assert_eq!(strip(&effective(&again)), strip(&text));
+    }
+}
+
+#[test]
+fn settings_replace_each_other() {
+    let mini = loaded(&full());
+    for entry in std::fs::read_dir("graphs/settings").unwrap() {
+        let setting = entry.unwrap().path();
+        let g = loaded(&LoadOptions {
+            setting: Some(setting.clone()),
+            ..full()
+        });
+        let differs = !diff(&mini, &g).is_empty();
+        assert_eq!(differs, !setting.ends_with("mini.toml"), "{}", setting.display());
+    }
+}
+
+fn with_set(set: &[&str]) -> Result<Graph, Problems> {
+    load(&LoadOptions {
+        set: set.iter().map(|s| s.to_string()).collect(),
+        ..full()
+    })
+}
+
+#[test]
+fn the_command_line_sets() {
+    let base = loaded(&full());
+    let changed = |set: &[&str]| diff(&base, &with_set(set).unwrap_or_else(|p| panic!("{set:?}\n{p}")));
+    assert_eq!(
+        changed(&["params.bg_weight=0.75"]),
+        "~ nodes.bg_mix.weight  0.5 → 0.75\n"
+    );
+    assert_eq!(changed(&["params.grl=constant"]).lines().count(), 3);
+    assert_eq!(changed(&["dims.T = 4"]), "~ dims.T  8 → 4\n");
+    // What no file writes: a parameter of the kind, which the checker knows.
+    assert_eq!(
+        changed(&["nodes.videos.generate.mini.seed=3"]),
+        "+ nodes.videos.generate.mini.seed  3\n"
+    );
+    assert_eq!(changed(&["title=a b"]), "~ title  \"GLAD\" → \"a b\"\n");
+    assert_eq!(changed(&["run=[\"main\"]"]), "- run  pretrain, warmup\n");
+    assert_eq!(changed(&["append.run=[\"infer\"]"]), "+ run  infer\n");
+    assert_eq!(
+        changed(&["nodes.local.ordered=true", "nodes.local.ordered=false"])
+            .lines()
+            .count(),
+        changed(&["nodes.local.ordered=false"]).lines().count()
+    );
+    assert!(changed(&["drop=tol"]).contains("- nodes.tol"));
+    assert!(changed(&["setting=graphs/settings/smoke.toml"]).contains("nodes.videos.generate.mini.source_train"));
+}
+
+#[test]
+fn a_dropped_node_leaves_every_list() {
+    let text = "extends = \"full.toml\"\ndrop = [\"tol\"]\ntitle_ = 1\n".replace("title_ = 1\n", "");
+    let g = load_text("no_tol.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+    assert!(!g.nodes.keys().any(|k| k.starts_with("tol")));
+    assert!(!g.phases.contains_key("warmup"), "its only loss was `tol`");
+    assert!(g.run.iter().all(|r| r.value != "warmup"));
+    assert!(g.phases["main"].reset.is_empty());
+    assert!(g.phases["main"].losses.contains_key("ce"));
+    let notes: Vec<&str> = g.notes.iter().map(|n| n.message.as_str()).collect();
+    assert!(notes.iter().any(|n| n.contains("phase `warmup`")), "{notes:?}");
+    let told = explain(&g, "tol").unwrap();
+    assert!(told.contains("dropped in graphs/no_tol.toml:2"), "{told}");
+}
+
+#[test]
+fn nodes_inside_composites_may_be_bypassed_and_referred_to() {
+    let text = "extends = \"full.toml\"\nbypass = [\"align_g.grl\"]\nappend.views.infer.roots = [\"align_g.mlp.logits\", \"align_l.accuracy\"]\n";
+    let g = load_text("x.toml", text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+    assert!(g.nodes["align_g.grl"].bypass.is_some());
+    let roots: Vec<(&str, &str)> = g.views["infer"]
+        .roots
+        .iter()
+        .map(|r| (&*r.value.node, &*r.value.port))
+        .collect();
+    assert!(roots.contains(&("align_g.mlp", "logits")) && roots.contains(&("align_l.bce", "accuracy")));
+    let again = load_text("y.toml", &effective(&g), Path::new("")).unwrap_or_else(|p| panic!("{p}"));
+    assert_eq!(diff(&g, &again), "");
+}
+
+fn told(options: &LoadOptions, path: &str) -> String {
+    explain(&loaded(options), path).unwrap_or_else(|e| e)
+}
+
+#[test]
+fn explained() {
+    let tuned = LoadOptions {
+        set: vec!["params.order_hidden=64".into(), "nodes.tol.form=mlp".into()],
+        ..full()
+    };
+    let mut out = String::new();
+    for path in [
+        "nodes.tol.hidden",
+        "tol.head.hidden",
+        "nodes.tol",
+        "main.losses.tol",
+        "run",
+        "params.order_hiden",
+        "nodes.tol.hiden",
+    ] {
+        out.push_str(&format!("$ explain {path}\n{}\n\n", told(&tuned, path).trim_end()));
+    }
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn told_apart() {
+    let tuned = LoadOptions {
+        set: vec![
+            "params.order_hidden=64".into(),
+            "nodes.tol.form=mlp".into(),
+            "drop=align_x".into(),
+            "phases.main.dims.L=3".into(),
+        ],
+        ..full()
+    };
+    insta::assert_snapshot!(diff(&loaded(&full()), &loaded(&tuned)));
 }

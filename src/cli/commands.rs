@@ -4,7 +4,7 @@ use super::args::{Args, Command, LayerArgs};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{predict, train};
-use crate::diag::{Severity, render};
+use crate::diag::{Problems, Severity, render};
 use crate::plan::plan_text;
 use crate::{load, report};
 use anyhow::Context;
@@ -40,7 +40,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         }
         Some(Command::Draw { graph, out }) => {
             let e = open_args(&graph, None, registry)?;
-            let svg = report::draw(&e.graph, &e.checked);
+            let svg = report::draw(&e.graph, &e.checked, registry);
             match out {
                 None => print!("{svg}"),
                 Some(path) => std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?,
@@ -64,9 +64,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             }
         },
         Some(Command::Schema) => {
-            let text = serde_json::to_string_pretty(&report::schema(registry)).context("the schema")?;
-            println!("{text}");
-            Ok(())
+            Err(Failure::Usage("SCHEMA".into()))
         }
         Some(Command::Eval { run, view, layers, machine }) => predict::eval(&run, &view, &layers, &machine, registry),
         Some(Command::Predict { run, videos, view, port, out, machine }) => {
@@ -91,7 +89,10 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
     let mut wrong = 0;
     for g in &all {
         let opened = open(g, layers, None, registry).and_then(|e| {
-            let absent = crate::check::absent(&e.graph, &e.checked, files);
+            let absent = match files || all.len() == 1 {
+                true => crate::check::absent(&e.graph, &e.checked, files),
+                false => Problems::default(),
+            };
             if files && absent.has_errors() { Err(Failure::Graph(absent)) } else { Ok((e, absent)) }
         });
         match opened {
@@ -131,16 +132,26 @@ fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()
         if p.is_dir() {
             experiments_below(&p, all)?;
         } else if p.extension().is_some_and(|e| e == "toml") {
-            let text = std::fs::read_to_string(&p).with_context(|| format!("cannot read {}", p.display()))?;
             // A file that does not parse is checked, so that it is told.
-            let is = match text.parse::<toml::Table>() {
-                Ok(t) => ["setting", "extends", "streams"].iter().any(|k| t.contains_key(*k)),
-                Err(_) => true,
-            };
+            let is = is_experiment(&p, 0).with_context(|| format!("cannot read {}", p.display()))?;
             if is {
                 all.push(p);
             }
         }
     }
     Ok(())
+}
+
+/// Whether a file, or what it extends, has streams or names a setting. Settings extend one another, too.
+fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
+    let text = std::fs::read_to_string(path)?;
+    let Ok(table) = text.parse::<toml::Table>() else { return Ok(true) };
+    if table.contains_key("setting") || table.contains_key("streams") || depth > 16 {
+        return Ok(true);
+    }
+    match table.get("extends").and_then(toml::Value::as_str) {
+        // What it extends may be missing: then it is checked, so that it is told.
+        Some(base) => Ok(is_experiment(&path.with_file_name(base), depth + 1).unwrap_or(true)),
+        None => Ok(false),
+    }
 }

@@ -5,7 +5,7 @@ use super::exit::Failure;
 use crate::check::{Checked, check};
 use crate::graph::Graph;
 use crate::load::{LoadOptions, load};
-use crate::run::FeedOptions;
+use crate::run::{FeedOptions, keep_freed_memory};
 use candle_core::Device;
 use glad_nodes::Registry;
 use std::path::Path;
@@ -59,8 +59,9 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Sets up threads and device.
+/// Sets up memory, threads and device.
 pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
+    keep_freed_memory();
     let threads = args.threads.unwrap_or_else(cores).max(1);
     // An error means that the pool is there already (a program of one's own made it): then it counts.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();

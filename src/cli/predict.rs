@@ -7,7 +7,7 @@ use crate::plan::{Program, ValueId};
 use crate::report;
 use crate::run::{Progress, RunFolder, ViewCx, ViewResult, cache_folder, load, run_view, set_up, write_whole};
 use anyhow::{Context, Result, anyhow, bail};
-use glad_nodes::{Body, Key, Registry};
+use glad_nodes::{Key, Registry};
 use std::path::{Path, PathBuf};
 
 /// What `predict` is to give.
@@ -64,7 +64,7 @@ pub fn predict(
     match (what.port, what.out) {
         (Some(_), Some(out)) => report::write_ports(out, &result.ports)?,
         _ => {
-            let classes = class_names(program, &e)?;
+            let classes = report::class_names(program)?;
             print!("{}", report::probabilities_text(&classes, &result.predictions));
         }
     }
@@ -147,19 +147,4 @@ fn tempfile_list(videos: &[PathBuf]) -> Result<tempfile::NamedTempFile> {
     let file = tempfile::NamedTempFile::with_suffix(".txt").context("cannot make a temporary list")?;
     write_whole(file.path(), text.as_bytes())?;
     Ok(file)
-}
-
-/// The names of the classes, or their numbers.
-fn class_names(program: &Program, e: &Experiment) -> Result<Vec<String>> {
-    if let Some(c) = &e.graph.classes {
-        return Ok(c.value.clone());
-    }
-    for call in &program.sources {
-        if let Body::Source(s) = &program.bodies[program.calls[*call].body]
-            && let Some(names) = s.classes()?
-        {
-            return Ok(names);
-        }
-    }
-    Ok(vec![])
 }

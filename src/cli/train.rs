@@ -69,7 +69,7 @@ fn default_folder(args: &RunArgs, seed: u64) -> PathBuf {
 fn resume_command(args: &RunArgs, out: &Path) -> String {
     let mut c = format!("glad-run {}", args.graph.graph.display());
     let l = &args.graph.layers;
-    for p in &l.setting {
+    if let Some(p) = &l.setting {
         c += &format!(" --setting {}", p.display());
     }
     for p in &l.with {

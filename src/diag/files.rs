@@ -8,6 +8,13 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId(u32);
 
+impl FileId {
+    /// The place before its first byte.
+    pub fn start(self) -> Place {
+        Place { file: self, span: 0..0 }
+    }
+}
+
 /// A stretch of one file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Place {

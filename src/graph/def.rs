@@ -144,6 +144,8 @@ pub struct Graph {
     pub run: Vec<Spanned<String>>,
     /// The share of bad videos above which a run ends.
     pub bad_videos: f64,
+    /// The seed of a run: everything random in training follows from it.
+    pub seed: Spanned<u64>,
     /// Nodes, by path, in file order.
     pub nodes: IndexMap<String, NodeDef>,
     /// Phases, by name.

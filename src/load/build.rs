@@ -16,7 +16,7 @@ use crate::graph::{Graph, NodeDef, PhaseDef, ViewDef};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
-const TOP_KEYS: [&str; 14] = [
+const TOP_KEYS: [&str; 15] = [
     "title",
     "expect",
     "streams",
@@ -27,11 +27,15 @@ const TOP_KEYS: [&str; 14] = [
     "params",
     "run",
     "bad_videos",
+    "seed",
     "nodes",
     "phases",
     "views",
     "classes",
 ];
+
+/// The seed of a run that names none.
+const DEFAULT_SEED: u64 = 1;
 
 /// Reads the merged tree. Returns nothing where anything is wrong; what is, is in `reader.problems`.
 pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option<Graph> {
@@ -39,6 +43,15 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
     let out = &mut Out(&mut problems);
     let top = tree.entries()?.clone();
     let root = &tree.place;
+    if let Some(t) = top.get("composite") {
+        out.push(
+            Problem::error("this file is a composite, not a graph")
+                .at(&t.key, "here")
+                .help("a graph uses it as a node's kind: `kind = \"lib/order.toml\"`"),
+        );
+        reader.problems = problems;
+        return None;
+    }
     top_keys(&top, out);
 
     let mut params = Params::of_graph(&tree, out);
@@ -104,6 +117,10 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
             .unwrap_or(false),
         select: select(&settled, root, out),
         bad_videos: bad_videos(&settled, out),
+        seed: settled
+            .get("seed")
+            .and_then(|t| out.whole("seed", t, 0))
+            .unwrap_or_else(|| Spanned::new(DEFAULT_SEED, root.clone())),
         classes: classes(&settled, out),
         run: settled.get("run").and_then(|t| run_list(t, out)).unwrap_or_default(),
         streams,
@@ -178,10 +195,7 @@ fn top_keys(top: &IndexMap<String, Tree>, out: &mut Out) {
         }
         let mut p = Problem::error(format!("unknown key `{key}`")).at(&value.key, "no such key at the top of a graph");
         let known = TOP_KEYS.iter().chain(&VERBS).chain(&["extends", "setting"]).copied();
-        p.help = Some(match key.as_str() {
-            "composite" => "this is a composite: a graph uses it as the `kind` of a node".into(),
-            _ => suggest(key, "keys", known),
-        });
+        p.help = Some(suggest(key, "keys", known));
         out.push(p);
     }
 }
@@ -199,6 +213,7 @@ fn living(
     let mut kept = IndexMap::new();
     for (name, t) in all {
         let Some(table) = out.table(&format!("{what}s.{name}"), &t) else {
+            gone.push(name);
             continue;
         };
         if !is_name(&name) {
@@ -366,12 +381,14 @@ fn run(
             }
         } else if !views.contains_key(&r.value) {
             let known = phases.keys().chain(views.keys()).map(String::as_str);
-            let mut p = Problem::error(format!("`run` names an unknown phase `{}`", r.value))
-                .at(&r.place, "no phase or view of this name")
+            let mut p = Problem::error(format!("`run` names `{}`, which is no phase or view", r.value))
+                .at(&r.place, "nothing of this name")
                 .help(suggest(&r.value, "phases and views", known));
-            let path = format!("phases.{}", r.value);
-            if let Some(c) = graph.history.of(&path).iter().rev().find(|c| c.verb == "drop") {
-                p = p.at(&c.by, "it was dropped here");
+            for section in ["phases", "views"] {
+                let changes = graph.history.of(&format!("{section}.{}", r.value));
+                if let Some(c) = changes.iter().rev().find(|c| c.verb == "drop") {
+                    p = p.at(&c.by, "it was dropped here");
+                }
             }
             out.push(p);
         }

@@ -74,6 +74,14 @@ fn parse(tree: &Tree, from: &Place, out: &mut Out) -> Option<CompositeDef> {
             outputs.insert(name.clone(), text);
         }
     }
+    if outputs.is_empty()
+        && head
+            .get("outputs")
+            .is_none_or(|t| t.entries().is_some_and(IndexMap::is_empty))
+    {
+        let p = Problem::error("the composite has no outputs").at(&top["composite"].key, "this one");
+        out.push(p.help("write `outputs = { NAME = \"node.port\" }`; the first is what a loss takes"));
+    }
     let params = head
         .get("params")
         .and_then(|t| out.table("composite.params", t))

@@ -5,7 +5,7 @@ use super::layers::Reader;
 use super::params::Params;
 use super::read::{Out, is_name};
 use super::tree::{Tree, TreeValue};
-use crate::diag::{Place, Problem, Spanned};
+use crate::diag::{Place, Problem, Spanned, suggest};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 
@@ -224,6 +224,15 @@ impl<'a> Expander<'a> {
             if let Some(t) = def.params.get(stream) {
                 let p = Problem::error(format!("`{stream}` is a stream, and no name for a parameter"));
                 out.push(p.at(&t.key, "rename this one"));
+            }
+        }
+        for (port, t) in inputs.iter().filter_map(Tree::entries).flatten() {
+            if !def.inputs.iter().any(|d| d.value == *port) {
+                let known = def.inputs.iter().map(|d| d.value.as_str());
+                let p = Problem::error(format!("`{}` has no input `{port}`", node.value))
+                    .at(&t.key, "the composite has no such input")
+                    .help(suggest(port, "inputs", known));
+                out.push(p);
             }
         }
         let inputs = inputs.map_or(IndexMap::new(), |t| references(&node.value, &t, &mut out));

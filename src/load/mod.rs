@@ -1,8 +1,47 @@
 //! From files to a [`Graph`](crate::graph::Graph): setting, graph, overlays, `--set`, composites.
+//!
+//! # Layers
+//! The setting, what the graph `extends`, the graph, the files of `--with`, each `--set`. A layer's plain tables add
+//! to those below, leaf by leaf; a leaf that is there already is an error. What is there is changed by verbs, tables
+//! and lists at the top of a file, which see the layers below and come before the file's own plain tables:
+//!
+//! | verb | does | fails where |
+//! |---|---|---|
+//! | `drop = ["tol", "phases.warmup"]` | leaves out a node with its losses, roots and other mentions, a loss, any path | nothing has the name |
+//! | `[replace.nodes.X]` | puts a whole node, phase or view in the place of another | there is none |
+//! | `set.a.b = v` | changes a leaf | no layer below writes it |
+//! | `remove.a.b = [..]`, `append.a.b = [..]` | takes items out of a list, adds some | there is no such list or item; a string is there already |
+//! | `bypass = ["bg_mix"]` | lets a node's input through as its output | there is no such node |
+//!
+//! `--set a.b=v` is `set`, but may also add a key inside a node, phase or view; `--set drop=tol` is `drop`.
+//! A phase without a loss and a view without a root are left out, with a note.
+//!
+//! # Parameters
+//! A value `"$name"` is the value of `params.name`; `params` may use each other.
+//!
+//! # Composites
+//! A node whose `kind` is a file, relative to the file that says so, stands for that file's nodes:
+//! ```toml
+//! [composite]
+//! inputs  = ["x"]                        # `in.x` inside; what the outside leaves unconnected is left out
+//! outputs = { loss = "ce.loss" }         # the first is what a loss that names the node takes
+//! params  = { hidden = 512, form = {} }  # with defaults; `{}` is none, so that the node has to give the value
+//! ```
+//! Nodes inside are called `outer.inner`, and may be referred to, frozen, bypassed or changed by a phase as such.
+//!
+//! # Losses
+//! `losses = { ce = 1.0 }` weighs a node's first output, `"ce.loss" = 1.0` a port, `total = { of = "ce.loss",
+//! weight = 1.0 }` one under another name.
+//!
+//! # Relative paths
+//! in a node's parameters are meant from the folder of the file that wrote its `kind`, or from its `folder`.
 
 mod build;
 mod composite;
+mod diff;
+mod effective;
 mod expand;
+mod explain;
 mod history;
 mod layers;
 mod merge;
@@ -18,6 +57,9 @@ mod refs;
 mod set_arg;
 mod tree;
 
+pub use diff::diff;
+pub use effective::effective;
+pub use explain::explain;
 pub use history::{Change, History, Role};
 pub use open::{LoadOptions, load, load_text};
 pub use tree::{Tree, TreeValue};

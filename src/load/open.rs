@@ -114,16 +114,11 @@ fn join(reader: &mut Reader, layers: Vec<Layer>) -> Result<Graph, Problems> {
             return Ok(graph);
         }
     }
-    let mut list: Vec<Problem> = vec![];
-    for p in std::mem::take(&mut reader.problems) {
-        // A composite that is used twice brings its mistakes twice.
-        if !list
-            .iter()
-            .any(|q| q.labels == p.labels && q.help == p.help && !p.labels.is_empty())
-        {
-            list.push(p);
-        }
-    }
+    let mut list = std::mem::take(&mut reader.problems);
+    // In the order of the files; what is wrong with the lowest layers comes first.
+    list.sort_by_key(|p| p.labels.first().map(|(place, _)| (place.file, place.span.start)));
+    // A composite that is used twice brings its mistakes twice.
+    list.dedup_by(|b, a| b.labels == a.labels && b.help == a.help && !a.labels.is_empty());
     Err(Problems {
         files: Arc::new(std::mem::take(&mut reader.files)),
         list,

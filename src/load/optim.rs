@@ -19,7 +19,8 @@ const KEYS: [&str; 9] = [
     "groups",
 ];
 const GROUP_KEYS: [&str; 4] = ["nodes", "roles", "lr_scale", "weight_decay"];
-const ROLES: [(&str, Role); 3] = [("weight", Role::Weight), ("bias", Role::Bias), ("norm", Role::Norm)];
+/// Roles by the names that graphs give them.
+pub(super) const ROLES: [(&str, Role); 3] = [("weight", Role::Weight), ("bias", Role::Bias), ("norm", Role::Norm)];
 
 /// Reads `phases.X.optimizer`.
 pub(super) fn optimizer(name: &str, t: &Tree, out: &mut Out) -> Option<OptimizerDef> {
@@ -181,7 +182,7 @@ pub(super) fn choice<'k>(text: &Spanned<String>, what: &str, known: &[&'k str], 
     let found = known.iter().find(|k| **k == text.value).copied();
     if found.is_none() {
         let p = Problem::error(format!("unknown {what} `{}`", text.value)).at(&text.place, format!("no such {what}"));
-        out.push(p.help(suggest(&text.value, &format!("known {what}s"), known.iter().copied())));
+        out.push(p.help(suggest(&text.value, &format!("{what}s"), known.iter().copied())));
     }
     found
 }

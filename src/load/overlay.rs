@@ -141,12 +141,12 @@ impl Merger<'_> {
         found
     }
 
-    /// Drops whatever stands at a dotted path; a phase or view leaves `run`, too.
+    /// Drops whatever stands at a dotted path, such as `expect`; a phase or view leaves `run`, too.
     fn drop_path(&mut self, name: &str, by: &Place) -> bool {
-        let Some(path) = key_path(name).filter(|p| p.len() > 1) else {
+        let Some(path) = key_path(name) else {
             return false;
         };
-        let (last, parents) = path.split_last().expect("two or more");
+        let (last, parents) = path.split_last().expect("one or more");
         let parent = self
             .tree
             .at_mut(parents.iter().map(String::as_str))
@@ -273,10 +273,14 @@ impl Merger<'_> {
                         place: value.place,
                         key: value.key,
                     };
+                    let help = match append {
+                        true => format!("such as `append.{name} = [{found}]`"),
+                        false => format!("to remove all of it, write `drop = [\"{name}\"]`"),
+                    };
                     self.problems.push(
                         Problem::error(format!("`{verb}.{name}` is a list of what to {verb}"))
                             .at(&found.place, format!("this is {}", found.what()))
-                            .help(format!("such as `{verb}.{name} = [{found}]`")),
+                            .help(help),
                     );
                 }
             }

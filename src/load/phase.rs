@@ -221,15 +221,21 @@ impl PhaseCx<'_, '_> {
             let at = format!("{name}.{key}");
             let by_key = Spanned::new(key.clone(), value.key.clone());
             let (target, weight) = match &value.value {
+                TreeValue::Table(long) if !long.contains_key("of") && !long.contains_key("weight") => {
+                    let port = long.keys().next().map_or("PORT", String::as_str);
+                    let p = Problem::error(format!("loss `{key}` is a table without `of` and `weight`"))
+                        .at(&value.key, "here")
+                        .help(format!("a port of `{key}` is written `\"{key}.{port}\" = 1.0`"));
+                    out.push(p);
+                    continue;
+                }
                 TreeValue::Table(long) => {
                     out.unknown_keys(&format!("loss `{key}`"), long, &["of", "weight"]);
                     let target = long.get("of").map(|t| out.string(&format!("{at}.of"), t));
                     let weight = long.get("weight").map(|t| out.number(&format!("{at}.weight"), t));
                     if weight.is_none() {
                         let p = Problem::error(format!("loss `{key}` has no weight")).at(&value.key, "here");
-                        out.push(p.help(format!(
-                            "write `\"{key}.PORT\" = 1.0`, or `{key} = {{ of = \"node.port\", weight = 1.0 }}`"
-                        )));
+                        out.push(p.help(format!("write `{key} = {{ of = \"node.port\", weight = 1.0 }}`")));
                     }
                     (target.unwrap_or(Some(by_key)), weight.flatten())
                 }

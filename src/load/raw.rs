@@ -58,8 +58,7 @@ impl Convert<'_> {
     fn syntax(&mut self, e: &toml::de::Error, text: &str) {
         let span = e.span().unwrap_or(text.len()..text.len());
         let message = e.message().lines().collect::<Vec<_>>().join(", ");
-        let help = (message.contains("duplicate key"))
-            .then_some("a key may be written once: in one file, `set` and `replace` change nothing above them");
+        let help = message.contains("duplicate key").then_some("a file writes a key once");
         let mut p = Problem::error(format!("not TOML: {message}")).at(&self.place(span), "here");
         p.help = help.map(String::from);
         self.problems.push(p);

@@ -18,7 +18,7 @@ impl Out<'_> {
         if t.text().is_some_and(|s| s.starts_with('$')) {
             return;
         }
-        let p = Problem::error(format!("`{name}`: expected {expected}, found {}", t.what()));
+        let p = Problem::error(format!("`{name}`: expected {expected}, found {}", found(t)));
         self.0.push(at_value(p, t, "this value"));
     }
 
@@ -140,6 +140,16 @@ impl Out<'_> {
                 .help(suggest(key, "keys", known.iter().copied()));
             self.push(p);
         }
+    }
+}
+
+/// A short value itself, else what it is.
+pub(super) fn found(t: &Tree) -> String {
+    let text = t.to_string();
+    match t.value {
+        TreeValue::String(_) if text.chars().count() <= 30 => format!("the string {text}"),
+        TreeValue::Integer(_) | TreeValue::Float(_) | TreeValue::Boolean(_) => text,
+        _ => t.what().into(),
     }
 }
 

@@ -105,7 +105,9 @@ impl Resolver<'_> {
         how: Use,
         depth: usize,
     ) -> Result<Vec<Spanned<Ref>>, Box<Problem>> {
-        if let Some((path, member)) = self.member(scope, head) {
+        // A composite's output comes before a node inside it that has the same name.
+        let output = !self.scopes[scope].names.contains_key(head) && self.is_output(scope, head);
+        if let Some((path, member)) = self.member(scope, head).filter(|_| !output) {
             return match (member, how) {
                 (Member::Node, Use::Loss) => Ok(vec![reference(path, "", place)]),
                 (Member::Composite(inner), Use::Loss) => {
@@ -158,6 +160,20 @@ impl Resolver<'_> {
                 }
             }
             None => Err(self.unknown(scope, node, place)),
+        }
+    }
+
+    /// Whether `head` is an output of a composite in `scope`.
+    fn is_output(&self, scope: usize, head: &str) -> bool {
+        let Some((node, port)) = head.rsplit_once('.') else {
+            return false;
+        };
+        match self.member(scope, node) {
+            Some((_, Member::Composite(inner))) => self.scopes[inner]
+                .composite
+                .as_ref()
+                .is_some_and(|c| c.outputs.contains_key(port)),
+            _ => false,
         }
     }
 

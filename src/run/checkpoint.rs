@@ -5,12 +5,13 @@ use super::folder::write_whole;
 use super::optim::Sgd;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use glad_nodes::{Init, Role, WeightSpec, WeightStore};
+use glad_nodes::{Init, Role, Video, WeightSpec, WeightStore};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,8 +32,8 @@ pub struct Position {
     pub metrics_bytes: u64,
     /// Length of the event file then.
     pub events_bytes: u64,
-    /// Bad videos so far, by stream and place in the list, with the reason.
-    pub bad: BTreeMap<String, BTreeMap<usize, String>>,
+    /// Bad videos so far, by stream and `path (list line)`, with the reason.
+    pub bad: BTreeMap<String, BTreeMap<String, String>>,
     /// Best validation score so far, where the graph selects by it.
     pub best: Option<f64>,
 }
@@ -42,9 +43,12 @@ impl Position {
     pub const FORMAT: u32 = 1;
 
     /// Notes bad videos; a video counts once.
-    pub fn note_bad(&mut self, streams: &[String], bad: &[BadVideo]) {
+    pub fn note_bad(&mut self, streams: &[String], lists: &[Vec<Arc<Video>>], bad: &[BadVideo]) {
         for b in bad {
-            self.bad.entry(streams[b.stream].clone()).or_default().entry(b.video).or_insert_with(|| b.reason.clone());
+            let video = &lists[b.stream][b.video];
+            let name = format!("{} ({})", video.path.display(), video.line);
+            let of_stream = self.bad.entry(streams[b.stream].clone()).or_default();
+            of_stream.entry(name).or_insert_with(|| b.reason.clone());
         }
     }
 }

@@ -11,13 +11,14 @@ use super::setup::set_up;
 use super::share::{self, Shared};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
-use crate::check::Checked;
+use crate::check::{Checked, RESULT_VIEW};
 use crate::graph::Graph;
 use crate::plan::Program;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use glad_nodes::{Key, Role, WeightStore};
 use serde_json::{Map, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -53,10 +54,9 @@ pub struct RunResult {
     pub views: Vec<(String, ViewResult)>,
     /// The phases that were trained now, by name.
     pub phases: Vec<(String, PhaseReport)>,
+    /// Videos that training could not use, by stream and list line, with the reason.
+    pub bad: BTreeMap<String, BTreeMap<String, String>>,
 }
-
-/// The view that gives a run's result, unless `run` names views itself.
-pub const RESULT_VIEW: &str = "infer";
 
 /// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
 pub fn run(
@@ -93,7 +93,7 @@ pub fn run(
     let mut log =
         Log::open(&folder.metrics(), &folder.events(), position.metrics_bytes, position.events_bytes)?;
     let mut session = Session { graph, checked, folder: folder.clone(), options, progress };
-    let mut result = RunResult { folder, views: vec![], phases: vec![] };
+    let mut result = RunResult { folder, views: vec![], phases: vec![], bad: BTreeMap::new() };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
         if let Some(program) = checked.phases.get(name) {
@@ -121,6 +121,7 @@ pub fn run(
         result.views.push((RESULT_VIEW.to_string(), view));
     }
     position.finished = true;
+    result.bad = position.bad.clone();
     session.save_state(None, &store, &mut position, &mut log)?;
     Ok(result)
 }

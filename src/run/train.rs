@@ -132,7 +132,7 @@ pub fn train(
                     for _ in 0..rows {
                         let m = made.next().context("the data side ended early")?;
                         if !m.bad.is_empty() {
-                            position.note_bad(&program.streams, &m.bad);
+                            position.note_bad(&program.streams, &lists, &m.bad);
                             check_bad(position, program, &lists, cx)?;
                         }
                         let Some(sample) = m.sample else {
@@ -271,15 +271,13 @@ fn check_bad(
         let Some(bad) = position.bad.get(stream) else { continue };
         let most = (cx.bad_limit * list.len() as f64).ceil() as usize;
         if bad.len() > most {
-            let (worst, why) = bad.iter().next().expect("it is longer than a number");
+            let (one, why) = bad.iter().next().expect("it is longer than a number");
             bail!(
                 "{} of the {} videos of stream `{stream}` cannot be used, more than bad_videos = {} allows; \
-                 one of them: {} ({}): {why}",
+                 one of them: {one}: {why}",
                 bad.len(),
                 list.len(),
-                cx.bad_limit,
-                list[(*worst).min(list.len() - 1)].path.display(),
-                list[(*worst).min(list.len() - 1)].line
+                cx.bad_limit
             );
         }
     }

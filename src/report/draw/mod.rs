@@ -1,0 +1,27 @@
+//! A picture of a graph: a layered drawing from left to right, as SVG, without anything that has to be fetched.
+//!
+//! `build` makes a `Picture`, plain data, from a checked graph; `arrange` gives everything in it a place (`layers`,
+//! `grid`, `order`, `place` are the layered layout, which knows nothing of nodes); `render` writes SVG.
+
+mod arrange;
+mod build;
+mod cards;
+mod edges;
+mod grid;
+mod layers;
+mod order;
+mod picture;
+mod place;
+mod render;
+mod sizes;
+mod symbols;
+
+use crate::check::Checked;
+use crate::graph::Graph;
+use glad_nodes::Registry;
+
+/// The graph as SVG: nodes by what they are for, the line between host and device, composites as frames, streams as
+/// colours of lines, the terms of the objectives; below it the phases and views with what each keeps.
+pub fn draw(graph: &Graph, checked: &Checked, registry: &Registry) -> String {
+    render::render(&build::build(&build::Scene { graph, checked, registry }))
+}

@@ -1,0 +1,120 @@
+//! What was predicted for each video, and the values of ports, as files.
+
+use super::scores::class_name;
+use crate::run::{PortValue, Prediction, write_whole};
+use anyhow::{Context, Result};
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use std::collections::HashMap;
+use std::path::Path;
+
+/// A row a video: stream, path, label, predicted class, whether that is right, its probability, then the probability of
+/// every class in a column `p_CLASS`. `label` and `correct` are empty where the video has no label.
+pub fn predictions_csv(classes: &[String], predictions: &[Prediction]) -> Result<String> {
+    let columns = predictions.iter().map(|p| p.probabilities.len()).max().unwrap_or(0);
+    let mut w = csv::Writer::from_writer(vec![]);
+    let mut head: Vec<String> =
+        ["stream", "video", "label", "predicted", "correct", "confidence"].map(String::from).to_vec();
+    head.extend((0..columns).map(|i| format!("p_{}", class_name(classes, i))));
+    w.write_record(&head)?;
+    for p in predictions {
+        let class = p.class();
+        let mut row = vec![
+            p.stream.clone(),
+            p.video.path.display().to_string(),
+            p.video.label.map_or(String::new(), |l| class_name(classes, l)),
+            class_name(classes, class),
+            p.video.label.map_or(String::new(), |l| (l == class).to_string()),
+            p.probabilities.get(class).map_or(String::new(), f32::to_string),
+        ];
+        row.extend((0..columns).map(|i| p.probabilities.get(i).map_or(String::new(), f32::to_string)));
+        w.write_record(&row)?;
+    }
+    Ok(String::from_utf8(w.into_inner()?)?)
+}
+
+/// Writes the values of ports as safetensors: a tensor `[videos, …]` a port, under the port's name, and the paths of
+/// the videos, in their order, as JSON in the file's metadata under `videos`.
+pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
+    let mut ports: Vec<&str> = vec![];
+    for v in values {
+        if !ports.contains(&v.port.as_str()) {
+            ports.push(&v.port);
+        }
+    }
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
+    let mut videos = serde_json::Map::new();
+    for port in ports {
+        let of: Vec<&PortValue> = values.iter().filter(|v| v.port == port).collect();
+        let bytes = of.iter().flat_map(|v| v.value.iter().flat_map(|x| x.to_le_bytes())).collect();
+        let mut shape = vec![of.len()];
+        shape.extend(&of[0].shape);
+        let names: Vec<&str> = of.iter().map(|v| v.video.as_str()).collect();
+        videos.insert(port.to_string(), serde_json::json!(names));
+        tensors.push((port.to_string(), shape, bytes));
+    }
+    let views = tensors
+        .iter()
+        .map(|(n, shape, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let metadata = HashMap::from([("videos".to_string(), serde_json::Value::Object(videos).to_string())]);
+    let bytes = safetensors::serialize(views, Some(metadata)).with_context(|| format!("cannot write {}", path.display()))?;
+    write_whole(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glad_nodes::{Footage, Frame, Video};
+    use std::sync::Arc;
+
+    struct None_;
+    impl Footage for None_ {
+        fn frame_count(&self) -> Result<usize> {
+            Ok(0)
+        }
+        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
+            Ok(vec![])
+        }
+    }
+
+    fn prediction(path: &str, label: Option<usize>, probabilities: &[f32]) -> Prediction {
+        let video = Video { index: 0, path: path.into(), line: "l:1".into(), label, footage: Arc::new(None_) };
+        Prediction { stream: "target".into(), video: Arc::new(video), probabilities: probabilities.to_vec() }
+    }
+
+    #[test]
+    fn rows_read_back() {
+        let classes = ["run, fast".to_string(), "say \"hi\"".to_string()];
+        let all = [prediction("a,b.mp4", Some(1), &[0.25, 0.75]), prediction("c.mp4", None, &[0.5, 0.5])];
+        let text = predictions_csv(&classes, &all).unwrap();
+        let mut r = csv::Reader::from_reader(text.as_bytes());
+        assert_eq!(r.headers().unwrap().get(6), Some("p_run, fast"));
+        let rows: Vec<csv::StringRecord> = r.records().collect::<Result<_, _>>().unwrap();
+        let fields: Vec<&str> = rows[0].iter().collect();
+        assert_eq!(fields, ["target", "a,b.mp4", "say \"hi\"", "say \"hi\"", "true", "0.75", "0.25", "0.75"]);
+        assert_eq!(&rows[1][2], "");
+        assert_eq!(&rows[1][4], "");
+        assert_eq!(&rows[1][3], "run, fast", "the first of equals");
+    }
+
+    #[test]
+    fn ports_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f.safetensors");
+        let value = |video: &str, x: f32| PortValue {
+            port: "consensus.y@target".into(),
+            video: video.into(),
+            value: vec![x, x + 1.0],
+            shape: vec![2],
+        };
+        write_ports(&path, &[value("a", 1.0), value("b", 3.0)]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let t = file.tensor("consensus.y@target").unwrap();
+        assert_eq!(t.shape(), [2, 2]);
+        assert_eq!(t.data()[8..12], 3f32.to_le_bytes());
+        let (_, meta) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(meta.metadata().as_ref().unwrap()["videos"], r#"{"consensus.y@target":["a","b"]}"#);
+    }
+}

@@ -1,0 +1,248 @@
+//! What layers, verbs, parameters and composites come to.
+
+use glad::diag::Problems;
+use glad::graph::Graph;
+use glad::load::{LoadOptions, effective, explain, load};
+use std::path::PathBuf;
+
+/// A graph of a few kinds that nobody checks here.
+const BASE: &str = r#"
+streams = ["source", "target"]
+dims = { K = 3 }
+run = ["main"]
+params = { rate = 0.1, double = "$rate", size = { short = 8 } }
+
+[nodes.videos]
+kind = "video_list"
+list = "list.txt"
+
+[nodes.a]
+kind = "one"
+size = "$size"
+x.y = [1, 2]
+source.x.z = 3
+inputs = { x = "videos.video" }
+
+[nodes.loss]
+kind = "loss"
+inputs = { x = ["a.y@source", "a.y@target"] }
+
+[phases.main]
+steps = 2
+batch = 4
+losses = { loss = 1 }
+reset = ["a"]
+optimizer = { lr = "$double", schedule = "constant", groups = [{ nodes = ["a", "loss"], lr_scale = 2 }, { nodes = ["a"] }] }
+nodes.a = { x.y = [3] }
+
+[views.infer]
+roots = ["a.y", "loss.x"]
+"#;
+
+/// A folder with these files; loads `graph`.
+fn loaded(files: &[(&str, &str)], options: LoadOptions) -> Result<Graph, Problems> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("base.toml"), BASE).unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let inside = |p: PathBuf| folder.path().join(p);
+    load(&LoadOptions {
+        graph: inside(options.graph),
+        setting: options.setting.map(inside),
+        with: options.with.into_iter().map(inside).collect(),
+        set: options.set,
+    })
+}
+
+fn overlaid(text: &str) -> Graph {
+    let text = format!("extends = \"base.toml\"\n{text}");
+    loaded(&[("x.toml", &text)], LoadOptions::of("x.toml")).unwrap_or_else(|p| panic!("{text}\n{p}"))
+}
+
+fn refs(g: &Graph, node: &str, port: &str) -> Vec<String> {
+    let all = g.nodes[node].inputs.get(port);
+    all.into_iter()
+        .flatten()
+        .map(|r| format!("{}.{}", r.value.node, r.value.port))
+        .collect()
+}
+
+#[test]
+fn parameters_keep_their_types() {
+    let g = overlaid("set.params.rate = 0.5");
+    assert_eq!(g.phases["main"].optimizer.lr, 0.5);
+    assert_eq!(g.nodes["a"].params["size"].to_string(), "{ short = 8 }");
+    assert!(g.notes.is_empty(), "`rate` is used, by `double`");
+    let g = overlaid("params.spare = 1");
+    assert!(g.notes[0].message.contains("spare"));
+}
+
+#[test]
+fn verbs_before_plain_tables() {
+    // Dropped and written anew in one file.
+    let g = overlaid(
+        "drop = [\"phases.main.optimizer\"]\n[phases.main.optimizer]\nlr = 3\nschedule = { kind = \"step\", at = [1], gamma = 0.5 }",
+    );
+    assert_eq!(g.phases["main"].optimizer.lr, 3.0);
+    assert!(g.phases["main"].optimizer.groups.is_empty());
+    // A node of the same file may be bypassed.
+    let g = overlaid("bypass = [\"b\"]\nnodes.b = { kind = \"two\", inputs = { x = \"a.y\" } }");
+    assert!(g.nodes["b"].bypass.is_some() && g.nodes["a"].bypass.is_none());
+}
+
+#[test]
+fn lists_are_patched() {
+    let g = overlaid("append.nodes.a.inputs.x = [\"videos.other\"]\nremove.nodes.loss.inputs.x = [\"a.y@target\"]");
+    assert_eq!(refs(&g, "a", "x"), ["videos.video", "videos.other"]);
+    assert_eq!(refs(&g, "loss", "x"), ["a.y"]);
+    let g = overlaid("append.nodes.a.x.y = [2, 5]");
+    assert_eq!(g.nodes["a"].params["x"].to_string(), "{ y = [1, 2, 2, 5] }");
+}
+
+#[test]
+fn replaced_whole() {
+    let g = overlaid("[replace.nodes.a]\nkind = \"three\"");
+    assert_eq!(g.nodes["a"].kind.value, "three");
+    assert!(g.nodes["a"].params.is_empty() && g.nodes["a"].inputs.is_empty());
+    // It stays where it was.
+    assert_eq!(g.nodes.get_index_of("a"), Some(1));
+}
+
+#[test]
+fn a_dropped_node_leaves_groups_and_roots() {
+    let g = overlaid("drop = [\"a\"]\nset.nodes.loss.inputs.x = \"videos.video\"");
+    let groups = &g.phases["main"].optimizer.groups;
+    assert_eq!(groups.len(), 1, "a group of nothing would be a group of all");
+    assert_eq!(groups[0].nodes[0].value, "loss");
+    assert!(g.phases["main"].reset.is_empty() && g.phases["main"].nodes.is_empty());
+    assert_eq!(g.views["infer"].roots.len(), 1);
+}
+
+#[test]
+fn layers_are_laid_once_and_in_order() {
+    let files = [
+        ("setting.toml", "dims.T = 4\nnodes.a.extra = 1"),
+        ("other/setting.toml", "extends = \"../setting.toml\"\nset.dims.T = 6"),
+        (
+            "x.toml",
+            "extends = [\"base.toml\", \"y.toml\"]\nsetting = \"setting.toml\"",
+        ),
+        ("y.toml", "extends = \"base.toml\"\ntitle = \"y\""),
+        ("w/with.toml", "extends = \"../base.toml\"\nset.title = \"with\""),
+    ];
+    let g = loaded(&files, LoadOptions::of("x.toml")).unwrap_or_else(|p| panic!("{p}"));
+    assert_eq!((g.dims["T"].value, g.title.as_ref().unwrap().value.as_str()), (4, "y"));
+    let options = LoadOptions {
+        with: vec!["w/with.toml".into()],
+        setting: Some("other/setting.toml".into()),
+        set: vec!["dims.K=7".into(), "nodes.a.extra=2".into()],
+        ..LoadOptions::of("x.toml")
+    };
+    let g = loaded(&files, options).unwrap_or_else(|p| panic!("{p}"));
+    assert_eq!(
+        (
+            g.dims["T"].value,
+            g.dims["K"].value,
+            g.title.as_ref().unwrap().value.as_str()
+        ),
+        (6, 7, "with")
+    );
+    assert_eq!(g.history.layers.len(), 8);
+    let told = explain(&g, "nodes.a.extra").unwrap();
+    assert!(told.starts_with("nodes.a.extra = 2\n  --set set 2\n"), "{told}");
+    assert!(told.contains("setting.toml:2 wrote 1"), "{told}");
+}
+
+const INNER: &str = r#"
+[composite]
+inputs  = ["x", "y"]
+outputs = { out = "last.y", through = "in.x", first = "deep.first" }
+params  = { n = 1, form = {} }
+
+[nodes.deep]
+kind   = "deep.toml"
+inputs = { x = ["in.x", "in.y"] }
+
+[nodes.last]
+kind   = "last"
+n      = "$n"
+form   = "$form"
+only   = ["source", "target"]
+inputs = { x = "deep.first", y = "in.y", z = ["in.x", "deep.first@source"] }
+"#;
+
+const DEEP: &str = r#"
+composite = { inputs = ["x"], outputs = { first = "first.y" } }
+
+[nodes.first]
+kind   = "first"
+inputs = { x = "in.x" }
+"#;
+
+#[test]
+fn composites_nest() {
+    let graph = r#"
+extends = "../base.toml"
+
+[nodes.c]
+kind       = "../lib/inner.toml"
+form       = "f"
+only       = ["source"]
+train_only = true
+inputs     = { x = ["a.y", "a.z@target"] }
+
+[nodes.d]
+kind   = "d"
+inputs = { p = "c.through", q = "c.first@source", r = "c.last.y" }
+
+[phases.main]
+losses = { c = 2.0, total = { of = "c.first", weight = 3 } }
+nodes."c.last" = { n = 5 }
+frozen = ["c.deep"]
+"#;
+    let files = [
+        ("sub/g.toml", graph),
+        ("lib/inner.toml", INNER),
+        ("lib/deep.toml", DEEP),
+    ];
+    let g = loaded(&files, LoadOptions::of("sub/g.toml")).unwrap_or_else(|p| panic!("{p}"));
+    assert_eq!(refs(&g, "c.deep.first", "x"), ["a.y", "a.z"], "`in.y` is not connected");
+    assert_eq!(refs(&g, "c.last", "x"), ["c.deep.first.y"]);
+    assert!(!g.nodes["c.last"].inputs.contains_key("y"));
+    assert_eq!(refs(&g, "c.last", "z"), ["a.y", "a.z", "c.deep.first.y"]);
+    let streams: Vec<_> = g.nodes["c.last"].inputs["z"]
+        .iter()
+        .map(|r| r.value.stream.as_deref())
+        .collect();
+    assert_eq!(streams, [None, Some("target"), Some("source")]);
+    assert_eq!(refs(&g, "d", "p"), ["a.y", "a.z"]);
+    assert_eq!(
+        (refs(&g, "d", "q"), refs(&g, "d", "r")),
+        (vec!["c.deep.first.y".into()], vec!["c.last.y".into()])
+    );
+    let last = &g.nodes["c.last"];
+    let only: Vec<_> = last.only.as_ref().unwrap().iter().map(|s| s.value.as_str()).collect();
+    assert_eq!((only, last.train_only), (vec!["source"], true));
+    let inside = |n: &str| g.nodes[n].inside.iter().map(|s| s.value.clone()).collect::<Vec<_>>();
+    assert_eq!(inside("c.deep.first"), ["c", "c.deep"]);
+    let loss = |n: &str| &g.phases["main"].losses[n].target.value;
+    assert_eq!(
+        (loss("c").node.as_str(), loss("total").node.as_str()),
+        ("c.last", "c.deep.first")
+    );
+    assert!(effective(&g).contains("[nodes.\"c.deep.first\"]"));
+    assert!(
+        explain(&g, "nodes.c")
+            .unwrap()
+            .contains("made of ../lib/inner.toml: c.deep.first, c.last")
+    );
+}
+
+#[test]
+fn a_missing_graph_has_no_place_but_a_hint() {
+    let p = loaded(&[], LoadOptions::of("bsae.toml")).unwrap_err();
+    assert!(p.list[0].help.as_ref().unwrap().contains("did you mean `base.toml`?"));
+}

@@ -1,0 +1,84 @@
+//! A run that is killed and resumed leaves the bytes of an uninterrupted one.
+#![cfg(unix)]
+
+mod common;
+
+use common::*;
+use std::path::Path;
+use std::time::Duration;
+
+fn args(out: &Path) -> Vec<String> {
+    let mut v = vec![graph("full.toml"), "--setting".into(), smoke(), "--out".into(), out.display().to_string()];
+    v.extend(["--no-share", "--save-every", "3", "--quiet"].map(String::from));
+    v
+}
+
+fn lines(run: &Path) -> usize {
+    std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |t| t.lines().count())
+}
+
+/// Starts or resumes the run and kills it when its log has `until` lines. Says whether it was killed in time.
+fn kill_at(out: &Path, resume: bool, until: usize) -> bool {
+    let mut a = args(out);
+    if resume {
+        a.push("--resume".into());
+    }
+    let mut child = command(&a).spawn().unwrap();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            return false;
+        }
+        if lines(out) >= until {
+            child.kill().unwrap(); // SIGKILL
+            child.wait().unwrap();
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn killed_at_several_moments_equals_uninterrupted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    ok(&args(&whole));
+    let total = lines(&whole);
+    // in pretraining before anything is saved, in the middle of each phase, close to the end
+    let mut resume = false;
+    let mut kills = 0;
+    for until in [2, 7, 16, 25, total - 1] {
+        kills += kill_at(&cut, resume, until) as usize;
+        resume = cut.join("graph.toml").exists();
+    }
+    assert!(kills >= 3, "only {kills} kills came in time");
+    let mut last = args(&cut);
+    last.push("--resume".into());
+    ok(&last);
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
+    // resuming what is done changes nothing
+    ok(&last);
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
+}
+
+#[test]
+fn ctrl_c_saves_and_says_how_to_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let mut child = command(&args(&run)).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    while lines(&run) < 4 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let pid = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("--resume"), "{said}");
+    let before = lines(&run);
+    let mut again = args(&run);
+    again.push("--resume".into());
+    ok(&again);
+    assert!(lines(&run) > before);
+}

@@ -1,0 +1,86 @@
+//! A whole small run: trained, scored, written down; the same bits whatever the number of threads.
+
+mod common;
+
+use common::*;
+use std::path::Path;
+
+fn train(dir: &Path, extra: &[&str]) -> String {
+    let (smoke, full, out) = (smoke(), graph("full.toml"), dir.display().to_string());
+    let mut args = vec![full.as_str(), "--setting", smoke.as_str(), "--out", out.as_str(), "--no-share"];
+    args.extend(extra);
+    ok(&args)
+}
+
+#[test]
+fn trains_scores_and_writes_everything_down() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    let said = train(&run, &[]);
+    assert!(said.contains("target") && said.contains("source"), "{said}");
+    assert!(said.contains("mean class accuracy"), "{said}");
+    for f in ["graph.toml", "plan.txt", "metrics.jsonl", "predictions.csv", "summary.json", "report.html"] {
+        assert!(run.join(f).metadata().is_ok_and(|m| m.len() > 0), "{f} is missing or empty");
+    }
+    let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> = metrics.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let steps = |phase: &str| rows.iter().filter(|r| r["phase"] == phase).count();
+    assert_eq!((steps("pretrain"), steps("warmup"), steps("main")), (12, 10, 12));
+    for term in ["ce", "tol", "align_g", "align_l", "align_x", "loss", "lr"] {
+        let last = rows.last().unwrap();
+        assert!(last[term].as_f64().is_some_and(f64::is_finite), "{term} in {last}");
+    }
+    // the phases do learn: pretraining's loss falls
+    let loss = |r: &serde_json::Value| r["auxiliary_ce"].as_f64().unwrap();
+    assert!(loss(&rows[11]) < loss(&rows[0]), "{} → {}", loss(&rows[0]), loss(&rows[11]));
+    let predictions = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
+    assert_eq!(predictions.lines().count(), 1 + 24 + 24, "one row a test video of each stream");
+
+    // the effective graph runs by itself, and is the same experiment
+    let again = dir.path().join("again");
+    let g = run.join("graph.toml").display().to_string();
+    ok(&[g.as_str(), "--out", &again.display().to_string(), "--no-share"]);
+    assert_eq!(differing(&run, &again), Vec::<String>::new());
+
+    // and a folder that holds a run is not overwritten
+    let out = glad(&[g.as_str(), "--out", &run.display().to_string()]);
+    assert_eq!(out.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("--resume"));
+
+    // the finished run answers for other videos, with probabilities and with features
+    let data = std::fs::read_dir(cache().join("mini")).ok();
+    let run = run.display().to_string();
+    let video = some_video(data).display().to_string();
+    let said = ok(&["predict", "--run", &run, &video]);
+    assert!(said.contains('%') || said.contains("0."), "{said}");
+    let features = dir.path().join("f.safetensors");
+    ok(&["predict", "--run", &run, &video, "--port", "consensus.y", "--out", &features.display().to_string()]);
+    let file = std::fs::read(&features).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+    assert_eq!(tensors.tensors()[0].1.shape().last(), Some(&64));
+    let said = ok(&["eval", "--run", &run]);
+    assert!(said.contains("mean class accuracy"), "{said}");
+}
+
+fn some_video(_: Option<std::fs::ReadDir>) -> std::path::PathBuf {
+    fn find(dir: &Path) -> Option<std::path::PathBuf> {
+        let mut entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().map(|e| e.path()).collect();
+        entries.sort();
+        entries.into_iter().find_map(|p| if p.is_dir() { find(&p) } else { (p.extension()? == "mp4").then_some(p) })
+    }
+    find(&cache()).expect("the data set is in the cache")
+}
+
+#[test]
+fn workers_and_threads_change_no_bit_and_the_seed_does() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |n: &str| dir.path().join(n);
+    train(&at("one"), &["--workers", "1", "--threads", "1"]);
+    train(&at("four"), &["--workers", "4", "--threads", "3"]);
+    assert_eq!(differing(&at("one"), &at("four")), Vec::<String>::new());
+    train(&at("seed"), &["--workers", "2", "--seed", "7"]);
+    let differ = differing(&at("one"), &at("seed"));
+    for f in ["metrics.jsonl", "predictions.csv", "checkpoints/last.safetensors"] {
+        assert!(differ.contains(&f.to_string()), "{f} is the same for another seed");
+    }
+}
