@@ -11,7 +11,6 @@ use std::path::PathBuf;
     name = "glad-run",
     version,
     args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done; 1 the graph is wrong, nothing ran; 2 the command line is wrong; 3 the run failed; \
                   130 stopped by Ctrl-C, the state is saved."
@@ -22,7 +21,7 @@ pub struct Args {
     pub command: Option<Command>,
     /// Running a graph.
     #[command(flatten)]
-    pub run: Option<RunArgs>,
+    pub run: RunArgs,
 }
 
 /// Which experiment: a graph and what is laid over it.
@@ -69,9 +68,11 @@ pub struct MachineArgs {
 /// Running a graph.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct RunArgs {
-    /// The experiment.
+    /// The graph file.
+    pub graph: Option<PathBuf>,
+    /// What is laid over it.
     #[command(flatten)]
-    pub graph: GraphArgs,
+    pub layers: LayerArgs,
     /// The seed: everything random in training follows from it [default: the graph's, else 1].
     #[arg(long)]
     pub seed: Option<u64>,

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 /// Does what was asked for.
 pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     match args.command {
-        None => match &args.run {
-            Some(run) => train::train(run, registry),
+        None => match &args.run.graph {
+            Some(graph) => train::train(graph, &args.run, registry),
             None => Err(Failure::Usage("which graph?".into())),
         },
         Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),

@@ -2,7 +2,7 @@
 
 use super::args::RunArgs;
 use super::exit::Failure;
-use super::experiment::{machine, open_args};
+use super::experiment::{machine, open};
 use crate::load::effective;
 use crate::plan::plan_text;
 use crate::report;
@@ -15,13 +15,13 @@ use std::time::Duration;
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Checks, plans and runs a graph.
-pub fn train(args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
-    let experiment = open_args(&args.graph, args.seed, registry)?;
+pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
+    let experiment = open(path, &args.layers, args.seed, registry)?;
     let machine = machine(&args.machine)?;
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     let seed = graph.seed.value;
-    let out = args.out.clone().unwrap_or_else(|| default_folder(args, seed));
+    let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
     progress.say(&format!(
         "{}{}  seed {seed}  → {}",
         graph.title.as_ref().map_or("experiment", |t| t.value.as_str()),
@@ -49,7 +49,7 @@ pub fn train(args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
         }
         Err(e) => {
             if e.chain().any(|c| c.is::<Stopped>()) {
-                eprintln!("stopped; the state is saved. To go on:\n  {}", resume_command(args, &out));
+                eprintln!("stopped; the state is saved. To go on:\n  {}", resume_command(path, args, &out));
             }
             Err(e.into())
         }
@@ -57,18 +57,18 @@ pub fn train(args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
 }
 
 /// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.
-fn default_folder(args: &RunArgs, seed: u64) -> PathBuf {
+fn default_folder(graph: &Path, args: &RunArgs, seed: u64) -> PathBuf {
     let stem = |p: &Path| p.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
-    let mut name = stem(&args.graph.graph);
-    for p in args.graph.layers.setting.iter().chain(&args.graph.layers.with) {
+    let mut name = stem(graph);
+    for p in args.layers.setting.iter().chain(&args.layers.with) {
         name = format!("{name}-{}", stem(p));
     }
     RunFolder::unused(Path::new("runs"), &format!("{name}-s{seed}"))
 }
 
-fn resume_command(args: &RunArgs, out: &Path) -> String {
-    let mut c = format!("glad-run {}", args.graph.graph.display());
-    let l = &args.graph.layers;
+fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
+    let mut c = format!("glad-run {}", graph.display());
+    let l = &args.layers;
     if let Some(p) = &l.setting {
         c += &format!(" --setting {}", p.display());
     }
