@@ -56,7 +56,7 @@ fn square(diagonal: bool, at: (f64, f64), cell: f64, count: u64, total: u64, man
     let inner = cell - if many { 0.5 } else { 2.0 };
     let gap = (cell - inner) / 2.0;
     let text = num((100.0 * share).round());
-    let words = if share > 0.55 { "cell high" } else { "cell" };
+    let words = if share > 0.68 { "cell high" } else { "cell" };
     html! {
         g {
             title { (names.0) " → " (names.1) ": " (count) " of " (total) " (" (percent(share)) ")" }

@@ -1,15 +1,23 @@
-//! What people look at: pictures of graphs, pages about node kinds, results of runs.
+//! What people look at: pictures of graphs, pages about node kinds, the schema for editors, results of runs.
 
+mod chart;
+mod confusion;
+mod curves;
 mod draw;
-mod files;
 mod nodes;
+mod page;
 mod params;
 mod predictions;
 mod result;
+mod schema;
+mod scores;
 mod svg;
+mod write;
 
 pub use draw::draw;
-pub use files::{class_names, write};
 pub use nodes::{node_page, nodes};
 pub use predictions::{predictions_csv, write_ports};
-pub use result::{probabilities_text, result_text, view_text};
+pub use result::{probabilities_text, result_text, summary_json, view_text};
+pub use schema::schema;
+pub use scores::class_names;
+pub use write::write;

@@ -68,8 +68,8 @@ mod tests {
     use glad_nodes::{Footage, Frame, Video};
     use std::sync::Arc;
 
-    struct None_;
-    impl Footage for None_ {
+    struct NoFrames;
+    impl Footage for NoFrames {
         fn frame_count(&self) -> Result<usize> {
             Ok(0)
         }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     fn prediction(path: &str, label: Option<usize>, probabilities: &[f32]) -> Prediction {
-        let video = Video { index: 0, path: path.into(), line: "l:1".into(), label, footage: Arc::new(None_) };
+        let video = Video { index: 0, path: path.into(), line: "l:1".into(), label, footage: Arc::new(NoFrames) };
         Prediction { stream: "target".into(), video: Arc::new(video), probabilities: probabilities.to_vec() }
     }
 

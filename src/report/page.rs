@@ -1,0 +1,219 @@
+//! `report.html`: one page about a run that needs nothing else.
+
+use super::result::oracle;
+use super::scores::{ClassRow, Row, percent, words};
+use crate::graph::Graph;
+use crate::run::{RunResult, duration};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+/// What a page shows besides the run's result.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// The views: name and rows of scores.
+    pub views: Vec<(String, Vec<Row>)>,
+    /// Confusion matrices: a heading, the picture, classes.
+    pub matrices: Vec<(String, String, Vec<ClassRow>)>,
+    /// The curves.
+    pub curves: Option<String>,
+    /// The drawing of the graph.
+    pub graph: String,
+    /// The plan.
+    pub plan: String,
+}
+
+/// The page.
+pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
+    let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) ", a run of glad" }
+                style { (PreEscaped(CSS)) }
+            }
+            body {
+                main {
+                    h1 { (title) }
+                    p.faint { "A run of glad in " code { (result.folder.root().display()) } (oracle(graph)) }
+                    @if graph.oracle {
+                        p.warn { "Oracle: labels of held-out streams may be used by this graph. It is a bound, not an adaptation method." }
+                    }
+                    (scores(graph, parts))
+                    @if let Some(curves) = &parts.curves {
+                        h2 { "Losses and accuracies" }
+                        div.picture { (PreEscaped(curves)) }
+                    }
+                    @for (heading, picture, classes) in &parts.matrices {
+                        h2 { (heading) }
+                        div.side {
+                            div.picture { (PreEscaped(picture)) }
+                            (per_class(classes))
+                        }
+                    }
+                    h2 { "The graph" }
+                    div.picture { (PreEscaped(&parts.graph)) }
+                    (times(result))
+                    (bad(result))
+                    h2 { "Files" }
+                    (files(result))
+                    @if !parts.plan.is_empty() {
+                        details { summary { "The plan" } pre { (parts.plan) } }
+                    }
+                }
+            }
+        }
+    };
+    page.into_string()
+}
+
+fn scores(graph: &Graph, parts: &Parts) -> Markup {
+    let mut first = true;
+    html! {
+        @for (name, rows) in &parts.views {
+            @let names = columns(rows);
+            @if first && let Some((head, row)) = rows.first().and_then(|r| Some((r.values.first()?, r))) {
+                div.big {
+                    span.number { (row.shown(head.1)) }
+                    span { (words(&head.0)) " on " b { (row.name) } br; span.faint { (row.videos.map_or(String::new(), |n| format!("{n} videos"))) } }
+                    @if let Some(e) = &graph.expect {
+                        span.number.faint { (e.value) " %" }
+                        span.faint { "published for this row," br; "with the data and network of the publication" }
+                    }
+                }
+                @let _ = std::mem::replace(&mut first, false);
+            }
+            @if !rows.is_empty() {
+                h2 { "Scores, view " (name) }
+                table {
+                    tr { th {} @for n in &names { th.n { (words(n)) } } th.n { "videos" } }
+                    @for r in rows {
+                        tr {
+                            th { (r.name) }
+                            @for n in &names {
+                                td.n { @if let Some((_, v)) = r.values.iter().find(|(m, _)| m == n) { (r.shown(*v)) } }
+                            }
+                            td.n { @if let Some(v) = r.videos { (v) } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn columns(rows: &[Row]) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    for (n, _) in rows.iter().flat_map(|r| &r.values) {
+        if !names.contains(n) {
+            names.push(n.clone());
+        }
+    }
+    names
+}
+
+fn per_class(classes: &[ClassRow]) -> Markup {
+    html! {
+        table {
+            tr { th { "class" } th.n { "recall" } th.n { "videos" } th { "most taken for" } }
+            @for c in classes {
+                tr {
+                    th { (c.name) }
+                    td.n { @match c.recall { Some(r) => (percent(r)), None => "-" } }
+                    td.n { (c.videos) }
+                    td { @if let Some((name, n)) = &c.taken_for { (name) " " span.faint { "(" (n) ")" } } }
+                }
+            }
+        }
+    }
+}
+
+fn times(result: &RunResult) -> Markup {
+    let trained: Vec<_> = result.phases.iter().filter(|(_, p)| p.steps > 0).collect();
+    html! {
+        @if !result.phases.is_empty() {
+            h2 { "Time" }
+            table {
+                tr { th { "phase" } th.n { "steps" } th.n { "time" } th.n { "videos/s" } th.n { "waited for data" } }
+                @for (name, p) in &trained {
+                    @let wall = p.wall.as_secs_f64().max(1e-9);
+                    tr {
+                        th { (name) }
+                        td.n { (p.steps) }
+                        td.n { (duration(p.wall)) }
+                        td.n { (format!("{:.0}", p.samples as f64 / wall)) }
+                        td.n { (percent(p.waited.as_secs_f64() / wall)) }
+                    }
+                }
+            }
+            @for (name, _) in result.phases.iter().filter(|(_, p)| p.steps == 0) {
+                p.faint { (name) ": taken from an earlier run that trained it in the same way" }
+            }
+        }
+    }
+}
+
+fn bad(result: &RunResult) -> Markup {
+    let scored: usize = result.views.iter().map(|(_, v)| v.bad.len()).sum();
+    html! {
+        @if !result.bad.is_empty() || scored > 0 {
+            h2 { "Videos that could not be used" }
+            table {
+                tr { th { "stream" } th { "video" } th { "reason" } }
+                @for (stream, videos) in &result.bad {
+                    @for (video, why) in videos { tr { td { (stream) } td { code { (video) } } td { (why) } } }
+                }
+                @for (name, view) in &result.views {
+                    @for b in &view.bad { tr { td { "view " (name) } td { "number " (b.video + 1) " of its list" } td { (b.reason) } } }
+                }
+            }
+        }
+    }
+}
+
+fn files(result: &RunResult) -> Markup {
+    let f = &result.folder;
+    let all = [
+        (f.graph(), "the graph as it ran, all layers in one file; it can be run"),
+        (f.predictions(), "class probabilities of every scored video"),
+        (f.summary(), "the scores, for programs"),
+        (f.metrics(), "losses and accuracies of every step"),
+        (f.last(), "the weights"),
+    ];
+    html! {
+        ul {
+            @for (path, what) in all.iter().filter(|(p, _)| p.exists()) {
+                @let name = path.strip_prefix(f.root()).unwrap_or(path).display().to_string();
+                li { a href=(name) { (name) } span.faint { ": " (what) } }
+            }
+        }
+    }
+}
+
+const CSS: &str = "
+:root{color-scheme:light dark;--page:#fff;--word:#1b2430;--faint:#667281;--line:#e3e8ed;--area:#f6f8fa;--warn:#852420;--warnbg:#fde4e3}
+@media (prefers-color-scheme:dark){:root{--page:#0f141a;--word:#e4eaf0;--faint:#93a0ad;--line:#27313b;--area:#161d25;--warn:#ffcfcc;--warnbg:#431b1a}}
+body{margin:0;background:var(--page);color:var(--word);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
+main{max-width:1400px;margin:0 auto;padding:32px 28px 80px}
+h1{font-size:30px;margin:0}
+h2{font-size:19px;margin:44px 0 12px}
+.faint{color:var(--faint)}
+.warn{background:var(--warnbg);color:var(--warn);padding:8px 14px;border-radius:8px}
+.big{display:flex;gap:14px 18px;align-items:center;flex-wrap:wrap;margin:26px 0 6px}
+.number{font-size:44px;font-weight:650;font-variant-numeric:tabular-nums;line-height:1}
+.number.faint{font-size:30px;font-weight:500;margin-left:28px}
+table{border-collapse:collapse;font-variant-numeric:tabular-nums}
+th,td{padding:5px 14px 5px 0;text-align:left;border-bottom:1px solid var(--line);font-weight:400;vertical-align:top}
+tr:first-child th{color:var(--faint);font-size:13px}
+th{font-weight:600}
+.n{text-align:right;padding-left:14px}
+.picture{overflow-x:auto;border:1px solid var(--line);border-radius:10px}
+.picture svg{display:block;max-width:100%;height:auto}
+.side{display:flex;gap:34px;flex-wrap:wrap;align-items:flex-start}
+code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:13px}
+pre{overflow-x:auto;background:var(--area);padding:14px;border-radius:8px;line-height:1.35}
+summary{cursor:pointer;margin-top:30px}
+a{color:inherit}
+";

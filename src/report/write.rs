@@ -1,0 +1,62 @@
+//! What a run leaves in its folder for people and programs.
+
+use super::confusion::confusion;
+use super::curves::curves;
+use super::draw::draw;
+use super::page::{Parts, page};
+use super::predictions::predictions_csv;
+use super::result::summary_json;
+use super::scores::{class_names, ordered, per_class, rows};
+use crate::check::Checked;
+use crate::graph::Graph;
+use crate::run::{RunResult, write_whole};
+use anyhow::{Context, Result};
+use glad_nodes::Registry;
+
+/// Writes predictions.csv, summary.json, confusion.svg, curves.svg and report.html into the run's folder.
+pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &RunResult) -> Result<()> {
+    let folder = &result.folder;
+    let root = folder.root();
+    let mut parts = Parts { graph: draw(graph, checked, registry), ..Parts::default() };
+    for (i, (name, view)) in result.views.iter().enumerate() {
+        let classes = classes(graph, checked, name)?;
+        // The first view is the run's result; others have their names in their files.
+        let suffix = if i == 0 { String::new() } else { format!("_{name}") };
+        if !view.predictions.is_empty() {
+            let path = match i {
+                0 => folder.predictions(),
+                _ => root.join(format!("predictions{suffix}.csv")),
+            };
+            write_whole(&path, predictions_csv(&classes, &view.predictions)?.as_bytes())?;
+        }
+        for (k, s) in ordered(graph, view).into_iter().enumerate() {
+            let Some(counts) = &s.scores.confusion else { continue };
+            let stream = s.stream.as_deref().unwrap_or("all streams");
+            let title = format!("{stream}, view {name}");
+            let picture = confusion(&title, &classes, counts);
+            if k == 0 {
+                write_whole(&root.join(format!("confusion{suffix}.svg")), picture.as_bytes())?;
+            }
+            parts.matrices.push((format!("Confusion of {title}"), picture, per_class(&classes, counts)));
+        }
+        parts.views.push((name.clone(), rows(graph, view)));
+    }
+    let summary = serde_json::to_string_pretty(&summary_json(graph, result)).context("the summary")? + "\n";
+    write_whole(&folder.summary(), summary.as_bytes())?;
+    let metrics = std::fs::read_to_string(folder.metrics()).unwrap_or_default();
+    let is_domain = |node: &str| graph.nodes.get(node).is_some_and(|n| n.kind.value == "domain_bce");
+    parts.curves = curves(&metrics, &is_domain);
+    if let Some(picture) = &parts.curves {
+        write_whole(&root.join("curves.svg"), picture.as_bytes())?;
+    }
+    parts.plan = std::fs::read_to_string(folder.plan()).unwrap_or_default();
+    write_whole(&root.join("report.html"), page(graph, result, &parts).as_bytes())
+}
+
+fn classes(graph: &Graph, checked: &Checked, view: &str) -> Result<Vec<String>> {
+    match (&graph.classes, checked.views.get(view)) {
+        (Some(c), _) => Ok(c.value.clone()),
+        (None, Some(program)) => class_names(program),
+        (None, None) => Ok(vec![]),
+    }
+}
