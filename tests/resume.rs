@@ -47,7 +47,7 @@ fn killed_at_several_moments_equals_uninterrupted() {
     // in pretraining before anything is saved, in the middle of each phase, close to the end
     let mut resume = false;
     let mut kills = 0;
-    for until in [2, 7, 16, 25, total - 1] {
+    for until in [2, 40, 63, 74, total - 1] {
         kills += kill_at(&cut, resume, until) as usize;
         resume = cut.join("graph.toml").exists();
     }

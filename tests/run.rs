@@ -25,14 +25,17 @@ fn trains_scores_and_writes_everything_down() {
     let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let rows: Vec<serde_json::Value> = metrics.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
     let steps = |phase: &str| rows.iter().filter(|r| r["phase"] == phase).count();
-    assert_eq!((steps("pretrain"), steps("warmup"), steps("main")), (12, 10, 12));
+    assert_eq!((steps("pretrain"), steps("warmup"), steps("main")), (60, 10, 12));
     for term in ["ce", "tol", "align_g", "align_l", "align_x", "loss", "lr"] {
         let last = rows.last().unwrap();
         assert!(last[term].as_f64().is_some_and(f64::is_finite), "{term} in {last}");
     }
-    // the phases do learn: pretraining's loss falls
-    let loss = |r: &serde_json::Value| r["auxiliary_ce"].as_f64().unwrap();
-    assert!(loss(&rows[11]) < loss(&rows[0]), "{} → {}", loss(&rows[0]), loss(&rows[11]));
+    // it does learn: pretraining's loss falls by more than a third
+    let mean = |rows: &[serde_json::Value]| {
+        rows.iter().map(|r| r["auxiliary_ce"].as_f64().unwrap()).sum::<f64>() / rows.len() as f64
+    };
+    let (first, last) = (mean(&rows[..10]), mean(&rows[50..60]));
+    assert!(last < 0.66 * first, "{first} → {last}");
     let predictions = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
     assert_eq!(predictions.lines().count(), 1 + 24 + 24, "one row a test video of each stream");
 
@@ -48,9 +51,8 @@ fn trains_scores_and_writes_everything_down() {
     assert!(String::from_utf8_lossy(&out.stderr).contains("--resume"));
 
     // the finished run answers for other videos, with probabilities and with features
-    let data = std::fs::read_dir(cache().join("mini")).ok();
     let run = run.display().to_string();
-    let video = some_video(data).display().to_string();
+    let video = some_video().display().to_string();
     let said = ok(&["predict", "--run", &run, &video]);
     assert!(said.contains('%') || said.contains("0."), "{said}");
     let features = dir.path().join("f.safetensors");
@@ -62,7 +64,7 @@ fn trains_scores_and_writes_everything_down() {
     assert!(said.contains("mean class accuracy"), "{said}");
 }
 
-fn some_video(_: Option<std::fs::ReadDir>) -> std::path::PathBuf {
+fn some_video() -> std::path::PathBuf {
     fn find(dir: &Path) -> Option<std::path::PathBuf> {
         let mut entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().map(|e| e.path()).collect();
         entries.sort();

@@ -1,6 +1,6 @@
 //! Data that is not there, and lists that are malformed.
 
-use super::checker::Checked;
+use super::checker::{Checked, RESULT_VIEW};
 use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
 use crate::graph::{Graph, NodeDef};
 use crate::load::TreeValue;
@@ -8,12 +8,11 @@ use crate::plan::{Call, Program};
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;
 
-/// What is not there of the data of all phases and views: notes, or errors with `files` (then every video of every
-/// list is looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
+/// What is not there of the data that a run reads: notes, or errors with `files` (then every video of every list is
+/// looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
     let mut out = Found { list: vec![], seen: HashSet::new() };
-    let programs = checked.phases.values().chain(checked.views.values());
-    for program in programs {
+    for program in runs(graph, checked) {
         for (i, call) in program.calls.iter().enumerate() {
             let Body::Source(source) = &program.bodies[call.body] else { continue };
             let stream = program.sources.iter().position(|s| *s == i).map(|s| program.streams[s].as_str());
@@ -21,6 +20,14 @@ pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
         }
     }
     Problems { files: graph.files.clone(), list: out.list }
+}
+
+/// The programs that a run uses: what `run` names, the views that its phases are validated by, and the one that scores.
+pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c Program> {
+    let named: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
+    let validated = named.iter().filter_map(|n| graph.phases.get(*n)?.validate.as_ref()).map(|v| v.value.as_str());
+    let used: HashSet<String> = named.iter().copied().chain(validated).chain([RESULT_VIEW]).map(String::from).collect();
+    checked.phases.values().chain(checked.views.values()).filter(move |p| used.contains(&p.name))
 }
 
 struct Found {

@@ -21,5 +21,5 @@ mod unused;
 mod weights;
 mod wiring;
 
-pub use absent::absent;
+pub use absent::{absent, runs};
 pub use checker::{Checked, RESULT_VIEW, check};

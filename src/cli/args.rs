@@ -12,7 +12,7 @@ use std::path::PathBuf;
     version,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done; 1 the graph is wrong, nothing ran; 2 the command line is wrong; 3 the run failed; \
+    after_help = "Exit codes: 0 done; 1 the graph is wrong or its data absent, nothing ran; 2 the command line is wrong; 3 the run failed; \
                   130 stopped by Ctrl-C, the state is saved."
 )]
 pub struct Args {

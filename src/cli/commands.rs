@@ -64,7 +64,9 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             }
         },
         Some(Command::Schema) => {
-            Err(Failure::Usage("SCHEMA".into()))
+            let text = serde_json::to_string_pretty(&report::schema(registry)).context("the schema")?;
+            println!("{text}");
+            Ok(())
         }
         Some(Command::Eval { run, view, layers, machine }) => predict::eval(&run, &view, &layers, &machine, registry),
         Some(Command::Predict { run, videos, view, port, out, machine }) => {

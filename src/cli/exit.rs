@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// The graph is wrong; nothing ran.
+/// The graph is wrong, or its data are not there; nothing ran.
 pub const GRAPH: u8 = 1;
 /// The run failed.
 pub const RUN: u8 = 3;

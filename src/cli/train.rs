@@ -3,10 +3,12 @@
 use super::args::RunArgs;
 use super::exit::Failure;
 use super::experiment::{machine, open};
+use crate::check::{absent, runs};
+use crate::diag::Severity;
 use crate::load::effective;
 use crate::plan::plan_text;
 use crate::report;
-use crate::run::{Progress, RunFolder, RunOptions, Stopped, cache_folder, listen, run};
+use crate::run::{Progress, RunFolder, RunOptions, Stopped, cache_folder, listen, make_data, run};
 use glad_nodes::Registry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +22,14 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     let machine = machine(&args.machine)?;
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
+    for program in runs(graph, checked) {
+        make_data(program, &progress)?;
+    }
+    let mut missing = absent(graph, checked, false);
+    if !missing.list.is_empty() {
+        missing.list.iter_mut().for_each(|p| p.severity = Severity::Error);
+        return Err(Failure::Graph(missing));
+    }
     let seed = graph.seed.value;
     let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
     progress.say(&format!(
@@ -43,7 +53,7 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     let plan = plan_text(checked, graph, machine.feed.ahead);
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
         Ok(result) => {
-            report::write(graph, checked, &result)?;
+            report::write(graph, checked, registry, &result)?;
             print!("{}", report::result_text(graph, &result));
             Ok(())
         }

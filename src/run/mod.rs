@@ -23,7 +23,7 @@ pub use memory::keep_freed_memory;
 pub use peek::batch_at;
 pub use progress::{Progress, duration};
 pub use session::{RunOptions, RunResult, cache_folder, run};
-pub use setup::{Setup, set_up};
+pub use setup::{Setup, make_data, set_up};
 pub use stop::listen;
 pub use train::PhaseReport;
 pub use view::{NodeScores, PortValue, Prediction, ViewCx, ViewResult, run_view};

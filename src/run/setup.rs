@@ -49,8 +49,18 @@ pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Se
     Ok(Setup { lists, resources })
 }
 
+/// Makes the data of a program that can be made and is not there.
+pub fn make_data(program: &Program, progress: &Progress) -> Result<()> {
+    for (i, call) in program.calls.iter().enumerate() {
+        if let Body::Source(_) = &program.bodies[call.body] {
+            ensure(source(program, i)?, progress)?;
+        }
+    }
+    Ok(())
+}
+
 /// The source behind a call.
-pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
+fn source(program: &Program, call: usize) -> Result<&dyn Source> {
     match &program.bodies[program.calls[call].body] {
         Body::Source(s) => Ok(s.as_ref()),
         _ => bail!("`{}` is no source of videos", program.calls[call].node),
@@ -59,6 +69,15 @@ pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
 
 fn read_list(program: &Program, call: usize, progress: &Progress) -> Result<Vec<Arc<Video>>> {
     let source = source(program, call)?;
+    ensure(source, progress)?;
+    let videos = source.videos(&program.split)?;
+    if videos.is_empty() {
+        bail!("the list of split `{}` is empty", program.split);
+    }
+    Ok(videos)
+}
+
+fn ensure(source: &dyn Source, progress: &Progress) -> Result<()> {
     let begun = std::sync::Mutex::new(String::new());
     source.ensure(&|what, done, of| {
         let mut b = begun.lock().unwrap_or_else(|e| e.into_inner());
@@ -71,9 +90,5 @@ fn read_list(program: &Program, call: usize, progress: &Progress) -> Result<Vec<
     if !begun.lock().unwrap_or_else(|e| e.into_inner()).is_empty() {
         progress.end("");
     }
-    let videos = source.videos(&program.split)?;
-    if videos.is_empty() {
-        bail!("the list of split `{}` is empty", program.split);
-    }
-    Ok(videos)
+    Ok(())
 }

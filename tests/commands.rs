@@ -1,0 +1,91 @@
+//! The commands around a run: what they print, and their exit codes.
+
+mod common;
+
+use common::*;
+
+#[test]
+fn explain_names_the_file_that_set_a_value() {
+    let said = ok(&["explain", "graphs/full.toml", "phases.main.steps"]);
+    assert!(said.contains("300") && said.contains("graphs/settings/mini.toml:"), "{said}");
+    let said = ok(&["explain", "graphs/full.toml", "params.bg_prob", "--set", "params.bg_prob=0.3"]);
+    assert!(said.contains("0.3") && said.contains("0.5"), "{said}");
+    let out = glad(&["explain", "graphs/full.toml", "phases.main.stepz"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("steps"));
+}
+
+#[test]
+fn diff_is_structural() {
+    let said = ok(&["diff", "graphs/full.toml", "graphs/dann.toml"]);
+    for line in ["- nodes.tol", "+ nodes.dann", "- phases.warmup", "bg_mix"] {
+        assert!(said.contains(line), "{line}:\n{said}");
+    }
+    assert!(ok(&["diff", "graphs/full.toml", "graphs/full.toml"]).lines().count() <= 1);
+}
+
+#[test]
+fn nodes_document_themselves() {
+    let said = ok(&["nodes"]);
+    for kind in ["video_list", "bg_mix", "tsm", "grl", "order_head", "cross_entropy", "classification"] {
+        assert!(said.contains(kind), "{kind}");
+        let page = ok(&["nodes", kind]);
+        assert!(page.contains("parameters") || page.contains("inputs"), "{page}");
+    }
+    let out = glad(&["nodes", "bg_mxi"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("bg_mix"));
+}
+
+#[test]
+fn the_schema_and_the_picture_in_the_repository_are_up_to_date() {
+    let schema = std::fs::read_to_string(repository().join("graphs/graph.schema.json")).unwrap();
+    assert_eq!(ok(&["schema"]), schema, "glad-run schema > graphs/graph.schema.json");
+    let picture = std::fs::read_to_string(repository().join("graphs/full.svg")).unwrap();
+    assert_eq!(ok(&["draw", "graphs/full.toml"]), picture, "glad-run draw graphs/full.toml -o graphs/full.svg");
+}
+
+#[test]
+fn exit_codes_mean_something() {
+    let code = |args: &[&str]| glad(args).status.code();
+    assert_eq!(code(&["check", "graphs/full.toml"]), Some(0));
+    assert_eq!(code(&["check", "tests/bad_graphs/check_label_leak.toml"]), Some(1));
+    assert_eq!(code(&["tests/bad_graphs/check_label_leak.toml"]), Some(1));
+    assert_eq!(code(&["--no-such-flag"]), Some(2));
+    assert_eq!(code(&["check", "graphs/full.toml", "--setting", "graphs/settings/kinetics_babel_tsm.toml", "--files"]), Some(1));
+    assert_eq!(code(&["predict", "--run", "no/such/run", "x.mp4"]), Some(3));
+    // paper-scale data that is not there is an error before anything runs, by name
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("r").display().to_string();
+    let failed = glad(&["graphs/full.toml", "--setting", "graphs/settings/kinetics_babel_tsm.toml", "--out", &out]);
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("k400_train.txt"));
+    assert!(!dir.path().join("r").exists());
+}
+
+/// A target label in a training loss is refused, with the loss and the reference shown.
+#[test]
+fn a_label_leak_is_shown_at_both_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let overlay = dir.path().join("leak.toml");
+    std::fs::write(
+        &overlay,
+        "[nodes.leak]\nkind = \"cross_entropy\"\ninputs = { logits = \"classify.logits@target\", label = \"batch.label@target\" }\n\n[phases.main.losses]\nleak = 1.0\n",
+    )
+    .unwrap();
+    let out = glad(&["check", "graphs/full.toml", "--with", &overlay.display().to_string()]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("leak.toml:7") && said.contains("held"), "{said}");
+    // both places: the loss term, and where the label enters
+    assert!(said.contains("leak = 1.0") && said.contains("label"), "{said}");
+}
+
+/// Two clips against a head of 3! orders need `reset`.
+#[test]
+fn another_number_of_orders_needs_reset() {
+    let out = glad(&["check", "graphs/full.toml", "--set", "phases.main.reset=[]"]);
+    assert_eq!(out.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(said.contains("reset") && said.contains("tol"), "{said}");
+}

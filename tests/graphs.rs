@@ -1,0 +1,83 @@
+//! Every graph that comes with glad is valid, under every setting that it can run in.
+
+mod common;
+
+use common::*;
+use std::path::{Path, PathBuf};
+
+fn graphs_in(folder: &str) -> Vec<PathBuf> {
+    let dir = repository().join("graphs").join(folder);
+    let mut v: Vec<PathBuf> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "toml"))
+        .collect();
+    v.sort();
+    v
+}
+
+#[test]
+fn all_graphs_are_valid() {
+    let said = ok(&["check", "graphs"]);
+    assert!(said.contains(" 0 wrong"), "{said}");
+    for g in ["graphs/full.toml", "graphs/released.toml", "graphs/ablations/2b_g0_l3.toml", "graphs/variants/cdan.toml"] {
+        assert!(said.contains(&format!("ok    {g}")), "{g} was not checked:\n{said}");
+    }
+}
+
+#[test]
+fn methods_and_settings_combine() {
+    for setting in ["mini", "smoke", "kinetics_babel_tsm", "kinetics_babel_i3d", "own_videos"] {
+        let setting = repository().join(format!("graphs/settings/{setting}.toml")).display().to_string();
+        let mut args = vec!["check".to_string()];
+        for folder in ["", "ablations", "variants"] {
+            args.extend(graphs_in(folder).iter().filter(|p| !p.ends_with("released.toml")).map(|p| p.display().to_string()));
+        }
+        args.extend(["--setting".into(), setting]);
+        ok(&args);
+    }
+}
+
+#[test]
+fn the_papers_scale_is_planned_without_its_data() {
+    for (setting, parameters) in [("kinetics_babel_tsm", "23,508,032"), ("kinetics_babel_i3d", "")] {
+        let setting = repository().join(format!("graphs/settings/{setting}.toml")).display().to_string();
+        let said = ok(&["plan", &graph("full.toml"), "--setting", &setting]);
+        assert!(said.contains(parameters), "{said}");
+        assert!(said.contains("Clip[B,3,8,224,224,3]"), "{said}");
+        assert!(said.contains("in flight"), "the queue's memory has a bound:\n{said}");
+    }
+}
+
+/// The numbers of the paper stand in the files of their rows (Table 2 and 3).
+#[test]
+fn rows_of_the_paper_expect_its_numbers() {
+    let expect = |g: &Path| -> String {
+        let t: toml::Table = std::fs::read_to_string(g).unwrap().parse().unwrap();
+        t["set"]["expect"].as_str().unwrap().to_string()
+    };
+    let at = |n: &str| repository().join("graphs").join(n);
+    for (row, number) in [
+        ("ablations/2a_source_only.toml", "18.5 ± 1.5"),
+        ("ablations/2a_cross.toml", "26.7 ± 1.6"),
+        ("ablations/2b_g2_l1.toml", "30.1 ± 4.4"),
+        ("ablations/2c_tol.toml", "33.4 ± 1.7"),
+        ("ablations/2d_debias.toml", "36.7 ± 3.6"),
+        ("dann.toml", "29.3 ± 1.5"),
+        ("supervised_target.toml", "76.7 ± 2.1"),
+    ] {
+        assert_eq!(expect(&at(row)), number, "{row}");
+    }
+    assert_eq!(graphs_in("ablations").len(), 6 + 6 + 4 + 4);
+}
+
+/// Editors' tools read TOML 1.0: no newlines or trailing commas in inline tables.
+#[test]
+fn shipped_files_are_toml_1_0() {
+    for folder in ["", "lib", "settings", "ablations", "variants"] {
+        for g in graphs_in(folder) {
+            let text = std::fs::read_to_string(&g).unwrap();
+            toml_edit::ImDocument::parse(text.as_str()).unwrap_or_else(|e| panic!("{}: {e}", g.display()));
+        }
+    }
+}
