@@ -22,6 +22,8 @@ pub fn registry() -> Registry {
     r.add::<data::Normalize>();
     // model
     r.add::<model::Tsm>();
+    r.add::<model::I3dR50>();
+    r.add::<model::I3dInception>();
     r.add::<model::Linear>();
     r.add::<model::Mlp>();
     // tensor

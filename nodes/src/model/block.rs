@@ -1,11 +1,15 @@
-//! A residual block with the temporal shift of TSM.
+//! A residual block, with or without the temporal shift of TSM.
 
 use super::conv_bn::{self, ConvBn};
+use super::counter::Counter;
+use super::sequence::Part;
 use crate::op::conv::Dx;
 use crate::op::shift;
-use crate::{Step, WeightSpec};
+use crate::sizes::kept;
+use crate::{Saved, Step, WeightSpec};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
+use glad_ops::Conv;
 
 /// `relu(units(shift(x)) + shortcut(x))` (He et al., CVPR 2016; Lin, Gan and Han, ICCV 2019: the shift sits on the
 /// residual branch alone, so that the frame's own value also passes).
@@ -56,6 +60,35 @@ impl Block {
         Block { units, shortcut }
     }
 
+    /// The bottleneck of I3D: `frames`×1×1 to `width` channels, 1×3×3 with the stride over space, 1×1×1 to four times
+    /// as many.
+    pub fn inflated(name: &str, ci: usize, width: usize, stride: usize, frames: usize) -> Block {
+        let unit = |n: &str, ci, co, [t, s]: [usize; 2], stride, relu| {
+            let pad = [t / 2, s / 2, s / 2];
+            let shape = Conv::new_3d(1, [1; 3], ci, co, [t, s, s], [1, stride, stride], pad);
+            ConvBn::solid(&format!("{name}.{n}"), shape, relu)
+        };
+        let co = 4 * width;
+        let units = vec![
+            unit("conv1", ci, width, [frames, 1], 1, true),
+            unit("conv2", width, width, [1, 3], stride, true),
+            unit("conv3", width, co, [1, 1], 1, true),
+        ];
+        let shortcut = (ci != co || stride != 1).then(|| unit("downsample", ci, co, [1, 1], stride, false));
+        Block { units, shortcut }
+    }
+
+    /// Adds what it costs.
+    pub fn count(&self, count: &mut Counter) {
+        let input = count.clone();
+        for unit in &self.units {
+            count.unit(unit);
+        }
+        if let Some(unit) = &self.shortcut {
+            count.beside(&input, |c| c.unit(unit));
+        }
+    }
+
     pub fn weights(&self) -> Vec<WeightSpec> {
         self.units
             .iter()
@@ -64,8 +97,8 @@ impl Block {
             .collect()
     }
 
-    /// The output for `x` `[clips · frames, 1, H, W, C]`.
-    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, by: Shift) -> Result<(Tensor, Kept)> {
+    /// The output for `x` `[clips, T, H, W, C]`; with a shift, `x` is `[clips · frames, 1, H, W, C]`.
+    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, by: Option<Shift>) -> Result<(Tensor, Kept)> {
         let (residual, shortcut) = match &self.shortcut {
             Some(unit) => {
                 let (y, kept) = unit.forward(step, x, None, true)?;
@@ -73,7 +106,10 @@ impl Block {
             }
             None => (x.clone(), None),
         };
-        let mut y = shift::forward(x, by.frames, by.fold)?;
+        let mut y = match by {
+            Some(by) => shift::forward(x, by.frames, by.fold)?,
+            None => x.clone(),
+        };
         let mut units = vec![];
         for (i, unit) in self.units.iter().enumerate() {
             let last = i + 1 == self.units.len();
@@ -85,7 +121,7 @@ impl Block {
     }
 
     /// Adds the gradients of the weights and gives that of `x`.
-    pub fn backward(&self, step: &mut Step<'_>, kept: Kept, dout: Tensor, by: Shift) -> Result<Tensor> {
+    pub fn backward(&self, step: &mut Step<'_>, kept: Kept, dout: Tensor, by: Option<Shift>) -> Result<Tensor> {
         let Kept { mut units, shortcut } = kept;
         let mut grad = dout;
         let mut of_residual = None;
@@ -95,7 +131,10 @@ impl Block {
             grad = dx.context("a convolution gave no gradient")?;
             of_residual = of_residual.or(dres);
         }
-        let grad = shift::backward(&grad, by.frames, by.fold)?;
+        let grad = match by {
+            Some(by) => shift::backward(&grad, by.frames, by.fold)?,
+            None => grad,
+        };
         let of_residual = of_residual.context("a block's last unit gave no gradient of its residual")?;
         match (&self.shortcut, shortcut) {
             (Some(unit), Some(kept)) => {
@@ -104,5 +143,25 @@ impl Block {
             }
             _ => Ok((grad + of_residual)?),
         }
+    }
+}
+
+/// Without a shift, a block is a part of a sequence.
+impl Part for Block {
+    fn weights(&self) -> Vec<WeightSpec> {
+        Block::weights(self)
+    }
+
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor, _: bool) -> Result<(Tensor, Saved)> {
+        let (y, kept) = Block::forward(self, step, x, None)?;
+        Ok((y, Box::new(kept)))
+    }
+
+    fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, _: bool) -> Result<Option<Tensor>> {
+        Ok(Some(Block::backward(self, step, *kept::<Kept>(saved)?, grad, None)?))
+    }
+
+    fn count(&self, count: &mut Counter) {
+        Block::count(self, count);
     }
 }

@@ -1,8 +1,11 @@
 //! Convolution → batch norm (→ + residual) (→ ReLU): the unit that residual networks are made of.
 
-use crate::op::batch_norm::{self, Affine, update_running};
+use super::counter::Counter;
+use super::sequence::Part;
+use crate::op::batch_norm::{self, Affine, Norm, update_running};
 use crate::op::conv::{ConvOp, Dx, Stats};
-use crate::{Init, Role, Step, WeightSpec};
+use crate::sizes::kept;
+use crate::{Init, Role, Saved, Step, WeightSpec};
 use anyhow::Result;
 use candle_core::Tensor;
 use glad_ops::Conv;
@@ -15,6 +18,9 @@ pub(crate) struct ConvBn {
     relu: bool,
     /// Whether the convolution's weight has no time axis: `[co, ci, kh, kw]`.
     flat: bool,
+    norm: Norm,
+    /// What γ starts from.
+    gamma: f32,
 }
 
 /// What a backward pass needs of a forward pass.
@@ -34,16 +40,49 @@ impl ConvBn {
     pub fn flat(name: &str, ci: usize, co: usize, kernel: usize, stride: usize, relu: bool) -> ConvBn {
         let shape = Conv::new_2d(1, [1, 1], ci, co, kernel, stride, kernel / 2);
         ConvBn {
+            flat: true,
+            ..ConvBn::solid(name, shape, relu)
+        }
+    }
+
+    /// A 3-D unit.
+    pub fn solid(name: &str, shape: Conv, relu: bool) -> ConvBn {
+        ConvBn {
             conv: ConvOp::new(shape, format!("{name}.conv.weight")),
             bn: format!("{name}.bn"),
             relu,
-            flat: true,
+            flat: false,
+            norm: Norm::TORCH,
+            gamma: 1.0,
         }
+    }
+
+    /// With γ zero at the start: the unit then gives nothing but its residual.
+    pub fn silent(self) -> ConvBn {
+        ConvBn { gamma: 0.0, ..self }
+    }
+
+    /// The unit of Inception-v1: a convolution named `conv3d` with "same" padding, and other constants of the norm.
+    pub fn inception(name: &str, ci: usize, co: usize, kernel: usize, stride: usize) -> ConvBn {
+        let shape = Conv::new_3d(1, [1; 3], ci, co, [kernel; 3], [stride; 3], [kernel / 2; 3]);
+        let mut unit = ConvBn::solid(name, shape, true);
+        unit.conv.weight = format!("{name}.conv3d.weight");
+        unit.conv.same = true;
+        unit.norm = Norm {
+            eps: 1e-3,
+            momentum: 0.01,
+        };
+        unit
     }
 
     /// The convolution's shape; its samples and input size mean nothing.
     pub fn shape(&self) -> &Conv {
         &self.conv.shape
+    }
+
+    /// The convolution's shape on `n` samples of this size.
+    pub fn on(&self, n: usize, input: [usize; 3]) -> Conv {
+        self.conv.on(n, input)
     }
 
     fn name(&self, what: &str) -> String {
@@ -58,7 +97,7 @@ impl ConvBn {
         let norm = |what: &str, v: f32, role| WeightSpec::new(self.name(what), &[s.co], Init::Constant(v), role);
         vec![
             WeightSpec::new(&self.conv.weight, &shape, Init::he(fan_out), Role::Weight),
-            norm("weight", 1.0, Role::Norm),
+            norm("weight", self.gamma, Role::Norm),
             norm("bias", 0.0, Role::Norm),
             norm("running_mean", 0.0, Role::Buffer),
             norm("running_var", 1.0, Role::Buffer),
@@ -90,7 +129,7 @@ impl ConvBn {
         let stats = match found {
             Some(batch) => {
                 let rows = y.elem_count() / self.conv.shape.co;
-                let moved = update_running(&running, &batch, rows)?;
+                let moved = update_running(&running, &batch, rows, self.norm.momentum)?;
                 step.weights.set_buffer(&self.name("running_mean"), moved.mean)?;
                 step.weights.set_buffer(&self.name("running_var"), moved.var)?;
                 batch
@@ -100,6 +139,7 @@ impl ConvBn {
         let affine = Affine {
             gamma: &gamma,
             beta: &beta,
+            eps: self.norm.eps,
         };
         let out = batch_norm::forward(&y, &stats, &affine, residual, self.relu)?;
         let kept = Kept {
@@ -124,6 +164,7 @@ impl ConvBn {
         let affine = Affine {
             gamma: &gamma,
             beta: &beta,
+            eps: self.norm.eps,
         };
         let Kept {
             x,
@@ -142,5 +183,25 @@ impl ConvBn {
         }
         let dx = self.conv.backward(&mut step.weights, &x, &grads.x, dx)?;
         Ok((dx, grads.residual))
+    }
+}
+
+impl Part for ConvBn {
+    fn weights(&self) -> Vec<WeightSpec> {
+        ConvBn::weights(self)
+    }
+
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor, dx: bool) -> Result<(Tensor, Saved)> {
+        let (y, kept) = ConvBn::forward(self, step, x, None, dx)?;
+        Ok((y, Box::new(kept)))
+    }
+
+    fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, dx: bool) -> Result<Option<Tensor>> {
+        let dx = if dx { Dx::New } else { Dx::Unwanted };
+        Ok(ConvBn::backward(self, step, *kept::<Kept>(saved)?, &grad, dx)?.0)
+    }
+
+    fn count(&self, count: &mut Counter) {
+        count.unit(self);
     }
 }

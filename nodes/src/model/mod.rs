@@ -1,14 +1,26 @@
 //! Backbones and heads.
 
+mod backbone;
 mod block;
 mod conv_bn;
+mod counter;
 pub(crate) mod dense;
+mod i3d_inception;
+mod i3d_r50;
 mod linear;
+mod mixed;
 mod mlp;
+mod non_local;
 mod resnet;
+mod sequence;
 mod tsm;
+#[cfg(test)]
+mod volume;
 
+pub use backbone::BatchStats;
 pub use dense::{DenseInit, Head};
+pub use i3d_inception::I3dInception;
+pub use i3d_r50::I3dR50;
 pub use linear::Linear;
 pub use mlp::Mlp;
-pub use tsm::{BatchStats, Depth, Tsm};
+pub use tsm::{Depth, Tsm};

@@ -3,6 +3,7 @@
 
 use super::block::{self, Block, Shift};
 use super::conv_bn::{self, ConvBn};
+use super::counter::Counter;
 use crate::op::conv::Dx;
 use crate::op::pool::{self, MaxPool, Maxima};
 use crate::{Cost, Step, WeightSpec};
@@ -62,11 +63,7 @@ impl ResNet {
         }
         ResNet {
             stem: ConvBn::flat("conv1", 3, widths[0], layout.stem, 2, true),
-            pool: layout.pool.then_some(MaxPool {
-                kernel: [1, 3, 3],
-                stride: [1, 2, 2],
-                pad: [0, 1, 1],
-            }),
+            pool: layout.pool.then_some(MaxPool::new([1, 3, 3], [1, 2, 2], [0, 1, 1])),
             blocks,
             features: channels,
         }
@@ -95,7 +92,7 @@ impl ResNet {
         }
         let mut blocks = vec![];
         for block in &self.blocks {
-            let (out, kept) = block.forward(step, &y, by)?;
+            let (out, kept) = block.forward(step, &y, Some(by))?;
             y = out;
             if step.backward {
                 blocks.push(kept);
@@ -130,7 +127,7 @@ impl ResNet {
         let mut grad = pool::mean_backward(&grad.contiguous()?, &last)?;
         for block in self.blocks.iter().rev() {
             let kept = blocks.pop().context("a network kept too little")?;
-            grad = block.backward(step, kept, grad, by)?;
+            grad = block.backward(step, kept, grad, Some(by))?;
         }
         if let Some(maxima) = maxima {
             grad = maxima.backward(&grad)?;
@@ -141,50 +138,16 @@ impl ResNet {
 
     /// What `frames` frames of `height × width` cost.
     pub fn cost(&self, frames: usize, [height, width]: [usize; 2]) -> Cost {
-        let mut count = Counter {
-            frames,
-            size: [1, height, width],
-            cost: Cost::default(),
-        };
+        let mut count = Counter::new(frames, [1, height, width]);
         count.unit(&self.stem);
         if let Some(pool) = &self.pool {
-            let shape = pool.on(frames, count.size, self.stem.shape().co);
-            count.size = shape.output();
-            // The pooled values and the places of the maxima.
-            count.cost.kept += 5 * shape.output_len() as u64;
+            count.pool(pool);
         }
         for block in &self.blocks {
-            let input = count.size;
-            let channels = block.units[0].shape().ci;
             // The shifted input.
-            count.cost.kept += 4 * (frames * input.iter().product::<usize>() * channels) as u64;
-            for unit in &block.units {
-                count.unit(unit);
-            }
-            let output = count.size;
-            if let Some(unit) = &block.shortcut {
-                count.size = input;
-                count.unit(unit);
-                count.size = output;
-            }
+            count.keep(count.values());
+            block.count(&mut count);
         }
         count.cost
-    }
-}
-
-/// Walks a network's sizes.
-struct Counter {
-    frames: usize,
-    size: [usize; 3],
-    cost: Cost,
-}
-
-impl Counter {
-    /// A unit keeps its convolution's output and its own.
-    fn unit(&mut self, unit: &ConvBn) {
-        let shape = unit.shape().on(self.frames, self.size);
-        self.cost.macs += shape.macs();
-        self.cost.kept += 2 * 4 * shape.output_len() as u64;
-        self.size = shape.output();
     }
 }

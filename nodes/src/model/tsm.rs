@@ -1,14 +1,11 @@
 //! `tsm`: a residual network with temporal shift.
 
+use super::backbone::{self, BatchStats, Network};
 use super::block::Shift;
 use super::resnet::{self, Layout, ResNet};
-use crate::sizes::{kept, known};
-use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, Type,
-    WeightSpec, Wiring,
-};
-use anyhow::{Context, Result, bail};
-use candle_core::{DType, Tensor};
+use crate::{Body, BuildCx, Contract, Cost, Count, Group, Kind, ParamProblem, Step, WeightSpec, Wiring};
+use anyhow::Result;
+use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -18,6 +15,7 @@ use serde::Deserialize;
 /// `layer1.0.conv1.bn.running_mean`, `layer1.0.downsample.conv.weight`).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "depth": 50, "batch_stats": "joint" }]))]
 pub struct Tsm {
     /// `"small"` (stem 5×5/2, one basic block a layer; for frames of about 48×48), or 18, 34 or 50 as in torchvision.
     pub depth: Depth,
@@ -77,19 +75,6 @@ impl TryFrom<serde_json::Value> for Depth {
     }
 }
 
-/// Which clips share the statistics of batch norm in training. Running statistics move once for each such batch, in
-/// order; evaluation uses them, whatever is chosen here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BatchStats {
-    /// All clips of all streams: one call for all of them.
-    Joint,
-    /// All clips of a stream.
-    PerStream,
-    /// The clips of one view of a stream, as in the released code, which calls the backbone once for each.
-    PerStreamView,
-}
-
 impl Tsm {
     fn layout(&self) -> Layout {
         let small = self.depth == Depth::Small;
@@ -113,29 +98,6 @@ impl Tsm {
         };
         ResNet::new(self.layout(), self.widths.unwrap_or(usual))
     }
-
-    /// Clips of each view, which must be all there are; `None` where views do not matter.
-    fn view_sizes(&self, cx: &BuildCx<'_>, clips: usize) -> Result<Option<Vec<usize>>, Vec<ParamProblem>> {
-        let Some(views) = self.views.as_ref() else {
-            return Ok(None);
-        };
-        let mut sizes = vec![];
-        for (i, view) in views.iter().enumerate() {
-            let at = |p: ParamProblem| ParamProblem {
-                path: format!("views[{i}]"),
-                ..p
-            };
-            sizes.push(view.get(cx.dims).map_err(|p| vec![at(p)])?);
-        }
-        let sum: usize = sizes.iter().sum();
-        if sum != clips {
-            return Err(vec![
-                ParamProblem::new("views", format!("the views have {sum} clips, and {clips} arrive"))
-                    .help("name the number of clips of every view, in the order of the clips"),
-            ]);
-        }
-        Ok(Some(sizes))
-    }
 }
 
 impl Kind for Tsm {
@@ -151,181 +113,65 @@ impl Kind for Tsm {
         if self.widths.is_some_and(|w| w.contains(&0)) {
             problems.push(ParamProblem::new("widths", "a layer needs at least one channel"));
         }
-        if (self.batch_stats == BatchStats::PerStreamView) != self.views.is_some() {
-            problems.push(
-                ParamProblem::new(
-                    "views",
-                    "`views` and `batch_stats = \"per_stream_view\"` belong together",
-                )
-                .help("the views' sizes, such as `views = [\"G\", \"L\"]`"),
-            );
-        }
+        problems.extend(backbone::check_views(self.batch_stats, self.views.as_deref()));
         problems
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        let features = self.network().features();
-        Contract::on(Side::Device)
-            .input("clips", "Clip[B,N,T,H,W,3]", "normalised frames, channels last")
-            .output(
-                "feature",
-                &format!("Feature[B,N,{features}]"),
-                "the feature of each clip",
-            )
-            .joint(self.batch_stats == BatchStats::Joint)
+        backbone::contract(self.network().features(), self.batch_stats)
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        let types: &[Type] = cx.inputs.get("clips").map_or(&[], Vec::as_slice);
-        let [first, others @ ..] = types else {
-            return Err(vec![ParamProblem::new("", "nothing is connected to `clips`")]);
-        };
-        if let Some(other) = others.iter().find(|t| *t != first) {
-            return Err(vec![
-                ParamProblem::new("batch_stats", format!("joint statistics of `{first}` and `{other}`"))
-                    .help("give all streams clips of the same shape, or use \"per_stream\""),
-            ]);
-        }
-        let clips = known(first, 1)?;
-        Ok(Body::Compute(Box::new(Backbone {
+        let network = Shifted {
             network: self.network(),
             fold: self.shift_div,
-            views: self.view_sizes(cx, clips)?,
-            clips: types.len() * clips,
-            frames: known(first, 2)?,
-            size: [known(first, 3)?, known(first, 4)?],
-        })))
+        };
+        backbone::build(network, cx, self.views.as_deref())
     }
 }
 
-struct Backbone {
+/// A residual network on the frames of clips.
+struct Shifted {
     network: ResNet,
     fold: usize,
-    /// Clips of each batch of statistics, where a call has several.
-    views: Option<Vec<usize>>,
-    /// Clips of a sample of every stream.
-    clips: usize,
-    frames: usize,
-    size: [usize; 2],
 }
 
-/// What one pass through the network kept.
-struct Pass {
-    kept: Option<resnet::Kept>,
-    shift: Shift,
-    dims: Vec<usize>,
-}
-
-struct Passes {
-    passes: Vec<Pass>,
-    /// Samples of each stream.
-    rows: Vec<usize>,
-}
-
-/// Cuts the rows of `all` into tensors of so many rows each.
-fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
-    let mut at = 0;
-    let cut = |n: &usize| {
-        at += n;
-        Ok(all.narrow(0, at - n, *n)?.contiguous()?)
-    };
-    rows.iter().map(cut).collect()
-}
-
-impl Backbone {
-    /// Clips `[rows, N, T, H, W, C]` → features `[rows, N, D]`.
-    fn pass(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Pass)> {
-        let dims = clips.dims().to_vec();
-        let [rows, n, t, h, w, c] = dims[..] else {
-            bail!("clips have shape {dims:?}, and [B, N, T, H, W, C] is needed");
-        };
-        let frames = clips.contiguous()?.reshape((rows * n * t, 1, h, w, c))?;
-        let shift = Shift {
-            frames: t,
+impl Shifted {
+    fn by(&self, frames: usize) -> Shift {
+        Shift {
+            frames,
             fold: self.fold,
-        };
-        let (feature, kept) = self.network.forward(step, &frames, shift, dx)?;
-        Ok((
-            feature.reshape((rows, n, self.network.features()))?,
-            Pass { kept, shift, dims },
-        ))
-    }
-
-    /// The gradient of the clips, if wanted.
-    fn pass_back(&self, step: &mut Step<'_>, pass: Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        let kept = pass
-            .kept
-            .context("a backward pass was asked of a forward pass that kept nothing")?;
-        let grad = grad.flatten(0, 1)?;
-        let dx = self.network.backward(step, kept, &grad, pass.shift, want)?;
-        Ok(dx.map(|dx| dx.reshape(pass.dims)).transpose()?)
+        }
     }
 }
 
-impl Compute for Backbone {
+impl Network for Shifted {
+    /// What the residual network kept, and the clips' shape.
+    type Kept = (resnet::Kept, Vec<usize>);
+
+    fn features(&self) -> usize {
+        self.network.features()
+    }
+
     fn weights(&self) -> Vec<WeightSpec> {
         self.network.weights()
     }
 
-    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
-        let streams = inputs.all("clips");
-        let dx = step.wants.contains(&true);
-        let all = match streams {
-            [one] => one.clone(),
-            several => Tensor::cat(several, 0)?,
-        };
-        let whole = vec![all.dim(1)?];
-        let (mut at, mut passes, mut features) = (0, vec![], vec![]);
-        for n in self.views.as_ref().unwrap_or(&whole).iter().filter(|n| **n > 0) {
-            let (feature, pass) = self.pass(step, &all.narrow(1, at, *n)?, dx)?;
-            passes.push(pass);
-            features.push(feature);
-            at += n;
-        }
-        let rows = streams
-            .iter()
-            .map(|s| s.dim(0))
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let outputs = by_rows(&Tensor::cat(&features, 1)?, &rows)?;
-        Ok((outputs, Box::new(Passes { passes, rows })))
+    fn forward(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Option<Self::Kept>)> {
+        let (n, t, h, w, c) = clips.dims5()?;
+        let frames = clips.reshape((n * t, 1, h, w, c))?;
+        let (feature, kept) = self.network.forward(step, &frames, self.by(t), dx)?;
+        Ok((feature, kept.map(|kept| (kept, clips.dims().to_vec()))))
     }
 
-    fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-        let Passes { passes, rows } = *kept::<Passes>(saved)?;
-        if grads.iter().all(Option::is_none) {
-            return Ok(vec![None; rows.len()]);
-        }
-        let clips: usize = passes.iter().map(|p| p.dims[1]).sum();
-        let of_stream = |(grad, rows): (Option<Tensor>, &usize)| match grad {
-            Some(g) => Ok(g),
-            None => Tensor::zeros((*rows, clips, self.network.features()), DType::F32, step.device),
-        };
-        let grads = grads
-            .into_iter()
-            .zip(&rows)
-            .map(of_stream)
-            .collect::<candle_core::Result<Vec<_>>>()?;
-        let all = Tensor::cat(&grads, 0)?;
-        let want = step.wants.contains(&true);
-        let (mut end, mut parts) = (clips, vec![]);
-        for pass in passes.into_iter().rev() {
-            let n = pass.dims[1];
-            end -= n;
-            parts.push(self.pass_back(step, pass, &all.narrow(1, end, n)?.contiguous()?, want)?);
-        }
-        let Some(parts) = parts.into_iter().rev().collect::<Option<Vec<_>>>() else {
-            return Ok(vec![None; rows.len()]);
-        };
-        let all = by_rows(&Tensor::cat(&parts, 1)?, &rows)?;
-        Ok(all
-            .into_iter()
-            .zip(step.wants)
-            .map(|(dx, want)| want.then_some(dx))
-            .collect())
+    fn backward(&self, step: &mut Step<'_>, kept: Self::Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
+        let (kept, dims) = kept;
+        let dx = self.network.backward(step, kept, grad, self.by(dims[1]), dx)?;
+        Ok(dx.map(|dx| dx.reshape(dims)).transpose()?)
     }
 
-    fn cost(&self, batch: usize) -> Cost {
-        self.network.cost(batch * self.clips * self.frames, self.size)
+    fn cost(&self, clips: usize, [frames, height, width]: [usize; 3]) -> Cost {
+        self.network.cost(clips * frames, [height, width])
     }
 }
 

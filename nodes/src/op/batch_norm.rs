@@ -6,15 +6,28 @@ use anyhow::Result;
 use candle_core::Tensor;
 use glad_ops::norm::{self, BatchNorm, ResidualGrad};
 
-/// ε of every batch norm, as in PyTorch.
-pub(crate) const EPS: f32 = 1e-5;
-/// The share of a batch in the running statistics, as in PyTorch.
-pub(crate) const MOMENTUM: f32 = 0.1;
+/// The constants of a batch norm.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Norm {
+    /// What is added to the variance.
+    pub eps: f32,
+    /// The share of a batch in the running statistics.
+    pub momentum: f32,
+}
+
+impl Norm {
+    /// PyTorch's.
+    pub const TORCH: Norm = Norm {
+        eps: 1e-5,
+        momentum: 0.1,
+    };
+}
 
 /// γ and β, each `[C]`.
 pub(crate) struct Affine<'a> {
     pub gamma: &'a Tensor,
     pub beta: &'a Tensor,
+    pub eps: f32,
 }
 
 /// `relu(γ (x − mean) / √(var + ε) + β + residual)`, the ReLU where asked for.
@@ -32,7 +45,7 @@ pub(crate) fn forward(
         var: &floats(&stats.var)?,
         gamma: &floats(affine.gamma)?,
         beta: &floats(affine.beta)?,
-        eps: EPS,
+        eps: affine.eps,
         relu,
     }
     .forward(&floats(x)?, residual.as_deref(), &mut y)?;
@@ -71,7 +84,7 @@ pub(crate) fn backward(
         var: &floats(&stats.var)?,
         gamma: &floats(affine.gamma)?,
         beta: &floats(affine.beta)?,
-        eps: EPS,
+        eps: affine.eps,
         relu,
     }
     .backward(
@@ -93,13 +106,13 @@ pub(crate) fn backward(
 }
 
 /// Running statistics moved towards those of a batch of `rows` values per channel.
-pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize) -> Result<Stats> {
+pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<Stats> {
     let (mut mean, mut var) = (floats(&running.mean)?.to_vec(), floats(&running.var)?.to_vec());
     norm::update_running(
         &floats(&batch.mean)?,
         &floats(&batch.var)?,
         rows,
-        MOMENTUM,
+        momentum,
         &mut mean,
         &mut var,
     )?;

@@ -1,10 +1,11 @@
 //! Convolution in two and three dimensions, channels-last: activations are `[N, T, H, W, C]`, 2-D is `T = 1`.
 
+use super::taps::{Taps, same_padding};
 use crate::Scope;
 use crate::kernel::{buffer, change, floats, tensor};
 use anyhow::{Result, anyhow};
 use candle_core::{Tensor, TensorId};
-use glad_ops::{Conv, Epilogue, Moments, PackedWeights, conv};
+use glad_ops::{Conv, Epilogue, Moments, PackedWeights, conv, norm};
 use std::sync::Mutex;
 
 /// Weights in the kernels' own order, packed once for every value that the weight takes.
@@ -13,6 +14,7 @@ pub(crate) struct PackCache(Mutex<Option<Packed>>);
 
 struct Packed {
     of: (u64, TensorId),
+    conv: Conv,
     weights: PackedWeights,
 }
 
@@ -22,10 +24,11 @@ impl PackCache {
         &self,
         scope: &Scope<'_>,
         name: &str,
-        shape: &Conv,
+        taps: &Taps,
         both: bool,
         body: impl FnOnce(&PackedWeights) -> Result<R>,
     ) -> Result<R> {
+        let shape = &taps.conv;
         let value = scope.value(name)?;
         // A weight may be replaced (reset, resumed) as well as changed in place.
         let of = (scope.version(name)?, value.id());
@@ -33,20 +36,26 @@ impl PackCache {
             .0
             .lock()
             .map_err(|_| anyhow!("an earlier call with `{name}` failed"))?;
+        let known = cache.as_ref().is_some_and(|p| p.conv.same_weights(shape));
         match &mut *cache {
-            Some(p) if p.of == of && (p.weights.has_backward() || !both) => {}
-            Some(p) if p.weights.has_backward() == both && p.weights.isa() == glad_ops::isa::current() => {
-                p.weights.repack(&floats(value)?)?;
+            Some(p) if known && p.of == of && (p.weights.has_backward() || !both) => {}
+            Some(p) if known && p.weights.has_backward() == both && p.weights.isa() == glad_ops::isa::current() => {
+                p.weights.repack(&taps.pick(&floats(value)?))?;
                 p.of = of;
             }
             slot => {
                 let values = floats(value)?;
+                let values = taps.pick(&values);
                 let weights = if both {
                     PackedWeights::new(shape, &values)?
                 } else {
                     PackedWeights::forward_only(shape, &values)?
                 };
-                *slot = Some(Packed { of, weights });
+                *slot = Some(Packed {
+                    of,
+                    conv: *shape,
+                    weights,
+                });
             }
         }
         match &*cache {
@@ -73,12 +82,16 @@ pub(crate) enum Dx<'a> {
     AddTo(&'a Tensor),
 }
 
-/// A convolution without bias, with the name of its weight `[co, ci / groups, kt, kh, kw]` (2-D: `[co, ci, kh, kw]`).
+/// A convolution, with the name of its weight `[co, ci / groups, kt, kh, kw]` (2-D: `[co, ci, kh, kw]`).
 pub(crate) struct ConvOp {
     /// The shape; its samples and input size are those of the call.
     pub shape: Conv,
     /// The weight's name below the node.
     pub weight: String,
+    /// The bias's name, where there is one.
+    pub bias: Option<String>,
+    /// Whether padding is TensorFlow's "same", which depends on the input's size.
+    pub same: bool,
     packed: PackCache,
 }
 
@@ -87,30 +100,45 @@ impl ConvOp {
         ConvOp {
             shape,
             weight,
+            bias: None,
+            same: false,
             packed: PackCache::default(),
         }
     }
 
-    fn on(&self, x: &Tensor) -> Result<Conv> {
+    /// The shape on `n` samples of this size.
+    pub fn on(&self, n: usize, input: [usize; 3]) -> Conv {
+        let mut shape = self.shape.on(n, input);
+        if self.same {
+            (shape.pad, shape.pad_end) = same_padding(input, shape.kernel, shape.stride);
+        }
+        shape
+    }
+
+    fn taps(&self, x: &Tensor) -> Result<Taps> {
         let (n, t, h, w, _) = x.dims5()?;
-        Ok(self.shape.on(n, [t, h, w]))
+        Ok(Taps::of(self.on(n, [t, h, w])))
     }
 
     /// The output, and its statistics if `stats`. `both`: a gradient of the input will be asked for.
     pub fn forward(&self, scope: &Scope<'_>, x: &Tensor, both: bool, stats: bool) -> Result<(Tensor, Option<Stats>)> {
-        let shape = self.on(x)?;
+        let taps = self.taps(x)?;
+        let shape = &taps.conv;
         let (mut mean, mut var) = (buffer(shape.co), buffer(shape.co));
         let mut y = buffer(shape.output_len());
+        let bias = self.bias.as_ref().map(|b| scope.value(b)).transpose()?;
+        let bias = bias.map(floats).transpose()?;
         let epilogue = Epilogue {
             moments: stats.then_some(Moments {
                 mean: &mut mean,
                 var: &mut var,
             }),
+            bias: bias.as_deref(),
             ..Epilogue::default()
         };
         let values = floats(x)?;
-        self.packed.with(scope, &self.weight, &shape, both, |packed| {
-            Ok(conv::forward(&shape, &values, packed, epilogue, &mut y)?)
+        self.packed.with(scope, &self.weight, &taps, both, |packed| {
+            Ok(conv::forward(shape, &values, packed, epilogue, &mut y)?)
         })?;
         let [t, h, w] = shape.output();
         let device = x.device();
@@ -125,29 +153,35 @@ impl ConvOp {
         Ok((y, stats))
     }
 
-    /// Adds the weight's gradient to `scope`, and gives that of the input (`None` where it went elsewhere).
+    /// Adds the gradients of weight and bias to `scope`, and gives that of the input (`None` where it went elsewhere).
     pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
-        let shape = self.on(x)?;
+        let taps = self.taps(x)?;
+        let shape = &taps.conv;
         let dy_values = floats(dy)?;
         if scope.trains(&self.weight) {
             let mut dw = buffer(shape.weight_len());
-            conv::backward_weight(&shape, &floats(x)?, &dy_values, &mut dw)?;
+            conv::backward_weight(shape, &floats(x)?, &dy_values, &mut dw)?;
             let dims = scope.value(&self.weight)?.dims().to_vec();
-            scope.add_grad(&self.weight, tensor(dw, dims, x.device())?)?;
+            scope.add_grad(&self.weight, tensor(taps.place(dw), dims, x.device())?)?;
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|b| scope.trains(b)) {
+            let mut db = buffer(shape.co);
+            norm::channel_sums(&dy_values, shape.co, &mut db)?;
+            scope.add_grad(bias, tensor(db, shape.co, x.device())?)?;
         }
         match dx {
             Dx::Unwanted => Ok(None),
             Dx::New => {
                 let mut out = buffer(shape.input_len());
-                self.packed.with(scope, &self.weight, &shape, true, |packed| {
-                    Ok(conv::backward_input(&shape, &dy_values, packed, false, &mut out)?)
+                self.packed.with(scope, &self.weight, &taps, true, |packed| {
+                    Ok(conv::backward_input(shape, &dy_values, packed, false, &mut out)?)
                 })?;
                 Ok(Some(tensor(out, x.shape(), x.device())?))
             }
             Dx::AddTo(sum) => {
-                self.packed.with(scope, &self.weight, &shape, true, |packed| {
+                self.packed.with(scope, &self.weight, &taps, true, |packed| {
                     change(sum, |out| {
-                        Ok(conv::backward_input(&shape, &dy_values, packed, true, out)?)
+                        Ok(conv::backward_input(shape, &dy_values, packed, true, out)?)
                     })
                 })?;
                 Ok(None)

@@ -1,6 +1,7 @@
 //! The linear layer, `y = x Wᵀ + b`, over the last dimension of a matrix.
 
 use super::conv::PackCache;
+use super::taps::Taps;
 use crate::Scope;
 use crate::kernel::{buffer, floats, tensor};
 use anyhow::Result;
@@ -35,8 +36,8 @@ impl LinearOp {
         }
     }
 
-    fn as_conv(&self) -> Conv {
-        Conv::new_2d(1, [1, 1], self.inputs, self.outputs, 1, 1, 0)
+    fn as_conv(&self) -> Taps {
+        Taps::of(Conv::new_2d(1, [1, 1], self.inputs, self.outputs, 1, 1, 0))
     }
 
     /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, what is negative becomes 0.

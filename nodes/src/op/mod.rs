@@ -6,5 +6,7 @@ pub(crate) mod conv;
 pub(crate) mod dropout;
 pub(crate) mod linear;
 pub(crate) mod loss;
+pub(crate) mod matmul;
 pub(crate) mod pool;
 pub(crate) mod shift;
+pub(crate) mod taps;

@@ -1,5 +1,6 @@
 //! Pooling, channels-last: activations are `[N, T, H, W, C]`.
 
+use super::taps::same_padding;
 use crate::kernel::{buffer, floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -9,23 +10,43 @@ use glad_ops::{Pool, pool};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaxPool {
     /// Window along (time, height, width).
-    pub kernel: [usize; 3],
+    kernel: [usize; 3],
     /// Its step.
-    pub stride: [usize; 3],
-    /// Padding on both sides.
-    pub pad: [usize; 3],
-}
-
-/// What the backward pass of a max pooling layer needs.
-pub(crate) struct Maxima {
-    shape: Pool,
-    index: Vec<u8>,
+    stride: [usize; 3],
+    /// Padding on both sides; `None` is TensorFlow's "same".
+    pad: Option<[usize; 3]>,
 }
 
 impl MaxPool {
-    /// The pooling's shape on an input of `n` samples.
+    pub const fn new(kernel: [usize; 3], stride: [usize; 3], pad: [usize; 3]) -> MaxPool {
+        MaxPool {
+            kernel,
+            stride,
+            pad: Some(pad),
+        }
+    }
+
+    /// With TensorFlow's "same" padding: the output has `⌈size / stride⌉` positions.
+    pub const fn same(kernel: [usize; 3], stride: [usize; 3]) -> MaxPool {
+        MaxPool {
+            kernel,
+            stride,
+            pad: None,
+        }
+    }
+
+    /// The pooling's shape on an input of `n` samples. Along an axis that is shorter than the window, the window is as
+    /// long as the axis.
     pub fn on(&self, n: usize, input: [usize; 3], channels: usize) -> Pool {
-        Pool::new(n, input, channels, self.kernel, self.stride, self.pad)
+        let (pad, pad_end) = match self.pad {
+            Some(pad) => (pad, pad),
+            None => same_padding(input, self.kernel, self.stride),
+        };
+        let kernel = std::array::from_fn(|a| self.kernel[a].min(input[a] + pad[a] + pad_end[a]));
+        Pool {
+            pad_end,
+            ..Pool::new(n, input, channels, kernel, self.stride, pad)
+        }
     }
 
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Maxima)> {
@@ -37,6 +58,12 @@ impl MaxPool {
         let [t, h, w] = shape.output();
         Ok((tensor(y, (n, t, h, w, c), x.device())?, Maxima { shape, index }))
     }
+}
+
+/// What the backward pass of a max pooling layer needs.
+pub(crate) struct Maxima {
+    shape: Pool,
+    index: Vec<u8>,
 }
 
 impl Maxima {

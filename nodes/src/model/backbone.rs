@@ -1,0 +1,247 @@
+//! What backbones share: clips in, a feature for each out, and which clips share the statistics of batch norm.
+
+use crate::sizes::{kept, known};
+use crate::{Args, Body, BuildCx, Compute, Contract, Cost, Count, ParamProblem, Saved, Side, Step, Type, WeightSpec};
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Tensor};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Which clips share the statistics of batch norm in training. Running statistics move once for each such batch, in
+/// order; evaluation uses them, whatever is chosen here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchStats {
+    /// All clips of all streams: one call for all of them.
+    Joint,
+    /// All clips of a stream.
+    PerStream,
+    /// The clips of one view of a stream, as in the released code, which calls the backbone once for each.
+    PerStreamView,
+}
+
+/// A network from clips `[clips, T, H, W, 3]` to features `[clips, D]`.
+pub(crate) trait Network: Send + Sync + 'static {
+    /// What the backward pass needs.
+    type Kept: 'static;
+
+    /// Numbers of a feature.
+    fn features(&self) -> usize;
+    fn weights(&self) -> Vec<WeightSpec>;
+    /// The features of contiguous clips, and what the backward pass needs if there is to be one. `dx`: a gradient of
+    /// the clips will be asked for.
+    fn forward(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Option<Self::Kept>)>;
+    /// Adds the gradients of the weights; gives that of the clips if asked for.
+    fn backward(&self, step: &mut Step<'_>, kept: Self::Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>>;
+    /// What `clips` clips of this (time, height, width) cost.
+    fn cost(&self, clips: usize, size: [usize; 3]) -> Cost;
+}
+
+/// What is wrong with `views`.
+pub(crate) fn check_views(stats: BatchStats, views: Option<&[Count]>) -> Option<ParamProblem> {
+    ((stats == BatchStats::PerStreamView) != views.is_some()).then(|| {
+        ParamProblem::new(
+            "views",
+            "`views` and `batch_stats = \"per_stream_view\"` belong together",
+        )
+        .help("the views' sizes, such as `views = [\"G\", \"L\"]`")
+    })
+}
+
+/// What is wrong with `width`.
+pub(crate) fn check_width(width: usize) -> Option<ParamProblem> {
+    (!(1..=1024).contains(&width)).then(|| {
+        ParamProblem::new("width", format!("{width} channels in the stem"))
+            .help("use 1 to 1024; the published network has 64")
+    })
+}
+
+/// The contract of a backbone with features of `features` numbers.
+pub(crate) fn contract(features: usize, stats: BatchStats) -> Contract {
+    Contract::on(Side::Device)
+        .input("clips", "Clip[B,N,T,H,W,3]", "normalised frames, channels last")
+        .output(
+            "feature",
+            &format!("Feature[B,N,{features}]"),
+            "the feature of each clip",
+        )
+        .joint(stats == BatchStats::Joint)
+}
+
+/// The node around a network.
+pub(crate) fn build<N: Network>(
+    network: N,
+    cx: &BuildCx<'_>,
+    views: Option<&[Count]>,
+) -> Result<Body, Vec<ParamProblem>> {
+    let types: &[Type] = cx.inputs.get("clips").map_or(&[], Vec::as_slice);
+    let [first, others @ ..] = types else {
+        return Err(vec![ParamProblem::new("", "nothing is connected to `clips`")]);
+    };
+    if let Some(other) = others.iter().find(|t| *t != first) {
+        return Err(vec![
+            ParamProblem::new("batch_stats", format!("joint statistics of `{first}` and `{other}`"))
+                .help("give all streams clips of the same shape, or use \"per_stream\""),
+        ]);
+    }
+    let clips = known(first, 1)?;
+    Ok(Body::Compute(Box::new(Backbone {
+        network,
+        views: view_sizes(views, cx, clips)?,
+        clips: types.len() * clips,
+        size: [known(first, 2)?, known(first, 3)?, known(first, 4)?],
+    })))
+}
+
+/// Clips of each view, which must be all there are; `None` where views do not matter.
+fn view_sizes(
+    views: Option<&[Count]>,
+    cx: &BuildCx<'_>,
+    clips: usize,
+) -> Result<Option<Vec<usize>>, Vec<ParamProblem>> {
+    let Some(views) = views else {
+        return Ok(None);
+    };
+    let mut sizes = vec![];
+    for (i, view) in views.iter().enumerate() {
+        let at = |p: ParamProblem| ParamProblem {
+            path: format!("views[{i}]"),
+            ..p
+        };
+        sizes.push(view.get(cx.dims).map_err(|p| vec![at(p)])?);
+    }
+    let sum: usize = sizes.iter().sum();
+    if sum != clips {
+        return Err(vec![
+            ParamProblem::new("views", format!("the views have {sum} clips, and {clips} arrive"))
+                .help("name the number of clips of every view, in the order of the clips"),
+        ]);
+    }
+    Ok(Some(sizes))
+}
+
+struct Backbone<N> {
+    network: N,
+    /// Clips of each batch of statistics, where a call has several.
+    views: Option<Vec<usize>>,
+    /// Clips of a sample of every stream.
+    clips: usize,
+    /// Time, height and width of a clip.
+    size: [usize; 3],
+}
+
+/// What one pass through the network kept.
+struct Pass<K> {
+    kept: Option<K>,
+    /// Shape of the clips.
+    dims: Vec<usize>,
+}
+
+struct Passes<K> {
+    passes: Vec<Pass<K>>,
+    /// Samples of each stream.
+    rows: Vec<usize>,
+}
+
+/// Cuts the rows of `all` into tensors of so many rows each.
+fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
+    let mut at = 0;
+    let cut = |n: &usize| {
+        at += n;
+        Ok(all.narrow(0, at - n, *n)?.contiguous()?)
+    };
+    rows.iter().map(cut).collect()
+}
+
+impl<N: Network> Backbone<N> {
+    /// Clips `[rows, N, T, H, W, C]` → features `[rows, N, D]`.
+    fn pass(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Pass<N::Kept>)> {
+        let dims = clips.dims().to_vec();
+        let [rows, n, t, h, w, c] = dims[..] else {
+            bail!("clips have shape {dims:?}, and [B, N, T, H, W, C] is needed");
+        };
+        let clips = clips.contiguous()?.reshape((rows * n, t, h, w, c))?;
+        let (feature, kept) = self.network.forward(step, &clips, dx)?;
+        Ok((
+            feature.reshape((rows, n, self.network.features()))?,
+            Pass { kept, dims },
+        ))
+    }
+
+    /// The gradient of the clips, if wanted.
+    fn pass_back(&self, step: &mut Step<'_>, pass: Pass<N::Kept>, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        let kept = pass
+            .kept
+            .context("a backward pass was asked of a forward pass that kept nothing")?;
+        let grad = grad.flatten(0, 1)?;
+        let dx = self.network.backward(step, kept, &grad, want)?;
+        Ok(dx.map(|dx| dx.reshape(pass.dims)).transpose()?)
+    }
+}
+
+impl<N: Network> Compute for Backbone<N> {
+    fn weights(&self) -> Vec<WeightSpec> {
+        self.network.weights()
+    }
+
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let streams = inputs.all("clips");
+        let dx = step.wants.contains(&true);
+        let all = match streams {
+            [one] => one.clone(),
+            several => Tensor::cat(several, 0)?,
+        };
+        let whole = vec![all.dim(1)?];
+        let (mut at, mut passes, mut features) = (0, vec![], vec![]);
+        for n in self.views.as_ref().unwrap_or(&whole).iter().filter(|n| **n > 0) {
+            let (feature, pass) = self.pass(step, &all.narrow(1, at, *n)?, dx)?;
+            passes.push(pass);
+            features.push(feature);
+            at += n;
+        }
+        let rows = streams
+            .iter()
+            .map(|s| s.dim(0))
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let outputs = by_rows(&Tensor::cat(&features, 1)?, &rows)?;
+        Ok((outputs, Box::new(Passes { passes, rows })))
+    }
+
+    fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        let Passes { passes, rows } = *kept::<Passes<N::Kept>>(saved)?;
+        if grads.iter().all(Option::is_none) {
+            return Ok(vec![None; rows.len()]);
+        }
+        let clips: usize = passes.iter().map(|p| p.dims[1]).sum();
+        let of_stream = |(grad, rows): (Option<Tensor>, &usize)| match grad {
+            Some(g) => Ok(g),
+            None => Tensor::zeros((*rows, clips, self.network.features()), DType::F32, step.device),
+        };
+        let grads = grads
+            .into_iter()
+            .zip(&rows)
+            .map(of_stream)
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        let all = Tensor::cat(&grads, 0)?;
+        let want = step.wants.contains(&true);
+        let (mut end, mut parts) = (clips, vec![]);
+        for pass in passes.into_iter().rev() {
+            let n = pass.dims[1];
+            end -= n;
+            parts.push(self.pass_back(step, pass, &all.narrow(1, end, n)?.contiguous()?, want)?);
+        }
+        let Some(parts) = parts.into_iter().rev().collect::<Option<Vec<_>>>() else {
+            return Ok(vec![None; rows.len()]);
+        };
+        let all = by_rows(&Tensor::cat(&parts, 1)?, &rows)?;
+        Ok(all
+            .into_iter()
+            .zip(step.wants)
+            .map(|(dx, want)| want.then_some(dx))
+            .collect())
+    }
+
+    fn cost(&self, batch: usize) -> Cost {
+        self.network.cost(batch * self.clips, self.size)
+    }
+}

@@ -1,0 +1,100 @@
+//! `i3d_r50`: ResNet-50 inflated to three dimensions.
+
+use super::backbone::{self, BatchStats};
+use super::block::Block;
+use super::conv_bn::ConvBn;
+use super::non_local::NonLocal;
+use super::sequence::{Part, Sequence};
+use crate::op::pool::MaxPool;
+use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
+use glad_ops::Conv;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Frames that the first convolution of each bottleneck sees, by layer.
+const INFLATE: [&[usize]; 4] = [&[3, 3, 3], &[3, 1, 3, 1], &[3, 1, 3, 1, 3, 1], &[1, 3, 1]];
+/// Blocks that a non-local block follows, by layer.
+const NON_LOCAL: [&[usize]; 4] = [&[], &[1, 3], &[1, 3, 5], &[]];
+
+/// ResNet-50 inflated to three dimensions (Carreira and Zisserman, CVPR 2017), in mmaction's form: stem 5×7×7 with stride
+/// 2 along time too, 1×3×3 max pooling with stride 2, halved once more along time after the first layer; in every other
+/// bottleneck the first convolution is 3×1×1. With non-local blocks (Wang et al., CVPR 2018; dot product, keys and values at
+/// half the resolution, starting as the identity) after blocks 1 and 3 of layer 2 and 1, 3 and 5 of layer 3. The feature of
+/// a clip is the mean over time and space. Takes clips of any size; along an axis of one position there is no pooling.
+/// Weights are named as in mmaction (`conv1.conv.weight`, `layer2.1.non_local_block.theta.conv.weight`).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct I3dR50 {
+    /// Whether there are non-local blocks.
+    #[serde(default = "yes")]
+    pub non_local: bool,
+    /// Channels of the stem and of the first layer's inner convolutions; the next layers have 2, 4 and 8 times as many,
+    /// and a feature 32 times.
+    #[serde(default = "sixty_four")]
+    pub width: usize,
+    /// Which clips share a batch's statistics in training.
+    pub batch_stats: BatchStats,
+    /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
+    #[serde(default)]
+    pub views: Option<Vec<Count>>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn sixty_four() -> usize {
+    64
+}
+
+impl I3dR50 {
+    fn network(&self) -> Sequence {
+        let stem = Conv::new_3d(1, [1; 3], 3, self.width, [5, 7, 7], [2; 3], [2, 3, 3]);
+        let mut parts: Vec<Box<dyn Part>> = vec![
+            Box::new(ConvBn::solid("conv1", stem, true)),
+            Box::new(MaxPool::new([1, 3, 3], [2; 3], [0, 1, 1])),
+        ];
+        let mut channels = self.width;
+        for layer in 0..4 {
+            let width = self.width << layer;
+            for (i, frames) in INFLATE[layer].iter().enumerate() {
+                let name = format!("layer{}.{i}", layer + 1);
+                let stride = if i == 0 && layer > 0 { 2 } else { 1 };
+                parts.push(Box::new(Block::inflated(&name, channels, width, stride, *frames)));
+                channels = 4 * width;
+                if self.non_local && NON_LOCAL[layer].contains(&i) {
+                    parts.push(Box::new(NonLocal::new(&format!("{name}.non_local_block"), channels)));
+                }
+            }
+            if layer == 0 {
+                parts.push(Box::new(MaxPool::new([2, 1, 1], [2, 1, 1], [0; 3])));
+            }
+        }
+        Sequence {
+            parts,
+            features: channels,
+        }
+    }
+}
+
+impl Kind for I3dR50 {
+    const NAME: &'static str = "i3d_r50";
+    const GROUP: Group = Group::Model;
+
+    fn validate(&self) -> Vec<ParamProblem> {
+        let mut problems: Vec<_> = backbone::check_width(self.width).into_iter().collect();
+        problems.extend(backbone::check_views(self.batch_stats, self.views.as_deref()));
+        problems
+    }
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        backbone::contract(32 * self.width, self.batch_stats)
+    }
+
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        backbone::build(self.network(), cx, self.views.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests;

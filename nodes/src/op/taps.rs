@@ -1,0 +1,152 @@
+//! What padding does to a convolution: TensorFlow's "same" padding, and taps of the kernel that meet nothing else.
+
+use glad_ops::Conv;
+use std::borrow::Cow;
+
+/// Zeros in front and behind for `⌈size / stride⌉` outputs along each axis, the odd one behind (TensorFlow's "same").
+pub(crate) fn same_padding(input: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> ([usize; 3], [usize; 3]) {
+    let total: [usize; 3] = std::array::from_fn(|a| {
+        let step = stride[a].max(1);
+        let covered = match input[a] % step {
+            0 => step,
+            rest => rest,
+        };
+        kernel[a].saturating_sub(covered)
+    });
+    (total.map(|n| n / 2), total.map(|n| n - n / 2))
+}
+
+/// A convolution without the taps of its kernel that meet padding alone, whatever the output's position. Where a clip has
+/// one frame left, a 3×1×1 kernel is its middle tap: a third of the work for the same result.
+pub(crate) struct Taps {
+    /// What is computed.
+    pub conv: Conv,
+    /// Size of the kernel as its weights have it.
+    whole: [usize; 3],
+    /// The first tap that is used.
+    first: [usize; 3],
+}
+
+impl Taps {
+    pub fn of(conv: Conv) -> Taps {
+        let mut used = conv;
+        let mut first = [0; 3];
+        let output = conv.output();
+        for a in 0..3 {
+            let (kernel, pad, input) = (conv.kernel[a], conv.pad[a], conv.input[a]);
+            if conv.dilation[a] != 1 || output[a] == 0 || input == 0 {
+                continue;
+            }
+            // Tap `k` of output `o` reads the input at `o · stride + k − pad`.
+            let last_start = (output[a] - 1) * conv.stride[a];
+            let from = pad.saturating_sub(last_start);
+            let to = kernel.min(input + pad);
+            if from >= to {
+                continue;
+            }
+            first[a] = from;
+            used.kernel[a] = to - from;
+            used.pad[a] = pad - from;
+            used.pad_end[a] = conv.pad_end[a].saturating_sub(kernel - to);
+        }
+        Taps {
+            conv: used,
+            whole: conv.kernel,
+            first,
+        }
+    }
+
+    fn all(&self) -> bool {
+        self.conv.kernel == self.whole
+    }
+
+    /// Calls `body(index among the used weights, index among all)`.
+    fn each(&self, mut body: impl FnMut(usize, usize)) {
+        let [kt, kh, kw] = self.conv.kernel;
+        let filters = self.conv.co * (self.conv.ci / self.conv.groups);
+        let all: usize = self.whole.iter().product();
+        let mut used = 0;
+        for filter in 0..filters {
+            for t in 0..kt {
+                for y in 0..kh {
+                    for x in 0..kw {
+                        let [t, y, x] = [t + self.first[0], y + self.first[1], x + self.first[2]];
+                        body(used, filter * all + (t * self.whole[1] + y) * self.whole[2] + x);
+                        used += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The weights of the used taps.
+    pub fn pick<'a>(&self, weights: &'a [f32]) -> Cow<'a, [f32]> {
+        let filters = self.conv.co * (self.conv.ci / self.conv.groups.max(1));
+        // Weights of another size are for the kernels to refuse.
+        if self.all() || weights.len() != filters * self.whole.iter().product::<usize>() {
+            return Cow::Borrowed(weights);
+        }
+        let mut used = vec![0.0; self.conv.weight_len()];
+        self.each(|to, from| used[to] = weights[from]);
+        Cow::Owned(used)
+    }
+
+    /// The gradient of all taps, from that of the used ones: zero for the others.
+    pub fn place(&self, grad: Vec<f32>) -> Vec<f32> {
+        if self.all() {
+            return grad;
+        }
+        let mut whole = vec![0.0; grad.len() / self.conv.taps() * self.whole.iter().product::<usize>()];
+        self.each(|from, to| whole[to] = grad[from]);
+        whole
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn same_padding_is_tensorflows() {
+        assert_eq!(same_padding([8, 224, 225], [7; 3], [2; 3]), ([2, 2, 3], [3, 3, 3]));
+        assert_eq!(same_padding([1, 1, 2], [2; 3], [2; 3]), ([0; 3], [1, 1, 0]));
+        assert_eq!(same_padding([5; 3], [3; 3], [1; 3]), ([1; 3], [1; 3]));
+        assert_eq!(same_padding([4; 3], [1; 3], [2; 3]), ([0; 3], [0; 3]));
+    }
+
+    #[test]
+    fn one_frame_leaves_the_middle_tap() {
+        let taps = Taps::of(Conv::new_3d(1, [1, 4, 4], 2, 3, [3, 1, 1], [1; 3], [1, 0, 0]));
+        assert_eq!(
+            (taps.conv.kernel, taps.conv.pad, taps.conv.pad_end),
+            ([1; 3], [0; 3], [0; 3])
+        );
+        let weights: Vec<f32> = (0..18).map(|i| i as f32).collect();
+        assert_eq!(*taps.pick(&weights), [1.0, 4.0, 7.0, 10.0, 13.0, 16.0]);
+        let back = taps.place(vec![1.0; 6]);
+        assert_eq!(back, [0.0, 1.0, 0.0].repeat(6));
+    }
+
+    proptest! {
+        /// The output keeps its size, the used taps are just those that meet the input.
+        #[test]
+        fn taps_that_meet_padding_alone_go(
+            input in 1usize..6, kernel in 1usize..8, stride in 1usize..4, front in 0usize..5, behind in 0usize..5,
+        ) {
+            let conv = Conv { pad_end: [behind, 0, 0], ..Conv::new_3d(1, [input, 1, 1], 1, 1, [kernel, 1, 1], [stride, 1, 1], [front, 0, 0]) };
+            prop_assume!(conv.output()[0] > 0);
+            let taps = Taps::of(conv);
+            prop_assert_eq!(taps.conv.output(), conv.output());
+            let meets = |k: usize| (0..conv.output()[0]).any(|o| (front..front + input).contains(&(o * stride + k)));
+            let used: Vec<usize> = (0..kernel).filter(|k| meets(*k)).collect();
+            let weights: Vec<f32> = (0..kernel).map(|k| k as f32).collect();
+            let picked: Vec<usize> = taps.pick(&weights).iter().map(|k| *k as usize).collect();
+            // Where a stride jumps over the input, more taps than needed may stay.
+            prop_assert!(used.iter().all(|k| picked.contains(k)), "{:?} and {:?} meet", picked, used);
+            if stride == 1 && !used.is_empty() {
+                prop_assert_eq!(picked, used);
+            }
+        }
+    }
+}
