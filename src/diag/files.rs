@@ -65,7 +65,11 @@ impl Files {
     }
 
     fn push(&mut self, name: String, path: Option<PathBuf>, text: &str) -> FileId {
-        self.files.push(File { name, path, text: text.into() });
+        self.files.push(File {
+            name,
+            path,
+            text: text.into(),
+        });
         FileId(self.files.len() as u32 - 1)
     }
 

@@ -28,12 +28,20 @@ pub struct Problem {
 impl Problem {
     /// An error with no place yet.
     pub fn error(message: impl Into<String>) -> Self {
-        Problem { severity: Severity::Error, message: message.into(), labels: vec![], help: None }
+        Problem {
+            severity: Severity::Error,
+            message: message.into(),
+            labels: vec![],
+            help: None,
+        }
     }
 
     /// A note with no place yet.
     pub fn note(message: impl Into<String>) -> Self {
-        Problem { severity: Severity::Note, ..Problem::error(message) }
+        Problem {
+            severity: Severity::Note,
+            ..Problem::error(message)
+        }
     }
 
     /// Adds a place.

@@ -18,14 +18,15 @@ pub fn render(problems: &Problems, colour: bool) -> String {
         .with_context_lines(1);
     let mut out = String::new();
     for problem in &problems.list {
-        let report = Report::new(&problems.files, problem);
-        if handler.render_report(&mut out, &report).is_err() {
-            out.push_str(&problem.message);
+        for report in Report::all(&problems.files, problem) {
+            let mut text = String::new();
+            if handler.render_report(&mut text, &report).is_err() {
+                text.clone_from(&report.message);
+            }
+            out.push_str(text.trim_matches('\n'));
+            out.push('\n');
         }
-        while out.ends_with('\n') {
-            out.pop();
-        }
-        out.push_str("\n\n");
+        out.push('\n');
     }
     let text: Vec<&str> = out.lines().map(str::trim_end).collect();
     format!("{}\n{}\n", text.join("\n"), count(&problems.list))
@@ -54,7 +55,7 @@ fn count(list: &[Problem]) -> String {
     }
 }
 
-/// A problem in one file, with the other files' snippets as related reports.
+/// What a problem has to say about one file.
 #[derive(Debug)]
 struct Report {
     message: String,
@@ -62,11 +63,11 @@ struct Report {
     source: Option<NamedSource<String>>,
     labels: Vec<LabeledSpan>,
     help: Option<String>,
-    related: Vec<Report>,
 }
 
 impl Report {
-    fn new(files: &Files, problem: &Problem) -> Report {
+    /// A report per file: the first with the problem's message, each other with its first label; help comes last.
+    fn all(files: &Files, problem: &Problem) -> Vec<Report> {
         let severity = match problem.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Note => miette::Severity::Advice,
@@ -78,44 +79,45 @@ impl Report {
                 None => groups.push((label.0.file, vec![label])),
             }
         }
-        let mut reports = groups.into_iter().map(|(file, labels)| Report {
-            // A snippet of another file is introduced by its first label.
-            message: labels[0].1.clone(),
-            severity,
-            source: Some(source(files, file)),
-            labels: labels
+        let mut reports: Vec<Report> = vec![];
+        for (file, labels) in groups {
+            let first = reports.is_empty();
+            // The label that introduces another file's lines is not written below them again.
+            let spans = labels
                 .iter()
                 .enumerate()
-                .map(|(i, l)| label(files, l, i == 0))
-                .collect(),
-            help: None,
-            related: vec![],
-        });
-        let first = reports.next();
-        let related: Vec<Report> = reports
-            .map(|mut r| {
-                r.severity = miette::Severity::Advice;
-                r
-            })
-            .collect();
-        let (source, labels) = first.map(|r| (r.source, r.labels)).unwrap_or_default();
-        Report {
-            message: problem.message.clone(),
-            severity,
-            source,
-            labels,
-            help: problem.help.clone(),
-            related,
+                .map(|(i, l)| label(files, l, i == 0, first || i > 0));
+            reports.push(Report {
+                message: if first {
+                    problem.message.clone()
+                } else {
+                    labels[0].1.clone()
+                },
+                severity: if first { severity } else { miette::Severity::Advice },
+                source: Some(NamedSource::new(files.name(file), files.text(file).to_string())),
+                labels: spans.collect(),
+                help: None,
+            });
         }
+        if reports.is_empty() {
+            let message = problem.message.clone();
+            reports.push(Report {
+                message,
+                severity,
+                source: None,
+                labels: vec![],
+                help: None,
+            });
+        }
+        if let Some(last) = reports.last_mut() {
+            last.help = problem.help.clone();
+        }
+        reports
     }
 }
 
-fn source(files: &Files, file: FileId) -> NamedSource<String> {
-    NamedSource::new(files.name(file), files.text(file).to_string())
-}
-
 /// A label within the text, on character boundaries.
-fn label(files: &Files, (place, text): &(Place, String), primary: bool) -> LabeledSpan {
+fn label(files: &Files, (place, text): &(Place, String), primary: bool, with_text: bool) -> LabeledSpan {
     let source = files.text(place.file);
     let floor = |mut i: usize| {
         i = i.min(source.len());
@@ -129,7 +131,7 @@ fn label(files: &Files, (place, text): &(Place, String), primary: bool) -> Label
     let line_end = source[start..].find('\n').map_or(source.len(), |n| start + n);
     let end = floor(place.span.end).clamp(start, line_end.max(start));
     let span = SourceSpan::new(start.into(), end - start);
-    let text = (!text.is_empty()).then(|| text.clone());
+    let text = (with_text && !text.is_empty()).then(|| text.clone());
     if primary {
         LabeledSpan::new_primary_with_span(text, span)
     } else {
@@ -159,8 +161,40 @@ impl Diagnostic for Report {
         (!self.labels.is_empty())
             .then(|| Box::new(self.labels.iter().cloned()) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
-    fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
-        (!self.related.is_empty())
-            .then(|| Box::new(self.related.iter().map(|r| r as &dyn Diagnostic)) as Box<dyn Iterator<Item = _>>)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn places_in_two_files_and_odd_spans() {
+        let mut files = Files::default();
+        let a = files.add_file("a.toml".as_ref(), "x = 1\ny = \"é\"\n");
+        let b = files.add_text("--set", "x=2");
+        let problem = Problem::error("`x` is set twice")
+            .at(&Place { file: a, span: 0..1 }, "here")
+            .at(&Place { file: b, span: 0..1 }, "and here")
+            .help("once is enough");
+        // Inside a character, and behind the end: a place that is off by some bytes is still shown.
+        let odd = Problem::note("odd").at(&Place { file: a, span: 12..999 }, "so");
+        let problems = Problems {
+            files: Arc::new(files),
+            list: vec![problem, odd, Problem::error("nowhere")],
+        };
+        let text = render(&problems, false);
+        for part in [
+            "[a.toml:1:1]",
+            "[--set:1:1]",
+            "and here",
+            "once is enough",
+            "[a.toml:2:6]",
+            "nowhere",
+            "2 errors, 1 note",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        assert!(render(&problems, true).contains('\u{1b}'));
     }
 }
