@@ -1,6 +1,5 @@
 //! The effective experiment as one graph file: all layers merged, composites expanded, parameters in place.
 
-use super::history::Role;
 use super::tree::{Tree, TreeValue, dotted, key};
 use crate::diag::{Files, Place};
 use crate::graph::{Graph, GroupDef, LossDef, NodeDef, OptimizerDef, PhaseDef, Ref, ScheduleDef, ViewDef};
@@ -10,74 +9,32 @@ use std::fmt::Write;
 /// Lines are broken into tables where they would be longer.
 const WIDTH: usize = 110;
 
-/// TOML text that loads to the same graph, from any folder: `folder` keys say where relative paths are meant from.
+/// TOML text that loads to the same graph from any folder (`folder` keys say where relative paths are meant from), and
+/// whose own effective text is the same again, to the byte: where values were written is not in it, for `explain`
+/// tells that.
 pub fn effective(graph: &Graph) -> String {
     let mut out =
-        String::from("# The effective experiment: layers merged, composites expanded, parameters in place.\n");
-    for (file, role) in &graph.history.layers {
-        let role = match role {
-            Role::Setting => "setting",
-            Role::Graph => "graph",
-            Role::With => "--with",
-            Role::Set => "--set",
-        };
-        let name = match graph.files.path(*file) {
-            Some(_) => graph.files.name(*file).to_string(),
-            None => graph.files.text(*file).lines().next().unwrap_or_default().to_string(),
-        };
-        let _ = writeln!(out, "# {role}: {}", name.escape_default());
-    }
+        String::from("# The effective experiment: layers merged, composites expanded, parameters in place.\n\n");
     let plain = plain(graph);
     let entries = plain.entries().expect("a table");
     for (name, value) in entries.iter().filter(|(_, v)| v.entries().is_none()) {
-        let _ = write!(
-            out,
-            "{}{} = {value}\n",
-            if name == "title" { "\n" } else { "" },
-            key(name)
-        );
+        let _ = writeln!(out, "{} = {value}", key(name));
     }
     for (section, table) in entries {
         let Some(items) = table.entries() else { continue };
         if section == "dims" {
-            write_table(&mut out, &[section], items, None);
+            write_table(&mut out, &[section], items);
             continue;
         }
         for (name, item) in items {
-            let origin = graph.files.at(&item.place);
-            let origin = format!("{}{}", origin.escape_default(), inside(graph, section, name));
-            write_table(
-                &mut out,
-                &[section, name],
-                item.entries().expect("a table"),
-                Some(&origin),
-            );
+            write_table(&mut out, &[section, name], item.entries().expect("a table"));
         }
     }
     out
 }
 
-fn inside(graph: &Graph, section: &str, name: &str) -> String {
-    match graph
-        .nodes
-        .get(name)
-        .filter(|_| section == "nodes")
-        .and_then(|n| n.inside.first())
-    {
-        Some(outer) => format!(
-            ", for `{}` in {}",
-            outer.value,
-            graph.files.at(&outer.place).escape_default()
-        ),
-        None => String::new(),
-    }
-}
-
-fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>, origin: Option<&str>) {
+fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>) {
     out.push('\n');
-    if let Some(origin) = origin {
-        let _ = writeln!(out, "# {origin}");
-    }
     let _ = writeln!(out, "[{}]", dotted(path.iter().copied()));
     let mut long = vec![];
     for (name, value) in table {
@@ -92,7 +49,7 @@ fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>, 
     for (name, entries) in long {
         let mut path = path.to_vec();
         path.push(name);
-        write_table(out, &path, entries, None);
+        write_table(out, &path, entries);
     }
 }
 
@@ -183,20 +140,19 @@ fn node(n: &NodeDef) -> Table {
     t
 }
 
-/// Whether any parameter looks like a relative path: then the folder that it is meant from matters.
+/// Whether a parameter may be a relative path, so that the folder that it is meant from matters: a string of a source,
+/// or any that looks like one. The loader does not know the kinds.
 fn names_files(n: &NodeDef) -> bool {
-    fn any(t: &Tree, n: &NodeDef) -> bool {
+    fn any(t: &Tree, source: bool) -> bool {
         match &t.value {
-            TreeValue::String(s) => s.contains(['/', '.']) || !s.is_empty() && n.folder.join(s).exists(),
-            TreeValue::Array(a) => a.iter().any(|t| any(t, n)),
-            TreeValue::Table(e) => e.values().any(|t| any(t, n)),
+            TreeValue::String(s) => source || s.contains(['/', '.']),
+            TreeValue::Array(a) => a.iter().any(|t| any(t, source)),
+            TreeValue::Table(e) => e.values().any(|t| any(t, source)),
             _ => false,
         }
     }
-    n.params
-        .values()
-        .chain(n.per_stream.values().flat_map(|p| p.values()))
-        .any(|t| any(t, n))
+    let params = n.params.values().chain(n.per_stream.values().flat_map(|p| p.values()));
+    params.into_iter().any(|t| any(t, n.inputs.is_empty()))
 }
 
 fn phase(p: &PhaseDef) -> Table {
