@@ -76,7 +76,7 @@ fn a_label_leak_is_shown_at_both_ends() {
     let out = glad(&["check", "graphs/full.toml", "--with", &overlay.display().to_string()]);
     assert_eq!(out.status.code(), Some(1));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(said.contains("leak.toml:7") && said.contains("held"), "{said}");
+    assert!(said.contains("leak.toml:6") && said.contains("held"), "{said}");
     // both places: the loss term, and where the label enters
     assert!(said.contains("leak = 1.0") && said.contains("label"), "{said}");
 }

@@ -74,7 +74,7 @@ fn device(name: &str) -> Result<Device, Failure> {
         Some(("cuda", n)) if n.parse::<usize>().is_ok() => {
             let n = n.parse().expect("checked");
             Device::new_cuda(n).map_err(|e| {
-                Failure::Usage(format!("device `{name}` is not to be had: {e} (was this built with --features cuda?)"))
+                Failure::Usage(format!("device `{name}` is not to be had: {e}"))
             })
         }
         _ => Err(Failure::Usage(format!("there is no device `{name}`; it is `cpu` or `cuda:0`"))),

@@ -6,6 +6,7 @@ use super::optim::Sgd;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Init, Role, Video, WeightSpec, WeightStore};
+use indexmap::IndexMap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
@@ -60,13 +61,14 @@ const MOMENTUM: &str = "momentum/";
 #[derive(Serialize, Deserialize)]
 struct Meta {
     position: Position,
-    roles: BTreeMap<String, Role>,
+    /// In the store's order: sums over weights are taken in it, and must not change when a run is resumed.
+    roles: IndexMap<String, Role>,
 }
 
 /// Writes a state.
 pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&Sgd>) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
-    let mut roles = BTreeMap::new();
+    let mut roles = IndexMap::new();
     for (name, w) in store.iter() {
         let v = w.value.flatten_all()?.to_vec1::<f32>()?;
         tensors.push((format!("{WEIGHT}{name}"), w.spec.shape.clone(), bytes(&v)));
@@ -108,19 +110,15 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
         }
         let file = SafeTensors::deserialize(&all)?;
         let mut store = WeightStore::default();
+        for (name, role) in meta.roles {
+            let t = file.tensor(&format!("{WEIGHT}{name}"))?;
+            let spec = WeightSpec::new(name.clone(), t.shape(), Init::Constant(0.0), role);
+            store.insert(name, spec, Tensor::from_vec(floats(t.data()), t.shape(), device)?);
+        }
         let mut momentum = vec![];
-        let mut names = file.names();
-        names.sort_unstable();
-        for full in names {
-            let t = file.tensor(full)?;
-            let v = floats(t.data());
+        for full in file.names() {
             if let Some(name) = full.strip_prefix(MOMENTUM) {
-                momentum.push((name.to_string(), v));
-            } else if let Some(name) = full.strip_prefix(WEIGHT) {
-                let role = *meta.roles.get(name).with_context(|| format!("`{name}` has no role"))?;
-                let short = name.to_string();
-                let spec = WeightSpec::new(short, t.shape(), Init::Constant(0.0), role);
-                store.insert(name.to_string(), spec, Tensor::from_vec(v, t.shape(), device)?);
+                momentum.push((name.to_string(), floats(file.tensor(full)?.data())));
             }
         }
         Ok(State { position: meta.position, store, momentum })

@@ -148,7 +148,9 @@ impl Session<'_> {
         let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(&self.options.cache);
         let key = self.checked.phase_key(self.graph, name, self.options.seed)?;
-        if self.options.share
+        // A phase that is validated as it goes leaves more than its weights.
+        let share = self.options.share && def.validate.is_none();
+        if share
             && position.step == 0
             && let Some((state, lines)) = shared.find(&key, &self.options.device)
         {
@@ -197,7 +199,7 @@ impl Session<'_> {
         position.step = 0;
         self.save_state(None, store, position, log)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
-        if self.options.share && position.bad.is_empty() {
+        if share && position.bad.is_empty() {
             shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
         }
         Ok(report)

@@ -244,6 +244,7 @@ mod tests {
             gradient: Gradient::Stops,
             whole_list: None,
             trains: false,
+            params: serde_json::Value::Null,
         };
         let value = |name: &str, head: &str, call| ValueInfo {
             name: name.into(),
