@@ -200,6 +200,7 @@ inputs = { p = "c.through", q = "c.first@source", r = "c.last.y" }
 
 [phases.main]
 losses = { c = 2.0, total = { of = "c.first", weight = 3 } }
+nodes.c = { n = 4, form = "g" }
 nodes."c.last" = { n = 5 }
 frozen = ["c.deep"]
 "#;
@@ -233,6 +234,18 @@ frozen = ["c.deep"]
         (loss("c").node.as_str(), loss("total").node.as_str()),
         ("c.last", "c.deep.first")
     );
+    let changed = &g.phases["main"].nodes;
+    assert_eq!(
+        changed.keys().collect::<Vec<_>>(),
+        ["c.last", "a"],
+        "nothing of `c.deep` differs"
+    );
+    let last = &changed["c.last"].value;
+    assert_eq!(
+        (last["n"].to_string(), last["form"].to_string()),
+        ("5".into(), "\"g\"".into())
+    );
+    assert_eq!(g.nodes["c.last"].params["n"].to_string(), "1");
     assert!(effective(&g).contains("[nodes.\"c.deep.first\"]"));
     assert!(
         explain(&g, "nodes.c")

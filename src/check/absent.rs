@@ -11,23 +11,48 @@ use std::collections::HashSet;
 /// What is not there of the data that a run reads: notes, or errors with `files` (then every video of every list is
 /// looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
-    let mut out = Found { list: vec![], seen: HashSet::new() };
+    let mut out = Found {
+        list: vec![],
+        seen: HashSet::new(),
+    };
     for program in runs(graph, checked) {
         for (i, call) in program.calls.iter().enumerate() {
-            let Body::Source(source) = &program.bodies[call.body] else { continue };
-            let stream = program.sources.iter().position(|s| *s == i).map(|s| program.streams[s].as_str());
+            let Body::Source(source) = &program.bodies[call.body] else {
+                continue;
+            };
+            let stream = program
+                .sources
+                .iter()
+                .position(|s| *s == i)
+                .map(|s| program.streams[s].as_str());
             look(graph, program, (call, stream), source.as_ref(), files, &mut out);
         }
     }
-    Problems { files: graph.files.clone(), list: out.list }
+    Problems {
+        files: graph.files.clone(),
+        list: out.list,
+    }
 }
 
 /// The programs that a run uses: what `run` names, the views that its phases are validated by, and the one that scores.
 pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c Program> {
     let named: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
-    let validated = named.iter().filter_map(|n| graph.phases.get(*n)?.validate.as_ref()).map(|v| v.value.as_str());
-    let used: HashSet<String> = named.iter().copied().chain(validated).chain([RESULT_VIEW]).map(String::from).collect();
-    checked.phases.values().chain(checked.views.values()).filter(move |p| used.contains(&p.name))
+    let validated = named
+        .iter()
+        .filter_map(|n| graph.phases.get(*n)?.validate.as_ref())
+        .map(|v| v.value.as_str());
+    let used: HashSet<String> = named
+        .iter()
+        .copied()
+        .chain(validated)
+        .chain([RESULT_VIEW])
+        .map(String::from)
+        .collect();
+    checked
+        .phases
+        .values()
+        .chain(checked.views.values())
+        .filter(move |p| used.contains(&p.name))
 }
 
 struct Found {
@@ -67,7 +92,10 @@ fn look(
             .at(asked, format!("{} reads it", program.name))
             .at(&place, whose);
         let help = did_you_mean(&program.split, splits.iter().map(String::as_str));
-        out.add(&call.node, p.help(help.unwrap_or_else(|| format!("its splits: {}", splits.join(", ")))));
+        out.add(
+            &call.node,
+            p.help(help.unwrap_or_else(|| format!("its splits: {}", splits.join(", ")))),
+        );
         return;
     }
     let missing = source.absent(files);

@@ -38,7 +38,11 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
         let mut used = Used::default();
         for p in graph.phases.values() {
             let scene = Scene::of_phase(&cx, p);
-            let losses = p.losses.iter().map(|(n, l)| Root { name: n, weight: l.weight.value, target: &l.target });
+            let losses = p.losses.iter().map(|(n, l)| Root {
+                name: n,
+                weight: l.weight.value,
+                target: &l.target,
+            });
             let batch = p.micro_batch.as_ref().unwrap_or(&p.batch).value;
             if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), batch, &mut used) {
                 phases.insert(p.name.clone(), program);
@@ -46,7 +50,11 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
         }
         for v in graph.views.values() {
             let scene = Scene::of_view(&cx, v);
-            let roots = v.roots.iter().map(|r| Root { name: "", weight: 0.0, target: r });
+            let roots = v.roots.iter().map(|r| Root {
+                name: "",
+                weight: 0.0,
+                target: r,
+            });
             let batch = v.batch.as_ref().map_or(VIEW_BATCH, |b| b.value);
             if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), batch, &mut used) {
                 views.insert(v.name.clone(), program);
@@ -58,8 +66,15 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
         }
     }
     let failed = cx.sink.borrow().errors() > 0;
-    let notes = Problems { files: graph.files.clone(), list: cx.sink.into_inner().finish() };
-    if failed { Err(notes) } else { Ok(Checked { phases, views, notes }) }
+    let notes = Problems {
+        files: graph.files.clone(),
+        list: cx.sink.into_inner().finish(),
+    };
+    if failed {
+        Err(notes)
+    } else {
+        Ok(Checked { phases, views, notes })
+    }
 }
 
 /// A loss of a phase, or what a view computes.
@@ -145,7 +160,11 @@ fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
             draft.scene.push(p);
         }
     }
-    draft.program.losses.push(LossTerm { name: root.name.to_string(), values: ids, weight: root.weight });
+    draft.program.losses.push(LossTerm {
+        name: root.name.to_string(),
+        values: ids,
+        weight: root.weight,
+    });
 }
 
 fn view_root(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
@@ -153,7 +172,9 @@ fn view_root(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
         let v = &draft.program.values[id.0];
         if v.ty.is_empty() {
             let p = Problem::error(format!("`{}` is empty: {}", written(root.target), v.ty));
-            draft.scene.push(p.at(&root.target.place, "there is nothing in it here"));
+            draft
+                .scene
+                .push(p.at(&root.target.place, "there is nothing in it here"));
         }
     }
     draft.program.roots.extend(ids);

@@ -1,6 +1,5 @@
 //! What all checks share: the graph, the kinds, the problems found so far.
 
-use super::params::{self, Parsed};
 use super::sink::Sink;
 use crate::diag::{Place, Problem, did_you_mean};
 use crate::graph::{Graph, NodeDef};
@@ -8,6 +7,7 @@ use crate::load::Tree;
 use glad_nodes::{Contract, Registry, Wiring};
 use indexmap::IndexMap;
 use std::cell::RefCell;
+use std::collections::HashSet;
 
 /// What all checks share.
 pub(super) struct Cx<'g> {
@@ -17,6 +17,8 @@ pub(super) struct Cx<'g> {
     pub registry: &'g Registry,
     /// The problems.
     pub sink: RefCell<Sink>,
+    /// Nodes whose wiring is wrong whatever the phase, which has been told: nothing is made of them.
+    pub broken: RefCell<HashSet<String>>,
     streams: Vec<&'g str>,
 }
 
@@ -31,7 +33,13 @@ impl<'g> Cx<'g> {
                 streams.push(&s.value);
             }
         }
-        Cx { graph, registry, sink: RefCell::default(), streams }
+        Cx {
+            graph,
+            registry,
+            sink: RefCell::default(),
+            broken: RefCell::default(),
+            streams,
+        }
     }
 
     /// All streams that the graph, its phases and its views name.
@@ -54,15 +62,11 @@ impl<'g> Cx<'g> {
         &self.graph.nodes[index]
     }
 
-    /// Reads a node's parameters (see [`params::parse`]) as they are in some stream, without a phase.
-    pub fn any_parsed(&self, node: &'g NodeDef) -> Option<Parsed<'g>> {
-        let stream = node.per_stream.keys().next().map(String::as_str);
-        params::parse(self, node, None, stream)
-    }
-
     /// What its references alone say of a node's wiring.
     pub fn plain_wiring(node: &NodeDef) -> Wiring {
-        Wiring { count: node.inputs.iter().map(|(p, refs)| (p.clone(), refs.len())).collect() }
+        Wiring {
+            count: node.inputs.iter().map(|(p, refs)| (p.clone(), refs.len())).collect(),
+        }
     }
 
     /// What `nodes.NODE` of a phase or view says of `node`.
@@ -76,7 +80,11 @@ impl<'g> Cx<'g> {
     /// The nodes that `name` means: a node, or all nodes of a composite.
     pub fn named(&self, name: &str) -> Vec<&'g NodeDef> {
         let below = format!("{name}.");
-        self.graph.nodes.values().filter(|n| n.path == name || n.path.starts_with(&below)).collect()
+        self.graph
+            .nodes
+            .values()
+            .filter(|n| n.path == name || n.path.starts_with(&below))
+            .collect()
     }
 
     /// Help for a name that is no node and no composite.

@@ -1,15 +1,15 @@
 //! From what is needed to a program: calls in order, typed, with bodies.
 
+use super::order::{Group, groups, in_order};
 use super::prune::{Edge, Needs};
 use super::scene::{Inst, Out, Scene};
 use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
 use crate::plan::{Call, Program, ValueId, ValueInfo};
-use glad_nodes::{Body, BuildCx, Contract, Gradient, Side, Type, Wiring};
+use glad_nodes::{Contract, Side, Wiring};
 use indexmap::IndexMap;
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 /// A program with what messages about it need.
 pub(super) struct Draft<'s, 'c, 'g> {
@@ -23,7 +23,8 @@ pub(super) struct Draft<'s, 'c, 'g> {
     pub ids: HashMap<Out, ValueId>,
     /// Whether all that is needed is there; what is not has been told.
     pub complete: bool,
-    bodies: HashMap<String, usize>,
+    /// Bodies, by what they are built from.
+    pub bodies: HashMap<String, usize>,
     typer: Typer<'g>,
     /// The program's own number of a stream that runs.
     running: BTreeMap<usize, usize>,
@@ -37,11 +38,6 @@ pub(super) struct Site<'g> {
     pub contract: Contract,
     /// The references behind its inputs, parallel to [`Call::inputs`].
     pub refs: Vec<Vec<&'g Spanned<Ref>>>,
-}
-
-/// One call to be: the instances of a joint node go together.
-struct Group {
-    insts: Vec<Inst>,
 }
 
 impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
@@ -97,9 +93,12 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
                 [one] => self.program.sources.push(*one),
                 [] => self.complete = false,
                 [a, b, ..] => {
-                    let (a, b) = (self.scene.node(self.sites[*a].insts[0]), self.scene.node(self.sites[*b].insts[0]));
+                    let (a, b) = (
+                        self.scene.node(self.sites[*a].insts[0]),
+                        self.scene.node(self.sites[*b].insts[0]),
+                    );
                     self.scene.push(
-                        Problem::error(format!("stream {} has two lists of videos", self.program.streams[s]))
+                        Problem::error("two lists give videos to one stream")
                             .at(&a.place, "one")
                             .at(&b.place, "the other")
                             .help("a sample is one video: give one of them a stream of its own"),
@@ -149,17 +148,34 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         let contract = scene.contract_with(inst, &wiring)?;
         let stream = self.meet(node, &contract, group, &inputs)?;
-        let at = Node { scene, inst, node, contract: &contract, written: &parsed.written };
+        let at = Node {
+            scene,
+            inst,
+            node,
+            contract: &contract,
+            written: &parsed.written,
+        };
         let values = &self.program.values;
-        let typed = self.typer.node(&at, group.insts.len(), &inputs, |id: ValueId| &values[id.0].ty)?;
+        let typed = self
+            .typer
+            .node(&at, group.insts.len(), &inputs, |id: ValueId| &values[id.0].ty)?;
         let index = self.program.calls.len();
         let mut call = Call {
             node: node.path.clone(),
             kind: scene.cx.registry.get(&node.kind.value)?.name,
             stream,
-            joint: contract.joint.then(|| group.insts.iter().filter_map(|i| self.running.get(&i.stream?).copied()).collect()),
+            joint: contract.joint.then(|| {
+                group
+                    .insts
+                    .iter()
+                    .filter_map(|i| self.running.get(&i.stream?).copied())
+                    .collect()
+            }),
             side: contract.side,
-            inputs: inputs.iter().map(|(p, v)| (p.clone(), v.iter().map(|(_, id)| *id).collect())).collect(),
+            inputs: inputs
+                .iter()
+                .map(|(p, v)| (p.clone(), v.iter().map(|(_, id)| *id).collect()))
+                .collect(),
             outputs: vec![],
             ports: vec![],
             body: self.body(&at, &parsed.params, &inputs, &typed)?,
@@ -170,7 +186,10 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         };
         for one in &group.insts {
             for (output, ty) in contract.outputs.iter().zip(&typed) {
-                let out = Out { inst: *one, port: output.name.clone() };
+                let out = Out {
+                    inst: *one,
+                    port: output.name.clone(),
+                };
                 let ty = ty.clone().filter(|_| needs.ports[one].contains(&output.name));
                 call.ports.push(output.name.clone());
                 call.outputs.push(ty.map(|ty| {
@@ -182,7 +201,11 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
                             true => one.stream.and_then(|s| self.running.get(&s).copied()),
                             false => stream.or_else(|| self.only_stream(&inputs)),
                         },
-                        side: if contract.side == Side::Host { Side::Host } else { Side::Device },
+                        side: if contract.side == Side::Host {
+                            Side::Host
+                        } else {
+                            Side::Device
+                        },
                         held_out: false,
                         needs_grad: false,
                         call: index,
@@ -199,12 +222,19 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         self.program.calls.push(call);
         let refs = inputs.values().map(|v| v.iter().map(|(e, _)| e.r).collect()).collect();
-        self.sites.push(Site { insts: group.insts.clone(), contract, refs });
+        self.sites.push(Site {
+            insts: group.insts.clone(),
+            contract,
+            refs,
+        });
         Some(())
     }
 
     fn only_stream(&self, inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>) -> Option<usize> {
-        let mut all = inputs.values().flatten().map(|(_, id)| self.program.values[id.0].stream);
+        let mut all = inputs
+            .values()
+            .flatten()
+            .map(|(_, id)| self.program.values[id.0].stream);
         let first = all.next()??;
         all.all(|s| s == Some(first)).then_some(first)
     }
@@ -225,7 +255,9 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
                 let info = &self.program.values[id.0];
                 let from = self.scene.node(e.out.inst);
                 let side = self.program.calls[info.call].side;
-                if let Some(p) = super::wiring::sides(node, c.side, &input.name, e.r, (from, side), &info.ty.to_string()) {
+                if let Some(p) =
+                    super::wiring::sides(node, c.side, &input.name, e.r, (from, side), &info.ty.to_string())
+                {
                     self.scene.push(p);
                     ok = false;
                 } else if c.side != Side::Device
@@ -274,8 +306,12 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
     ) {
         let name = |s: usize| self.program.streams[s].as_str();
         let other = first.map(|f| f.1).or(own).map_or("another", name);
-        let p = Problem::error(format!("`{}` would need samples of {} and of {other} at once", node.path, name(stream)))
-            .at(&r.place, format!("a sample of {}", name(stream)));
+        let p = Problem::error(format!(
+            "`{}` would need samples of {} and of {other} at once",
+            node.path,
+            name(stream)
+        ))
+        .at(&r.place, format!("a sample of {}", name(stream)));
         let p = match first {
             Some((f, s)) => p.at(&f.place, format!("a sample of {}", name(s))),
             None => p.at(&node.place, format!("here in stream {other}")),
@@ -293,162 +329,25 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         let dims = self.scene.dims_text(globals.iter().map(String::as_str));
         let advice = "drop what needs it from this phase or view, or give it clips";
         let p = super::cx::inside(p, node);
-        self.scene.push(p.help(dims.map_or(advice.to_string(), |d| format!("{d}: {advice}"))));
-    }
-
-    /// The implementation, shared by calls of the same node, parameters and types.
-    fn body(
-        &mut self,
-        at: &Node<'_, 's, 'c, 'g>,
-        params: &serde_json::Value,
-        inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>,
-        outputs: &[Option<Type>],
-    ) -> Option<usize> {
-        let types = inputs
-            .iter()
-            .map(|(p, v)| (p.clone(), v.iter().map(|(_, id)| self.program.values[id.0].ty.clone()).collect()))
-            .collect::<IndexMap<String, Vec<Type>>>();
-        let key = format!("{}\n{params}\n{types:?}\n{outputs:?}", at.node.path);
-        if let Some(i) = self.bodies.get(&key) {
-            return Some(*i);
-        }
-        // What cannot be known, because what it is made from is not needed, has its head and no sizes.
-        let head = |o: &glad_nodes::Output| match &o.ty.head {
-            glad_nodes::HeadExpr::Is(h) | glad_nodes::HeadExpr::Any(h) => h.clone(),
-        };
-        let outputs = at.contract.outputs.iter().zip(outputs);
-        let cx = BuildCx {
-            inputs: types,
-            outputs: outputs.map(|(o, t)| t.clone().unwrap_or(Type { head: head(o), dims: vec![] })).collect(),
-            dims: &self.scene.dims,
-            folder: at.node.folder.clone(),
-        };
-        let body = match self.scene.parsed(at.inst)?.node.build(&cx) {
-            Ok(b) => b,
-            Err(problems) => {
-                for p in &problems {
-                    self.scene.push(super::params::placed(at.node, at.written, p, None));
-                }
-                return None;
-            }
-        };
-        if !fits(&body, at.contract) {
-            let what = format!("kind `{}` is built as something else than its contract says", at.node.kind.value);
-            self.scene.push(Problem::error(what).at(&at.node.kind.place, "a mistake in the kind itself"));
-            return None;
-        }
-        if let Body::Compute(c) = &body {
-            self.weights(at, c.weights())?;
-        }
-        self.program.bodies.push(body);
-        self.bodies.insert(key, self.program.bodies.len() - 1);
-        Some(self.program.bodies.len() - 1)
-    }
-
-    /// All calls of a node share its weights, so they must agree on them.
-    fn weights(&mut self, at: &Node<'_, 's, 'c, 'g>, specs: Vec<glad_nodes::WeightSpec>) -> Option<()> {
-        if specs.is_empty() {
-            return Some(());
-        }
-        let path = &at.node.path;
-        match self.program.weights.get(path) {
-            None => {
-                self.program.weights.insert(path.clone(), specs);
-            }
-            Some(old) => {
-                if let Some(difference) = super::weights::difference(old, &specs) {
-                    let p = Problem::error(format!("`{path}` would have other weights in one stream than in another"))
-                        .at(&at.node.place, difference)
-                        .help("a node has the same weights in all streams: make its inputs the same, or make two nodes");
-                    self.scene.push(super::cx::inside(p, at.node));
-                    return None;
-                }
-            }
-        }
-        Some(())
+        self.scene
+            .push(p.help(dims.map_or(advice.to_string(), |d| format!("{d}: {advice}"))));
     }
 }
 
 /// `node.port@stream` as the file says it.
 pub(super) fn written(r: &Spanned<Ref>) -> String {
     let Ref { node, port, stream } = &r.value;
-    let port = if port.is_empty() { String::new() } else { format!(".{port}") };
+    let port = if port.is_empty() {
+        String::new()
+    } else {
+        format!(".{port}")
+    };
     let stream = stream.as_ref().map_or(String::new(), |s| format!("@{s}"));
     format!("{node}{port}{stream}")
 }
 
-fn fits(body: &Body, c: &Contract) -> bool {
-    let whole = c.inputs.iter().any(|i| i.whole_list);
-    match body {
-        Body::Source(_) => c.side == Side::Host && c.inputs.is_empty(),
-        Body::Stage(_) => c.side == Side::Host && !c.inputs.is_empty() && !whole,
-        Body::Resource(_) => c.side == Side::Host && whole,
-        Body::Boundary => c.side == Side::Boundary,
-        Body::Compute(_) => c.side == Side::Device,
-        Body::Metric(_) => c.side == Side::Device && c.gradient == Gradient::Stops,
-    }
-}
-
-fn whole_list(
-    scene: &Scene,
-    c: &Contract,
-    inputs: &IndexMap<String, Vec<(Edge<'_>, ValueId)>>,
-) -> Option<String> {
+fn whole_list(scene: &Scene, c: &Contract, inputs: &IndexMap<String, Vec<(Edge<'_>, ValueId)>>) -> Option<String> {
     let input = c.inputs.iter().find(|i| i.whole_list)?;
     let (e, _) = inputs.get(&input.name)?.first()?;
     Some(scene.streams[e.out.inst.stream?].to_string())
-}
-
-fn groups(scene: &Scene, needs: &Needs) -> Vec<Group> {
-    let mut groups: Vec<Group> = vec![];
-    let mut joint: HashMap<usize, usize> = HashMap::new();
-    for inst in needs.ports.keys() {
-        if scene.contract(*inst).is_some_and(|c| c.joint) {
-            match joint.get(&inst.node) {
-                Some(g) => groups[*g].insts.push(*inst),
-                None => {
-                    joint.insert(inst.node, groups.len());
-                    groups.push(Group { insts: vec![*inst] });
-                }
-            }
-        } else {
-            groups.push(Group { insts: vec![*inst] });
-        }
-    }
-    groups
-}
-
-/// Every group after those that it takes from; among those that are ready, the order of the file, then of the streams.
-fn in_order<'g>(scene: &Scene<'_, 'g>, needs: &mut Needs<'_, '_, 'g>, groups: &[Group]) -> Vec<usize> {
-    let group_of: HashMap<Inst, usize> =
-        groups.iter().enumerate().flat_map(|(i, g)| g.insts.iter().map(move |inst| (*inst, i))).collect();
-    let mut feeds: Vec<Vec<usize>> = vec![vec![]; groups.len()];
-    let mut waits = vec![0usize; groups.len()];
-    for (i, g) in groups.iter().enumerate() {
-        let mut from: Vec<usize> = vec![];
-        for inst in &g.insts {
-            let Some(c) = scene.contract(*inst) else { continue };
-            for input in needs.taken(*inst, &c) {
-                let edges = needs.kept(*inst, input).unwrap_or_default();
-                from.extend(edges.iter().filter_map(|e| group_of.get(&e.out.inst)));
-            }
-        }
-        from.sort();
-        from.dedup();
-        waits[i] = from.len();
-        from.into_iter().for_each(|f| feeds[f].push(i));
-    }
-    // Groups are in the order of the file and of the streams already.
-    let mut ready: BinaryHeap<Reverse<usize>> = (0..groups.len()).filter(|i| waits[*i] == 0).map(Reverse).collect();
-    let mut order = vec![];
-    while let Some(Reverse(i)) = ready.pop() {
-        order.push(i);
-        for f in &feeds[i] {
-            waits[*f] -= 1;
-            if waits[*f] == 0 {
-                ready.push(Reverse(*f));
-            }
-        }
-    }
-    order
 }

@@ -17,13 +17,22 @@ struct Signs {
 
 impl Signs {
     fn of(weight: f64) -> Signs {
-        Signs { plus: weight >= 0.0, minus: weight < 0.0 }
+        Signs {
+            plus: weight >= 0.0,
+            minus: weight < 0.0,
+        }
     }
     fn or(self, o: Signs) -> Signs {
-        Signs { plus: self.plus || o.plus, minus: self.minus || o.minus }
+        Signs {
+            plus: self.plus || o.plus,
+            minus: self.minus || o.minus,
+        }
     }
     fn turned(self) -> Signs {
-        Signs { plus: self.minus, minus: self.plus }
+        Signs {
+            plus: self.minus,
+            minus: self.plus,
+        }
     }
     fn sign(self) -> i8 {
         self.plus as i8 - self.minus as i8
@@ -36,7 +45,11 @@ pub(super) fn check(draft: &mut Draft) {
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     frozen(draft, &phase.frozen);
     let trainable = |draft: &Draft, node: &str| {
-        let has = draft.program.weights.get(node).is_some_and(|w| w.iter().any(|s| s.role != Role::Buffer));
+        let has = draft
+            .program
+            .weights
+            .get(node)
+            .is_some_and(|w| w.iter().any(|s| s.role != Role::Buffer));
         has && !draft.program.frozen.iter().any(|f| f == node)
     };
     let mut trains: BTreeMap<String, bool> = BTreeMap::new();
@@ -78,13 +91,20 @@ pub(super) fn check(draft: &mut Draft) {
         if turned {
             let weight = &phase.losses[&term.name].weight;
             draft.scene.push(
-                Problem::note(format!("loss `{}` has a negative weight and passes a gradient reversal", term.name))
-                    .at(&weight.place, "negative")
-                    .help("the two cancel: what is behind the reversal descends on the loss, its head ascends on it"),
+                Problem::note(format!(
+                    "loss `{}` has a negative weight and passes a gradient reversal",
+                    term.name
+                ))
+                .at(&weight.place, "negative")
+                .help("the two cancel: what is behind the reversal descends on the loss, its head ascends on it"),
             );
         }
         for (node, signs) in by_node.into_values().filter(|(n, _)| trains[n]) {
-            draft.program.reach.push(Reach { loss: term.name.clone(), node, sign: signs.sign() });
+            draft.program.reach.push(Reach {
+                loss: term.name.clone(),
+                node,
+                sign: signs.sign(),
+            });
         }
         for (v, s) in values {
             let a = arrives.entry(v).or_default();
@@ -108,9 +128,14 @@ fn frozen(draft: &mut Draft, names: &[Spanned<String>]) {
         if nodes.is_empty() {
             continue;
         }
-        let here: Vec<String> =
-            nodes.iter().map(|n| n.path.clone()).filter(|n| draft.program.weights.contains_key(n)).collect();
-        let runs = nodes.iter().any(|n| draft.program.calls.iter().any(|c| c.node == n.path));
+        let here: Vec<String> = nodes
+            .iter()
+            .map(|n| n.path.clone())
+            .filter(|n| draft.program.weights.contains_key(n))
+            .collect();
+        let runs = nodes
+            .iter()
+            .any(|n| draft.program.calls.iter().any(|c| c.node == n.path));
         if here.is_empty() {
             let p = match runs {
                 true => Problem::error(format!("`{}` has no weights to freeze", name.value)),
@@ -134,7 +159,11 @@ fn above(draft: &Draft, trains: &BTreeMap<String, bool>) -> Vec<bool> {
         for (i, id) in call.outputs.iter().enumerate() {
             let Some(id) = id else { continue };
             let output = &site.contract.outputs[i % n];
-            let mut inputs = site.contract.inputs.iter().filter(|p| p.differentiable && comes_from(output, p));
+            let mut inputs = site
+                .contract
+                .inputs
+                .iter()
+                .filter(|p| p.differentiable && comes_from(output, p));
             let from_above = inputs.any(|p| {
                 let values = call.inputs.iter().find(|(n, _)| *n == p.name);
                 values.is_some_and(|(_, v)| v.iter().any(|v| above[v.0]))
@@ -160,12 +189,25 @@ fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
         let streams = site.insts.len();
         let mut at_weights = Signs::default();
         for (o, id) in call.outputs.iter().enumerate() {
-            let Some(signs) = id.and_then(|id| values.get(&id).copied()) else { continue };
+            let Some(signs) = id.and_then(|id| values.get(&id).copied()) else {
+                continue;
+            };
             at_weights = at_weights.or(signs);
-            let down = if call.gradient == Gradient::Reverses { signs.turned() } else { signs };
+            let down = if call.gradient == Gradient::Reverses {
+                signs.turned()
+            } else {
+                signs
+            };
             let output = &site.contract.outputs[o % n];
-            for port in site.contract.inputs.iter().filter(|p| p.differentiable && comes_from(output, p)) {
-                let Some((_, ids)) = call.inputs.iter().find(|(n, _)| *n == port.name) else { continue };
+            for port in site
+                .contract
+                .inputs
+                .iter()
+                .filter(|p| p.differentiable && comes_from(output, p))
+            {
+                let Some((_, ids)) = call.inputs.iter().find(|(n, _)| *n == port.name) else {
+                    continue;
+                };
                 // In a joint call the gradient of one stream comes to all, through the batch statistics.
                 debug_assert!(ids.len().is_multiple_of(streams));
                 for v in ids {
@@ -212,7 +254,14 @@ fn feeds_loss(draft: &Draft, call: &crate::plan::Call) -> bool {
         }
         for c in &draft.program.calls {
             if c.inputs.iter().any(|(_, ids)| ids.contains(&v)) {
-                for o in c.outputs.iter().flatten().filter(|o| !seen.contains(o)).copied().collect::<Vec<_>>() {
+                for o in c
+                    .outputs
+                    .iter()
+                    .flatten()
+                    .filter(|o| !seen.contains(o))
+                    .copied()
+                    .collect::<Vec<_>>()
+                {
                     seen.push(o);
                     asked.push(o);
                 }

@@ -25,16 +25,24 @@ pub(super) fn check(draft: &mut Draft) {
     let graph = draft.scene.cx.graph;
     let phase = &graph.phases[draft.scene.name];
     for term in &draft.program.losses {
-        let Some(way) = term.values.iter().find_map(|v| ways.get(v)) else { continue };
+        let Some(way) = term.values.iter().find_map(|v| ways.get(v)) else {
+            continue;
+        };
         let target = &phase.losses[&term.name].target;
-        let what = format!("loss `{}` depends on the labels of `{}`, which is held out", term.name, way.stream);
+        let what = format!(
+            "loss `{}` depends on the labels of `{}`, which is held out",
+            term.name, way.stream
+        );
         let mut p = match graph.oracle {
             true => Problem::note(format!("oracle: {what}")),
             false => Problem::error(what),
         };
         p = p.at(&target.place, "this term of the objective");
         if let Some(r) = way.enters {
-            p = p.at(&r.place, format!("`{}`: a label of `{}` enters here", written(r), way.stream));
+            p = p.at(
+                &r.place,
+                format!("`{}`: a label of `{}` enters here", written(r), way.stream),
+            );
         }
         if let Some(r) = way.label.filter(|l| way.enters.is_none_or(|e| e.place != l.place)) {
             p = p.at(&r.place, format!("`{}`: the label is used here", written(r)));
@@ -64,14 +72,23 @@ fn mark<'g>(draft: &mut Draft<'_, '_, 'g>) -> HashMap<ValueId, Way<'g>> {
             let stream = site.insts[i / per_stream].stream.map(|s| draft.scene.streams[s]);
             if output.supervision && stream.is_some_and(|s| held.iter().any(|h| h.value == s)) {
                 let stream = stream.unwrap_or_default().to_string();
-                ways.insert(*id, Way { stream, enters: None, label: None });
+                ways.insert(
+                    *id,
+                    Way {
+                        stream,
+                        enters: None,
+                        label: None,
+                    },
+                );
                 continue;
             }
             let froms = site.contract.inputs.iter().filter(|p| comes_from(output, p));
             let found = froms.into_iter().find_map(|port| {
                 let at = call.inputs.iter().position(|(n, _)| *n == port.name)?;
                 let values = call.inputs[at].1.iter().zip(&site.refs[at]);
-                values.into_iter().find_map(|(v, r)| Some((ways.get(v)?.clone(), *v, *r)))
+                values
+                    .into_iter()
+                    .find_map(|(v, r)| Some((ways.get(v)?.clone(), *v, *r)))
             });
             if let Some((mut way, value, r)) = found {
                 way.enters = way.enters.or(Some(r));

@@ -6,14 +6,18 @@
 //! phase to phase (`weights`). Nothing here reads data or makes weights; [`absent`] says which data is not there.
 
 mod absent;
+mod bodies;
 mod checker;
 mod cx;
+mod cycles;
 mod draft;
 mod gradients;
 mod leak;
+mod order;
 mod params;
 mod phases;
 mod prune;
+mod refs;
 mod scene;
 mod sink;
 mod typing;

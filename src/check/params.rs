@@ -66,7 +66,10 @@ pub(super) fn to_json(tree: &Tree) -> Value {
 
 /// Where `path` (`schedule.kind`, `weight[1]`) was written, or what is nearest to it; `None` for the node itself.
 pub(super) fn place_of(written: &Written, path: &str) -> Option<Place> {
-    let mut parts = path.split(['.', '[']).map(|p| p.trim_end_matches(']')).filter(|p| !p.is_empty());
+    let mut parts = path
+        .split(['.', '['])
+        .map(|p| p.trim_end_matches(']'))
+        .filter(|p| !p.is_empty());
     let mut at: &Tree = written.get(parts.next()?)?;
     for part in parts {
         let below = match &at.value {
@@ -103,7 +106,14 @@ pub(super) fn parse<'g>(
         Ok(n) => Some(n),
         Err(found) => {
             let with_stream = stream.filter(|_| !node.per_stream.is_empty());
-            problems.extend(found.iter().map(|p| placed(node, &written, p, with_stream)));
+            // A parameter that is wrong was left out to read on, and may then be missed: it has been told.
+            let missed = |p: &&ParamProblem| written.keys().any(|k| p.message == format!("missing field `{k}`"));
+            problems.extend(
+                found
+                    .iter()
+                    .filter(|p| !missed(p))
+                    .map(|p| placed(node, &written, p, with_stream)),
+            );
             None
         }
     };
@@ -143,11 +153,9 @@ pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, 
     }
     let missing = problem.message.starts_with("missing field");
     let mut p = match place_of(written, &problem.path) {
-        Some(place) => Problem::error(match (problem.path.as_str(), missing) {
-            (path, true) => format!("parameter `{path}` of {whose}: {message}"),
-            (path, false) => format!("parameter `{path}` of {whose}: {message}"),
-        })
-        .at(&place, short(&message)),
+        Some(place) => {
+            Problem::error(format!("parameter `{}` of {whose}: {message}", problem.path)).at(&place, short(&message))
+        }
         None if missing => Problem::error(format!("{whose} {message}")).at(&node.place, "this node"),
         None => Problem::error(format!("{whose}: {message}")).at(&node.place, "this node"),
     };
@@ -182,7 +190,10 @@ fn humanise(message: &str) -> (String, Option<String>) {
         }
     }
     let mut m = message.to_string();
-    if let Some(rest) = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: ")) {
+    if let Some(rest) = message
+        .strip_prefix("invalid type: ")
+        .or(message.strip_prefix("invalid value: "))
+    {
         m = match rest.split_once(", expected ") {
             Some((found, want)) => format!("expected {}, found {}", expected(want), found_words(found)),
             None => rest.to_string(),
@@ -209,7 +220,9 @@ fn found_words(found: &str) -> String {
         "map" => "a table".into(),
         "sequence" => "a list".into(),
         f => {
-            let f = f.replace("floating point `", "the number `").replace("integer `", "the number `");
+            let f = f
+                .replace("floating point `", "the number `")
+                .replace("integer `", "the number `");
             let f = f.replace("boolean `", "`");
             match f.strip_prefix("string ") {
                 Some(s) => format!("the string {s}"),
@@ -230,11 +243,17 @@ mod tests {
             h("invalid type: string \"two\", expected usize"),
             "expected a whole number, 0 or more, found the string \"two\""
         );
-        assert_eq!(h("invalid value: integer `-1`, expected u64"), "expected a whole number, 0 or more, found the number `-1`");
+        assert_eq!(
+            h("invalid value: integer `-1`, expected u64"),
+            "expected a whole number, 0 or more, found the number `-1`"
+        );
         assert_eq!(h("invalid type: map, expected f64"), "expected a number, found a table");
         assert_eq!(h("missing field `clips`"), "needs the parameter `clips`");
         let (m, help) = humanise("unknown variant `ganim`, expected one of `constant`, `ganin`, `warm_start`");
-        assert_eq!(m, "unknown value `ganim`, it is one of `constant`, `ganin`, `warm_start`");
+        assert_eq!(
+            m,
+            "unknown value `ganim`, it is one of `constant`, `ganin`, `warm_start`"
+        );
         assert_eq!(help.as_deref(), Some("did you mean `ganin`?"));
         assert_eq!(h("weights are not negative"), "weights are not negative");
     }

@@ -27,7 +27,12 @@ pub(super) struct Needs<'s, 'c, 'g> {
 impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     /// Of `roots`.
     pub fn of(scene: &'s Scene<'c, 'g>, roots: impl IntoIterator<Item = Out>) -> Self {
-        let mut needs = Needs { scene, ports: BTreeMap::new(), types: HashMap::new(), targets: HashMap::new() };
+        let mut needs = Needs {
+            scene,
+            ports: BTreeMap::new(),
+            types: HashMap::new(),
+            targets: HashMap::new(),
+        };
         for r in roots {
             needs.need(&r);
         }
@@ -41,7 +46,9 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             return;
         }
         let Some(c) = self.scene.contract(out.inst) else { return };
-        let Some(output) = c.outputs.iter().find(|o| o.name == out.port) else { return };
+        let Some(output) = c.outputs.iter().find(|o| o.name == out.port) else {
+            return;
+        };
         self.ports.entry(out.inst).or_default().insert(out.port.clone());
         for input in c.inputs.iter().filter(|i| comes_from(output, i)) {
             for e in self.kept(out.inst, input).unwrap_or_default() {
@@ -68,9 +75,14 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             let edges = self.kept(out.inst, input).unwrap_or_default();
             arrived.push((input.name.clone(), edges.iter().map(|e| self.ty(&e.out)).collect()));
         }
-        let wiring = Wiring { count: arrived.iter().map(|(p, t)| (p.clone(), t.len())).collect() };
+        let wiring = Wiring {
+            count: arrived.iter().map(|(p, t)| (p.clone(), t.len())).collect(),
+        };
         let c = self.scene.contract_with(out.inst, &wiring)?;
-        let mut b = Bindings { scope: self.scene.dims.clone(), ..Bindings::default() };
+        let mut b = Bindings {
+            scope: self.scene.dims.clone(),
+            ..Bindings::default()
+        };
         for (port, types) in &arrived {
             let input = c.inputs.iter().find(|i| i.name == *port)?;
             for (i, t) in types.iter().enumerate() {
@@ -89,10 +101,17 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         if input.arity == Arity::One {
             return Some(edges);
         }
-        let full: Vec<Edge> =
-            edges.iter().filter(|e| !self.ty(&e.out).is_some_and(|t| t.is_empty())).cloned().collect();
+        let full: Vec<Edge> = edges
+            .iter()
+            .filter(|e| !self.ty(&e.out).is_some_and(|t| t.is_empty()))
+            .cloned()
+            .collect();
         // A list of nothing but empty views is an error, for which they are kept.
-        Some(if full.is_empty() && input.arity == Arity::Many { edges } else { full })
+        Some(if full.is_empty() && input.arity == Arity::Many {
+            edges
+        } else {
+            full
+        })
     }
 
     fn edges(&mut self, inst: Inst, input: &Input) -> Option<Vec<Edge<'g>>> {
@@ -100,7 +119,12 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         if let Some(e) = self.targets.get(&key) {
             return e.clone();
         }
-        let refs = self.scene.node(inst).inputs.get(&input.name).map_or(&[][..], |r| r.as_slice());
+        let refs = self
+            .scene
+            .node(inst)
+            .inputs
+            .get(&input.name)
+            .map_or(&[][..], |r| r.as_slice());
         let mut edges = Some(vec![]);
         for r in refs {
             match self.scene.targets(r, inst.stream, input.all_streams, input.whole_list) {
@@ -134,7 +158,12 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
                 .ports
                 .iter()
                 .filter_map(|(inst, ports)| Some((inst, ports, wanted.get(&inst.node)?)))
-                .flat_map(|(inst, ports, all)| all.difference(ports).map(|p| Out { inst: *inst, port: p.clone() }))
+                .flat_map(|(inst, ports, all)| {
+                    all.difference(ports).map(|p| Out {
+                        inst: *inst,
+                        port: p.clone(),
+                    })
+                })
                 .collect();
             if missing.is_empty() {
                 return;
@@ -151,14 +180,19 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     pub fn taken<'i>(&self, inst: Inst, c: &'i Contract) -> Vec<&'i Input> {
         let ports = &self.ports[&inst];
         let needed: Vec<&Output> = c.outputs.iter().filter(|o| ports.contains(&o.name)).collect();
-        c.inputs.iter().filter(|i| needed.iter().any(|o| comes_from(o, i))).collect()
+        c.inputs
+            .iter()
+            .filter(|i| needed.iter().any(|o| comes_from(o, i)))
+            .collect()
     }
 
     /// Scores (domain accuracy) that come with what runs anyway, at no cost.
     pub fn free_metrics(&mut self) {
         let insts: Vec<Inst> = self.ports.keys().copied().collect();
         for inst in insts {
-            let Some(c) = self.scene.contract(inst).filter(|c| c.side == Side::Device) else { continue };
+            let Some(c) = self.scene.contract(inst).filter(|c| c.side == Side::Device) else {
+                continue;
+            };
             for o in c.outputs.iter().filter(|o| is_metric(&o.ty)) {
                 let mut from = c.inputs.iter().filter(|i| comes_from(o, i));
                 let connected = |i: &Input| self.scene.node(inst).inputs.get(&i.name).is_some_and(|r| !r.is_empty());
@@ -177,10 +211,13 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             if let Some((stream, params)) = node.per_stream.iter().next() {
                 let place = params.values().next().map_or(&node.place, |t| &t.place);
                 self.scene.cx.push(
-                    Problem::error(format!("`{}` exists once, and has parameters of stream {stream}", node.path))
-                        .at(place, format!("for stream {stream} only"))
-                        .at(&node.place, "all its inputs name their streams, so it belongs to none")
-                        .help("write the parameter for the node as a whole"),
+                    Problem::error(format!(
+                        "`{}` exists once, and has parameters of stream {stream}",
+                        node.path
+                    ))
+                    .at(place, format!("for stream {stream} only"))
+                    .at(&node.place, "all its inputs name their streams, so it belongs to none")
+                    .help("write the parameter for the node as a whole"),
                 );
             }
         }

@@ -29,7 +29,10 @@ impl Sink {
 
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        self.found.iter().filter(|f| f.problem.severity == Severity::Error).count()
+        self.found
+            .iter()
+            .filter(|f| f.problem.severity == Severity::Error)
+            .count()
     }
 
     fn add(&mut self, program: Option<&str>, problem: Problem) {

@@ -5,7 +5,7 @@ use super::draft::written;
 use super::params::Written;
 use super::prune::{Edge, pattern};
 use super::scene::{Inst, Scene};
-use crate::diag::{Place, Problem, Spanned, did_you_mean};
+use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, Ref};
 use crate::load::{Tree, TreeValue};
 use crate::plan::ValueId;
@@ -31,7 +31,8 @@ pub(super) struct Node<'a, 's, 'c, 'g> {
 /// Where a size was decided.
 #[derive(Clone, Debug)]
 pub(super) struct Origin {
-    place: Place,
+    /// The parameters that it is written in, or the node.
+    places: Vec<Place>,
     node: String,
     globals: BTreeSet<String>,
 }
@@ -58,10 +59,10 @@ impl<'g> Typer<'g> {
         self.locals.clear();
         self.rests.clear();
         self.heads.clear();
-        if self.unknown_dims(at) {
-            return None;
-        }
-        let mut b = Bindings { scope: at.scene.dims.clone(), ..Bindings::default() };
+        let mut b = Bindings {
+            scope: at.scene.dims.clone(),
+            ..Bindings::default()
+        };
         let mut ok = true;
         for input in &at.contract.inputs {
             let values = inputs.get(&input.name).map_or(&[][..], |v| v.as_slice());
@@ -70,7 +71,7 @@ impl<'g> Typer<'g> {
                 let (p, t) = (pattern(input, i % per_stream), ty(*id));
                 let before = b.clone();
                 if let Err(misfits) = p.bind(t, &mut b) {
-                    self.conflict(at, &input.name, (p, &before), e, (*id, t), &misfits);
+                    self.conflict(at, &input.name, (p, &b), e, (*id, t), &misfits);
                     ok &= misfits.iter().all(|m| matches!(m, Misfit::Dim { .. }));
                 }
                 self.note(p, &before, e.r, *id);
@@ -91,7 +92,10 @@ impl<'g> Typer<'g> {
                 Err(e) => {
                     let p = Problem::error(format!("output `{}` of `{}`: {e}", o.name, at.node.path))
                         .at(&at.node.place, format!("makes {}", o.ty));
-                    let names = self.locals.values().flat_map(|(o, _)| o.globals.iter().map(String::as_str));
+                    let names = self
+                        .locals
+                        .values()
+                        .flat_map(|(o, _)| o.globals.iter().map(String::as_str));
                     let help = at.scene.dims_text(names.collect::<BTreeSet<_>>());
                     let p = inside(p, at.node);
                     at.scene.push(help.map_or(p.clone(), |h| p.help(h)));
@@ -125,7 +129,7 @@ impl<'g> Typer<'g> {
         let mut globals = BTreeSet::new();
         for (i, _) in ty.dims.iter().enumerate().filter(|(_, d)| **d == Size::Known(0)) {
             if let Some(o) = self.made.get(&id).and_then(|v| v.get(i)) {
-                p = p.at(&o.place, format!("`{}` makes none", o.node));
+                p = label(p, o, format!("`{}` makes none", o.node));
                 globals.extend(o.globals.iter().cloned());
             }
         }
@@ -144,8 +148,15 @@ impl<'g> Typer<'g> {
                 globals.extend(o.globals.iter().cloned());
             }
         }
-        let place = param_place(at.written, d).unwrap_or_else(|| at.node.place.clone());
-        Rc::new(Origin { place, node: at.node.path.clone(), globals })
+        let mut places = param_places(at.written, d);
+        if places.is_empty() {
+            places.push(at.node.place.clone());
+        }
+        Rc::new(Origin {
+            places,
+            node: at.node.path.clone(),
+            globals,
+        })
     }
 
     /// Which reference decided what the names stand for.
@@ -177,7 +188,11 @@ impl<'g> Typer<'g> {
         misfits: &[Misfit],
     ) {
         let path = &at.node.path;
-        let message = format!("`{path}` takes {} at `{port}`, and `{}` is {ty}", show(pattern, b), written(e.r));
+        let message = format!(
+            "`{path}` takes {} at `{port}`, and `{}` is {ty}",
+            show(pattern, b),
+            written(e.r)
+        );
         let mut p = Problem::error(message).at(&e.r.place, format!("{ty} arrives here"));
         let maker = at.scene.node(e.out.inst);
         let (mut globals, mut advice) = (BTreeSet::new(), None);
@@ -201,9 +216,14 @@ impl<'g> Typer<'g> {
                         advice = Some("a `mean` node makes one feature of those of several clips".to_string());
                     }
                 }
-                Misfit::Dim { index, want, got, bound_by } => {
+                Misfit::Dim {
+                    index,
+                    want,
+                    got,
+                    bound_by,
+                } => {
                     if let Some(o) = self.made.get(&id).and_then(|v| v.get(*index)) {
-                        p = p.at(&o.place, format!("the {got} comes from `{}`", o.node));
+                        p = label(p, o, format!("the {got} comes from `{}`", o.node));
                         globals.extend(o.globals.iter().cloned());
                     }
                     let other = bound_by.as_ref().and_then(|n| {
@@ -216,12 +236,16 @@ impl<'g> Typer<'g> {
                             if r.place != e.r.place {
                                 p = p.at(&r.place, format!("{want} by this reference"));
                             }
-                            p = p.at(&o.place, format!("the {want} comes from `{}`", o.node));
+                            p = label(p, &o, format!("the {want} comes from `{}`", o.node));
                             globals.extend(o.globals.iter().cloned());
                         }
                         None => {
                             let o = self.origin(at, &pattern.dims[*index]);
-                            p = p.at(&o.place, format!("`{path}` wants {want}"));
+                            let equals = match &pattern.dims[*index] {
+                                DimExpr::Number(_) | DimExpr::Local(_) => String::new(),
+                                d => format!(" = {d}"),
+                            };
+                            p = label(p, &o, format!("`{path}` wants {want}{equals}"));
                             globals.extend(o.globals.iter().cloned());
                         }
                     }
@@ -246,31 +270,18 @@ impl<'g> Typer<'g> {
             let i = ty.dims.iter().position(|d| *d == Size::Ragged)?;
             v.get(i)
         });
-        let p = Problem::error(format!("`{}` stacks samples of one size, and `{}` is {ty}", at.node.path, written(e.r)))
-            .at(&e.r.place, "~ is a size that differs from video to video");
+        let p = Problem::error(format!(
+            "`{}` stacks samples of one size, and `{}` is {ty}",
+            at.node.path,
+            written(e.r)
+        ))
+        .at(&e.r.place, "~ is a size that differs from video to video");
         let p = match from {
-            Some(o) => p.at(&o.place, format!("`{}` keeps the size of each video", o.node)),
+            Some(o) => label(p, o, format!("`{}` keeps the size of each video", o.node)),
             None => p,
         };
         let help = "crop or resize before it: `multi_scale_crop`, `centre_crop` or `resize` with a width and a height";
         at.scene.push(inside(p, at.node).help(help));
-    }
-
-    /// Names of `dims` that the graph does not have.
-    fn unknown_dims(&self, at: &Node) -> bool {
-        let types = at.contract.inputs.iter().flat_map(|i| &i.types).chain(at.contract.outputs.iter().map(|o| &o.ty));
-        let names: BTreeSet<&str> = types.flat_map(|t| &t.dims).flat_map(|d| d.globals()).collect();
-        let unknown: Vec<&str> = names.into_iter().filter(|n| !at.scene.dims.globals.contains_key(*n)).collect();
-        for n in &unknown {
-            let place = param_place(at.written, &DimExpr::Global(n.to_string()));
-            let p = Problem::error(format!("unknown dimension `{n}`"))
-                .at(&place.unwrap_or_else(|| at.node.place.clone()), format!("a parameter of `{}`", at.node.path));
-            let known: Vec<&str> = at.scene.dims.globals.keys().map(String::as_str).collect();
-            let help = did_you_mean(n, known.iter().copied());
-            let help = help.unwrap_or_else(|| format!("`dims` of the graph: {}", known.join(", ")));
-            at.scene.cx.push(inside(p, at.node).help(help));
-        }
-        !unknown.is_empty()
     }
 }
 
@@ -280,8 +291,11 @@ fn show(p: &TypeExpr, b: &Bindings) -> String {
         glad_nodes::HeadExpr::Is(h) => h.clone(),
         glad_nodes::HeadExpr::Any(v) => b.heads.get(v).cloned().unwrap_or_else(|| "any".into()),
     };
-    let mut dims: Vec<String> =
-        p.dims.iter().map(|d| d.eval(&b.scope).map_or_else(|_| d.to_string(), |s| s.to_string())).collect();
+    let mut dims: Vec<String> = p
+        .dims
+        .iter()
+        .map(|d| d.eval(&b.scope).map_or_else(|_| d.to_string(), |s| s.to_string()))
+        .collect();
     if let Some(r) = &p.rest {
         match b.rests.get(r) {
             Some(known) => dims.extend(known.iter().map(Size::to_string)),
@@ -300,8 +314,14 @@ fn locals(d: &DimExpr) -> Vec<&str> {
     }
 }
 
-/// The parameter that a size was written in: the one that holds its number or one of its names.
-fn param_place(written: &Written, d: &DimExpr) -> Option<Place> {
+fn label(p: Problem, o: &Origin, text: String) -> Problem {
+    o.places[1..]
+        .iter()
+        .fold(p.at(&o.places[0], text), |p, place| p.at(place, "and here"))
+}
+
+/// The parameters that a size was written in: those that hold its number or one of its names, three at most.
+pub(super) fn param_places(written: &Written, d: &DimExpr) -> Vec<Place> {
     let names = d.globals();
     let number = match d {
         DimExpr::Number(n) => i64::try_from(*n).ok(),
@@ -314,16 +334,19 @@ fn param_place(written: &Written, d: &DimExpr) -> Option<Place> {
         TreeValue::Integer(n) => Some(*n) == number,
         _ => false,
     };
-    written.values().find_map(|t| find(t, &hit))
+    let mut found = vec![];
+    written.values().for_each(|t| find(t, &hit, &mut found));
+    found.truncate(if number.is_some() { 1 } else { 3 });
+    found
 }
 
-fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool) -> Option<Place> {
+fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool, found: &mut Vec<Place>) {
     if hit(t) {
-        return Some(t.place.clone());
+        found.push(t.place.clone());
     }
     match &t.value {
-        TreeValue::Table(m) => m.values().find_map(|t| find(t, hit)),
-        TreeValue::Array(v) => v.iter().find_map(|t| find(t, hit)),
-        _ => None,
+        TreeValue::Table(m) => m.values().for_each(|t| find(t, hit, found)),
+        TreeValue::Array(v) => v.iter().for_each(|t| find(t, hit, found)),
+        _ => {}
     }
 }

@@ -19,7 +19,9 @@ impl Used {
     pub fn add(&mut self, scene: &Scene, needs: &Needs) {
         for (inst, ports) in &needs.ports {
             self.nodes.insert(inst.node);
-            let (Some(c), Some(s)) = (scene.contract(*inst), inst.stream) else { continue };
+            let (Some(c), Some(s)) = (scene.contract(*inst), inst.stream) else {
+                continue;
+            };
             if c.inputs.is_empty() && c.outputs.iter().any(|o| o.supervision) {
                 let uses = c.outputs.iter().any(|o| o.supervision && ports.contains(&o.name));
                 *self.labels.entry(scene.streams[s].to_string()).or_default() |= uses;
@@ -57,6 +59,8 @@ pub(super) fn check(cx: &Cx, used: &Used) {
         }
     }
     for (stream, _) in used.labels.iter().filter(|(_, used)| !**used) {
-        cx.push(Problem::note(format!("the labels of stream {stream} are used by nothing")));
+        cx.push(Problem::note(format!(
+            "the labels of stream {stream} are used by nothing"
+        )));
     }
 }

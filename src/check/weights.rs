@@ -28,18 +28,17 @@ struct Held<'p> {
 }
 
 /// Goes through `run` with the weights that each phase leaves behind. `result` is the view that scores a run.
-pub(super) fn check(
-    cx: &Cx,
-    phases: &IndexMap<String, Program>,
-    views: &IndexMap<String, Program>,
-    result: &str,
-) {
+pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>, result: &str) {
     let mut held: IndexMap<&str, Held> = IndexMap::new();
+    let mut of_run = cx.graph.run.iter().filter(|r| cx.graph.phases.contains_key(&r.value));
+    let all_there = of_run.all(|r| phases.contains_key(&r.value));
     for entry in &cx.graph.run {
         if let Some(program) = phases.get(&entry.value) {
             let def = &cx.graph.phases[&entry.value];
-            for name in &def.reset {
-                never_ran(cx, name, &held, &program.name);
+            if all_there {
+                def.reset
+                    .iter()
+                    .for_each(|name| never_ran(cx, name, &held, &program.name));
             }
             for (node, specs) in &program.weights {
                 if let Some(h) = held.get(node.as_str())
@@ -48,7 +47,13 @@ pub(super) fn check(
                 {
                     changed(cx, &cx.graph.nodes[node], h.phase, program, &d);
                 }
-                held.insert(node, Held { specs, phase: &program.name });
+                held.insert(
+                    node,
+                    Held {
+                        specs,
+                        phase: &program.name,
+                    },
+                );
             }
             if let Some((name, view)) = def.validate.as_ref().and_then(|v| Some((v, views.get(&v.value)?))) {
                 fits(cx, view, &held, Some(name));
@@ -57,7 +62,10 @@ pub(super) fn check(
             fits(cx, view, &held, Some(entry));
         }
     }
-    if let Some(view) = views.get(result).filter(|_| !cx.graph.run.iter().any(|r| r.value == result)) {
+    if let Some(view) = views
+        .get(result)
+        .filter(|_| !cx.graph.run.iter().any(|r| r.value == result))
+    {
         fits(cx, view, &held, None);
     }
 }
@@ -85,13 +93,18 @@ fn dims(cx: &Cx, before: &str, after: &str) -> Option<String> {
         (dims, own.1)
     };
     let ((a, a_title), (b, b_title)) = (all(before), all(after));
-    let differ: Vec<&String> =
-        a.keys().filter(|k| a.get(*k).map(|d| d.value) != b.get(*k).map(|d| d.value)).collect();
+    let differ: Vec<&String> = a
+        .keys()
+        .filter(|k| a.get(*k).map(|d| d.value) != b.get(*k).map(|d| d.value))
+        .collect();
     if differ.is_empty() {
         return None;
     }
     let say = |d: &IndexMap<String, Spanned<usize>>, title: &str| {
-        let parts: Vec<String> = differ.iter().filter_map(|k| Some(format!("{k} = {}", d.get(*k)?.value))).collect();
+        let parts: Vec<String> = differ
+            .iter()
+            .filter_map(|k| Some(format!("{k} = {}", d.get(*k)?.value)))
+            .collect();
         let places: BTreeSet<String> = differ.iter().filter_map(|k| Some(cx.at(&d.get(*k)?.place))).collect();
         let places: Vec<String> = places.into_iter().collect();
         format!("{} in {title} ({})", parts.join(", "), places.join(", "))
@@ -109,7 +122,10 @@ fn changed(cx: &Cx, node: &NodeDef, before: &str, program: &Program, difference:
     .at(&node.place, difference)
     .at(&cx.graph.phases[before].place, format!("trained in phase {before}"))
     .at(&phase.place, "and used again here");
-    let reset = format!("say `reset = [\"{top}\"]` in phase {} to start them anew there", program.name);
+    let reset = format!(
+        "say `reset = [\"{top}\"]` in phase {} to start them anew there",
+        program.name
+    );
     let help = match dims(cx, before, &program.name) {
         Some(d) => format!("{d}; {reset}"),
         None => reset,

@@ -1,29 +1,35 @@
 //! What is wrong with nodes whatever the phase: kinds, parameters, ports, references, cycles.
 
 use super::cx::{Cx, inputs_of, inside, outputs_of};
-use super::params;
+use super::cycles;
+use super::params::{self, Parsed};
+use super::typing::param_places;
 use crate::diag::{Problem, Spanned, did_you_mean};
 use crate::graph::{NodeDef, Ref};
-use glad_nodes::{Arity, Contract, Input, Side};
-use petgraph::algo::tarjan_scc;
-use petgraph::graph::{DiGraph, NodeIndex};
-use std::collections::VecDeque;
+use glad_nodes::{Arity, Contract, DimExpr, Input, Side, TypeExpr};
+use std::collections::BTreeSet;
 
 /// Checks all nodes, used or not. `false` where nothing can be made of the graph: there is a cycle.
 pub(super) fn check(cx: &Cx) -> bool {
     let contracts: Vec<Option<Contract>> = cx.graph.nodes.values().map(|n| kind_and_params(cx, n)).collect();
     for (node, contract) in cx.graph.nodes.values().zip(&contracts) {
+        let before = cx.sink.borrow().errors();
         if let Some(c) = contract {
             ports(cx, node, c);
             for (port, refs) in &node.inputs {
-                let Some(input) = c.inputs.iter().find(|i| i.name == *port) else { continue };
+                let Some(input) = c.inputs.iter().find(|i| i.name == *port) else {
+                    continue;
+                };
                 refs.iter().for_each(|r| reference(cx, node, c, input, r, &contracts));
             }
+            bypass(cx, node, c);
         }
-        only(cx, node);
+        if cx.sink.borrow().errors() > before {
+            cx.broken.borrow_mut().insert(node.path.clone());
+        }
     }
     overrides(cx);
-    no_cycles(cx)
+    cycles::none(cx)
 }
 
 fn kind_and_params(cx: &Cx, node: &NodeDef) -> Option<Contract> {
@@ -43,9 +49,38 @@ fn kind_and_params(cx: &Cx, node: &NodeDef) -> Option<Contract> {
     };
     for stream in variants {
         let parsed = params::parse(cx, node, None, stream);
+        parsed.iter().for_each(|p| unknown_dims(cx, node, p));
         first = first.or(parsed);
     }
     Some(first?.node.contract(&Cx::plain_wiring(node)))
+}
+
+/// Names of `dims` that the graph does not have. Phases and views have the same names.
+fn unknown_dims(cx: &Cx, node: &NodeDef, parsed: &Parsed) {
+    let c = parsed.node.contract(&Cx::plain_wiring(node));
+    let types = c
+        .inputs
+        .iter()
+        .flat_map(|i| &i.types)
+        .chain(c.outputs.iter().map(|o| &o.ty));
+    let names: BTreeSet<String> = types
+        .flat_map(|t| &t.dims)
+        .flat_map(DimExpr::globals)
+        .map(String::from)
+        .collect();
+    for n in names.into_iter().filter(|n| !cx.graph.dims.contains_key(n)) {
+        let known: Vec<&str> = cx.graph.dims.keys().map(String::as_str).collect();
+        let help = did_you_mean(&n, known.iter().copied());
+        let places = param_places(&parsed.written, &DimExpr::Global(n.clone()));
+        let p = Problem::error(format!("unknown dimension `{n}`"))
+            .at(
+                places.first().unwrap_or(&node.place),
+                format!("a parameter of `{}`", node.path),
+            )
+            .help(help.unwrap_or_else(|| format!("`dims` of the graph: {}", known.join(", "))));
+        cx.push(inside(p, node));
+        cx.broken.borrow_mut().insert(node.path.clone());
+    }
 }
 
 /// Ports that are not there, and ports that lack what they need.
@@ -64,17 +99,24 @@ fn ports(cx: &Cx, node: &NodeDef, c: &Contract) {
         };
         let single = !input.all_streams && input.arity != Arity::Many;
         if single && refs.len() > 1 {
-            let p = Problem::error(format!("input `{port}` of `{}` takes one reference, not {}", node.path, refs.len()))
-                .at(&refs[1].place, "one too many")
-                .help("a `concat` node makes one value of several");
+            let p = Problem::error(format!(
+                "input `{port}` of `{}` takes one reference, not {}",
+                node.path,
+                refs.len()
+            ))
+            .at(&refs[1].place, "one too many")
+            .help("a `concat` node makes one value of several");
             cx.push(inside(p, node));
         }
     }
     for input in &c.inputs {
         let connected = node.inputs.get(&input.name).is_some_and(|r| !r.is_empty());
         if !connected && input.arity != Arity::Optional {
-            let p = Problem::error(format!("`{}` needs an input `{}`: {}", node.path, input.name, input.types[0]))
-                .at(&node.place, format!("`{}` is not connected", input.name));
+            let p = Problem::error(format!(
+                "`{}` needs an input `{}`: {}",
+                node.path, input.name, input.types[0]
+            ))
+            .at(&node.place, format!("`{}` is not connected", input.name));
             let given = node.inputs.keys().map(String::as_str).collect::<Vec<_>>();
             let unknown = given.iter().find(|g| c.inputs.iter().all(|i| i.name != **g));
             let help = match unknown {
@@ -106,12 +148,22 @@ fn reference(
         return;
     };
     if input.whole_list && !(made.side == Side::Host && made.inputs.is_empty()) {
-        let p = Problem::error(format!("input `{}` of `{}` takes a whole list, not single samples", input.name, node.path))
-            .at(&r.place, format!("`{}` is made sample by sample", r.value.node))
-            .help("connect the list itself, such as `videos.video@source`");
+        let p = Problem::error(format!(
+            "input `{}` of `{}` takes a whole list, not single samples",
+            input.name, node.path
+        ))
+        .at(&r.place, format!("`{}` is made sample by sample", r.value.node))
+        .help("connect the list itself, such as `videos.video@source`");
         cx.push(inside(p, node));
     }
-    if let Some(p) = sides(node, contract.side, &input.name, r, (from, made.side), &output.ty.to_string()) {
+    if let Some(p) = sides(
+        node,
+        contract.side,
+        &input.name,
+        r,
+        (from, made.side),
+        &output.ty.to_string(),
+    ) {
         cx.push(p);
     }
 }
@@ -152,11 +204,17 @@ pub(super) fn sides(
     }
     let (what, help) = match on_host {
         true => (
-            format!("`{}` works on batches on the device, and `{}` is made on the data side", node.path, r.value.node),
+            format!(
+                "`{}` works on batches on the device, and `{}` is made on the data side",
+                node.path, r.value.node
+            ),
             "put it through a `batch` node, which takes samples to the device",
         ),
         false => (
-            format!("`{}` works on samples on the data side, and `{}` is already on the device", node.path, r.value.node),
+            format!(
+                "`{}` works on samples on the data side, and `{}` is already on the device",
+                node.path, r.value.node
+            ),
             "nothing goes back from the device: take it from before the `batch` node",
         ),
     };
@@ -166,104 +224,47 @@ pub(super) fn sides(
     Some(inside(p, node).help(help))
 }
 
-/// Streams that `only` names.
-fn only(cx: &Cx, node: &NodeDef) {
-    for s in node.only.iter().flatten().filter(|s| !cx.is_stream(&s.value)) {
-        let p = Problem::error(format!("there is no stream `{}`", s.value)).at(&s.place, "in `only`");
-        let known = did_you_mean(&s.value, cx.streams().iter().copied());
-        cx.push(p.help(known.unwrap_or_else(|| format!("streams: {}", cx.streams().join(", ")))));
+/// A node that an overlay bypasses has to have an input that can stand in for an output.
+fn bypass(cx: &Cx, node: &NodeDef, c: &Contract) {
+    let Some(place) = &node.bypass else { return };
+    if c.outputs.iter().all(|o| passing(c, &o.name).is_none()) {
+        cx.push(
+            Problem::error(format!(
+                "`{}` cannot be bypassed: none of its inputs is of the type of an output",
+                node.path
+            ))
+            .at(place, "bypassed here")
+            .at(&node.place, format!("takes {}; gives {}", inputs_of(c), outputs_of(c)))
+            .help("drop it, and what needs it, or replace it"),
+        );
     }
 }
 
-/// Nodes that phases and views give parameters to.
+/// The input that stands in for output `port` where a node is bypassed: the one of the same form of type (a crop's
+/// sizes may change), or of several the one of the same name.
+pub(super) fn passing<'c>(c: &'c Contract, port: &str) -> Option<&'c Input> {
+    let out = c.outputs.iter().find(|o| o.name == port)?;
+    let form = |t: &TypeExpr| (t.head.clone(), t.dims.len(), t.rest.clone());
+    let alike = |i: &&Input| {
+        let one = i.arity != Arity::Many && !i.all_streams && !i.whole_list;
+        one && form(&i.types[0]) == form(&out.ty)
+    };
+    let all: Vec<&Input> = c.inputs.iter().filter(alike).collect();
+    match all.as_slice() {
+        [one] => Some(one),
+        many => many.iter().find(|i| i.name == port).copied(),
+    }
+}
+
+/// Parameters that phases and views give to nodes. That there are such nodes, the loader has seen to.
 fn overrides(cx: &Cx) {
     let phases = cx.graph.phases.values().map(|p| &p.nodes);
-    for nodes in phases.chain(cx.graph.views.values().map(|v| &v.nodes)) {
-        for (name, params) in nodes.iter() {
-            match cx.graph.nodes.get(name) {
-                Some(node) => {
-                    let own = params.value.keys().find(|k| cx.is_stream(k)).map(String::as_str);
-                    let stream = own.or(node.per_stream.keys().next().map(String::as_str));
-                    params::parse(cx, node, Some(&params.value), stream);
-                }
-                None => {
-                    let p = Problem::error(format!("there is no node `{name}`"))
-                        .at(&params.place, "parameters for a node that is not there");
-                    let composite = !cx.named(name).is_empty();
-                    let help = match composite {
-                        true => {
-                            let below: Vec<_> = cx.named(name).iter().map(|n| format!("`{}`", n.path)).collect();
-                            Some(format!("it is a composite: give them to one of {}", below.join(", ")))
-                        }
-                        false => cx.suggest_node(name),
-                    };
-                    cx.push(match help {
-                        Some(h) => p.help(h),
-                        None => p,
-                    });
-                }
-            }
+    for (name, params) in phases.chain(cx.graph.views.values().map(|v| &v.nodes)).flatten() {
+        let Some(node) = cx.graph.nodes.get(name) else { continue };
+        let own = params.value.keys().find(|k| cx.is_stream(k)).map(String::as_str);
+        let stream = own.or(node.per_stream.keys().next().map(String::as_str));
+        if let Some(p) = params::parse(cx, node, Some(&params.value), stream) {
+            unknown_dims(cx, node, &p);
         }
     }
-}
-
-fn no_cycles(cx: &Cx) -> bool {
-    let mut g: DiGraph<(), ()> = DiGraph::new();
-    let ids: Vec<NodeIndex> = cx.graph.nodes.values().map(|_| g.add_node(())).collect();
-    for (i, node) in cx.graph.nodes.values().enumerate() {
-        for r in node.inputs.values().flatten() {
-            if let Some(from) = cx.graph.nodes.get_index_of(&r.value.node) {
-                g.update_edge(ids[from], ids[i], ());
-            }
-        }
-    }
-    let mut knots: Vec<Vec<usize>> = tarjan_scc(&g)
-        .into_iter()
-        .filter(|c| c.len() > 1 || g.find_edge(c[0], c[0]).is_some())
-        .map(|c| c.into_iter().map(NodeIndex::index).collect())
-        .collect();
-    knots.iter_mut().for_each(|k| k.sort());
-    knots.sort();
-    for knot in &knots {
-        cx.push(cycle(cx, knot));
-    }
-    knots.is_empty()
-}
-
-/// The shortest way from the first node of `knot` back to it.
-fn cycle(cx: &Cx, knot: &[usize]) -> Problem {
-    let start = knot[0];
-    let feeds = |i: usize| -> Vec<usize> {
-        let refs = cx.node(i).inputs.values().flatten();
-        refs.filter_map(|r| cx.graph.nodes.get_index_of(&r.value.node)).filter(|f| knot.contains(f)).collect()
-    };
-    // Backwards from `start` to what feeds it; `next[n]` is the node that `n` feeds on this way.
-    let (mut next, mut queue) = (std::collections::HashMap::new(), VecDeque::from([start]));
-    let mut path = vec![start];
-    'search: while let Some(n) = queue.pop_front() {
-        for f in feeds(n) {
-            if f == start {
-                let mut at = n;
-                while at != start {
-                    path.push(at);
-                    at = next[&at];
-                }
-                break 'search;
-            }
-            if let std::collections::hash_map::Entry::Vacant(e) = next.entry(f) {
-                e.insert(n);
-                queue.push_back(f);
-            }
-        }
-    }
-    path.push(start);
-    let names: Vec<&str> = path.iter().map(|i| cx.node(*i).path.as_str()).collect();
-    let mut p = Problem::error(format!("nodes feed each other in a cycle: {}", names.join(" → ")));
-    for pair in path.windows(2) {
-        let (from, to) = (cx.node(pair[0]), cx.node(pair[1]));
-        if let Some(r) = to.inputs.values().flatten().find(|r| r.value.node == from.path) {
-            p = p.at(&r.place, format!("`{}` takes from `{}`", to.path, from.path));
-        }
-    }
-    p.help("a node can only take what was computed before it: leave one of these references out")
 }

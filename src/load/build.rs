@@ -138,6 +138,10 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
     reader.problems = problems;
     let mut expander = Expander::new(reader, &stream_names);
     expander.graph(&nodes, &mut params);
+    let mut spread = |all: IndexMap<String, Tree>| -> IndexMap<String, Tree> {
+        all.into_iter().map(|(name, t)| (name, expander.in_phase(t))).collect()
+    };
+    let (phases, views) = (spread(phases), spread(views));
     let expansion = expander.out;
     let mut problems = std::mem::take(&mut reader.problems);
     let out = &mut Out(&mut problems);
@@ -158,7 +162,16 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
         .into_iter()
         .map(|flat: Flat| cx.node(flat, out))
         .collect();
-    graph.nodes = read.into_iter().map(|n| (n.path.clone(), n)).collect();
+    for node in read {
+        if let Some(other) = graph.nodes.get(&node.path) {
+            out.push(
+                Problem::error(format!("there are two nodes `{}`", node.path))
+                    .at(&node.place, "one here")
+                    .at(&other.place, "one here"),
+            );
+        }
+        graph.nodes.insert(node.path.clone(), node);
+    }
     outputs(&mut resolver);
     bypass(&settled, &mut graph.nodes, &mut resolver, out);
 

@@ -81,11 +81,11 @@ pub(super) struct Expander<'a> {
 
 /// What the composites around a node say about it.
 #[derive(Clone, Default)]
-struct Around {
-    scope: usize,
-    inside: Vec<Spanned<String>>,
-    only: Vec<Tree>,
-    train_only: bool,
+pub(super) struct Around {
+    pub scope: usize,
+    pub inside: Vec<Spanned<String>>,
+    pub only: Vec<Tree>,
+    pub train_only: bool,
 }
 
 impl<'a> Expander<'a> {
@@ -103,7 +103,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn say(&mut self, p: Problem) {
+    pub fn say(&mut self, p: Problem) {
         self.reader.problems.push(p);
     }
 
@@ -125,7 +125,8 @@ impl<'a> Expander<'a> {
         }
     }
 
-    fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
+    /// Adds one node, or what is in it.
+    pub fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
         let path = format!("{}{name}", self.out.scopes[around.scope].prefix);
         let (place, key) = (table.place.clone(), table.key.clone());
         let mut out = Out(&mut self.reader.problems);

@@ -27,7 +27,8 @@
 //! outputs = { loss = "ce.loss" }         # the first is what a loss that names the node takes
 //! params  = { hidden = 512, form = {} }  # with defaults; `{}` is none, so that the node has to give the value
 //! ```
-//! Nodes inside are called `outer.inner`, and may be referred to, frozen, bypassed or changed by a phase as such.
+//! Nodes inside are called `outer.inner`, and may be referred to, frozen, bypassed or changed by a phase as such; a
+//! phase may also change the composite's parameters.
 //!
 //! # Losses
 //! `losses = { ce = 1.0 }` weighs a node's first output, `"ce.loss" = 1.0` a port, `total = { of = "ce.loss",
@@ -43,6 +44,7 @@ mod effective;
 mod expand;
 mod explain;
 mod history;
+mod in_phase;
 mod layers;
 mod merge;
 mod node;

@@ -192,13 +192,12 @@ impl PhaseCx<'_, '_> {
                 continue;
             };
             if let Member::Composite(_) = member {
-                let p = Problem::error(format!(
-                    "`{node}` is a composite: its parameters are the same everywhere"
-                ))
-                .at(&value.key, "here")
-                .help(format!(
-                    "name the node inside whose parameter differs: `\"{node}.NODE\" = {{ … }}`"
-                ));
+                // What is said of composites was spread over the nodes inside; here they are expanded already.
+                let p = Problem::error(format!("`{node}` stands for several nodes"))
+                    .at(&value.key, "here")
+                    .help(format!(
+                        "name the one whose parameter differs: `\"{node}.NODE\" = {{ … }}`"
+                    ));
                 out.push(p);
                 continue;
             }

@@ -16,7 +16,9 @@ impl Checked {
     pub fn phase_key(&self, graph: &Graph, name: &str, seed: u64) -> Result<String> {
         let mut before: Vec<String> = vec![];
         for entry in &graph.run {
-            let Some(program) = self.phases.get(&entry.value) else { continue };
+            let Some(program) = self.phases.get(&entry.value) else {
+                continue;
+            };
             let def = &graph.phases[&entry.value];
             let key = key(program, def, graph, seed, &before)?;
             if entry.value == name {
@@ -25,7 +27,10 @@ impl Checked {
             before.push(key);
         }
         // A phase that is not in `run` stands alone.
-        let program = self.phases.get(name).with_context(|| format!("there is no phase `{name}`"))?;
+        let program = self
+            .phases
+            .get(name)
+            .with_context(|| format!("there is no phase `{name}`"))?;
         key(program, &graph.phases[name], graph, seed, &[])
     }
 }
@@ -46,15 +51,28 @@ fn key(program: &Program, def: &PhaseDef, graph: &Graph, seed: u64, before: &[St
 fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u64) -> std::fmt::Result {
     let seed = def.seed.as_ref().map_or(seed, |s| s.value);
     let value = |v: &Option<crate::diag::Spanned<usize>>| v.as_ref().map(|n| n.value);
-    writeln!(t, "phase {} seed {seed} streams {:?} split {}", p.name, p.streams, p.split)?;
+    writeln!(
+        t,
+        "phase {} seed {seed} streams {:?} split {}",
+        p.name, p.streams, p.split
+    )?;
     writeln!(t, "epochs {:?} steps {:?}", value(&def.epochs), value(&def.steps))?;
     writeln!(t, "batch {} micro_batch {:?}", def.batch.value, value(&def.micro_batch))?;
     // What is logged on the way, and what is chosen by it, belongs to the result.
-    writeln!(t, "validate {:?} select {}", def.validate.as_ref().map(|v| &v.value), graph.select.value)?;
+    writeln!(
+        t,
+        "validate {:?} select {}",
+        def.validate.as_ref().map(|v| &v.value),
+        graph.select.value
+    )?;
     writeln!(t, "bad videos {}", graph.bad_videos)?;
     for c in &p.calls {
         let names = |ids: &[super::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
-        writeln!(t, "call {} {} {:?} {:?} trains {} {}", c.node, c.kind, c.stream, c.joint, c.trains, c.params)?;
+        writeln!(
+            t,
+            "call {} {} {:?} {:?} trains {} {}",
+            c.node, c.kind, c.stream, c.joint, c.trains, c.params
+        )?;
         for (port, ids) in &c.inputs {
             writeln!(t, "  in {port} {:?}", names(ids))?;
         }
@@ -74,7 +92,11 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     }
     writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
     let o = &def.optimizer;
-    writeln!(t, "sgd {} {} {} {} {:?}", o.lr, o.momentum, o.weight_decay, o.nesterov, o.clip_norm)?;
+    writeln!(
+        t,
+        "sgd {} {} {} {} {:?}",
+        o.lr, o.momentum, o.weight_decay, o.nesterov, o.clip_norm
+    )?;
     let schedule: &ScheduleDef = &o.schedule;
     writeln!(t, "warmup {} {schedule:?}", o.warmup_steps)?;
     for g in &o.groups {
@@ -86,7 +108,9 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
 
 /// The lines of the list behind a source call.
 fn lists(t: &mut String, program: &Program, call: &Call) -> Result<()> {
-    let Body::Source(source) = &program.bodies[call.body] else { return Ok(()) };
+    let Body::Source(source) = &program.bodies[call.body] else {
+        return Ok(());
+    };
     // Data that is generated follows from its parameters, and must have the same key before and after it is made.
     let generated = call.params.get("generate").is_some_and(|g| !g.is_null());
     if generated || !source.absent(false).is_empty() {
@@ -103,7 +127,10 @@ fn code_version() -> &'static str {
     static VERSION: OnceLock<String> = OnceLock::new();
     VERSION.get_or_init(|| {
         let own = std::env::current_exe().and_then(std::fs::read);
-        own.map_or_else(|_| env!("CARGO_PKG_VERSION").to_string(), |b| blake3::hash(&b).to_hex().to_string())
+        own.map_or_else(
+            |_| env!("CARGO_PKG_VERSION").to_string(),
+            |b| blake3::hash(&b).to_hex().to_string(),
+        )
     })
 }
 

@@ -20,7 +20,11 @@ pub(super) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     let v = &program.values[id.0];
     let call = &program.calls[v.call];
     // Clips cross as bytes; all else on the device has four bytes a number.
-    let each = if call.side != Side::Device && v.ty.head == "Clip" { 1 } else { 4 };
+    let each = if call.side != Side::Device && v.ty.head == "Clip" {
+        1
+    } else {
+        4
+    };
     v.ty.elements(batch).map_or(0, |n| n as u64 * each)
 }
 
@@ -35,7 +39,9 @@ pub(super) fn cost(program: &Program, call: &Call) -> Cost {
 /// Walks a step: forward, each value until its last use or, where a backward pass needs it, until then; backward,
 /// each gradient from the call that first gives it to the call that takes it.
 pub fn memory(program: &Program) -> Memory {
-    let device: Vec<usize> = (0..program.calls.len()).filter(|i| program.calls[*i].side != Side::Host).collect();
+    let device: Vec<usize> = (0..program.calls.len())
+        .filter(|i| program.calls[*i].side != Side::Host)
+        .collect();
     let bytes = |id: &ValueId| value_bytes(program, *id, program.batch);
     let mut last: HashMap<ValueId, usize> = HashMap::new();
     for i in &device {
@@ -46,7 +52,11 @@ pub fn memory(program: &Program) -> Memory {
     }
     let wanted = |id: &ValueId| program.roots.contains(id);
     let backward = |c: &Call| {
-        let takes = c.inputs.iter().flat_map(|(_, v)| v).any(|id| program.values[id.0].needs_grad);
+        let takes = c
+            .inputs
+            .iter()
+            .flat_map(|(_, v)| v)
+            .any(|id| program.values[id.0].needs_grad);
         program.kind == ProgramKind::Phase && c.gradient != Gradient::Stops && (c.trains || takes)
     };
     let (mut now, mut peak, mut macs) = (0u64, 0u64, 0u64);
@@ -66,13 +76,22 @@ pub fn memory(program: &Program) -> Memory {
             }
         }
     }
-    let mut grads: HashMap<ValueId, u64> =
-        program.losses.iter().flat_map(|l| &l.values).map(|id| (*id, bytes(id))).collect();
+    let mut grads: HashMap<ValueId, u64> = program
+        .losses
+        .iter()
+        .flat_map(|l| &l.values)
+        .map(|id| (*id, bytes(id)))
+        .collect();
     now += grads.values().sum::<u64>();
     for i in device.iter().rev().filter(|i| backward(&program.calls[**i])) {
         let c = &program.calls[*i];
         let cost = cost(program, c);
-        for id in c.inputs.iter().flat_map(|(_, v)| v).filter(|id| program.values[id.0].needs_grad) {
+        for id in c
+            .inputs
+            .iter()
+            .flat_map(|(_, v)| v)
+            .filter(|id| program.values[id.0].needs_grad)
+        {
             if grads.insert(*id, bytes(id)).is_none() {
                 now += bytes(id);
             }
@@ -83,13 +102,23 @@ pub fn memory(program: &Program) -> Memory {
             now = now.saturating_sub(bytes(id) + grads.remove(id).unwrap_or(0));
         }
     }
-    Memory { macs, peak, weights: weight_bytes(program) }
+    Memory {
+        macs,
+        peak,
+        weights: weight_bytes(program),
+    }
 }
 
 fn weight_bytes(program: &Program) -> u64 {
     let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
         let trains = program.calls.iter().any(|c| c.node == *node && c.trains);
-        let times = |s: &glad_nodes::WeightSpec| if trains && s.role != glad_nodes::Role::Buffer { 3 } else { 1 };
+        let times = |s: &glad_nodes::WeightSpec| {
+            if trains && s.role != glad_nodes::Role::Buffer {
+                3
+            } else {
+                1
+            }
+        };
         specs.iter().map(|s| s.elements() as u64 * 4 * times(s)).sum()
     };
     program.weights.iter().map(of).sum()
@@ -106,5 +135,13 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
     ids.sort();
     ids.dedup();
     // Labels and masks are held as whole host values.
-    ids.iter().map(|id| if program.values[id.0].ty.head == "Clip" { value_bytes(program, *id, 1) } else { 16 }).sum()
+    ids.iter()
+        .map(|id| {
+            if program.values[id.0].ty.head == "Clip" {
+                value_bytes(program, *id, 1)
+            } else {
+                16
+            }
+        })
+        .sum()
 }

@@ -4,7 +4,13 @@
 /// to the right; the last column is not padded.
 pub(super) fn table(rows: &[Vec<String>], right: &[usize], indent: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|s| s.chars().count()).max().unwrap_or(0);
+    let width = |c: usize| {
+        rows.iter()
+            .filter_map(|r| r.get(c))
+            .map(|s| s.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut out = String::new();
     for row in rows {
@@ -52,8 +58,12 @@ fn scaled(n: u64, step: f64, units: &[&str]) -> String {
 /// `1,240,000`.
 pub(super) fn thousands(n: usize) -> String {
     let s = n.to_string();
-    let parts: Vec<&str> =
-        s.as_bytes().rchunks(3).rev().map(|c| std::str::from_utf8(c).expect("digits are ASCII")).collect();
+    let parts: Vec<&str> = s
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .map(|c| std::str::from_utf8(c).expect("digits are ASCII"))
+        .collect();
     parts.join(",")
 }
 
@@ -63,8 +73,15 @@ mod tests {
 
     #[test]
     fn numbers() {
-        let n: Vec<String> = [0, 7, 999, 1000, 1234, 12_345, 123_456, 999_999, 5_000_000_000].map(count).into();
-        assert_eq!(n, ["0", "7", "999", "1.00 k", "1.23 k", "12.3 k", "123 k", "1.00 M", "5.00 G"]);
+        let n: Vec<String> = [0, 7, 999, 1000, 1234, 12_345, 123_456, 999_999, 5_000_000_000]
+            .map(count)
+            .into();
+        assert_eq!(
+            n,
+            [
+                "0", "7", "999", "1.00 k", "1.23 k", "12.3 k", "123 k", "1.00 M", "5.00 G"
+            ]
+        );
         assert_eq!(bytes(1536), "1.50 KiB");
         assert_eq!(bytes(1_048_575), "1.00 MiB");
         assert_eq!(thousands(1_240_000), "1,240,000");

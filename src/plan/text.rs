@@ -18,7 +18,15 @@ pub fn plan_text(checked: &Checked, graph: &Graph, ahead: usize) -> String {
     if graph.oracle {
         let _ = writeln!(out, "oracle: it may use the labels of held-out streams");
     }
-    let _ = writeln!(out, "runs: {}", if run.is_empty() { "nothing".into() } else { run.join(" → ") });
+    let _ = writeln!(
+        out,
+        "runs: {}",
+        if run.is_empty() {
+            "nothing".into()
+        } else {
+            run.join(" → ")
+        }
+    );
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
     let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
     programs.sort_by_key(|p| in_run(&p.name));
@@ -26,9 +34,12 @@ pub fn plan_text(checked: &Checked, graph: &Graph, ahead: usize) -> String {
         out += "\n";
         out += &program_text(p, graph, ahead);
         if p.kind == ProgramKind::Phase {
-            let key = checked.phase_key(graph, &p.name, 0);
+            let key = checked.phase_key(graph, &p.name, graph.seed.value);
             let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
-            let _ = writeln!(out, "  key         {key}  (runs with this key share what the phase trains)");
+            let _ = writeln!(
+                out,
+                "  key         {key}  (runs with this key share what the phase trains)"
+            );
         }
     }
     out
@@ -63,7 +74,12 @@ fn program_text(p: &Program, graph: &Graph, ahead: usize) -> String {
             );
         }
         ProgramKind::View => {
-            let _ = writeln!(out, "  a batch     {} multiply-adds; activations at most about {}", count(m.macs), bytes(m.peak));
+            let _ = writeln!(
+                out,
+                "  a batch     {} multiply-adds; activations at most about {}",
+                count(m.macs),
+                bytes(m.peak)
+            );
         }
     }
     out += &queue(p, ahead);
@@ -89,7 +105,11 @@ fn heading(p: &Program, graph: &Graph) -> String {
     if !graph.run.iter().any(|r| r.value == p.name) && p.kind == ProgramKind::Phase {
         out += " (not in `run`)";
     }
-    let length = graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase).map(length);
+    let length = graph
+        .phases
+        .get(&p.name)
+        .filter(|_| p.kind == ProgramKind::Phase)
+        .map(length);
     let batch = match graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase) {
         Some(d) if d.batch.value != p.batch => format!("{} videos in parts of {}", d.batch.value, p.batch),
         _ => format!("{} videos", p.batch),
@@ -119,7 +139,15 @@ fn length(d: &PhaseDef) -> String {
 
 /// A row per node: calls of the same node in several streams, alike in all else, are one.
 fn calls(p: &Program) -> Vec<Vec<String>> {
-    let head = ["side", "node", "stream", "gives", "parameters", "multiply-adds", "memory"];
+    let head = [
+        "side",
+        "node",
+        "stream",
+        "gives",
+        "parameters",
+        "multiply-adds",
+        "memory",
+    ];
     let mut rows = vec![head.map(String::from).to_vec()];
     let mut done: Vec<(String, String)> = vec![];
     for c in &p.calls {
@@ -127,12 +155,20 @@ fn calls(p: &Program) -> Vec<Vec<String>> {
         if done.contains(&key) {
             continue;
         }
-        let same: Vec<&Call> = p.calls.iter().filter(|o| o.node == c.node && gives(p, o) == key.1).collect();
+        let same: Vec<&Call> = p
+            .calls
+            .iter()
+            .filter(|o| o.node == c.node && gives(p, o) == key.1)
+            .collect();
         let first = !done.iter().any(|d| d.0 == c.node);
         done.push(key);
         let streams: Vec<&str> = match &c.joint {
             Some(all) => all.iter().map(|s| p.streams[*s].as_str()).collect(),
-            None => same.iter().filter_map(|o| o.stream).map(|s| p.streams[s].as_str()).collect(),
+            None => same
+                .iter()
+                .filter_map(|o| o.stream)
+                .map(|s| p.streams[s].as_str())
+                .collect(),
         };
         let streams = match (&c.joint, &c.whole_list) {
             (Some(_), _) => format!("{} jointly", streams.join(" + ")),
@@ -144,8 +180,15 @@ fn calls(p: &Program) -> Vec<Vec<String>> {
             Some(w) => w.iter().filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum(),
             None => 0,
         };
-        let cost = same.iter().map(|o| cost(p, o)).fold((0, 0), |a, c| (a.0 + c.macs, a.1 + c.kept));
-        let held: u64 = same.iter().flat_map(|o| o.outputs.iter().flatten()).map(|id| value_bytes(p, *id, batch_of(p, c))).sum();
+        let cost = same
+            .iter()
+            .map(|o| cost(p, o))
+            .fold((0, 0), |a, c| (a.0 + c.macs, a.1 + c.kept));
+        let held: u64 = same
+            .iter()
+            .flat_map(|o| o.outputs.iter().flatten())
+            .map(|id| value_bytes(p, *id, batch_of(p, c)))
+            .sum();
         let kept = if p.kind == ProgramKind::Phase { cost.1 } else { 0 };
         let dash = |n: u64, f: &dyn Fn(u64) -> String| if n == 0 { String::new() } else { f(n) };
         rows.push(vec![
@@ -155,7 +198,11 @@ fn calls(p: &Program) -> Vec<Vec<String>> {
             gives(p, c),
             dash(weights as u64, &|n| thousands(n as usize)),
             dash(cost.0, &count),
-            if c.side == Side::Host { String::new() } else { dash(held + kept, &bytes) },
+            if c.side == Side::Host {
+                String::new()
+            } else {
+                dash(held + kept, &bytes)
+            },
         ]);
     }
     rows
@@ -194,22 +241,39 @@ fn queue(p: &Program, ahead: usize) -> String {
         bytes(largest),
         bytes(largest * ahead as u64)
     );
-    let ragged = |c: &&Call| c.outputs.iter().flatten().any(|id| p.values[id.0].ty.dims.contains(&Size::Ragged));
+    let ragged = |c: &&Call| {
+        c.outputs
+            .iter()
+            .flatten()
+            .any(|id| p.values[id.0].ty.dims.contains(&Size::Ragged))
+    };
     if let Some(c) = p.calls.iter().find(ragged) {
-        let _ = writeln!(out, "              and in each worker the frames of one video at its own size (`{}`)", c.node);
+        let _ = writeln!(
+            out,
+            "              and in each worker the frames of one video at its own size (`{}`)",
+            c.node
+        );
     }
     out
 }
 
 /// Which loss reaches whose weights, and how: node by node, or composite by composite.
 fn audit(p: &Program) -> String {
-    let mut rows = vec![std::iter::once("  gradients".to_string()).chain(p.losses.iter().map(|l| l.name.clone())).collect()];
+    let mut rows = vec![
+        std::iter::once("  gradients".to_string())
+            .chain(p.losses.iter().map(|l| l.name.clone()))
+            .collect(),
+    ];
     let mut nodes: Vec<&str> = p.weights.keys().map(String::as_str).collect();
     nodes.dedup();
     for node in nodes {
         let mut row: Vec<String> = vec![format!("  {node}")];
         for l in &p.losses {
-            let sign = p.reach.iter().find(|r| r.loss == l.name && r.node == node).map(|r| r.sign);
+            let sign = p
+                .reach
+                .iter()
+                .find(|r| r.loss == l.name && r.node == node)
+                .map(|r| r.sign);
             row.push(
                 match sign {
                     Some(1) => "+",

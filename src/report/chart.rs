@@ -50,9 +50,19 @@ impl Chart {
     /// The chart in a rectangle of this size.
     pub fn draw(&self, w: f64, h: f64) -> Markup {
         let smooth: Vec<Vec<(f64, f64)>> = self.series.iter().map(|s| smoothed(&s.points)).collect();
-        let ends: Vec<String> = self.series.iter().zip(&smooth).map(|(s, p)| self.label(&s.name, p)).collect();
+        let ends: Vec<String> = self
+            .series
+            .iter()
+            .zip(&smooth)
+            .map(|(s, p)| self.label(&s.name, p))
+            .collect();
         let right = ends.iter().map(|e| width(e, 11.0)).fold(20.0, f64::max) + 12.0;
-        let x1 = self.series.iter().flat_map(|s| s.points.last()).map(|p| p.0 + 1.0).fold(1.0, f64::max);
+        let x1 = self
+            .series
+            .iter()
+            .flat_map(|s| s.points.last())
+            .map(|p| p.0 + 1.0)
+            .fold(1.0, f64::max);
         let values = || smooth.iter().flatten().map(|p| p.1).filter(|v| v.is_finite());
         let (low, high) = match self.shares {
             true => (0.0, 1.0),
@@ -61,12 +71,23 @@ impl Chart {
         let (wide, deep) = ((w - LEFT - right).max(40.0), h - TOP - BOTTOM);
         let x = |v: f64| LEFT + wide * v / x1;
         let y = |v: f64| TOP + deep * (1.0 - (v - low) / (high - low)).clamp(-0.02, 1.02);
-        let rows = if self.shares { vec![0.0, 0.25, 0.5, 0.75, 1.0] } else { ticks(low, high, 4) };
+        let rows = if self.shares {
+            vec![0.0, 0.25, 0.5, 0.75, 1.0]
+        } else {
+            ticks(low, high, 4)
+        };
         let last: Vec<f64> = smooth.iter().map(|p| p.last().map_or(TOP, |p| y(p.1))).collect();
         let names = apart(&last, 13.0, (TOP + 2.0, h - BOTTOM));
         let path = |points: &[(f64, f64)]| -> String {
-            let point = |(i, p): (usize, &(f64, f64))| format!("{}{} {}", if i == 0 { "M" } else { "L" }, num(x(p.0)), num(y(p.1)));
-            points.iter().filter(|p| p.1.is_finite()).enumerate().map(point).collect()
+            let point = |(i, p): (usize, &(f64, f64))| {
+                format!("{}{} {}", if i == 0 { "M" } else { "L" }, num(x(p.0)), num(y(p.1)))
+            };
+            points
+                .iter()
+                .filter(|p| p.1.is_finite())
+                .enumerate()
+                .map(point)
+                .collect()
         };
         html! {
             text.charttitle x="4" y="16" { (self.title) }
@@ -98,7 +119,11 @@ impl Chart {
             return format!("{:.0} %", 100.0 * v);
         }
         let step = all.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
-        let digits = if step.is_finite() && step > 0.0 { (-step.log10()).ceil().clamp(0.0, 6.0) as usize } else { 1 };
+        let digits = if step.is_finite() && step > 0.0 {
+            (-step.log10()).ceil().clamp(0.0, 6.0) as usize
+        } else {
+            1
+        };
         format!("{v:.digits$}")
     }
 
@@ -118,7 +143,10 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let size = points.len().div_ceil(MOST).max(1);
     let mean = |c: &[(f64, f64)]| {
         let n = c.len() as f64;
-        (c.iter().map(|p| p.0).sum::<f64>() / n, c.iter().map(|p| p.1).sum::<f64>() / n)
+        (
+            c.iter().map(|p| p.0).sum::<f64>() / n,
+            c.iter().map(|p| p.1).sum::<f64>() / n,
+        )
     };
     points.chunks(size).map(mean).collect()
 }
@@ -132,7 +160,10 @@ fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
             // As many on both sides, so that the steep beginning is not bent; at the end lines are flat and noisy.
             let h = half.min(i);
             let around = &points[i - h..=(i + h).min(points.len() - 1)];
-            (points[i].0, around.iter().map(|p| p.1).sum::<f64>() / around.len() as f64)
+            (
+                points[i].0,
+                around.iter().map(|p| p.1).sum::<f64>() / around.len() as f64,
+            )
         })
         .collect()
 }
@@ -144,7 +175,11 @@ fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
         return vec![];
     }
     let scale = 10f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 5.0, 10.0].map(|m| m * scale).into_iter().find(|s| *s >= raw).unwrap_or(raw);
+    let step = [1.0, 2.0, 5.0, 10.0]
+        .map(|m| m * scale)
+        .into_iter()
+        .find(|s| *s >= raw)
+        .unwrap_or(raw);
     let first = (low / step).ceil() as i64;
     let last = (high / step).floor() as i64;
     (first..=last).map(|i| i as f64 * step).collect()

@@ -22,8 +22,11 @@ pub(super) fn confusion(title: &str, classes: &[String], counts: &[Vec<u64>]) ->
     let (left, top) = (label + 54.0, 66.0 + label * 0.72 + 22.0);
     let right = 120.0;
     let (w, h) = (left + cell * n as f64 + right, top + cell * n as f64 + 24.0);
-    let rows: Vec<(f64, &Vec<u64>, u64)> =
-        counts.iter().enumerate().map(|(i, r)| (top + cell * i as f64, r, r.iter().sum())).collect();
+    let rows: Vec<(f64, &Vec<u64>, u64)> = counts
+        .iter()
+        .enumerate()
+        .map(|(i, r)| (top + cell * i as f64, r, r.iter().sum()))
+        .collect();
     let svg = html! {
         svg.(CLASS) xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {} {}", num(w), num(h)))
             width=(num(w)) height=(num(h)) role="img" {
@@ -51,7 +54,15 @@ pub(super) fn confusion(title: &str, classes: &[String], counts: &[Vec<u64>]) ->
     svg.into_string() + "\n"
 }
 
-fn square(diagonal: bool, at: (f64, f64), cell: f64, count: u64, total: u64, many: bool, names: (&str, &str)) -> Markup {
+fn square(
+    diagonal: bool,
+    at: (f64, f64),
+    cell: f64,
+    count: u64,
+    total: u64,
+    many: bool,
+    names: (&str, &str),
+) -> Markup {
     let share = if total > 0 { count as f64 / total as f64 } else { 0.0 };
     let inner = cell - if many { 0.5 } else { 2.0 };
     let gap = (cell - inner) / 2.0;
@@ -90,7 +101,10 @@ fn css(size: f64) -> String {
             rule(".empty", format!("fill:{}", base.area)),
             rule(".right", format!("fill:{}", if dark { "#4fb384" } else { "#1f8f61" })),
             rule(".wrong", format!("fill:{}", if dark { "#d9795a" } else { "#cf5a35" })),
-            rule(".cell.high", format!("fill:{}", if dark { "#0c1410" } else { "#ffffff" })),
+            rule(
+                ".cell.high",
+                format!("fill:{}", if dark { "#0c1410" } else { "#ffffff" }),
+            ),
         ]
     })
 }

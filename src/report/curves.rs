@@ -41,9 +41,16 @@ pub(super) fn curves(metrics: &str, is_domain: &dyn Fn(&str) -> bool) -> Option<
     const GAP: f64 = 22.0;
     const EDGE: f64 = 22.0;
     let count = columns.len() as f64;
-    let size = (2.0 * EDGE + count * W + (count - 1.0) * GAP, 66.0 + rows as f64 * (H + GAP));
+    let size = (
+        2.0 * EDGE + count * W + (count - 1.0) * GAP,
+        66.0 + rows as f64 * (H + GAP),
+    );
     let at = |i: usize, j: usize| {
-        format!("translate({} {})", num(EDGE + i as f64 * (W + GAP)), num(58.0 + j as f64 * (H + GAP)))
+        format!(
+            "translate({} {})",
+            num(EDGE + i as f64 * (W + GAP)),
+            num(58.0 + j as f64 * (H + GAP))
+        )
     };
     let svg = html! {
         svg.(CLASS) xmlns="http://www.w3.org/2000/svg" viewBox=(format!("0 0 {} {}", num(size.0), num(size.1)))
@@ -64,13 +71,21 @@ pub(super) fn curves(metrics: &str, is_domain: &dyn Fn(&str) -> bool) -> Option<
 fn read(metrics: &str) -> IndexMap<String, Phase> {
     let mut phases: IndexMap<String, Phase> = IndexMap::new();
     for line in metrics.lines() {
-        let Ok(Value::Object(row)) = serde_json::from_str::<Value>(line) else { continue };
-        let (Some(phase), Some(step)) = (row.get("phase").and_then(Value::as_str), row.get("step").and_then(Value::as_f64))
-        else {
+        let Ok(Value::Object(row)) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        let (Some(phase), Some(step)) = (
+            row.get("phase").and_then(Value::as_str),
+            row.get("step").and_then(Value::as_f64),
+        ) else {
             continue;
         };
         let of = phases.entry(phase.to_string()).or_default();
-        let values = if row.contains_key("view") { &mut of.views } else { &mut of.steps };
+        let values = if row.contains_key("view") {
+            &mut of.views
+        } else {
+            &mut of.steps
+        };
         for (name, v) in &row {
             if !["phase", "step", "epoch", "view"].contains(&name.as_str())
                 && let Some(v) = v.as_f64()
@@ -83,7 +98,12 @@ fn read(metrics: &str) -> IndexMap<String, Phase> {
 }
 
 fn chart(title: &str, series: Vec<Series>, shares: bool) -> Option<Chart> {
-    (!series.is_empty()).then(|| Chart { title: title.into(), series, shares, level: None })
+    (!series.is_empty()).then(|| Chart {
+        title: title.into(),
+        series,
+        shares,
+        level: None,
+    })
 }
 
 /// Keys of a step that are no loss.
@@ -118,13 +138,21 @@ impl Colours {
 fn losses(p: &Phase, colours: &Colours) -> Option<Chart> {
     let mut names: Vec<&String> = p.steps.keys().filter(|n| is_loss(n)).collect();
     names.sort();
-    let of = |n: &String| Series { name: n.clone(), colour: colours.get(n, 0), points: p.steps[n].clone() };
+    let of = |n: &String| Series {
+        name: n.clone(),
+        colour: colours.get(n, 0),
+        points: p.steps[n].clone(),
+    };
     let mut series: Vec<Series> = names.into_iter().map(of).collect();
     // The weighted sum says nothing new of one term.
     if series.len() > 1
         && let Some(total) = p.steps.get(OBJECTIVE)
     {
-        series.push(Series { name: "objective".into(), colour: 7, points: total.clone() });
+        series.push(Series {
+            name: "objective".into(),
+            colour: 7,
+            points: total.clone(),
+        });
     }
     chart("losses", series, false)
 }
@@ -133,7 +161,11 @@ fn losses(p: &Phase, colours: &Colours) -> Option<Chart> {
 fn short(name: &str) -> String {
     let (path, stream) = name.split_once('@').map_or((name, ""), |(p, s)| (p, s));
     let node = path.split('.').next().unwrap_or(path);
-    if stream.is_empty() { node.to_string() } else { format!("{node}@{stream}") }
+    if stream.is_empty() {
+        node.to_string()
+    } else {
+        format!("{node}@{stream}")
+    }
 }
 
 /// The node of a metric's name: `align_g.bce` of `align_g.bce.accuracy@source`.
@@ -142,19 +174,17 @@ fn node(name: &str) -> &str {
     path.rsplit_once('.').map_or(path, |(node, _)| node)
 }
 
-fn accuracies(
-    p: &Phase,
-    colours: &Colours,
-    title: &str,
-    wanted: &dyn Fn(&str) -> bool,
-    chance: bool,
-) -> Option<Chart> {
+fn accuracies(p: &Phase, colours: &Colours, title: &str, wanted: &dyn Fn(&str) -> bool, chance: bool) -> Option<Chart> {
     let mut names: Vec<&String> = p.steps.keys().collect();
     names.retain(|n| n.split('@').next().is_some_and(|n| n.ends_with(".accuracy")) && wanted(node(n)));
     names.sort();
     let of = |(i, n): (usize, &&String)| {
         let name = short(n);
-        Series { colour: colours.get(&name, i), name, points: p.steps[*n].clone() }
+        Series {
+            colour: colours.get(&name, i),
+            name,
+            points: p.steps[*n].clone(),
+        }
     };
     let mut c = chart(title, names.iter().enumerate().map(of).collect(), true)?;
     c.level = chance.then_some((0.5, "50 %: no better than chance"));
@@ -168,7 +198,11 @@ fn validation(p: &Phase) -> Option<Chart> {
     let series = names
         .iter()
         .enumerate()
-        .map(|(colour, n)| Series { name: short(n), colour, points: p.views[*n].clone() })
+        .map(|(colour, n)| Series {
+            name: short(n),
+            colour,
+            points: p.views[*n].clone(),
+        })
         .collect();
     chart("mean class accuracy in validation", series, true)
 }
@@ -186,7 +220,10 @@ mod tests {
     fn domains_have_a_chart_of_their_own() {
         let svg = curves(METRICS, &|n| n == "align.bce").unwrap();
         assert!(svg.contains("domain accuracy") && svg.contains("50 %: no better than chance"));
-        assert!(svg.contains(">align 75 %<") && svg.contains(">ce 1.00<") && svg.contains(">objective 1.60<"), "{svg}");
+        assert!(
+            svg.contains(">align 75 %<") && svg.contains(">ce 1.00<") && svg.contains(">objective 1.60<"),
+            "{svg}"
+        );
         assert!(svg.contains("scores@target 25 %"));
         assert!(!svg.contains(">lr"));
     }

@@ -20,7 +20,7 @@ pub fn nodes(registry: &Registry) -> String {
     for (group, kinds) in groups {
         out += &format!("{group}\n");
         for k in kinds {
-            let doc = shortened(&first_sentence(k.doc()), WIDE - name_wide - 4);
+            let doc = clause(&first_sentence(k.doc()), WIDE - name_wide - 4);
             out += &format!("  {:name_wide$}  {doc}\n", k.name);
         }
         out.push('\n');
@@ -145,12 +145,23 @@ fn param(p: &Param, depth: usize, out: &mut String) {
 pub(super) fn toml(v: &serde_json::Value) -> String {
     match v {
         serde_json::Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        serde_json::Value::Number(n) if n.is_f64() => tidy(n.as_f64().unwrap_or(0.0)),
         serde_json::Value::Object(o) if o.is_empty() => "{}".into(),
         serde_json::Value::Object(o) => {
             let entries: Vec<String> = o.iter().map(|(k, v)| format!("{k} = {}", toml(v))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
         v => v.to_string(),
+    }
+}
+
+/// A number; one that was of single precision as that writes it, `0.9` and not `0.8999999761581421`.
+fn tidy(v: f64) -> String {
+    let single = v as f32;
+    if f64::from(single) == v {
+        format!("{single:?}")
+    } else {
+        format!("{v:?}")
     }
 }
 
@@ -163,6 +174,24 @@ pub(super) fn first_sentence(doc: &str) -> String {
     let end = ends.find(|i| paragraph[i + 2..].starts_with(char::is_uppercase));
     let end = end.unwrap_or_else(|| paragraph.trim_end_matches('.').len());
     paragraph[..end].to_string()
+}
+
+/// The beginning of a sentence that fits, up to where a clause ends.
+fn clause(sentence: &str, room: usize) -> String {
+    if sentence.chars().count() <= room {
+        return sentence.to_string();
+    }
+    let ends = [": ", "; ", ", ", " (", " ["]
+        .iter()
+        .flat_map(|end| sentence.match_indices(end))
+        .map(|(i, _)| i);
+    // What is left must have as many brackets open as closed, and say something.
+    let whole = |text: &str| text.matches(['(', '[']).count() == text.matches([')', ']']).count();
+    let fits = |i: &usize| sentence[..*i].chars().count() <= room && whole(&sentence[..*i]);
+    match ends.filter(fits).max().filter(|i| sentence[..*i].chars().count() > 20) {
+        Some(i) => sentence[..i].to_string(),
+        None => shortened(sentence, room),
+    }
 }
 
 /// Docs without the marks of rustdoc's links.
@@ -188,8 +217,13 @@ fn wrapped(text: &str, indent: usize) -> String {
         if !line.is_empty() {
             out.push(line);
         }
+        out.push(String::new());
     }
-    let lines: Vec<String> = out.iter().map(|l| format!("{}{l}", " ".repeat(indent))).collect();
+    out.pop();
+    let lines: Vec<String> = out
+        .iter()
+        .map(|l| format!("{}{l}", " ".repeat(indent)).trim_end().to_string())
+        .collect();
     lines.join("\n")
 }
 
@@ -204,7 +238,11 @@ mod tests {
         for k in r.iter() {
             assert!(table.lines().any(|l| l.trim_start().starts_with(k.name)), "{}", k.name);
             let page = node_page(k);
-            assert!(page.contains("\noutputs\n"), "the example of `{}` gives no ports:\n{page}", k.name);
+            assert!(
+                page.contains("\noutputs\n"),
+                "the example of `{}` gives no ports:\n{page}",
+                k.name
+            );
             for p in k.params() {
                 assert!(page.contains(&format!("\n  {p}  ")), "{page}");
             }
@@ -213,8 +251,23 @@ mod tests {
     }
 
     #[test]
+    fn long_sentences_end_with_a_clause() {
+        let text = "Shuffles clips, φ̃ = (φ_σ(n)), and says which of the orders it was, at random: always";
+        assert_eq!(clause(text, 40), "Shuffles clips, φ̃ = (φ_σ(n))");
+        assert_eq!(clause("short", 40), "short");
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_were_meant() {
+        assert_eq!(toml(&serde_json::json!([0.9f32, 0.1, 2.0])), "[0.9, 0.1, 2.0]");
+    }
+
+    #[test]
     fn a_sentence_is_not_ended_by_an_abbreviation() {
-        assert_eq!(first_sentence("The loss of eq. 7, as [`X`] says. More."), "The loss of eq. 7, as `X` says");
+        assert_eq!(
+            first_sentence("The loss of eq. 7, as [`X`] says. More."),
+            "The loss of eq. 7, as `X` says"
+        );
         assert_eq!(first_sentence("One line"), "One line");
     }
 }

@@ -54,7 +54,7 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                         }
                     }
                     h2 { "The graph" }
-                    div.picture { (PreEscaped(&parts.graph)) }
+                    div.picture.wide { (PreEscaped(&parts.graph)) }
                     (times(result))
                     (bad(result))
                     h2 { "Files" }
@@ -176,8 +176,10 @@ fn bad(result: &RunResult) -> Markup {
 fn files(result: &RunResult) -> Markup {
     let f = &result.folder;
     let all = [
+        (f.root().join("graph.svg"), "the drawing of the graph"),
         (f.graph(), "the graph as it ran, all layers in one file; it can be run"),
         (f.predictions(), "class probabilities of every scored video"),
+        (f.root().join("per_class.csv"), "recall of every class"),
         (f.summary(), "the scores, for programs"),
         (f.metrics(), "losses and accuracies of every step"),
         (f.last(), "the weights"),
@@ -196,7 +198,7 @@ const CSS: &str = "
 :root{color-scheme:light dark;--page:#fff;--word:#1b2430;--faint:#667281;--line:#e3e8ed;--area:#f6f8fa;--warn:#852420;--warnbg:#fde4e3}
 @media (prefers-color-scheme:dark){:root{--page:#0f141a;--word:#e4eaf0;--faint:#93a0ad;--line:#27313b;--area:#161d25;--warn:#ffcfcc;--warnbg:#431b1a}}
 body{margin:0;background:var(--page);color:var(--word);font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif}
-main{max-width:1400px;margin:0 auto;padding:32px 28px 80px}
+main{max-width:1720px;margin:0 auto;padding:32px 28px 80px}
 h1{font-size:30px;margin:0}
 h2{font-size:19px;margin:44px 0 12px}
 .faint{color:var(--faint)}
@@ -211,6 +213,7 @@ th{font-weight:600}
 .n{text-align:right;padding-left:14px}
 .picture{overflow-x:auto;border:1px solid var(--line);border-radius:10px}
 .picture svg{display:block;max-width:100%;height:auto}
+.wide svg{min-width:1700px}
 .side{display:flex;gap:34px;flex-wrap:wrap;align-items:flex-start}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:13px}
 pre{overflow-x:auto;background:var(--area);padding:14px;border-radius:8px;line-height:1.35}

@@ -27,8 +27,14 @@ pub(super) fn params(schema: &Value) -> Vec<Param> {
 }
 
 fn of_object(root: &Value, object: &Value, depth: usize) -> Vec<Param> {
-    let Some(properties) = object["properties"].as_object() else { return vec![] };
-    let required = |name: &str| object["required"].as_array().is_some_and(|r| r.iter().any(|v| v == name));
+    let Some(properties) = object["properties"].as_object() else {
+        return vec![];
+    };
+    let required = |name: &str| {
+        object["required"]
+            .as_array()
+            .is_some_and(|r| r.iter().any(|v| v == name))
+    };
     properties
         .iter()
         .map(|(name, p)| {
@@ -42,7 +48,11 @@ fn of_object(root: &Value, object: &Value, depth: usize) -> Vec<Param> {
                 required: required(name),
                 choices: choices(root, &target),
                 // Tables in tables in tables are told by their names alone.
-                inner: if depth < 2 { of_object(root, &shown, depth + 1) } else { vec![] },
+                inner: if depth < 2 {
+                    of_object(root, &shown, depth + 1)
+                } else {
+                    vec![]
+                },
             }
         })
         .collect()
@@ -56,7 +66,12 @@ fn text(schema: &Value) -> Option<String> {
 pub(super) fn resolved(root: &Value, schema: &Value) -> Value {
     let mut at = schema;
     for _ in 0..16 {
-        let Some(target) = at["$ref"].as_str().and_then(|r| root.pointer(r.trim_start_matches('#'))) else { break };
+        let Some(target) = at["$ref"]
+            .as_str()
+            .and_then(|r| root.pointer(r.trim_start_matches('#')))
+        else {
+            break;
+        };
         at = target;
     }
     at.clone()
@@ -80,17 +95,32 @@ fn present(root: &Value, schema: &Value) -> Value {
 fn choices(root: &Value, schema: &Value) -> Vec<(String, String)> {
     let schema = present(root, schema);
     let one = |v: &Value| {
-        let value = v.get("const").or(v["enum"].as_array().and_then(|e| match e.as_slice() {
-            [one] => Some(one),
-            _ => None,
-        }))?;
+        let value = v
+            .get("const")
+            .or(v["enum"].as_array().and_then(|e| match e.as_slice() {
+                [one] => Some(one),
+                _ => None,
+            }))?;
         Some((value.to_string(), text(v)?))
     };
-    variants(&schema).iter().map(|v| resolved(root, v)).filter_map(|v| one(&v)).collect()
+    variants(&schema)
+        .iter()
+        .map(|v| resolved(root, v))
+        .filter_map(|v| one(&v))
+        .collect()
+}
+
+/// Whether this is a size that may be given by the graph's `dims`.
+fn is_count(schema: &Value) -> bool {
+    let name = schema["$ref"].as_str().and_then(|r| r.rsplit('/').next());
+    name.is_some_and(|n| n == "Count" || n == "CountSchema")
 }
 
 /// What a schema takes, in words.
 pub(super) fn what(root: &Value, schema: &Value) -> String {
+    if is_count(schema) {
+        return "size: a number or dims".into();
+    }
     let s = resolved(root, schema);
     if let Some(c) = s.get("const") {
         return c.to_string();
@@ -119,7 +149,12 @@ pub(super) fn what(root: &Value, schema: &Value) -> String {
         "integer" => "whole number".to_string(),
         "boolean" => "true | false".to_string(),
         "array" if s["prefixItems"].is_array() => {
-            let items: Vec<String> = s["prefixItems"].as_array().into_iter().flatten().map(|i| what(root, i)).collect();
+            let items: Vec<String> = s["prefixItems"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|i| what(root, i))
+                .collect();
             format!("[{}]", items.join(", "))
         }
         "array" => match (s["minItems"].as_u64(), s["maxItems"].as_u64()) {
@@ -140,13 +175,22 @@ pub(super) fn example(schema: &Value) -> Map<String, Value> {
     if let Some(Value::Object(o)) = schema["examples"].as_array().and_then(|e| e.first()) {
         return o.clone();
     }
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    required.filter_map(|name| Some((name.to_string(), made_up(schema, &schema["properties"][name], 0)?))).collect()
+    let required = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    required
+        .filter_map(|name| Some((name.to_string(), made_up(schema, &schema["properties"][name], 0)?)))
+        .collect()
 }
 
 fn made_up(root: &Value, schema: &Value, depth: usize) -> Option<Value> {
     if depth > 8 {
         return None;
+    }
+    if is_count(schema) {
+        return Some("N".into());
     }
     let first = |s: &Value| s["examples"].as_array().and_then(|e| e.first()).cloned();
     let s = resolved(root, schema);
@@ -164,7 +208,10 @@ fn made_up(root: &Value, schema: &Value, depth: usize) -> Option<Value> {
         "number" => 1.0.into(),
         "boolean" => false.into(),
         "string" => "…".into(),
-        "array" => Value::Array(vec![made_up(root, &s["items"], depth + 1)?; s["minItems"].as_u64().unwrap_or(1).max(1) as usize]),
+        "array" => Value::Array(vec![
+            made_up(root, &s["items"], depth + 1)?;
+            s["minItems"].as_u64().unwrap_or(1).max(1) as usize
+        ]),
         "object" => {
             let mut o = example(&Value::Object(s.as_object()?.clone()));
             if s["additionalProperties"].is_object() {
@@ -188,9 +235,18 @@ mod tests {
         let w = |s: Value| what(&root, &s);
         assert_eq!(w(json!({ "$ref": "#/$defs/Head" })), "\"Feature\" | \"Logits\"");
         assert_eq!(w(json!({ "type": ["number", "null"] })), "number");
-        assert_eq!(w(json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] })), "whole number or string");
-        assert_eq!(w(json!({ "type": "array", "items": { "type": "string" } })), "list of string");
-        assert_eq!(w(json!({ "type": "object", "additionalProperties": { "type": "number" } })), "table of number");
+        assert_eq!(
+            w(json!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] })),
+            "whole number or string"
+        );
+        assert_eq!(
+            w(json!({ "type": "array", "items": { "type": "string" } })),
+            "list of string"
+        );
+        assert_eq!(
+            w(json!({ "type": "object", "additionalProperties": { "type": "number" } })),
+            "table of number"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What was predicted for each video, and the values of ports, as files.
 
-use super::scores::class_name;
+use super::scores::{ClassRow, class_name};
 use crate::run::{PortValue, Prediction, write_whole};
 use anyhow::{Context, Result};
 use safetensors::Dtype;
@@ -13,8 +13,9 @@ use std::path::Path;
 pub fn predictions_csv(classes: &[String], predictions: &[Prediction]) -> Result<String> {
     let columns = predictions.iter().map(|p| p.probabilities.len()).max().unwrap_or(0);
     let mut w = csv::Writer::from_writer(vec![]);
-    let mut head: Vec<String> =
-        ["stream", "video", "label", "predicted", "correct", "confidence"].map(String::from).to_vec();
+    let mut head: Vec<String> = ["stream", "video", "label", "predicted", "correct", "confidence"]
+        .map(String::from)
+        .to_vec();
     head.extend((0..columns).map(|i| format!("p_{}", class_name(classes, i))));
     w.write_record(&head)?;
     for p in predictions {
@@ -33,6 +34,29 @@ pub fn predictions_csv(classes: &[String], predictions: &[Prediction]) -> Result
     Ok(String::from_utf8(w.into_inner()?)?)
 }
 
+/// A row a class: view, stream, class, videos, recall, and the class that it is taken for most, with how often.
+pub(super) fn per_class_csv(rows: &[(&str, &str, ClassRow)]) -> Result<String> {
+    let mut w = csv::Writer::from_writer(vec![]);
+    w.write_record(["view", "stream", "class", "videos", "recall", "taken_for", "times"])?;
+    for (view, stream, c) in rows {
+        let (other, times) = c
+            .taken_for
+            .clone()
+            .map_or((String::new(), String::new()), |(o, n)| (o, n.to_string()));
+        let recall = c.recall.map_or(String::new(), |r| r.to_string());
+        w.write_record([
+            view,
+            stream,
+            c.name.as_str(),
+            &c.videos.to_string(),
+            &recall,
+            &other,
+            &times,
+        ])?;
+    }
+    Ok(String::from_utf8(w.into_inner()?)?)
+}
+
 /// Writes the values of ports as safetensors: a tensor `[videos, …]` a port, under the port's name, and the paths of
 /// the videos, in their order, as JSON in the file's metadata under `videos`.
 pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
@@ -46,7 +70,10 @@ pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
     let mut videos = serde_json::Map::new();
     for port in ports {
         let of: Vec<&PortValue> = values.iter().filter(|v| v.port == port).collect();
-        let bytes = of.iter().flat_map(|v| v.value.iter().flat_map(|x| x.to_le_bytes())).collect();
+        let bytes = of
+            .iter()
+            .flat_map(|v| v.value.iter().flat_map(|x| x.to_le_bytes()))
+            .collect();
         let mut shape = vec![of.len()];
         shape.extend(&of[0].shape);
         let names: Vec<&str> = of.iter().map(|v| v.video.as_str()).collect();
@@ -58,7 +85,8 @@ pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
         .map(|(n, shape, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
         .collect::<Result<Vec<_>>>()?;
     let metadata = HashMap::from([("videos".to_string(), serde_json::Value::Object(videos).to_string())]);
-    let bytes = safetensors::serialize(views, Some(metadata)).with_context(|| format!("cannot write {}", path.display()))?;
+    let bytes =
+        safetensors::serialize(views, Some(metadata)).with_context(|| format!("cannot write {}", path.display()))?;
     write_whole(path, &bytes)
 }
 
@@ -79,20 +107,45 @@ mod tests {
     }
 
     fn prediction(path: &str, label: Option<usize>, probabilities: &[f32]) -> Prediction {
-        let video = Video { index: 0, path: path.into(), line: "l:1".into(), label, footage: Arc::new(NoFrames) };
-        Prediction { stream: "target".into(), video: Arc::new(video), probabilities: probabilities.to_vec() }
+        let video = Video {
+            index: 0,
+            path: path.into(),
+            line: "l:1".into(),
+            label,
+            footage: Arc::new(NoFrames),
+        };
+        Prediction {
+            stream: "target".into(),
+            video: Arc::new(video),
+            probabilities: probabilities.to_vec(),
+        }
     }
 
     #[test]
     fn rows_read_back() {
         let classes = ["run, fast".to_string(), "say \"hi\"".to_string()];
-        let all = [prediction("a,b.mp4", Some(1), &[0.25, 0.75]), prediction("c.mp4", None, &[0.5, 0.5])];
+        let all = [
+            prediction("a,b.mp4", Some(1), &[0.25, 0.75]),
+            prediction("c.mp4", None, &[0.5, 0.5]),
+        ];
         let text = predictions_csv(&classes, &all).unwrap();
         let mut r = csv::Reader::from_reader(text.as_bytes());
         assert_eq!(r.headers().unwrap().get(6), Some("p_run, fast"));
         let rows: Vec<csv::StringRecord> = r.records().collect::<Result<_, _>>().unwrap();
         let fields: Vec<&str> = rows[0].iter().collect();
-        assert_eq!(fields, ["target", "a,b.mp4", "say \"hi\"", "say \"hi\"", "true", "0.75", "0.25", "0.75"]);
+        assert_eq!(
+            fields,
+            [
+                "target",
+                "a,b.mp4",
+                "say \"hi\"",
+                "say \"hi\"",
+                "true",
+                "0.75",
+                "0.25",
+                "0.75"
+            ]
+        );
         assert_eq!(&rows[1][2], "");
         assert_eq!(&rows[1][4], "");
         assert_eq!(&rows[1][3], "run, fast", "the first of equals");
@@ -115,6 +168,9 @@ mod tests {
         assert_eq!(t.shape(), [2, 2]);
         assert_eq!(t.data()[8..12], 3f32.to_le_bytes());
         let (_, meta) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
-        assert_eq!(meta.metadata().as_ref().unwrap()["videos"], r#"{"consensus.y@target":["a","b"]}"#);
+        assert_eq!(
+            meta.metadata().as_ref().unwrap()["videos"],
+            r#"{"consensus.y@target":["a","b"]}"#
+        );
     }
 }

@@ -13,7 +13,7 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
-        out += &format!("{count} videos could not be used in training and were replaced:\n");
+        out += &format!("{} could not be used in training, others took their places:\n", videos(count));
         for (stream, bad) in &result.bad {
             for (video, why) in bad.iter().take(MOST_BAD) {
                 out += &format!("  {stream}: {video}: {why}\n");
@@ -40,12 +40,23 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
         out += &format!("  nothing is scored here: {}\n", counts.join(", "));
     }
     if let Some(e) = &graph.expect {
-        out += &format!("  published for this row: {} % (with the data and network of the publication)\n", e.value);
+        out += &format!(
+            "  published for this row: {} % (with the data and network of the publication)\n",
+            e.value
+        );
     }
     if !view.bad.is_empty() {
-        out += &format!("  {} videos could not be scored, the first: {}\n", view.bad.len(), view.bad[0].reason);
+        out += &format!(
+            "  {} could not be scored, the first: {}\n",
+            videos(view.bad.len()),
+            view.bad[0].reason
+        );
     }
     out
+}
+
+fn videos(count: usize) -> String {
+    if count == 1 { "1 video".into() } else { format!("{count} videos") }
 }
 
 /// ` (oracle: …)` where held-out labels were used.
@@ -75,7 +86,11 @@ fn table(rows: &[Row]) -> String {
     for r in rows {
         out += &format!("  {:first$}", r.name);
         for (name, word) in names.iter().zip(&words) {
-            let value = r.values.iter().find(|(n, _)| n == name).map_or("-".into(), |(_, v)| r.shown(*v));
+            let value = r
+                .values
+                .iter()
+                .find(|(n, _)| n == name)
+                .map_or("-".into(), |(_, v)| r.shown(*v));
             out += &format!("  {value:>wide$}", wide = word.chars().count());
         }
         out += &format!("  {:>6}\n", r.videos.map_or("-".into(), |n| n.to_string()));
@@ -83,8 +98,8 @@ fn table(rows: &[Row]) -> String {
     out
 }
 
-/// The result for programs. It holds no times, so that a resumed run writes the same.
-pub fn summary_json(graph: &Graph, result: &RunResult) -> Value {
+/// The result for programs, with the names of the classes. It holds no times, so that a resumed run writes the same.
+pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Value {
     let mut views = Map::new();
     for (name, view) in &result.views {
         let scored: Vec<Value> = view
@@ -92,19 +107,25 @@ pub fn summary_json(graph: &Graph, result: &RunResult) -> Value {
             .iter()
             .map(|s| {
                 let values: Map<String, Value> = s.scores.values.iter().map(|(n, v)| (n.clone(), json!(v))).collect();
-                json!({ "node": s.node, "stream": s.stream, "scores": values, "confusion": s.scores.confusion })
+                json!({ "node": s.node, "stream": s.stream, "values": values, "confusion": s.scores.confusion })
             })
             .collect();
         let counts: Map<String, Value> = view.counts.iter().map(|(s, n)| (s.clone(), json!(n))).collect();
-        views.insert(name.clone(), json!({ "scores": scored, "videos": counts, "bad_videos": view.bad.len() }));
+        let bad: Vec<Value> = view
+            .bad
+            .iter()
+            .map(|b| json!({ "video": b.video, "reason": b.reason }))
+            .collect();
+        views.insert(name.clone(), json!({ "videos": counts, "scores": scored, "bad": bad }));
     }
-    let expect = graph.expect.as_ref().map(|e| e.value.as_str());
     json!({
         "title": graph.title.as_ref().map(|t| t.value.as_str()),
-        "published": expect,
+        "expect": graph.expect.as_ref().map(|e| e.value.as_str()),
         "oracle": graph.oracle,
         "select": graph.select.value,
+        "seed": graph.seed.value,
         "held_out": graph.held_out.iter().map(|s| s.value.as_str()).collect::<Vec<_>>(),
+        "classes": classes,
         "views": views,
         "bad_videos": result.bad,
     })
@@ -130,4 +151,76 @@ pub fn probabilities_text(classes: &[String], predictions: &[Prediction]) -> Str
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{NodeScores, PhaseReport, RunFolder};
+    use glad_nodes::Scores;
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    fn graph(more: &str) -> Graph {
+        let text = format!(
+            "title = \"T\"\nexpect = \"37.7 ± 2.5\"\nstreams = [\"source\", \"target\"]\nheld_out = [\"target\"]\n{more}"
+        );
+        crate::load::load_text("t.toml", &text, Path::new(".")).unwrap()
+    }
+
+    fn view() -> ViewResult {
+        let scored = |stream: &str, share: f64| NodeScores {
+            node: "scores".into(),
+            stream: Some(stream.into()),
+            scores: Scores {
+                values: vec![
+                    ("mean_class_accuracy".into(), share),
+                    ("top1".into(), 0.5),
+                    ("recall_0".into(), 1.0),
+                ],
+                confusion: Some(vec![vec![3, 1], vec![2, 2]]),
+            },
+        };
+        ViewResult {
+            scores: vec![scored("source", 0.72), scored("target", 0.263)],
+            counts: vec![("source".into(), 8), ("target".into(), 9)],
+            ..ViewResult::default()
+        }
+    }
+
+    #[test]
+    fn scores_stand_with_the_published_number() {
+        let text = view_text(&graph(""), "infer", &view());
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[1], "T, view infer");
+        assert_eq!(lines[2], "          mean class accuracy   top-1  videos");
+        assert_eq!(lines[3], "  target               26.3 %  50.0 %       8", "held-out first; 8 have labels");
+        assert_eq!(lines[4], "  source               72.0 %  50.0 %       8");
+        assert!(lines[5].contains("37.7 ± 2.5 %") && lines[5].contains("of the publication"));
+        assert!(!text.contains("recall_0") && !text.contains("oracle"));
+    }
+
+    #[test]
+    fn an_oracle_says_so_in_every_output() {
+        let dir = tempfile::tempdir().unwrap();
+        let g = graph("oracle = true");
+        let result = RunResult {
+            folder: RunFolder::open(&dir.path().join("r"), "", false).unwrap().0,
+            views: vec![("infer".into(), view())],
+            phases: vec![("main".into(), PhaseReport::default())],
+            bad: BTreeMap::from([(
+                "source".into(),
+                BTreeMap::from([("a.mp4 (l.txt:3)".into(), "no frames".into())]),
+            )]),
+        };
+        let text = result_text(&g, &result);
+        assert!(text.contains("oracle"), "{text}");
+        assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
+        let json = summary_json(&g, &result, &["a".into(), "b".into()]);
+        assert_eq!(json["oracle"], true);
+        assert_eq!(json["views"]["infer"]["scores"][1]["values"]["mean_class_accuracy"], 0.263);
+        assert_eq!(json["bad_videos"]["source"]["a.mp4 (l.txt:3)"], "no frames");
+        let page = super::super::page::page(&g, &result, &super::super::page::Parts::default());
+        assert!(page.contains("Oracle") && page.contains("a.mp4 (l.txt:3)"));
+    }
 }

@@ -26,7 +26,10 @@ pub fn schema(registry: &Registry) -> Value {
     let mut top = experiment();
     // Verbs take what stands at the top of a graph, in part: their values are checked when they are laid over it.
     for (verb, doc) in [
-        ("set", "Changes values that a layer below writes: `set.phases.main.steps = 100`."),
+        (
+            "set",
+            "Changes values that a layer below writes: `set.phases.main.steps = 100`.",
+        ),
         ("append", "Adds items to lists: `append.run = [\"main\"]`."),
         ("remove", "Takes items out of lists, or (with `true`) takes a key out."),
     ] {
@@ -37,9 +40,18 @@ pub fn schema(registry: &Registry) -> Value {
     replace.insert("nodes".into(), object("Whole nodes.", Map::new(), to("node")));
     replace.insert("phases".into(), table("Whole phases."));
     replace.insert("views".into(), table("Whole views."));
-    let replace = object("Puts whole nodes, phases or views in the place of those below.", replace, json!(false));
+    let replace = object(
+        "Puts whole nodes, phases or views in the place of those below.",
+        replace,
+        json!(false),
+    );
     top.insert("replace".into(), replace);
-    top.insert("drop".into(), names("Leaves out nodes (with the losses and roots that name them), losses, or paths such as \"phases.warmup\"."));
+    top.insert(
+        "drop".into(),
+        names(
+            "Leaves out nodes (with the losses and roots that name them), losses, or paths such as \"phases.warmup\".",
+        ),
+    );
     top.insert("bypass".into(), names("Nodes that pass their input through."));
     top.insert("composite".into(), to("composite"));
     json!({
@@ -67,16 +79,19 @@ fn or_param(schema: Value) -> Value {
     if takes_strings {
         return schema;
     }
-    let doc = schema.get("description").cloned();
-    let default = schema.get("default").cloned();
-    let mut both = json!({ "anyOf": [schema, { "type": "string", "pattern": "^\\$", "description": "A parameter of the graph." }] });
-    if let Some(d) = doc {
-        both["description"] = d;
+    let mut schema = schema;
+    let mut outer = Map::new();
+    for key in ["description", "default"] {
+        outer.extend(
+            schema
+                .as_object_mut()
+                .and_then(|o| o.shift_remove(key))
+                .map(|v| (key.to_string(), v)),
+        );
     }
-    if let Some(d) = default {
-        both["default"] = d;
-    }
-    both
+    let parameter = json!({ "type": "string", "pattern": "^\\$", "description": "A parameter of the graph." });
+    outer.insert("anyOf".into(), json!([schema, parameter]));
+    Value::Object(outer)
 }
 
 fn typed(ty: &str, doc: &str) -> Value {
@@ -108,41 +123,95 @@ fn experiment() -> Map<String, Value> {
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
     keys(vec![
         ("title", typed("string", "What the experiment is called.")),
-        ("expect", typed("string", "The published number for this row, printed beside ours.")),
+        (
+            "expect",
+            typed("string", "The published number for this row, printed beside ours."),
+        ),
         ("extends", files),
-        ("setting", typed("string", "The layer below: data, sizes, backbone and lengths of phases. `--setting FILE` takes another.")),
-        ("streams", names("Every node exists once per stream, with shared weights.")),
+        (
+            "setting",
+            typed(
+                "string",
+                "The layer below: data, sizes, backbone and lengths of phases. `--setting FILE` takes another.",
+            ),
+        ),
+        (
+            "streams",
+            names("Every node exists once per stream, with shared weights."),
+        ),
         ("held_out", names("Streams whose labels may reach no training loss.")),
-        ("oracle", typed("boolean", "Lets held-out labels be used after all; every output says so.")),
-        ("select", one_of(&["last", "best"], "Which weights are scored: the last, or those of the best validation score (needs `oracle`).")),
+        (
+            "oracle",
+            typed(
+                "boolean",
+                "Lets held-out labels be used after all; every output says so.",
+            ),
+        ),
+        (
+            "select",
+            one_of(
+                &["last", "best"],
+                "Which weights are scored: the last, or those of the best validation score (needs `oracle`).",
+            ),
+        ),
         ("seed", at_least("integer", 0, "The seed of everything random.")),
-        ("bad_videos", or_param(json!({ "type": "number", "minimum": 0, "maximum": 1, "description": "The share of a list's videos that may be unusable." }))),
+        (
+            "bad_videos",
+            or_param(
+                json!({ "type": "number", "minimum": 0, "maximum": 1, "description": "The share of a list's videos that may be unusable." }),
+            ),
+        ),
         ("classes", names("Names of the classes.")),
         ("dims", sizes("Names for sizes, for the whole graph.")),
-        ("params", object("Values that `\"$name\"` stands for.", Map::new(), json!(true))),
+        (
+            "params",
+            object("Values that `\"$name\"` stands for.", Map::new(), json!(true)),
+        ),
         ("run", names("Phases and views to run, in order.")),
         ("nodes", object("Nodes, by name.", Map::new(), to("node"))),
         ("phases", object("Training phases, by name.", Map::new(), to("phase"))),
-        ("views", object("Ways to run the graph without training, by name.", Map::new(), to("view"))),
+        (
+            "views",
+            object(
+                "Ways to run the graph without training, by name.",
+                Map::new(),
+                to("view"),
+            ),
+        ),
     ])
 }
 
 fn reference() -> Value {
-    or_param(json!({ "type": "string", "description": "`node.port` or `node.port@stream`; inside a composite `in.port`." }))
+    or_param(
+        json!({ "type": "string", "description": "`node.port` or `node.port@stream`; inside a composite `in.port`." }),
+    )
 }
 
 fn inputs() -> Value {
     let many = json!({ "type": "array", "items": to("reference") });
-    object("References, by input port.", Map::new(), json!({ "anyOf": [to("reference"), many] }))
+    object(
+        "References, by input port.",
+        Map::new(),
+        json!({ "anyOf": [to("reference"), many] }),
+    )
 }
 
 /// What the framework reads of every node.
 fn node_keys() -> Vec<(&'static str, Value)> {
     vec![
         ("inputs", to("inputs")),
-        ("only", names("The streams it works in; in others it is bypassed or absent.")),
+        (
+            "only",
+            names("The streams it works in; in others it is bypassed or absent."),
+        ),
         ("train_only", typed("boolean", "Bypassed in views.")),
-        ("folder", typed("string", "The folder that relative paths in its parameters are meant in.")),
+        (
+            "folder",
+            typed(
+                "string",
+                "The folder that relative paths in its parameters are meant in.",
+            ),
+        ),
     ]
 }
 
@@ -182,13 +251,18 @@ fn kind(k: &KindEntry, definitions: &mut Map<String, Value>) {
     }
     properties.insert("kind".into(), json!(true));
     let of_stream = json!({ "type": "object", "description": "Parameters that differ in the stream of this name." });
-    definitions.insert(format!("kind.{}", k.name), object(&plain(k.doc()), properties, of_stream));
+    definitions.insert(
+        format!("kind.{}", k.name),
+        object(&plain(k.doc()), properties, of_stream),
+    );
 }
 
 /// A schema of 2020-12 as draft 07 writes it: where a reference may have nothing beside it, tuples are `items`, and
 /// definitions have one place. `own` names this kind's definitions.
 fn draft_07(schema: &Value, own: &impl Fn(&str) -> String) -> Value {
-    let Value::Object(o) = schema else { return schema.clone() };
+    let Value::Object(o) = schema else {
+        return schema.clone();
+    };
     let mut out = Map::new();
     let mut target = None;
     for (key, value) in o {
@@ -210,6 +284,9 @@ fn draft_07(schema: &Value, own: &impl Fn(&str) -> String) -> Value {
             ("items" | "additionalProperties", Value::Object(_)) => {
                 out.insert(key.clone(), or_param(draft_07(value, own)));
             }
+            ("default", v) => {
+                out.insert(key.clone(), tidy(v));
+            }
             ("anyOf" | "oneOf" | "allOf", Value::Array(all)) => {
                 // Alternatives may overlap once each of them also takes a parameter.
                 let name = if key == "oneOf" { "anyOf" } else { key };
@@ -229,6 +306,21 @@ fn draft_07(schema: &Value, own: &impl Fn(&str) -> String) -> Value {
             Value::Object(out)
         }
         None => Value::Object(out),
+    }
+}
+
+/// A value whose numbers of single precision are written as such: `0.9`, not `0.8999999761581421`.
+fn tidy(v: &Value) -> Value {
+    match v {
+        Value::Number(n) => match n.as_f64().map(|x| (x, x as f32)) {
+            Some((x, single)) if n.is_f64() && f64::from(single) == x => {
+                json!(single.to_string().parse::<f64>().unwrap_or(x))
+            }
+            _ => v.clone(),
+        },
+        Value::Array(a) => a.iter().map(tidy).collect(),
+        Value::Object(o) => Value::Object(o.iter().map(|(k, v)| (k.clone(), tidy(v))).collect()),
+        v => v.clone(),
     }
 }
 
@@ -264,13 +356,29 @@ fn optimizer() -> Value {
         keys(vec![
             ("kind", one_of(&["sgd"], "The optimiser.")),
             ("lr", at_least("number", 0, "Learning rate before schedule and groups.")),
-            ("momentum", or_param(json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "0 is plain SGD." }))),
+            (
+                "momentum",
+                or_param(
+                    json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "0 is plain SGD." }),
+                ),
+            ),
             ("weight_decay", at_least("number", 0, "L2 added to the gradient.")),
             ("nesterov", typed("boolean", "Nesterov's form.")),
-            ("clip_norm", or_param(json!({ "type": "number", "exclusiveMinimum": 0, "description": "The gradient's largest L2 norm over all weights." }))),
-            ("warmup_steps", at_least("integer", 0, "Steps over which the rate rises from 0.")),
+            (
+                "clip_norm",
+                or_param(
+                    json!({ "type": "number", "exclusiveMinimum": 0, "description": "The gradient's largest L2 norm over all weights." }),
+                ),
+            ),
+            (
+                "warmup_steps",
+                at_least("integer", 0, "Steps over which the rate rises from 0."),
+            ),
             ("schedule", to("schedule")),
-            ("groups", json!({ "type": "array", "items": group, "description": "The first that matches a weight counts." })),
+            (
+                "groups",
+                json!({ "type": "array", "items": group, "description": "The first that matches a weight counts." }),
+            ),
         ]),
         json!(false),
     )
@@ -281,17 +389,26 @@ fn shared(split: &str) -> Vec<(&'static str, Value)> {
     let per_node = json!({ "type": "object", "description": "Parameters that differ here." });
     vec![
         ("streams", names("Its own streams, if not the graph's.")),
-        ("split", typed("string", &format!("Which list it reads: `{split}` unless said."))),
+        (
+            "split",
+            typed("string", &format!("Which list it reads: `{split}` unless said.")),
+        ),
         ("batch", at_least("integer", 1, "Videos per stream at a time.")),
         ("dims", sizes("Sizes that differ from the graph's.")),
-        ("nodes", object("Node parameters that differ, by node.", Map::new(), per_node)),
+        (
+            "nodes",
+            object("Node parameters that differ, by node.", Map::new(), per_node),
+        ),
     ]
 }
 
 fn phase() -> Value {
     let long = object(
         "A term.",
-        keys(vec![("of", typed("string", "The output.")), ("weight", typed("number", "Its weight."))]),
+        keys(vec![
+            ("of", typed("string", "The output.")),
+            ("weight", typed("number", "Its weight.")),
+        ]),
         json!(false),
     );
     let losses = object(
@@ -301,15 +418,35 @@ fn phase() -> Value {
     );
     let mut all = shared("train");
     all.extend([
-        ("epochs", at_least("integer", 1, "Length in passes over the first stream.")),
+        (
+            "epochs",
+            at_least("integer", 1, "Length in passes over the first stream."),
+        ),
         ("steps", at_least("integer", 1, "Length in optimiser steps.")),
-        ("micro_batch", at_least("integer", 1, "Videos per stream in one forward and backward; gradients of the parts add up.")),
+        (
+            "micro_batch",
+            at_least(
+                "integer",
+                1,
+                "Videos per stream in one forward and backward; gradients of the parts add up.",
+            ),
+        ),
         ("losses", losses),
         ("reset", names("Nodes or composites whose weights start anew here.")),
         ("frozen", names("Nodes or composites whose weights stay as they are.")),
-        ("seed", at_least("integer", 0, "A seed of its own, so that runs with other seeds share the phase.")),
+        (
+            "seed",
+            at_least(
+                "integer",
+                0,
+                "A seed of its own, so that runs with other seeds share the phase.",
+            ),
+        ),
         ("optimizer", to("optimizer")),
-        ("validate", typed("string", "A view that is scored after every epoch, and at the end.")),
+        (
+            "validate",
+            typed("string", "A view that is scored after every epoch, and at the end."),
+        ),
     ]);
     object("A training phase.", keys(all), json!(false))
 }
@@ -325,8 +462,22 @@ fn composite() -> Value {
         "Makes this file a kind of node.",
         keys(vec![
             ("inputs", names("Its input ports; nodes refer to them as `in.NAME`.")),
-            ("outputs", object("Its output ports, by name: references inside.", Map::new(), to("reference"))),
-            ("params", object("Its parameters with their defaults; `{}` has to be given.", Map::new(), json!(true))),
+            (
+                "outputs",
+                object(
+                    "Its output ports, by name: references inside.",
+                    Map::new(),
+                    to("reference"),
+                ),
+            ),
+            (
+                "params",
+                object(
+                    "Its parameters with their defaults; `{}` has to be given.",
+                    Map::new(),
+                    json!(true),
+                ),
+            ),
         ]),
         json!(false),
     )

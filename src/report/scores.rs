@@ -38,8 +38,18 @@ pub(super) fn rows(graph: &Graph, view: &ViewResult) -> Vec<Row> {
         let stream = s.stream.as_deref().unwrap_or("all");
         let of_stream = |name: &str| view.counts.iter().find(|(c, _)| c == name).map(|(_, n)| *n);
         Row {
-            name: if several { format!("{} {stream}", s.node) } else { stream.to_string() },
-            values: s.scores.values.iter().filter(|(n, _)| !n.starts_with("recall_")).cloned().collect(),
+            name: if several {
+                format!("{} {stream}", s.node)
+            } else {
+                stream.to_string()
+            },
+            values: s
+                .scores
+                .values
+                .iter()
+                .filter(|(n, _)| !n.starts_with("recall_"))
+                .cloned()
+                .collect(),
             videos: match (&s.scores.confusion, &s.stream) {
                 (Some(c), _) => Some(c.iter().flatten().sum::<u64>() as usize),
                 (None, Some(name)) => of_stream(name),
@@ -53,7 +63,11 @@ pub(super) fn rows(graph: &Graph, view: &ViewResult) -> Vec<Row> {
 
 /// Scores, those of held-out streams first.
 pub(super) fn ordered<'v>(graph: &Graph, view: &'v ViewResult) -> Vec<&'v NodeScores> {
-    let held = |s: &NodeScores| s.stream.as_ref().is_some_and(|n| graph.held_out.iter().any(|h| h.value == *n));
+    let held = |s: &NodeScores| {
+        s.stream
+            .as_ref()
+            .is_some_and(|n| graph.held_out.iter().any(|h| h.value == *n))
+    };
     let (mut first, rest): (Vec<_>, Vec<_>) = view.scores.iter().partition(|s| held(s));
     first.extend(rest);
     first
@@ -107,7 +121,10 @@ pub(super) fn per_class(classes: &[String], confusion: &[Vec<u64>]) -> Vec<Class
             videos,
             recall: (videos > 0).then(|| counts[k] as f64 / videos as f64),
             // The first of equals.
-            taken_for: wrong.rev().max_by_key(|(_, n)| **n).map(|(j, n)| (class_name(classes, j), *n)),
+            taken_for: wrong
+                .rev()
+                .max_by_key(|(_, n)| **n)
+                .map(|(j, n)| (class_name(classes, j), *n)),
         }
     };
     confusion.iter().enumerate().map(row).collect()
@@ -124,6 +141,14 @@ mod tests {
         assert_eq!(rows[0].recall, Some(0.75));
         assert_eq!(rows[0].taken_for, Some(("jump".into(), 1)));
         assert_eq!(rows[1].taken_for, Some(("run".into(), 2)), "the first of equals");
-        assert_eq!(rows[2], ClassRow { name: "2".into(), videos: 0, recall: None, taken_for: None });
+        assert_eq!(
+            rows[2],
+            ClassRow {
+                name: "2".into(),
+                videos: 0,
+                recall: None,
+                taken_for: None
+            }
+        );
     }
 }

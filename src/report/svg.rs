@@ -57,13 +57,34 @@ const fn paint(light: [&'static str; 3], dark: [&'static str; 3]) -> Paint {
 
 /// Colours of the groups of kinds, by name.
 pub(super) const GROUPS: [(&str, Paint); 7] = [
-    ("data", paint(["#e3f2fb", "#5aa9d6", "#0b4f76"], ["#10303f", "#4b9cc9", "#bfe3f7"])),
-    ("model", paint(["#ece9fb", "#8f80dc", "#40318f"], ["#28214d", "#8b7ce0", "#d9d2ff"])),
-    ("align", paint(["#fdf0d3", "#dda32f", "#74500a"], ["#3d2e0c", "#cf9a33", "#fae2ae"])),
-    ("order", paint(["#dcf3e6", "#4fb384", "#11593a"], ["#0f3425", "#48a97d", "#b9ecd3"])),
-    ("loss", paint(["#fde4e3", "#de6b66", "#852420"], ["#431b1a", "#d96a66", "#ffcfcc"])),
-    ("tensor", paint(["#f0f2f5", "#a3adba", "#3e4956"], ["#242a32", "#7d8794", "#d3dae3"])),
-    ("metric", paint(["#fbe5f1", "#d273a7", "#7a1f52"], ["#3f1a2e", "#cc70a2", "#fbcfe4"])),
+    (
+        "data",
+        paint(["#e3f2fb", "#5aa9d6", "#0b4f76"], ["#10303f", "#4b9cc9", "#bfe3f7"]),
+    ),
+    (
+        "model",
+        paint(["#ece9fb", "#8f80dc", "#40318f"], ["#28214d", "#8b7ce0", "#d9d2ff"]),
+    ),
+    (
+        "align",
+        paint(["#fdf0d3", "#dda32f", "#74500a"], ["#3d2e0c", "#cf9a33", "#fae2ae"]),
+    ),
+    (
+        "order",
+        paint(["#dcf3e6", "#4fb384", "#11593a"], ["#0f3425", "#48a97d", "#b9ecd3"]),
+    ),
+    (
+        "loss",
+        paint(["#fde4e3", "#de6b66", "#852420"], ["#431b1a", "#d96a66", "#ffcfcc"]),
+    ),
+    (
+        "tensor",
+        paint(["#f0f2f5", "#a3adba", "#3e4956"], ["#242a32", "#7d8794", "#d3dae3"]),
+    ),
+    (
+        "metric",
+        paint(["#fbe5f1", "#d273a7", "#7a1f52"], ["#3f1a2e", "#cc70a2", "#fbcfe4"]),
+    ),
 ];
 
 /// Colours of lines: of the streams in their order, then again from the first.
@@ -76,11 +97,23 @@ pub(super) const STREAMS: [(&str, &str); 5] = [
 ];
 
 /// What is written on: page, faint areas, lines, words, faint words; on white and on black.
-pub(super) const LIGHT: Base =
-    Base { page: "#ffffff", area: "#f6f8fa", line: "#d5dbe1", word: "#1b2430", faint: "#667281", flow: "#76828f" };
+pub(super) const LIGHT: Base = Base {
+    page: "#ffffff",
+    area: "#f6f8fa",
+    line: "#d5dbe1",
+    word: "#1b2430",
+    faint: "#667281",
+    flow: "#76828f",
+};
 /// On black.
-pub(super) const DARK: Base =
-    Base { page: "#0f141a", area: "#161d25", line: "#2f3a45", word: "#e4eaf0", faint: "#93a0ad", flow: "#8a96a3" };
+pub(super) const DARK: Base = Base {
+    page: "#0f141a",
+    area: "#161d25",
+    line: "#2f3a45",
+    word: "#e4eaf0",
+    faint: "#93a0ad",
+    flow: "#8a96a3",
+};
 
 /// The neutral colours of a picture.
 pub(super) struct Base {
@@ -101,9 +134,16 @@ pub(super) struct Base {
 /// Style rules below `.class`, for white and for black: `rules` is called for each.
 pub(super) fn style(class: &str, rules: impl Fn(&Base, bool) -> Vec<(String, String)>) -> String {
     let block = |base: &Base, dark: bool| -> String {
-        rules(base, dark).iter().map(|(sel, decl)| format!(".{class} {sel}{{{decl}}}\n")).collect()
+        rules(base, dark)
+            .iter()
+            .map(|(sel, decl)| format!(".{class} {sel}{{{decl}}}\n"))
+            .collect()
     };
-    format!("{}@media (prefers-color-scheme:dark){{\n{}}}\n", block(&LIGHT, false), block(&DARK, true))
+    format!(
+        "{}@media (prefers-color-scheme:dark){{\n{}}}\n",
+        block(&LIGHT, false),
+        block(&DARK, true)
+    )
 }
 
 /// A rule of [`style`].

@@ -4,7 +4,7 @@ use super::confusion::confusion;
 use super::curves::curves;
 use super::draw::draw;
 use super::page::{Parts, page};
-use super::predictions::predictions_csv;
+use super::predictions::{per_class_csv, predictions_csv};
 use super::result::summary_json;
 use super::scores::{class_names, ordered, per_class, rows};
 use crate::check::Checked;
@@ -13,11 +13,17 @@ use crate::run::{RunResult, write_whole};
 use anyhow::{Context, Result};
 use glad_nodes::Registry;
 
-/// Writes predictions.csv, summary.json, confusion.svg, curves.svg and report.html into the run's folder.
+/// Writes predictions.csv, per_class.csv, summary.json, confusion.svg, curves.svg, graph.svg and report.html into the
+/// run's folder.
 pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &RunResult) -> Result<()> {
     let folder = &result.folder;
     let root = folder.root();
-    let mut parts = Parts { graph: draw(graph, checked, registry), ..Parts::default() };
+    let mut parts = Parts {
+        graph: draw(graph, checked, registry),
+        ..Parts::default()
+    };
+    write_whole(&root.join("graph.svg"), parts.graph.as_bytes())?;
+    let (mut per_class_rows, mut names) = (vec![], vec![]);
     for (i, (name, view)) in result.views.iter().enumerate() {
         let classes = classes(graph, checked, name)?;
         // The first view is the run's result; others have their names in their files.
@@ -37,11 +43,19 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
             if k == 0 {
                 write_whole(&root.join(format!("confusion{suffix}.svg")), picture.as_bytes())?;
             }
-            parts.matrices.push((format!("Confusion of {title}"), picture, per_class(&classes, counts)));
+            let of_classes = per_class(&classes, counts);
+            per_class_rows.extend(of_classes.iter().map(|c| (name.as_str(), stream, c.clone())));
+            parts
+                .matrices
+                .push((format!("Confusion of {title}"), picture, of_classes));
         }
         parts.views.push((name.clone(), rows(graph, view)));
+        names = if names.is_empty() { classes } else { names };
     }
-    let summary = serde_json::to_string_pretty(&summary_json(graph, result)).context("the summary")? + "\n";
+    if !per_class_rows.is_empty() {
+        write_whole(&root.join("per_class.csv"), per_class_csv(&per_class_rows)?.as_bytes())?;
+    }
+    let summary = serde_json::to_string_pretty(&summary_json(graph, result, &names)).context("the summary")? + "\n";
     write_whole(&folder.summary(), summary.as_bytes())?;
     let metrics = std::fs::read_to_string(folder.metrics()).unwrap_or_default();
     let is_domain = |node: &str| graph.nodes.get(node).is_some_and(|n| n.kind.value == "domain_bce");

@@ -2,10 +2,11 @@
 
 use super::host::Args;
 use super::rng::Key;
-use super::weights::{Scope, WeightSpec};
+use super::weights::{LoadedWeights, Scope, WeightSpec};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use std::any::Any;
+use std::path::Path;
 
 /// What a forward pass keeps for its backward pass; freed when that has run.
 pub type Saved = Box<dyn Any>;
@@ -35,6 +36,21 @@ pub trait Compute: Send + Sync {
     /// The weights that it has.
     fn weights(&self) -> Vec<WeightSpec> {
         vec![]
+    }
+
+    /// The file that its weights start from, where there is one: named in notes while it is not there.
+    fn init_file(&self) -> Option<&Path> {
+        None
+    }
+
+    /// Reads the values that its weights start from out of [`Compute::init_file`]. Called once, when the weights are
+    /// made.
+    ///
+    /// # Errors
+    /// The file is not there, is damaged, or has nothing for this node.
+    fn load(&self, device: &Device) -> Result<Option<LoadedWeights>> {
+        let _ = device;
+        Ok(None)
     }
 
     /// Computes the outputs, in the contract's order (for a joint node: the outputs of the first stream, then of

@@ -22,4 +22,4 @@ pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use rng::{Draw, Key};
 pub use types::{Bindings, HeadExpr, Misfit, Type, TypeExpr};
-pub use weights::{Init, Role, Scope, Weight, WeightSpec, WeightStore};
+pub use weights::{Init, LoadedWeights, Role, Scope, Weight, WeightSpec, WeightStore};

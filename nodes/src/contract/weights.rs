@@ -4,6 +4,7 @@ use super::rng::Key;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use indexmap::IndexMap;
+use std::fmt;
 
 /// How a weight starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +100,48 @@ pub struct Weight {
     pub version: u64,
 }
 
+/// Weights that a file gives a node to start from.
+#[derive(Clone, Debug, Default)]
+pub struct LoadedWeights {
+    /// Values by name below the node, of the shapes that the node has.
+    pub values: Vec<(String, Tensor)>,
+    /// Weights of the node that the file has nothing for: they start as without a file.
+    pub missing: Vec<String>,
+    /// Tensors of the file that the node has no weight for.
+    pub unexpected: Vec<String>,
+    /// Weights whose tensor in the file has another shape, with that shape and their own: they start as without a file.
+    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
+    /// How many values were made from kernels of two dimensions, repeated along time and divided by its length.
+    pub inflated: usize,
+}
+
+/// What was loaded, and what was not, in one line.
+impl fmt::Display for LoadedWeights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn some(f: &mut fmt::Formatter<'_>, what: &str, names: &[String]) -> fmt::Result {
+            if names.is_empty() {
+                return Ok(());
+            }
+            let shown = names.len().min(3);
+            write!(f, "; {what}: {}", names[..shown].join(", "))?;
+            match names.len() - shown {
+                0 => Ok(()),
+                more => write!(f, " and {more} more"),
+            }
+        }
+        let all = self.values.len() + self.missing.len() + self.misshapen.len();
+        write!(f, "{} of {all} weights loaded", self.values.len())?;
+        if self.inflated > 0 {
+            write!(f, " ({} inflated from two dimensions)", self.inflated)?;
+        }
+        some(f, "missing", &self.missing)?;
+        let shapes: Vec<String> =
+            self.misshapen.iter().map(|(name, found, own)| format!("{name} {found:?} for {own:?}")).collect();
+        some(f, "of another shape", &shapes)?;
+        some(f, "not used", &self.unexpected)
+    }
+}
+
 /// All weights of a run, by `node.name`, in the order of the plan.
 #[derive(Clone, Debug, Default)]
 pub struct WeightStore {
@@ -119,6 +162,32 @@ impl WeightStore {
                     self.insert(full, spec.clone(), value);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Whether there are weights of a node.
+    pub fn has_node(&self, node: &str) -> bool {
+        let prefix = format!("{node}.");
+        self.weights.keys().any(|name| name.starts_with(&prefix))
+    }
+
+    /// Gives a node's weights, which have been declared, the values of a file.
+    ///
+    /// # Errors
+    /// A value is of another name or shape than the node's weights.
+    pub fn start_from(&mut self, node: &str, loaded: &LoadedWeights) -> Result<()> {
+        for (name, value) in &loaded.values {
+            let full = format!("{node}.{name}");
+            let w = self
+                .weights
+                .get_mut(&full)
+                .with_context(|| format!("there is no weight `{full}`"))?;
+            if w.spec.shape != value.dims() {
+                bail!("`{full}` has shape {:?}, and {:?} came from a file", w.spec.shape, value.dims());
+            }
+            w.value = value.clone();
+            w.version += 1;
         }
         Ok(())
     }

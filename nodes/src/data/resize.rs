@@ -13,6 +13,7 @@ use serde::Deserialize;
 /// stay as they are.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "short": 256 }]))]
 pub struct Resize {
     /// Pixels of the shorter side; the proportions are kept.
     #[serde(default)]

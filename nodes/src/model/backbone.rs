@@ -1,11 +1,15 @@
 //! What backbones share: clips in, a feature for each out, and which clips share the statistics of batch norm.
 
+use super::init;
 use crate::sizes::{kept, known};
-use crate::{Args, Body, BuildCx, Compute, Contract, Cost, Count, ParamProblem, Saved, Side, Step, Type, WeightSpec};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Saved, Side, Step, Type, WeightSpec,
+};
 use anyhow::{Context, Result, bail};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::path::{Path, PathBuf};
 
 /// Which clips share the statistics of batch norm in training. Running statistics move once for each such batch, in
 /// order; evaluation uses them, whatever is chosen here.
@@ -73,6 +77,7 @@ pub(crate) fn build<N: Network>(
     network: N,
     cx: &BuildCx<'_>,
     views: Option<&[Count]>,
+    init: Option<&Path>,
 ) -> Result<Body, Vec<ParamProblem>> {
     let types: &[Type] = cx.inputs.get("clips").map_or(&[], Vec::as_slice);
     let [first, others @ ..] = types else {
@@ -90,6 +95,7 @@ pub(crate) fn build<N: Network>(
         views: view_sizes(views, cx, clips)?,
         clips: types.len() * clips,
         size: [known(first, 2)?, known(first, 3)?, known(first, 4)?],
+        init: init.map(|file| cx.folder.join(file)),
     })))
 }
 
@@ -128,6 +134,8 @@ struct Backbone<N> {
     clips: usize,
     /// Time, height and width of a clip.
     size: [usize; 3],
+    /// Where the weights start from.
+    init: Option<PathBuf>,
 }
 
 /// What one pass through the network kept.
@@ -182,6 +190,15 @@ impl<N: Network> Backbone<N> {
 impl<N: Network> Compute for Backbone<N> {
     fn weights(&self) -> Vec<WeightSpec> {
         self.network.weights()
+    }
+
+    fn init_file(&self) -> Option<&Path> {
+        self.init.as_deref()
+    }
+
+    fn load(&self, device: &Device) -> Result<Option<LoadedWeights>> {
+        let load = |file: &PathBuf| init::load(file, &self.network.weights(), device);
+        self.init.as_ref().map(load).transpose()
     }
 
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {

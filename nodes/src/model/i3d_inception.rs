@@ -8,6 +8,7 @@ use crate::op::pool::MaxPool;
 use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// A stage of Inception modules: the pooling in front, and channels of b0, b1a, b1b, b2a, b2b and b3b by module.
 type Stage = (MaxPool, &'static [(&'static str, [usize; 6])]);
@@ -54,6 +55,10 @@ pub struct I3dInception {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
+    /// pytorch-i3d. What the file lacks starts as without it.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
 }
 
 fn sixty_four() -> usize {
@@ -101,7 +106,7 @@ impl Kind for I3dInception {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref())
+        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_deref())
     }
 }
 

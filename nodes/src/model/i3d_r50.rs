@@ -10,6 +10,7 @@ use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use glad_ops::Conv;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// Frames that the first convolution of each bottleneck sees, by layer.
 const INFLATE: [&[usize]; 4] = [&[3, 3, 3], &[3, 1, 3, 1], &[3, 1, 3, 1, 3, 1], &[1, 3, 1]];
@@ -37,6 +38,11 @@ pub struct I3dR50 {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
+    /// mmaction; kernels of two dimensions (torchvision's ResNet-50) are
+    /// inflated. What the file lacks starts as without it.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
 }
 
 fn yes() -> bool {
@@ -92,7 +98,7 @@ impl Kind for I3dR50 {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref())
+        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_deref())
     }
 }
 

@@ -7,6 +7,7 @@ mod counter;
 pub(crate) mod dense;
 mod i3d_inception;
 mod i3d_r50;
+mod init;
 mod linear;
 mod mixed;
 mod mlp;

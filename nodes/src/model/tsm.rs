@@ -8,6 +8,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// The temporal shift module on a 2-D residual network (Lin, Gan and Han, ICCV 2019): in every residual block, before its
 /// first convolution, 1/8 of the channels take the value of the next frame and 1/8 that of the frame before. The feature
@@ -31,6 +32,10 @@ pub struct Tsm {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
+    /// mmaction, torchvision or TSM's own code. What the file lacks starts as without it.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
 }
 
 fn eight() -> usize {
@@ -126,7 +131,7 @@ impl Kind for Tsm {
             network: self.network(),
             fold: self.shift_div,
         };
-        backbone::build(network, cx, self.views.as_deref())
+        backbone::build(network, cx, self.views.as_deref(), self.init.as_deref())
     }
 }
 

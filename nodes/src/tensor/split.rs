@@ -11,6 +11,7 @@ use serde::Deserialize;
 /// Cuts the clips of a video (dimension 1) into named parts, in order: the global and the local views of eq. 3.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "parts": { "global": "G", "local": "L" } }]))]
 pub struct Split {
     /// The parts in order, each with its number of clips; each part is an output of that name.
     pub parts: IndexMap<String, Count>,

@@ -50,7 +50,18 @@ enum Part {
 /// Places all of `p`.
 pub(super) fn arrange(p: &Picture) -> Arrangement {
     let mut a = Arrangement {
-        boxes: p.boxes.iter().map(|b| { let (w, h) = box_size(b); Rect { w, h, ..Rect::default() } }).collect(),
+        boxes: p
+            .boxes
+            .iter()
+            .map(|b| {
+                let (w, h) = box_size(b);
+                Rect {
+                    w,
+                    h,
+                    ..Rect::default()
+                }
+            })
+            .collect(),
         frames: vec![Rect::default(); p.frames.len()],
         edges: vec![Route::default(); p.edges.len()],
         ..Arrangement::default()
@@ -131,19 +142,31 @@ fn shift(p: &Picture, a: &mut Arrangement, part: Part, dx: f64, dy: f64) {
 /// The edges that are drawn in scope `frame`: those between different parts of it.
 fn edges_of(p: &Picture, frame: Option<usize>) -> Vec<(usize, Part, Part)> {
     let ends = |e: usize| Some((part_of(p, p.edges[e].from, frame)?, part_of(p, p.edges[e].to, frame)?));
-    (0..p.edges.len()).filter_map(|e| ends(e).filter(|(a, b)| a != b).map(|(a, b)| (e, a, b))).collect()
+    (0..p.edges.len())
+        .filter_map(|e| ends(e).filter(|(a, b)| a != b).map(|(a, b)| (e, a, b)))
+        .collect()
 }
 
 /// Lays out the inside of a composite, from the top down, and so finds its size.
 fn inside(p: &Picture, frame: usize, a: &mut Arrangement) {
     let all = parts(p, Some(frame));
     let index: HashMap<Part, usize> = all.iter().enumerate().map(|(i, part)| (*part, i)).collect();
-    let own: Vec<usize> = all.iter().filter_map(|part| if let Part::Box(b) = part { Some(*b) } else { None }).collect();
+    let own: Vec<usize> = all
+        .iter()
+        .filter_map(|part| if let Part::Box(b) = part { Some(*b) } else { None })
+        .collect();
     let widest = own.iter().map(|b| a.boxes[*b].w).fold(0.0, f64::max);
     own.iter().for_each(|b| a.boxes[*b].w = widest);
     let items: Vec<Item> = all
         .iter()
-        .map(|part| { let r = rect(a, *part); Item { along: r.h, across: r.w, at_least: 0 } })
+        .map(|part| {
+            let r = rect(a, *part);
+            Item {
+                along: r.h,
+                across: r.w,
+                at_least: 0,
+            }
+        })
         .collect();
     let edges = edges_of(p, Some(frame));
     let mut wires: Vec<Wire> = edges
@@ -157,7 +180,15 @@ fn inside(p: &Picture, frame: usize, a: &mut Arrangement) {
             room: LANE,
         })
         .collect();
-    let (mut grid, gaps) = (Grid::new(&items, &wires), Gaps { items: 18.0, lanes: 7.0, straight: [8.0, 0.02, 0.1], pull: 0.0 });
+    let (mut grid, gaps) = (
+        Grid::new(&items, &wires),
+        Gaps {
+            items: 18.0,
+            lanes: 7.0,
+            straight: [8.0, 0.02, 0.1],
+            pull: 0.0,
+        },
+    );
     order(&mut grid, gaps);
     beside(&grid, &items, &mut wires, &place(&grid, gaps));
     let mut ordered = Grid::new(&items, &wires);
@@ -173,25 +204,39 @@ fn inside(p: &Picture, frame: usize, a: &mut Arrangement) {
     for (w, (e, ..)) in edges.iter().enumerate() {
         let wire = &wires[w];
         let from = ordered.layer_of[wire.from];
-        let mut points = vec![(origin.0 + across[wire.from] + wire.out, origin.1 + start[from] + items[wire.from].along)];
+        let mut points = vec![(
+            origin.0 + across[wire.from] + wire.out,
+            origin.1 + start[from] + items[wire.from].along,
+        )];
         for (i, lane) in ordered.lanes[w].iter().enumerate() {
             let (l, x) = (from + 1 + i, origin.0 + across[*lane] + ordered.room[*lane] / 2.0);
             points.push((x, origin.1 + start[l]));
             points.push((x, origin.1 + start[l] + depth[l]));
         }
-        points.push((origin.0 + across[wire.to] + wire.into, origin.1 + start[ordered.layer_of[wire.to]]));
+        points.push((
+            origin.0 + across[wire.to] + wire.into,
+            origin.1 + start[ordered.layer_of[wire.to]],
+        ));
         a.edges[*e] = Route { points, down: true };
     }
     let most = |c: &dyn Fn(usize) -> f64| (0..ordered.cells.len()).map(c).fold(0.0, f64::max);
     let width = most(&|c| across[c] + ordered.room[c]);
     let height: f64 = start.last().copied().unwrap_or(0.0) + depth.last().copied().unwrap_or(0.0);
     let head = super::sizes::frame_head(&p.frames[frame]);
-    a.frames[frame] =
-        Rect { x: 0.0, y: 0.0, w: (width + 2.0 * FRAME_SIDE).max(head), h: height + FRAME_TOP + FRAME_BOTTOM };
+    a.frames[frame] = Rect {
+        x: 0.0,
+        y: 0.0,
+        w: (width + 2.0 * FRAME_SIDE).max(head),
+        h: height + FRAME_TOP + FRAME_BOTTOM,
+    };
 }
 
 fn thickness(g: &Grid, layer: &[usize], items: &[Item]) -> f64 {
-    layer.iter().filter(|c| !g.is_lane(**c)).map(|c| items[*c].along).fold(0.0, f64::max)
+    layer
+        .iter()
+        .filter(|c| !g.is_lane(**c))
+        .map(|c| items[*c].along)
+        .fold(0.0, f64::max)
 }
 
 fn begin(depth: &[f64], gap: f64) -> Vec<f64> {
@@ -221,7 +266,11 @@ fn beside(g: &Grid, items: &[Item], wires: &mut [Wire], at: &[f64]) {
             // What leaves is one bundle; what enters has a place each.
             *used += if enters { 10.0 } else { 0.0 };
             let place = if right { wide - from_side } else { from_side };
-            if enters { wires[w].into = place } else { wires[w].out = place }
+            if enters {
+                wires[w].into = place
+            } else {
+                wires[w].out = place
+            }
         }
     }
 }
@@ -235,7 +284,14 @@ fn outside(p: &Picture, a: &mut Arrangement) {
     let items: Vec<Item> = all
         .iter()
         .zip(least.iter())
-        .map(|(part, least)| { let r = rect(a, *part); Item { along: r.w, across: r.h, at_least: *least } })
+        .map(|(part, least)| {
+            let r = rect(a, *part);
+            Item {
+                along: r.w,
+                across: r.h,
+                at_least: *least,
+            }
+        })
         .collect();
     // Where a box stands within its part: the parts have not been moved yet.
     let top = |b: usize, part: Part| a.boxes[b].y - rect(a, part).y;
@@ -253,7 +309,15 @@ fn outside(p: &Picture, a: &mut Arrangement) {
             room: LANE,
         });
     }
-    let (mut grid, gaps) = (Grid::new(&items, &wires), Gaps { items: 28.0, lanes: 12.0, straight: [1.0, 2.0, 16.0], pull: 0.35 });
+    let (mut grid, gaps) = (
+        Grid::new(&items, &wires),
+        Gaps {
+            items: 28.0,
+            lanes: 12.0,
+            straight: [1.0, 2.0, 16.0],
+            pull: 0.35,
+        },
+    );
     order(&mut grid, gaps);
     let first = place(&grid, gaps);
     enter_boxes(p, a, &grid, &edges, &mut wires, &first, &top);
@@ -280,7 +344,10 @@ fn outside(p: &Picture, a: &mut Arrangement) {
         let (wire, edge) = (&wires[w], &p.edges[*e]);
         let (l0, l1) = (ordered.layer_of[wire.from], ordered.layer_of[wire.to]);
         let from = a.boxes[edge.from];
-        let mut points = vec![(from.x + from.w, across[wire.from] + wire.out), (start[l0] + widths[l0], across[wire.from] + wire.out)];
+        let mut points = vec![
+            (from.x + from.w, across[wire.from] + wire.out),
+            (start[l0] + widths[l0], across[wire.from] + wire.out),
+        ];
         for (i, lane) in ordered.lanes[w].iter().enumerate() {
             let (l, y) = (l0 + 1 + i, across[*lane] + ordered.room[*lane] / 2.0);
             points.push((start[l], y));
@@ -292,8 +359,13 @@ fn outside(p: &Picture, a: &mut Arrangement) {
     }
     let border = p.boxes.iter().zip(&a.boxes).filter(|(b, _)| b.zone == Zone::Boundary);
     a.border = border.map(|(_, r)| r.x + r.w / 2.0).reduce(f64::max);
-    let bottom = (0..ordered.cells.len()).map(|c| across[c] + ordered.room[c]).fold(0.0, f64::max);
-    a.size = (start.last().copied().unwrap_or(0.0) + widths.last().copied().unwrap_or(0.0), bottom);
+    let bottom = (0..ordered.cells.len())
+        .map(|c| across[c] + ordered.room[c])
+        .fold(0.0, f64::max);
+    a.size = (
+        start.last().copied().unwrap_or(0.0) + widths.last().copied().unwrap_or(0.0),
+        bottom,
+    );
 }
 
 /// The first layer of each part: all of the host before the boundary, all of the device behind it.
@@ -316,7 +388,9 @@ fn zones(p: &Picture, all: &[Part], index: &HashMap<Part, usize>, edges: &[(usiz
         .filter(|(a, b)| zones[*a] == Zone::Host && zones[*b] == Zone::Host)
         .collect();
     let layers = super::layers::layers(all.len(), &host, &vec![0; all.len()]);
-    let of_host = (0..all.len()).filter(|i| zones[*i] == Zone::Host).map(|i| layers[i] + 1);
+    let of_host = (0..all.len())
+        .filter(|i| zones[*i] == Zone::Host)
+        .map(|i| layers[i] + 1);
     let border = of_host.max().unwrap_or(0);
     let least = |z: &Zone| match z {
         Zone::Host => 0,

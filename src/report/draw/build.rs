@@ -20,9 +20,17 @@ pub(super) struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// Programs, those that say most first: phases from the last that runs, then views.
     pub fn programs(&self) -> Vec<&'a Program> {
-        let turns = self.graph.run.iter().rev().filter_map(|r| self.checked.phases.get(&r.value));
+        let turns = self
+            .graph
+            .run
+            .iter()
+            .rev()
+            .filter_map(|r| self.checked.phases.get(&r.value));
         let mut all: Vec<&Program> = vec![];
-        for p in turns.chain(self.checked.phases.values()).chain(self.checked.views.values()) {
+        for p in turns
+            .chain(self.checked.phases.values())
+            .chain(self.checked.views.values())
+        {
             if !all.iter().any(|o| std::ptr::eq(*o, p)) {
                 all.push(p);
             }
@@ -34,7 +42,13 @@ impl<'a> Scene<'a> {
 /// The picture of a graph.
 pub(super) fn build(s: &Scene) -> Picture {
     let mut streams: Vec<String> = s.graph.streams.iter().map(|t| t.value.clone()).collect();
-    for stream in s.checked.phases.values().chain(s.checked.views.values()).flat_map(|p| &p.streams) {
+    for stream in s
+        .checked
+        .phases
+        .values()
+        .chain(s.checked.views.values())
+        .flat_map(|p| &p.streams)
+    {
         if !streams.contains(stream) {
             streams.push(stream.clone());
         }
@@ -57,9 +71,12 @@ pub(super) fn build(s: &Scene) -> Picture {
 }
 
 fn subtitle(graph: &Graph) -> String {
-    let expect = graph.expect.as_ref().map(|e| format!("published: {} %, in its own setting", e.value));
+    let expect = graph
+        .expect
+        .as_ref()
+        .map(|e| format!("published: {} %, in its own setting", e.value));
     let oracle = graph.oracle.then(|| "oracle: uses held-out labels".to_string());
-    oracle.into_iter().chain(expect).collect::<Vec<_>>().join("   ")
+    oracle.into_iter().chain(expect).collect::<Vec<_>>().join(" · ")
 }
 
 /// The composite that `path` is in, made with those around it.
@@ -68,7 +85,12 @@ fn frame(s: &Scene, p: &mut Picture, frames: &mut HashMap<String, usize>, path: 
     for (i, _) in path.match_indices('.') {
         let name = &path[..i];
         parent = Some(*frames.entry(name.to_string()).or_insert_with(|| {
-            let kind = s.graph.tree.at(["nodes", name, "kind"]).and_then(Tree::text).unwrap_or("");
+            let kind = s
+                .graph
+                .tree
+                .at(["nodes", name, "kind"])
+                .and_then(Tree::text)
+                .unwrap_or("");
             p.frames.push(Frame {
                 name: name.rsplit('.').next().unwrap_or(name).to_string(),
                 kind: kind.trim_start_matches("../").to_string(),
@@ -83,7 +105,10 @@ fn frame(s: &Scene, p: &mut Picture, frames: &mut HashMap<String, usize>, path: 
 fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
     let entry = s.registry.get(&node.kind.value);
     let phases = || s.checked.phases.values().chain(s.checked.views.values());
-    let side = phases().flat_map(|p| &p.calls).find(|c| c.node == node.path).map(|c| c.side);
+    let side = phases()
+        .flat_map(|p| &p.calls)
+        .find(|c| c.node == node.path)
+        .map(|c| c.side);
     let zone = match (side, entry.map(|e| e.group)) {
         (Some(Side::Host), _) | (None, Some(Group::Data)) => Zone::Host,
         (Some(Side::Boundary), _) => Zone::Boundary,
@@ -93,11 +118,22 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
         let names: Vec<&str> = o.iter().map(|n| n.value.as_str()).collect();
         format!("{} only", names.join(", "))
     });
-    let marks = only.into_iter().chain(node.bypass.as_ref().map(|_| "bypassed".to_string())).collect();
-    let terms = s.graph.run.iter().filter_map(|r| s.checked.phases.get(&r.value)).flat_map(|p| {
-        let gives = |id: &crate::plan::ValueId| p.calls[p.values[id.0].call].node == node.path;
-        p.losses.iter().filter(move |t| t.values.iter().any(gives)).map(|t| format!("{} × {}", p.name, t.weight))
-    });
+    let marks = only
+        .into_iter()
+        .chain(node.bypass.as_ref().map(|_| "bypassed".to_string()))
+        .collect();
+    let terms = s
+        .graph
+        .run
+        .iter()
+        .filter_map(|r| s.checked.phases.get(&r.value))
+        .flat_map(|p| {
+            let gives = |id: &crate::plan::ValueId| p.calls[p.values[id.0].call].node == node.path;
+            p.losses
+                .iter()
+                .filter(move |t| t.values.iter().any(gives))
+                .map(|t| format!("{} × {}", p.name, t.weight))
+        });
     NodeBox {
         path: node.path.clone(),
         name: node.path.rsplit('.').next().unwrap_or(&node.path).to_string(),
@@ -108,7 +144,11 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
         terms: terms.collect(),
         marks,
         train_only: node.train_only,
-        pale: !s.checked.phases.values().any(|p| p.calls.iter().any(|c| c.node == node.path)),
+        pale: !s
+            .checked
+            .phases
+            .values()
+            .any(|p| p.calls.iter().any(|c| c.node == node.path)),
         frame,
     }
 }
@@ -118,7 +158,12 @@ fn outputs(s: &Scene, p: &mut Picture) {
     let mut found: HashMap<(&str, &str), String> = HashMap::new();
     for program in s.programs() {
         let types = types(program, s.registry);
-        let used: Vec<_> = program.calls.iter().flat_map(|c| &c.inputs).flat_map(|(_, ids)| ids).collect();
+        let used: Vec<_> = program
+            .calls
+            .iter()
+            .flat_map(|c| &c.inputs)
+            .flat_map(|(_, ids)| ids)
+            .collect();
         for call in &program.calls {
             for (port, id) in call.ports.iter().zip(&call.outputs) {
                 if let Some(id) = id.filter(|id| used.contains(&id)) {
@@ -129,7 +174,11 @@ fn outputs(s: &Scene, p: &mut Picture) {
     }
     for (path, node) in &s.graph.nodes {
         // In the order of the contract, as some program has it; a node that runs nowhere has those that are referred to.
-        let calls = s.programs().into_iter().flat_map(|p| &p.calls).filter(|c| c.node == *path);
+        let calls = s
+            .programs()
+            .into_iter()
+            .flat_map(|p| &p.calls)
+            .filter(|c| c.node == *path);
         let mut ports: Vec<String> = vec![];
         calls.flat_map(|c| &c.ports).for_each(|port| {
             if !ports.contains(port) {
@@ -148,7 +197,11 @@ fn outputs(s: &Scene, p: &mut Picture) {
             continue;
         }
         let index = s.graph.nodes.get_index_of(path).expect("it is one of them");
-        let typed = |port: String| found.get(&(path.as_str(), port.as_str())).map(|t| (port.clone(), t.clone()));
+        let typed = |port: String| {
+            found
+                .get(&(path.as_str(), port.as_str()))
+                .map(|t| (port.clone(), t.clone()))
+        };
         p.boxes[index].outputs = ports.into_iter().filter_map(typed).collect();
     }
 }
@@ -197,17 +250,25 @@ fn facts(graph: &Graph, name: &str, program: &Program) -> String {
     }
     facts.push(format!("batch {batch}"));
     facts.push(program.streams.join(", "));
-    let dims: Vec<String> = dims.into_iter().flatten().map(|(n, v)| format!("{n} = {}", v.value)).collect();
+    let dims: Vec<String> = dims
+        .into_iter()
+        .flatten()
+        .map(|(n, v)| format!("{n} = {}", v.value))
+        .collect();
     if !dims.is_empty() {
         facts.push(dims.join(", "));
     }
     facts.join(" · ")
 }
 
-/// The nodes and composites that a program keeps, in file order.
+/// The nodes and composites that a program keeps, in the order in which they run.
 fn keeps(p: &Picture, program: &Program) -> Vec<(String, &'static str)> {
     let mut all: Vec<(String, Vec<&'static str>)> = vec![];
-    for b in p.boxes.iter().filter(|b| program.calls.iter().any(|c| c.node == b.path)) {
+    for b in program
+        .calls
+        .iter()
+        .filter_map(|c| p.boxes.iter().find(|b| b.path == c.node))
+    {
         let top = b.path.split('.').next().unwrap_or(&b.path);
         match all.iter_mut().find(|(n, _)| n == top) {
             Some((_, groups)) => groups.push(b.group),
@@ -217,7 +278,11 @@ fn keeps(p: &Picture, program: &Program) -> Vec<(String, &'static str)> {
     // A composite is of the group of most of its nodes.
     let most = |groups: Vec<&'static str>| {
         let count = |g: &str| groups.iter().filter(|o| **o == g).count();
-        groups.iter().copied().reduce(|a, b| if count(b) > count(a) { b } else { a }).unwrap_or("")
+        groups
+            .iter()
+            .copied()
+            .reduce(|a, b| if count(b) > count(a) { b } else { a })
+            .unwrap_or("")
     };
     all.into_iter().map(|(name, groups)| (name, most(groups))).collect()
 }

@@ -38,7 +38,7 @@ fn one(card: &Card, chips: Markup, at: (f64, f64), size: (f64, f64)) -> Markup {
         Some(n) => format!("{n}  "),
         None => String::new(),
     };
-    let after = PAD + (width(&first, 15.0) + width(&card.name, 15.0)) * 1.04 + 8.0;
+    let after = PAD + (width(&first, 15.0) + width(&card.name, 15.0)) * 1.1 + 10.0;
     html! {
         g transform=(format!("translate({} {})", num(at.0), num(at.1))) {
             rect.card width=(num(size.0)) height=(num(size.1)) rx="10" {}
@@ -73,7 +73,11 @@ fn chips(card: &Card, total: f64) -> (Markup, f64) {
 
 /// The class of a group's colours.
 pub(super) fn class(group: &str) -> String {
-    if group.is_empty() { "unused".into() } else { group.to_string() }
+    if group.is_empty() {
+        "unused".into()
+    } else {
+        group.to_string()
+    }
 }
 
 /// What colours and lines mean, in lines of at most `total`; gives what to draw and its height.
@@ -91,7 +95,11 @@ pub(super) fn legend(p: &Picture, total: f64) -> (Markup, f64) {
         }
     }
     if p.edges.iter().any(|e| e.stream.is_none()) {
-        entries.push((24.0, html! { path.edge.many d="M0 -3H24" {} }, "several streams, same weights".into()));
+        entries.push((
+            24.0,
+            html! { path.edge.many d="M0 -3H24" {} },
+            "several streams, same weights".into(),
+        ));
     }
     if p.boxes.iter().any(|b| b.train_only) {
         let mark = html! { g.box.tensor { rect.train y="-9" width="20" height="12" rx="3.5" {} } };

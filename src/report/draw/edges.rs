@@ -23,18 +23,21 @@ pub(super) fn edges(s: &Scene, p: &mut Picture) {
     for program in s.checked.views.values() {
         for (entry, exit, stream) in of_program(s, p, program) {
             let exits = ways.entry(entry).or_default();
-            // What a view bypasses would be drawn twice: a phase has shown where this stream comes from.
-            if exits.values().any(|(streams, _)| streams.contains(&stream)) {
-                continue;
-            }
-            let way = exits.entry(exit).or_insert_with(|| (Streams::new(), true));
-            if way.1 || way.0.is_empty() {
-                way.0.insert(stream);
+            // A phase has shown what comes in here; a view may bypass some of it, which the dashed boxes tell.
+            if exits.values().all(|(_, pale)| *pale) {
+                exits
+                    .entry(exit)
+                    .or_insert_with(|| (Streams::new(), true))
+                    .0
+                    .insert(stream);
             }
         }
     }
     for (entry, exit) in unused(s, p) {
-        ways.entry(entry).or_default().entry(exit).or_insert_with(|| (Streams::from([None]), true));
+        ways.entry(entry)
+            .or_default()
+            .entry(exit)
+            .or_insert_with(|| (Streams::from([None]), true));
     }
     let mut all: Vec<Edge> = vec![];
     for ((to, port), exits) in &ways {
@@ -48,7 +51,14 @@ pub(super) fn edges(s: &Scene, p: &mut Picture) {
                 );
                 let same = |e: &&Edge| (e.from, e.output, e.to, e.stream) == (*from, *output, *to, stream);
                 if all.iter().find(same).is_none() {
-                    all.push(Edge { from: *from, output: *output, to: *to, stream, pale: *pale, tip });
+                    all.push(Edge {
+                        from: *from,
+                        output: *output,
+                        to: *to,
+                        stream,
+                        pale: *pale,
+                        tip,
+                    });
                 }
             }
         }
@@ -71,7 +81,9 @@ fn of_program(s: &Scene, p: &Picture, program: &Program) -> Vec<(Entry, Exit, Op
         let Some(to) = index(&call.node) else { continue };
         for (port, ids) in &call.inputs {
             for id in ids {
-                let Some((from, output)) = exit(s, p, program, *id) else { continue };
+                let Some((from, output)) = exit(s, p, program, *id) else {
+                    continue;
+                };
                 let name = match program.values[id.0].stream {
                     Some(i) => Some(program.streams[i].as_str()),
                     None => call.whole_list.as_deref(),
@@ -95,12 +107,17 @@ fn exit(s: &Scene, p: &Picture, program: &Program, id: ValueId) -> Option<Exit> 
 fn unused(s: &Scene, p: &Picture) -> Vec<(Entry, Exit)> {
     let mut all = vec![];
     for (to, node) in s.graph.nodes.values().enumerate() {
-        if s.programs().iter().any(|program| program.calls.iter().any(|c| c.node == node.path)) {
+        if s.programs()
+            .iter()
+            .any(|program| program.calls.iter().any(|c| c.node == node.path))
+        {
             continue;
         }
         for (port, refs) in &node.inputs {
             for r in refs {
-                let Some(from) = s.graph.nodes.get_index_of(&r.value.node) else { continue };
+                let Some(from) = s.graph.nodes.get_index_of(&r.value.node) else {
+                    continue;
+                };
                 let output = p.boxes[from].outputs.iter().position(|(n, _)| *n == r.value.port);
                 all.extend(output.map(|o| ((to, port.clone()), (from, o))));
             }

@@ -112,7 +112,15 @@ impl Grid {
                 (a, out) = (b, mid);
             }
             if from < to {
-                g.connect(to - 1, Stretch { a, b: wire.to, out, into: wire.into });
+                g.connect(
+                    to - 1,
+                    Stretch {
+                        a,
+                        b: wire.to,
+                        out,
+                        into: wire.into,
+                    },
+                );
             }
         }
         g
@@ -120,7 +128,10 @@ impl Grid {
 
     fn connect(&mut self, layer: usize, s: Stretch) {
         let all = &mut self.stretches[layer];
-        if !all.iter().any(|t| (t.a, t.b) == (s.a, s.b) && t.out == s.out && t.into == s.into) {
+        if !all
+            .iter()
+            .any(|t| (t.a, t.b) == (s.a, s.b) && t.out == s.out && t.into == s.into)
+        {
             all.push(s);
         }
     }

@@ -23,5 +23,9 @@ use glad_nodes::Registry;
 /// The graph as SVG: nodes by what they are for, the line between host and device, composites as frames, streams as
 /// colours of lines, the terms of the objectives; below it the phases and views with what each keeps.
 pub fn draw(graph: &Graph, checked: &Checked, registry: &Registry) -> String {
-    render::render(&build::build(&build::Scene { graph, checked, registry }))
+    render::render(&build::build(&build::Scene {
+        graph,
+        checked,
+        registry,
+    }))
 }

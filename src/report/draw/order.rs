@@ -13,7 +13,10 @@ pub(super) fn order(g: &mut Grid, gaps: Gaps) {
     for start in 0..STARTS {
         g.layers = given.clone();
         if start > 0 {
-            g.layers.iter_mut().enumerate().for_each(|(l, cells)| shuffle(cells, start * 1000 + l));
+            g.layers
+                .iter_mut()
+                .enumerate()
+                .for_each(|(l, cells)| shuffle(cells, start * 1000 + l));
         }
         let found = sweeps(g);
         let length = length(g, &place(g, gaps));
@@ -41,7 +44,11 @@ fn shuffle(cells: &mut [usize], seed: usize) {
 
 /// How far edges go across the flow, together.
 fn length(g: &Grid, at: &[f64]) -> f64 {
-    g.stretches.iter().flatten().map(|s| (at[s.a] + s.out - at[s.b] - s.into).abs()).sum()
+    g.stretches
+        .iter()
+        .flatten()
+        .map(|s| (at[s.a] + s.out - at[s.b] - s.into).abs())
+        .sum()
 }
 
 fn sweeps(g: &mut Grid) -> usize {
@@ -110,7 +117,11 @@ fn swap_neighbours(g: &mut Grid) {
 
 /// Crossings before and behind layer `l`.
 fn around(g: &Grid, l: usize) -> usize {
-    if l == 0 { between(g, 0) } else { between(g, l - 1) + between(g, l) }
+    if l == 0 {
+        between(g, 0)
+    } else {
+        between(g, l - 1) + between(g, l)
+    }
 }
 
 /// Crossings between layer `l` and the next.
@@ -121,7 +132,10 @@ fn between(g: &Grid, l: usize) -> usize {
     let ends: Vec<_> = g.stretches[l].iter().map(end).collect();
     let crossed = |i: usize| {
         let (a, b) = ends[i];
-        ends[..i].iter().filter(|(c, d)| (a < *c && b > *d) || (a > *c && b < *d)).count()
+        ends[..i]
+            .iter()
+            .filter(|(c, d)| (a < *c && b > *d) || (a > *c && b < *d))
+            .count()
     };
     (0..ends.len()).map(crossed).sum()
 }
@@ -138,11 +152,33 @@ mod tests {
 
     #[test]
     fn two_crossed_edges_are_uncrossed() {
-        let items = vec![Item { along: 1.0, across: 1.0, at_least: 0 }; 4];
-        let wire = |from, to, bundle| Wire { from, to, out: 0.5, into: 0.5, bundle, room: 1.0 };
+        let items = vec![
+            Item {
+                along: 1.0,
+                across: 1.0,
+                at_least: 0
+            };
+            4
+        ];
+        let wire = |from, to, bundle| Wire {
+            from,
+            to,
+            out: 0.5,
+            into: 0.5,
+            bundle,
+            room: 1.0,
+        };
         let mut g = Grid::new(&items, &[wire(0, 3, 0), wire(1, 2, 1)]);
         assert_eq!(crossings(&g), 1);
-        order(&mut g, Gaps { items: 1.0, lanes: 1.0, straight: [1.0; 3], pull: 0.0 });
+        order(
+            &mut g,
+            Gaps {
+                items: 1.0,
+                lanes: 1.0,
+                straight: [1.0; 3],
+                pull: 0.0,
+            },
+        );
         assert_eq!(crossings(&g), 0);
     }
 }

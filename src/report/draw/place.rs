@@ -33,7 +33,11 @@ pub(super) fn place(g: &Grid, gaps: Gaps) -> Vec<f64> {
         let both = round > ROUNDS / 2;
         for k in 0..depth {
             let l = if round % 2 == 0 { k } else { depth - 1 - k };
-            let (before, after) = if both { (true, true) } else { (round % 2 == 0, round % 2 == 1) };
+            let (before, after) = if both {
+                (true, true)
+            } else {
+                (round % 2 == 0, round % 2 == 1)
+            };
             settle(g, l, &mut at, gaps, before, after);
         }
         if both {
@@ -60,12 +64,17 @@ fn centre(g: &Grid, at: &mut [f64], long: f64, pull: f64) {
     };
     let spans: Vec<(f64, f64)> = g.layers.iter().filter(|l| !l.is_empty()).map(span).collect();
     let longest = spans.iter().filter(|(a, b)| b - a > 0.8 * long).copied();
-    let (top, bottom) = longest.fold((f64::INFINITY, f64::NEG_INFINITY), |(t, b), (x, y)| (t.min(x), b.max(y)));
+    let (top, bottom) = longest.fold((f64::INFINITY, f64::NEG_INFINITY), |(t, b), (x, y)| {
+        (t.min(x), b.max(y))
+    });
     if !(top.is_finite() && bottom.is_finite()) {
         return;
     }
     for layer in g.layers.iter().filter(|l| !l.is_empty()) {
-        let (a, b) = (at[layer[0]], at[layer[layer.len() - 1]] + g.room[layer[layer.len() - 1]]);
+        let (a, b) = (
+            at[layer[0]],
+            at[layer[layer.len() - 1]] + g.room[layer[layer.len() - 1]],
+        );
         let move_by = pull * ((top + bottom) / 2.0 - (a + b) / 2.0);
         layer.iter().for_each(|c| at[*c] += move_by);
     }
@@ -113,7 +122,11 @@ fn settle(g: &Grid, l: usize, at: &mut [f64], gaps: Gaps, before: bool, after: b
                 total += w;
             }
         }
-        let (want, w) = if total > 0.0 { (sum / total, total) } else { (at[*c], 0.05) };
+        let (want, w) = if total > 0.0 {
+            (sum / total, total)
+        } else {
+            (at[*c], 0.05)
+        };
         blocks.push((want - o, w, 1));
         while let [.., (m1, w1, n1), (m2, w2, n2)] = blocks[..]
             && m2 < m1

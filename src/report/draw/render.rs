@@ -31,7 +31,7 @@ pub(super) fn render(p: &Picture) -> String {
             style { (PreEscaped(css())) }
             rect.page width=(num(size.0)) height=(num(size.1)) {}
             text.title x=(num(MARGIN)) y=(num(MARGIN + 16.0)) { (p.title) }
-            text.subtitle x=(num(MARGIN + width(&p.title, 22.0) * 1.06 + 14.0)) y=(num(MARGIN + 16.0)) { (p.subtitle) }
+            text.subtitle x=(num(MARGIN + width(&p.title, 22.0) * 1.1 + 16.0)) y=(num(MARGIN + 16.0)) { (p.subtitle) }
             g transform=(shift(MARGIN, top)) { (legend) }
             g transform=(shift(MARGIN, graph_y)) { (graph(p, &a, wide, zone)) }
             g transform=(shift(MARGIN, below)) { (cards) }
@@ -81,7 +81,11 @@ fn node(b: &NodeBox, r: Rect) -> Markup {
     let (mut x, term_y, type_y) = match beside {
         sizes::Beside::Nothing => (r.x + PAD, bottom + 3.0, types_y + 10.5),
         sizes::Beside::Type => (0.0, 0.0, r.y + 17.0),
-        sizes::Beside::Term => (r.x + r.w - PAD - b.terms.iter().map(|t| sizes::term_width(t)).sum::<f64>(), r.y + 4.5, 0.0),
+        sizes::Beside::Term => (
+            r.x + r.w - PAD - b.terms.iter().map(|t| sizes::term_width(t)).sum::<f64>(),
+            r.y + 4.5,
+            0.0,
+        ),
     };
     let terms: Vec<(f64, f64, &str)> = b
         .terms
@@ -115,13 +119,21 @@ fn node(b: &NodeBox, r: Rect) -> Markup {
 }
 
 fn edge(e: &Edge, route: &Route, streams: usize) -> Markup {
-    let Some((last, before)) = route.points.split_last() else { return html! {} };
+    let Some((last, before)) = route.points.split_last() else {
+        return html! {};
+    };
     // The lines of different streams on one way lie side by side.
-    let off = e.stream.map_or(0.0, |s| STRAND * (s as f64 - (streams as f64 - 1.0) / 2.0));
+    let off = e
+        .stream
+        .map_or(0.0, |s| STRAND * (s as f64 - (streams as f64 - 1.0) / 2.0));
     let moved = |(x, y): (f64, f64)| if route.down { (x + off, y) } else { (x, y + off) };
     // The line ends where the arrow begins.
     let tip = moved(*last);
-    let end = if route.down { (tip.0, tip.1 - 5.0) } else { (tip.0 - 5.0, tip.1) };
+    let end = if route.down {
+        (tip.0, tip.1 - 5.0)
+    } else {
+        (tip.0 - 5.0, tip.1)
+    };
     let mut points: Vec<(f64, f64)> = before.iter().map(|q| moved(*q)).collect();
     points.push(end);
     let (x, y) = tip;
@@ -150,9 +162,17 @@ fn smooth(points: &[(f64, f64)], down: bool) -> String {
             continue;
         }
         let (x0, y0) = points[i - 1];
-        let straight = if down { (x - x0).abs() < 0.05 } else { (y - y0).abs() < 0.05 };
+        let straight = if down {
+            (x - x0).abs() < 0.05
+        } else {
+            (y - y0).abs() < 0.05
+        };
         if straight {
-            d += &if down { format!("V{}", num(*y)) } else { format!("H{}", num(*x)) };
+            d += &if down {
+                format!("V{}", num(*y))
+            } else {
+                format!("H{}", num(*x))
+            };
         } else if down {
             let m = (y0 + y) / 2.0;
             d += &format!("C{} {} {} {} {} {}", num(x0), num(m), num(*x), num(m), num(*x), num(*y));
@@ -210,13 +230,25 @@ fn css() -> String {
             rule(".unused>rect", format!("fill:{};stroke:{}", base.area, base.flow)),
             rule(".edge.many", format!("stroke:{}", base.flow)),
             rule(".arrow.many", format!("fill:{}", base.flow)),
-            rule(".term", format!("fill:{};stroke:none", if dark { "#d96a66" } else { "#c94a45" })),
-            rule(".termtext", format!("fill:{}", if dark { "#20100f" } else { "#ffffff" })),
+            rule(
+                ".term",
+                format!("fill:{};stroke:none", if dark { "#d96a66" } else { "#c94a45" }),
+            ),
+            rule(
+                ".termtext",
+                format!("fill:{}", if dark { "#20100f" } else { "#ffffff" }),
+            ),
         ];
         for (name, paint) in GROUPS {
             let [fill, line, word] = if dark { paint.dark } else { paint.light };
-            r.push(rule(format!(".{name}>rect:not(.term):not(.under)"), format!("fill:{fill};stroke:{line}")));
-            r.push(rule(format!(".{name}>text.name,.{CLASS} .{name}>text.type,.{CLASS} .{name}>text.chip"), format!("fill:{word}")));
+            r.push(rule(
+                format!(".{name}>rect:not(.term):not(.under)"),
+                format!("fill:{fill};stroke:{line}"),
+            ));
+            r.push(rule(
+                format!(".{name}>text.name,.{CLASS} .{name}>text.type,.{CLASS} .{name}>text.chip"),
+                format!("fill:{word}"),
+            ));
         }
         for (i, (light, black)) in STREAMS.iter().enumerate() {
             let c = if dark { black } else { light };

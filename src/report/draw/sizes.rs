@@ -34,7 +34,10 @@ const LEAST: f64 = 96.0;
 pub(super) fn kind_text(b: &NodeBox) -> String {
     let said = b.kind == b.name || (b.frame.is_some() && b.kind.ends_with(&format!("_{}", b.name)));
     let kind = (!said).then(|| b.kind.clone());
-    kind.into_iter().chain(b.marks.iter().cloned()).collect::<Vec<_>>().join(" · ")
+    kind.into_iter()
+        .chain(b.marks.iter().cloned())
+        .collect::<Vec<_>>()
+        .join(" · ")
 }
 
 /// Whether name and kind stand in one line: in composites, and where there is no kind to write.
@@ -81,7 +84,11 @@ pub(super) fn box_size(b: &NodeBox) -> (f64, f64) {
     let (name, kind) = (name_width(b), width(&kind_text(b), KIND));
     let types = b.lines().iter().map(|l| mono_width(l, TYPE)).fold(0.0, f64::max);
     let terms: f64 = b.terms.iter().map(|t| term_width(t) + 5.0).sum();
-    let title = if one_line(b) { name + if kind > 0.0 { kind + 7.0 } else { 0.0 } } else { name.max(kind) };
+    let title = if one_line(b) {
+        name + if kind > 0.0 { kind + 7.0 } else { 0.0 }
+    } else {
+        name.max(kind)
+    };
     let (w, below) = match beside(b) {
         Beside::Type => (title + 14.0 + types, 0.0),
         Beside::Term => (title + 14.0 + terms, 0.0),

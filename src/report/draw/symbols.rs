@@ -9,20 +9,32 @@ pub(super) fn types(program: &Program, registry: &Registry) -> HashMap<ValueId, 
     let mut known: HashMap<ValueId, Vec<DimExpr>> = HashMap::new();
     for call in &program.calls {
         let streams = call.joint.as_ref().map_or(1, Vec::len).max(1);
-        let count = call.inputs.iter().map(|(port, ids)| (port.clone(), ids.len() / streams)).collect();
+        let count = call
+            .inputs
+            .iter()
+            .map(|(port, ids)| (port.clone(), ids.len() / streams))
+            .collect();
         let node = registry.get(call.kind).and_then(|k| k.parse(&call.params).ok());
         let contract = node.map(|n| n.contract(&Wiring { count }));
-        let names = contract.as_ref().map(|c| bind(c, call, streams, &known)).unwrap_or_default();
+        let names = contract
+            .as_ref()
+            .map(|c| bind(c, call, streams, &known))
+            .unwrap_or_default();
         for (i, id) in call.outputs.iter().enumerate() {
             let Some(id) = id else { continue };
             let ty = &program.values[id.0].ty;
             let port = &call.ports[i];
-            let output = contract.as_ref().and_then(|c| c.outputs.iter().find(|o| o.name == *port));
+            let output = contract
+                .as_ref()
+                .and_then(|c| c.outputs.iter().find(|o| o.name == *port));
             let written = output.and_then(|o| names.apply(&o.ty)).unwrap_or_default();
             known.insert(*id, held_to(written, ty, program));
         }
     }
-    known.into_iter().map(|(id, dims)| (id, text(&program.values[id.0].ty.head, &dims))).collect()
+    known
+        .into_iter()
+        .map(|(id, dims)| (id, text(&program.values[id.0].ty.head, &dims)))
+        .collect()
 }
 
 /// What a contract's own names stand for.
@@ -35,7 +47,9 @@ struct Names {
 fn bind(c: &Contract, call: &crate::plan::Call, streams: usize, known: &HashMap<ValueId, Vec<DimExpr>>) -> Names {
     let mut n = Names::default();
     for (port, ids) in &call.inputs {
-        let Some(input) = c.inputs.iter().find(|i| i.name == *port) else { continue };
+        let Some(input) = c.inputs.iter().find(|i| i.name == *port) else {
+            continue;
+        };
         for (i, id) in ids.iter().take(ids.len() / streams).enumerate() {
             let pattern = input.types.get(i).or(input.types.first());
             if let (Some(pattern), Some(dims)) = (pattern, known.get(id)) {

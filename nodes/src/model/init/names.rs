@@ -1,0 +1,110 @@
+//! How other projects name the weights that are here named as in mmaction and pytorch-i3d.
+
+/// From another project's name to ours, part by part between the dots: `$x` stands for any part (`conv$n` for any that
+/// begins so), and what it stood for is put in its place.
+///
+/// A name is looked for as it is, then by each rule, then all again without its first part: prefixes such as `module.`,
+/// `backbone.` or `base_model.` need no rule.
+const RULES: [(&str, &str); 8] = [
+    // mmaction's TSM: the shifted convolution is wrapped.
+    ("$layer.$block.$unit.conv.net.weight", "$layer.$block.$unit.conv.weight"),
+    // TSM's own code: torchvision's names, and the same wrapping.
+    ("$layer.$block.$unit.net.weight", "$layer.$block.$unit.conv.weight"),
+    // torchvision's ResNet.
+    ("conv1.weight", "conv1.conv.weight"),
+    ("bn1.$what", "conv1.bn.$what"),
+    ("$layer.$block.downsample.0.weight", "$layer.$block.downsample.conv.weight"),
+    ("$layer.$block.downsample.1.$what", "$layer.$block.downsample.bn.$what"),
+    ("$layer.$block.conv$n.weight", "$layer.$block.conv$n.conv.weight"),
+    ("$layer.$block.bn$n.$what", "$layer.$block.conv$n.bn.$what"),
+];
+
+/// The name of the weight that `theirs` is meant for, among those that `known` knows, and how many parts of it were left
+/// out in front.
+pub(super) fn ours(theirs: &str, known: impl Fn(&str) -> bool) -> Option<(String, usize)> {
+    let mut name = theirs;
+    for dropped in 0.. {
+        if known(name) {
+            return Some((name.to_string(), dropped));
+        }
+        let by_rule = RULES.iter().filter_map(|(from, to)| rewrite(name, from, to)).find(|n| known(n));
+        if let Some(found) = by_rule {
+            return Some((found, dropped));
+        }
+        name = name.split_once('.')?.1;
+    }
+    None
+}
+
+/// `name` with the pattern `from` replaced by `to`, where it is of that pattern.
+fn rewrite(name: &str, from: &str, to: &str) -> Option<String> {
+    let (parts, pattern): (Vec<&str>, Vec<&str>) = (name.split('.').collect(), from.split('.').collect());
+    if parts.len() != pattern.len() {
+        return None;
+    }
+    let mut bound: Vec<(&str, &str)> = vec![];
+    for (part, pattern) in parts.iter().zip(&pattern) {
+        match pattern.split_once('$') {
+            None if part == pattern => {}
+            None => return None,
+            Some((prefix, variable)) => bound.push((variable, part.strip_prefix(prefix).filter(|v| !v.is_empty())?)),
+        }
+    }
+    let put = |part: &str| match part.split_once('$') {
+        None => Some(part.to_string()),
+        Some((prefix, variable)) => {
+            let (_, value) = bound.iter().find(|(name, _)| *name == variable)?;
+            Some(format!("{prefix}{value}"))
+        }
+    };
+    Some(to.split('.').map(put).collect::<Option<Vec<_>>>()?.join("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_other_projects() {
+        let known = [
+            "conv1.conv.weight",
+            "conv1.bn.running_mean",
+            "layer1.0.conv1.conv.weight",
+            "layer3.5.conv2.bn.bias",
+            "layer2.0.downsample.conv.weight",
+            "layer2.0.downsample.bn.weight",
+            "layer2.1.non_local_block.g.0.conv.weight",
+            "Mixed_3b.b1a.conv3d.weight",
+        ];
+        for (theirs, wanted) in [
+            // this project's own
+            ("conv1.conv.weight", "conv1.conv.weight"),
+            ("encoder.conv1.conv.weight", "conv1.conv.weight"),
+            // mmaction
+            ("backbone.conv1.bn.running_mean", "conv1.bn.running_mean"),
+            ("backbone.layer1.0.conv1.conv.net.weight", "layer1.0.conv1.conv.weight"),
+            ("backbone.layer2.0.downsample.conv.weight", "layer2.0.downsample.conv.weight"),
+            (
+                "module.backbone.layer2.1.non_local_block.g.0.conv.weight",
+                "layer2.1.non_local_block.g.0.conv.weight",
+            ),
+            // torchvision
+            ("conv1.weight", "conv1.conv.weight"),
+            ("bn1.running_mean", "conv1.bn.running_mean"),
+            ("layer1.0.conv1.weight", "layer1.0.conv1.conv.weight"),
+            ("layer3.5.bn2.bias", "layer3.5.conv2.bn.bias"),
+            ("layer2.0.downsample.0.weight", "layer2.0.downsample.conv.weight"),
+            ("layer2.0.downsample.1.weight", "layer2.0.downsample.bn.weight"),
+            // TSM's own code
+            ("module.base_model.layer1.0.conv1.net.weight", "layer1.0.conv1.conv.weight"),
+            // pytorch-i3d
+            ("Mixed_3b.b1a.conv3d.weight", "Mixed_3b.b1a.conv3d.weight"),
+        ] {
+            let found = ours(theirs, |n| known.contains(&n));
+            assert_eq!(found.map(|f| f.0).as_deref(), Some(wanted), "{theirs}");
+        }
+        for other in ["fc.weight", "cls_head.fc_cls.weight", "logits.conv3d.weight", "conv1.conv.bias", "", "a..b"] {
+            assert_eq!(ours(other, |n| known.contains(&n)), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Nodes that feed each other in a cycle.
+
+use super::cx::Cx;
+use crate::diag::Problem;
+use petgraph::algo::tarjan_scc;
+use petgraph::graph::{DiGraph, NodeIndex};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+
+/// Whether no nodes feed each other in a cycle; each that there is is told.
+pub(super) fn none(cx: &Cx) -> bool {
+    let mut g: DiGraph<(), ()> = DiGraph::new();
+    let ids: Vec<NodeIndex> = cx.graph.nodes.values().map(|_| g.add_node(())).collect();
+    for (i, node) in cx.graph.nodes.values().enumerate() {
+        for r in node.inputs.values().flatten() {
+            if let Some(from) = cx.graph.nodes.get_index_of(&r.value.node) {
+                g.update_edge(ids[from], ids[i], ());
+            }
+        }
+    }
+    let mut knots: Vec<Vec<usize>> = tarjan_scc(&g)
+        .into_iter()
+        .filter(|c| c.len() > 1 || g.find_edge(c[0], c[0]).is_some())
+        .map(|c| c.into_iter().map(NodeIndex::index).collect())
+        .collect();
+    knots.iter_mut().for_each(|k| k.sort());
+    knots.sort();
+    for knot in &knots {
+        cx.push(cycle(cx, knot));
+    }
+    knots.is_empty()
+}
+
+/// The shortest way from the first node of `knot` back to it.
+fn cycle(cx: &Cx, knot: &[usize]) -> Problem {
+    let start = knot[0];
+    let feeds = |i: usize| -> Vec<usize> {
+        let refs = cx.node(i).inputs.values().flatten();
+        refs.filter_map(|r| cx.graph.nodes.get_index_of(&r.value.node))
+            .filter(|f| knot.contains(f))
+            .collect()
+    };
+    // Backwards from `start` to what feeds it; `next[n]` is the node that `n` feeds on this way.
+    let (mut next, mut queue) = (HashMap::new(), VecDeque::from([start]));
+    let mut path = vec![start];
+    'search: while let Some(n) = queue.pop_front() {
+        for f in feeds(n) {
+            if f == start {
+                let mut at = n;
+                while at != start {
+                    path.push(at);
+                    at = next[&at];
+                }
+                break 'search;
+            }
+            if let Entry::Vacant(e) = next.entry(f) {
+                e.insert(n);
+                queue.push_back(f);
+            }
+        }
+    }
+    path.push(start);
+    let names: Vec<&str> = path.iter().map(|i| cx.node(*i).path.as_str()).collect();
+    let mut p = Problem::error(format!("nodes feed each other in a cycle: {}", names.join(" → ")));
+    for pair in path.windows(2) {
+        let (from, to) = (cx.node(pair[0]), cx.node(pair[1]));
+        if let Some(r) = to.inputs.values().flatten().find(|r| r.value.node == from.path) {
+            p = p.at(&r.place, format!("`{}` takes from `{}`", to.path, from.path));
+        }
+    }
+    p.help("a node can only take what was computed before it: leave one of these references out")
+}

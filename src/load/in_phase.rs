@@ -1,0 +1,104 @@
+//! What a phase or view changes in a composite: which parameters of which nodes inside.
+
+use super::expand::{Around, Expander, NODE_KEYS};
+use super::params::Params;
+use super::tree::{Tree, TreeValue};
+use crate::diag::Problem;
+use indexmap::IndexMap;
+
+impl Expander<'_> {
+    /// The table of a phase or view, with what `nodes` says of composites said of the nodes inside.
+    pub fn in_phase(&mut self, mut phase: Tree) -> Tree {
+        let Some(nodes) = phase.at_mut(["nodes"]).and_then(Tree::entries_mut) else {
+            return phase;
+        };
+        let mut spread: IndexMap<String, Tree> = IndexMap::new();
+        let (composites, plain): (IndexMap<_, _>, IndexMap<_, _>) = std::mem::take(nodes)
+            .into_iter()
+            .partition(|(name, _)| self.out.composites.contains_key(name));
+        for (name, change) in &composites {
+            for (inner, params) in self.changed(name, change) {
+                let whole = Tree {
+                    value: TreeValue::Table(params),
+                    place: change.place.clone(),
+                    key: change.key.clone(),
+                };
+                spread.insert(inner, whole);
+            }
+        }
+        // What is said of a node inside by its own name counts before what is said of the composite.
+        for (name, change) in plain {
+            match spread.get_mut(&name).and_then(Tree::entries_mut) {
+                Some(there) if change.entries().is_some() => {
+                    there.extend(change.entries().cloned().into_iter().flatten())
+                }
+                _ => drop(spread.insert(name, change)),
+            }
+        }
+        *nodes = spread;
+        phase
+    }
+
+    /// The parameters of nodes inside composite `path` that are others under `change`.
+    fn changed(&mut self, path: &str, change: &Tree) -> Vec<(String, IndexMap<String, Tree>)> {
+        let Some((mut whole, scope)) = self.out.composites.get(path).cloned() else {
+            return vec![];
+        };
+        let (Some(entries), Some(table)) = (change.entries(), whole.entries_mut()) else {
+            let p = Problem::error(format!(
+                "`{path}`: expected a table of parameters, found {}",
+                change.what()
+            ));
+            self.say(p.at(&change.place, "this value"));
+            return vec![];
+        };
+        for (key, value) in entries {
+            if NODE_KEYS.contains(&key.as_str()) {
+                let p = Problem::error(format!("`{key}` of a node is the same in all phases and views"));
+                self.say(p.at(&value.key, "only parameters may differ"));
+                continue;
+            }
+            table.insert(key.clone(), value.clone());
+        }
+        // Expanded once more, beside what there is.
+        let (nodes, scopes) = (self.out.nodes.len(), self.out.scopes.len());
+        let names = self.out.scopes[scope].names.clone();
+        let composites = self.out.composites.clone();
+        let name = path[self.out.scopes[scope].prefix.len()..].to_string();
+        self.node(
+            &name,
+            whole,
+            &Params::default(),
+            &Around {
+                scope,
+                ..Around::default()
+            },
+        );
+        let new = self.out.nodes.split_off(nodes);
+        self.out.scopes.truncate(scopes);
+        self.out.scopes[scope].names = names;
+        self.out.composites = composites;
+
+        let mut found = vec![];
+        for flat in new {
+            let Some(old) = self.out.nodes.iter().find(|n| n.path == flat.path) else {
+                continue;
+            };
+            let same = |key: &str, value: &Tree| old.table.get(key).is_some_and(|o| o.same(value));
+            let changed = flat.table.into_iter().filter(|(key, value)| !same(key, value));
+            let (fixed, params): (IndexMap<_, _>, IndexMap<_, _>) =
+                changed.partition(|(key, _)| NODE_KEYS.contains(&key.as_str()));
+            for (key, t) in fixed {
+                let p = Problem::error(format!(
+                    "`{key}` of `{}` is the same in all phases and views",
+                    flat.path
+                ));
+                self.say(p.at(&t.place, "only parameters may differ"));
+            }
+            if !params.is_empty() {
+                found.push((flat.path, params));
+            }
+        }
+        found
+    }
+}

@@ -1,0 +1,98 @@
+//! Pictures of all our graphs.
+
+use glad::check::{Checked, check};
+use glad::graph::Graph;
+use glad::load::{LoadOptions, load};
+use roxmltree::{Document, Node};
+use std::path::Path;
+
+fn open(graph: &str) -> (Graph, Checked) {
+    let graph = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs").join(graph);
+    let graph = load(&LoadOptions {
+        graph,
+        ..LoadOptions::default()
+    })
+    .unwrap();
+    let checked = check(&graph, &glad::nodes::registry()).unwrap();
+    (graph, checked)
+}
+
+const GRAPHS: [&str; 6] = [
+    "full.toml",
+    "dann.toml",
+    "supervised_target.toml",
+    "variants/cdan.toml",
+    "variants/mmd.toml",
+    "ablations/2b_g3_l0.toml",
+];
+
+fn rect(n: Node) -> [f64; 4] {
+    ["x", "y", "width", "height"].map(|a| n.attribute(a).unwrap().parse().unwrap())
+}
+
+fn class<'a>(n: Node<'a, '_>) -> &'a str {
+    n.attribute("class").unwrap_or("")
+}
+
+#[test]
+fn every_node_is_drawn_and_none_lies_on_another() {
+    for name in GRAPHS {
+        let (graph, checked) = open(name);
+        let svg = glad::report::draw(&graph, &checked, &glad::nodes::registry());
+        let doc = Document::parse(&svg).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let boxes: Vec<(String, [f64; 4])> = doc
+            .descendants()
+            .filter(|n| class(*n) == "under")
+            .map(|n| {
+                (
+                    n.parent().unwrap().first_child().unwrap().text().unwrap().to_string(),
+                    rect(n),
+                )
+            })
+            .collect();
+        for node in graph.nodes.values() {
+            let title = format!("{} ({})", node.path, node.kind.value);
+            assert_eq!(boxes.iter().filter(|(t, _)| *t == title).count(), 1, "{name}: {title}");
+        }
+        for (i, (a, [x, y, w, h])) in boxes.iter().enumerate() {
+            for (b, [u, v, p, q]) in &boxes[..i] {
+                let apart = x + w <= *u || u + p <= *x || y + h <= *v || v + q <= *y;
+                assert!(apart, "{name}: {a} lies on {b}");
+            }
+        }
+        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
+    }
+}
+
+#[test]
+fn pictures_fetch_nothing_and_are_the_same_every_time() {
+    let (graph, checked) = open("full.toml");
+    let draw = || glad::report::draw(&graph, &checked, &glad::nodes::registry());
+    let svg = draw();
+    assert_eq!(svg, draw());
+    for word in ["<script", "href", "url(", "@import", "<image"] {
+        assert!(!svg.contains(word), "{word}");
+    }
+    assert_eq!(svg.matches("http").count(), 1, "the namespace alone");
+}
+
+#[test]
+fn the_full_graph_says_what_matters() {
+    let (graph, checked) = open("full.toml");
+    let svg = glad::report::draw(&graph, &checked, &glad::nodes::registry());
+    for text in [
+        "host",
+        "device",
+        "lib/adversary.toml",
+        "Feature[B,G+L,64]",
+        "Logits[B,L!]",
+        "Clip[B,G+L,T,48,48,3]",
+        "warmup × 1",
+        "main × 0.33",
+        "source only",
+        "batch.label@source → ce.label",
+        "37.7 ± 2.5",
+    ] {
+        assert!(svg.contains(text), "{text}");
+    }
+}

@@ -1,0 +1,90 @@
+//! The plan of the whole method as people read it, and what its phases' keys depend on.
+
+use glad::check::{Checked, check};
+use glad::graph::Graph;
+use glad::load::{LoadOptions, load, load_text};
+use glad::plan::{memory, plan_text, sample_bytes};
+use std::path::Path;
+
+fn of(overlay: &str) -> (Graph, Checked) {
+    let text = format!("extends = \"full.toml\"\n{overlay}");
+    let graph = load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+    let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+    (graph, checked)
+}
+
+fn key(overlay: &str, phase: &str, seed: u64) -> String {
+    let (graph, checked) = of(overlay);
+    checked.phase_key(&graph, phase, seed).expect("a key")
+}
+
+#[test]
+fn reads_well() {
+    let graph = load(&LoadOptions::of("graphs/full.toml")).unwrap_or_else(|p| panic!("{p}"));
+    let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+    let text = plan_text(&checked, &graph, 32);
+    // Keys hash this very program: they change with every build.
+    let text: String = text
+        .lines()
+        .filter(|l| !l.starts_with("  key "))
+        .map(|l| format!("{l}\n"))
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn counts_what_waits_between_the_sides() {
+    let (_, c) = of("");
+    // 3 clips of 8 frames, 48 × 48, RGB, with a label and a mask.
+    assert_eq!(sample_bytes(&c.phases["main"], 0), 3 * 8 * 48 * 48 * 3 + 2 * 16);
+    assert_eq!(sample_bytes(&c.views["infer"], 0), 3 * 8 * 48 * 48 * 3 + 16);
+}
+
+#[test]
+fn memory_grows_with_the_batch_and_with_training() {
+    let (_, small) = of("[set.phases.main]\nbatch = 4");
+    let (_, large) = of("[set.phases.main]\nbatch = 8");
+    let (_, parts) = of("[phases.main]\nmicro_batch = 4");
+    let at = |c: &Checked| memory(&c.phases["main"]);
+    assert!(at(&large).peak > at(&small).peak);
+    assert_eq!(at(&parts), at(&small));
+    assert_eq!(at(&large).macs, 2 * at(&small).macs);
+    // A view keeps nothing for a backward pass, and has no gradients and no momentum.
+    let (_, view) = of("[set.views.infer]\nbatch = 8");
+    let view = memory(&view.views["infer"]);
+    assert!(view.peak < at(&large).peak);
+    assert!(view.weights < at(&large).weights);
+    // A frozen trunk keeps nothing either.
+    let (_, frozen) = of("[phases.main]\nfrozen = [\"backbone\"]");
+    assert!(at(&frozen).peak < at(&large).peak);
+}
+
+#[test]
+fn phases_share_a_key_where_they_are_the_same() {
+    // What only `main` has changes nothing in the warm-up, and something in `main`.
+    for overlay in [
+        "drop = [\"align_g\", \"align_l\", \"align_x\"]",
+        "[set.phases.main]\nsteps = 10",
+        "set.title = \"x\"",
+    ] {
+        for phase in ["pretrain", "warmup"] {
+            assert_eq!(key("", phase, 1), key(overlay, phase, 1), "{overlay} {phase}");
+        }
+    }
+    assert_ne!(key("", "main", 1), key("drop = [\"align_g\"]", "main", 1));
+    // The pretraining has a seed of its own.
+    assert_eq!(key("", "pretrain", 1), key("", "pretrain", 2));
+    assert_ne!(key("", "warmup", 1), key("", "warmup", 2));
+    // What came before belongs to it.
+    assert_ne!(key("", "main", 1), key("[set.phases.warmup]\nsteps = 10", "main", 1));
+    for overlay in [
+        "[set.phases.warmup]\nbatch = 4",
+        "[set.phases.warmup.optimizer]\nlr = 0.5",
+        "[set.nodes.bg_mix]\nprob = 0.9",
+        "bypass = [\"bg_mix\"]",
+        "[phases.warmup]\nfrozen = [\"backbone\"]",
+        "[nodes.videos.generate.mini]\nseed = 5",
+    ] {
+        assert_ne!(key("", "warmup", 1), key(overlay, "warmup", 1), "{overlay}");
+    }
+}
