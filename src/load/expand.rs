@@ -218,7 +218,7 @@ impl<'a> Expander<'a> {
         }
         for stream in self.streams {
             if let Some(t) = entries.shift_remove(stream) {
-                let p = Problem::error(format!("a composite has the same parameters in every stream"))
+                let p = Problem::error("a composite has the same parameters in every stream")
                     .at(&t.key, format!("`{stream}` is a stream"));
                 out.push(p.help("a parameter of a node inside may differ: write it in the composite's file"));
             }
