@@ -7,8 +7,9 @@ use crate::load::TreeValue;
 use crate::plan::{Call, Program};
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;
+use std::path::Path;
 
-/// What is not there of the data that a run reads: notes, or errors with `files` (then every video of every list is
+/// What is not there of the data and weights that a run reads: notes, or errors with `files` (then every video of every list is
 /// looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
     let mut out = Found {
@@ -17,6 +18,11 @@ pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
     };
     for program in runs(graph, checked) {
         for (i, call) in program.calls.iter().enumerate() {
+            if let Body::Compute(compute) = &program.bodies[call.body]
+                && let Some(file) = compute.init_file().filter(|f| !f.is_file())
+            {
+                weights(graph, &call.node, file, files, &mut out);
+            }
             let Body::Source(source) = &program.bodies[call.body] else {
                 continue;
             };
@@ -112,6 +118,17 @@ fn look(
     {
         out.add(&call.node, Problem::error(format!("{e:#}")).at(&place, whose));
     }
+}
+
+/// The file that a node's weights are to start from is not there.
+fn weights(graph: &Graph, path: &str, file: &Path, files: bool, out: &mut Found) {
+    let node = &graph.nodes[path];
+    let place = node.params.get("init").map_or(&node.place, |t| &t.place);
+    let mut p = Problem::note(format!("{} is not there", file.display())).at(place, "its weights are to start from it");
+    if files {
+        p.severity = Severity::Error;
+    }
+    out.add(path, p);
 }
 
 /// Where the list of a stream is written, or else the node.

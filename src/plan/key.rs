@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 impl Checked {
     /// The key of phase `name` of `run` under the run's `seed`: a hash of its pruned program (nodes, kinds, parameters,
-    /// types, streams), objective, optimiser and length, of its lists' lines, of the keys of the phases before it, of
+    /// types, streams), objective, optimiser and length, of its lists' lines and files of weights, of the keys of the phases before it, of
     /// this program's code and of the instruction set. What is not needed by the phase changes nothing. Where a list
     /// is not there, it is its parameters that count alone; a list that is malformed is an error.
     pub fn phase_key(&self, graph: &Graph, name: &str, seed: u64) -> Result<String> {
@@ -40,6 +40,7 @@ fn key(program: &Program, def: &PhaseDef, graph: &Graph, seed: u64, before: &[St
     describe(&mut t, program, def, graph, seed).expect("writing to a string");
     for call in &program.calls {
         lists(&mut t, program, call)?;
+        weights(&mut t, program, call)?;
     }
     for k in before {
         writeln!(t, "after {k}")?;
@@ -102,6 +103,19 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     for g in &o.groups {
         let nodes: Vec<&str> = g.nodes.iter().map(|n| n.value.as_str()).collect();
         writeln!(t, "group {nodes:?} {:?} {} {:?}", g.roles, g.lr_scale, g.weight_decay)?;
+    }
+    Ok(())
+}
+
+/// The file that a node's weights start from, by its content. One that is not there is an error of the run, not here.
+fn weights(t: &mut String, program: &Program, call: &Call) -> Result<()> {
+    if let Body::Compute(compute) = &program.bodies[call.body]
+        && let Some(file) = compute.init_file().filter(|f| f.exists())
+    {
+        let mut hash = blake3::Hasher::new();
+        let read = std::fs::File::open(file).and_then(|f| hash.update_reader(f).map(drop));
+        read.with_context(|| format!("weights from {}", file.display()))?;
+        writeln!(t, "weights of {} {}", call.node, hash.finalize().to_hex())?;
     }
     Ok(())
 }

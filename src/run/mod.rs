@@ -12,6 +12,7 @@ mod progress;
 mod session;
 mod setup;
 mod share;
+mod start;
 mod stop;
 mod train;
 mod view;

@@ -9,6 +9,7 @@ use super::peek::phase_key;
 use super::progress::{Progress, duration};
 use super::setup::set_up;
 use super::share::{self, Shared};
+use super::start::start_weights;
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{Checked, RESULT_VIEW};
@@ -167,9 +168,7 @@ impl Session<'_> {
                 store.remove_node(node);
             }
         }
-        for (node, specs) in &program.weights {
-            store.declare(node, specs, Key::new(seed).name("init"), &self.options.device)?;
-        }
+        start_weights(program, store, Key::new(seed).name("init"), &self.options.device, self.progress)?;
         for (full, w) in store.iter_mut() {
             w.trains = w.spec.role != Role::Buffer
                 && program.calls.iter().any(|c| c.trains && inside(full, &c.node))
@@ -208,9 +207,7 @@ impl Session<'_> {
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
         let setup = set_up(program, &self.options.cache, self.progress)?;
         let key = Key::new(self.options.seed);
-        for (node, specs) in &program.weights {
-            store.declare(node, specs, key.name("init"), &self.options.device)?;
-        }
+        start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
         let cx = ViewCx {
             key: key.name("view").name(&program.name),
             feed: self.options.feed,

@@ -1,0 +1,32 @@
+//! The weights that a program starts from.
+
+use super::progress::Progress;
+use crate::plan::Program;
+use anyhow::{Context, Result};
+use candle_core::Device;
+use glad_nodes::{Body, Key, WeightStore};
+
+/// Makes the weights of a program that `store` does not have yet: drawn by `key`, or where a node names a file (`init`),
+/// read from it. What was read is said.
+pub fn start_weights(
+    program: &Program,
+    store: &mut WeightStore,
+    key: Key,
+    device: &Device,
+    progress: &Progress,
+) -> Result<()> {
+    for (node, specs) in &program.weights {
+        let fresh = !store.has_node(node);
+        store.declare(node, specs, key, device)?;
+        let call = program.calls.iter().find(|c| c.node == *node);
+        let Some(Body::Compute(compute)) = call.map(|c| &program.bodies[c.body]).filter(|_| fresh) else {
+            continue;
+        };
+        let Some(loaded) = compute.load(device).with_context(|| format!("node `{node}`"))? else {
+            continue;
+        };
+        store.start_from(node, &loaded)?;
+        progress.say(&format!("{node}: {loaded}"));
+    }
+    Ok(())
+}
