@@ -13,7 +13,10 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
-        out += &format!("{} could not be used in training, others took their places:\n", videos(count));
+        out += &format!(
+            "{} could not be used in training, others took their places:\n",
+            videos(count)
+        );
         for (stream, bad) in &result.bad {
             for (video, why) in bad.iter().take(MOST_BAD) {
                 out += &format!("  {stream}: {video}: {why}\n");
@@ -56,7 +59,11 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
 }
 
 fn videos(count: usize) -> String {
-    if count == 1 { "1 video".into() } else { format!("{count} videos") }
+    if count == 1 {
+        "1 video".into()
+    } else {
+        format!("{count} videos")
+    }
 }
 
 /// ` (oracle: …)` where held-out labels were used.
@@ -79,21 +86,32 @@ fn table(rows: &[Row]) -> String {
         return String::new();
     }
     let first = rows.iter().map(|r| r.name.chars().count()).max().unwrap_or(0);
-    let words: Vec<String> = names.iter().map(|n| scores::words(n)).collect();
-    let mut out = format!("  {:first$}", "");
-    words.iter().for_each(|w| out += &format!("  {w}"));
-    out += "  videos\n";
-    for r in rows {
-        out += &format!("  {:first$}", r.name);
-        for (name, word) in names.iter().zip(&words) {
-            let value = r
-                .values
-                .iter()
-                .find(|(n, _)| n == name)
-                .map_or("-".into(), |(_, v)| r.shown(*v));
-            out += &format!("  {value:>wide$}", wide = word.chars().count());
+    // A column: its heading, then a value a row.
+    let value = |r: &Row, name: &str| {
+        r.values
+            .iter()
+            .find(|(n, _)| n == name)
+            .map_or("-".into(), |(_, v)| r.shown(*v))
+    };
+    let mut columns: Vec<Vec<String>> = vec![];
+    for name in &names {
+        columns.push(
+            [scores::words(name)]
+                .into_iter()
+                .chain(rows.iter().map(|r| value(r, name)))
+                .collect(),
+        );
+    }
+    let counts = rows.iter().map(|r| r.videos.map_or("-".into(), |n| n.to_string()));
+    columns.push(["videos".to_string()].into_iter().chain(counts).collect());
+    let mut out = String::new();
+    for (i, name) in [""].into_iter().chain(rows.iter().map(|r| r.name.as_str())).enumerate() {
+        out += &format!("  {name:first$}");
+        for c in &columns {
+            let wide = c.iter().map(|t| t.chars().count()).max().unwrap_or(0);
+            out += &format!("  {:>wide$}", c[i]);
         }
-        out += &format!("  {:>6}\n", r.videos.map_or("-".into(), |n| n.to_string()));
+        out += "\n";
     }
     out
 }
@@ -194,7 +212,10 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1], "T, view infer");
         assert_eq!(lines[2], "          mean class accuracy   top-1  videos");
-        assert_eq!(lines[3], "  target               26.3 %  50.0 %       8", "held-out first; 8 have labels");
+        assert_eq!(
+            lines[3], "  target               26.3 %  50.0 %       8",
+            "held-out first; 8 have labels"
+        );
         assert_eq!(lines[4], "  source               72.0 %  50.0 %       8");
         assert!(lines[5].contains("37.7 ± 2.5 %") && lines[5].contains("of the publication"));
         assert!(!text.contains("recall_0") && !text.contains("oracle"));
@@ -218,7 +239,10 @@ mod tests {
         assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
         assert_eq!(json["oracle"], true);
-        assert_eq!(json["views"]["infer"]["scores"][1]["values"]["mean_class_accuracy"], 0.263);
+        assert_eq!(
+            json["views"]["infer"]["scores"][1]["values"]["mean_class_accuracy"],
+            0.263
+        );
         assert_eq!(json["bad_videos"]["source"]["a.mp4 (l.txt:3)"], "no frames");
         let page = super::super::page::page(&g, &result, &super::super::page::Parts::default());
         assert!(page.contains("Oracle") && page.contains("a.mp4 (l.txt:3)"));
