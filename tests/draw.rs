@@ -60,7 +60,16 @@ fn every_node_is_drawn_and_none_lies_on_another() {
                 assert!(apart, "{name}: {a} lies on {b}");
             }
         }
-        assert!(!svg.contains("NaN") && !svg.contains("inf"), "{name}");
+        for (node, text) in doc
+            .descendants()
+            .flat_map(|n| ["d", "transform"].map(|a| (n, n.attribute(a).unwrap_or(""))))
+        {
+            assert!(
+                !text.contains("NaN") && !text.contains("inf"),
+                "{name}: {:?}",
+                node.range()
+            );
+        }
     }
 }
 
