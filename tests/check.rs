@@ -221,7 +221,7 @@ fn a_whole_list_is_taken_once() {
     sound(pretrain);
     assert_eq!(pretrain.streams, ["auxiliary"]);
     assert_eq!(calls(pretrain, "backgrounds")[0].whole_list.as_deref(), Some("source"));
-    assert_eq!(streams(pretrain, "videos"), ["-", "auxiliary"]);
+    assert_eq!(streams(pretrain, "videos"), ["auxiliary", "-"]);
 }
 
 #[test]
@@ -378,6 +378,13 @@ fn notes_say_what_is_unused() {
         c.notes
     );
     assert!(checked("").notes.list.is_empty(), "{}", checked("").notes);
+    let notes = checked("drop = [\"ce\", \"scores\"]").notes.to_string();
+    for stream in ["source", "target"] {
+        assert!(
+            notes.contains(&format!("the labels of stream {stream} are used by nothing")),
+            "{notes}"
+        );
+    }
     let c = checked(
         "[phases.main.losses]\nunweighted = 0.0\n[nodes.unweighted]\nkind = \"entropy\"\ninputs = { logits = \"classify.logits@target\" }",
     );
@@ -396,14 +403,9 @@ fn a_batch_may_be_cut_in_parts() {
 fn with_lists(folder: &Path, list: &str) -> Graph {
     let text = format!(
         "extends = \"{full}\"\n[replace.nodes.videos]\nkind = \"video_list\"\nclasses = [{classes}]\nsource.list = {{ {list} }}\n\
-         target.list = {{ {list} }}\nauxiliary.list = {{ {list} }}\n",
+         target.list = {{ {list} }}\nauxiliary.list = {{ {list} }}\n[phases.main]\nvalidate = \"validate\"\n",
         full = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs/full.toml").display(),
-        classes = vec!["\"a\""; 12]
-            .iter()
-            .enumerate()
-            .map(|(i, _)| format!("\"c{i}\""))
-            .collect::<Vec<_>>()
-            .join(", "),
+        classes = (0..12).map(|i| format!("\"c{i}\"")).collect::<Vec<_>>().join(", "),
     );
     load_text("own.toml", &text, folder).unwrap_or_else(|p| panic!("{p}"))
 }
@@ -454,6 +456,9 @@ fn every_graph_of_the_repository_is_accepted() {
     all.sort();
     let mut seen = 0;
     for path in all {
+        if ["graphs/settings", "graphs/lib"].iter().any(|f| path.starts_with(f)) {
+            continue;
+        }
         let text = std::fs::read_to_string(&path).expect("readable");
         let mut top = text.lines().take_while(|l| !l.starts_with('['));
         if !top.any(|l| ["extends", "setting", "streams"].iter().any(|k| l.starts_with(k))) {

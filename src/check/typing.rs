@@ -211,7 +211,7 @@ impl<'g> Typer<'g> {
                     if let Some((_, other)) = pattern.rest.as_ref().and_then(|r| self.rests.get(r)) {
                         p = p.at(&other.place, "has another number of sizes");
                     }
-                    let heads_agree = matches!(&pattern.head, glad_nodes::HeadExpr::Is(h) if *h == ty.head);
+                    let heads_agree = !matches!(&pattern.head, glad_nodes::HeadExpr::Is(h) if *h != ty.head);
                     if heads_agree && ty.head == "Feature" && ty.dims.len() == 3 && pattern.dims.len() == 2 {
                         advice = Some("a `mean` node makes one feature of those of several clips".to_string());
                     }
