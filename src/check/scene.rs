@@ -203,7 +203,7 @@ impl<'c, 'g> Scene<'c, 'g> {
             .iter()
             .filter(|(_, refs)| {
                 refs.iter()
-                    .any(|r| r.value.stream.is_none() && !self.from_streamless(r))
+                    .any(|r| r.value.stream.is_none() && !self.needs_no_stream(r))
             })
             .map(|(port, _)| port.as_str())
             .collect();
@@ -228,7 +228,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         answer
     }
 
-    fn from_streamless(&self, r: &Spanned<Ref>) -> bool {
+    fn needs_no_stream(&self, r: &Spanned<Ref>) -> bool {
         self.cx
             .graph
             .nodes
