@@ -7,8 +7,17 @@ use common::*;
 #[test]
 fn explain_names_the_file_that_set_a_value() {
     let said = ok(&["explain", "graphs/full.toml", "phases.main.steps"]);
-    assert!(said.contains("300") && said.contains("graphs/settings/mini.toml:"), "{said}");
-    let said = ok(&["explain", "graphs/full.toml", "params.bg_prob", "--set", "params.bg_prob=0.3"]);
+    assert!(
+        said.contains("300") && said.contains("graphs/settings/mini.toml:"),
+        "{said}"
+    );
+    let said = ok(&[
+        "explain",
+        "graphs/full.toml",
+        "params.bg_prob",
+        "--set",
+        "params.bg_prob=0.3",
+    ]);
     assert!(said.contains("0.3") && said.contains("0.5"), "{said}");
     let out = glad(&["explain", "graphs/full.toml", "phases.main.stepz"]);
     assert_eq!(out.status.code(), Some(2));
@@ -27,7 +36,15 @@ fn diff_is_structural() {
 #[test]
 fn nodes_document_themselves() {
     let said = ok(&["nodes"]);
-    for kind in ["video_list", "bg_mix", "tsm", "grl", "order_head", "cross_entropy", "classification"] {
+    for kind in [
+        "video_list",
+        "bg_mix",
+        "tsm",
+        "grl",
+        "order_head",
+        "cross_entropy",
+        "classification",
+    ] {
         assert!(said.contains(kind), "{kind}");
         let page = ok(&["nodes", kind]);
         assert!(page.contains("parameters") || page.contains("inputs"), "{page}");
@@ -42,7 +59,11 @@ fn the_schema_and_the_picture_in_the_repository_are_up_to_date() {
     let schema = std::fs::read_to_string(repository().join("graphs/graph.schema.json")).unwrap();
     assert_eq!(ok(&["schema"]), schema, "glad-run schema > graphs/graph.schema.json");
     let picture = std::fs::read_to_string(repository().join("graphs/full.svg")).unwrap();
-    assert_eq!(ok(&["draw", "graphs/full.toml"]), picture, "glad-run draw graphs/full.toml -o graphs/full.svg");
+    assert_eq!(
+        ok(&["draw", "graphs/full.toml"]),
+        picture,
+        "glad-run draw graphs/full.toml -o graphs/full.svg"
+    );
 }
 
 #[test]
@@ -52,12 +73,27 @@ fn exit_codes_mean_something() {
     assert_eq!(code(&["check", "tests/bad_graphs/check_label_leak.toml"]), Some(1));
     assert_eq!(code(&["tests/bad_graphs/check_label_leak.toml"]), Some(1));
     assert_eq!(code(&["--no-such-flag"]), Some(2));
-    assert_eq!(code(&["check", "graphs/full.toml", "--setting", "graphs/settings/kinetics_babel_tsm.toml", "--files"]), Some(1));
+    assert_eq!(
+        code(&[
+            "check",
+            "graphs/full.toml",
+            "--setting",
+            "graphs/settings/kinetics_babel_tsm.toml",
+            "--files"
+        ]),
+        Some(1)
+    );
     assert_eq!(code(&["predict", "--run", "no/such/run", "x.mp4"]), Some(3));
     // paper-scale data that is not there is an error before anything runs, by name
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("r").display().to_string();
-    let failed = glad(&["graphs/full.toml", "--setting", "graphs/settings/kinetics_babel_tsm.toml", "--out", &out]);
+    let failed = glad(&[
+        "graphs/full.toml",
+        "--setting",
+        "graphs/settings/kinetics_babel_tsm.toml",
+        "--out",
+        &out,
+    ]);
     assert_eq!(failed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("k400_train.txt"));
     assert!(!dir.path().join("r").exists());

@@ -20,18 +20,37 @@ fn graphs_in(folder: &str) -> Vec<PathBuf> {
 fn all_graphs_are_valid() {
     let said = ok(&["check", "graphs"]);
     assert!(said.contains(" 0 wrong"), "{said}");
-    for g in ["graphs/full.toml", "graphs/released.toml", "graphs/ablations/2b_g0_l3.toml", "graphs/variants/cdan.toml"] {
+    for g in [
+        "graphs/full.toml",
+        "graphs/released.toml",
+        "graphs/ablations/2b_g0_l3.toml",
+        "graphs/variants/cdan.toml",
+    ] {
         assert!(said.contains(&format!("ok    {g}")), "{g} was not checked:\n{said}");
     }
 }
 
 #[test]
 fn methods_and_settings_combine() {
-    for setting in ["mini", "smoke", "kinetics_babel_tsm", "kinetics_babel_i3d", "own_videos"] {
-        let setting = repository().join(format!("graphs/settings/{setting}.toml")).display().to_string();
+    for setting in [
+        "mini",
+        "smoke",
+        "kinetics_babel_tsm",
+        "kinetics_babel_i3d",
+        "own_videos",
+    ] {
+        let setting = repository()
+            .join(format!("graphs/settings/{setting}.toml"))
+            .display()
+            .to_string();
         let mut args = vec!["check".to_string()];
         for folder in ["", "ablations", "variants"] {
-            args.extend(graphs_in(folder).iter().filter(|p| !p.ends_with("released.toml")).map(|p| p.display().to_string()));
+            args.extend(
+                graphs_in(folder)
+                    .iter()
+                    .filter(|p| !p.ends_with("released.toml"))
+                    .map(|p| p.display().to_string()),
+            );
         }
         args.extend(["--setting".into(), setting]);
         ok(&args);
@@ -41,7 +60,10 @@ fn methods_and_settings_combine() {
 #[test]
 fn the_papers_scale_is_planned_without_its_data() {
     for (setting, parameters) in [("kinetics_babel_tsm", "23,508,032"), ("kinetics_babel_i3d", "")] {
-        let setting = repository().join(format!("graphs/settings/{setting}.toml")).display().to_string();
+        let setting = repository()
+            .join(format!("graphs/settings/{setting}.toml"))
+            .display()
+            .to_string();
         let said = ok(&["plan", &graph("full.toml"), "--setting", &setting]);
         assert!(said.contains(parameters), "{said}");
         assert!(said.contains("Clip[B,3,8,224,224,3]"), "{said}");

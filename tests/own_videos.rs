@@ -14,7 +14,11 @@ fn make(path: &Path, class: usize, seed: usize) {
     for t in 0..20 + seed % 7 {
         let mut rgb = vec![40u8; w * h * 3];
         let at = 4 + 2 * t;
-        let (x0, y0) = if class == 0 { (at, 20 + seed % 9) } else { (20 + seed % 9, at) };
+        let (x0, y0) = if class == 0 {
+            (at, 20 + seed % 9)
+        } else {
+            (20 + seed % 9, at)
+        };
         for y in y0..(y0 + 16).min(h) {
             for x in x0..(x0 + 16).min(w) {
                 rgb[(y * w + x) * 3..][..3].copy_from_slice(&[220, 180, (20 * seed % 200) as u8]);
@@ -29,7 +33,12 @@ fn make(path: &Path, class: usize, seed: usize) {
 fn trains_on_lists_of_mp4_files() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    for (list, labelled) in [("source_train", true), ("source_test", true), ("target_train", false), ("target_test", true)] {
+    for (list, labelled) in [
+        ("source_train", true),
+        ("source_test", true),
+        ("target_train", false),
+        ("target_test", true),
+    ] {
         std::fs::create_dir_all(data.join(list)).unwrap();
         let mut text = String::new();
         for i in 0..8 {
@@ -50,13 +59,32 @@ fn trains_on_lists_of_mp4_files() {
     std::fs::write(settings.join("mine.toml"), own).unwrap();
     let setting = settings.join("mine.toml").display().to_string();
     let out = dir.path().join("run").display().to_string();
-    let short = ["--set", "phases.warmup.epochs=1", "--set", "phases.main.epochs=2", "--set", "phases.warmup.batch=4"];
-    let mut args = vec![graph("full.toml"), "--setting".into(), setting, "--out".into(), out.clone()];
+    let short = [
+        "--set",
+        "phases.warmup.epochs=1",
+        "--set",
+        "phases.main.epochs=2",
+        "--set",
+        "phases.warmup.batch=4",
+    ];
+    let mut args = vec![
+        graph("full.toml"),
+        "--setting".into(),
+        setting,
+        "--out".into(),
+        out.clone(),
+    ];
     args.extend(short.map(String::from));
     let said = ok(&args);
-    assert!(said.contains("target") && said.lines().filter(|l| l.trim_end().ends_with(" 8")).count() == 2, "{said}");
+    assert!(
+        said.contains("target") && said.lines().filter(|l| l.trim_end().ends_with(" 8")).count() == 2,
+        "{said}"
+    );
     let predictions = std::fs::read_to_string(format!("{out}/predictions.csv")).unwrap();
-    assert!(predictions.contains("clip 3.mp4") && predictions.contains("down"), "{predictions}");
+    assert!(
+        predictions.contains("clip 3.mp4") && predictions.contains("down"),
+        "{predictions}"
+    );
 
     // a broken file does not stop training, and is told
     std::fs::write(data.join("target_train/clip 5.mp4"), b"not a video").unwrap();
@@ -74,5 +102,8 @@ fn trains_on_lists_of_mp4_files() {
     let failed = glad(&args);
     assert_eq!(failed.status.code(), Some(3));
     let said = String::from_utf8_lossy(&failed.stderr).into_owned();
-    assert!(said.contains("bad_videos") && said.contains("target_train.txt"), "{said}");
+    assert!(
+        said.contains("bad_videos") && said.contains("target_train.txt"),
+        "{said}"
+    );
 }

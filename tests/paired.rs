@@ -34,7 +34,11 @@ fn batch(with: Option<&str>, phase: &str, step: u64, seed: u64) -> Vec<(String, 
 
 fn clips(values: &[(String, Tensor)], stream: &str) -> (Vec<usize>, Vec<u8>) {
     let name = format!("batch.clips@{stream}");
-    let t = &values.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no {name}")).1;
+    let t = &values
+        .iter()
+        .find(|(n, _)| *n == name)
+        .unwrap_or_else(|| panic!("no {name}"))
+        .1;
     (t.dims().to_vec(), t.flatten_all().unwrap().to_vec1::<u8>().unwrap())
 }
 

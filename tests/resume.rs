@@ -8,7 +8,13 @@ use std::path::Path;
 use std::time::Duration;
 
 fn args(out: &Path) -> Vec<String> {
-    let mut v = vec![graph("full.toml"), "--setting".into(), smoke(), "--out".into(), out.display().to_string()];
+    let mut v = vec![
+        graph("full.toml"),
+        "--setting".into(),
+        smoke(),
+        "--out".into(),
+        out.display().to_string(),
+    ];
     v.extend(["--no-share", "--save-every", "3", "--quiet"].map(String::from));
     v
 }
@@ -65,13 +71,25 @@ fn killed_at_several_moments_equals_uninterrupted() {
 fn ctrl_c_saves_and_says_how_to_go_on() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let mut child = command(&args(&run)).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = command(&args(&run))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     while lines(&run) < 4 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be stopped");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be stopped"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     let pid = child.id().to_string();
-    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill")
+            .args(["-INT", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(130));
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

@@ -7,7 +7,14 @@ use std::path::Path;
 
 fn train(dir: &Path, extra: &[&str]) -> String {
     let (smoke, full, out) = (smoke(), graph("full.toml"), dir.display().to_string());
-    let mut args = vec![full.as_str(), "--setting", smoke.as_str(), "--out", out.as_str(), "--no-share"];
+    let mut args = vec![
+        full.as_str(),
+        "--setting",
+        smoke.as_str(),
+        "--out",
+        out.as_str(),
+        "--no-share",
+    ];
     args.extend(extra);
     ok(&args)
 }
@@ -19,8 +26,18 @@ fn trains_scores_and_writes_everything_down() {
     let said = train(&run, &[]);
     assert!(said.contains("target") && said.contains("source"), "{said}");
     assert!(said.contains("mean class accuracy"), "{said}");
-    for f in ["graph.toml", "plan.txt", "metrics.jsonl", "predictions.csv", "summary.json", "report.html"] {
-        assert!(run.join(f).metadata().is_ok_and(|m| m.len() > 0), "{f} is missing or empty");
+    for f in [
+        "graph.toml",
+        "plan.txt",
+        "metrics.jsonl",
+        "predictions.csv",
+        "summary.json",
+        "report.html",
+    ] {
+        assert!(
+            run.join(f).metadata().is_ok_and(|m| m.len() > 0),
+            "{f} is missing or empty"
+        );
     }
     let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     let rows: Vec<serde_json::Value> = metrics.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
@@ -37,7 +54,11 @@ fn trains_scores_and_writes_everything_down() {
     let (first, last) = (mean(&rows[..10]), mean(&rows[50..60]));
     assert!(last < 0.66 * first, "{first} → {last}");
     let predictions = std::fs::read_to_string(run.join("predictions.csv")).unwrap();
-    assert_eq!(predictions.lines().count(), 1 + 24 + 24, "one row a test video of each stream");
+    assert_eq!(
+        predictions.lines().count(),
+        1 + 24 + 24,
+        "one row a test video of each stream"
+    );
 
     // the effective graph runs by itself, and is the same experiment
     let again = dir.path().join("again");
@@ -56,7 +77,16 @@ fn trains_scores_and_writes_everything_down() {
     let said = ok(&["predict", "--run", &run, &video]);
     assert!(said.contains('%') || said.contains("0."), "{said}");
     let features = dir.path().join("f.safetensors");
-    ok(&["predict", "--run", &run, &video, "--port", "consensus.y", "--out", &features.display().to_string()]);
+    ok(&[
+        "predict",
+        "--run",
+        &run,
+        &video,
+        "--port",
+        "consensus.y",
+        "--out",
+        &features.display().to_string(),
+    ]);
     let file = std::fs::read(&features).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
     assert_eq!(tensors.tensors()[0].1.shape().last(), Some(&64));
@@ -68,7 +98,13 @@ fn some_video() -> std::path::PathBuf {
     fn find(dir: &Path) -> Option<std::path::PathBuf> {
         let mut entries: Vec<_> = std::fs::read_dir(dir).ok()?.flatten().map(|e| e.path()).collect();
         entries.sort();
-        entries.into_iter().find_map(|p| if p.is_dir() { find(&p) } else { (p.extension()? == "mp4").then_some(p) })
+        entries.into_iter().find_map(|p| {
+            if p.is_dir() {
+                find(&p)
+            } else {
+                (p.extension()? == "mp4").then_some(p)
+            }
+        })
     }
     find(&cache()).expect("the data set is in the cache")
 }

@@ -68,9 +68,25 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             println!("{text}");
             Ok(())
         }
-        Some(Command::Eval { run, view, layers, machine }) => predict::eval(&run, &view, &layers, &machine, registry),
-        Some(Command::Predict { run, videos, view, port, out, machine }) => {
-            let what = predict::What { view: &view, port: port.as_deref(), out: out.as_deref() };
+        Some(Command::Eval {
+            run,
+            view,
+            layers,
+            machine,
+        }) => predict::eval(&run, &view, &layers, &machine, registry),
+        Some(Command::Predict {
+            run,
+            videos,
+            view,
+            port,
+            out,
+            machine,
+        }) => {
+            let what = predict::What {
+                view: &view,
+                port: port.as_deref(),
+                out: out.as_deref(),
+            };
             predict::predict(&run, &videos, what, &machine, registry)
         }
     }
@@ -86,7 +102,9 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
         }
     }
     if all.is_empty() {
-        return Err(Failure::Usage("there is no experiment there (a graph with `setting`, `extends` or `streams`)".into()));
+        return Err(Failure::Usage(
+            "there is no experiment there (a graph with `setting`, `extends` or `streams`)".into(),
+        ));
     }
     let mut wrong = 0;
     for g in &all {
@@ -95,7 +113,11 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
                 true => crate::check::absent(&e.graph, &e.checked, files),
                 false => Problems::default(),
             };
-            if files && absent.has_errors() { Err(Failure::Graph(absent)) } else { Ok((e, absent)) }
+            if files && absent.has_errors() {
+                Err(Failure::Graph(absent))
+            } else {
+                Ok((e, absent))
+            }
         });
         match opened {
             Ok((e, absent)) => {
@@ -127,8 +149,9 @@ fn notes(problems: &crate::diag::Problems) {
 
 /// Graph files in a folder and below: those that are experiments, not settings, composites or tables.
 fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()> {
-    let mut entries: Vec<PathBuf> =
-        std::fs::read_dir(folder)?.map(|e| e.map(|e| e.path())).collect::<Result<_, _>>()?;
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
+        .map(|e| e.map(|e| e.path()))
+        .collect::<Result<_, _>>()?;
     entries.sort();
     for p in entries {
         if p.is_dir() {
@@ -147,7 +170,9 @@ fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()
 /// Whether a file, or what it extends, has streams or names a setting. Settings extend one another, too.
 fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
     let text = std::fs::read_to_string(path)?;
-    let Ok(table) = text.parse::<toml::Table>() else { return Ok(true) };
+    let Ok(table) = text.parse::<toml::Table>() else {
+        return Ok(true);
+    };
     if table.contains_key("setting") || table.contains_key("streams") || depth > 16 {
         return Ok(true);
     }

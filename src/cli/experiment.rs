@@ -52,7 +52,10 @@ pub const AHEAD_PER_WORKER: usize = 16;
 /// How the data side is run with so many workers (or as many as there are cores).
 pub fn feed_options(workers: Option<usize>) -> FeedOptions {
     let workers = workers.unwrap_or_else(cores).max(1);
-    FeedOptions { workers, ahead: workers * AHEAD_PER_WORKER }
+    FeedOptions {
+        workers,
+        ahead: workers * AHEAD_PER_WORKER,
+    }
 }
 
 fn cores() -> usize {
@@ -65,7 +68,10 @@ pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     let threads = args.threads.unwrap_or_else(cores).max(1);
     // An error means that the pool is there already (a program of one's own made it): then it counts.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    Ok(Machine { feed: feed_options(args.workers), device: device(&args.device)? })
+    Ok(Machine {
+        feed: feed_options(args.workers),
+        device: device(&args.device)?,
+    })
 }
 
 fn device(name: &str) -> Result<Device, Failure> {
@@ -73,10 +79,10 @@ fn device(name: &str) -> Result<Device, Failure> {
         None if name == "cpu" => Ok(Device::Cpu),
         Some(("cuda", n)) if n.parse::<usize>().is_ok() => {
             let n = n.parse().expect("checked");
-            Device::new_cuda(n).map_err(|e| {
-                Failure::Usage(format!("device `{name}` is not to be had: {e}"))
-            })
+            Device::new_cuda(n).map_err(|e| Failure::Usage(format!("device `{name}` is not to be had: {e}")))
         }
-        _ => Err(Failure::Usage(format!("there is no device `{name}`; it is `cpu` or `cuda:0`"))),
+        _ => Err(Failure::Usage(format!(
+            "there is no device `{name}`; it is `cpu` or `cuda:0`"
+        ))),
     }
 }

@@ -68,7 +68,11 @@ pub fn predict(
             print!("{}", report::probabilities_text(&classes, &result.predictions));
         }
     }
-    if result.bad.is_empty() { Ok(()) } else { Err(anyhow!("{} of {} videos failed", result.bad.len(), videos.len()).into()) }
+    if result.bad.is_empty() {
+        Ok(())
+    } else {
+        Err(anyhow!("{} of {} videos failed", result.bad.len(), videos.len()).into())
+    }
 }
 
 fn finished(run: &Path) -> Result<RunFolder> {
@@ -91,17 +95,38 @@ fn run_on(
     ports: &[ValueId],
 ) -> Result<ViewResult> {
     let program = program(e, view)?;
-    let path = if e.graph.select.value == "best" { folder.best() } else { folder.last() };
+    let path = if e.graph.select.value == "best" {
+        folder.best()
+    } else {
+        folder.last()
+    };
     let mut store = load(&path, &machine.device)?.store;
     let setup = set_up(program, &cache_folder()?, progress)?;
     for (node, specs) in &program.weights {
-        let missing = specs.iter().find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
+        let missing = specs
+            .iter()
+            .find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
         if let Some(s) = missing {
-            bail!("{} has no weight `{node}.{}`: was the run finished?", path.display(), s.name);
+            bail!(
+                "{} has no weight `{node}.{}`: was the run finished?",
+                path.display(),
+                s.name
+            );
         }
     }
     let key = Key::new(e.graph.seed.value).name("view").name(view);
-    run_view(program, setup, &mut store, &ViewCx { key, feed: machine.feed, device: &machine.device, progress, ports })
+    run_view(
+        program,
+        setup,
+        &mut store,
+        &ViewCx {
+            key,
+            feed: machine.feed,
+            device: &machine.device,
+            progress,
+            ports,
+        },
+    )
 }
 
 /// What narrows a run's graph to one stream over a list of videos: the stream that the experiment adapts to (the
@@ -125,7 +150,11 @@ fn narrowed(whole: &Experiment, what: &What<'_>, list: &Path) -> Result<LayerArg
                 .with_context(|| format!("view `{}` has no logits of stream `{stream}`", what.view))?
         }
     };
-    let at = program.streams.iter().position(|s| *s == stream).context("the view does not run that stream")?;
+    let at = program
+        .streams
+        .iter()
+        .position(|s| *s == stream)
+        .context("the view does not run that stream")?;
     let source = &program.calls[program.sources[at]].node;
     let quote = |s: &str| format!("{s:?}");
     Ok(LayerArgs {
@@ -141,7 +170,9 @@ fn narrowed(whole: &Experiment, what: &What<'_>, list: &Path) -> Result<LayerArg
 fn tempfile_list(videos: &[PathBuf]) -> Result<tempfile::NamedTempFile> {
     let mut text = String::new();
     for v in videos {
-        let path = v.canonicalize().with_context(|| format!("cannot open {}", v.display()))?;
+        let path = v
+            .canonicalize()
+            .with_context(|| format!("cannot open {}", v.display()))?;
         text += &format!("{} -\n", path.display());
     }
     let file = tempfile::NamedTempFile::with_suffix(".txt").context("cannot make a temporary list")?;

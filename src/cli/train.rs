@@ -35,7 +35,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     progress.say(&format!(
         "{}{}  seed {seed}  → {}",
         graph.title.as_ref().map_or("experiment", |t| t.value.as_str()),
-        if graph.oracle { " (oracle: uses held-out labels)" } else { "" },
+        if graph.oracle {
+            " (oracle: uses held-out labels)"
+        } else {
+            ""
+        },
         out.display()
     ));
     listen();
@@ -59,7 +63,10 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         }
         Err(e) => {
             if e.chain().any(|c| c.is::<Stopped>()) {
-                eprintln!("stopped; the state is saved. To go on:\n  {}", resume_command(path, args, &out));
+                eprintln!(
+                    "stopped; the state is saved. To go on:\n  {}",
+                    resume_command(path, args, &out)
+                );
             }
             Err(e.into())
         }

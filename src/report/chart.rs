@@ -101,7 +101,7 @@ impl Chart {
             text.tick x=(num(LEFT + wide + 20.0)) y=(num(h - BOTTOM + 16.0)) { "step" }
             @if let Some((v, words)) = self.level {
                 path.level d=(format!("M{} {}H{}", num(LEFT), num(y(v)), num(LEFT + wide))) {}
-                text.tick x=(num(LEFT + 6.0)) y=(num(y(v) + 13.0)) { (words) }
+                text.tick x=(num(12.0 + width(&self.title, 12.5) * 1.06)) y="16" { (words) }
             }
             @for s in &self.series {
                 path class=(format!("raw c{}", s.colour % COLOURS.len())) d=(path(&thinned(&s.points))) {}

@@ -188,7 +188,7 @@ fn clause(sentence: &str, room: usize) -> String {
     // What is left must have as many brackets open as closed, and say something.
     let whole = |text: &str| text.matches(['(', '[']).count() == text.matches([')', ']']).count();
     let fits = |i: &usize| sentence[..*i].chars().count() <= room && whole(&sentence[..*i]);
-    match ends.filter(fits).max().filter(|i| sentence[..*i].chars().count() > 20) {
+    match ends.filter(fits).max().filter(|i| sentence[..*i].chars().count() > 12) {
         Some(i) => sentence[..i].to_string(),
         None => shortened(sentence, room),
     }

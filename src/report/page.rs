@@ -41,7 +41,8 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                     @if graph.oracle {
                         p.warn { "Oracle: labels of held-out streams may be used by this graph. It is a bound, not an adaptation method." }
                     }
-                    (scores(graph, parts))
+                    @if let Some((_, rows)) = parts.views.first() { (headline(graph, rows)) }
+                    @for (name, rows) in &parts.views { (scores(name, rows)) }
                     @if let Some(curves) = &parts.curves {
                         h2 { "Losses and accuracies" }
                         div.picture { (PreEscaped(curves)) }
@@ -69,34 +70,40 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
     page.into_string()
 }
 
-fn scores(graph: &Graph, parts: &Parts) -> Markup {
-    let mut first = true;
+/// The score that the run is about.
+fn headline(graph: &Graph, rows: &[Row]) -> Markup {
+    let Some((row, (name, value))) = rows.first().and_then(|r| Some((r, r.values.first()?))) else {
+        return html! {};
+    };
     html! {
-        @for (name, rows) in &parts.views {
-            @let names = columns(rows);
-            @if first && let Some((head, row)) = rows.first().and_then(|r| Some((r.values.first()?, r))) {
-                div.big {
-                    span.number { (row.shown(head.1)) }
-                    span { (words(&head.0)) " on " b { (row.name) } br; span.faint { (row.videos.map_or(String::new(), |n| format!("{n} videos"))) } }
-                    @if let Some(e) = &graph.expect {
-                        span.number.faint { (e.value) " %" }
-                        span.faint { "published for this row," br; "with the data and network of the publication" }
-                    }
-                }
-                @let _ = std::mem::replace(&mut first, false);
+        div.big {
+            span.number { (row.shown(*value)) }
+            span {
+                (words(name)) " on " b { (row.name) }
+                @if let Some(n) = row.videos { br; span.faint { (n) " videos" } }
             }
-            @if !rows.is_empty() {
-                h2 { "Scores, view " (name) }
-                table {
-                    tr { th {} @for n in &names { th.n { (words(n)) } } th.n { "videos" } }
-                    @for r in rows {
-                        tr {
-                            th { (r.name) }
-                            @for n in &names {
-                                td.n { @if let Some((_, v)) = r.values.iter().find(|(m, _)| m == n) { (r.shown(*v)) } }
-                            }
-                            td.n { @if let Some(v) = r.videos { (v) } }
+            @if let Some(e) = &graph.expect {
+                span.number.faint { (e.value) " %" }
+                span.faint { "published for this row," br; "with the data and network of the publication" }
+            }
+        }
+    }
+}
+
+fn scores(view: &str, rows: &[Row]) -> Markup {
+    let names = columns(rows);
+    html! {
+        @if !rows.is_empty() {
+            h2 { "Scores, view " (view) }
+            table {
+                tr { th {} @for n in &names { th.n { (words(n)) } } th.n { "videos" } }
+                @for r in rows {
+                    tr {
+                        th { (r.name) }
+                        @for n in &names {
+                            td.n { @if let Some((_, v)) = r.values.iter().find(|(m, _)| m == n) { (r.shown(*v)) } }
                         }
+                        td.n { @if let Some(v) = r.videos { (v) } }
                     }
                 }
             }

@@ -119,7 +119,7 @@ fn is_count(schema: &Value) -> bool {
 /// What a schema takes, in words.
 pub(super) fn what(root: &Value, schema: &Value) -> String {
     if is_count(schema) {
-        return "size: a number or dims".into();
+        return "number or dims".into();
     }
     let s = resolved(root, schema);
     if let Some(c) = s.get("const") {

@@ -83,7 +83,10 @@ pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&
         .iter()
         .map(|(n, shape, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
         .collect::<Result<Vec<_>>>()?;
-    let meta = serde_json::to_string(&Meta { position: position.clone(), roles })?;
+    let meta = serde_json::to_string(&Meta {
+        position: position.clone(),
+        roles,
+    })?;
     let all = safetensors::serialize(views, Some(HashMap::from([(META.to_string(), meta)])))?;
     write_whole(path, &all)
 }
@@ -103,10 +106,18 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
     let read = || -> Result<State> {
         let all = std::fs::read(path)?;
         let (_, header) = SafeTensors::read_metadata(&all)?;
-        let text = header.metadata().as_ref().and_then(|m| m.get(META)).context("it is no state of a glad run")?;
+        let text = header
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get(META))
+            .context("it is no state of a glad run")?;
         let meta: Meta = serde_json::from_str(text).context("its position cannot be read")?;
         if meta.position.format != Position::FORMAT {
-            bail!("it is of format {}, this program reads {}", meta.position.format, Position::FORMAT);
+            bail!(
+                "it is of format {}, this program reads {}",
+                meta.position.format,
+                Position::FORMAT
+            );
         }
         let file = SafeTensors::deserialize(&all)?;
         let mut store = WeightStore::default();
@@ -121,7 +132,11 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
                 momentum.push((name.to_string(), floats(file.tensor(full)?.data())));
             }
         }
-        Ok(State { position: meta.position, store, momentum })
+        Ok(State {
+            position: meta.position,
+            store,
+            momentum,
+        })
     };
     read().with_context(|| format!("cannot read {}", path.display()))
 }
@@ -131,5 +146,7 @@ fn bytes(v: &[f32]) -> Vec<u8> {
 }
 
 fn floats(b: &[u8]) -> Vec<f32> {
-    b.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]])).collect()
+    b.chunks_exact(4)
+        .map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]]))
+        .collect()
 }

@@ -41,12 +41,18 @@ pub struct Forward {
 impl<'a> Exec<'a> {
     /// For `program` on `device`. `keep` names values that are wanted besides losses, metrics and roots.
     pub fn new(program: &'a Program, device: &Device, keep: &[ValueId]) -> Exec<'a> {
-        let order: Vec<usize> =
-            (0..program.calls.len()).filter(|i| program.calls[*i].side == Side::Device).collect();
+        let order: Vec<usize> = (0..program.calls.len())
+            .filter(|i| program.calls[*i].side == Side::Device)
+            .collect();
         let mut last: HashMap<ValueId, usize> = HashMap::new();
         for (at, i) in order.iter().enumerate() {
             let call = &program.calls[*i];
-            for id in call.inputs.iter().flat_map(|(_, ids)| ids).chain(call.outputs.iter().flatten()) {
+            for id in call
+                .inputs
+                .iter()
+                .flat_map(|(_, ids)| ids)
+                .chain(call.outputs.iter().flatten())
+            {
                 last.insert(*id, at);
             }
         }
@@ -62,7 +68,13 @@ impl<'a> Exec<'a> {
             dies[at].push(id);
         }
         let times = vec![(Duration::ZERO, Duration::ZERO); program.calls.len()];
-        Exec { program, device: device.clone(), order, dies, times }
+        Exec {
+            program,
+            device: device.clone(),
+            order,
+            dies,
+            times,
+        }
     }
 
     /// Time spent so far in each call of the program, forward and backward.
@@ -147,10 +159,17 @@ impl<'a> Exec<'a> {
         drop(kept);
         for i in self.order.iter().rev() {
             let call = &self.program.calls[*i];
-            let Some((state, wants)) = saved[*i].take() else { continue };
-            let out: Vec<Option<Tensor>> =
-                call.outputs.iter().map(|id| id.and_then(|id| grads.remove(&id))).collect();
-            let Body::Compute(node) = &self.program.bodies[call.body] else { continue };
+            let Some((state, wants)) = saved[*i].take() else {
+                continue;
+            };
+            let out: Vec<Option<Tensor>> = call
+                .outputs
+                .iter()
+                .map(|id| id.and_then(|id| grads.remove(&id)))
+                .collect();
+            let Body::Compute(node) = &self.program.bodies[call.body] else {
+                continue;
+            };
             if out.iter().all(Option::is_none) {
                 continue;
             }
@@ -200,10 +219,7 @@ impl<'a> Exec<'a> {
 /// The inputs of a call and the outputs that it will have now; `None` where a value is missing because its stream
 /// has run out. A joint call goes on with the streams that are left.
 #[allow(clippy::type_complexity)]
-fn gather(
-    call: &crate::plan::Call,
-    values: &HashMap<ValueId, Tensor>,
-) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
+fn gather(call: &crate::plan::Call, values: &HashMap<ValueId, Tensor>) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
     let mut args = Args::default();
     let Some(streams) = &call.joint else {
         for (port, ids) in &call.inputs {
@@ -212,17 +228,29 @@ fn gather(
         }
         return Some((args, call.outputs.clone()));
     };
-    let here: Vec<bool> =
-        (0..streams.len()).map(|s| call.inputs.iter().all(|(_, ids)| values.contains_key(&ids[s]))).collect();
+    let here: Vec<bool> = (0..streams.len())
+        .map(|s| call.inputs.iter().all(|(_, ids)| values.contains_key(&ids[s])))
+        .collect();
     if !here.contains(&true) {
         return None;
     }
     for (port, ids) in &call.inputs {
-        let got = ids.iter().zip(&here).filter(|(_, h)| **h).map(|(id, _)| values[id].clone()).collect();
+        let got = ids
+            .iter()
+            .zip(&here)
+            .filter(|(_, h)| **h)
+            .map(|(id, _)| values[id].clone())
+            .collect();
         args.push(port.clone(), got);
     }
     let per = call.outputs.len() / streams.len();
-    let outputs = call.outputs.chunks(per).zip(&here).filter(|(_, h)| **h).flat_map(|(o, _)| o.to_vec()).collect();
+    let outputs = call
+        .outputs
+        .chunks(per)
+        .zip(&here)
+        .filter(|(_, h)| **h)
+        .flat_map(|(o, _)| o.to_vec())
+        .collect();
     Some((args, outputs))
 }
 

@@ -24,7 +24,9 @@ impl RunFolder {
     /// Opens `root` for the run of `graph` (the effective graph's text). A folder that holds a run is taken only to
     /// resume it, and only for the same graph; a folder that holds something else is not taken.
     pub fn open(root: &Path, graph: &str, resume: bool) -> Result<(RunFolder, Found)> {
-        let folder = RunFolder { root: root.to_path_buf() };
+        let folder = RunFolder {
+            root: root.to_path_buf(),
+        };
         let there = folder.graph();
         if there.exists() {
             let old = fs::read_to_string(&there).with_context(|| format!("cannot read {}", there.display()))?;
@@ -46,9 +48,16 @@ impl RunFolder {
             }
             return Ok((folder, Found::Same));
         }
-        if root.exists() && fs::read_dir(root).with_context(|| format!("cannot read {}", root.display()))?.next().is_some()
+        if root.exists()
+            && fs::read_dir(root)
+                .with_context(|| format!("cannot read {}", root.display()))?
+                .next()
+                .is_some()
         {
-            bail!("{} is not empty and holds no run; name another folder with --out", root.display());
+            bail!(
+                "{} is not empty and holds no run; name another folder with --out",
+                root.display()
+            );
         }
         if resume {
             bail!("there is no run in {} to resume", root.display());
@@ -60,7 +69,9 @@ impl RunFolder {
 
     /// The folder of a run that is there.
     pub fn existing(root: &Path) -> Result<RunFolder> {
-        let folder = RunFolder { root: root.to_path_buf() };
+        let folder = RunFolder {
+            root: root.to_path_buf(),
+        };
         if !folder.graph().exists() {
             bail!("there is no run in {} (no graph.toml)", root.display());
         }
@@ -70,7 +81,13 @@ impl RunFolder {
     /// An unused folder below `runs`: `runs/full-mini`, `runs/full-mini-2`, …
     pub fn unused(runs: &Path, name: &str) -> PathBuf {
         (1..)
-            .map(|i| runs.join(if i == 1 { name.to_string() } else { format!("{name}-{i}") }))
+            .map(|i| {
+                runs.join(if i == 1 {
+                    name.to_string()
+                } else {
+                    format!("{name}-{i}")
+                })
+            })
             .find(|p| !p.exists())
             .expect("some number is free")
     }

@@ -18,7 +18,11 @@ pub struct Log {
 impl Log {
     /// Opens the logs, cut to the given lengths.
     pub fn open(metrics: &Path, events: &Path, metrics_bytes: u64, events_bytes: u64) -> Result<Log> {
-        let mut log = Log { metrics: cut(metrics, metrics_bytes)?, events: cut(events, events_bytes)?, step: 0 };
+        let mut log = Log {
+            metrics: cut(metrics, metrics_bytes)?,
+            events: cut(events, events_bytes)?,
+            step: 0,
+        };
         if events_bytes == 0 {
             // field 3: file_version
             let mut e = vec![];
@@ -67,7 +71,9 @@ impl Log {
 
     /// A TFRecord: length, its masked CRC, the event, its masked CRC.
     fn event(&mut self, mut body: Vec<u8>) -> Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0.0, |d| d.as_secs_f64());
         let mut event = vec![1 << 3 | 1];
         event.extend(now.to_le_bytes());
         event.append(&mut body);
@@ -83,7 +89,12 @@ impl Log {
 
 fn cut(path: &Path, length: u64) -> Result<File> {
     let open = || -> std::io::Result<File> {
-        let mut f = OpenOptions::new().create(true).truncate(false).write(true).read(true).open(path)?;
+        let mut f = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .read(true)
+            .open(path)?;
         f.set_len(length)?;
         f.seek(SeekFrom::End(0))?;
         Ok(f)
@@ -140,6 +151,9 @@ mod tests {
         let whole = (std::fs::read(&m).unwrap(), std::fs::metadata(&e).unwrap().len());
         let mut log = Log::open(&m, &e, a, b).unwrap();
         row(&mut log, 1);
-        assert_eq!(whole, (std::fs::read(&m).unwrap(), std::fs::metadata(&e).unwrap().len()));
+        assert_eq!(
+            whole,
+            (std::fs::read(&m).unwrap(), std::fs::metadata(&e).unwrap().len())
+        );
     }
 }

@@ -34,7 +34,10 @@ pub struct Length {
 impl Sgd {
     /// A fresh optimiser.
     pub fn new(def: &OptimizerDef) -> Sgd {
-        Sgd { def: def.clone(), momentum: IndexMap::new() }
+        Sgd {
+            def: def.clone(),
+            momentum: IndexMap::new(),
+        }
     }
 
     /// The learning rate of `step` (before groups).
@@ -88,8 +91,14 @@ impl Sgd {
                 nesterov: self.def.nesterov,
                 clip_scale: clip as f32,
             };
-            let op = Update { settings, first: fresh, buffer: Mutex::new(buffer) };
-            w.value.inplace_op2(&g.contiguous()?, &op).with_context(|| format!("update of `{name}`"))?;
+            let op = Update {
+                settings,
+                first: fresh,
+                buffer: Mutex::new(buffer),
+            };
+            w.value
+                .inplace_op2(&g.contiguous()?, &op)
+                .with_context(|| format!("update of `{name}`"))?;
             w.version += 1;
         }
         Ok(StepReport { lr, grad_norm })
@@ -147,11 +156,17 @@ impl InplaceOp2 for Update<'_> {
 
     fn cpu_fwd(&self, w: &mut CpuStorage, lw: &Layout, g: &CpuStorage, lg: &Layout) -> candle_core::Result<()> {
         let run = || -> Result<()> {
-            let (CpuStorage::F32(w), CpuStorage::F32(g)) = (w, g) else { bail!("weights and gradients are f32") };
+            let (CpuStorage::F32(w), CpuStorage::F32(g)) = (w, g) else {
+                bail!("weights and gradients are f32")
+            };
             let (wa, wb) = lw.contiguous_offsets().context("a weight is not contiguous")?;
             let (ga, gb) = lg.contiguous_offsets().context("a gradient is not contiguous")?;
-            let mut buffer = self.buffer.lock().map_err(|_| anyhow::anyhow!("an update failed before"))?;
-            self.settings.step(self.first, &g[ga..gb], &mut buffer, &mut w[wa..wb])?;
+            let mut buffer = self
+                .buffer
+                .lock()
+                .map_err(|_| anyhow::anyhow!("an update failed before"))?;
+            self.settings
+                .step(self.first, &g[ga..gb], &mut buffer, &mut w[wa..wb])?;
             Ok(())
         };
         run().map_err(|e| candle_core::Error::Msg(format!("{e:#}")))

@@ -73,7 +73,12 @@ pub fn run(
     write_whole(&folder.plan(), plan.as_bytes())?;
     let mut store = WeightStore::default();
     let mut momentum = vec![];
-    let fresh = Position { format: Position::FORMAT, graph: hash, seed: options.seed, ..Position::default() };
+    let fresh = Position {
+        format: Position::FORMAT,
+        graph: hash,
+        seed: options.seed,
+        ..Position::default()
+    };
     let mut position = match found {
         Found::Same if folder.last().exists() => {
             let state = checkpoint::load(&folder.last(), &options.device)?;
@@ -91,10 +96,25 @@ pub fn run(
         }
         _ => fresh,
     };
-    let mut log =
-        Log::open(&folder.metrics(), &folder.events(), position.metrics_bytes, position.events_bytes)?;
-    let mut session = Session { graph, checked, folder: folder.clone(), options, progress };
-    let mut result = RunResult { folder, views: vec![], phases: vec![], bad: BTreeMap::new() };
+    let mut log = Log::open(
+        &folder.metrics(),
+        &folder.events(),
+        position.metrics_bytes,
+        position.events_bytes,
+    )?;
+    let mut session = Session {
+        graph,
+        checked,
+        folder: folder.clone(),
+        options,
+        progress,
+    };
+    let mut result = RunResult {
+        folder,
+        views: vec![],
+        phases: vec![],
+        bad: BTreeMap::new(),
+    };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
         if let Some(program) = checked.phases.get(name) {
@@ -115,7 +135,10 @@ pub fn run(
         && let Some(program) = checked.views.get(RESULT_VIEW)
     {
         if let Some(best) = position.best {
-            progress.say(&format!("oracle: scored with the weights of the best validation score, {:.2} %", 100.0 * best));
+            progress.say(&format!(
+                "oracle: scored with the weights of the best validation score, {:.2} %",
+                100.0 * best
+            ));
             store = checkpoint::load(&session.folder.best(), &options.device)?.store;
         }
         let view = session.view(program, &mut store)?;
@@ -157,7 +180,9 @@ impl Session<'_> {
         {
             *store = state.store;
             share::replay(&lines, name, log)?;
-            self.progress.say(&format!("{name}: taken from an earlier run that trained it in the same way"));
+            self.progress.say(&format!(
+                "{name}: taken from an earlier run that trained it in the same way"
+            ));
             position.entry += 1;
             self.save_state(None, store, position, log)?;
             return Ok(PhaseReport::default());
@@ -168,7 +193,13 @@ impl Session<'_> {
                 store.remove_node(node);
             }
         }
-        start_weights(program, store, Key::new(seed).name("init"), &self.options.device, self.progress)?;
+        start_weights(
+            program,
+            store,
+            Key::new(seed).name("init"),
+            &self.options.device,
+            self.progress,
+        )?;
         for (full, w) in store.iter_mut() {
             w.trains = w.spec.role != Role::Buffer
                 && program.calls.iter().any(|c| c.trains && inside(full, &c.node))
@@ -192,7 +223,13 @@ impl Session<'_> {
             "{name}: {} steps in {}  {}",
             report.steps,
             duration(report.wall),
-            report.smooth.iter().filter(|(n, _)| n != "lr").map(|(n, v)| format!("{n} {v:.3}")).collect::<Vec<_>>().join("  ")
+            report
+                .smooth
+                .iter()
+                .filter(|(n, _)| n != "lr")
+                .map(|(n, v)| format!("{n} {v:.3}"))
+                .collect::<Vec<_>>()
+                .join("  ")
         ));
         position.entry += 1;
         position.step = 0;
@@ -231,15 +268,28 @@ impl Session<'_> {
 }
 
 impl PhaseHooks for Session<'_> {
-    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log) -> Result<()> {
+    fn save(
+        &mut self,
+        step: u64,
+        store: &WeightStore,
+        sgd: &Sgd,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()> {
         position.step = step;
         self.save_state(Some(sgd), store, position, log)
     }
 
     fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()> {
         let name = &self.graph.run[position.entry].value;
-        let Some(view) = self.graph.phases[name].validate.as_ref() else { return Ok(()) };
-        let program = self.checked.views.get(&view.value).context("the validation view is not there")?;
+        let Some(view) = self.graph.phases[name].validate.as_ref() else {
+            return Ok(());
+        };
+        let program = self
+            .checked
+            .views
+            .get(&view.value)
+            .context("the validation view is not there")?;
         let result = self.view(program, store)?;
         let mut row = vec![];
         for s in &result.scores {
@@ -254,7 +304,8 @@ impl PhaseHooks for Session<'_> {
         head.insert("step".into(), json!(step));
         log.write(head, &view.value, step, &row)?;
         let words: Vec<String> = row.iter().map(|(n, v)| format!("{n} {v:.3}")).collect();
-        self.progress.say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
+        self.progress
+            .say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
         if self.graph.select.value == "best" {
             let held: Vec<&str> = self.graph.held_out.iter().map(|s| s.value.as_str()).collect();
             let score = result

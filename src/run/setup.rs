@@ -28,7 +28,11 @@ pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Se
         let Body::Resource(node) = &program.bodies[call.body] else {
             bail!("`{}` takes no whole list", call.node);
         };
-        let of = call.inputs.first().and_then(|(_, ids)| ids.first()).context("it has no list")?;
+        let of = call
+            .inputs
+            .first()
+            .and_then(|(_, ids)| ids.first())
+            .context("it has no list")?;
         let videos = read_list(program, program.values[of.0].call, progress)?;
         progress.begin(&call.node, 0, videos.len() as u64);
         let values = node

@@ -16,7 +16,9 @@ pub struct Shared {
 impl Shared {
     /// Below `cache`.
     pub fn new(cache: &Path) -> Shared {
-        Shared { folder: cache.join("phases") }
+        Shared {
+            folder: cache.join("phases"),
+        }
     }
 
     /// The state after the phase, and the lines of its log, if some run has left them.
@@ -31,7 +33,10 @@ impl Shared {
     pub fn keep(&self, key: &str, store: &WeightStore, log: &str) -> Result<()> {
         std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
         write_whole(&self.log(key), log.as_bytes())?;
-        let position = Position { format: Position::FORMAT, ..Position::default() };
+        let position = Position {
+            format: Position::FORMAT,
+            ..Position::default()
+        };
         checkpoint::save(&self.state(key), &position, store, None)
     }
 

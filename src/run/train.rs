@@ -38,7 +38,8 @@ pub struct TrainCx<'a> {
 /// Callbacks of a phase into the run that it is part of.
 pub trait PhaseHooks {
     /// Saves the state after `step` steps.
-    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log) -> Result<()>;
+    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log)
+    -> Result<()>;
     /// After an epoch (and at the end): validation.
     fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()>;
 }
@@ -66,9 +67,18 @@ pub struct PhaseReport {
 pub fn length(def: &PhaseDef, order: &Order) -> Length {
     let per_epoch = order.steps_per_epoch();
     match (&def.steps, &def.epochs) {
-        (Some(s), _) => Length { steps: s.value as u64, per_epoch: None },
-        (None, Some(e)) => Length { steps: e.value as u64 * per_epoch, per_epoch: Some(per_epoch) },
-        (None, None) => Length { steps: 0, per_epoch: None },
+        (Some(s), _) => Length {
+            steps: s.value as u64,
+            per_epoch: None,
+        },
+        (None, Some(e)) => Length {
+            steps: e.value as u64 * per_epoch,
+            per_epoch: Some(per_epoch),
+        },
+        (None, None) => Length {
+            steps: 0,
+            per_epoch: None,
+        },
     }
 }
 
@@ -97,8 +107,13 @@ pub fn train(
     let lists = setup.lists;
     let host = HostSide::new(program, setup.resources, true)?;
     let replace = |stream, drawn, attempt| order.replacement(stream, drawn, attempt);
-    let recipe =
-        Recipe { host: &host, lists: &lists, streams: &program.streams, key: cx.key, replace: Some(&replace) };
+    let recipe = Recipe {
+        host: &host,
+        lists: &lists,
+        streams: &program.streams,
+        key: cx.key,
+        replace: Some(&replace),
+    };
     let part = program.batch.max(1);
     let mut cache = PassCache::default();
     let planned = order.clone();
@@ -109,7 +124,11 @@ pub fn train(
         let mut wants = Vec::with_capacity(n * streams);
         for from in (0..n).step_by(part) {
             for (stream, row) in rows.iter().enumerate() {
-                wants.extend(row[from..(from + part).min(n)].iter().map(|drawn| Want { stream, drawn: *drawn }));
+                wants.extend(
+                    row[from..(from + part).min(n)]
+                        .iter()
+                        .map(|drawn| Want { stream, drawn: *drawn }),
+                );
             }
         }
         wants
@@ -253,12 +272,16 @@ fn blame(
         if t.dtype() == DType::F32 {
             let sum = t.flatten_all()?.to_vec1::<f32>()?;
             if sum.iter().any(|v| !v.is_finite()) {
-                bail!("node `{}` is the first that gives a value that is not finite", call.node);
+                bail!(
+                    "node `{}` is the first that gives a value that is not finite",
+                    call.node
+                );
             }
         }
         Ok(())
     };
-    exec.forward(store, info, batch, false, &mut HashMap::new(), Some(&mut watch)).map(|_| ())
+    exec.forward(store, info, batch, false, &mut HashMap::new(), Some(&mut watch))
+        .map(|_| ())
 }
 
 fn check_bad(

@@ -65,7 +65,13 @@ pub struct Prediction {
 impl Prediction {
     /// The most probable class; the first of equals.
     pub fn class(&self) -> usize {
-        let best = |a: usize, b: usize| if self.probabilities[b] > self.probabilities[a] { b } else { a };
+        let best = |a: usize, b: usize| {
+            if self.probabilities[b] > self.probabilities[a] {
+                b
+            } else {
+                a
+            }
+        };
         (0..self.probabilities.len()).reduce(best).unwrap_or(0)
     }
 }
@@ -88,15 +94,25 @@ pub struct ViewCx<'a> {
 pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &ViewCx<'_>) -> Result<ViewResult> {
     let lists = setup.lists;
     let host = HostSide::new(program, setup.resources, false)?;
-    let recipe = Recipe { host: &host, lists: &lists, streams: &program.streams, key: cx.key, replace: None };
+    let recipe = Recipe {
+        host: &host,
+        lists: &lists,
+        streams: &program.streams,
+        key: cx.key,
+        replace: None,
+    };
     let batch = program.batch.max(1);
     let longest = lists.iter().map(Vec::len).max().unwrap_or(0);
     let rounds = longest.div_ceil(batch);
     let sizes: Vec<usize> = lists.iter().map(Vec::len).collect();
     let row = |k: usize, s: usize| (k * batch).min(sizes[s])..((k + 1) * batch).min(sizes[s]);
     let wants = (0..rounds).flat_map(|k| {
-        (0..sizes.len())
-            .flat_map(move |s| row(k, s).map(move |video| Want { stream: s, drawn: Drawn { pass: 0, video } }))
+        (0..sizes.len()).flat_map(move |s| {
+            row(k, s).map(move |video| Want {
+                stream: s,
+                drawn: Drawn { pass: 0, video },
+            })
+        })
     });
     let total: usize = sizes.iter().sum();
     cx.progress.begin(&program.name, 0, total as u64);
@@ -125,7 +141,12 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                 bail!(super::Stopped);
             }
             let values = collate(program, &samples, cx.device)?;
-            let info = PassInfo { key: cx.key.index(k as u64), training: false, progress: 1.0, step: 0 };
+            let info = PassInfo {
+                key: cx.key.index(k as u64),
+                training: false,
+                progress: 1.0,
+                step: 0,
+            };
             let out = exec.forward(store, info, values, false, &mut tallies, None)?;
             for id in &logits {
                 let stream = program.values[id.0].stream.expect("filtered above");
@@ -134,7 +155,11 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                     for (sample, probabilities) in samples[stream].iter().zip(p) {
                         let video = sample.video.clone();
                         let stream = program.streams[stream].clone();
-                        result.predictions.push(Prediction { stream, video, probabilities });
+                        result.predictions.push(Prediction {
+                            stream,
+                            video,
+                            probabilities,
+                        });
                     }
                 }
             }
@@ -146,7 +171,12 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                     for (i, sample) in samples[stream].iter().enumerate() {
                         let value = t.get(i)?.flatten_all()?.to_vec1::<f32>()?;
                         let video = sample.video.path.display().to_string();
-                        result.ports.push(PortValue { port: info.name.clone(), video, value, shape: shape.clone() });
+                        result.ports.push(PortValue {
+                            port: info.name.clone(),
+                            video,
+                            value,
+                            shape: shape.clone(),
+                        });
                     }
                 }
             }

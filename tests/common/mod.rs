@@ -27,7 +27,10 @@ pub fn cache() -> PathBuf {
 /// `glad-run` with these arguments, ready to start.
 pub fn command<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_glad-run"));
-    c.args(args).env("GLAD_CACHE", cache()).stdin(Stdio::null()).current_dir(repository());
+    c.args(args)
+        .env("GLAD_CACHE", cache())
+        .stdin(Stdio::null())
+        .current_dir(repository());
     c
 }
 
@@ -51,13 +54,28 @@ pub fn ok<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
 
 /// The files of a run that must have the same bytes whenever it is the same run.
 pub fn bytes_of(run: &Path) -> Vec<(String, Vec<u8>)> {
-    ["graph.toml", "metrics.jsonl", "predictions.csv", "checkpoints/last.safetensors"]
-        .iter()
-        .map(|f| (f.to_string(), std::fs::read(run.join(f)).unwrap_or_else(|e| panic!("{f}: {e}"))))
-        .collect()
+    [
+        "graph.toml",
+        "metrics.jsonl",
+        "predictions.csv",
+        "checkpoints/last.safetensors",
+    ]
+    .iter()
+    .map(|f| {
+        (
+            f.to_string(),
+            std::fs::read(run.join(f)).unwrap_or_else(|e| panic!("{f}: {e}")),
+        )
+    })
+    .collect()
 }
 
 /// Says which of the files differ.
 pub fn differing(a: &Path, b: &Path) -> Vec<String> {
-    bytes_of(a).into_iter().zip(bytes_of(b)).filter(|(x, y)| x != y).map(|(x, _)| x.0).collect()
+    bytes_of(a)
+        .into_iter()
+        .zip(bytes_of(b))
+        .filter(|(x, y)| x != y)
+        .map(|(x, _)| x.0)
+        .collect()
 }

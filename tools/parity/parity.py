@@ -34,6 +34,9 @@ LR, MOMENTUM, DECAY, STEPS = 0.001, 0.9, 1e-4, 3
 class Net:
     """Weights by our names, made at their first use, and the forward pass of each network."""
 
+    # Spread and mean of what norms add.
+    shift_of_norms = (0.5, 0.0)
+
     def __init__(self, seed, dtype, eps=1e-5, momentum=0.1):
         self.gen = torch.Generator().manual_seed(seed)
         self.dtype, self.eps, self.momentum = dtype, eps, momentum
@@ -42,7 +45,6 @@ class Net:
 
     def weight(self, name, make):
         if name not in self.weights:
-            # Values that float has, whatever the run computes in.
             self.weights[name] = make().to(self.dtype).requires_grad_()
         return self.weights[name]
 
@@ -55,11 +57,12 @@ class Net:
 
     def norm(self, name, x):
         c = x.shape[1]
-        # Residuals are small and most values positive: a network in which rounding is not blown up from layer to layer,
-        # so that what differs is a difference of what is computed.
+        # Residuals are small: a network in which rounding is not blown up from layer to layer, so that what differs is
+        # a difference of what is computed.
         scale = 0.2 if name.endswith(("conv3.bn", "conv_out.bn")) else 1
+        spread, mean = self.shift_of_norms
         gamma = self.weight(name + ".weight", lambda: scale * (torch.rand(c, generator=self.gen) / 2 + 0.5))
-        beta = self.weight(name + ".bias", lambda: torch.randn(c, generator=self.gen) * 0.3 + 0.6)
+        beta = self.weight(name + ".bias", lambda: torch.randn(c, generator=self.gen) * spread + mean)
         if name + ".running_mean" not in self.buffers:
             self.buffers[name + ".running_mean"] = (torch.randn(c, generator=self.gen) * 0.3 + 0.6).to(self.dtype)
             self.buffers[name + ".running_var"] = (torch.rand(c, generator=self.gen) + 0.5).to(self.dtype)
@@ -163,6 +166,8 @@ class I3dR50(Net):
 
 class I3dInception(Net):
     kind = "i3d_inception"
+    # No residual carries values past a ReLU: here most are positive.
+    shift_of_norms = (0.3, 0.6)
     modules = {
         "3b": (64, 96, 128, 16, 32, 32),
         "3c": (128, 128, 192, 32, 96, 64),
@@ -241,13 +246,22 @@ def torchvision(name):
 def write(net, name, clip, out, small, rename, style):
     """style: what the checkpoint is like, besides its names."""
     gen = torch.Generator().manual_seed(1)
-    pixels = torch.randint(0, 256, (2, 3, *clip), generator=gen, dtype=torch.uint8)
+    # Like videos: broad patterns that move and differ from clip to clip, with some noise.
+    broad = torch.randn((2, 3, 3, 4, 4), generator=gen)
+    noise = torch.randn((2, 3, *clip), generator=gen)
+    patterns = F.interpolate(broad, size=clip, mode="trilinear", align_corners=True)
+    pixels = (128 + 60 * patterns + 20 * noise).clamp(0, 255).to(torch.uint8)
     clips = (pixels.to(net.dtype) - 128) / 64
+    # Makes the weights, and running statistics about those of the clips, as a trained network has them.
+    momentum, net.momentum = net.momentum, 1.0
     with torch.no_grad():
-        shape = net.forward(clips).shape  # makes the weights; running statistics start below
+        shape = net.forward(clips).shape
+    net.momentum = momentum
     target = torch.randn(shape, generator=gen).to(net.dtype)
-    for key, buffer in net.buffers.items():
-        buffer.copy_(torch.rand(buffer.shape, generator=gen) + (0.5 if key.endswith("var") else -0.5))
+    for buffer in net.buffers.values():
+        buffer.mul_(torch.rand(buffer.shape, generator=gen) / 5 + 0.9)
+    for value in [*net.weights.values(), *net.buffers.values()]:
+        value.data.copy_(value.data.float())
 
     state = {rename(k): v.detach().float().clone() for k, v in {**net.weights, **net.buffers}.items()}
     if "channels_last" in style:
@@ -311,8 +325,8 @@ def main():
     networks = {
         "tsm50": lambda: (Tsm(50, dtype, 50, narrow or [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), mmaction, "nested channels_last"),
         "tsm18": lambda: (Tsm(18, dtype, 18, [8, 8, 8, 8, 16] if small else [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), torchvision, "legacy"),
-        "i3d_r50": lambda: (I3dR50(1, dtype, 2 if small else 64), (16, 48, 48) if small else (32, 224, 224), lambda n: "backbone." + n, "nested legacy"),
-        "i3d_inception": lambda: (I3dInception(1, dtype, 4 if small else 64), (9, 52, 45) if small else (16, 224, 224), plain, ""),
+        "i3d_r50": lambda: (I3dR50(4, dtype, 2 if small else 64), (16, 48, 48) if small else (32, 224, 224), lambda n: "backbone." + n, "nested legacy"),
+        "i3d_inception": lambda: (I3dInception(4, dtype, 4 if small else 64), (9, 52, 45) if small else (16, 224, 224), plain, ""),
     }
     for name, make in networks.items():
         if args.only in (None, name):

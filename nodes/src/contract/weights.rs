@@ -135,8 +135,11 @@ impl fmt::Display for LoadedWeights {
             write!(f, " ({} inflated from two dimensions)", self.inflated)?;
         }
         some(f, "missing", &self.missing)?;
-        let shapes: Vec<String> =
-            self.misshapen.iter().map(|(name, found, own)| format!("{name} {found:?} for {own:?}")).collect();
+        let shapes: Vec<String> = self
+            .misshapen
+            .iter()
+            .map(|(name, found, own)| format!("{name} {found:?} for {own:?}"))
+            .collect();
         some(f, "of another shape", &shapes)?;
         some(f, "not used", &self.unexpected)
     }
@@ -184,7 +187,11 @@ impl WeightStore {
                 .get_mut(&full)
                 .with_context(|| format!("there is no weight `{full}`"))?;
             if w.spec.shape != value.dims() {
-                bail!("`{full}` has shape {:?}, and {:?} came from a file", w.spec.shape, value.dims());
+                bail!(
+                    "`{full}` has shape {:?}, and {:?} came from a file",
+                    w.spec.shape,
+                    value.dims()
+                );
             }
             w.value = value.clone();
             w.version += 1;

@@ -3,7 +3,8 @@
 use super::init;
 use crate::sizes::{kept, known};
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Saved, Side, Step, Type, WeightSpec,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Saved, Side, Step, Type,
+    WeightSpec,
 };
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};

@@ -255,9 +255,9 @@ fn begin(depth: &[f64], gap: f64) -> Vec<f64> {
 fn beside(g: &Grid, items: &[Item], wires: &mut [Wire], at: &[f64]) {
     const FROM_SIDE: f64 = 14.0;
     let mut taken: HashMap<(usize, bool, bool), f64> = HashMap::new();
-    for w in 0..wires.len() {
-        for (enters, item) in [(false, wires[w].from), (true, wires[w].to)] {
-            let lane = if enters { g.lanes[w].last() } else { g.lanes[w].first() };
+    for (wire, lanes) in wires.iter_mut().zip(&g.lanes) {
+        for (enters, item) in [(false, wire.from), (true, wire.to)] {
+            let lane = if enters { lanes.last() } else { lanes.first() };
             let Some(lane) = lane else { continue };
             let wide = items[item].across;
             let right = at[*lane] > at[item] + wide / 2.0;
@@ -266,11 +266,7 @@ fn beside(g: &Grid, items: &[Item], wires: &mut [Wire], at: &[f64]) {
             // What leaves is one bundle; what enters has a place each.
             *used += if enters { 10.0 } else { 0.0 };
             let place = if right { wide - from_side } else { from_side };
-            if enters {
-                wires[w].into = place
-            } else {
-                wires[w].out = place
-            }
+            if enters { wire.into = place } else { wire.out = place }
         }
     }
 }

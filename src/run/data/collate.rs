@@ -29,9 +29,16 @@ pub fn collate(program: &Program, samples: &[Vec<Sample>], device: &Device) -> R
                 .with_context(|| format!("nothing is connected to `{port}` of node `{}`", call.node))?;
             let values = rows
                 .iter()
-                .map(|r| r.values.get(from).with_context(|| format!("a sample has no {}", program.values[from.0].name)))
+                .map(|r| {
+                    r.values
+                        .get(from)
+                        .with_context(|| format!("a sample has no {}", program.values[from.0].name))
+                })
                 .collect::<Result<Vec<_>>>()?;
-            out.insert(*id, stack(&values, device).with_context(|| program.values[from.0].name.clone())?);
+            out.insert(
+                *id,
+                stack(&values, device).with_context(|| program.values[from.0].name.clone())?,
+            );
         }
     }
     Ok(out)
@@ -47,7 +54,10 @@ fn stack(values: &[&HostValue], device: &Device) -> Result<Tensor> {
                     HostValue::Clips(c) if c.shape == first.shape => data.extend_from_slice(&c.data),
                     HostValue::Clips(c) => bail!(
                         "clips of {}×{} and of {}×{} pixels do not stack: crop or resize before `batch`",
-                        first.shape[3], first.shape[2], c.shape[3], c.shape[2]
+                        first.shape[3],
+                        first.shape[2],
+                        c.shape[3],
+                        c.shape[2]
                     ),
                     _ => bail!("a batch of clips holds something else"),
                 }

@@ -81,8 +81,17 @@ impl Recipe<'_> {
                 .index(want.drawn.video as u64)
                 .index(attempt);
             match self.host.sample(want.stream, &self.lists[want.stream][video], key) {
-                Ok(sample) => return Made { sample: Some(sample), bad },
-                Err(e) => bad.push(BadVideo { stream: want.stream, video, reason: format!("{e:#}") }),
+                Ok(sample) => {
+                    return Made {
+                        sample: Some(sample),
+                        bad,
+                    };
+                }
+                Err(e) => bad.push(BadVideo {
+                    stream: want.stream,
+                    video,
+                    reason: format!("{e:#}"),
+                }),
             }
             match self.replace {
                 Some(f) => video = f(want.stream, want.drawn, attempt + 1),
@@ -130,7 +139,6 @@ impl Feed {
     pub fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy.load(Ordering::Relaxed))
     }
-
 }
 
 /// Runs workers over `wants` while `consume` takes what they make. All threads have ended when it returns.
@@ -170,7 +178,14 @@ pub fn feed<R>(
             });
         }
         drop((todo, done));
-        let mut f = Feed { made, permits, waiting: BTreeMap::new(), next: 0, idle: Duration::ZERO, busy };
+        let mut f = Feed {
+            made,
+            permits,
+            waiting: BTreeMap::new(),
+            next: 0,
+            idle: Duration::ZERO,
+            busy,
+        };
         let r = consume(&mut f);
         drop(f);
         r
@@ -248,7 +263,10 @@ mod tests {
         };
         let value = |name: &str, head: &str, call| ValueInfo {
             name: name.into(),
-            ty: Type { head: head.into(), dims: vec![Size::Batch(1)] },
+            ty: Type {
+                head: head.into(),
+                dims: vec![Size::Batch(1)],
+            },
             stream: Some(0),
             side: Side::Host,
             held_out: false,
@@ -262,13 +280,21 @@ mod tests {
             split: "train".into(),
             batch: 4,
             dims: DimScope::default(),
-            values: vec![value("videos.video", "Video", 0), value("work.label", "Label", 1), value("batch.label", "Label", 2)],
+            values: vec![
+                value("videos.video", "Video", 0),
+                value("work.label", "Label", 1),
+                value("batch.label", "Label", 2),
+            ],
             calls: vec![
                 call("videos", Side::Host, 0, vec![], 0),
                 call("work", Side::Host, 1, vec![("video".into(), vec![ValueId(0)])], 1),
                 call("batch", Side::Boundary, 2, vec![("label".into(), vec![ValueId(1)])], 2),
             ],
-            bodies: vec![Body::Source(Box::new(List)), Body::Stage(Box::new(Work(begun))), Body::Boundary],
+            bodies: vec![
+                Body::Source(Box::new(List)),
+                Body::Stage(Box::new(Work(begun))),
+                Body::Boundary,
+            ],
             sources: vec![0],
             weights: Default::default(),
             losses: vec![],
@@ -286,7 +312,13 @@ mod tests {
         let host = HostSide::new(&program, HashMap::new(), true).unwrap();
         let video = |index| {
             let footage = Arc::new(NoFootage);
-            Arc::new(Video { index, path: "v".into(), line: String::new(), label: None, footage })
+            Arc::new(Video {
+                index,
+                path: "v".into(),
+                line: String::new(),
+                label: None,
+                footage,
+            })
         };
         let lists = vec![(0..20).map(video).collect::<Vec<_>>()];
         let key = Key::new(5);
@@ -298,7 +330,10 @@ mod tests {
             key,
             replace: replace.then_some(&other as &(dyn Fn(usize, Drawn, u64) -> usize + Sync)),
         };
-        let wants = (0..n).map(|i| Want { stream: 0, drawn: Drawn { pass: 0, video: i % 20 } });
+        let wants = (0..n).map(|i| Want {
+            stream: 0,
+            drawn: Drawn { pass: 0, video: i % 20 },
+        });
         let (mut out, mut bad, mut most) = (vec![], vec![], 0);
         feed(&recipe, options, wants, |made| {
             while let Some(m) = {
@@ -321,8 +356,10 @@ mod tests {
     fn samples_come_in_order_and_never_more_than_allowed() {
         for (workers, ahead) in [(1, 1), (1, 8), (4, 5), (3, 16)] {
             let (out, bad, most) = labels(120, FeedOptions { workers, ahead }, false);
-            let wanted: Vec<Option<u32>> =
-                (0..120).map(|i| i % 20).map(|v| (v % 7 != 3).then_some(v as u32)).collect();
+            let wanted: Vec<Option<u32>> = (0..120)
+                .map(|i| i % 20)
+                .map(|v| (v % 7 != 3).then_some(v as u32))
+                .collect();
             assert_eq!(out, wanted);
             assert_eq!(bad.len(), 120 / 20 * 3);
             assert!(most <= ahead, "{most} samples in flight where {ahead} are allowed");

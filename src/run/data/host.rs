@@ -62,9 +62,19 @@ impl<'a> HostSide<'a> {
             }));
             wanted.sort();
             wanted.dedup();
-            streams.push(StreamCalls { source: source.as_ref(), source_outputs: call.outputs.clone(), stages, wanted });
+            streams.push(StreamCalls {
+                source: source.as_ref(),
+                source_outputs: call.outputs.clone(),
+                stages,
+                wanted,
+            });
         }
-        Ok(HostSide { program, streams, resources, training })
+        Ok(HostSide {
+            program,
+            streams,
+            resources,
+            training,
+        })
     }
 
     /// Runs the calls of `stream` on `video`. `key` is that of the sample (seed, phase, stream, pass, video, attempt);
@@ -94,7 +104,10 @@ impl<'a> HostSide<'a> {
                     .collect::<Result<Vec<_>>>()?;
                 args.push(port.clone(), got);
             }
-            let cx = SampleCx { key: key.name(&call.node), training: self.training };
+            let cx = SampleCx {
+                key: key.name(&call.node),
+                training: self.training,
+            };
             // A node of a third party, or a parser below it, may panic on damaged bytes; that is a bad video, too.
             let out = catch_unwind(AssertUnwindSafe(|| stage.run(&cx, &args)))
                 .unwrap_or_else(|p| bail!("panic: {}", panic_text(&p)))
@@ -106,7 +119,10 @@ impl<'a> HostSide<'a> {
             }
         }
         values.retain(|id, _| calls.wanted.binary_search(id).is_ok());
-        Ok(Sample { video: video.clone(), values })
+        Ok(Sample {
+            video: video.clone(),
+            values,
+        })
     }
 }
 

@@ -26,7 +26,12 @@ pub struct Drawn {
 impl Order {
     /// `key` is that of the phase; `sizes` are the lengths of the streams' lists, none of them 0.
     pub fn new(key: Key, streams: &[String], sizes: &[usize], batch: usize) -> Order {
-        Order { key: key.name("order"), streams: streams.to_vec(), sizes: sizes.to_vec(), batch }
+        Order {
+            key: key.name("order"),
+            streams: streams.to_vec(),
+            sizes: sizes.to_vec(),
+            batch,
+        }
     }
 
     /// Steps in an epoch.
@@ -55,7 +60,10 @@ impl Order {
                     .map(|at| {
                         let size = self.sizes[s] as u64;
                         let (pass, i) = (at / size, (at % size) as usize);
-                        Drawn { pass, video: cache.permutation(self, s, pass)[i] }
+                        Drawn {
+                            pass,
+                            video: cache.permutation(self, s, pass)[i],
+                        }
                     })
                     .collect()
             })
@@ -108,7 +116,10 @@ mod tests {
         assert_eq!(o.steps_per_epoch(), 3);
         assert_eq!((0..6).map(|k| o.length(k)).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
         let mut cache = PassCache::default();
-        let mut seen: Vec<usize> = (0..3).flat_map(|k| o.draw(k, &mut cache)[0].clone()).map(|d| d.video).collect();
+        let mut seen: Vec<usize> = (0..3)
+            .flat_map(|k| o.draw(k, &mut cache)[0].clone())
+            .map(|d| d.video)
+            .collect();
         seen.sort();
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
     }

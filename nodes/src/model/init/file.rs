@@ -62,8 +62,13 @@ impl WeightFile {
 
     fn zip(file: File) -> Result<WeightFile> {
         let mut archive = ZipArchive::new(BufReader::new(file))?;
-        let found = archive.file_names().flatten().find(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
-        let pickle = found.context("the archive has no data.pkl: it is no file of PyTorch's")?.into_owned();
+        let found = archive
+            .file_names()
+            .flatten()
+            .find(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
+        let pickle = found
+            .context("the archive has no data.pkl: it is no file of PyTorch's")?
+            .into_owned();
         let prefix = pickle.trim_end_matches("data.pkl").to_string();
         if let Ok(mut order) = archive.by_name(&format!("{prefix}byteorder")) {
             let mut text = String::new();
@@ -91,21 +96,32 @@ impl WeightFile {
         ensure!(is_legacy, "the file is a pickle, but not one of PyTorch's");
         let version = Pickle::read(&mut file)?;
         let version = version.int(version.root());
-        ensure!(version == Some(LEGACY_PROTOCOL), "the file is of a version of PyTorch's format that is not read");
+        ensure!(
+            version == Some(LEGACY_PROTOCOL),
+            "the file is of a version of PyTorch's format that is not read"
+        );
         let system = Pickle::read(&mut file)?;
         let little = system.entry(system.root(), "little_endian").map(|v| system.get(v));
-        ensure!(little != Some(&Value::Bool(false)), "numbers in big-endian order are not read");
+        ensure!(
+            little != Some(&Value::Bool(false)),
+            "numbers in big-endian order are not read"
+        );
         let object = Pickle::read(&mut file)?;
         let tensors = torch::tensors(&object)?;
-        let storages: HashMap<String, Storage> =
-            torch::storages(&object).into_iter().map(|s| (s.key.clone(), s)).collect();
+        let storages: HashMap<String, Storage> = torch::storages(&object)
+            .into_iter()
+            .map(|s| (s.key.clone(), s))
+            .collect();
         let keys = Pickle::read(&mut file)?;
         let mut places = HashMap::new();
         for key in keys.items(keys.root()).context("the file names no storages")? {
             let key = keys.text(*key).context("a storage has no name")?;
-            let storage = storages.get(key).with_context(|| format!("storage `{key}` is of a type that is not read"))?;
+            let storage = storages
+                .get(key)
+                .with_context(|| format!("storage `{key}` is of a type that is not read"))?;
             let mut numbers = [0; 8];
-            file.read_exact(&mut numbers).context("the file ends before its storages do")?;
+            file.read_exact(&mut numbers)
+                .context("the file ends before its storages do")?;
             let numbers = u64::from_le_bytes(numbers);
             ensure!(
                 numbers == storage.len as u64,
@@ -113,8 +129,12 @@ impl WeightFile {
                 storage.len
             );
             let at = file.stream_position()?;
-            let end = numbers.checked_mul(storage.dtype.size() as u64).and_then(|n| n.checked_add(at));
-            let end = end.filter(|end| *end <= len).context("the file ends before its storages do")?;
+            let end = numbers
+                .checked_mul(storage.dtype.size() as u64)
+                .and_then(|n| n.checked_add(at));
+            let end = end
+                .filter(|end| *end <= len)
+                .context("the file ends before its storages do")?;
             places.insert(key.to_string(), at);
             file.seek(SeekFrom::Start(end))?;
         }
@@ -175,7 +195,9 @@ impl WeightFile {
                 file.take(size).read_to_end(&mut bytes)?;
             }
             Source::Legacy { file, places } => {
-                let at = places.get(key).with_context(|| format!("the file has no storage `{key}`"))?;
+                let at = places
+                    .get(key)
+                    .with_context(|| format!("the file has no storage `{key}`"))?;
                 file.seek(SeekFrom::Start(*at))?;
                 file.take(size).read_to_end(&mut bytes)?;
             }

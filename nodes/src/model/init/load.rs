@@ -29,7 +29,13 @@ fn fit(found: &[usize], wanted: &[usize]) -> Option<Fit> {
 }
 
 fn inflate(numbers: &[f32], plane: usize, frames: usize) -> Vec<f32> {
-    let one = |kernel: &[f32]| kernel.iter().map(|v| v / frames as f32).collect::<Vec<_>>().repeat(frames);
+    let one = |kernel: &[f32]| {
+        kernel
+            .iter()
+            .map(|v| v / frames as f32)
+            .collect::<Vec<_>>()
+            .repeat(frames)
+    };
     numbers.chunks(plane.max(1)).flat_map(one).collect()
 }
 
@@ -58,7 +64,9 @@ pub(crate) fn load(path: &Path, specs: &[WeightSpec], device: &Device) -> Result
                 debug_assert!(*other < i);
             }
             other => {
-                loaded.unexpected.extend(other.map(|(old, _)| file.tensors[*old].name.clone()));
+                loaded
+                    .unexpected
+                    .extend(other.map(|(old, _)| file.tensors[*old].name.clone()));
                 chosen.insert(name, (i, dropped));
             }
         }

@@ -13,7 +13,10 @@ const RULES: [(&str, &str); 8] = [
     // torchvision's ResNet.
     ("conv1.weight", "conv1.conv.weight"),
     ("bn1.$what", "conv1.bn.$what"),
-    ("$layer.$block.downsample.0.weight", "$layer.$block.downsample.conv.weight"),
+    (
+        "$layer.$block.downsample.0.weight",
+        "$layer.$block.downsample.conv.weight",
+    ),
     ("$layer.$block.downsample.1.$what", "$layer.$block.downsample.bn.$what"),
     ("$layer.$block.conv$n.weight", "$layer.$block.conv$n.conv.weight"),
     ("$layer.$block.bn$n.$what", "$layer.$block.conv$n.bn.$what"),
@@ -27,7 +30,10 @@ pub(super) fn ours(theirs: &str, known: impl Fn(&str) -> bool) -> Option<(String
         if known(name) {
             return Some((name.to_string(), dropped));
         }
-        let by_rule = RULES.iter().filter_map(|(from, to)| rewrite(name, from, to)).find(|n| known(n));
+        let by_rule = RULES
+            .iter()
+            .filter_map(|(from, to)| rewrite(name, from, to))
+            .find(|n| known(n));
         if let Some(found) = by_rule {
             return Some((found, dropped));
         }
@@ -83,7 +89,10 @@ mod tests {
             // mmaction
             ("backbone.conv1.bn.running_mean", "conv1.bn.running_mean"),
             ("backbone.layer1.0.conv1.conv.net.weight", "layer1.0.conv1.conv.weight"),
-            ("backbone.layer2.0.downsample.conv.weight", "layer2.0.downsample.conv.weight"),
+            (
+                "backbone.layer2.0.downsample.conv.weight",
+                "layer2.0.downsample.conv.weight",
+            ),
             (
                 "module.backbone.layer2.1.non_local_block.g.0.conv.weight",
                 "layer2.1.non_local_block.g.0.conv.weight",
@@ -96,14 +105,24 @@ mod tests {
             ("layer2.0.downsample.0.weight", "layer2.0.downsample.conv.weight"),
             ("layer2.0.downsample.1.weight", "layer2.0.downsample.bn.weight"),
             // TSM's own code
-            ("module.base_model.layer1.0.conv1.net.weight", "layer1.0.conv1.conv.weight"),
+            (
+                "module.base_model.layer1.0.conv1.net.weight",
+                "layer1.0.conv1.conv.weight",
+            ),
             // pytorch-i3d
             ("Mixed_3b.b1a.conv3d.weight", "Mixed_3b.b1a.conv3d.weight"),
         ] {
             let found = ours(theirs, |n| known.contains(&n));
             assert_eq!(found.map(|f| f.0).as_deref(), Some(wanted), "{theirs}");
         }
-        for other in ["fc.weight", "cls_head.fc_cls.weight", "logits.conv3d.weight", "conv1.conv.bias", "", "a..b"] {
+        for other in [
+            "fc.weight",
+            "cls_head.fc_cls.weight",
+            "logits.conv3d.weight",
+            "conv1.conv.bias",
+            "",
+            "a..b",
+        ] {
             assert_eq!(ours(other, |n| known.contains(&n)), None, "{other}");
         }
     }

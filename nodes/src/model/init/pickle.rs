@@ -101,7 +101,11 @@ impl Pickle {
 
     /// What a dictionary has under a text.
     pub fn entry(&self, id: Id, key: &str) -> Option<Id> {
-        self.dict(id)?.iter().rev().find(|(k, _)| self.text(*k) == Some(key)).map(|(_, v)| *v)
+        self.dict(id)?
+            .iter()
+            .rev()
+            .find(|(k, _)| self.text(*k) == Some(key))
+            .map(|(_, v)| *v)
     }
 }
 
@@ -175,7 +179,10 @@ impl Machine {
     }
 
     fn top(&self) -> Result<Id> {
-        self.stack.last().copied().context("the pickle uses a value that is not there")
+        self.stack
+            .last()
+            .copied()
+            .context("the pickle uses a value that is not there")
     }
 
     fn to_mark(&mut self) -> Result<Vec<Id>> {
@@ -185,7 +192,10 @@ impl Machine {
 
     fn pairs(&mut self) -> Result<Vec<(Id, Id)>> {
         let items = self.to_mark()?;
-        ensure!(items.len().is_multiple_of(2), "a dictionary in the pickle has a key without value");
+        ensure!(
+            items.len().is_multiple_of(2),
+            "a dictionary in the pickle has a key without value"
+        );
         Ok(items.chunks_exact(2).map(|p| (p[0], p[1])).collect())
     }
 
@@ -223,7 +233,10 @@ impl Machine {
     }
 
     fn recall(&mut self, key: u64) -> Result<()> {
-        let id = self.memo.get(&key).context("the pickle recalls a value that it has not kept")?;
+        let id = self
+            .memo
+            .get(&key)
+            .context("the pickle recalls a value that it has not kept")?;
         self.stack.push(*id);
         Ok(())
     }
@@ -253,10 +266,14 @@ impl Machine {
             Value::Tuple(v) | Value::List(v) => v.as_slice(),
             _ => &[],
         };
-        let pairs = list(args).first().map_or(&[][..], |of| list(*of)).iter().filter_map(|p| match list(*p) {
-            [k, v] => Some((*k, *v)),
-            _ => None,
-        });
+        let pairs = list(args)
+            .first()
+            .map_or(&[][..], |of| list(*of))
+            .iter()
+            .filter_map(|p| match list(*p) {
+                [k, v] => Some((*k, *v)),
+                _ => None,
+            });
         let pairs = pairs.collect();
         self.push(Value::Dict(pairs));
         Ok(())
@@ -432,11 +449,10 @@ mod tests {
         let a = p.items(p.entry(p.root(), "a").unwrap()).unwrap();
         assert_eq!(a.iter().map(|i| p.int(*i).unwrap()).collect::<Vec<_>>(), [1, -2, 300]);
         let b = p.items(p.entry(p.root(), "b").unwrap()).unwrap();
-        assert_eq!(b.iter().map(|i| p.get(*i).clone()).collect::<Vec<_>>(), [
-            Value::None,
-            Value::Bool(true),
-            Value::Float(1.5)
-        ]);
+        assert_eq!(
+            b.iter().map(|i| p.get(*i).clone()).collect::<Vec<_>>(),
+            [Value::None, Value::Bool(true), Value::Float(1.5)]
+        );
     }
 
     #[test]

@@ -112,7 +112,14 @@ impl Entry {
 }
 
 /// Keys under which checkpoints keep their state dictionary.
-const NESTED: [&str; 6] = ["state_dict", "model_state_dict", "model_state", "model", "network", "net"];
+const NESTED: [&str; 6] = [
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "network",
+    "net",
+];
 
 /// The tensors of a state dictionary: of the pickle itself, or of a dictionary inside of it.
 pub(super) fn tensors(p: &Pickle) -> Result<Vec<Entry>> {
@@ -161,8 +168,18 @@ fn tensor(p: &Pickle, name: &str, id: Id) -> Result<Option<Entry>> {
     let [storage, offset, shape, stride, ..] = args else {
         bail!("it has {} of the 4 parts that it needs", args.len());
     };
-    let whole = |id: Id| p.int(id).and_then(|n| usize::try_from(n).ok()).context("a size is no whole number");
-    let list = |id: Id| p.items(id).context("a shape is no list")?.iter().map(|i| whole(*i)).collect::<Result<Vec<_>>>();
+    let whole = |id: Id| {
+        p.int(id)
+            .and_then(|n| usize::try_from(n).ok())
+            .context("a size is no whole number")
+    };
+    let list = |id: Id| {
+        p.items(id)
+            .context("a shape is no list")?
+            .iter()
+            .map(|i| whole(*i))
+            .collect::<Result<Vec<_>>>()
+    };
     let (storage, view) = self::storage(p, *storage)?;
     let entry = Entry {
         name: name.to_string(),
@@ -171,15 +188,29 @@ fn tensor(p: &Pickle, name: &str, id: Id) -> Result<Option<Entry>> {
         stride: list(*stride)?,
         storage,
     };
-    ensure!(entry.shape.len() == entry.stride.len(), "shape {:?} has strides {:?}", entry.shape, entry.stride);
+    ensure!(
+        entry.shape.len() == entry.stride.len(),
+        "shape {:?} has strides {:?}",
+        entry.shape,
+        entry.stride
+    );
     let numbers = entry.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    numbers.filter(|n| *n <= 1 << 40).with_context(|| format!("shape {:?} is too large", entry.shape))?;
+    numbers
+        .filter(|n| *n <= 1 << 40)
+        .with_context(|| format!("shape {:?} is too large", entry.shape))?;
     if !entry.shape.contains(&0) {
-        let last = entry.shape.iter().zip(&entry.stride).try_fold(entry.offset, |at, (n, s)| {
-            at.checked_add((n - 1).checked_mul(*s)?)
-        });
+        let last = entry
+            .shape
+            .iter()
+            .zip(&entry.stride)
+            .try_fold(entry.offset, |at, (n, s)| at.checked_add((n - 1).checked_mul(*s)?));
         let fits = last.is_some_and(|last| last < entry.storage.len);
-        ensure!(fits, "shape {:?} reaches beyond its storage of {} numbers", entry.shape, entry.storage.len);
+        ensure!(
+            fits,
+            "shape {:?} reaches beyond its storage of {} numbers",
+            entry.shape,
+            entry.storage.len
+        );
     }
     Ok(Some(entry))
 }
@@ -199,7 +230,11 @@ fn storage(p: &Pickle, id: Id) -> Result<(Storage, usize)> {
     };
     let name = class.rsplit(' ').next().unwrap_or(class);
     let dtype = DType::of_storage(name).with_context(|| format!("numbers of type `{name}` are not read"))?;
-    let whole = |id: Id| p.int(id).and_then(|n| usize::try_from(n).ok()).context("a size is no whole number");
+    let whole = |id: Id| {
+        p.int(id)
+            .and_then(|n| usize::try_from(n).ok())
+            .context("a size is no whole number")
+    };
     let view = match rest.first().and_then(|v| p.items(*v)) {
         Some([_, offset, ..]) => whole(*offset)?,
         _ => 0,
@@ -240,8 +275,14 @@ mod tests {
     #[test]
     fn any_layout_becomes_row_major() {
         let bytes: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
-        assert_eq!(entry(&[2, 3], &[3, 1], 0).numbers(&bytes).unwrap(), [0., 1., 2., 3., 4., 5.]);
-        assert_eq!(entry(&[3, 2], &[1, 3], 0).numbers(&bytes).unwrap(), [0., 3., 1., 4., 2., 5.]);
+        assert_eq!(
+            entry(&[2, 3], &[3, 1], 0).numbers(&bytes).unwrap(),
+            [0., 1., 2., 3., 4., 5.]
+        );
+        assert_eq!(
+            entry(&[3, 2], &[1, 3], 0).numbers(&bytes).unwrap(),
+            [0., 3., 1., 4., 2., 5.]
+        );
         assert_eq!(entry(&[2], &[1], 4).numbers(&bytes).unwrap(), [4., 5.]);
         assert_eq!(entry(&[], &[], 2).numbers(&bytes).unwrap(), [2.]);
         assert!(entry(&[0], &[1], 0).numbers(&bytes).unwrap().is_empty());

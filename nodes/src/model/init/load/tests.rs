@@ -13,7 +13,10 @@ fn file(folder: &Path, tensors: &[(&str, &[usize])]) -> PathBuf {
         .iter()
         .map(|(name, shape)| {
             let n: usize = shape.iter().product();
-            let t = Tensor::arange(0f32, n as f32, &Device::Cpu).unwrap().reshape(*shape).unwrap();
+            let t = Tensor::arange(0f32, n as f32, &Device::Cpu)
+                .unwrap()
+                .reshape(*shape)
+                .unwrap();
             (name.to_string(), t)
         })
         .collect();
@@ -47,11 +50,14 @@ fn what_is_there_is_loaded_and_the_rest_is_told() {
         spec("layer1.0.conv1.bn.bias", &[2]),
     ];
     let loaded = load(&path, &specs, &Device::Cpu).unwrap();
-    assert_eq!(names(&loaded.values), [
-        "conv1.conv.weight",
-        "layer1.0.conv1.conv.weight",
-        "layer1.0.conv1.bn.running_mean"
-    ]);
+    assert_eq!(
+        names(&loaded.values),
+        [
+            "conv1.conv.weight",
+            "layer1.0.conv1.conv.weight",
+            "layer1.0.conv1.bn.running_mean"
+        ]
+    );
     assert_eq!(loaded.missing, ["layer1.0.conv1.bn.bias"]);
     assert_eq!(loaded.unexpected, ["fc.weight"]);
     assert_eq!(loaded.misshapen, [("conv1.bn.weight".to_string(), vec![4], vec![2])]);
@@ -77,10 +83,21 @@ fn planes_are_repeated_along_time() {
 #[test]
 fn the_nearest_name_wins() {
     let folder = tempfile::tempdir().unwrap();
-    let path = file(folder.path(), &[("ema.backbone.a.w", &[1]), ("backbone.a.w", &[1]), ("x.ema.backbone.a.w", &[1])]);
+    let path = file(
+        folder.path(),
+        &[
+            ("ema.backbone.a.w", &[1]),
+            ("backbone.a.w", &[1]),
+            ("x.ema.backbone.a.w", &[1]),
+        ],
+    );
     let loaded = load(&path, &[spec("a.w", &[1])], &Device::Cpu).unwrap();
     assert_eq!(loaded.unexpected.len(), 2);
-    assert!(!loaded.unexpected.contains(&"backbone.a.w".to_string()), "{:?}", loaded.unexpected);
+    assert!(
+        !loaded.unexpected.contains(&"backbone.a.w".to_string()),
+        "{:?}",
+        loaded.unexpected
+    );
 }
 
 #[test]
@@ -89,7 +106,10 @@ fn a_file_that_gives_nothing_is_an_error() {
     let said = |path: &Path, specs: &[WeightSpec]| format!("{:#}", load(path, specs, &Device::Cpu).unwrap_err());
     let path = file(folder.path(), &[("fc.weight", &[5, 2])]);
     let e = said(&path, &[spec("conv1.conv.weight", &[1])]);
-    assert!(e.contains("match nothing: the file has `fc.weight`, and the node needs `conv1.conv.weight`"), "{e}");
+    assert!(
+        e.contains("match nothing: the file has `fc.weight`, and the node needs `conv1.conv.weight`"),
+        "{e}"
+    );
     let path = file(folder.path(), &[("conv1.weight", &[5, 2])]);
     let e = said(&path, &[spec("conv1.conv.weight", &[1])]);
     assert!(e.contains("shape [5, 2] there and [1] here"), "{e}");
