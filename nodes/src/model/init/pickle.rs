@@ -185,13 +185,13 @@ impl Machine {
             .context("the pickle uses a value that is not there")
     }
 
-    fn to_mark(&mut self) -> Result<Vec<Id>> {
+    fn since_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().context("the pickle has no mark where it needs one")?;
         Ok(self.stack.split_off(mark))
     }
 
     fn pairs(&mut self) -> Result<Vec<(Id, Id)>> {
-        let items = self.to_mark()?;
+        let items = self.since_mark()?;
         ensure!(
             items.len().is_multiple_of(2),
             "a dictionary in the pickle has a key without value"
@@ -292,7 +292,7 @@ impl Machine {
                 // MARK, POP, POP_MARK, DUP
                 b'(' => self.marks.push(self.stack.len()),
                 b'0' => drop(self.pop()?),
-                b'1' => drop(self.to_mark()?),
+                b'1' => drop(self.since_mark()?),
                 b'2' => self.stack.push(self.top()?),
                 // NONE, NEWTRUE, NEWFALSE
                 b'N' => self.push(Value::None),
@@ -353,13 +353,13 @@ impl Machine {
                 b')' => self.tuple(0)?,
                 0x85..=0x87 => self.tuple(usize::from(op - 0x84))?,
                 b't' => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Value::Tuple(items));
                 }
                 // EMPTY_LIST and EMPTY_SET, LIST and FROZENSET, APPEND, APPENDS and ADDITEMS
                 b']' | 0x8f => self.push(Value::List(vec![])),
                 b'l' | 0x91 => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.push(Value::List(items));
                 }
                 b'a' => {
@@ -367,7 +367,7 @@ impl Machine {
                     self.extend(vec![item])?;
                 }
                 b'e' | 0x90 => {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     self.extend(items)?;
                 }
                 // EMPTY_DICT, DICT, SETITEM, SETITEMS
