@@ -87,7 +87,7 @@ impl Reference {
         for (a, b) in found.iter().step_by(step).zip(&want) {
             let error = f64::from((a - b).abs()) / scale;
             // Also where it is not a number.
-            if !(error <= worst.0) {
+            if error.is_nan() || error > worst.0 {
                 *worst = (error, full.clone());
             }
         }

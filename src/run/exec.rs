@@ -1,6 +1,6 @@
 //! Walks a program's calls: forward, and backward over what forward kept. The graph is the tape.
 
-use crate::plan::{Program, ValueId};
+use crate::plan::{Call, Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Args, Body, Gradient, Key, Saved, Scope, Side, Step, WeightStore};
@@ -30,6 +30,9 @@ pub struct Exec<'a> {
     /// Time spent, by call: forward and backward.
     times: Vec<(Duration, Duration)>,
 }
+
+/// Sees every output of every call, as it is made; an error ends the pass.
+pub type Watch<'w> = dyn FnMut(&Call, &Tensor) -> Result<()> + 'w;
 
 /// What a forward pass leaves.
 pub struct Forward {
@@ -91,7 +94,7 @@ impl<'a> Exec<'a> {
         mut values: HashMap<ValueId, Tensor>,
         backward: bool,
         tallies: &mut HashMap<usize, Box<dyn glad_nodes::Tally>>,
-        mut watch: Option<&mut dyn FnMut(&crate::plan::Call, &Tensor) -> Result<()>>,
+        mut watch: Option<&mut Watch<'_>>,
     ) -> Result<Forward> {
         let mut saved: Vec<Option<(Saved, Vec<bool>)>> = (0..self.program.calls.len()).map(|_| None).collect();
         for (at, i) in self.order.iter().enumerate() {
@@ -192,7 +195,7 @@ impl<'a> Exec<'a> {
     fn step<'s>(
         &'s self,
         store: &'s mut WeightStore,
-        call: &'s crate::plan::Call,
+        call: &'s Call,
         info: PassInfo,
         wants: &'s [bool],
         backward: bool,
@@ -219,7 +222,7 @@ impl<'a> Exec<'a> {
 /// The inputs of a call and the outputs that it will have now; `None` where a value is missing because its stream
 /// has run out. A joint call goes on with the streams that are left.
 #[allow(clippy::type_complexity)]
-fn gather(call: &crate::plan::Call, values: &HashMap<ValueId, Tensor>) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
+fn gather(call: &Call, values: &HashMap<ValueId, Tensor>) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
     let mut args = Args::default();
     let Some(streams) = &call.joint else {
         for (port, ids) in &call.inputs {

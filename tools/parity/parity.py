@@ -167,7 +167,7 @@ class I3dR50(Net):
 class I3dInception(Net):
     kind = "i3d_inception"
     # No residual carries values past a ReLU: here most are positive.
-    shift_of_norms = (0.3, 0.6)
+    shift_of_norms = (0.3, 1.2)
     modules = {
         "3b": (64, 96, 128, 16, 32, 32),
         "3c": (128, 128, 192, 32, 96, 64),
@@ -326,7 +326,7 @@ def main():
         "tsm50": lambda: (Tsm(50, dtype, 50, narrow or [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), mmaction, "nested channels_last"),
         "tsm18": lambda: (Tsm(18, dtype, 18, [8, 8, 8, 8, 16] if small else [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), torchvision, "legacy"),
         "i3d_r50": lambda: (I3dR50(4, dtype, 2 if small else 64), (16, 48, 48) if small else (32, 224, 224), lambda n: "backbone." + n, "nested legacy"),
-        "i3d_inception": lambda: (I3dInception(4, dtype, 4 if small else 64), (9, 52, 45) if small else (16, 224, 224), plain, ""),
+        "i3d_inception": lambda: (I3dInception(2, dtype, 4 if small else 64), (9, 52, 45) if small else (16, 224, 224), plain, ""),
     }
     for name, make in networks.items():
         if args.only in (None, name):
