@@ -198,7 +198,7 @@ fn what_is_bypassed_is_passed_by() {
     );
     assert_eq!(
         arrives(&c.views["infer"], "augment.centre", 0, "clips"),
-        ["decode.clips@source"]
+        ["augment.resize.clips@source"]
     );
     // `bypass`: everywhere, and what only it needed is gone.
     let c = checked("bypass = [\"bg_mix\"]");

@@ -19,7 +19,7 @@ const NODE: &str = "backbone";
 const TOLERANCE: f64 = 1e-4;
 /// The largest value that a gradient is held to is at least this share of the network's largest: some gradients are
 /// nothing but rounding, such as that of a shift in front of a convolution and its norm.
-const FLOOR: f64 = 1e-2;
+const FLOOR: f64 = 0.04;
 
 fn folder() -> PathBuf {
     match std::env::var_os("GLAD_PARITY") {
