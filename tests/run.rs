@@ -122,3 +122,50 @@ fn workers_and_threads_change_no_bit_and_the_seed_does() {
         assert!(differ.contains(&f.to_string()), "{f} is the same for another seed");
     }
 }
+
+#[test]
+fn parts_of_a_batch_add_up_and_the_best_state_is_an_oracles() {
+    let dir = tempfile::tempdir().unwrap();
+    // in parts of two, and chosen by the target's validation labels
+    let oracle = [
+        "--set",
+        "phases.main.validate=validate",
+        "--set",
+        "select=best",
+        "--set",
+        "oracle=true",
+    ];
+    let parts = ["--set", "phases.main.micro_batch=2", "--set", "phases.main.steps=19"];
+    let run = dir.path().join("best");
+    let said = train(&run, &[&oracle[..], &parts[..]].concat());
+    assert!(said.contains("oracle"), "{said}");
+    let scores: Vec<f64> = std::fs::read_to_string(run.join("metrics.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap())
+        .filter(|row| row["view"] == "validate")
+        .map(|row| row["scores.mean_class_accuracy@target"].as_f64().unwrap())
+        .collect();
+    assert_eq!(
+        scores.len(),
+        3,
+        "after each of two epochs of nine steps, and at the end"
+    );
+    let last = std::fs::read(run.join("checkpoints/last.safetensors")).unwrap();
+    let best = std::fs::read(run.join("checkpoints/best.safetensors")).unwrap();
+    let weights = |bytes: &[u8]| {
+        let file = safetensors::SafeTensors::deserialize(bytes).unwrap();
+        file.tensor("weight/classify.weight").unwrap().data().to_vec()
+    };
+    // the first of equal scores is kept: unless the last is the best, the two states differ
+    let chosen = scores.iter().fold(f64::MIN, |m, s| m.max(*s));
+    assert_eq!(
+        weights(&last) == weights(&best),
+        scores[..2].iter().all(|s| *s < chosen)
+    );
+
+    // whole batches are another step than parts: batch statistics are of each part
+    let whole = dir.path().join("whole");
+    train(&whole, &[&oracle[..], &["--set", "phases.main.steps=19"]].concat());
+    assert!(differing(&run, &whole).contains(&"metrics.jsonl".to_string()));
+}

@@ -134,14 +134,18 @@ pub fn run(
     if result.views.is_empty()
         && let Some(program) = checked.views.get(RESULT_VIEW)
     {
-        if let Some(best) = position.best {
-            progress.say(&format!(
-                "oracle: scored with the weights of the best validation score, {:.2} %",
-                100.0 * best
-            ));
-            store = checkpoint::load(&session.folder.best(), &options.device)?.store;
-        }
-        let view = session.view(program, &mut store)?;
+        // What is scored may be an earlier state; what is saved as the last one is the last one.
+        let view = match position.best {
+            None => session.view(program, &mut store)?,
+            Some(best) => {
+                let score = 100.0 * best;
+                progress.say(&format!(
+                    "oracle: scored with the weights of the best validation score, {score:.2} %"
+                ));
+                let mut chosen = checkpoint::load(&session.folder.best(), &options.device)?.store;
+                session.view(program, &mut chosen)?
+            }
+        };
         result.views.push((RESULT_VIEW.to_string(), view));
     }
     position.finished = true;
