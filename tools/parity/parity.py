@@ -28,7 +28,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import save_file
 
-LR, MOMENTUM, DECAY, STEPS = 0.001, 0.9, 1e-4, 3
+LR, MOMENTUM, DECAY, STEPS = 0.003, 0.9, 1e-4, 3
 
 
 class Net:
@@ -64,8 +64,8 @@ class Net:
         gamma = self.weight(name + ".weight", lambda: scale * (torch.rand(c, generator=self.gen) / 2 + 0.5))
         beta = self.weight(name + ".bias", lambda: torch.randn(c, generator=self.gen) * spread + mean)
         if name + ".running_mean" not in self.buffers:
-            self.buffers[name + ".running_mean"] = (torch.randn(c, generator=self.gen) * 0.3 + 0.6).to(self.dtype)
-            self.buffers[name + ".running_var"] = (torch.rand(c, generator=self.gen) + 0.5).to(self.dtype)
+            self.buffers[name + ".running_mean"] = torch.zeros(c, dtype=self.dtype)
+            self.buffers[name + ".running_var"] = torch.ones(c, dtype=self.dtype)
         mean, var = self.buffers[name + ".running_mean"], self.buffers[name + ".running_var"]
         return F.batch_norm(x, mean, var, gamma, beta, self.training, self.momentum, self.eps)
 
@@ -325,8 +325,8 @@ def main():
     networks = {
         "tsm50": lambda: (Tsm(50, dtype, 50, narrow or [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), mmaction, "nested channels_last"),
         "tsm18": lambda: (Tsm(18, dtype, 18, [8, 8, 8, 8, 16] if small else [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), torchvision, "legacy"),
-        "i3d_r50": lambda: (I3dR50(4, dtype, 2 if small else 64), (16, 48, 48) if small else (32, 224, 224), lambda n: "backbone." + n, "nested legacy"),
-        "i3d_inception": lambda: (I3dInception(2, dtype, 4 if small else 64), (9, 52, 45) if small else (16, 224, 224), plain, ""),
+        "i3d_r50": lambda: (I3dR50(6, dtype, 2 if small else 64), (16, 48, 48) if small else (32, 224, 224), lambda n: "backbone." + n, "nested legacy"),
+        "i3d_inception": lambda: (I3dInception(46, dtype, 4 if small else 64), (9, 52, 45) if small else (16, 224, 224), plain, ""),
     }
     for name, make in networks.items():
         if args.only in (None, name):
