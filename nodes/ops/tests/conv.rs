@@ -134,6 +134,27 @@ fn the_layers_of_real_networks_match() {
 }
 
 #[test]
+fn three_by_three_kernels_match() {
+    // Those that go by Winograd's filtering: whole and cut tiles, any padding, channels that fill no vector, kernels along
+    // time with a stride, several blocks.
+    for c in [
+        Conv::new_2d(3, [13, 10], 40, 36, 3, 1, 1),
+        Conv::new_2d(2, [9, 8], 17, 70, 3, 1, 0),
+        Conv::new_2d(1, [6, 7], 24, 24, 3, 1, 2),
+        Conv::new_2d(20, [12, 12], 32, 48, 3, 1, 1),
+        Conv::new_3d(1, [4, 8, 8], 20, 33, [3; 3], [1; 3], [1; 3]),
+        Conv::new_3d(2, [5, 9, 8], 16, 20, [3; 3], [2, 1, 1], [1; 3]),
+        Conv::new_3d(1, [3, 8, 4], 16, 16, [2, 3, 3], [1; 3], [0, 1, 1]),
+        Conv {
+            pad_end: [0, 2, 0],
+            ..Conv::new_2d(2, [8, 11], 32, 32, 3, 1, 1)
+        },
+    ] {
+        check(&c);
+    }
+}
+
+#[test]
 fn many_rows_are_split_and_still_match() {
     // Rows enough for several blocks, chunks and splits.
     check(&Conv::new_2d(40, [12, 12], 5, 18, 3, 1, 1));
@@ -141,10 +162,16 @@ fn many_rows_are_split_and_still_match() {
 
 #[test]
 fn the_epilogue_adds_rectifies_and_measures() {
-    let c = Conv {
+    let grouped = Conv {
         groups: 2,
         ..Conv::new_2d(40, [12, 11], 6, 42, 3, 1, 1)
     };
+    check_epilogue(grouped);
+    // By Winograd's filtering.
+    check_epilogue(Conv::new_2d(40, [12, 11], 18, 42, 3, 1, 1));
+}
+
+fn check_epilogue(c: Conv) {
     let (x, w) = (values(1, c.input_len()), values(2, c.weight_len()));
     // A large bias: the moments must not lose the variance to it.
     let bias: Vec<f32> = values(3, c.co).iter().map(|b| b + 300.0).collect();

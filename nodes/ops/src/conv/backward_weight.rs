@@ -5,6 +5,7 @@ use super::gather::Gather;
 use super::kernels::{Kernels, Outer, Panel};
 use super::shape::Conv;
 use super::stage::with_stage;
+use super::winograd::{Sums, Tiles};
 use crate::error::{Result, check_len};
 use crate::isa::{self, Isa, per_isa};
 use crate::parallel::{self, Shared};
@@ -35,7 +36,21 @@ pub fn backward_weight(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Re
     check_len(OP, "dy", dy.len(), conv.output_len())?;
     check_len(OP, "dw", dw.len(), conv.weight_len())?;
     let g = Gather::forward(conv);
-    let plan = Plan::new(conv, &g);
+    let mut plan = Plan::new(conv, &g);
+    if let Some(tiles) = Tiles::of(&g, conv.co) {
+        plan.splits = 1;
+        let mut sums = scratch::take(plan.sum_len());
+        let pass = Sums {
+            kernels: plan.kernels,
+            g: &g,
+            tiles: &tiles.for_sums(),
+            panels: &plan.panels,
+            channels: conv.co,
+        };
+        pass.gradient(x, dy, &mut sums);
+        plan.collect(conv, &g, &sums, dw);
+        return Ok(());
+    }
     let mut sums = scratch::take(plan.splits * conv.groups * plan.sum_len());
     plan.accumulate(&g, x, dy, &mut sums);
     plan.collect(conv, &g, &sums, dw);

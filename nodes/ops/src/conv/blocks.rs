@@ -4,12 +4,13 @@ use super::gather::Gather;
 use super::kernels::{Kernels, Panel, Tile, TileKernel};
 use super::pack::Panels;
 use super::stage::with_stage;
+use super::winograd::{self, Tiles};
 use crate::parallel::{self, Shared};
 
 /// Source values that a block may keep in the second-level cache.
 const BLOCK_VALUES: usize = 96 * 1024;
 /// Weights that a pass over a block's rows keeps in the first-level cache.
-const CACHED_WEIGHTS: usize = 8 * 1024;
+pub(super) const CACHED_WEIGHTS: usize = 8 * 1024;
 /// Rows of a block: a multiple of every kernel's height, where the width of a line allows.
 const ROW_UNIT: usize = 24;
 
@@ -71,8 +72,23 @@ pub(super) struct Target<'a> {
     pub moments: Option<Shared<f32>>,
 }
 
+/// Output pixels of each block of a pass with `columns` output channels, for sums block by block.
+pub(super) fn block_sizes(g: &Gather, columns: usize) -> Vec<usize> {
+    if let Some(tiles) = Tiles::of(g, columns) {
+        return (0..tiles.blocks()).map(|block| tiles.pixels(block)).collect();
+    }
+    let (rows, block) = (g.rows(), block_rows(g));
+    (0..rows.div_ceil(block))
+        .map(|i| parallel::chunk_of(rows, block, i).1)
+        .collect()
+}
+
 /// Multiplies every row of the gather; the caller has checked all lengths.
 pub(super) fn multiply(kernels: &Kernels, g: &Gather, panels: &Panels, src: &[f32], target: &Target) {
+    let columns = panels.list.iter().map(|panel| panel.columns).sum();
+    if let Some(tiles) = Tiles::of(g, columns) {
+        return winograd::multiply(kernels, g, &tiles, panels, src, target);
+    }
     let rows = g.rows();
     let block = block_rows(g);
     let blocks = rows.div_ceil(block);

@@ -1,6 +1,6 @@
 //! The forward pass.
 
-use super::blocks::{Target, block_rows, multiply};
+use super::blocks::{Target, block_sizes, multiply};
 use super::gather::Gather;
 use super::kernels::Kernels;
 use super::pack::PackedWeights;
@@ -59,8 +59,8 @@ pub fn forward(conv: &Conv, x: &[f32], weights: &PackedWeights, epilogue: Epilog
     };
     check_len(OP, "mean", mean.len(), conv.co)?;
     check_len(OP, "var", var.len(), conv.co)?;
-    let block = block_rows(&g);
-    let blocks = g.rows().div_ceil(block);
+    let sizes = block_sizes(&g, conv.co / conv.groups);
+    let blocks = sizes.len();
     let padded: usize = weights.forward.list.iter().map(|panel| panel.width).sum();
     let mut partial = scratch::take(blocks * conv.groups * padded * 3);
     target.moments = Some(Shared::new(&mut partial));
@@ -71,7 +71,7 @@ pub fn forward(conv: &Conv, x: &[f32], weights: &PackedWeights, epilogue: Epilog
     for group in 0..conv.groups {
         for panel in &weights.forward.list {
             let part = |b: usize| &partial[((b * conv.groups + group) * padded + panel.at) * 3..][..3 * panel.width];
-            let count = |b: usize| block.min(rows - b * block) as f64;
+            let count = |b: usize| sizes[b] as f64;
             for j in 0..panel.columns {
                 let value = |b: usize, i: usize| f64::from(part(b)[i * panel.width + j]);
                 let block_mean = |b: usize| value(b, 0) + value(b, 1) / count(b);

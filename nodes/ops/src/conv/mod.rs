@@ -15,6 +15,7 @@ mod kernels;
 mod pack;
 mod shape;
 mod stage;
+mod winograd;
 
 pub use backward_input::backward_input;
 pub use backward_weight::backward_weight;

@@ -54,6 +54,10 @@ impl Simd for Portable {
         zip(zip(a, b, |a, b| a * b), c, |a, b| a + b)
     }
     #[inline(always)]
+    unsafe fn mul(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        zip(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
     unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
         zip(a, b, |a, b| a + b)
     }

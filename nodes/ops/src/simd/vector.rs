@@ -20,6 +20,7 @@ pub(crate) trait Simd: Copy {
     unsafe fn store_first(p: *mut f32, n: usize, v: Self::V);
     /// `a · b + c`.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// The greater one; `b` where either is not a number.

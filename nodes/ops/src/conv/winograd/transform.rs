@@ -1,0 +1,418 @@
+//! The transforms of tiles and filters, on vectors of channels, compiled for each instruction set.
+
+use super::POINTS;
+use crate::isa::Isa;
+use crate::simd::{Simd, portable::Portable};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{avx2::Avx2, avx512::Avx512};
+
+/// The points ±a and ±b.
+const A: f32 = 0.6875;
+const B: f32 = 1.5;
+const A2: f32 = A * A;
+const B2: f32 = B * B;
+/// What filters are divided by: the product of a point's distances to the others.
+const N0: f32 = A2 * B2;
+const NA: f32 = 2.0 * A2 * (A2 - B2);
+const NB: f32 = 2.0 * B2 * (B2 - A2);
+
+#[inline(always)]
+unsafe fn c<S: Simd>(value: f32) -> S::V {
+    // SAFETY: a number can be read from where it lies; the rest is the caller's promise.
+    unsafe { S::splat(&value) }
+}
+
+/// `Bᵀ d`.
+#[inline(always)]
+unsafe fn input<S: Simd>(d: [S::V; 6]) -> [S::V; 6] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let even_a = S::fma(c::<S>(-B2), d[2], d[4]);
+        let odd_a = S::fma(c::<S>(A), d[3], S::mul(c::<S>(-A * B2), d[1]));
+        let even_b = S::fma(c::<S>(-A2), d[2], d[4]);
+        let odd_b = S::fma(c::<S>(B), d[3], S::mul(c::<S>(-B * A2), d[1]));
+        let (p, q) = (c::<S>(A2 * B2), c::<S>(-A2 - B2));
+        [
+            S::fma(p, d[0], S::fma(q, d[2], d[4])),
+            S::add(even_a, odd_a),
+            S::sub(even_a, odd_a),
+            S::add(even_b, odd_b),
+            S::sub(even_b, odd_b),
+            S::fma(p, d[1], S::fma(q, d[3], d[5])),
+        ]
+    }
+}
+
+/// `Aᵀ m`.
+#[inline(always)]
+unsafe fn output<S: Simd>(m: [S::V; 6]) -> [S::V; 4] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let (sum_a, diff_a) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        let (sum_b, diff_b) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        [
+            S::add(m[0], S::add(sum_a, sum_b)),
+            S::fma(c::<S>(A), diff_a, S::mul(c::<S>(B), diff_b)),
+            S::fma(c::<S>(A2), sum_a, S::mul(c::<S>(B2), sum_b)),
+            S::fma(c::<S>(A2 * A), diff_a, S::fma(c::<S>(B2 * B), diff_b, m[5])),
+        ]
+    }
+}
+
+/// `A y`: the transpose of [`output`].
+#[inline(always)]
+unsafe fn spread<S: Simd>(y: [S::V; 4]) -> [S::V; 6] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let even_a = S::fma(c::<S>(A2), y[2], y[0]);
+        let odd_a = S::fma(c::<S>(A2 * A), y[3], S::mul(c::<S>(A), y[1]));
+        let even_b = S::fma(c::<S>(B2), y[2], y[0]);
+        let odd_b = S::fma(c::<S>(B2 * B), y[3], S::mul(c::<S>(B), y[1]));
+        [
+            y[0],
+            S::add(even_a, odd_a),
+            S::sub(even_a, odd_a),
+            S::add(even_b, odd_b),
+            S::sub(even_b, odd_b),
+            y[3],
+        ]
+    }
+}
+
+/// `G g`.
+#[inline(always)]
+unsafe fn filter<S: Simd>(g: [S::V; 3]) -> [S::V; 6] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let even_a = S::fma(c::<S>(A2 / NA), g[2], S::mul(c::<S>(1.0 / NA), g[0]));
+        let odd_a = S::mul(c::<S>(A / NA), g[1]);
+        let even_b = S::fma(c::<S>(B2 / NB), g[2], S::mul(c::<S>(1.0 / NB), g[0]));
+        let odd_b = S::mul(c::<S>(B / NB), g[1]);
+        [
+            S::mul(c::<S>(1.0 / N0), g[0]),
+            S::add(even_a, odd_a),
+            S::sub(even_a, odd_a),
+            S::add(even_b, odd_b),
+            S::sub(even_b, odd_b),
+            g[2],
+        ]
+    }
+}
+
+/// `Gᵀ u`: the transpose of [`filter`].
+#[inline(always)]
+unsafe fn filter_grad<S: Simd>(u: [S::V; 6]) -> [S::V; 3] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let (sum_a, diff_a) = (S::add(u[1], u[2]), S::sub(u[1], u[2]));
+        let (sum_b, diff_b) = (S::add(u[3], u[4]), S::sub(u[3], u[4]));
+        let first = S::fma(c::<S>(1.0 / NA), sum_a, S::mul(c::<S>(1.0 / NB), sum_b));
+        let last = S::fma(c::<S>(A2 / NA), sum_a, S::fma(c::<S>(B2 / NB), sum_b, u[5]));
+        [
+            S::fma(c::<S>(1.0 / N0), u[0], first),
+            S::fma(c::<S>(A / NA), diff_a, S::mul(c::<S>(B / NB), diff_b)),
+            last,
+        ]
+    }
+}
+
+/// A transform of columns and then of rows: what `$load` gives for (i, j) goes to `$store` as (i, j, v). A macro, because
+/// closures are not compiled for the instruction set.
+macro_rules! both_ways {
+    ($one:ident, $from:literal, $to:literal, |$i:ident, $j:ident| $load:expr, |$y:ident, $x:ident, $v:ident| $store:expr) => {{
+        let mut half = [[S::zero(); $from]; $to];
+        for $j in 0..$from {
+            let mut column = [S::zero(); $from];
+            for $i in 0..$from {
+                column[$i] = $load;
+            }
+            let column = $one::<S>(column);
+            for i in 0..$to {
+                half[i][$j] = column[i];
+            }
+        }
+        for $y in 0..$to {
+            let row = $one::<S>(half[$y]);
+            for $x in 0..$to {
+                let $v = row[$x];
+                $store;
+            }
+        }
+    }};
+}
+
+/// Vectors at a pointer, or the first `tail` lanes of one.
+#[inline(always)]
+unsafe fn load<S: Simd>(p: *const f32, lanes: usize) -> S::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes == S::LANES {
+            S::load(p)
+        } else {
+            S::load_first(p, lanes)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store<S: Simd>(p: *mut f32, lanes: usize, v: S::V) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if lanes == S::LANES {
+            S::store(p, v)
+        } else {
+            S::store_first(p, lanes, v)
+        }
+    }
+}
+
+/// Source pixels of a tile → transformed tile.
+pub(super) struct Input<'a> {
+    /// Each can be read for `channels` values.
+    pub from: &'a [*const f32; POINTS],
+    pub channels: usize,
+    /// Point `i` is written at `i · stride`.
+    pub to: *mut f32,
+    pub stride: usize,
+}
+
+#[inline(always)]
+unsafe fn input_tile<S: Simd>(job: &Input) {
+    let Input { from, to, stride, .. } = *job;
+    let mut at = 0;
+    // SAFETY: the job's fields say what may be read and written.
+    unsafe {
+        while at + S::LANES <= job.channels {
+            both_ways!(
+                input,
+                6,
+                6,
+                |i, j| S::load(from[i * 6 + j].wrapping_add(at)),
+                |y, x, v| S::store(to.wrapping_add((y * 6 + x) * stride + at), v)
+            );
+            at += S::LANES;
+        }
+        let rest = job.channels - at;
+        if rest > 0 {
+            both_ways!(
+                input,
+                6,
+                6,
+                |i, j| S::load_first(from[i * 6 + j].wrapping_add(at), rest),
+                |y, x, v| S::store_first(to.wrapping_add((y * 6 + x) * stride + at), rest, v)
+            );
+        }
+    }
+}
+
+/// A tile of output gradients → transformed tile.
+pub(super) struct Spread {
+    /// Pixel (y, x) is read at `y · row + x · pixel`.
+    pub from: *const f32,
+    pub row: usize,
+    pub pixel: usize,
+    pub valid: [usize; 2],
+    pub channels: usize,
+    /// Point `i` is written at `i · stride`, whole vectors.
+    pub to: *mut f32,
+    pub stride: usize,
+}
+
+#[inline(always)]
+unsafe fn spread_tile<S: Simd>(job: &Spread) {
+    for at in (0..job.channels).step_by(S::LANES) {
+        let lanes = S::LANES.min(job.channels - at);
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            both_ways!(
+                spread,
+                4,
+                6,
+                |i, j| if i < job.valid[0] && j < job.valid[1] {
+                    load::<S>(job.from.wrapping_add(i * job.row + j * job.pixel + at), lanes)
+                } else {
+                    S::zero()
+                },
+                |y, x, v| S::store(job.to.wrapping_add((y * 6 + x) * job.stride + at), v)
+            );
+        }
+    }
+}
+
+/// Transformed tile of products → output pixels.
+pub(super) struct Output {
+    /// Point `i` is read at `i · stride`, `width` values.
+    pub from: *const f32,
+    pub stride: usize,
+    /// Pixel (y, x) is written at `y · row + x · pixel`, `columns` values.
+    pub to: *mut f32,
+    pub row: usize,
+    pub pixel: usize,
+    pub valid: [usize; 2],
+    pub columns: usize,
+    /// Whether to add to what is stored.
+    pub add: bool,
+    /// Null for none.
+    pub bias: *const f32,
+    pub relu: bool,
+    /// `[3][width]`, as in the direct convolution; null for none.
+    pub moments: *mut f32,
+    pub width: usize,
+    /// Whether the first pixel is the pivot.
+    pub first: bool,
+}
+
+#[inline(always)]
+unsafe fn output_tile<S: Simd>(job: &Output) {
+    for at in (0..job.columns).step_by(S::LANES) {
+        let lanes = S::LANES.min(job.columns - at);
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            let mut y = [[S::zero(); 4]; 4];
+            both_ways!(
+                output,
+                6,
+                4,
+                |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.stride + at)),
+                |r, x, v| y[r][x] = v
+            );
+            let [rows, columns] = job.valid;
+            if job.add || job.relu || !job.bias.is_null() {
+                let bias = if job.bias.is_null() {
+                    S::zero()
+                } else {
+                    load::<S>(job.bias.wrapping_add(at), lanes)
+                };
+                for (i, row) in y.iter_mut().enumerate().take(rows) {
+                    for (j, v) in row.iter_mut().enumerate().take(columns) {
+                        let place = job.to.wrapping_add(i * job.row + j * job.pixel + at);
+                        let old = if job.add { load::<S>(place, lanes) } else { S::zero() };
+                        *v = S::add(S::add(*v, old), bias);
+                        if job.relu {
+                            *v = S::max(S::zero(), *v);
+                        }
+                    }
+                }
+            }
+            if !job.moments.is_null() {
+                let place = job.moments.wrapping_add(at);
+                if job.first {
+                    S::store(place, y[0][0]);
+                    S::store(place.wrapping_add(job.width), S::zero());
+                    S::store(place.wrapping_add(2 * job.width), S::zero());
+                }
+                let pivot = S::load(place);
+                // A tile's own sums first: few large numbers are then added to.
+                let (mut sum, mut squares) = (S::zero(), S::zero());
+                for row in &y[..rows] {
+                    for v in &row[..columns] {
+                        let d = S::sub(*v, pivot);
+                        sum = S::add(sum, d);
+                        squares = S::fma(d, d, squares);
+                    }
+                }
+                for (i, part) in [sum, squares].into_iter().enumerate() {
+                    let all = place.wrapping_add((i + 1) * job.width);
+                    S::store(all, S::add(S::load(all), part));
+                }
+            }
+            for (i, row) in y.iter().enumerate().take(rows) {
+                for (j, v) in row.iter().enumerate().take(columns) {
+                    store::<S>(job.to.wrapping_add(i * job.row + j * job.pixel + at), lanes, *v);
+                }
+            }
+        }
+    }
+}
+
+/// Filters, or their gradients, of whole vectors of output channels.
+pub(super) struct Filter {
+    /// Tap or point `i` is read at `i · from_stride`.
+    pub from: *const f32,
+    pub from_stride: usize,
+    /// Point or tap `i` is written at `i · to_stride`.
+    pub to: *mut f32,
+    pub to_stride: usize,
+    /// Values, whole vectors.
+    pub len: usize,
+}
+
+#[inline(always)]
+unsafe fn filters<S: Simd>(job: &Filter) {
+    for at in (0..job.len).step_by(S::LANES) {
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            both_ways!(
+                filter,
+                3,
+                6,
+                |i, j| S::load(job.from.wrapping_add((i * 3 + j) * job.from_stride + at)),
+                |y, x, v| S::store(job.to.wrapping_add((y * 6 + x) * job.to_stride + at), v)
+            );
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn filter_grads<S: Simd>(job: &Filter) {
+    for at in (0..job.len).step_by(S::LANES) {
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            both_ways!(
+                filter_grad,
+                6,
+                3,
+                |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.from_stride + at)),
+                |y, x, v| S::store(job.to.wrapping_add((y * 3 + x) * job.to_stride + at), v)
+            );
+        }
+    }
+}
+
+/// The transforms of one instruction set. Each is `unsafe`: the job's pointers must be good for what it says, and the
+/// processor must have the instruction set.
+pub(super) struct Transforms {
+    pub input: unsafe fn(&Input),
+    pub spread: unsafe fn(&Spread),
+    pub output: unsafe fn(&Output),
+    pub filters: unsafe fn(&Filter),
+    pub filter_grads: unsafe fn(&Filter),
+}
+
+macro_rules! compile {
+    ($name:ident, $simd:ty $(, $features:literal)?) => {
+        mod $name {
+            use super::*;
+            $(#[target_feature(enable = $features)])?
+            // SAFETY (all five): the caller's promise about the job and the processor.
+            pub unsafe fn input(job: &Input) { unsafe { input_tile::<$simd>(job) } }
+            $(#[target_feature(enable = $features)])?
+            pub unsafe fn spread(job: &Spread) { unsafe { spread_tile::<$simd>(job) } }
+            $(#[target_feature(enable = $features)])?
+            pub unsafe fn output(job: &Output) { unsafe { output_tile::<$simd>(job) } }
+            $(#[target_feature(enable = $features)])?
+            pub unsafe fn filters(job: &Filter) { unsafe { super::filters::<$simd>(job) } }
+            $(#[target_feature(enable = $features)])?
+            pub unsafe fn filter_grads(job: &Filter) { unsafe { super::filter_grads::<$simd>(job) } }
+            pub static ALL: Transforms = Transforms { input, spread, output, filters, filter_grads };
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+compile!(avx512, Avx512, "avx512f");
+#[cfg(target_arch = "x86_64")]
+compile!(avx2, Avx2, "avx2,fma");
+compile!(portable, Portable);
+
+impl Transforms {
+    pub fn of(isa: Isa) -> &'static Transforms {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &avx512::ALL,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &avx2::ALL,
+            _ => &portable::ALL,
+        }
+    }
+}
