@@ -49,11 +49,6 @@ pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>, device: &Device) -> Res
     Ok(Tensor::from_vec(values, shape.into(), device)?)
 }
 
-/// A buffer for a result of `len` numbers.
-pub fn buffer(len: usize) -> Vec<f32> {
-    vec![0.0; len]
-}
-
 struct Mutate<F>(RefCell<F>);
 
 impl<F: FnMut(&mut [f32]) -> Result<()>> InplaceOp1 for Mutate<F> {

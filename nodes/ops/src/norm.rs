@@ -36,11 +36,11 @@ pub struct BatchNorm<'a> {
 
 /// What the backward pass needs, and gives, where a residual was added.
 #[derive(Debug)]
-pub struct ResidualGrad<'a> {
+pub struct Residual<'a> {
     /// The output of the forward pass.
     pub y: &'a [f32],
-    /// Takes the gradient of the residual.
-    pub grad: &'a mut [f32],
+    /// Takes the gradient of `x`.
+    pub dx: &'a mut [f32],
 }
 
 /// Per-channel values written out again and again, so that loops over short pixels become loops over long ones.
@@ -228,13 +228,9 @@ per_isa! {
 }
 
 per_isa! {
-    /// The gradient before the ReLU.
-    fn mask(y: &[f32], dy: &[f32], relu: bool, grad: &mut [f32]) {
-        if relu {
-            y.iter().zip(dy).zip(grad).for_each(|((y, dy), grad)| *grad = if *y > 0.0 { *dy } else { 0.0 });
-        } else {
-            grad.copy_from_slice(dy);
-        }
+    /// The gradient before the ReLU: zero where the output is.
+    fn mask(y: &[f32], grad: &mut [f32]) {
+        y.iter().zip(grad).for_each(|(y, grad)| *grad = if *y > 0.0 { *grad } else { 0.0 });
     }
 }
 
@@ -284,15 +280,15 @@ per_isa! {
 }
 
 per_isa! {
-    /// The same behind a ReLU, whose mask is worked out anew.
-    fn input_grad_relu(x: &[f32], dy: &[f32], factors: [&[f32]; 5], dx: &mut [f32]) {
+    /// The same in place, behind a ReLU if `relu`, whose mask is worked out anew.
+    fn input_grad_in_place(x: &[f32], relu: bool, factors: [&[f32]; 5], grad: &mut [f32]) {
         let [mean, scale, offset, by_x, constant] = factors;
         let period = mean.len();
-        for ((x, dy), dx) in x.chunks(period).zip(dy.chunks(period)).zip(dx.chunks_mut(period)) {
-            let factors = mean.iter().zip(scale).zip(offset).zip(by_x.iter().zip(constant));
-            for (((x, dy), (((mean, scale), offset), (by_x, constant))), dx) in x.iter().zip(dy).zip(factors).zip(dx) {
-                let d = if x * scale + offset > 0.0 { *dy } else { 0.0 };
-                *dx = d * scale - (x - mean) * by_x - constant;
+        for (x, grad) in x.chunks(period).zip(grad.chunks_mut(period)) {
+            let factors = mean.iter().zip(scale.iter().zip(offset)).zip(by_x.iter().zip(constant));
+            for ((x, grad), ((mean, (scale, offset)), (by_x, constant))) in x.iter().zip(grad).zip(factors) {
+                let d = if !relu || x * scale + offset > 0.0 { *grad } else { 0.0 };
+                *grad = d * scale - (x - mean) * by_x - constant;
             }
         }
     }
@@ -350,31 +346,29 @@ impl BatchNorm<'_> {
         Ok(())
     }
 
-    /// The gradients of `x`, of the residual, of γ and of β. With `batch` the mean and the variance are those of `x` and
-    /// carry gradient (training); without they are constants (evaluation, frozen statistics).
+    /// The gradients. `grad` is that of the output, and becomes that of `x`; with a residual it becomes that of the
+    /// residual, and `residual.dx` takes that of `x`. With `batch` the mean and the variance are those of `x` and carry
+    /// gradient (training); without they are constants (evaluation, frozen statistics).
     ///
     /// # Errors
     /// Lengths that do not fit.
-    #[allow(clippy::too_many_arguments)] // four gradients and what they come from
     pub fn backward(
         &self,
         batch: bool,
         x: &[f32],
-        dy: &[f32],
-        residual: Option<ResidualGrad>,
-        dx: &mut [f32],
+        grad: &mut [f32],
+        residual: Option<Residual>,
         dgamma: &mut [f32],
         dbeta: &mut [f32],
     ) -> Result<()> {
         let rows = self.check(x)?;
         let channels = self.gamma.len();
-        check_len(OP, "dy", dy.len(), x.len())?;
-        check_len(OP, "dx", dx.len(), x.len())?;
+        check_len(OP, "grad", grad.len(), x.len())?;
         check_len(OP, "dgamma", dgamma.len(), channels)?;
         check_len(OP, "dbeta", dbeta.len(), channels)?;
         if let Some(residual) = &residual {
             check_len(OP, "residual.y", residual.y.len(), x.len())?;
-            check_len(OP, "residual.grad", residual.grad.len(), x.len())?;
+            check_len(OP, "residual.dx", residual.dx.len(), x.len())?;
         }
         let isa = isa::current();
         let periods = Periods::new(channels);
@@ -384,19 +378,20 @@ impl BatchNorm<'_> {
         let (scale, offset) = rest.split_at(period);
 
         // The gradient before the ReLU: with a residual it is written down, else worked out from `x` each time.
-        let masked = residual.map(|residual| (residual.y, Shared::new(residual.grad)));
+        let grad = Shared::new(grad);
+        let (y, dx) = match residual {
+            Some(Residual { y, dx }) => (Some(y), Some(Shared::new(dx))),
+            None => (None, None),
+        };
         let sums = periods.sums(x.len(), |at, len, a, b| {
-            let (x, dy) = (&x[at..at + len], &dy[at..at + len]);
-            match &masked {
-                Some((y, grad)) => {
-                    // SAFETY: chunks are disjoint, and the gradient is as long as `x`.
-                    let grad = unsafe { grad.part(at, len) };
-                    mask(isa, &y[at..at + len], dy, self.relu, grad);
-                    add_grads(isa, x, grad, mean, a, b);
-                }
-                None if self.relu => add_grads_relu(isa, x, dy, [mean, scale, offset], a, b),
-                None => add_grads(isa, x, dy, mean, a, b),
+            // SAFETY: chunks are disjoint, and the gradient is as long as `x`.
+            let (x, grad) = (&x[at..at + len], unsafe { grad.part(at, len) });
+            match y {
+                None if self.relu => return add_grads_relu(isa, x, grad, [mean, scale, offset], a, b),
+                Some(y) if self.relu => mask(isa, &y[at..at + len], grad),
+                _ => {}
             }
+            add_grads(isa, x, grad, mean, a, b);
         });
         for (c, [sum, product]) in sums.iter().enumerate() {
             dbeta[c] = *sum as f32;
@@ -410,19 +405,13 @@ impl BatchNorm<'_> {
         let constant = |c: usize| (f64::from(self.gamma[c]) * self.inverse(c) * sums[c][0] * share) as f32;
         let factors = periods.expand([&by_x, &constant]);
         let (by_x, constant) = factors.split_at(period);
-        let dx = Shared::new(dx);
         periods.each(x.len(), |at, len| {
-            // SAFETY: chunks are disjoint, and `dx` is as long as `x`.
-            let dx = unsafe { dx.part(at, len) };
-            let (x, dy) = (&x[at..at + len], &dy[at..at + len]);
-            match &masked {
-                Some((_, grad)) => {
-                    // SAFETY: as above.
-                    let grad = unsafe { grad.part(at, len) };
-                    input_grad(isa, x, grad, [mean, scale, by_x, constant], dx);
-                }
-                None if self.relu => input_grad_relu(isa, x, dy, [mean, scale, offset, by_x, constant], dx),
-                None => input_grad(isa, x, dy, [mean, scale, by_x, constant], dx),
+            // SAFETY: chunks are disjoint, and the gradients are as long as `x`.
+            let (x, grad) = (&x[at..at + len], unsafe { grad.part(at, len) });
+            match dx {
+                // SAFETY: as above.
+                Some(dx) => input_grad(isa, x, grad, [mean, scale, by_x, constant], unsafe { dx.part(at, len) }),
+                None => input_grad_in_place(isa, x, self.relu, [mean, scale, offset, by_x, constant], grad),
             }
         });
         Ok(())

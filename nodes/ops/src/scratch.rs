@@ -1,4 +1,4 @@
-//! Buffers that are kept per thread, so that a training step touches no fresh pages.
+//! Buffers that are kept per thread, so that a training step touches no fresh pages, and buffers for results.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -16,14 +16,6 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// A buffer of zeros.
-    pub fn zeros(len: usize) -> Self {
-        Self {
-            lines: vec![Line([0.0; 16]); len.div_ceil(16)],
-            len,
-        }
-    }
-
     /// Makes it `len` long; what it then holds is whatever was there, or zero.
     pub fn resize(&mut self, len: usize) {
         if self.lines.len() < len.div_ceil(16) {
@@ -97,6 +89,20 @@ impl Drop for Scratch {
         // While a thread ends its pool may be gone already: the buffer is then simply freed.
         let _ = FREE.try_with(|free| free.borrow_mut().push(buffer));
     }
+}
+
+/// A buffer for a result of `len` numbers, whose contents are arbitrary: the kernels write every value of a result, and
+/// writing zeros first would cost a pass over memory for each.
+pub fn buffer(len: usize) -> Vec<f32> {
+    let mut values: Vec<f32> = Vec::with_capacity(len);
+    // What could have been written to, as far as the compiler knows, holds some values: any bits are an `f32`.
+    std::hint::black_box(values.as_mut_ptr());
+    // SAFETY: the capacity is `len`, and see above.
+    #[allow(clippy::uninit_vec, reason = "see above")]
+    unsafe {
+        values.set_len(len);
+    }
+    values
 }
 
 #[cfg(test)]

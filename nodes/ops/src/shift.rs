@@ -38,7 +38,7 @@ impl Shift {
     /// # Errors
     /// Fewer than two parts to fold into, or a buffer's length is not the shape's.
     pub fn forward(&self, x: &[f32], y: &mut [f32]) -> Result<()> {
-        self.run(("x", x), ("y", y), 1)
+        self.run(("x", x), ("y", y), 1, false)
     }
 
     /// Shifts the gradient back: `dy` into `dx`.
@@ -46,11 +46,19 @@ impl Shift {
     /// # Errors
     /// As [`Shift::forward`].
     pub fn backward(&self, dy: &[f32], dx: &mut [f32]) -> Result<()> {
-        self.run(("dy", dy), ("dx", dx), -1)
+        self.run(("dy", dy), ("dx", dx), -1, false)
+    }
+
+    /// Adds the gradient, shifted back, to `dx`.
+    ///
+    /// # Errors
+    /// As [`Shift::forward`].
+    pub fn backward_add(&self, dy: &[f32], dx: &mut [f32]) -> Result<()> {
+        self.run(("dy", dy), ("dx", dx), -1, true)
     }
 
     /// The first fold reads the frame `ahead`, the second the one behind.
-    fn run(&self, from: (&'static str, &[f32]), to: (&'static str, &mut [f32]), ahead: isize) -> Result<()> {
+    fn run(&self, from: (&'static str, &[f32]), to: (&'static str, &mut [f32]), ahead: isize, add: bool) -> Result<()> {
         if self.fold < 2 {
             return Err(shape(
                 OP,
@@ -83,7 +91,7 @@ impl Shift {
                 Some(&from[frame.checked_add_signed(by)? * frame_len..][..frame_len])
             };
             let same = &from[frame * frame_len..][..frame_len];
-            choose(isa, &masks, &zeros, same, other(ahead), other(-ahead), to);
+            choose(isa, &masks, &zeros, same, other(ahead), other(-ahead), add, to);
         });
         Ok(())
     }
@@ -98,6 +106,7 @@ per_isa! {
         same: &[f32],
         next: Option<&[f32]>,
         before: Option<&[f32]>,
+        add: bool,
         to: &mut [f32],
     ) {
         let period = zeros.len();
@@ -106,9 +115,14 @@ per_isa! {
             let next = next.map_or(&zeros[..len], |frame| &frame[at..at + len]);
             let before = before.map_or(&zeros[..len], |frame| &frame[at..at + len]);
             let frames = same[at..at + len].iter().zip(next).zip(before);
-            for (((same, next), before), (to, (n, b))) in frames.zip(to[at..].iter_mut().zip(masks[0].iter().zip(&masks[1]))) {
-                let bits = (same.to_bits() & !(n | b)) | (next.to_bits() & n) | (before.to_bits() & b);
-                *to = f32::from_bits(bits);
+            let all = frames.zip(to[at..].iter_mut().zip(masks[0].iter().zip(&masks[1])));
+            let pick = |((same, next), before): ((&f32, &f32), &f32), n: &u32, b: &u32| {
+                f32::from_bits((same.to_bits() & !(n | b)) | (next.to_bits() & n) | (before.to_bits() & b))
+            };
+            if add {
+                all.for_each(|(frames, (to, (n, b)))| *to += pick(frames, n, b));
+            } else {
+                all.for_each(|(frames, (to, (n, b)))| *to = pick(frames, n, b));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 mod common;
 use common::{assert_near, garbage, on_all, values};
-use glad_ops::{BatchNorm, Moments, ResidualGrad, norm};
+use glad_ops::{BatchNorm, Moments, Residual, norm};
 use proptest::prelude::*;
 
 #[derive(Clone)]
@@ -128,20 +128,23 @@ impl Case {
             eps: 1e-5,
             relu: self.relu,
         };
-        let (mut y, mut dx, mut dr) = (garbage(len), garbage(len), garbage(len));
+        let (mut y, mut grad, mut dx) = (garbage(len), self.dy.clone(), garbage(len));
         let (mut dgamma, mut dbeta) = (garbage(self.channels), garbage(self.channels));
         bn.forward(&self.x, self.residual.as_deref(), &mut y).unwrap();
-        let residual = self.residual.is_some().then_some(ResidualGrad { y: &y, grad: &mut dr });
+        let residual = self.residual.is_some().then_some(Residual { y: &y, dx: &mut dx });
         bn.backward(
             mean_var.is_none(),
             &self.x,
-            &self.dy,
+            &mut grad,
             residual,
-            &mut dx,
             &mut dgamma,
             &mut dbeta,
         )
         .unwrap();
+        let (dx, dr) = match self.residual {
+            Some(_) => (dx, grad),
+            None => (grad, dx),
+        };
         vec![y, dx, dr, dgamma, dbeta, mean, var]
     }
 

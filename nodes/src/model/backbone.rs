@@ -33,9 +33,8 @@ pub(crate) trait Network: Send + Sync + 'static {
     /// Numbers of a feature.
     fn features(&self) -> usize;
     fn weights(&self) -> Vec<WeightSpec>;
-    /// The features of contiguous clips, and what the backward pass needs if there is to be one. `dx`: a gradient of
-    /// the clips will be asked for.
-    fn forward(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Option<Self::Kept>)>;
+    /// The features of contiguous clips, and what the backward pass needs if there is to be one.
+    fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Self::Kept>)>;
     /// Adds the gradients of the weights; gives that of the clips if asked for.
     fn backward(&self, step: &mut Step<'_>, kept: Self::Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>>;
     /// What `clips` clips of this (time, height, width) cost.
@@ -164,13 +163,13 @@ fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
 
 impl<N: Network> Backbone<N> {
     /// Clips `[rows, N, T, H, W, C]` → features `[rows, N, D]`.
-    fn pass(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Pass<N::Kept>)> {
+    fn pass(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Pass<N::Kept>)> {
         let dims = clips.dims().to_vec();
         let [rows, n, t, h, w, c] = dims[..] else {
             bail!("clips have shape {dims:?}, and [B, N, T, H, W, C] is needed");
         };
         let clips = clips.contiguous()?.reshape((rows * n, t, h, w, c))?;
-        let (feature, kept) = self.network.forward(step, &clips, dx)?;
+        let (feature, kept) = self.network.forward(step, &clips)?;
         Ok((
             feature.reshape((rows, n, self.network.features()))?,
             Pass { kept, dims },
@@ -204,7 +203,6 @@ impl<N: Network> Compute for Backbone<N> {
 
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let streams = inputs.all("clips");
-        let dx = step.wants.contains(&true);
         let all = match streams {
             [one] => one.clone(),
             several => Tensor::cat(several, 0)?,
@@ -212,7 +210,7 @@ impl<N: Network> Compute for Backbone<N> {
         let whole = vec![all.dim(1)?];
         let (mut at, mut passes, mut features) = (0, vec![], vec![]);
         for n in self.views.as_ref().unwrap_or(&whole).iter().filter(|n| **n > 0) {
-            let (feature, pass) = self.pass(step, &all.narrow(1, at, *n)?, dx)?;
+            let (feature, pass) = self.pass(step, &all.narrow(1, at, *n)?)?;
             passes.push(pass);
             features.push(feature);
             at += n;

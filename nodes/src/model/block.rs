@@ -1,5 +1,6 @@
 //! A residual block, with or without the temporal shift of TSM.
 
+use super::chain::{Chain, Input};
 use super::conv_bn::{self, ConvBn};
 use super::counter::Counter;
 use super::sequence::Part;
@@ -15,9 +16,9 @@ use glad_ops::Conv;
 /// residual branch alone, so that the frame's own value also passes).
 pub(crate) struct Block {
     /// The residual branch: two 3×3 (basic) or 1×1, 3×3, 1×1 (bottleneck); the last has no ReLU of its own.
-    pub units: Vec<ConvBn>,
+    units: Chain,
     /// A 1×1 where size or width change; else the identity.
-    pub shortcut: Option<ConvBn>,
+    shortcut: Option<ConvBn>,
 }
 
 /// The temporal shift of a network.
@@ -31,6 +32,7 @@ pub(crate) struct Shift {
 
 /// What a backward pass needs of a forward pass.
 pub(crate) struct Kept {
+    x: Tensor,
     units: Vec<conv_bn::Kept>,
     shortcut: Option<conv_bn::Kept>,
 }
@@ -57,7 +59,10 @@ impl Block {
         let co = units[units.len() - 1].shape().co;
         let changes = ci != co || stride != 1;
         let shortcut = changes.then(|| ConvBn::flat(&format!("{name}.downsample"), ci, co, 1, stride, false));
-        Block { units, shortcut }
+        Block {
+            units: Chain(units),
+            shortcut,
+        }
     }
 
     /// The bottleneck of I3D: `frames`×1×1 to `width` channels, 1×3×3 with the stride over space, 1×1×1 to four times
@@ -75,13 +80,16 @@ impl Block {
             unit("conv3", width, co, [1, 1], 1, true),
         ];
         let shortcut = (ci != co || stride != 1).then(|| unit("downsample", ci, co, [1, 1], stride, false));
-        Block { units, shortcut }
+        Block {
+            units: Chain(units),
+            shortcut,
+        }
     }
 
     /// Adds what it costs.
     pub fn count(&self, count: &mut Counter) {
         let input = count.clone();
-        for unit in &self.units {
+        for unit in &self.units.0 {
             count.unit(unit);
         }
         if let Some(unit) = &self.shortcut {
@@ -90,59 +98,65 @@ impl Block {
     }
 
     pub fn weights(&self) -> Vec<WeightSpec> {
-        self.units
-            .iter()
-            .chain(&self.shortcut)
-            .flat_map(ConvBn::weights)
-            .collect()
+        let shortcut = self.shortcut.iter().flat_map(ConvBn::weights);
+        self.units.weights().chain(shortcut).collect()
     }
 
     /// The output for `x` `[clips, T, H, W, C]`; with a shift, `x` is `[clips · frames, 1, H, W, C]`.
     pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, by: Option<Shift>) -> Result<(Tensor, Kept)> {
         let (residual, shortcut) = match &self.shortcut {
             Some(unit) => {
-                let (y, kept) = unit.forward(step, x, None, true)?;
+                let (y, kept) = unit.forward(step, x, None)?;
                 (y, Some(kept))
             }
             None => (x.clone(), None),
         };
-        let mut y = match by {
-            Some(by) => shift::forward(x, by.frames, by.fold)?,
-            None => x.clone(),
+        let (y, units) = self.units.forward(step, &shifted(x, by)?, Some(&residual))?;
+        let kept = Kept {
+            x: x.clone(),
+            units,
+            shortcut,
         };
-        let mut units = vec![];
-        for (i, unit) in self.units.iter().enumerate() {
-            let last = i + 1 == self.units.len();
-            let (out, kept) = unit.forward(step, &y, last.then_some(&residual), true)?;
-            y = out;
-            units.push(kept);
-        }
-        Ok((y, Kept { units, shortcut }))
+        Ok((y, kept))
     }
 
-    /// Adds the gradients of the weights and gives that of `x`.
+    /// Adds the gradients of the weights and gives that of `x`. Uses up `dout`, which nobody else may hold.
     pub fn backward(&self, step: &mut Step<'_>, kept: Kept, dout: Tensor, by: Option<Shift>) -> Result<Tensor> {
-        let Kept { mut units, shortcut } = kept;
-        let mut grad = dout;
-        let mut of_residual = None;
-        for unit in self.units.iter().rev() {
-            let kept = units.pop().context("a block kept too little")?;
-            let (dx, dres) = unit.backward(step, kept, &grad, Dx::New)?;
-            grad = dx.context("a convolution gave no gradient")?;
-            of_residual = of_residual.or(dres);
-        }
-        let grad = match by {
-            Some(by) => shift::backward(&grad, by.frames, by.fold)?,
-            None => grad,
+        let Kept { x, units, shortcut } = kept;
+        let input = match (&self.shortcut, by) {
+            (None, None) => Input::Residual,
+            _ => Input::New,
         };
-        let of_residual = of_residual.context("a block's last unit gave no gradient of its residual")?;
+        let grads = self.units.backward(step, units, || shifted(&x, by), dout, input)?;
+        let of_residual = grads
+            .residual
+            .context("a block's last unit gave no gradient of its residual")?;
+        let Some(of_branch) = grads.input else {
+            return Ok(of_residual);
+        };
         match (&self.shortcut, shortcut) {
             (Some(unit), Some(kept)) => {
-                unit.backward(step, kept, &of_residual, Dx::AddTo(&grad))?;
-                Ok(grad)
+                let dx = match by {
+                    Some(by) => shift::backward(&of_branch, by.frames, by.fold)?,
+                    None => of_branch,
+                };
+                unit.backward(step, kept, &x, of_residual, Dx::AddTo(&dx))?;
+                Ok(dx)
             }
-            _ => Ok((grad + of_residual)?),
+            _ => {
+                let by = by.context("a branch without a shift adds to the gradient of its residual")?;
+                shift::backward_add(&of_branch, by.frames, by.fold, &of_residual)?;
+                Ok(of_residual)
+            }
         }
+    }
+}
+
+/// What the branch sees. Not kept: it is a copy of `x` in another order.
+fn shifted(x: &Tensor, by: Option<Shift>) -> Result<Tensor> {
+    match by {
+        Some(by) => shift::forward(x, by.frames, by.fold),
+        None => Ok(x.clone()),
     }
 }
 
@@ -152,7 +166,7 @@ impl Part for Block {
         Block::weights(self)
     }
 
-    fn forward(&self, step: &mut Step<'_>, x: &Tensor, _: bool) -> Result<(Tensor, Saved)> {
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
         let (y, kept) = Block::forward(self, step, x, None)?;
         Ok((y, Box::new(kept)))
     }

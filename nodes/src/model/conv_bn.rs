@@ -23,9 +23,8 @@ pub(crate) struct ConvBn {
     gamma: f32,
 }
 
-/// What a backward pass needs of a forward pass.
+/// What a backward pass needs of a forward pass, besides the input.
 pub(crate) struct Kept {
-    x: Tensor,
     /// The convolution's output.
     y: Tensor,
     stats: Stats,
@@ -114,18 +113,9 @@ impl ConvBn {
     }
 
     /// The output for `x` `[N, T, H, W, ci]`. In training the statistics are the batch's, and move the running ones.
-    /// `dx`: a gradient of `x` will be asked for.
-    pub fn forward(
-        &self,
-        step: &mut Step<'_>,
-        x: &Tensor,
-        residual: Option<&Tensor>,
-        dx: bool,
-    ) -> Result<(Tensor, Kept)> {
+    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, residual: Option<&Tensor>) -> Result<(Tensor, Kept)> {
         let (running, [gamma, beta]) = self.stored(step)?;
-        let (y, found) = self
-            .conv
-            .forward(&step.weights, x, dx && step.backward, step.training)?;
+        let (y, found) = self.conv.forward(step, x, step.training)?;
         let stats = match found {
             Some(batch) => {
                 let rows = y.elem_count() / self.conv.shape.co;
@@ -136,14 +126,8 @@ impl ConvBn {
             }
             None => running,
         };
-        let affine = Affine {
-            gamma: &gamma,
-            beta: &beta,
-            eps: self.norm.eps,
-        };
-        let out = batch_norm::forward(&y, &stats, &affine, residual, self.relu)?;
+        let out = batch_norm::forward(&y, &stats, &self.affine(&gamma, &beta), residual, self.relu)?;
         let kept = Kept {
-            x: x.clone(),
             y,
             stats,
             batch: step.training,
@@ -152,27 +136,34 @@ impl ConvBn {
         Ok((out, kept))
     }
 
-    /// Adds the gradients of the weights; gives those of `x` (see [`Dx`]) and of the residual.
+    fn affine<'a>(&self, gamma: &'a Tensor, beta: &'a Tensor) -> Affine<'a> {
+        Affine {
+            gamma,
+            beta,
+            eps: self.norm.eps,
+        }
+    }
+
+    /// The output once more, of a pass without a residual: one pass over memory, where keeping it would take as much
+    /// memory as the convolution's output.
+    pub fn output_again(&self, step: &Step<'_>, kept: &Kept) -> Result<Tensor> {
+        let (_, [gamma, beta]) = self.stored(step)?;
+        batch_norm::forward(&kept.y, &kept.stats, &self.affine(&gamma, &beta), None, self.relu)
+    }
+
+    /// Adds the gradients of the weights; gives those of `x` (see [`Dx`]) and of the residual. Uses up `dout`, which
+    /// nobody else may hold.
     pub fn backward(
         &self,
         step: &mut Step<'_>,
         kept: Kept,
-        dout: &Tensor,
+        x: &Tensor,
+        dout: Tensor,
         dx: Dx<'_>,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (_, [gamma, beta]) = self.stored(step)?;
-        let affine = Affine {
-            gamma: &gamma,
-            beta: &beta,
-            eps: self.norm.eps,
-        };
-        let Kept {
-            x,
-            y,
-            stats,
-            batch,
-            out,
-        } = kept;
+        let Kept { y, stats, batch, out } = kept;
+        let affine = self.affine(&gamma, &beta);
         let grads = batch_norm::backward(batch, &y, dout, &stats, &affine, out.as_ref(), self.relu)?;
         drop((y, out));
         for (what, grad) in [("weight", grads.gamma), ("bias", grads.beta)] {
@@ -181,7 +172,7 @@ impl ConvBn {
                 step.weights.add_grad(&name, grad)?;
             }
         }
-        let dx = self.conv.backward(&mut step.weights, &x, &grads.x, dx)?;
+        let dx = self.conv.backward(&mut step.weights, x, &grads.x, dx)?;
         Ok((dx, grads.residual))
     }
 }
@@ -191,14 +182,15 @@ impl Part for ConvBn {
         ConvBn::weights(self)
     }
 
-    fn forward(&self, step: &mut Step<'_>, x: &Tensor, dx: bool) -> Result<(Tensor, Saved)> {
-        let (y, kept) = ConvBn::forward(self, step, x, None, dx)?;
-        Ok((y, Box::new(kept)))
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
+        let (y, kept) = ConvBn::forward(self, step, x, None)?;
+        Ok((y, Box::new((x.clone(), kept))))
     }
 
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, dx: bool) -> Result<Option<Tensor>> {
         let dx = if dx { Dx::New } else { Dx::Unwanted };
-        Ok(ConvBn::backward(self, step, *kept::<Kept>(saved)?, &grad, dx)?.0)
+        let (x, kept) = *kept::<(Tensor, Kept)>(saved)?;
+        Ok(ConvBn::backward(self, step, kept, &x, grad, dx)?.0)
     }
 
     fn count(&self, count: &mut Counter) {

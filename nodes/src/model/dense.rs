@@ -1,7 +1,7 @@
 //! What heads share: a linear layer with its weights, how they start, and the name of the output.
 
 use crate::op::linear::LinearOp;
-use crate::{Contract, Count, DimScope, Init, ParamProblem, Role, Scope, WeightSpec};
+use crate::{Contract, Count, DimScope, Init, ParamProblem, Role, Scope, Step, WeightSpec};
 use anyhow::Result;
 use candle_core::Tensor;
 use schemars::JsonSchema;
@@ -110,8 +110,8 @@ impl Layer {
     }
 
     /// `x Wᵀ + b` of `[rows, inputs]`, rectified if asked for.
-    pub fn forward(&self, scope: &Scope<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
-        self.op.forward(scope, &x.contiguous()?, relu)
+    pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+        self.op.forward(step, &x.contiguous()?, relu)
     }
 
     /// Adds the gradients of the weights and gives that of `x` if wanted.

@@ -94,7 +94,7 @@ impl Compute for One {
 
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let x = dropout(step.key, self.share(step), inputs.one("x")?)?;
-        Ok((vec![self.layer.forward(&step.weights, &x, false)?], Box::new(x)))
+        Ok((vec![self.layer.forward(step, &x, false)?], Box::new(x)))
     }
 
     fn backward(

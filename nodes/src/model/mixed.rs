@@ -1,9 +1,9 @@
 //! The Inception module, inflated.
 
+use super::chain::{Chain, Input};
 use super::conv_bn::{self, ConvBn};
 use super::counter::Counter;
 use super::sequence::Part;
-use crate::op::conv::Dx;
 use crate::op::pool::{MaxPool, Maxima};
 use crate::sizes::kept;
 use crate::{Saved, Step, WeightSpec};
@@ -17,10 +17,12 @@ const POOL: MaxPool = MaxPool::same([3, 3, 3], [1, 1, 1]);
 /// `b2b`, `b3b`.
 pub(crate) struct Mixed {
     /// The units of each branch, in order; the last branch has a max pooling in front.
-    branches: [Vec<ConvBn>; 4],
+    branches: [Chain; 4],
 }
 
 struct Kept {
+    x: Tensor,
+    pooled: Tensor,
     branches: Vec<Vec<conv_bn::Kept>>,
     maxima: Maxima,
 }
@@ -36,68 +38,62 @@ impl Mixed {
                 vec![unit("b1a", ci, b1a, 1), unit("b1b", b1a, b1b, 3)],
                 vec![unit("b2a", ci, b2a, 1), unit("b2b", b2a, b2b, 3)],
                 vec![unit("b3b", ci, b3b, 1)],
-            ],
+            ]
+            .map(Chain),
         }
-    }
-
-    /// Channels of each branch's output.
-    fn widths(&self) -> impl Iterator<Item = usize> {
-        self.branches.iter().map(|units| units[units.len() - 1].shape().co)
     }
 
     /// Channels of the output.
     pub fn channels(&self) -> usize {
-        self.widths().sum()
+        self.branches.iter().map(Chain::channels).sum()
     }
 }
 
 impl Part for Mixed {
     fn weights(&self) -> Vec<WeightSpec> {
-        self.branches.iter().flatten().flat_map(ConvBn::weights).collect()
+        self.branches.iter().flat_map(Chain::weights).collect()
     }
 
-    fn forward(&self, step: &mut Step<'_>, x: &Tensor, _: bool) -> Result<(Tensor, Saved)> {
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
         let (pooled, maxima) = POOL.forward(x)?;
-        let (mut outputs, mut kept) = (vec![], vec![]);
+        let (mut outputs, mut branches) = (vec![], vec![]);
         for (i, units) in self.branches.iter().enumerate() {
-            let mut y = if i == 3 { pooled.clone() } else { x.clone() };
-            let mut branch = vec![];
-            for unit in units {
-                let (out, saved) = unit.forward(step, &y, None, true)?;
-                y = out;
-                if step.backward {
-                    branch.push(saved);
-                }
-            }
+            let (y, kept) = units.forward(step, if i == 3 { &pooled } else { x }, None)?;
             outputs.push(y);
-            kept.push(branch);
+            branches.push(kept);
         }
-        let kept = Kept { branches: kept, maxima };
-        Ok((Tensor::cat(&outputs, 4)?, Box::new(kept)))
+        let y = Tensor::cat(&outputs, 4)?;
+        let kept = Kept {
+            x: x.clone(),
+            pooled,
+            branches,
+            maxima,
+        };
+        Ok((y, Box::new(kept)))
     }
 
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, _: bool) -> Result<Option<Tensor>> {
-        let Kept { mut branches, maxima } = *kept::<Kept>(saved)?;
+        let Kept {
+            x,
+            pooled,
+            mut branches,
+            maxima,
+        } = *kept::<Kept>(saved)?;
         let mut end = self.channels();
         // The last branch is the first to go back: its gradient is a new tensor, to which the others add theirs.
         let mut dx: Option<Tensor> = None;
-        let widths: Vec<usize> = self.widths().collect();
-        for (units, width) in self.branches.iter().zip(widths).rev() {
-            let mut kept = branches.pop().context("an Inception module kept too little")?;
-            end -= width;
-            let mut of_branch = grad.narrow(4, end, width)?.contiguous()?;
-            for (i, unit) in units.iter().enumerate().rev() {
-                let kept = kept.pop().context("an Inception module kept too little")?;
-                let into = match &dx {
-                    Some(sum) if i == 0 => Dx::AddTo(sum),
-                    _ => Dx::New,
-                };
-                if let Some(found) = unit.backward(step, kept, &of_branch, into)?.0 {
-                    of_branch = found;
+        for units in self.branches.iter().rev() {
+            let kept = branches.pop().context("an Inception module kept too little")?;
+            end -= units.channels();
+            let of_branch = grad.narrow(4, end, units.channels())?.contiguous()?;
+            match &dx {
+                Some(sum) => {
+                    units.backward(step, kept, || Ok(x.clone()), of_branch, Input::AddTo(sum))?;
                 }
-            }
-            if dx.is_none() {
-                dx = Some(maxima.backward(&of_branch)?);
+                None => {
+                    let grads = units.backward(step, kept, || Ok(pooled.clone()), of_branch, Input::New)?;
+                    dx = Some(maxima.backward(&grads.input.context("a convolution gave no gradient")?)?);
+                }
             }
         }
         Ok(dx)
@@ -106,10 +102,10 @@ impl Part for Mixed {
     fn count(&self, count: &mut Counter) {
         let input = count.clone();
         for units in &self.branches[..3] {
-            count.beside(&input, |c| units.iter().for_each(|u| c.unit(u)));
+            count.beside(&input, |c| units.0.iter().for_each(|u| c.unit(u)));
         }
         count.pool(&POOL);
-        self.branches[3].iter().for_each(|u| count.unit(u));
+        self.branches[3].0.iter().for_each(|u| count.unit(u));
         count.channels = self.channels();
         // All branches one behind the other.
         count.keep(count.values());

@@ -104,7 +104,7 @@ impl Compute for Layers {
         let mut x = kept[0].clone();
         for (i, layer) in self.layers.iter().enumerate() {
             let hidden = i + 1 < self.layers.len();
-            x = layer.forward(&step.weights, &x, hidden)?;
+            x = layer.forward(step, &x, hidden)?;
             if hidden {
                 // Dropout commutes with the ReLU that the layer ends in.
                 x = dropout(step.key.index(i as u64), self.share(step), &x)?;

@@ -2,6 +2,7 @@
 
 mod backbone;
 mod block;
+mod chain;
 mod conv_bn;
 mod counter;
 pub(crate) mod dense;

@@ -37,6 +37,8 @@ enum Order {
 
 struct Kept {
     x: Tensor,
+    /// The product, the last convolution's input.
+    y: Tensor,
     /// `[clips, positions, inner]`.
     theta: Tensor,
     /// `[clips, keys, inner]`.
@@ -96,13 +98,12 @@ impl Part for NonLocal {
         all
     }
 
-    fn forward(&self, step: &mut Step<'_>, x: &Tensor, _: bool) -> Result<(Tensor, Saved)> {
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
         let (n, t, h, w, _) = x.dims5()?;
-        let both = step.backward;
-        let (theta, _) = self.theta.forward(&step.weights, x, both, false)?;
+        let (theta, _) = self.theta.forward(step, x, false)?;
         let theta = self.rows(&theta)?;
-        let (phi, phi_maxima) = POOL.forward(&self.phi.forward(&step.weights, x, both, false)?.0)?;
-        let (g, g_maxima) = POOL.forward(&self.g.forward(&step.weights, x, both, false)?.0)?;
+        let (phi, phi_maxima) = POOL.forward(&self.phi.forward(step, x, false)?.0)?;
+        let (g, g_maxima) = POOL.forward(&self.g.forward(step, x, false)?.0)?;
         let (phi, g) = (self.rows(&phi)?, self.rows(&g)?);
         let keys = phi.dim(1)?;
         let values = (g / keys as f64)?;
@@ -115,9 +116,10 @@ impl Part for NonLocal {
             (ab(&theta, &map)?, Order::Channels(map))
         };
         let y = y.reshape((n, t, h, w, self.inner))?;
-        let (out, kept) = self.out.forward(step, &y, Some(x), true)?;
+        let (out, kept) = self.out.forward(step, &y, Some(x))?;
         let kept = Kept {
             x: x.clone(),
+            y,
             theta,
             phi,
             values,
@@ -132,6 +134,7 @@ impl Part for NonLocal {
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, _: bool) -> Result<Option<Tensor>> {
         let Kept {
             x,
+            y,
             theta,
             phi,
             values,
@@ -140,8 +143,8 @@ impl Part for NonLocal {
             g_maxima,
             out,
         } = *kept::<Kept>(saved)?;
-        let (dy, dx) = self.out.backward(step, out, &grad, Dx::New)?;
-        drop(grad);
+        let (dy, dx) = self.out.backward(step, out, &y, grad, Dx::New)?;
+        drop(y);
         let dx = dx.context("a non-local block gave no gradient of its residual")?;
         let dy = self.rows(&dy.context("a convolution gave no gradient")?)?;
         let (dtheta, dphi, dvalues) = match order {

@@ -35,6 +35,7 @@ pub(crate) struct Layout {
 
 /// What a backward pass needs of a forward pass.
 pub(crate) struct Kept {
+    x: Tensor,
     stem: conv_bn::Kept,
     pool: Option<Maxima>,
     blocks: Vec<block::Kept>,
@@ -79,10 +80,9 @@ impl ResNet {
         self.stem.weights().into_iter().chain(blocks).collect()
     }
 
-    /// The features of `x`, and what the backward pass needs if there is to be one. `dx`: a gradient of `x` will be
-    /// asked for.
-    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, by: Shift, dx: bool) -> Result<(Tensor, Option<Kept>)> {
-        let (mut y, stem) = self.stem.forward(step, x, None, dx)?;
+    /// The features of `x`, and what the backward pass needs if there is to be one.
+    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, by: Shift) -> Result<(Tensor, Option<Kept>)> {
+        let (mut y, stem) = self.stem.forward(step, x, None)?;
         let mut stem = step.backward.then_some(stem);
         let mut maxima = None;
         if let Some(pool) = &self.pool {
@@ -101,6 +101,7 @@ impl ResNet {
         let clips = x.dim(0)? / by.frames;
         let feature = pool::mean(&y, clips)?;
         let kept = stem.take().map(|stem| Kept {
+            x: x.clone(),
             stem,
             pool: maxima,
             blocks,
@@ -119,6 +120,7 @@ impl ResNet {
         want: bool,
     ) -> Result<Option<Tensor>> {
         let Kept {
+            x,
             stem,
             pool: maxima,
             mut blocks,
@@ -133,7 +135,7 @@ impl ResNet {
             grad = maxima.backward(&grad)?;
         }
         let dx = if want { Dx::New } else { Dx::Unwanted };
-        Ok(self.stem.backward(step, stem, &grad, dx)?.0)
+        Ok(self.stem.backward(step, stem, &x, grad, dx)?.0)
     }
 
     /// What `frames` frames of `height × width` cost.

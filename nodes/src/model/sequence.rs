@@ -12,9 +12,9 @@ use candle_core::Tensor;
 /// A part of a network, from and to `[clips, T, H, W, C]`.
 pub(crate) trait Part: Send + Sync {
     fn weights(&self) -> Vec<WeightSpec>;
-    /// The output, and what the backward pass needs. `dx`: a gradient of `x` will be asked for.
-    fn forward(&self, step: &mut Step<'_>, x: &Tensor, dx: bool) -> Result<(Tensor, Saved)>;
-    /// Adds the gradients of the weights, and gives that of `x` if asked for.
+    /// The output, and what the backward pass needs.
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)>;
+    /// Adds the gradients of the weights, and gives that of `x` if `dx`. Uses up `grad`, which nobody else may hold.
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, dx: bool) -> Result<Option<Tensor>>;
     /// Adds what it costs, and goes on to its output's size.
     fn count(&self, count: &mut Counter);
@@ -25,7 +25,7 @@ impl Part for MaxPool {
         vec![]
     }
 
-    fn forward(&self, _: &mut Step<'_>, x: &Tensor, _: bool) -> Result<(Tensor, Saved)> {
+    fn forward(&self, _: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
         let (y, maxima) = MaxPool::forward(self, x)?;
         Ok((y, Box::new(maxima)))
     }
@@ -64,11 +64,11 @@ impl Network for Sequence {
         self.parts.iter().flat_map(|p| p.weights()).collect()
     }
 
-    fn forward(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Option<Kept>)> {
+    fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Kept>)> {
         let mut y = clips.clone();
         let mut parts = vec![];
-        for (i, part) in self.parts.iter().enumerate() {
-            let (out, saved) = part.forward(step, &y, dx || i > 0)?;
+        for part in &self.parts {
+            let (out, saved) = part.forward(step, &y)?;
             y = out;
             if step.backward {
                 parts.push(saved);

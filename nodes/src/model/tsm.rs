@@ -162,10 +162,10 @@ impl Network for Shifted {
         self.network.weights()
     }
 
-    fn forward(&self, step: &mut Step<'_>, clips: &Tensor, dx: bool) -> Result<(Tensor, Option<Self::Kept>)> {
+    fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Self::Kept>)> {
         let (n, t, h, w, c) = clips.dims5()?;
         let frames = clips.reshape((n * t, 1, h, w, c))?;
-        let (feature, kept) = self.network.forward(step, &frames, self.by(t), dx)?;
+        let (feature, kept) = self.network.forward(step, &frames, self.by(t))?;
         Ok((feature, kept.map(|kept| (kept, clips.dims().to_vec()))))
     }
 

@@ -1,10 +1,11 @@
 //! Batch normalisation, fused with the residual and the ReLU behind it.
 
 use super::conv::Stats;
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{change, floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
-use glad_ops::norm::{self, BatchNorm, ResidualGrad};
+use glad_ops::buffer;
+use glad_ops::norm::{self, BatchNorm, Residual};
 
 /// The constants of a batch norm.
 #[derive(Clone, Copy, Debug)]
@@ -61,45 +62,45 @@ pub(crate) struct Grads {
     pub beta: Tensor,
 }
 
-/// The gradients. `batch`: the statistics are those of `x` itself. `y` is the output where a residual was added.
+/// The gradients, in the memory of `dy`, which nobody else may hold. `batch`: the statistics are those of `x` itself.
+/// `y` is the output where a residual was added.
 pub(crate) fn backward(
     batch: bool,
     x: &Tensor,
-    dy: &Tensor,
+    dy: Tensor,
     stats: &Stats,
     affine: &Affine<'_>,
     y: Option<&Tensor>,
     relu: bool,
 ) -> Result<Grads> {
     let channels = affine.gamma.elem_count();
-    let (mut dx, mut dgamma, mut dbeta) = (buffer(x.elem_count()), buffer(channels), buffer(channels));
+    let (mut dgamma, mut dbeta) = (buffer(channels), buffer(channels));
     let y = y.map(floats).transpose()?;
-    let mut dres = y.as_ref().map(|y| buffer(y.len()));
-    let residual = match (&y, &mut dres) {
-        (Some(y), Some(grad)) => Some(ResidualGrad { y, grad }),
-        _ => None,
-    };
-    BatchNorm {
-        mean: &floats(&stats.mean)?,
-        var: &floats(&stats.var)?,
-        gamma: &floats(affine.gamma)?,
-        beta: &floats(affine.beta)?,
-        eps: affine.eps,
-        relu,
-    }
-    .backward(
-        batch,
-        &floats(x)?,
-        &floats(dy)?,
-        residual,
-        &mut dx,
-        &mut dgamma,
-        &mut dbeta,
-    )?;
+    let mut dx = y.as_ref().map(|y| buffer(y.len()));
+    let dy = dy.contiguous()?;
+    change(&dy, |grad| {
+        let residual = match (&y, &mut dx) {
+            (Some(y), Some(dx)) => Some(Residual { y, dx }),
+            _ => None,
+        };
+        let norm = BatchNorm {
+            mean: &floats(&stats.mean)?,
+            var: &floats(&stats.var)?,
+            gamma: &floats(affine.gamma)?,
+            beta: &floats(affine.beta)?,
+            eps: affine.eps,
+            relu,
+        };
+        Ok(norm.backward(batch, &floats(x)?, grad, residual, &mut dgamma, &mut dbeta)?)
+    })?;
     let device = x.device();
+    let (of_x, of_residual) = match dx {
+        Some(dx) => (tensor(dx, x.shape(), device)?, Some(dy)),
+        None => (dy, None),
+    };
     Ok(Grads {
-        x: tensor(dx, x.shape(), device)?,
-        residual: dres.map(|d| tensor(d, x.shape(), device)).transpose()?,
+        x: of_x,
+        residual: of_residual,
         gamma: tensor(dgamma, channels, device)?,
         beta: tensor(dbeta, channels, device)?,
     })

@@ -1,14 +1,15 @@
 //! Convolution in two and three dimensions, channels-last: activations are `[N, T, H, W, C]`, 2-D is `T = 1`.
 
 use super::taps::{Taps, same_padding};
-use crate::Scope;
-use crate::kernel::{buffer, change, floats, tensor};
+use crate::kernel::{change, floats, tensor};
+use crate::{Scope, Step};
 use anyhow::{Result, anyhow};
 use candle_core::{Tensor, TensorId};
-use glad_ops::{Conv, Epilogue, Moments, PackedWeights, conv, norm};
+use glad_ops::{Conv, Epilogue, Moments, PackedWeights, buffer, conv, norm};
 use std::sync::Mutex;
 
-/// Weights in the kernels' own order, packed once for every value that the weight takes.
+/// Weights in the kernels' own order. For evaluation, where they stay the same from batch to batch, they are kept; in
+/// training they are packed for each pass and given back, for else there would be three of each.
 #[derive(Default)]
 pub(crate) struct PackCache(Mutex<Option<Packed>>);
 
@@ -18,14 +19,36 @@ struct Packed {
     weights: PackedWeights,
 }
 
+/// What weights are packed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A forward pass that no backward pass follows.
+    Evaluation,
+    /// A forward pass before a backward pass.
+    Forward,
+    /// The gradient of the input.
+    Backward,
+}
+
+impl Purpose {
+    /// Of a forward pass.
+    pub fn forward(step: &Step<'_>) -> Purpose {
+        if step.backward {
+            Purpose::Forward
+        } else {
+            Purpose::Evaluation
+        }
+    }
+}
+
 impl PackCache {
-    /// Runs `body` with the packed value of the weight `name`; `both`: also packed for the input's gradient.
+    /// Runs `body` with the packed value of the weight `name`.
     pub fn with<R>(
         &self,
         scope: &Scope<'_>,
         name: &str,
         taps: &Taps,
-        both: bool,
+        purpose: Purpose,
         body: impl FnOnce(&PackedWeights) -> Result<R>,
     ) -> Result<R> {
         let shape = &taps.conv;
@@ -36,32 +59,26 @@ impl PackCache {
             .0
             .lock()
             .map_err(|_| anyhow!("an earlier call with `{name}` failed"))?;
-        let known = cache.as_ref().is_some_and(|p| p.conv.same_weights(shape));
-        match &mut *cache {
-            Some(p) if known && p.of == of && (p.weights.has_backward() || !both) => {}
-            Some(p) if known && p.weights.has_backward() == both && p.weights.isa() == glad_ops::isa::current() => {
-                p.weights.repack(&taps.pick(&floats(value)?))?;
-                p.of = of;
-            }
-            slot => {
-                let values = floats(value)?;
-                let values = taps.pick(&values);
-                let weights = if both {
-                    PackedWeights::new(shape, &values)?
-                } else {
-                    PackedWeights::forward_only(shape, &values)?
-                };
-                *slot = Some(Packed {
-                    of,
-                    conv: *shape,
-                    weights,
-                });
-            }
+        let fits = |p: &Packed| p.of == of && p.conv.same_weights(shape) && p.weights.isa() == glad_ops::isa::current();
+        if let Some(p) = cache.as_ref().filter(|p| purpose == Purpose::Evaluation && fits(p)) {
+            return body(&p.weights);
         }
-        match &*cache {
-            Some(p) => body(&p.weights),
-            None => Err(anyhow!("the weight `{name}` was not packed")),
+        *cache = None;
+        let values = floats(value)?;
+        let values = taps.pick(&values);
+        let weights = match purpose {
+            Purpose::Backward => PackedWeights::backward_only(shape, &values)?,
+            _ => PackedWeights::forward_only(shape, &values)?,
+        };
+        let result = body(&weights);
+        if purpose == Purpose::Evaluation {
+            *cache = Some(Packed {
+                of,
+                conv: *shape,
+                weights,
+            });
         }
+        result
     }
 }
 
@@ -120,8 +137,9 @@ impl ConvOp {
         Ok(Taps::of(self.on(n, [t, h, w])))
     }
 
-    /// The output, and its statistics if `stats`. `both`: a gradient of the input will be asked for.
-    pub fn forward(&self, scope: &Scope<'_>, x: &Tensor, both: bool, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+    /// The output, and its statistics if `stats`.
+    pub fn forward(&self, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+        let (scope, purpose) = (&step.weights, Purpose::forward(step));
         let taps = self.taps(x)?;
         let shape = &taps.conv;
         let (mut mean, mut var) = (buffer(shape.co), buffer(shape.co));
@@ -137,7 +155,7 @@ impl ConvOp {
             ..Epilogue::default()
         };
         let values = floats(x)?;
-        self.packed.with(scope, &self.weight, &taps, both, |packed| {
+        self.packed.with(scope, &self.weight, &taps, purpose, |packed| {
             Ok(conv::forward(shape, &values, packed, epilogue, &mut y)?)
         })?;
         let [t, h, w] = shape.output();
@@ -173,17 +191,19 @@ impl ConvOp {
             Dx::Unwanted => Ok(None),
             Dx::New => {
                 let mut out = buffer(shape.input_len());
-                self.packed.with(scope, &self.weight, &taps, true, |packed| {
-                    Ok(conv::backward_input(shape, &dy_values, packed, false, &mut out)?)
-                })?;
+                self.packed
+                    .with(scope, &self.weight, &taps, Purpose::Backward, |packed| {
+                        Ok(conv::backward_input(shape, &dy_values, packed, false, &mut out)?)
+                    })?;
                 Ok(Some(tensor(out, x.shape(), x.device())?))
             }
             Dx::AddTo(sum) => {
-                self.packed.with(scope, &self.weight, &taps, true, |packed| {
-                    change(sum, |out| {
-                        Ok(conv::backward_input(shape, &dy_values, packed, true, out)?)
-                    })
-                })?;
+                self.packed
+                    .with(scope, &self.weight, &taps, Purpose::Backward, |packed| {
+                        change(sum, |out| {
+                            Ok(conv::backward_input(shape, &dy_values, packed, true, out)?)
+                        })
+                    })?;
                 Ok(None)
             }
         }

@@ -1,9 +1,10 @@
 //! Dropout whose mask is a function of a key and of each value's index.
 
 use crate::Key;
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
+use glad_ops::{buffer, dropout};
 
 /// `x / (1 − p)` where kept, else 0; also the gradient, of the gradient. With `p = 0` it is `x` itself.
 pub(crate) fn dropout(key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
@@ -12,6 +13,6 @@ pub(crate) fn dropout(key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
     }
     let x = x.contiguous()?;
     let mut y = buffer(x.elem_count());
-    glad_ops::dropout::dropout(key.word(), p as f32, &floats(&x)?, &mut y)?;
+    dropout::dropout(key.word(), p as f32, &floats(&x)?, &mut y)?;
     tensor(y, x.shape(), x.device())
 }

@@ -1,12 +1,12 @@
 //! The linear layer, `y = x Wᵀ + b`, over the last dimension of a matrix.
 
-use super::conv::PackCache;
+use super::conv::{PackCache, Purpose};
 use super::taps::Taps;
-use crate::Scope;
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{floats, tensor};
+use crate::{Scope, Step};
 use anyhow::Result;
 use candle_core::Tensor;
-use glad_ops::{Conv, Linear, linear};
+use glad_ops::{Conv, Linear, buffer, linear};
 
 /// A linear layer with its weights' names: `W` `[outputs, inputs]` and, where named, `b` `[outputs]`.
 pub(crate) struct LinearOp {
@@ -41,17 +41,19 @@ impl LinearOp {
     }
 
     /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, what is negative becomes 0.
-    pub fn forward(&self, scope: &Scope<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+    pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+        let (scope, purpose) = (&step.weights, Purpose::forward(step));
         let rows = x.dim(0)?;
         let mut y = buffer(rows * self.outputs);
         let bias = self.bias.as_ref().map(|b| scope.value(b)).transpose()?;
         let bias = bias.map(floats).transpose()?;
         let x_values = floats(x)?;
-        self.packed.with(scope, &self.weight, &self.as_conv(), true, |packed| {
-            Ok(self
-                .shape(rows)
-                .forward(&x_values, packed, bias.as_deref(), relu, &mut y)?)
-        })?;
+        self.packed
+            .with(scope, &self.weight, &self.as_conv(), purpose, |packed| {
+                Ok(self
+                    .shape(rows)
+                    .forward(&x_values, packed, bias.as_deref(), relu, &mut y)?)
+            })?;
         tensor(y, (rows, self.outputs), x.device())
     }
 
@@ -75,9 +77,10 @@ impl LinearOp {
         }
         let mut dx = buffer(rows * self.inputs);
         let dy_values = floats(&dy)?;
-        self.packed.with(scope, &self.weight, &self.as_conv(), true, |packed| {
-            Ok(shape.backward_input(&dy_values, packed, &mut dx)?)
-        })?;
+        self.packed
+            .with(scope, &self.weight, &self.as_conv(), Purpose::Backward, |packed| {
+                Ok(shape.backward_input(&dy_values, packed, &mut dx)?)
+            })?;
         Ok(Some(tensor(dx, (rows, self.inputs), x.device())?))
     }
 

@@ -1,9 +1,9 @@
 //! The two classification losses with their gradients.
 
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
-use glad_ops::loss;
+use glad_ops::{buffer, loss};
 
 /// The mean loss over rows of weight one and its gradient with respect to the logits.
 pub(crate) struct LossGrad {

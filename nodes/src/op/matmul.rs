@@ -1,9 +1,9 @@
 //! Products of batches of matrices, `[n, rows, columns]`.
 
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{floats, tensor};
 use anyhow::{Result, ensure};
 use candle_core::Tensor;
-use glad_ops::Linear;
+use glad_ops::{Linear, buffer};
 
 /// `a b` of `[n, i, k]` and `[n, k, j]`.
 pub(crate) fn ab(a: &Tensor, b: &Tensor) -> Result<Tensor> {

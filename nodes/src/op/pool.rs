@@ -1,10 +1,10 @@
 //! Pooling, channels-last: activations are `[N, T, H, W, C]`.
 
 use super::taps::same_padding;
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
-use glad_ops::{Pool, pool};
+use glad_ops::{Pool, buffer, pool};
 
 /// A max pooling layer.
 #[derive(Clone, Copy, Debug)]

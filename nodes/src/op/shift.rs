@@ -1,9 +1,9 @@
 //! The temporal shift of TSM.
 
-use crate::kernel::{buffer, floats, tensor};
+use crate::kernel::{change, floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
-use glad_ops::Shift;
+use glad_ops::{Shift, buffer};
 
 /// Shifts frames `[clips · frames, 1, H, W, C]`: the first 1/`fold` of the channels take the next frame's value, the
 /// next 1/`fold` that of the frame before, zero at the ends of a clip.
@@ -18,6 +18,12 @@ pub(crate) fn backward(dy: &Tensor, frames: usize, fold: usize) -> Result<Tensor
     let mut dx = buffer(dy.elem_count());
     shape(dy, frames, fold)?.backward(&floats(dy)?, &mut dx)?;
     tensor(dx, dy.shape(), dy.device())
+}
+
+/// Adds the gradient of the input to `dx`, which the caller has made and shares with nobody.
+pub(crate) fn backward_add(dy: &Tensor, frames: usize, fold: usize, dx: &Tensor) -> Result<()> {
+    let (shape, dy) = (shape(dy, frames, fold)?, floats(dy)?);
+    change(dx, |dx| Ok(shape.backward_add(&dy, dx)?))
 }
 
 fn shape(x: &Tensor, frames: usize, fold: usize) -> Result<Shift> {

@@ -167,12 +167,12 @@ impl Compute for Classifier {
         let x = inputs.one("x")?;
         let rows = x.dim(0)?;
         let seen = self.see(x)?;
-        let hidden = self.first.forward(&step.weights, &seen, true)?;
+        let hidden = self.first.forward(step, &seen, true)?;
         let all = hidden.reshape((rows, self.last.inputs()))?;
         // ReLU and dropout commute, so both forms are this.
         let p = if step.training { self.dropout } else { 0.0 };
         let dropped = dropout(step.key, p, &all)?;
-        let logits = self.last.forward(&step.weights, &dropped, false)?;
+        let logits = self.last.forward(step, &dropped, false)?;
         let kept = Kept {
             rows,
             seen,

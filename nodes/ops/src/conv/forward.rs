@@ -43,6 +43,12 @@ pub fn forward(conv: &Conv, x: &[f32], weights: &PackedWeights, epilogue: Epilog
     if let Some(bias) = epilogue.bias {
         check_len(OP, "bias", bias.len(), conv.co)?;
     }
+    let Some(panels) = weights.forward() else {
+        return Err(shape(
+            OP,
+            "the weights were packed for the input gradient only: use PackedWeights::new",
+        ));
+    };
     let g = Gather::forward(conv);
     let kernels = Kernels::of(weights.isa());
     let mut target = Target {
@@ -54,22 +60,22 @@ pub fn forward(conv: &Conv, x: &[f32], weights: &PackedWeights, epilogue: Epilog
         moments: None,
     };
     let Some(Moments { mean, var }) = epilogue.moments else {
-        multiply(kernels, &g, &weights.forward, x, &target);
+        multiply(kernels, &g, panels, x, &target);
         return Ok(());
     };
     check_len(OP, "mean", mean.len(), conv.co)?;
     check_len(OP, "var", var.len(), conv.co)?;
     let sizes = block_sizes(&g, conv.co / conv.groups);
     let blocks = sizes.len();
-    let padded: usize = weights.forward.list.iter().map(|panel| panel.width).sum();
+    let padded: usize = panels.list.iter().map(|panel| panel.width).sum();
     let mut partial = scratch::take(blocks * conv.groups * padded * 3);
     target.moments = Some(Shared::new(&mut partial));
-    multiply(kernels, &g, &weights.forward, x, &target);
+    multiply(kernels, &g, panels, x, &target);
 
     let rows = g.rows();
     let per_group = conv.co / conv.groups;
     for group in 0..conv.groups {
-        for panel in &weights.forward.list {
+        for panel in &panels.list {
             let part = |b: usize| &partial[((b * conv.groups + group) * padded + panel.at) * 3..][..3 * panel.width];
             let count = |b: usize| sizes[b] as f64;
             for j in 0..panel.columns {

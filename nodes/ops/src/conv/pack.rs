@@ -6,7 +6,10 @@ use super::shape::Conv;
 use crate::error::{Result, check_len};
 use crate::isa::{self, Isa};
 use crate::parallel::{self, Shared};
-use crate::scratch::Aligned;
+use crate::scratch::{self, Scratch};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::avx512::Avx512;
+use crate::simd::{Simd, portable::Portable};
 
 /// The weights of one gather: `[group][panel][depth][width of the panel]`, zero beyond the last channel.
 pub(super) struct Panels {
@@ -14,7 +17,7 @@ pub(super) struct Panels {
     /// Values per group, and those of a column over the whole depth.
     group_len: usize,
     depth: usize,
-    data: Aligned,
+    data: Scratch,
 }
 
 impl Panels {
@@ -26,7 +29,7 @@ impl Panels {
             list,
             group_len,
             depth,
-            data: Aligned::zeros(group_len * gather.groups),
+            data: scratch::take(group_len * gather.groups),
         }
     }
 
@@ -45,16 +48,73 @@ impl Panels {
             let (group, panel) = (task / count, &list[task % count]);
             // SAFETY: panels are disjoint parts of `data`, which outlives the call.
             let part = unsafe { data.part(group * group_len + panel.at * depth, panel.width * depth) };
+            if panel.columns < panel.width {
+                part.fill(0.0);
+            }
             fill(group, panel, part);
         });
     }
 }
 
-/// Weights packed for the forward pass and for the input gradient; made once per optimiser step.
+/// Where each of `taps` taps stands in a gather's order; out of reach where it has none.
+fn positions(order: &[usize], taps: usize) -> Vec<usize> {
+    let mut positions = vec![OUTSIDE; taps];
+    order.iter().enumerate().for_each(|(at, &tap)| positions[tap] = at);
+    positions
+}
+
+const OUTSIDE: usize = usize::MAX;
+
+/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one.
+fn turn(isa: Isa, rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
+    match isa {
+        // SAFETY: an `Isa` other than `Portable` is only ever handed out where the processor has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => unsafe { turn_avx512(rows, lines, panel, part) },
+        _ => turn_some::<Portable>(rows, lines, panel, part),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn turn_avx512(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
+    turn_some::<Avx512>(rows, lines, panel, part);
+}
+
+#[inline(always)]
+fn turn_some<S: Simd>(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
+    let (len, width, columns) = (lines.len(), panel.width, panel.columns);
+    let mut unused = [0.0f32; 16];
+    for first in (0..len).step_by(S::LANES) {
+        let whole = first + S::LANES <= len;
+        let mut row = 0;
+        while whole && row + S::LANES <= columns {
+            let mut to = [unused.as_mut_ptr(); 16];
+            for (to, &line) in to.iter_mut().zip(&lines[first..first + S::LANES]) {
+                if line != OUTSIDE {
+                    *to = part[line * width + row..][..S::LANES].as_mut_ptr();
+                }
+            }
+            // SAFETY: `LANES` rows of as many values can be read from here, as many written to each line, and the caller
+            // runs this on a processor that has them.
+            unsafe { S::transpose(rows[row * len + first..].as_ptr(), len, to.as_ptr()) };
+            row += S::LANES;
+        }
+        for row in row..columns {
+            for (&line, value) in lines[first..].iter().zip(&rows[row * len + first..]).take(S::LANES) {
+                if line != OUTSIDE {
+                    part[line * width + row] = *value;
+                }
+            }
+        }
+    }
+}
+
+/// Weights packed for the forward pass, for the input gradient, or for both.
 pub struct PackedWeights {
     conv: Conv,
     isa: Isa,
-    pub(super) forward: Panels,
+    forward: Option<Panels>,
     /// One per residue class of the stride; empty unless asked for.
     pub(super) backward: Vec<Panels>,
 }
@@ -65,23 +125,30 @@ impl PackedWeights {
     /// # Errors
     /// The shape makes no sense, or the number of weights is not the shape's.
     pub fn new(conv: &Conv, weights: &[f32]) -> Result<Self> {
-        Self::pack(conv, weights, true)
+        Self::pack(conv, weights, [true, true])
     }
 
-    /// Packs for the forward pass only: for evaluation, or where the input needs no gradient.
+    /// Packs for the forward pass only.
     ///
     /// # Errors
     /// As [`PackedWeights::new`].
     pub fn forward_only(conv: &Conv, weights: &[f32]) -> Result<Self> {
-        Self::pack(conv, weights, false)
+        Self::pack(conv, weights, [true, false])
     }
 
-    fn pack(conv: &Conv, weights: &[f32], both: bool) -> Result<Self> {
+    /// Packs for the input gradient only.
+    ///
+    /// # Errors
+    /// As [`PackedWeights::new`].
+    pub fn backward_only(conv: &Conv, weights: &[f32]) -> Result<Self> {
+        Self::pack(conv, weights, [false, true])
+    }
+
+    fn pack(conv: &Conv, weights: &[f32], [forward, backward]: [bool; 2]) -> Result<Self> {
         conv.validate()?;
         let isa = isa::current();
         let kernels = Kernels::of(isa);
-        let forward = Panels::new(kernels, &Gather::forward(conv), conv.co / conv.groups);
-        let classes = if both { Gather::backward(conv) } else { Vec::new() };
+        let classes = if backward { Gather::backward(conv) } else { Vec::new() };
         let backward = classes
             .iter()
             .map(|class| Panels::new(kernels, class, conv.ci / conv.groups))
@@ -89,7 +156,7 @@ impl PackedWeights {
         let mut packed = Self {
             conv: *conv,
             isa,
-            forward,
+            forward: forward.then(|| Panels::new(kernels, &Gather::forward(conv), conv.co / conv.groups)),
             backward,
         };
         packed.repack(weights)?;
@@ -101,39 +168,43 @@ impl PackedWeights {
     /// # Errors
     /// The number of weights is not the shape's.
     pub fn repack(&mut self, weights: &[f32]) -> Result<()> {
-        let conv = self.conv;
+        let (conv, isa) = (self.conv, self.isa);
         check_len("packing weights", "weights", weights.len(), conv.weight_len())?;
         let (ci, co, taps) = (conv.ci / conv.groups, conv.co / conv.groups, conv.taps());
 
-        let gather = Gather::forward(&conv);
-        let block = (64 / taps).max(1);
-        self.forward.fill(conv.groups, |group, panel, part| {
-            // A block's lines of the panel stay in the first-level cache while the filters fill them.
-            for c0 in (0..ci).step_by(block) {
-                for j in 0..panel.columns {
-                    let filter = &weights[(group * co + panel.at + j) * ci * taps..][..ci * taps];
-                    for c in c0..(c0 + block).min(ci) {
-                        for (order, &tap) in gather.taps.iter().enumerate() {
-                            part[(order * ci + c) * panel.width + j] = filter[c * taps + tap];
-                        }
-                    }
-                }
-            }
-        });
-        for (class, gather) in self.backward.iter_mut().zip(Gather::backward(&conv)) {
+        if let Some(forward) = &mut self.forward {
+            let gather = Gather::forward(&conv);
+            // Filters are rows of (channel, tap), and become columns.
+            let order = positions(&gather.taps, taps);
+            let lines: Vec<usize> = (0..ci * taps).map(|at| order[at % taps] * ci + at / taps).collect();
+            forward.fill(conv.groups, |group, panel, part| {
+                let filters = &weights[(group * co + panel.at) * ci * taps..][..panel.columns * ci * taps];
+                turn(isa, filters, &lines, panel, part);
+            });
+        }
+        let classes = self.backward.iter_mut().zip(Gather::backward(&conv));
+        for (class, gather) in classes.filter(|(_, gather)| !gather.taps.is_empty()) {
+            // A filter's channels are rows of taps, and become columns, those of this class.
+            let order = positions(&gather.taps, taps);
+            let lines: Vec<usize> = order.iter().map(|order| order.saturating_mul(co)).collect();
             class.fill(conv.groups, |group, panel, part| {
                 for c in 0..co {
                     let filter = &weights[((group * co + c) * ci + panel.at) * taps..][..panel.columns * taps];
-                    for (order, &tap) in gather.taps.iter().enumerate() {
-                        let line = &mut part[(order * co + c) * panel.width..][..panel.columns];
-                        for (j, value) in line.iter_mut().enumerate() {
-                            *value = filter[j * taps + tap];
-                        }
+                    let part = &mut part[c * panel.width..];
+                    if taps == 1 {
+                        part[..panel.columns].copy_from_slice(filter);
+                    } else {
+                        turn(isa, filter, &lines, panel, part);
                     }
                 }
             });
         }
         Ok(())
+    }
+
+    /// The panels of the forward pass.
+    pub(super) fn forward(&self) -> Option<&Panels> {
+        self.forward.as_ref()
     }
 
     /// The convolution that these weights were packed for; its samples and input size do not matter.

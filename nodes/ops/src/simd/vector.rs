@@ -27,6 +27,16 @@ pub(crate) trait Simd: Copy {
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// Brings the cache line of `p` near; `p` may point anywhere.
     unsafe fn prefetch(p: *const f32);
+    /// Turns `LANES` rows of as many values, `stride` apart, into columns: value `i` of every row is written to `to[i]`.
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, stride: usize, to: *const *mut f32) {
+        for i in 0..Self::LANES {
+            for row in 0..Self::LANES {
+                // SAFETY: the caller's promise.
+                unsafe { *(*to.add(i)).add(row) = *from.add(row * stride + i) };
+            }
+        }
+    }
     /// `x`, in a way that the compiler cannot see through where that helps it to use fewer registers.
     #[inline(always)]
     fn opaque(x: usize) -> usize {
