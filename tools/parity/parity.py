@@ -381,4 +381,5 @@ def main():
             write(net, name, clip, args.out, small, rename, style)
 
 
-main()
+if __name__ == "__main__":
+    main()
