@@ -99,9 +99,10 @@ fn run(args: &Args) -> Result<()> {
             all.push(ms);
         }
         all.sort_by(f64::total_cmp);
+        let median = all[all.len() / 2];
         println!(
-            "median {:.2} ms, {} threads, {}, {} parameters, clips {:?}, peak {:.0} MiB",
-            all[all.len() / 2],
+            "median {median:.2} ms, {:.1} GF/s, {} threads, {}, {} parameters, clips {:?}, peak {:.0} MiB",
+            6e-6 * rehearsal.multiply_adds() as f64 / median,
             args.threads,
             glad_ops::isa::current(),
             rehearsal.parameters(),
@@ -113,6 +114,7 @@ fn run(args: &Args) -> Result<()> {
     let mut out = std::io::stdout().lock();
     let ready = json!({
         "parameters": rehearsal.parameters(),
+        "multiply_adds": rehearsal.multiply_adds(),
         "clips": rehearsal.clips(),
         "isa": glad_ops::isa::current().name(),
         "start_mib": start,

@@ -8,7 +8,7 @@ use super::start::{mark_trained, start_weights};
 use super::train::part_of_step;
 use crate::check::Checked;
 use crate::graph::Graph;
-use crate::plan::{Call, Program, ValueId};
+use crate::plan::{Call, Program, ValueId, memory};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Key, Side, Type, WeightStore};
@@ -92,6 +92,11 @@ impl<'a> Rehearsal<'a> {
     pub fn parameters(&self) -> usize {
         let trained = self.store.iter().filter(|(_, w)| w.trains);
         trained.map(|(_, w)| w.spec.elements()).sum()
+    }
+
+    /// Multiply-adds of a step's forward passes; those of the backward passes are about twice as many.
+    pub fn multiply_adds(&self) -> u64 {
+        memory(self.program).macs * self.videos as u64 / self.program.batch.max(1) as u64
     }
 
     /// The clips of each stream: their shape `[B, N, T, H, W, 3]`.

@@ -275,12 +275,7 @@ fn read(program: &Program, kept: &HashMap<ValueId, Tensor>) -> Result<Vec<(Strin
 }
 
 /// Runs the step again and names the first node that gives a value that is not finite.
-fn blame(
-    exec: &mut Exec<'_>,
-    store: &mut WeightStore,
-    info: PassInfo,
-    batch: HashMap<ValueId, Tensor>,
-) -> Result<()> {
+fn blame(exec: &mut Exec<'_>, store: &mut WeightStore, info: PassInfo, batch: HashMap<ValueId, Tensor>) -> Result<()> {
     let mut watch = |call: &Call, t: &Tensor| -> Result<()> {
         if t.dtype() == DType::F32 {
             let sum = t.flatten_all()?.to_vec1::<f32>()?;

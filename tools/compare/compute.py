@@ -2,9 +2,10 @@
 and operations.
 
   python3 -m venv /tmp/compare && /tmp/compare/bin/pip install torch safetensors numpy
-  /tmp/compare/bin/python tools/compare/compute.py --out tables.md
+  /tmp/compare/bin/python tools/compare/compute.py --out benches/README.md
 
-takes about 25 minutes on 2 cores and prints the tables of benches/README.md. Rows and threads can be chosen:
+takes about 25 minutes on 2 cores, prints the tables and puts them in their place in benches/README.md. Rows and threads
+can be chosen:
 
   … compute.py --only tsm50,i3d8 --threads 1       two rows of whole steps
   … compute.py --only tsm50 --into found.json      results are added to a file, and the tables are of all in it
@@ -14,7 +15,7 @@ How it is measured. Each program is a process of its own; they take turns step b
 to round, so that what else the machine does hits all alike. Times are medians over rounds, ratios are medians of the
 rounds' ratios. PyTorch runs in both of its layouts (contiguous and channels-last), each with the C library's allocator as
 it comes and with freed memory kept (as glad keeps it, by the environment), and glad is compared with the fastest of the
-four. Peak memory is that of the process above what it held before the network was made, and glad is compared with the
+four (where a round takes minutes, an allocator that was slower in the first is left out of the next). Peak memory is that of the process above what it held before the network was made, and glad is compared with the
 least of the four. Operations are the best of several runs on both sides; PyTorch's with freed memory kept.
 """
 
@@ -35,6 +36,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # What `run::keep_freed_memory` does in glad.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
+# A round that takes more seconds than this is long: not every variant of PyTorch is worth another.
+LONG = 60
 LAYOUTS = {"contiguous": [], "channels_last": ["--channels-last"]}
 
 
@@ -120,6 +123,7 @@ def measure(row, threads, args, step):
 
     began, names = time.monotonic(), list(start)
     for turn in range(args.rounds):
+        before = time.monotonic()
         order = names[turn % len(names) :] + names[: turn % len(names)]
         for name in order:
             worker = alive.get(name) or started(name)
@@ -127,12 +131,20 @@ def measure(row, threads, args, step):
             if name not in alive:
                 # Programs stay as long as together they leave room; else each starts anew in every round.
                 held += found[name]["peak_mib"] if turn == 0 else 0
-                if turn == 0 and held < 0.7 * free:
+                if turn == 0 and held < 0.8 * free:
                     alive[name] = worker
                 else:
                     worker.end()
         latest = " ".join(f"{n} {found[n]['ms'][-1]:.0f}" for n in names)
         say(f"  {row['title']}, {threads} threads, round {turn + 1}: {latest} ms")
+        if turn == 0 and time.monotonic() - before > LONG:
+            # Of each layout the allocator that was faster goes on.
+            for pair in [[n for n in names if n.removesuffix("_kept") == layout] for layout in LAYOUTS]:
+                slower = max(pair, key=lambda n: found[n]["ms"][0])
+                found[slower]["out"] = True
+                names.remove(slower)
+                if slower in alive:
+                    alive.pop(slower).end()
         if turn >= 2 and time.monotonic() - began > args.seconds:
             break
     for worker in alive.values():
@@ -143,12 +155,19 @@ def measure(row, threads, args, step):
     return found
 
 
+def measure_machine(threads, ops):
+    """Peak of multiply-adds and bandwidth of memory, by this many threads."""
+    glad = Worker([ops, f"threads={threads}"])
+    found = glad.ask(json.dumps({"op": "machine"}))
+    glad.end()
+    return found
+
+
 def measure_ops(wanted, threads, args, ops):
     """Milliseconds of each pass of each operation, by group."""
     glad = Worker([ops, f"threads={threads}"])
     torch = Worker([sys.executable, str(HERE / "ops.py"), "--threads", str(threads)], KEPT)
-    found = {"machine": glad.ask(json.dumps({"op": "machine"}))}
-    found["versions"] = torch.read()
+    found = {"versions": torch.read()}
     for group in wanted:
         shapes = {"resnet50": rows.resnet50, "i3d_r50": rows.i3d_r50}.get(group)
         listed = [(tables.name_of(c), c, times) for c, times in shapes()] if shapes else [(n, o, 1) for n, o in rows.others()]
@@ -175,6 +194,13 @@ def processor():
     return platform.processor()
 
 
+def write(path, text):
+    """Into a file: between the marks that it has, or as all of it."""
+    old = path.read_text() if path.exists() else ""
+    (head, begin, rest), end = old.partition("<!-- tables -->\n"), "<!-- end of tables -->"
+    path.write_text(head + begin + "\n" + text + "\n" + end + rest.partition(end)[2] if begin else text)
+
+
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = rows.steps(1)
@@ -184,11 +210,11 @@ def main():
     parse.add_argument("--threads", default="1,2", help="numbers of threads [1,2]")
     parse.add_argument("--clips", type=int, default=1, help="clips of a step of tsm50, i3d8, i3d32 [1]")
     parse.add_argument("--rounds", type=int, default=9, help="rounds of a row, at most [9]")
-    parse.add_argument("--seconds", type=float, default=45, help="no further round of a row after so long (three at least) [45]")
+    parse.add_argument("--seconds", type=float, default=30, help="no further round of a row after so long (three at least) [30]")
     parse.add_argument("--op-rounds", type=int, default=2, help="rounds of an operation [2]")
     parse.add_argument("--compile", action="store_true", help="torch.compile beside PyTorch's own layouts")
     parse.add_argument("--into", type=Path, help="a JSON file that results are added to")
-    parse.add_argument("--out", type=Path, help="where the tables go, besides standard output")
+    parse.add_argument("--out", type=Path, help="where the tables go, besides standard output; of a file with the marks of benches/README.md the rest stays")
     args = parse.parse_args()
     neither = args.only is None and args.ops is None
     names = args.only.split(",") if args.only else list(known) if neither else []
@@ -196,8 +222,12 @@ def main():
     for unknown in [n for n in names if n not in known] + [w for w in wanted if w not in groups]:
         sys.exit(f"there is no row and no group `{unknown}`; rows: {', '.join(known)}; groups: {', '.join(groups)}")
     threads = [int(t) for t in args.threads.split(",")]
-    found = json.loads(args.into.read_text()) if args.into and args.into.exists() else {"steps": {}, "ops": {}}
+    found = json.loads(args.into.read_text()) if args.into and args.into.exists() else {}
+    for part in ("machine", "steps", "ops"):
+        found.setdefault(part, {})
     programs = build()
+    for t in threads:
+        found["machine"][str(t)] = measure_machine(t, programs["ops"])
     for name in names:
         for t in threads:
             row = rows.steps(args.clips)[name]
@@ -210,7 +240,7 @@ def main():
     text = tables.text(found)
     print(text)
     if args.out:
-        args.out.write_text(text)
+        write(args.out, text)
 
 
 if __name__ == "__main__":

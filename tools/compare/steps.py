@@ -1,7 +1,7 @@
 """Whole training steps in PyTorch, of the networks that the graphs have: the half of compute.py that is PyTorch's.
 
 The networks are those of tools/parity, to which the node kinds are held number by number, written as their authors and
-torchvision write them (ReLU in place). Started by compute.py: a step for each line on standard input, and a line of JSON
+torchvision write them (ReLU and the sum of a residual block in place). Started by compute.py: a step for each line on standard input, and a line of JSON
 for each.
 """
 
@@ -30,7 +30,13 @@ class InPlace:
         return F.relu(x, inplace=True)
 
 
+def join(_, x, y):
+    """The end of a residual block, as torchvision has it."""
+    return F.relu(y.add_(x), inplace=True)
+
+
 parity.F = InPlace()
+parity.Net.join = join
 
 
 class SmallTsm(parity.Tsm):
@@ -49,7 +55,7 @@ class SmallTsm(parity.Tsm):
             y = self.unit(f"{name}.conv1", y, co, (3, 3), stride, 1)
             y = self.unit(f"{name}.conv2", y, co, (3, 3), 1, 1, relu=False)
             x = self.unit(f"{name}.downsample", x, co, (1, 1), stride, 0, relu=False)
-            x = parity.F.relu(x + y)
+            x = self.join(x, y)
         return x.view(n, t, *x.shape[1:]).mean((1, 3, 4))
 
 

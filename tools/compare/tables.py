@@ -2,9 +2,7 @@
 
 import statistics
 
-MIB = "MiB"
 GOALS = {"tsm50": 1.25, "i3d8": 1.5, "i3d32": 1.5, "glad_tsm50": 1.25}
-MEMORY_GOAL = 0.7
 
 
 def table(head, rows):
@@ -22,7 +20,7 @@ def median(found, name):
 
 def fastest(found, layout):
     """The faster of PyTorch's two allocators in a layout."""
-    names = [n for n in (layout, layout + "_kept") if n in found]
+    names = [n for n in (layout, layout + "_kept") if not found[n].get("out")]
     return min(names, key=lambda n: median(found, n))
 
 
@@ -35,7 +33,13 @@ def used(found, name):
     return found[name]["peak_mib"] - found[name]["start_mib"]
 
 
-def steps(found):
+def rate(by, machine):
+    """What glad's step does a second, of the machine's peak: three times the forward pass's multiply-adds."""
+    gf = 6e-6 * by["glad"]["facts"]["multiply_adds"] / median(by, "glad")
+    return f"{gf:.0f} ({100 * gf / machine['gf_per_s']:.0f} %)"
+
+
+def steps(found, machine):
     compiled = any("contiguous_compile" in f["by"] for row in found.values() for f in row.values())
     times, memory = [], []
     for name, row in found.items():
@@ -49,6 +53,7 @@ def steps(found):
                 cells.append(" / ".join(tried) or "–")
             goal = f"{GOALS[name]:.2f}" if name in GOALS else "–"
             times.append([one["title"], threads, *cells, number(median(by, "glad")), f"**{speed(by, best):.2f}×**", goal])
+            times[-1].append(rate(by, machine[threads]))
             torch = [n for n in by if n != "glad" and not n.endswith("_compile")]
             least = min(torch, key=lambda n: used(by, n))
             g = used(by, "glad")
@@ -57,7 +62,7 @@ def steps(found):
                 + [f"{g:.0f}", f"**{g / used(by, least):.2f}×**", f"{by[best]['start_mib']:.0f} / {by['glad']['start_mib']:.0f}"]
             )
     head = ["step", "threads", "PyTorch contiguous, ms", "channels-last, ms"] + (["compiled, ms"] if compiled else [])
-    first = table(head + ["glad, ms", "speed", "goal"], times)
+    first = table(head + ["glad, ms", "speed", "goal", "glad, GF/s (of the peak)"], times)
     head = ["step", "threads", "fastest PyTorch, MiB", "least PyTorch, MiB", "glad, MiB", "memory", "before the network, MiB"]
     return first + f"\n\n{table(head, memory)}"
 
@@ -144,18 +149,17 @@ def text(found):
     parts = []
     ops = found["ops"]
     torch = next((o["versions"]["version"] for o in ops.values()), None)
-    isa = next((o["machine"]["isa"] for o in ops.values()), None)
     for row in found["steps"].values():
         for one in row.values():
             torch = torch or one["by"]["contiguous"]["facts"]["version"]
-            isa = isa or one["by"]["glad"]["facts"]["isa"]
-    parts.append(f"{found['processor']}, {found['cores']} cores, {isa}; PyTorch {torch}; {found['date']}.")
+    can = [f"{m['gf_per_s']:.0f} GF/s and {m['gb_per_s']:.1f} GB/s with {t} thread{'s' if t != '1' else ''}" for t, m in found["machine"].items()]
+    isa = next(iter(found["machine"].values()))["isa"]
+    parts.append(f"{found['date']}, {found['processor']}, {found['cores']} cores, {isa}, which can do {', '.join(can)}; PyTorch {torch}.")
     if found["steps"]:
-        parts += ["### Whole steps", steps(found["steps"])]
+        parts += ["### Whole steps", steps(found["steps"], found["machine"])]
     for threads, one in ops.items():
-        machine = one["machine"]
-        peak = f"{machine['gf_per_s']:.0f} GF/s, {machine['gb_per_s']:.1f} GB/s"
-        parts.append(f"### Operations, {threads} thread{'s' if threads != '1' else ''} (the machine: {peak})")
+        machine = found["machine"][threads]
+        parts.append(f"### Operations, {threads} thread{'s' if threads != '1' else ''}")
         titles = {"resnet50": "ResNet-50, 8 frames of 224×224", "i3d_r50": "I3D, a clip of 32×224×224"}
         for group, title in titles.items():
             if group in one:

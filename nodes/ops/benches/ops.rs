@@ -56,7 +56,9 @@ enum Op {
         outputs: usize,
     },
     /// Momentum and weight decay, over weights of these sizes.
-    Sgd { sizes: Vec<usize> },
+    Sgd {
+        sizes: Vec<usize>,
+    },
 }
 
 #[derive(Deserialize)]
