@@ -9,7 +9,7 @@ use super::peek::phase_key;
 use super::progress::{Progress, duration};
 use super::setup::set_up;
 use super::share::{self, Shared};
-use super::start::start_weights;
+use super::start::{mark_trained, start_weights};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{Checked, RESULT_VIEW};
@@ -17,7 +17,7 @@ use crate::graph::Graph;
 use crate::plan::Program;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
-use glad_nodes::{Key, Role, WeightStore};
+use glad_nodes::{Key, WeightStore};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -204,11 +204,7 @@ impl Session<'_> {
             &self.options.device,
             self.progress,
         )?;
-        for (full, w) in store.iter_mut() {
-            w.trains = w.spec.role != Role::Buffer
-                && program.calls.iter().any(|c| c.trains && inside(full, &c.node))
-                && !program.frozen.iter().any(|n| inside(full, n));
-        }
+        mark_trained(program, store);
         let mut sgd = Sgd::new(&def.optimizer);
         for (name, v) in momentum.drain(..) {
             sgd.restore(name, v);
@@ -327,11 +323,6 @@ impl PhaseHooks for Session<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether weight `full` belongs to `node` or to a node inside it.
-fn inside(full: &str, node: &str) -> bool {
-    full.strip_prefix(node).is_some_and(|r| r.starts_with('.'))
 }
 
 /// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.

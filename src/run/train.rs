@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::setup::Setup;
 use super::stop;
 use crate::graph::PhaseDef;
-use crate::plan::{Call, Program};
+use crate::plan::{Call, Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Key, WeightStore};
@@ -174,17 +174,9 @@ pub fn train(
                     step: k,
                 };
                 let share = rows as f64 / n as f64;
-                let out = exec.forward(store, info, batch.clone(), true, &mut HashMap::new(), None)?;
-                let found = read(program, &out.kept)?;
-                if let Some((name, v)) = found.iter().find(|(_, v)| !v.is_finite()) {
-                    blame(&mut exec, store, info, batch)?;
-                    bail!("{name} is {v} at step {k}");
-                }
-                drop(batch);
-                for (name, v) in found {
+                for (name, v) in part_of_step(program, &mut exec, store, info, batch, share)? {
                     *values.entry(name).or_insert(0.0) += v * share;
                 }
-                exec.backward(store, info, out, share)?;
             }
             let done = sgd.step(store, k, length)?;
             if !done.grad_norm.is_finite() {
@@ -238,8 +230,29 @@ pub fn train(
     Ok(report)
 }
 
+/// Forward and backward on a part of a step's batch, `share` of it: adds to the gradients in `store`, and gives the
+/// part's losses and metrics by name.
+pub(super) fn part_of_step(
+    program: &Program,
+    exec: &mut Exec<'_>,
+    store: &mut WeightStore,
+    info: PassInfo,
+    batch: HashMap<ValueId, Tensor>,
+    share: f64,
+) -> Result<Vec<(String, f64)>> {
+    let out = exec.forward(store, info, batch.clone(), true, &mut HashMap::new(), None)?;
+    let found = read(program, &out.kept)?;
+    if let Some((name, v)) = found.iter().find(|(_, v)| !v.is_finite()) {
+        blame(exec, store, info, batch)?;
+        bail!("{name} is {v} at step {}", info.step);
+    }
+    drop(batch);
+    exec.backward(store, info, out, share)?;
+    Ok(found)
+}
+
 /// Losses and metrics of a pass, by name.
-fn read(program: &Program, kept: &HashMap<crate::plan::ValueId, Tensor>) -> Result<Vec<(String, f64)>> {
+fn read(program: &Program, kept: &HashMap<ValueId, Tensor>) -> Result<Vec<(String, f64)>> {
     let mut out = vec![];
     let mut total = 0.0;
     for term in &program.losses {
@@ -262,12 +275,7 @@ fn read(program: &Program, kept: &HashMap<crate::plan::ValueId, Tensor>) -> Resu
 }
 
 /// Runs the step again and names the first node that gives a value that is not finite.
-fn blame(
-    exec: &mut Exec<'_>,
-    store: &mut WeightStore,
-    info: PassInfo,
-    batch: HashMap<crate::plan::ValueId, Tensor>,
-) -> Result<()> {
+fn blame(exec: &mut Exec<'_>, store: &mut WeightStore, info: PassInfo, batch: HashMap<ValueId, Tensor>) -> Result<()> {
     let mut watch = |call: &Call, t: &Tensor| -> Result<()> {
         if t.dtype() == DType::F32 {
             let sum = t.flatten_all()?.to_vec1::<f32>()?;

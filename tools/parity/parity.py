@@ -78,6 +78,9 @@ class Net:
         mean, var = self.buffers[name + ".running_mean"], self.buffers[name + ".running_var"]
         return F.batch_norm(x, mean, var, gamma, beta, self.training, self.momentum, self.eps)
 
+    def join(self, x, y):
+        return F.relu(x + y)
+
     def unit(self, name, x, co, kernel, stride, pad, relu=True, conv="conv"):
         y = self.norm(f"{name}.bn", self.conv(f"{name}.{conv}.weight", x, co, kernel, stride, pad))
         return F.relu(y) if relu else y
@@ -123,7 +126,7 @@ class Tsm(Net):
                     y = self.unit(f"{name}.conv2", y, co, (3, 3), 1, 1, relu=False)
                 if stride != 1 or x.shape[1] != co:
                     x = self.unit(f"{name}.downsample", x, co, (1, 1), stride, 0, relu=False)
-                x = F.relu(x + y)
+                x = self.join(x, y)
         return x.view(n, t, *x.shape[1:]).mean((1, 3, 4))
 
 
@@ -165,7 +168,7 @@ class I3dR50(Net):
                 y = self.unit(f"{name}.conv3", y, 4 * width, (1, 1, 1), 1, 0, relu=False)
                 if i == 0:
                     x = self.unit(f"{name}.downsample", x, 4 * width, (1, 1, 1), (1, s, s), 0, relu=False)
-                x = F.relu(x + y)
+                x = self.join(x, y)
                 if layer in (1, 2) and i % 2 == 1:
                     x = self.non_local(f"{name}.non_local_block", x)
             if layer == 0:
@@ -381,4 +384,5 @@ def main():
             write(net, name, clip, args.out, small, rename, style)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -2,68 +2,10 @@
 //!
 //! `cargo bench -p glad-ops -- [mini] [resnet] [ops] [threads=N]`; `GLAD_ISA` chooses the instruction set.
 
+mod machine;
+
 use glad_ops::{BatchNorm, Conv, Epilogue, Moments, PackedWeights, Pool, Shift, conv, isa, norm, pool};
-use std::hint::black_box;
-use std::time::{Duration, Instant};
-
-/// The shortest of some runs, in milliseconds: the least disturbed by what else the machine does.
-fn best(mut body: impl FnMut()) -> f64 {
-    let mut best = f64::INFINITY;
-    let start = Instant::now();
-    for run in 0..200 {
-        let at = Instant::now();
-        body();
-        best = best.min(at.elapsed().as_secs_f64() * 1e3);
-        if run >= 3 && start.elapsed() > Duration::from_millis(150) {
-            break;
-        }
-    }
-    best
-}
-
-/// Twelve chains of multiply-adds with registers alone.
-#[cfg(target_arch = "x86_64")]
-fn peak() -> f64 {
-    use std::arch::x86_64::*;
-    const ROUNDS: usize = 200_000;
-    #[target_feature(enable = "avx512f")]
-    fn avx512() -> f32 {
-        let (a, b) = (_mm512_set1_ps(black_box(0.999)), _mm512_set1_ps(black_box(1e-3)));
-        let mut acc = [_mm512_setzero_ps(); 12];
-        for _ in 0..ROUNDS {
-            for chain in &mut acc {
-                *chain = _mm512_fmadd_ps(*chain, a, b);
-            }
-        }
-        acc.into_iter().map(|chain| _mm512_reduce_add_ps(chain)).sum()
-    }
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2() -> f32 {
-        let (a, b) = (_mm256_set1_ps(black_box(0.999)), _mm256_set1_ps(black_box(1e-3)));
-        let mut acc = [_mm256_setzero_ps(); 12];
-        for _ in 0..ROUNDS {
-            for chain in &mut acc {
-                *chain = _mm256_fmadd_ps(*chain, a, b);
-            }
-        }
-        acc.into_iter().map(|chain| _mm256_cvtss_f32(chain)).sum()
-    }
-    let lanes = match isa::current() {
-        isa::Isa::Avx512 => 16,
-        _ if isa::Isa::Avx2.is_available() => 8,
-        _ => return f64::NAN,
-    };
-    let ms = best(|| {
-        // SAFETY: the processor has the one that is run.
-        black_box(unsafe { if lanes == 16 { avx512() } else { avx2() } });
-    });
-    (2 * 12 * lanes * ROUNDS) as f64 / ms / 1e6
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn peak() -> f64 {
-    f64::NAN
-}
+use machine::best;
 
 /// Layers of one network, each with how often it occurs; the first needs no input gradient.
 fn convolutions(title: &str, layers: &[(Conv, usize)], peak: f64) {
@@ -262,7 +204,7 @@ fn main() {
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| {
-        let peak = peak() * threads as f64;
+        let peak = machine::peak();
         println!("{}, {threads} threads, peak {peak:.0} GF/s", isa::current());
         if wanted("mini") {
             convolutions("mini network, 384 frames of 48×48", &mini(), peak);

@@ -1,0 +1,163 @@
+//! A phase's steps on random clips: the compute side of a run without videos, to measure it or to try a machine.
+
+use super::exec::{Exec, PassInfo};
+use super::optim::{Length, Sgd};
+use super::peek::phase_key;
+use super::progress::Progress;
+use super::start::{mark_trained, start_weights};
+use super::train::part_of_step;
+use crate::check::Checked;
+use crate::graph::Graph;
+use crate::plan::{Call, Program, ValueId, memory};
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use glad_nodes::{Key, Side, Type, WeightStore};
+use std::collections::HashMap;
+
+/// Trains one phase of a graph, a step at a time, as a run does, but with one batch of random bytes where a run has the
+/// clips of its videos. No list and no video is read.
+pub struct Rehearsal<'a> {
+    program: &'a Program,
+    exec: Exec<'a>,
+    store: WeightStore,
+    sgd: Sgd,
+    key: Key,
+    length: Length,
+    /// Videos of a stream in a step.
+    videos: usize,
+    /// What crosses to the device for one part of a step.
+    batch: HashMap<ValueId, Tensor>,
+    step: u64,
+}
+
+impl<'a> Rehearsal<'a> {
+    /// Of `phase`, with fresh weights. Fails where the phase is not there, or where a batch has no fixed size.
+    pub fn new(graph: &Graph, checked: &'a Checked, phase: &str, device: &Device) -> Result<Rehearsal<'a>> {
+        let (Some(program), Some(def)) = (checked.phases.get(phase), graph.phases.get(phase)) else {
+            let names: Vec<&str> = checked.phases.keys().map(String::as_str).collect();
+            anyhow::bail!("there is no phase `{phase}`; there are: {}", names.join(", "));
+        };
+        let seed = graph.seed.value;
+        let mut store = WeightStore::default();
+        let progress = Progress::new(true);
+        start_weights(program, &mut store, Key::new(seed).name("init"), device, &progress)?;
+        mark_trained(program, &mut store);
+        // Without lists there are no epochs.
+        let steps = def.steps.as_ref().map_or(1 << 20, |s| s.value as u64);
+        let key = phase_key(def, seed);
+        Ok(Rehearsal {
+            program,
+            exec: Exec::new(program, device, &[]),
+            store,
+            sgd: Sgd::new(&def.optimizer),
+            key,
+            length: Length {
+                steps,
+                per_epoch: Some(steps),
+            },
+            videos: def.batch.value,
+            batch: batch(program, key.name("rehearsal"), device)?,
+            step: 0,
+        })
+    }
+
+    /// One step: forward, backward and update. Gives the losses and metrics (their means over the parts of the step).
+    pub fn step(&mut self) -> Result<Vec<(String, f64)>> {
+        let part = self.program.batch.max(1);
+        let mut sums: Vec<(String, f64)> = vec![];
+        for (piece, from) in (0..self.videos).step_by(part).enumerate() {
+            let rows = part.min(self.videos - from);
+            let share = rows as f64 / self.videos as f64;
+            let info = PassInfo {
+                key: self.key.name("step").index(self.step).index(piece as u64),
+                training: true,
+                progress: self.step as f64 / self.length.steps as f64,
+                step: self.step,
+            };
+            let batch = first_rows(&self.batch, rows)?;
+            let found = part_of_step(self.program, &mut self.exec, &mut self.store, info, batch, share)?;
+            for (name, v) in found {
+                match sums.iter_mut().find(|(n, _)| *n == name) {
+                    Some((_, sum)) => *sum += v * share,
+                    None => sums.push((name, v * share)),
+                }
+            }
+        }
+        self.sgd.step(&mut self.store, self.step, self.length)?;
+        self.step += 1;
+        Ok(sums)
+    }
+
+    /// How many numbers the phase trains.
+    pub fn parameters(&self) -> usize {
+        let trained = self.store.iter().filter(|(_, w)| w.trains);
+        trained.map(|(_, w)| w.spec.elements()).sum()
+    }
+
+    /// Multiply-adds of a step's forward passes; those of the backward passes are about twice as many.
+    pub fn multiply_adds(&self) -> u64 {
+        memory(self.program).macs * self.videos as u64 / self.program.batch.max(1) as u64
+    }
+
+    /// The clips of each stream: their shape `[B, N, T, H, W, 3]`.
+    pub fn clips(&self) -> Vec<Vec<usize>> {
+        let boundary = self.program.calls.iter().filter(|c| c.side == Side::Boundary);
+        let ids = boundary.flat_map(|c| c.outputs.iter().flatten());
+        ids.filter(|id| self.program.values[id.0].ty.head == "Clip")
+            .filter_map(|id| Some(self.batch.get(id)?.dims().to_vec()))
+            .collect()
+    }
+}
+
+/// What crosses to the device, at random: bytes for clips, classes that the losses know for labels, 1 for masks.
+fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId, Tensor>> {
+    let mut out = HashMap::new();
+    for id in program
+        .calls
+        .iter()
+        .filter(|c| c.side == Side::Boundary)
+        .flat_map(|c| c.outputs.iter().flatten())
+    {
+        let value = &program.values[id.0];
+        let shape = value.ty.shape(program.batch);
+        let shape = shape.with_context(|| format!("{} has the size {}, which is not fixed", value.name, value.ty))?;
+        let n: usize = shape.iter().product();
+        let mut draw = key.name(&value.name).rng();
+        let made = match value.ty.head.as_str() {
+            "Clip" => {
+                let mut bytes: Vec<u8> = Vec::with_capacity(n + 8);
+                while bytes.len() < n {
+                    bytes.extend(draw.bits().to_le_bytes());
+                }
+                bytes.truncate(n);
+                Tensor::from_vec(bytes, shape, device)?
+            }
+            "Label" => {
+                let classes = classes(program, *id);
+                let labels: Vec<u32> = (0..n).map(|_| draw.below(classes) as u32).collect();
+                Tensor::from_vec(labels, shape, device)?
+            }
+            "Mask" => Tensor::from_vec(vec![1f32; n], shape, device)?,
+            other => anyhow::bail!("{}: there are no random values of the type `{other}`", value.name),
+        };
+        out.insert(*id, made);
+    }
+    Ok(out)
+}
+
+/// The fewest classes of any scores that a call takes beside these labels.
+fn classes(program: &Program, label: ValueId) -> usize {
+    let takes = |c: &&Call| c.inputs.iter().any(|(_, ids)| ids.contains(&label));
+    let beside = program.calls.iter().filter(takes).flat_map(|c| &c.inputs);
+    let scores = |ty: &Type| if ty.head == "Logits" { ty.known(-1) } else { None };
+    let counts = beside
+        .flat_map(|(_, ids)| ids)
+        .filter_map(|id| scores(&program.values[id.0].ty));
+    counts.min().unwrap_or(1)
+}
+
+/// The first `rows` samples of a batch.
+fn first_rows(batch: &HashMap<ValueId, Tensor>, rows: usize) -> Result<HashMap<ValueId, Tensor>> {
+    let cut = |(id, t): (&ValueId, &Tensor)| Ok((*id, t.narrow(0, 0, rows)?));
+    batch.iter().map(cut).collect()
+}

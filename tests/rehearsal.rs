@@ -1,0 +1,75 @@
+//! A phase's steps on random clips: what the benchmarks of whole steps run.
+
+mod common;
+
+use candle_core::Device;
+use common::*;
+use glad::check::{Checked, check};
+use glad::graph::Graph;
+use glad::load::{LoadOptions, load};
+use glad::run::Rehearsal;
+
+/// The whole method on the small network, with a constant learning rate.
+fn experiment(set: &[&str]) -> (Graph, Checked) {
+    let usual = [
+        "phases.main.optimizer.schedule.kind=constant",
+        "phases.main.optimizer.warmup_steps=0",
+    ];
+    let graph = load(&LoadOptions {
+        graph: graph("full.toml").into(),
+        setting: Some(smoke().into()),
+        with: vec![],
+        set: usual.iter().chain(set).map(|s| s.to_string()).collect(),
+    })
+    .unwrap_or_else(|e| panic!("{e}"));
+    let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|e| panic!("{e}"));
+    (graph, checked)
+}
+
+fn value(found: &[(String, f64)], name: &str) -> f64 {
+    found
+        .iter()
+        .find(|(n, _)| n == name)
+        .unwrap_or_else(|| panic!("no {name}: {found:?}"))
+        .1
+}
+
+#[test]
+fn the_same_clips_again_and_again_are_learnt() {
+    let (graph, checked) = experiment(&[]);
+    let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();
+    assert_eq!(rehearsal.clips(), [[4, 3, 8, 48, 48, 3]; 2]);
+    let losses: Vec<f64> = (0..12).map(|_| value(&rehearsal.step().unwrap(), "ce")).collect();
+    assert!(losses[11] < 0.5 * losses[0], "{losses:?}");
+}
+
+#[test]
+fn two_rehearsals_are_the_same() {
+    let (graph, checked) = experiment(&[]);
+    let run = || {
+        let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();
+        [rehearsal.step().unwrap(), rehearsal.step().unwrap()]
+    };
+    assert_eq!(run(), run());
+}
+
+#[test]
+fn a_step_in_parts_counts_every_video_once() {
+    let (graph, checked) = experiment(&["phases.main.micro_batch=3"]);
+    let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();
+    assert_eq!(rehearsal.clips()[0][0], 3);
+    let found = rehearsal.step().unwrap();
+    // Three videos and one: the mean over both parts is of twelve classes and two orders, untrained.
+    assert!((value(&found, "ce") - 12f64.ln()).abs() < 1.0, "{found:?}");
+    assert!((value(&found, "tol") - 2f64.ln()).abs() < 0.3, "{found:?}");
+}
+
+#[test]
+fn an_unknown_phase_is_told() {
+    let (graph, checked) = experiment(&[]);
+    let e = Rehearsal::new(&graph, &checked, "mian", &Device::Cpu)
+        .err()
+        .unwrap()
+        .to_string();
+    assert_eq!(e, "there is no phase `mian`; there are: pretrain, warmup, main");
+}

@@ -1,0 +1,232 @@
+"""Whole training steps in PyTorch, of the networks that the graphs have: the half of compute.py that is PyTorch's.
+
+The networks are those of tools/parity, to which the node kinds are held number by number, written as their authors and
+torchvision write them (ReLU and the sum of a residual block in place). Started by compute.py: a step for each line on standard input, and a line of JSON
+for each.
+"""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "parity"))
+import parity  # noqa: E402
+
+
+class InPlace:
+    """torch.nn.functional with ReLU in place, as published networks have it: less memory and less time."""
+
+    def __getattr__(self, name):
+        return getattr(F, name)
+
+    @staticmethod
+    def relu(x):
+        return F.relu(x, inplace=True)
+
+
+def join(_, x, y):
+    """The end of a residual block, as torchvision has it."""
+    return F.relu(y.add_(x), inplace=True)
+
+
+parity.F = InPlace()
+parity.Net.join = join
+
+
+class SmallTsm(parity.Tsm):
+    """TSM on the small residual network: stem 5×5/2, one basic block a layer, no pooling."""
+
+    def __init__(self, seed, dtype):
+        super().__init__(seed, dtype, 18, [16, 24, 32, 48, 64])
+
+    def forward(self, clips):
+        n, _, t, h, w = clips.shape
+        x = clips.transpose(1, 2).reshape(n * t, 3, h, w)
+        x = self.unit("conv1", x, self.widths[0], (5, 5), 2, 2)
+        for layer, stride in enumerate((2, 2, 1, 2)):
+            name, co = f"layer{layer + 1}.0", self.widths[layer + 1]
+            y = self.shift(x, t)
+            y = self.unit(f"{name}.conv1", y, co, (3, 3), stride, 1)
+            y = self.unit(f"{name}.conv2", y, co, (3, 3), 1, 1, relu=False)
+            x = self.unit(f"{name}.downsample", x, co, (1, 1), stride, 0, relu=False)
+            x = self.join(x, y)
+        return x.view(n, t, *x.shape[1:]).mean((1, 3, 4))
+
+
+NETWORKS = {
+    "tsm50": lambda: parity.Tsm(1, torch.float32, 50, [64, 64, 128, 256, 512]),
+    "small": lambda: SmallTsm(1, torch.float32),
+    "i3d_r50": lambda: parity.I3dR50(1, torch.float32, 64),
+}
+
+
+class Backbone:
+    """Clips as bytes [B,N,T,H,W,3] to features [B,N,D], in one of PyTorch's layouts."""
+
+    def __init__(self, name, channels_last, mean, std):
+        self.net, self.frames = NETWORKS[name](), name != "i3d_r50"
+        self.channels_last = channels_last
+        self.mean, self.std = torch.tensor(mean), torch.tensor(std)
+        # A first pass makes the weights.
+        with torch.no_grad():
+            self.net.forward(torch.zeros(1, 3, 8, 64, 64))
+        for weight in self.net.weights.values():
+            layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weight.dim())
+            if channels_last and layout:
+                weight.data = weight.data.contiguous(memory_format=layout)
+
+    def parameters(self):
+        return list(self.net.weights.values())
+
+    def normalize(self, clips):
+        """[clips,T,H,W,3] bytes to [clips,3,T,H,W] floats, such that the network does not have to move them."""
+        if self.channels_last:
+            return clips.float().sub_(self.mean).div_(self.std).permute(0, 4, 1, 2, 3)
+        mean, std = self.mean.view(3, 1, 1), self.std.view(3, 1, 1)
+        if self.frames:
+            x = clips.permute(0, 1, 4, 2, 3).float(memory_format=torch.contiguous_format)
+            return x.sub_(mean).div_(std).transpose(1, 2)
+        x = clips.permute(0, 4, 1, 2, 3).float(memory_format=torch.contiguous_format)
+        return x.sub_(mean.unsqueeze(1)).div_(std.unsqueeze(1))
+
+    def __call__(self, clips):
+        b, n = clips.shape[:2]
+        return self.net.forward(self.normalize(clips.flatten(0, 1))).view(b, n, -1)
+
+
+class Reverse(torch.autograd.Function):
+    """The gradient reversal layer."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return -grad
+
+
+class Adversary(nn.Module):
+    """Domain classifier of four linear layers behind a gradient reversal layer, and its loss."""
+
+    def __init__(self, features, hidden):
+        super().__init__()
+        widths = [features, hidden, hidden, hidden, 1]
+        layers = []
+        for i, (a, b) in enumerate(zip(widths, widths[1:])):
+            layers += [nn.Linear(a, b)] + ([nn.ReLU(inplace=True)] if i < 3 else [])
+        self.mlp = nn.Sequential(*layers)
+
+    def forward(self, source, target):
+        logits = self.mlp(Reverse.apply(torch.cat(source + target)))[:, 0]
+        domain = torch.cat([torch.ones(sum(map(len, source))), torch.zeros(sum(map(len, target)))])
+        return F.binary_cross_entropy_with_logits(logits, domain)
+
+
+class Order(nn.Module):
+    """Temporal order learning of two local clips: shuffled, side by side, a hidden layer, which of the two orders?"""
+
+    def __init__(self, features, hidden):
+        super().__init__()
+        self.hidden, self.out = nn.Linear(2 * features, hidden), nn.Linear(hidden, 2)
+
+    def forward(self, x):
+        order = torch.randint(2, (len(x),))
+        index = torch.stack([order, 1 - order], 1)
+        shuffled = x.gather(1, index.unsqueeze(2).expand_as(x))
+        return F.cross_entropy(self.out(F.relu(self.hidden(shuffled.flatten(1)), inplace=True)), order)
+
+
+class Classifier:
+    """A step of a backbone with a linear classifier on the mean of a video's clips."""
+
+    def __init__(self, backbone, spec):
+        b, n, t, s = spec["clips"]
+        self.backbone = backbone
+        self.head = nn.Linear(spec["features"], 12)
+        self.clips = torch.randint(256, (b, n, t, s, s, 3), dtype=torch.uint8)
+        self.labels = torch.randint(12, (b,))
+
+    def parameters(self):
+        return self.backbone.parameters() + list(self.head.parameters())
+
+    def loss(self):
+        return F.cross_entropy(self.head(self.backbone(self.clips).mean(1)), self.labels)
+
+
+class Glad:
+    """A step of the whole method: two streams, one global and two local clips of each video."""
+
+    def __init__(self, backbone, spec):
+        b, n, t, s = spec["clips"]
+        self.backbone, self.spec = backbone, spec
+        d, hidden = spec["features"], spec["domain_hidden"]
+        self.head = nn.Linear(d, 12)
+        self.order = Order(d, spec["order_hidden"])
+        self.adversaries = nn.ModuleList(Adversary(d, hidden) for _ in range(3))
+        self.clips = [torch.randint(256, (b, n, t, s, s, 3), dtype=torch.uint8) for _ in range(2)]
+        self.labels = torch.randint(12, (b,))
+
+    def parameters(self):
+        heads = [self.head, self.order, self.adversaries]
+        return self.backbone.parameters() + [p for head in heads for p in head.parameters()]
+
+    def features(self):
+        if self.spec["batch_stats"] == "joint":
+            return self.backbone(torch.cat(self.clips)).chunk(2)
+        # A call for each view of each stream.
+        return [torch.cat([self.backbone(c[:, :1]), self.backbone(c[:, 1:])], 1) for c in self.clips]
+
+    def loss(self):
+        source, target = self.features()
+        g, l = [[f[:, :1].mean(1) for f in (source, target)], [f[:, 1:].mean(1) for f in (source, target)]]
+        ce = F.cross_entropy(self.head(source.mean(1)), self.labels)
+        tol = self.order(torch.cat([source[:, 1:], target[:, 1:]]))
+        align = self.adversaries[0]([g[0]], [g[1]]) + self.adversaries[1]([l[0]], [l[1]])
+        align = align + self.adversaries[2]([g[0], l[0]], [g[1], l[1]])
+        return ce + self.spec["order_weight"] * tol + self.spec["adv_weight"] * align
+
+
+def peak_mib():
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+
+
+def main():
+    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parse.add_argument("--spec", type=json.loads, required=True, help="the row of compute.py")
+    parse.add_argument("--threads", type=int, default=1)
+    parse.add_argument("--channels-last", action="store_true")
+    parse.add_argument("--compile", action="store_true", help="the backbone and heads through torch.compile")
+    args = parse.parse_args()
+    spec = args.spec
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(1)
+    start = peak_mib()
+    backbone = Backbone(spec["network"], args.channels_last, spec["mean"], spec["std"])
+    step = (Glad if spec["glad"] else Classifier)(backbone, spec)
+    loss_of = torch.compile(step.loss) if args.compile else step.loss
+    sgd = torch.optim.SGD(step.parameters(), lr=spec["lr"], momentum=0.9, weight_decay=1e-4)
+    parameters = sum(p.numel() for p in step.parameters())
+    print(json.dumps({"parameters": parameters, "start_mib": start, "version": torch.__version__}), flush=True)
+    for _ in sys.stdin:
+        at = time.perf_counter()
+        sgd.zero_grad(set_to_none=True)
+        loss = loss_of()
+        loss.backward()
+        sgd.step()
+        value = loss.item()
+        ms = (time.perf_counter() - at) * 1e3
+        del loss
+        print(json.dumps({"ms": ms, "loss": value, "peak_mib": peak_mib()}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
