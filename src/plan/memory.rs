@@ -2,17 +2,25 @@
 
 use super::program::{Call, Program, ProgramKind, ValueId};
 use glad_nodes::{Body, Cost, Gradient, Side};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// An estimate of what one forward (and backward) pass takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Multiply-adds of the forward pass.
     pub macs: u64,
-    /// Bytes of activations (outputs and what is kept for the backward pass, gradients included) when most is held.
+    /// Bytes of activations (outputs and what is kept for the backward pass), of gradients and of the buffers of the
+    /// operations, when most is held.
     pub peak: u64,
-    /// Bytes of weights, with gradient and momentum of those that train.
+    /// Bytes of weights, with the momentum of those that train.
     pub weights: u64,
+}
+
+impl Memory {
+    /// Bytes of all.
+    pub fn total(&self) -> u64 {
+        self.peak + self.weights
+    }
 }
 
 /// Bytes of a value on the device for a batch of `batch` samples; 0 where a size is not known before it runs.
@@ -83,6 +91,7 @@ pub fn memory(program: &Program) -> Memory {
         .map(|id| (*id, bytes(id)))
         .collect();
     now += grads.values().sum::<u64>();
+    let mut reached: HashSet<&str> = HashSet::new();
     for i in device.iter().rev().filter(|i| backward(&program.calls[**i])) {
         let c = &program.calls[*i];
         let cost = cost(program, c);
@@ -98,6 +107,12 @@ pub fn memory(program: &Program) -> Memory {
         }
         peak = peak.max(now + cost.scratch);
         now = now.saturating_sub(cost.kept);
+        // Gradients of weights stay until the step is taken.
+        if c.trains && reached.insert(&c.node) {
+            let specs = program.weights.get(&c.node).into_iter().flatten();
+            now += specs.map(glad_nodes::WeightSpec::gradient_bytes).sum::<u64>();
+            peak = peak.max(now);
+        }
         for id in c.outputs.iter().flatten() {
             now = now.saturating_sub(bytes(id) + grads.remove(id).unwrap_or(0));
         }
@@ -114,7 +129,7 @@ fn weight_bytes(program: &Program) -> u64 {
         let trains = program.calls.iter().any(|c| c.node == *node && c.trains);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
-                3
+                2
             } else {
                 1
             }

@@ -61,24 +61,24 @@ fn program_text(p: &Program, graph: &Graph, ahead: usize) -> String {
     if p.kind == ProgramKind::Phase {
         let _ = write!(out, ", of which {} train", thousands(weights(&|n| trained(n))));
     }
-    let _ = writeln!(out, " ({} with gradients and momentum)", bytes(m.weights));
+    let _ = writeln!(out, " ({} with momentum)", bytes(m.weights));
     match p.kind {
         ProgramKind::Phase => {
             let parts = graph.phases[&p.name].batch.value.div_ceil(p.batch.max(1)) as u64;
             let _ = writeln!(
                 out,
-                "  a step      {} multiply-adds forward, about {} with backward; activations at most about {}",
+                "  a step      {} multiply-adds forward, about {} with backward; memory at most about {}",
                 count(m.macs * parts),
                 count(3 * m.macs * parts),
-                bytes(m.peak)
+                bytes(m.total())
             );
         }
         ProgramKind::View => {
             let _ = writeln!(
                 out,
-                "  a batch     {} multiply-adds; activations at most about {}",
+                "  a batch     {} multiply-adds; memory at most about {}",
                 count(m.macs),
-                bytes(m.peak)
+                bytes(m.total())
             );
         }
     }

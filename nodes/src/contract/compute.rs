@@ -75,7 +75,8 @@ pub struct Cost {
     pub macs: u64,
     /// Bytes kept from forward to backward, besides the outputs.
     pub kept: u64,
-    /// Bytes needed only while a call runs.
+    /// Bytes needed only while a call runs, at most, beside what it keeps: in a backward pass those of its weights'
+    /// gradients included.
     pub scratch: u64,
 }
 

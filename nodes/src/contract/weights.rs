@@ -72,6 +72,14 @@ impl WeightSpec {
         self.shape.iter().product()
     }
 
+    /// Bytes of its gradient; 0 where it has none.
+    pub fn gradient_bytes(&self) -> u64 {
+        match self.role {
+            Role::Buffer => 0,
+            _ => 4 * self.elements() as u64,
+        }
+    }
+
     /// The starting value, a function of the key alone.
     pub fn initial(&self, key: Key, device: &Device) -> Result<Tensor> {
         let n = self.elements();

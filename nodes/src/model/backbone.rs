@@ -1,6 +1,7 @@
 //! What backbones share: clips in, a feature for each out, and which clips share the statistics of batch norm.
 
 use super::init;
+use super::sequence::{self, Sequence};
 use crate::sizes::{kept, known};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Saved, Side, Step, Type,
@@ -23,22 +24,6 @@ pub enum BatchStats {
     PerStream,
     /// The clips of one view of a stream, as in the released code, which calls the backbone once for each.
     PerStreamView,
-}
-
-/// A network from clips `[clips, T, H, W, 3]` to features `[clips, D]`.
-pub(crate) trait Network: Send + Sync + 'static {
-    /// What the backward pass needs.
-    type Kept: 'static;
-
-    /// Numbers of a feature.
-    fn features(&self) -> usize;
-    fn weights(&self) -> Vec<WeightSpec>;
-    /// The features of contiguous clips, and what the backward pass needs if there is to be one.
-    fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Self::Kept>)>;
-    /// Adds the gradients of the weights; gives that of the clips if asked for.
-    fn backward(&self, step: &mut Step<'_>, kept: Self::Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>>;
-    /// What `clips` clips of this (time, height, width) cost.
-    fn cost(&self, clips: usize, size: [usize; 3]) -> Cost;
 }
 
 /// What is wrong with `views`.
@@ -72,9 +57,9 @@ pub(crate) fn contract(features: usize, stats: BatchStats) -> Contract {
         .joint(stats == BatchStats::Joint)
 }
 
-/// The node around a network.
-pub(crate) fn build<N: Network>(
-    network: N,
+/// The node around a network from clips `[clips, T, H, W, 3]` to features `[clips, D]`.
+pub(crate) fn build(
+    network: Sequence,
     cx: &BuildCx<'_>,
     views: Option<&[Count]>,
     init: Option<&Path>,
@@ -126,8 +111,8 @@ fn view_sizes(
     Ok(Some(sizes))
 }
 
-struct Backbone<N> {
-    network: N,
+struct Backbone {
+    network: Sequence,
     /// Clips of each batch of statistics, where a call has several.
     views: Option<Vec<usize>>,
     /// Clips of a sample of every stream.
@@ -139,14 +124,14 @@ struct Backbone<N> {
 }
 
 /// What one pass through the network kept.
-struct Pass<K> {
-    kept: Option<K>,
+struct Pass {
+    kept: Option<sequence::Kept>,
     /// Shape of the clips.
     dims: Vec<usize>,
 }
 
-struct Passes<K> {
-    passes: Vec<Pass<K>>,
+struct Passes {
+    passes: Vec<Pass>,
     /// Samples of each stream.
     rows: Vec<usize>,
 }
@@ -161,23 +146,20 @@ fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
     rows.iter().map(cut).collect()
 }
 
-impl<N: Network> Backbone<N> {
+impl Backbone {
     /// Clips `[rows, N, T, H, W, C]` → features `[rows, N, D]`.
-    fn pass(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Pass<N::Kept>)> {
+    fn pass(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Pass)> {
         let dims = clips.dims().to_vec();
         let [rows, n, t, h, w, c] = dims[..] else {
             bail!("clips have shape {dims:?}, and [B, N, T, H, W, C] is needed");
         };
         let clips = clips.contiguous()?.reshape((rows * n, t, h, w, c))?;
         let (feature, kept) = self.network.forward(step, &clips)?;
-        Ok((
-            feature.reshape((rows, n, self.network.features()))?,
-            Pass { kept, dims },
-        ))
+        Ok((feature.reshape((rows, n, self.network.features))?, Pass { kept, dims }))
     }
 
     /// The gradient of the clips, if wanted.
-    fn pass_back(&self, step: &mut Step<'_>, pass: Pass<N::Kept>, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
+    fn pass_back(&self, step: &mut Step<'_>, pass: Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
         let kept = pass
             .kept
             .context("a backward pass was asked of a forward pass that kept nothing")?;
@@ -187,7 +169,7 @@ impl<N: Network> Backbone<N> {
     }
 }
 
-impl<N: Network> Compute for Backbone<N> {
+impl Compute for Backbone {
     fn weights(&self) -> Vec<WeightSpec> {
         self.network.weights()
     }
@@ -224,14 +206,14 @@ impl<N: Network> Compute for Backbone<N> {
     }
 
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-        let Passes { passes, rows } = *kept::<Passes<N::Kept>>(saved)?;
+        let Passes { passes, rows } = *kept::<Passes>(saved)?;
         if grads.iter().all(Option::is_none) {
             return Ok(vec![None; rows.len()]);
         }
         let clips: usize = passes.iter().map(|p| p.dims[1]).sum();
         let of_stream = |(grad, rows): (Option<Tensor>, &usize)| match grad {
             Some(g) => Ok(g),
-            None => Tensor::zeros((*rows, clips, self.network.features()), DType::F32, step.device),
+            None => Tensor::zeros((*rows, clips, self.network.features), DType::F32, step.device),
         };
         let grads = grads
             .into_iter()

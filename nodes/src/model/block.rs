@@ -19,15 +19,8 @@ pub(crate) struct Block {
     units: Chain,
     /// A 1×1 where size or width change; else the identity.
     shortcut: Option<ConvBn>,
-}
-
-/// The temporal shift of a network.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shift {
-    /// Frames of a clip.
-    pub frames: usize,
-    /// One channel in `fold` moves each way.
-    pub fold: usize,
+    /// One channel in this many moves each way along time, where there is a temporal shift.
+    shift: Option<usize>,
 }
 
 /// What a backward pass needs of a forward pass.
@@ -62,6 +55,7 @@ impl Block {
         Block {
             units: Chain(units),
             shortcut,
+            shift: None,
         }
     }
 
@@ -83,27 +77,34 @@ impl Block {
         Block {
             units: Chain(units),
             shortcut,
+            shift: None,
         }
     }
 
-    /// Adds what it costs.
-    pub fn count(&self, count: &mut Counter) {
-        let input = count.clone();
-        for unit in &self.units.0 {
-            count.unit(unit);
-        }
-        if let Some(unit) = &self.shortcut {
-            count.beside(&input, |c| c.unit(unit));
+    /// With a temporal shift in front of the residual branch: one channel in `fold` moves each way.
+    pub fn shifted(self, fold: usize) -> Block {
+        Block {
+            shift: Some(fold),
+            ..self
         }
     }
 
-    pub fn weights(&self) -> Vec<WeightSpec> {
+    /// What the branch sees. Not kept: it is a copy of `x` in another order.
+    fn branch_input(&self, x: &Tensor) -> Result<Tensor> {
+        match self.shift {
+            Some(fold) => shift::forward(x, fold),
+            None => Ok(x.clone()),
+        }
+    }
+}
+
+impl Part for Block {
+    fn weights(&self) -> Vec<WeightSpec> {
         let shortcut = self.shortcut.iter().flat_map(ConvBn::weights);
         self.units.weights().chain(shortcut).collect()
     }
 
-    /// The output for `x` `[clips, T, H, W, C]`; with a shift, `x` is `[clips · frames, 1, H, W, C]`.
-    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, by: Option<Shift>) -> Result<(Tensor, Kept)> {
+    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
         let (residual, shortcut) = match &self.shortcut {
             Some(unit) => {
                 let (y, kept) = unit.forward(step, x, None)?;
@@ -111,71 +112,57 @@ impl Block {
             }
             None => (x.clone(), None),
         };
-        let (y, units) = self.units.forward(step, &shifted(x, by)?, Some(&residual))?;
+        let (y, units) = self.units.forward(step, &self.branch_input(x)?, Some(&residual))?;
         let kept = Kept {
             x: x.clone(),
             units,
             shortcut,
         };
-        Ok((y, kept))
+        Ok((y, Box::new(kept)))
     }
 
-    /// Adds the gradients of the weights and gives that of `x`. Uses up `dout`, which nobody else may hold.
-    pub fn backward(&self, step: &mut Step<'_>, kept: Kept, dout: Tensor, by: Option<Shift>) -> Result<Tensor> {
-        let Kept { x, units, shortcut } = kept;
-        let input = match (&self.shortcut, by) {
+    fn backward(&self, step: &mut Step<'_>, saved: Saved, dout: Tensor, _: bool) -> Result<Option<Tensor>> {
+        let Kept { x, units, shortcut } = *kept::<Kept>(saved)?;
+        let input = match (&self.shortcut, self.shift) {
             (None, None) => Input::Residual,
             _ => Input::New,
         };
-        let grads = self.units.backward(step, units, || shifted(&x, by), dout, input)?;
+        let grads = self
+            .units
+            .backward(step, units, || self.branch_input(&x), dout, input)?;
         let of_residual = grads
             .residual
             .context("a block's last unit gave no gradient of its residual")?;
         let Some(of_branch) = grads.input else {
-            return Ok(of_residual);
+            return Ok(Some(of_residual));
         };
         match (&self.shortcut, shortcut) {
             (Some(unit), Some(kept)) => {
-                let dx = match by {
-                    Some(by) => shift::backward(&of_branch, by.frames, by.fold)?,
+                let dx = match self.shift {
+                    Some(fold) => shift::backward(&of_branch, fold)?,
                     None => of_branch,
                 };
                 unit.backward(step, kept, &x, of_residual, Dx::AddTo(&dx))?;
-                Ok(dx)
+                Ok(Some(dx))
             }
             _ => {
-                let by = by.context("a branch without a shift adds to the gradient of its residual")?;
-                shift::backward_add(&of_branch, by.frames, by.fold, &of_residual)?;
-                Ok(of_residual)
+                let fold = self
+                    .shift
+                    .context("a branch without a shift adds to the gradient of its residual")?;
+                shift::backward_add(&of_branch, fold, &of_residual)?;
+                Ok(Some(of_residual))
             }
         }
     }
-}
-
-/// What the branch sees. Not kept: it is a copy of `x` in another order.
-fn shifted(x: &Tensor, by: Option<Shift>) -> Result<Tensor> {
-    match by {
-        Some(by) => shift::forward(x, by.frames, by.fold),
-        None => Ok(x.clone()),
-    }
-}
-
-/// Without a shift, a block is a part of a sequence.
-impl Part for Block {
-    fn weights(&self) -> Vec<WeightSpec> {
-        Block::weights(self)
-    }
-
-    fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
-        let (y, kept) = Block::forward(self, step, x, None)?;
-        Ok((y, Box::new(kept)))
-    }
-
-    fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, _: bool) -> Result<Option<Tensor>> {
-        Ok(Some(Block::backward(self, step, *kept::<Kept>(saved)?, grad, None)?))
-    }
 
     fn count(&self, count: &mut Counter) {
-        Block::count(self, count);
+        let input = count.clone();
+        (count.own.input, count.own.output) = (true, true);
+        for unit in &self.units.0 {
+            count.unit(unit);
+        }
+        if let Some(unit) = &self.shortcut {
+            count.beside(&input, |c| c.unit(unit));
+        }
     }
 }

@@ -194,6 +194,7 @@ impl Part for ConvBn {
     }
 
     fn count(&self, count: &mut Counter) {
+        count.own.input = true;
         count.unit(self);
     }
 }

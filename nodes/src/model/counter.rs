@@ -1,19 +1,36 @@
 //! Walks a network's sizes and sums up what a pass costs.
 
 use super::conv_bn::ConvBn;
-use crate::Cost;
 use crate::op::pool::MaxPool;
+use glad_ops::{Conv, conv};
 
 /// Where a pass stands, and what it has cost so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Counter {
-    /// Samples of the batch: clips, or frames of a 2-D network.
+    /// Samples of the batch.
     pub samples: usize,
     /// Time, height and width.
     pub size: [usize; 3],
     /// Channels.
     pub channels: usize,
-    pub cost: Cost,
+    /// Multiply-adds so far.
+    pub macs: u64,
+    /// Bytes of the largest buffers that a convolution so far works in.
+    pub workspace: u64,
+    /// What the part that is being counted has kept.
+    pub own: Own,
+}
+
+/// What a part of a network keeps for its backward pass.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Own {
+    /// Bytes, besides its input and output.
+    pub kept: u64,
+    /// Whether it keeps its input, and its output.
+    pub input: bool,
+    pub output: bool,
+    /// Bytes that come and go while it runs backwards, besides the gradient of its output and one more as large.
+    pub moving: u64,
 }
 
 impl Counter {
@@ -23,8 +40,15 @@ impl Counter {
             samples,
             size,
             channels: 3,
-            cost: Cost::default(),
+            macs: 0,
+            workspace: 0,
+            own: Own::default(),
         }
+    }
+
+    /// Begins the next part.
+    pub fn begin(&mut self) {
+        self.own = Own::default();
     }
 
     /// Numbers of the tensor here.
@@ -32,35 +56,44 @@ impl Counter {
         self.samples * self.size.iter().product::<usize>() * self.channels
     }
 
+    /// Bytes of the tensor here.
+    pub fn bytes(&self) -> u64 {
+        4 * self.values() as u64
+    }
+
     /// So many numbers are kept for the backward pass.
     pub fn keep(&mut self, values: usize) {
-        self.cost.kept += 4 * values as u64;
+        self.own.kept += 4 * values as u64;
     }
 
-    /// A unit keeps its convolution's output and its own.
+    /// A convolution.
+    pub fn conv(&mut self, shape: &Conv) {
+        self.macs += shape.macs();
+        self.workspace = self.workspace.max(conv::workspace(shape) as u64);
+    }
+
+    /// A unit keeps its convolution's output.
     pub fn unit(&mut self, unit: &ConvBn) {
         let shape = unit.on(self.samples, self.size);
-        self.cost.macs += shape.macs();
+        self.conv(&shape);
         self.size = shape.output();
         self.channels = shape.co;
-        self.keep(2 * shape.output_len());
+        self.keep(shape.output_len());
     }
 
-    /// A pooling keeps its output and the places of the maxima, a byte each.
+    /// A pooling keeps the places of the maxima, a byte each; its input's gradient is a new tensor.
     pub fn pool(&mut self, pool: &MaxPool) {
+        self.own.moving = self.own.moving.max(self.bytes());
         let shape = pool.on(self.samples, self.size, self.channels);
         self.size = shape.output();
-        self.keep(shape.output_len());
-        self.cost.kept += shape.output_len() as u64;
+        self.own.kept += shape.output_len() as u64;
     }
 
     /// Counts a branch that begins at `input` and leaves the size here as it is.
     pub fn beside(&mut self, input: &Counter, branch: impl FnOnce(&mut Counter)) {
-        let mut other = Counter {
-            cost: self.cost,
-            ..input.clone()
-        };
-        branch(&mut other);
-        self.cost = other.cost;
+        let here = (self.size, self.channels);
+        (self.size, self.channels) = (input.size, input.channels);
+        branch(self);
+        (self.size, self.channels) = here;
     }
 }

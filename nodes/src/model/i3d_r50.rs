@@ -38,6 +38,10 @@ pub struct I3dR50 {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// Whether the backward pass computes the inside of each block again instead of keeping it: a third more time for a
+    /// fraction of the memory, and the same bits.
+    #[serde(default)]
+    pub recompute: bool,
     /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
     /// mmaction; kernels of two dimensions (torchvision's ResNet-50) are
     /// inflated. What the file lacks starts as without it.
@@ -79,6 +83,7 @@ impl I3dR50 {
         Sequence {
             parts,
             features: channels,
+            recompute: self.recompute,
         }
     }
 }

@@ -100,14 +100,16 @@ impl Part for Mixed {
     }
 
     fn count(&self, count: &mut Counter) {
+        count.own.input = true;
         let input = count.clone();
         for units in &self.branches[..3] {
             count.beside(&input, |c| units.0.iter().for_each(|u| c.unit(u)));
         }
         count.pool(&POOL);
+        // The pooled input, and the gradient of the input.
+        count.keep(count.values());
+        count.own.moving = input.bytes();
         self.branches[3].0.iter().for_each(|u| count.unit(u));
         count.channels = self.channels();
-        // All branches one behind the other.
-        count.keep(count.values());
     }
 }

@@ -170,27 +170,25 @@ impl Part for NonLocal {
     }
 
     fn count(&self, count: &mut Counter) {
+        (count.own.input, count.own.output) = (true, true);
         let (clips, size) = (count.samples, count.size);
         let positions: usize = size.iter().product();
         for op in [&self.theta, &self.phi, &self.g] {
-            count.cost.macs += op.on(clips, size).macs();
+            count.conv(&op.on(clips, size));
         }
         let keys: usize = POOL.on(clips, size, self.inner).output().iter().product();
         let [by_positions, by_channels] = products(positions, keys, self.inner);
-        count.cost.macs += clips as u64 * by_positions.min(by_channels);
-        count.keep(clips * self.inner * (positions + 2 * keys));
-        // The places of the maxima, a byte each.
-        count.cost.kept += (2 * clips * keys * self.inner) as u64;
-        count.keep(
-            clips
-                * if by_positions <= by_channels {
-                    positions * keys
-                } else {
-                    self.inner * self.inner
-                },
-        );
-        // The product in front of the last convolution.
-        count.keep(clips * positions * self.inner);
+        count.macs += clips as u64 * by_positions.min(by_channels);
+        let map = if by_positions <= by_channels {
+            positions * keys
+        } else {
+            self.inner * self.inner
+        };
+        // θ, φ and g; the places of the maxima, a byte each; the map; the product in front of the last convolution.
+        count.keep(clips * (self.inner * (positions + 2 * keys) + map + self.inner * positions));
+        count.own.kept += (2 * clips * keys * self.inner) as u64;
+        // The gradients of θ, φ, g and the map.
+        count.own.moving = 4 * (clips * (self.inner * 3 * positions + map)) as u64;
         count.unit(&self.out);
     }
 }

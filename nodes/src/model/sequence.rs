@@ -1,11 +1,10 @@
 //! A network that is a list of parts, forward and backward part by part, so that what a part kept is freed as soon as the
 //! backward pass has passed it.
 
-use super::backbone::Network;
-use super::counter::Counter;
+use super::counter::{Counter, Own};
 use crate::op::pool::{self, MaxPool, Maxima};
 use crate::sizes::kept;
-use crate::{Cost, Saved, Step, WeightSpec};
+use crate::{Cost, Role, Saved, Step, WeightSpec};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
@@ -39,60 +38,176 @@ impl Part for MaxPool {
     }
 }
 
-/// Parts in order, and the mean over time and space behind them.
+/// A network from clips `[clips, T, H, W, 3]` to features `[clips, D]`: parts in order, and the mean over time and space
+/// behind them.
 pub(crate) struct Sequence {
     pub parts: Vec<Box<dyn Part>>,
-    /// Channels of the last part.
+    /// Channels of the last part, the numbers of a feature.
     pub features: usize,
+    /// Whether only the parts' inputs are kept for the backward pass, which then runs each part forward once more: a third
+    /// more time for a fraction of the memory, and the same bits.
+    pub recompute: bool,
 }
 
 /// What the backward pass of a [`Sequence`] needs.
 pub(crate) struct Kept {
-    parts: Vec<Saved>,
+    parts: Vec<PartKept>,
     /// Shape before the mean.
     last: Vec<usize>,
 }
 
-impl Network for Sequence {
-    type Kept = Kept;
+enum PartKept {
+    /// What the part itself kept.
+    Saved(Saved),
+    /// Its input, to run it again.
+    Input(Tensor),
+}
 
-    fn features(&self) -> usize {
-        self.features
-    }
-
-    fn weights(&self) -> Vec<WeightSpec> {
+impl Sequence {
+    pub fn weights(&self) -> Vec<WeightSpec> {
         self.parts.iter().flat_map(|p| p.weights()).collect()
     }
 
-    fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Kept>)> {
+    /// The features of contiguous clips, and what the backward pass needs if there is to be one.
+    pub fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Kept>)> {
+        let backward = step.backward;
         let mut y = clips.clone();
         let mut parts = vec![];
         for part in &self.parts {
+            step.backward = backward && !self.recompute;
             let (out, saved) = part.forward(step, &y)?;
-            y = out;
-            if step.backward {
-                parts.push(saved);
+            step.backward = backward;
+            if backward {
+                parts.push(match self.recompute {
+                    true => PartKept::Input(y),
+                    false => PartKept::Saved(saved),
+                });
             }
+            y = out;
         }
         let feature = pool::mean(&y, clips.dim(0)?)?;
         let last = y.dims().to_vec();
-        Ok((feature, step.backward.then_some(Kept { parts, last })))
+        Ok((feature, backward.then_some(Kept { parts, last })))
     }
 
-    fn backward(&self, step: &mut Step<'_>, kept: Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
+    /// Adds the gradients of the weights; gives that of the clips if `dx`.
+    pub fn backward(&self, step: &mut Step<'_>, kept: Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
         let Kept { mut parts, last } = kept;
-        let mut grad = Some(pool::mean_backward(grad, &last)?);
+        let mut grad = Some(pool::mean_backward(&grad.contiguous()?, &last)?);
         for (i, part) in self.parts.iter().enumerate().rev() {
-            let saved = parts.pop().context("a network kept too little")?;
+            let saved = match parts.pop().context("a network kept too little")? {
+                PartKept::Saved(saved) => saved,
+                PartKept::Input(x) => run_again(part.as_ref(), step, &x)?,
+            };
             let of_output = grad.context("a part of a network gave no gradient")?;
             grad = part.backward(step, saved, of_output, dx || i > 0)?;
         }
         Ok(grad)
     }
 
-    fn cost(&self, clips: usize, size: [usize; 3]) -> Cost {
+    /// What `clips` clips of this (time, height, width) cost.
+    pub fn cost(&self, clips: usize, size: [usize; 3]) -> Cost {
         let mut count = Counter::new(clips, size);
-        self.parts.iter().for_each(|p| p.count(&mut count));
-        count.cost
+        // What is kept in front of each part, and the most that is held while a part runs backwards.
+        let (mut kept, mut most, mut workspace) = (0, 0, 0);
+        let mut grads: u64 = self.weights().iter().map(WeightSpec::gradient_bytes).sum();
+        let mut keeps = false;
+        for part in &self.parts {
+            let input = count.bytes();
+            count.begin();
+            part.count(&mut count);
+            let output = count.bytes();
+            let Own {
+                kept: own,
+                input: keeps_input,
+                output: keeps_output,
+                moving,
+            } = count.own;
+            if keeps || keeps_input || self.recompute {
+                kept += input;
+            }
+            keeps = keeps_output && !self.recompute;
+            let inside = own + if keeps_output { output } else { 0 };
+            most = most.max(kept + inside + 2 * output + moving + grads);
+            if !self.recompute {
+                kept += own;
+            }
+            // Those of the parts behind are there when a part runs backwards, its own soon.
+            grads -= part.weights().iter().map(WeightSpec::gradient_bytes).sum::<u64>();
+            workspace = workspace.max(count.workspace);
+        }
+        if keeps {
+            kept += count.bytes();
+        }
+        Cost {
+            macs: count.macs,
+            kept,
+            scratch: most.saturating_sub(kept) + workspace,
+        }
+    }
+}
+
+/// Runs a part forward as if for the first time: its running statistics have moved already, and stay.
+fn run_again(part: &dyn Part, step: &mut Step<'_>, x: &Tensor) -> Result<Saved> {
+    let mut buffers = vec![];
+    for spec in part.weights().into_iter().filter(|spec| spec.role == Role::Buffer) {
+        let value = step.weights.value(&spec.name)?.clone();
+        buffers.push((spec.name, value));
+    }
+    let (_, saved) = part.forward(step, x)?;
+    for (name, value) in buffers {
+        step.weights.set_buffer(&name, value)?;
+    }
+    Ok(saved)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Args;
+    use crate::testing::{Probe, normal, ty};
+    use serde_json::{Value, json};
+
+    /// The bits of everything that a step leaves: feature, gradients and running statistics.
+    fn bits(kind: &str, params: Value, recompute: bool) -> Vec<(String, Vec<u32>)> {
+        let mut params = params;
+        params["recompute"] = recompute.into();
+        params["batch_stats"] = "joint".into();
+        let clip = ty("Clip", "B,2,4,32,32,3");
+        let mut probe = Probe::new(kind, params, &[("clips", vec![clip])], &[])
+            .unwrap()
+            .unusual_weights();
+        probe.training = true;
+        let args = Args::default().with("clips", vec![normal(1, &[2, 2, 4, 32, 32, 3])]);
+        let (out, saved) = probe.forward_kept(&args).unwrap();
+        let seed = normal(2, out[0].dims());
+        let dx = probe.backward(&args, saved, vec![Some(seed)]).unwrap();
+        let read = |t: &candle_core::Tensor| -> Vec<u32> {
+            let values: Vec<f32> = t.flatten_all().unwrap().to_vec1().unwrap();
+            values.into_iter().map(f32::to_bits).collect()
+        };
+        let mut all = vec![
+            ("feature".to_string(), read(&out[0])),
+            ("clips".into(), read(dx[0].as_ref().unwrap())),
+        ];
+        for spec in probe.specs.clone() {
+            let left = probe.grad(&spec.name).unwrap_or_else(|| probe.weight(&spec.name));
+            all.push((spec.name, read(&left)));
+        }
+        all
+    }
+
+    #[test]
+    fn computing_again_gives_the_same_bits() {
+        for (kind, params) in [
+            ("tsm", json!({ "depth": "small" })),
+            ("tsm", json!({ "depth": 50, "widths": [8, 8, 8, 8, 8] })),
+            ("i3d_r50", json!({ "width": 4 })),
+            ("i3d_inception", json!({ "width": 4 })),
+        ] {
+            let (kept, again) = (bits(kind, params.clone(), false), bits(kind, params, true));
+            for (a, b) in kept.iter().zip(&again) {
+                assert!(a == b, "{kind}: {} differs", a.0);
+            }
+        }
     }
 }

@@ -1,11 +1,9 @@
 //! `tsm`: a residual network with temporal shift.
 
-use super::backbone::{self, BatchStats, Network};
-use super::block::Shift;
-use super::resnet::{self, Layout, ResNet};
-use crate::{Body, BuildCx, Contract, Cost, Count, Group, Kind, ParamProblem, Step, WeightSpec, Wiring};
-use anyhow::Result;
-use candle_core::Tensor;
+use super::backbone::{self, BatchStats};
+use super::resnet::{self, Layout};
+use super::sequence::Sequence;
+use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -32,6 +30,10 @@ pub struct Tsm {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// Whether the backward pass computes the inside of each block again instead of keeping it: a third more time for a
+    /// fraction of the memory, and the same bits.
+    #[serde(default)]
+    pub recompute: bool,
     /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
     /// mmaction, torchvision or TSM's own code. What the file lacks starts as without it.
     #[serde(default)]
@@ -96,12 +98,15 @@ impl Tsm {
         }
     }
 
-    fn network(&self) -> ResNet {
+    fn network(&self) -> Sequence {
         let usual = match self.depth {
             Depth::Small => [16, 24, 32, 48, 64],
             _ => [64, 64, 128, 256, 512],
         };
-        ResNet::new(self.layout(), self.widths.unwrap_or(usual))
+        Sequence {
+            recompute: self.recompute,
+            ..resnet::network(self.layout(), self.widths.unwrap_or(usual), Some(self.shift_div))
+        }
     }
 }
 
@@ -123,60 +128,11 @@ impl Kind for Tsm {
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features(), self.batch_stats)
+        backbone::contract(self.network().features, self.batch_stats)
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        let network = Shifted {
-            network: self.network(),
-            fold: self.shift_div,
-        };
-        backbone::build(network, cx, self.views.as_deref(), self.init.as_deref())
-    }
-}
-
-/// A residual network on the frames of clips.
-struct Shifted {
-    network: ResNet,
-    fold: usize,
-}
-
-impl Shifted {
-    fn by(&self, frames: usize) -> Shift {
-        Shift {
-            frames,
-            fold: self.fold,
-        }
-    }
-}
-
-impl Network for Shifted {
-    /// What the residual network kept, and the clips' shape.
-    type Kept = (resnet::Kept, Vec<usize>);
-
-    fn features(&self) -> usize {
-        self.network.features()
-    }
-
-    fn weights(&self) -> Vec<WeightSpec> {
-        self.network.weights()
-    }
-
-    fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Self::Kept>)> {
-        let (n, t, h, w, c) = clips.dims5()?;
-        let frames = clips.reshape((n * t, 1, h, w, c))?;
-        let (feature, kept) = self.network.forward(step, &frames, self.by(t))?;
-        Ok((feature, kept.map(|kept| (kept, clips.dims().to_vec()))))
-    }
-
-    fn backward(&self, step: &mut Step<'_>, kept: Self::Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
-        let (kept, dims) = kept;
-        let dx = self.network.backward(step, kept, grad, self.by(dims[1]), dx)?;
-        Ok(dx.map(|dx| dx.reshape(dims)).transpose()?)
-    }
-
-    fn cost(&self, clips: usize, [frames, height, width]: [usize; 3]) -> Cost {
-        self.network.cost(clips * frames, [height, width])
+        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_deref())
     }
 }
 

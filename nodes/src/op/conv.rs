@@ -22,9 +22,9 @@ struct Packed {
 /// What weights are packed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A forward pass that no backward pass follows.
+    /// A forward pass of evaluation.
     Evaluation,
-    /// A forward pass before a backward pass.
+    /// A forward pass of training.
     Forward,
     /// The gradient of the input.
     Backward,
@@ -33,7 +33,7 @@ pub(crate) enum Purpose {
 impl Purpose {
     /// Of a forward pass.
     pub fn forward(step: &Step<'_>) -> Purpose {
-        if step.backward {
+        if step.training {
             Purpose::Forward
         } else {
             Purpose::Evaluation

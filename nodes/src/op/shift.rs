@@ -5,32 +5,32 @@ use anyhow::Result;
 use candle_core::Tensor;
 use glad_ops::{Shift, buffer};
 
-/// Shifts frames `[clips · frames, 1, H, W, C]`: the first 1/`fold` of the channels take the next frame's value, the
+/// Shifts the frames of clips `[clips, T, H, W, C]`: the first 1/`fold` of the channels take the next frame's value, the
 /// next 1/`fold` that of the frame before, zero at the ends of a clip.
-pub(crate) fn forward(x: &Tensor, frames: usize, fold: usize) -> Result<Tensor> {
+pub(crate) fn forward(x: &Tensor, fold: usize) -> Result<Tensor> {
     let mut y = buffer(x.elem_count());
-    shape(x, frames, fold)?.forward(&floats(x)?, &mut y)?;
+    shape(x, fold)?.forward(&floats(x)?, &mut y)?;
     tensor(y, x.shape(), x.device())
 }
 
 /// The gradient of the input.
-pub(crate) fn backward(dy: &Tensor, frames: usize, fold: usize) -> Result<Tensor> {
+pub(crate) fn backward(dy: &Tensor, fold: usize) -> Result<Tensor> {
     let mut dx = buffer(dy.elem_count());
-    shape(dy, frames, fold)?.backward(&floats(dy)?, &mut dx)?;
+    shape(dy, fold)?.backward(&floats(dy)?, &mut dx)?;
     tensor(dx, dy.shape(), dy.device())
 }
 
 /// Adds the gradient of the input to `dx`, which the caller has made and shares with nobody.
-pub(crate) fn backward_add(dy: &Tensor, frames: usize, fold: usize, dx: &Tensor) -> Result<()> {
-    let (shape, dy) = (shape(dy, frames, fold)?, floats(dy)?);
+pub(crate) fn backward_add(dy: &Tensor, fold: usize, dx: &Tensor) -> Result<()> {
+    let (shape, dy) = (shape(dy, fold)?, floats(dy)?);
     change(dx, |dx| Ok(shape.backward_add(&dy, dx)?))
 }
 
-fn shape(x: &Tensor, frames: usize, fold: usize) -> Result<Shift> {
+fn shape(x: &Tensor, fold: usize) -> Result<Shift> {
     let (n, t, h, w, channels) = x.dims5()?;
     Ok(Shift {
-        n: n * t / frames,
-        t: frames,
+        n,
+        t,
         pixels: h * w,
         channels,
         fold,

@@ -57,6 +57,18 @@ pub fn backward_weight(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Re
     Ok(())
 }
 
+/// Values of the sums that a weight gradient gathers.
+pub(super) fn sums_len(conv: &Conv) -> usize {
+    let g = Gather::forward(conv);
+    let plan = Plan::new(conv, &g);
+    let splits = if Tiles::of(&g, conv.co).is_some() {
+        1
+    } else {
+        plan.splits
+    };
+    splits * conv.groups * plan.sum_len()
+}
+
 struct Plan {
     isa: Isa,
     kernels: &'static Kernels,

@@ -16,9 +16,11 @@ mod pack;
 mod shape;
 mod stage;
 mod winograd;
+mod workspace;
 
 pub use backward_input::backward_input;
 pub use backward_weight::backward_weight;
 pub use forward::{Epilogue, Moments, forward};
 pub use pack::PackedWeights;
 pub use shape::Conv;
+pub use workspace::workspace;

@@ -90,6 +90,12 @@ impl Tiles {
         }
     }
 
+    /// Values of the buffers that a pass works in: transformed filters and the tiles of a block.
+    pub fn pass_values(&self, g: &Gather, columns: usize) -> usize {
+        let depth = self.frames.len() * g.channels;
+        POINTS * (depth * columns + self.block * (depth + columns))
+    }
+
     /// Tiles in all.
     pub fn count(&self) -> usize {
         self.n * self.grid[0] * self.across[0] * self.across[1]
