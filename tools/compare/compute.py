@@ -23,7 +23,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import time
@@ -36,8 +35,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 # What `run::keep_freed_memory` does in glad.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
-# A round that takes more seconds than this is long: not every variant of PyTorch is worth another.
-LONG = 60
+# A round of steps that take more seconds together is long: not every variant of PyTorch is worth another.
+LONG = 40
 LAYOUTS = {"contiguous": [], "channels_last": ["--channels-last"]}
 
 
@@ -123,7 +122,6 @@ def measure(row, threads, args, step):
 
     began, names = time.monotonic(), list(start)
     for turn in range(args.rounds):
-        before = time.monotonic()
         order = names[turn % len(names) :] + names[: turn % len(names)]
         for name in order:
             worker = alive.get(name) or started(name)
@@ -137,7 +135,7 @@ def measure(row, threads, args, step):
                     worker.end()
         latest = " ".join(f"{n} {found[n]['ms'][-1]:.0f}" for n in names)
         say(f"  {row['title']}, {threads} threads, round {turn + 1}: {latest} ms")
-        if turn == 0 and time.monotonic() - before > LONG:
+        if turn == 0 and sum(found[n]["ms"][0] for n in names) > LONG * 1e3:
             # Of each layout the allocator that was faster goes on.
             for pair in [[n for n in names if n.removesuffix("_kept") == layout] for layout in LAYOUTS]:
                 slower = max(pair, key=lambda n: found[n]["ms"][0])
@@ -226,17 +224,23 @@ def main():
     for part in ("machine", "steps", "ops"):
         found.setdefault(part, {})
     programs = build()
+    found |= {"processor": processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
+
+    def keep():
+        if args.into:
+            args.into.write_text(json.dumps(found))
+
     for t in threads:
         found["machine"][str(t)] = measure_machine(t, programs["ops"])
     for name in names:
+        row = rows.steps(args.clips)[name]
         for t in threads:
-            row = rows.steps(args.clips)[name]
-            found["steps"].setdefault(name, {})[str(t)] = {"title": row["title"], "by": measure(row, t, args, programs["step"])}
+            by = measure(row, t, args, programs["step"])
+            found["steps"].setdefault(name, {})[str(t)] = {"title": row["title"], "by": by}
+            keep()
     for t in threads if wanted else []:
         found["ops"].setdefault(str(t), {}).update(measure_ops(wanted, t, args, programs["ops"]))
-    found |= {"processor": processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
-    if args.into:
-        args.into.write_text(json.dumps(found))
+        keep()
     text = tables.text(found)
     print(text)
     if args.out:
