@@ -12,6 +12,7 @@ mod result;
 mod schema;
 mod scores;
 mod svg;
+mod times;
 mod write;
 
 pub use draw::draw;

@@ -3,7 +3,7 @@
 use super::result::oracle;
 use super::scores::{ClassRow, Row, percent, words};
 use crate::graph::Graph;
-use crate::run::{RunResult, duration};
+use crate::run::RunResult;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// What a page shows besides the run's result.
@@ -56,7 +56,7 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                     }
                     h2 { "The graph" }
                     div.picture.wide { (PreEscaped(&parts.graph)) }
-                    (times(result))
+                    (super::times::times(result))
                     (bad(result))
                     h2 { "Files" }
                     (files(result))
@@ -132,31 +132,6 @@ fn per_class(classes: &[ClassRow]) -> Markup {
                     td.n { (c.videos) }
                     td { @if let Some((name, n)) = &c.taken_for { (name) " " span.faint { "(" (n) ")" } } }
                 }
-            }
-        }
-    }
-}
-
-fn times(result: &RunResult) -> Markup {
-    let trained: Vec<_> = result.phases.iter().filter(|(_, p)| p.steps > 0).collect();
-    html! {
-        @if !result.phases.is_empty() {
-            h2 { "Time" }
-            table {
-                tr { th { "phase" } th.n { "steps" } th.n { "time" } th.n { "videos/s" } th.n { "waited for data" } }
-                @for (name, p) in &trained {
-                    @let wall = p.wall.as_secs_f64().max(1e-9);
-                    tr {
-                        th { (name) }
-                        td.n { (p.steps) }
-                        td.n { (duration(p.wall)) }
-                        td.n { (format!("{:.0}", p.samples as f64 / wall)) }
-                        td.n { (percent(p.waited.as_secs_f64() / wall)) }
-                    }
-                }
-            }
-            @for (name, _) in result.phases.iter().filter(|(_, p)| p.steps == 0) {
-                p.faint { (name) ": taken from an earlier run that trained it in the same way" }
             }
         }
     }

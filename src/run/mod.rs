@@ -28,7 +28,7 @@ pub use rehearsal::Rehearsal;
 pub use session::{RunOptions, RunResult, cache_folder, run};
 pub use setup::{Setup, make_data, set_up};
 pub use stop::listen;
-pub use train::PhaseReport;
+pub use train::{NodeTime, PhaseReport};
 pub use view::{NodeScores, PortValue, Prediction, ViewCx, ViewResult, run_view};
 
 /// The run was asked to stop, and has saved its state.

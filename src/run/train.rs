@@ -57,10 +57,32 @@ pub struct PhaseReport {
     pub data_busy: Duration,
     /// Samples used.
     pub samples: u64,
-    /// Time by call of the program: forward, backward.
-    pub times: Vec<(Duration, Duration)>,
+    /// Time of each node of the compute side, all its calls together, the longest first.
+    pub nodes: Vec<NodeTime>,
+    /// Time of the optimiser.
+    pub optimizer: Duration,
     /// Smoothed losses and metrics at the end.
     pub smooth: Vec<(String, f64)>,
+}
+
+/// Time that a node took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeTime {
+    /// The node's path.
+    pub node: String,
+    /// Of its forward passes.
+    pub forward: Duration,
+    /// Of its backward passes.
+    pub backward: Duration,
+}
+
+impl PhaseReport {
+    /// Time that was neither a node's nor the optimiser's nor spent waiting for data: the scheduler, collecting batches,
+    /// logs, saved states and validation.
+    pub fn rest(&self) -> Duration {
+        let nodes: Duration = self.nodes.iter().map(|n| n.forward + n.backward).sum();
+        self.wall.saturating_sub(nodes + self.optimizer + self.waited)
+    }
 }
 
 /// How many steps a phase has.
@@ -178,7 +200,9 @@ pub fn train(
                     *values.entry(name).or_insert(0.0) += v * share;
                 }
             }
+            let since = Instant::now();
             let done = sgd.step(store, k, length)?;
+            report.optimizer += since.elapsed();
             if !done.grad_norm.is_finite() {
                 bail!("the gradient is not finite at step {k} of phase `{}`", program.name);
             }
@@ -223,11 +247,31 @@ pub fn train(
     });
     report.steps = position.step - start;
     report.wall = began.elapsed();
-    report.times = exec.times().to_vec();
+    report.nodes = node_times(program, &exec);
     report.smooth = smooth.0;
     cx.progress.end("");
     outcome.with_context(|| format!("phase `{}`", program.name))?;
     Ok(report)
+}
+
+fn node_times(program: &Program, exec: &Exec<'_>) -> Vec<NodeTime> {
+    let mut nodes: Vec<NodeTime> = vec![];
+    for (call, (forward, backward)) in program.calls.iter().zip(exec.times()) {
+        match nodes.iter_mut().find(|n| n.node == call.node) {
+            Some(n) => {
+                n.forward += *forward;
+                n.backward += *backward;
+            }
+            None => nodes.push(NodeTime {
+                node: call.node.clone(),
+                forward: *forward,
+                backward: *backward,
+            }),
+        }
+    }
+    nodes.retain(|n| n.forward + n.backward > Duration::ZERO);
+    nodes.sort_by_key(|n| std::cmp::Reverse(n.forward + n.backward));
+    nodes
 }
 
 /// Forward and backward on a part of a step's batch, `share` of it: adds to the gradients in `store`, and gives the
