@@ -20,7 +20,7 @@ use std::time::Duration;
 enum Op {
     /// What the machine can do.
     Machine,
-    /// Weights are packed in the forward pass, as once in a step.
+    /// Weights are packed anew for each pass, as in a step.
     Conv {
         n: usize,
         input: [usize; 3],
@@ -102,13 +102,15 @@ fn answer(request: &Request) -> glad_ops::Result<Value> {
             let (x, w) = (values(c.input_len(), 17), values(c.weight_len(), 13));
             let dy = values(c.output_len(), 19);
             let (mut y, mut dx, mut dw) = (dy.clone(), x.clone(), w.clone());
-            let mut packed = PackedWeights::new(&c, &w)?;
             json!({
                 "forward": best(&mut || {
-                    packed.repack(&w).unwrap();
+                    let packed = PackedWeights::forward_only(&c, &w).unwrap();
                     conv::forward(&c, &x, &packed, Epilogue::default(), &mut y).unwrap();
                 }),
-                "input": best(&mut || conv::backward_input(&c, &dy, &packed, false, &mut dx).unwrap()),
+                "input": best(&mut || {
+                    let packed = PackedWeights::backward_only(&c, &w).unwrap();
+                    conv::backward_input(&c, &dy, &packed, false, &mut dx).unwrap();
+                }),
                 "weight": best(&mut || conv::backward_weight(&c, &x, &dy, &mut dw).unwrap()),
             })
         }
@@ -177,13 +179,17 @@ fn answer(request: &Request) -> glad_ops::Result<Value> {
             let (x, w) = (values(rows * inputs, 17), values(inputs * outputs, 13));
             let (dy, bias) = (values(rows * outputs, 19), values(*outputs, 11));
             let (mut y, mut dx, mut dw, mut db) = (dy.clone(), x.clone(), w.clone(), bias.clone());
-            let mut packed = l.pack(&w)?;
+            let c = Conv::new_2d(1, [1, 1], *inputs, *outputs, 1, 1, 0);
+            c.validate()?;
             json!({
                 "forward": best(&mut || {
-                    packed.repack(&w).unwrap();
+                    let packed = PackedWeights::forward_only(&c, &w).unwrap();
                     l.forward(&x, &packed, Some(&bias), false, &mut y).unwrap();
                 }),
-                "input": best(&mut || l.backward_input(&dy, &packed, &mut dx).unwrap()),
+                "input": best(&mut || {
+                    let packed = PackedWeights::backward_only(&c, &w).unwrap();
+                    l.backward_input(&dy, &packed, &mut dx).unwrap();
+                }),
                 "weight": best(&mut || {
                     l.backward_weight(&x, &dy, &mut dw).unwrap();
                     l.backward_bias(&dy, &mut db).unwrap();
