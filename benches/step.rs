@@ -109,6 +109,18 @@ fn run(args: &Args) -> Result<()> {
             rehearsal.clips(),
             peak_mib().unwrap_or(f64::NAN)
         );
+        let (nodes, optimizer) = rehearsal.times();
+        let steps = (args.steps.max(1) + 1) as f64;
+        let each = |time: std::time::Duration| time.as_secs_f64() * 1e3 / steps;
+        for n in nodes.iter().take(8) {
+            println!(
+                "  {:9.2} ms forward {:9.2} ms backward  {}",
+                each(n.forward),
+                each(n.backward),
+                n.node
+            );
+        }
+        println!("  {:9.2} ms optimiser", each(optimizer));
         return Ok(());
     }
     let mut out = std::io::stdout().lock();

@@ -5,7 +5,7 @@ use super::optim::{Length, Sgd};
 use super::peek::phase_key;
 use super::progress::Progress;
 use super::start::{mark_trained, start_weights};
-use super::train::part_of_step;
+use super::train::{NodeTime, node_times, part_of_step};
 use crate::check::Checked;
 use crate::graph::Graph;
 use crate::plan::{Call, Program, ValueId, memory};
@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Key, Side, Type, WeightStore};
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 /// Trains one phase of a graph, a step at a time, as a run does, but with one batch of random bytes where a run has the
 /// clips of its videos. No list and no video is read.
@@ -28,6 +29,7 @@ pub struct Rehearsal<'a> {
     /// What crosses to the device for one part of a step.
     batch: HashMap<ValueId, Tensor>,
     step: u64,
+    optimizer: Duration,
 }
 
 impl<'a> Rehearsal<'a> {
@@ -58,6 +60,7 @@ impl<'a> Rehearsal<'a> {
             videos: def.batch.value,
             batch: batch(program, key.name("rehearsal"), device)?,
             step: 0,
+            optimizer: Duration::ZERO,
         })
     }
 
@@ -83,9 +86,16 @@ impl<'a> Rehearsal<'a> {
                 }
             }
         }
+        let since = Instant::now();
         self.sgd.step(&mut self.store, self.step, self.length)?;
+        self.optimizer += since.elapsed();
         self.step += 1;
         Ok(sums)
+    }
+
+    /// Time so far of each node, the longest first, and of the optimiser.
+    pub fn times(&self) -> (Vec<NodeTime>, Duration) {
+        (node_times(self.program, &self.exec), self.optimizer)
     }
 
     /// How many numbers the phase trains.

@@ -254,7 +254,7 @@ pub fn train(
     Ok(report)
 }
 
-fn node_times(program: &Program, exec: &Exec<'_>) -> Vec<NodeTime> {
+pub(super) fn node_times(program: &Program, exec: &Exec<'_>) -> Vec<NodeTime> {
     let mut nodes: Vec<NodeTime> = vec![];
     for (call, (forward, backward)) in program.calls.iter().zip(exec.times()) {
         match nodes.iter_mut().find(|n| n.node == call.node) {

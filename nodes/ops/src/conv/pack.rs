@@ -10,6 +10,7 @@ use crate::scratch::{self, Scratch};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::avx512::Avx512;
 use crate::simd::{Simd, portable::Portable};
+use std::ops::Range;
 
 /// The weights of one gather: `[group][panel][depth][width of the panel]`, zero beyond the last channel.
 pub(super) struct Panels {
@@ -65,7 +66,8 @@ fn positions(order: &[usize], taps: usize) -> Vec<usize> {
 
 const OUTSIDE: usize = usize::MAX;
 
-/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one.
+/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one. `rows` may go on behind
+/// those of the panel.
 fn turn(isa: Isa, rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
     match isa {
         // SAFETY: an `Isa` other than `Portable` is only ever handed out where the processor has it.
@@ -81,30 +83,53 @@ fn turn_avx512(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
     turn_some::<Avx512>(rows, lines, panel, part);
 }
 
+/// Values of each row that are turned before those of the next rows: long enough for the processor to see that it reads
+/// on, short enough for the lines to stay in the first-level cache.
+const STRETCH: usize = 64;
+
 #[inline(always)]
 fn turn_some<S: Simd>(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
     let (len, width, columns) = (lines.len(), panel.width, panel.columns);
+    let whole_rows = columns / S::LANES * S::LANES;
     let mut unused = [0.0f32; 16];
-    for first in (0..len).step_by(S::LANES) {
-        let whole = first + S::LANES <= len;
-        let mut row = 0;
-        while whole && row + S::LANES <= columns {
-            let mut to = [unused.as_mut_ptr(); 16];
-            for (to, &line) in to.iter_mut().zip(&lines[first..first + S::LANES]) {
-                if line != OUTSIDE {
-                    *to = part[line * width + row..][..S::LANES].as_mut_ptr();
+    for stretch in (0..len).step_by(STRETCH) {
+        for row in (0..whole_rows).step_by(S::LANES) {
+            for first in (stretch..len.min(stretch + STRETCH)).step_by(S::LANES) {
+                let from = row * len + first;
+                if from + (S::LANES - 1) * len + S::LANES > rows.len() {
+                    // The end of all weights: nothing may be read behind it.
+                    turn_values(
+                        rows,
+                        lines,
+                        width,
+                        row..row + S::LANES,
+                        first..len.min(first + S::LANES),
+                        part,
+                    );
+                    continue;
                 }
+                // What is read beyond the rows' end goes nowhere.
+                let mut to = [unused.as_mut_ptr(); 16];
+                for (to, &line) in to.iter_mut().zip(lines[first..].iter().take(S::LANES)) {
+                    if line != OUTSIDE {
+                        *to = part[line * width + row..][..S::LANES].as_mut_ptr();
+                    }
+                }
+                // SAFETY: `LANES` rows of as many values can be read from here, as many written to each line, and the
+                // caller runs this on a processor that has them.
+                unsafe { S::transpose(rows[from..].as_ptr(), len, to.as_ptr()) };
             }
-            // SAFETY: `LANES` rows of as many values can be read from here, as many written to each line, and the caller
-            // runs this on a processor that has them.
-            unsafe { S::transpose(rows[row * len + first..].as_ptr(), len, to.as_ptr()) };
-            row += S::LANES;
         }
-        for row in row..columns {
-            for (&line, value) in lines[first..].iter().zip(&rows[row * len + first..]).take(S::LANES) {
-                if line != OUTSIDE {
-                    part[line * width + row] = *value;
-                }
+    }
+    turn_values(rows, lines, width, whole_rows..columns, 0..len, part);
+}
+
+/// The same, value by value.
+fn turn_values(rows: &[f32], lines: &[usize], width: usize, of: Range<usize>, values: Range<usize>, part: &mut [f32]) {
+    for row in of {
+        for at in values.clone() {
+            if lines[at] != OUTSIDE {
+                part[lines[at] * width + row] = rows[row * lines.len() + at];
             }
         }
     }
@@ -178,7 +203,7 @@ impl PackedWeights {
             let order = positions(&gather.taps, taps);
             let lines: Vec<usize> = (0..ci * taps).map(|at| order[at % taps] * ci + at / taps).collect();
             forward.fill(conv.groups, |group, panel, part| {
-                let filters = &weights[(group * co + panel.at) * ci * taps..][..panel.columns * ci * taps];
+                let filters = &weights[(group * co + panel.at) * ci * taps..];
                 turn(isa, filters, &lines, panel, part);
             });
         }
@@ -189,10 +214,10 @@ impl PackedWeights {
             let lines: Vec<usize> = order.iter().map(|order| order.saturating_mul(co)).collect();
             class.fill(conv.groups, |group, panel, part| {
                 for c in 0..co {
-                    let filter = &weights[((group * co + c) * ci + panel.at) * taps..][..panel.columns * taps];
+                    let filter = &weights[((group * co + c) * ci + panel.at) * taps..];
                     let part = &mut part[c * panel.width..];
                     if taps == 1 {
-                        part[..panel.columns].copy_from_slice(filter);
+                        part[..panel.columns].copy_from_slice(&filter[..panel.columns]);
                     } else {
                         turn(isa, filter, &lines, panel, part);
                     }

@@ -27,6 +27,8 @@ pub(in super::super) struct Tiles {
 
 /// Cycles, about, that transforming one vector of channels of a tile takes, both ways together.
 const TRANSFORM: usize = 380;
+/// The same of a vector of filters, there and back: most of it is memory.
+const FILTER: usize = 450;
 /// Values that the transformed tiles of a block have, about, so that they stay in the second-level cache.
 const BLOCK_VALUES: usize = 400 * 1024;
 /// Tiles of a block at least: transformed filters are read once for each block.
@@ -54,15 +56,17 @@ impl Tiles {
         let across = [g.grid[1].div_ceil(SIDE), g.grid[2].div_ceil(SIDE)];
         let depth = g.runs.len() / 3 * g.channels;
         let tiles = across[0] * across[1];
-        // Vectors of 16 channels times their multiply-adds.
-        let products = POINTS * tiles * depth * columns.div_ceil(16);
-        let transforms = TRANSFORM / 2 * tiles * (depth.div_ceil(16) + columns.div_ceil(16));
-        let direct = 9 * g.grid[1] * g.grid[2] * depth * columns.div_ceil(16);
-        if products + transforms > direct / 10 * 9 {
+        let total = g.n * g.grid[0] * tiles;
+        // In multiply-adds of vectors of 16 channels.
+        let filters = depth * columns.div_ceil(16);
+        let winograd = POINTS * total * filters
+            + TRANSFORM / 2 * total * (depth.div_ceil(16) + columns.div_ceil(16))
+            + FILTER * filters;
+        let direct = 9 * g.n * g.grid.iter().product::<usize>() * filters;
+        if winograd > direct / 10 * 9 {
             return None;
         }
         let block = (BLOCK_VALUES / (POINTS * (depth + columns))).clamp(LEAST, MOST);
-        let total = g.n * g.grid[0] * tiles;
         Some(Tiles {
             n: g.n,
             grid: g.grid,
