@@ -134,9 +134,9 @@ fn the_layers_of_real_networks_match() {
 }
 
 #[test]
-fn three_by_three_kernels_match() {
+fn kernels_of_three_match() {
     // Those that go by Winograd's filtering: whole and cut tiles, any padding, channels that fill no vector, kernels along
-    // time with a stride, several blocks.
+    // time with a stride or alone, several blocks.
     for c in [
         Conv::new_2d(3, [13, 10], 40, 36, 3, 1, 1),
         Conv::new_2d(2, [9, 8], 17, 70, 3, 1, 0),
@@ -145,6 +145,9 @@ fn three_by_three_kernels_match() {
         Conv::new_3d(1, [4, 8, 8], 20, 33, [3; 3], [1; 3], [1; 3]),
         Conv::new_3d(2, [5, 9, 8], 16, 20, [3; 3], [2, 1, 1], [1; 3]),
         Conv::new_3d(1, [3, 8, 4], 16, 16, [2, 3, 3], [1; 3], [0, 1, 1]),
+        Conv::new_3d(2, [4, 7, 9], 40, 36, [3, 1, 1], [1; 3], [1, 0, 0]),
+        Conv::new_3d(1, [9, 5, 6], 70, 33, [3, 1, 1], [1; 3], [1, 0, 0]),
+        Conv::new_3d(1, [6, 20, 20], 32, 64, [3, 1, 1], [1; 3], [0; 3]),
         Conv {
             pad_end: [0, 2, 0],
             ..Conv::new_2d(2, [8, 11], 32, 32, 3, 1, 1)

@@ -1,7 +1,8 @@
 //! Filters into the domain of the products.
 
+use super::Tiles;
+use super::tiles::Along;
 use super::transform::{Filter, Transforms};
-use super::{POINTS, Tiles};
 use crate::conv::gather::Gather;
 use crate::conv::kernels::Panel;
 use crate::conv::pack::Panels;
@@ -21,6 +22,7 @@ pub(super) struct Layout {
     frames: usize,
     /// Columns of all panels.
     padded: usize,
+    along: Along,
 }
 
 impl Layout {
@@ -30,6 +32,7 @@ impl Layout {
             channels: g.channels,
             frames: tiles.frames.len(),
             padded: panels.iter().map(|panel| panel.width).sum(),
+            along: tiles.along,
         }
     }
 
@@ -40,20 +43,20 @@ impl Layout {
 
     /// Where a panel begins.
     pub fn at(&self, panel: &Panel) -> usize {
-        POINTS * (self.depth + 1) * panel.at
+        self.along.points() * (self.depth + 1) * panel.at
     }
 
     pub fn len(&self) -> usize {
-        POINTS * (self.depth + 1) * self.padded
+        self.along.points() * (self.depth + 1) * self.padded
     }
 
-    /// Transforms `from`, `[panel][3×3 taps of each frame][channels][width]`, with one task for each part of a frame's
+    /// Transforms `from`, `[panel][taps of each frame][channels][width]`, with one task for each part of a frame's
     /// filters.
     pub fn filters(&self, isa: Isa, panels: &Panels) -> Scratch {
         let mut all = scratch::take(self.len());
         let to = Shared::new(&mut all);
         self.each(&panels.list, |panel, frame, at, len| {
-            let from = &panels.panel(0, panel)[frame * 9 * self.channels * panel.width..];
+            let from = &panels.panel(0, panel)[frame * self.along.taps() * self.channels * panel.width..];
             let start = self.at(panel) + frame * self.channels * panel.width + at;
             let job = Filter {
                 from: from[at..].as_ptr(),
@@ -62,16 +65,16 @@ impl Layout {
                 to_stride: self.stride(panel),
                 len,
             };
-            // SAFETY: nine taps of the frame's filters can be read, and this part of every point is this task's alone.
-            unsafe { (Transforms::of(isa).filters)(&job) };
+            // SAFETY: all taps of the frame's filters can be read, and this part of every point is this task's alone.
+            unsafe { (Transforms::of(isa, self.along).filters)(&job) };
         });
         all
     }
 
     /// The gradients of the filters from those of the transformed ones, as the direct weight gradient sums them:
-    /// `[panel][3×3 taps of each frame][channels][width]`.
+    /// `[panel][taps of each frame][channels][width]`.
     pub fn filter_grads(&self, isa: Isa, panels: &[Panel], sums: &[f32], grads: &mut [f32]) {
-        let direct = 9 * self.depth;
+        let direct = self.along.taps() * self.depth;
         let to = Shared::new(grads);
         self.each(panels, |panel, frame, at, len| {
             let job = Filter {
@@ -79,12 +82,12 @@ impl Layout {
                 from_stride: self.stride(panel),
                 to: to
                     .ptr()
-                    .wrapping_add(panel.at * direct + frame * 9 * self.channels * panel.width + at),
+                    .wrapping_add(panel.at * direct + frame * self.along.taps() * self.channels * panel.width + at),
                 to_stride: self.channels * panel.width,
                 len,
             };
-            // SAFETY: all points of this part can be read, and the part's nine taps are this task's alone.
-            unsafe { (Transforms::of(isa).filter_grads)(&job) };
+            // SAFETY: all points of this part can be read, and the part's taps are this task's alone.
+            unsafe { (Transforms::of(isa, self.along).filter_grads)(&job) };
         });
     }
 

@@ -1,8 +1,8 @@
 //! The pass: tiles in, products, tiles out.
 
+use super::Tiles;
 use super::filter::Layout;
 use super::transform::{Input, Output, Transforms};
-use super::{POINTS, Tiles};
 use crate::conv::blocks::{CACHED_WEIGHTS, Target};
 use crate::conv::gather::Gather;
 use crate::conv::kernels::{Kernels, Tile};
@@ -42,7 +42,7 @@ pub(in super::super) fn multiply(
     let zeros = scratch::take_zeroed(g.channels);
     let pass = Pass {
         kernels,
-        transforms: Transforms::of(kernels.isa),
+        transforms: Transforms::of(kernels.isa, tiles.along),
         g,
         tiles,
         panels,
@@ -61,16 +61,17 @@ pub(in super::super) fn multiply(
 impl Pass<'_> {
     fn block(&self, block: usize) {
         let (start, count) = self.tiles.block_at(block);
+        let points = self.tiles.along.points();
         // The odd line keeps points from the same cache sets.
         let in_stride = count * self.layout.depth + 16;
         let out_stride = count * self.padded + 16;
-        let mut source = scratch::take(POINTS * in_stride);
-        let mut products = scratch::take(POINTS * out_stride);
+        let mut source = scratch::take(points * in_stride);
+        let mut products = scratch::take(points * out_stride);
         let (source, products) = (Shared::new(&mut source), Shared::new(&mut products));
         self.each(count, |i| {
             self.input(start + i, source.ptr().wrapping_add(i * self.layout.depth), in_stride)
         });
-        self.each(POINTS, |point| {
+        self.each(points, |point| {
             self.products(
                 point,
                 count,

@@ -1,17 +1,45 @@
 //! Output tiles of a pass, and blocks of them.
 
 use super::super::gather::Gather;
-use super::{POINTS, SIDE};
+use super::{POINTS, POINTS_OF_A_LINE, SIDE};
 
-/// The output pixels of a [`Gather`], cut into tiles of 4×4.
+/// What a tile covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Along {
+    /// 4×4 pixels of a frame, for kernels of 3×3 pixels.
+    Space,
+    /// One pixel of 4 frames, for kernels of 3 frames.
+    Time,
+}
+
+impl Along {
+    /// Values of a transformed tile.
+    pub fn points(self) -> usize {
+        match self {
+            Along::Space => POINTS,
+            Along::Time => POINTS_OF_A_LINE,
+        }
+    }
+
+    /// Taps of a filter.
+    pub fn taps(self) -> usize {
+        match self {
+            Along::Space => 9,
+            Along::Time => 3,
+        }
+    }
+}
+
+/// The output pixels of a [`Gather`], cut into tiles.
 #[derive(Debug, Clone)]
 pub(in super::super) struct Tiles {
+    pub(super) along: Along,
     n: usize,
     /// Grid frames, rows and columns.
     grid: [usize; 3],
-    /// Tiles along height and width.
-    across: [usize; 2],
-    /// Offsets of the source frames that a grid frame reads.
+    /// Tiles along time, height and width.
+    across: [usize; 3],
+    /// Offsets of the source frames that a tile reads, of the first one along time.
     pub frames: Vec<isize>,
     /// Offset of the first tap along height and width.
     first: [isize; 2],
@@ -25,54 +53,42 @@ pub(in super::super) struct Tiles {
     sums_block: usize,
 }
 
-/// Cycles, about, that transforming one vector of channels of a tile takes, both ways together.
-const TRANSFORM: usize = 380;
-/// The same of a vector of filters, there and back: most of it is memory.
-const FILTER: usize = 450;
 /// Values that the transformed tiles of a block have, about, so that they stay in the second-level cache.
 const BLOCK_VALUES: usize = 400 * 1024;
-/// Tiles of a block at least: transformed filters are read once for each block.
-const LEAST: usize = 48;
-/// And at most.
-const MOST: usize = 96;
 
 impl Tiles {
-    /// The tiles of a pass with `columns` output channels, if the kernel is 3×3 over space and tiles pay.
+    /// The tiles of a pass with `columns` output channels, if the kernel is one that they serve and they pay.
     pub fn of(g: &Gather, columns: usize) -> Option<Tiles> {
-        let steps = g.src_step[1..] == [1; 2] && g.out_step[1..] == [1; 2] && g.out_at[1..] == [0; 2];
-        let three = g.taps_per_run == 3 && !g.runs.is_empty() && g.runs.len().is_multiple_of(3);
-        if !steps || !three || g.groups != 1 || g.runs.len() != g.lines.len() {
-            return None;
-        }
-        let first = [g.lines[0][1], g.runs[0].1];
-        let whole = g
-            .lines
-            .chunks(3)
-            .all(|rows| (0..3).all(|i| rows[i] == [rows[0][0], first[0] + i as isize]));
-        let in_order = g.runs.iter().enumerate().all(|(i, run)| *run == (i, first[1]));
-        if !whole || !in_order {
-            return None;
-        }
-        let across = [g.grid[1].div_ceil(SIDE), g.grid[2].div_ceil(SIDE)];
-        let depth = g.runs.len() / 3 * g.channels;
-        let tiles = across[0] * across[1];
-        let total = g.n * g.grid[0] * tiles;
-        // In multiply-adds of vectors of 16 channels.
+        let (along, frames) = Self::kernel(g)?;
+        let across = match along {
+            Along::Space => [g.grid[0], g.grid[1].div_ceil(SIDE), g.grid[2].div_ceil(SIDE)],
+            Along::Time => [g.grid[0].div_ceil(SIDE), g.grid[1], g.grid[2]],
+        };
+        let depth = frames.len() * g.channels;
+        let total = g.n * across.iter().product::<usize>();
+        // In multiply-adds of vectors of 16 channels: what transforming a vector of a tile takes, and one of the filters,
+        // both there and back, most of which is memory; tiles of a block at least, because transformed filters are read
+        // once for each block, and at most.
+        let (transform, filter, least, most) = match along {
+            Along::Space => (190, 450, 48, 96),
+            Along::Time => (30, 80, 96, 384),
+        };
         let filters = depth * columns.div_ceil(16);
-        let winograd = POINTS * total * filters
-            + TRANSFORM / 2 * total * (depth.div_ceil(16) + columns.div_ceil(16))
-            + FILTER * filters;
-        let direct = 9 * g.n * g.grid.iter().product::<usize>() * filters;
+        let winograd = along.points() * total * filters
+            + transform * total * (depth.div_ceil(16) + columns.div_ceil(16))
+            + filter * filters;
+        let direct = along.taps() * g.n * g.grid.iter().product::<usize>() * filters;
         if winograd > direct / 10 * 9 {
             return None;
         }
-        let block = (BLOCK_VALUES / (POINTS * (depth + columns))).clamp(LEAST, MOST);
+        let block = (BLOCK_VALUES / (along.points() * (depth + columns))).clamp(least, most);
         Some(Tiles {
+            along,
             n: g.n,
             grid: g.grid,
             across,
-            frames: g.lines.chunks(3).map(|rows| rows[0][0]).collect(),
-            first,
+            frames,
+            first: [g.lines[0][1], g.runs[0].1],
             src_step: g.src_step[0],
             src_dims: g.src_dims,
             out_dims: g.out_dims,
@@ -81,8 +97,31 @@ impl Tiles {
             // Blocks of one size.
             block: total.div_ceil(total.div_ceil(block)),
             // Transformed tiles are then about as many values as the sums.
-            sums_block: (depth * columns / (depth + columns)).clamp(64, 128),
+            sums_block: (depth * columns / (depth + columns)).clamp(64, 128) * least / 48,
         })
+    }
+
+    /// What tiles cover for this kernel, and the offsets of its source frames; `None` where they do not serve it.
+    fn kernel(g: &Gather) -> Option<(Along, Vec<isize>)> {
+        let flat = g.src_step[1..] == [1; 2] && g.out_step[1..] == [1; 2] && g.out_at[1..] == [0; 2];
+        let (first, runs) = (*g.lines.first()?, *g.runs.first()?);
+        let in_order = g.runs.iter().enumerate().all(|(i, run)| *run == (i, runs.1));
+        if !flat || !in_order || g.groups != 1 || g.runs.len() != g.lines.len() || !g.runs.len().is_multiple_of(3) {
+            return None;
+        }
+        let one_after_the_other = |lines: &[[isize; 2]], axis: usize| {
+            (0..3).all(|i| lines[i][axis] == lines[0][axis] + i as isize && lines[i][1 - axis] == lines[0][1 - axis])
+        };
+        if g.taps_per_run == 3 {
+            let rows = |lines: &[[isize; 2]]| lines[0][1] == first[1] && one_after_the_other(lines, 1);
+            let frames = g.lines.chunks(3).map(|lines| lines[0][0]).collect();
+            return g.lines.chunks(3).all(rows).then_some((Along::Space, frames));
+        }
+        let along_time = g.taps_per_run == 1
+            && g.lines.len() == 3
+            && one_after_the_other(&g.lines, 0)
+            && (g.src_step[0], g.out_step[0], g.out_at[0]) == (1, 1, 0);
+        along_time.then(|| (Along::Time, vec![first[0]]))
     }
 
     /// The same in larger blocks, for a pass whose sums are read and written once for each block.
@@ -97,12 +136,12 @@ impl Tiles {
     /// Values of the buffers that a pass works in: transformed filters and the tiles of a block.
     pub fn pass_values(&self, g: &Gather, columns: usize) -> usize {
         let depth = self.frames.len() * g.channels;
-        POINTS * (depth * columns + self.block * (depth + columns))
+        self.along.points() * (depth * columns + self.block * (depth + columns))
     }
 
     /// Tiles in all.
     pub fn count(&self) -> usize {
-        self.n * self.grid[0] * self.across[0] * self.across[1]
+        self.n * self.across.iter().product::<usize>()
     }
 
     pub fn blocks(&self) -> usize {
@@ -127,27 +166,38 @@ impl Tiles {
 
     /// Where tile `i` lies.
     pub(super) fn place(&self, i: usize) -> Place {
-        let [down, along] = self.across;
-        let (tx, rest) = (i % along, i / along);
+        let [times, down, right] = self.across;
+        let (tx, rest) = (i % right, i / right);
         let (ty, rest) = (rest % down, rest / down);
-        let (z, n) = (rest % self.grid[0], rest / self.grid[0]);
-        let (y, x) = (ty * SIDE, tx * SIDE);
+        let (tz, n) = (rest % times, rest / times);
+        let (z, y, x) = match self.along {
+            Along::Space => (tz, ty * SIDE, tx * SIDE),
+            Along::Time => (tz * SIDE, ty, tx),
+        };
         let frame = n * self.out_dims[0] + self.out_at + z * self.out_step;
+        let valid = match self.along {
+            Along::Space => [SIDE.min(self.grid[1] - y), SIDE.min(self.grid[2] - x)],
+            Along::Time => [SIDE.min(self.grid[0] - z), 1],
+        };
         Place {
             n,
             frame: z * self.src_step,
             at: [y as isize + self.first[0], x as isize + self.first[1]],
             out: (frame * self.out_dims[1] + y) * self.out_dims[2] + x,
-            valid: [SIDE.min(self.grid[1] - y), SIDE.min(self.grid[2] - x)],
+            valid,
         }
     }
 
-    /// Output pixels between two rows of a tile.
+    /// Output pixels between two rows of a tile, or two frames of one along time.
     pub fn out_stride(&self) -> usize {
-        self.out_dims[2]
+        match self.along {
+            Along::Space => self.out_dims[2],
+            Along::Time => self.out_dims[1] * self.out_dims[2],
+        }
     }
 
-    /// Pointers to the 6×6 source pixels that a tile reads in the source frame at `offset`, to `zeros` outside.
+    /// Pointers to the source pixels that a tile reads, 6×6 of the source frame at `offset`, or one of each of 6 frames
+    /// from there on; to `zeros` outside.
     pub(super) fn sources(
         &self,
         place: &Place,
@@ -157,17 +207,26 @@ impl Tiles {
         zeros: *const f32,
     ) -> [*const f32; POINTS] {
         let [frames, height, width] = self.src_dims;
-        let frame = place.frame.checked_add_signed(offset).filter(|z| *z < frames);
-        let Some(frame) = frame.map(|z| place.n * frames + z) else {
-            return [zeros; POINTS];
-        };
-        std::array::from_fn(|i| {
-            let (y, x) = (place.at[0] + (i / 6) as isize, place.at[1] + (i % 6) as isize);
-            if y < 0 || x < 0 || y as usize >= height || x as usize >= width {
-                return zeros;
+        let pixel = |z: isize, y: isize, x: isize| {
+            let inside = |i: isize, size: usize| usize::try_from(i).ok().filter(|i| *i < size);
+            match (inside(z, frames), inside(y, height), inside(x, width)) {
+                (Some(z), Some(y), Some(x)) => {
+                    src[(((place.n * frames + z) * height + y) * width + x) * channels..].as_ptr()
+                }
+                _ => zeros,
             }
-            src[((frame * height + y as usize) * width + x as usize) * channels..].as_ptr()
-        })
+        };
+        let ([y, x], z) = (place.at, place.frame as isize + offset);
+        match self.along {
+            Along::Space => std::array::from_fn(|i| pixel(z, y + (i / 6) as isize, x + (i % 6) as isize)),
+            Along::Time => {
+                let mut all = [zeros; POINTS];
+                for (i, one) in all.iter_mut().take(POINTS_OF_A_LINE).enumerate() {
+                    *one = pixel(z + i as isize, y, x);
+                }
+                all
+            }
+        }
     }
 }
 
@@ -192,10 +251,15 @@ mod tests {
 
     #[test]
     fn tiles_cover_the_output_once() {
-        for (n, size, kernel) in [(2, [1, 9, 14], [1, 3, 3]), (1, [5, 8, 6], [3, 3, 3])] {
-            let conv = Conv::new_3d(n, size, 32, 32, kernel, [1; 3], [kernel[0] / 2, 1, 1]);
+        let kernels = [[1, 3, 3], [3, 3, 3], [3, 1, 1]];
+        for (n, size, kernel) in [
+            (2, [1, 9, 14], kernels[0]),
+            (1, [5, 8, 6], kernels[1]),
+            (2, [6, 5, 7], kernels[2]),
+        ] {
+            let conv = Conv::new_3d(n, size, 64, 64, kernel, [1; 3], kernel.map(|k| k / 2));
             let g = Gather::forward(&conv);
-            let tiles = Tiles::of(&g, 32).unwrap();
+            let tiles = Tiles::of(&g, 64).unwrap();
             let mut seen = vec![0; g.rows()];
             for i in 0..tiles.count() {
                 let place = tiles.place(i);
@@ -233,6 +297,10 @@ mod tests {
         assert!(!fits(Conv { groups: 2, ..base }), "groups");
         assert!(!fits(Conv::new_2d(8, [2, 2], 64, 64, 3, 1, 1)), "2×2 outputs");
         assert!(!fits(Conv::new_2d(8, [28, 28], 64, 64, 1, 1, 0)), "1×1");
+        assert!(!fits(Conv::new_2d(1, [7, 7], 512, 512, 3, 1, 1)), "few pixels");
+        let along_time = |frames| Conv::new_3d(1, [frames, 14, 14], 64, 64, [3, 1, 1], [1; 3], [1, 0, 0]);
+        assert!(fits(along_time(4)));
+        assert!(!fits(along_time(2)), "2 frames");
         assert!(!fits(Conv::new_2d(8, [28, 28], 2, 2, 3, 1, 1)), "few channels");
     }
 }

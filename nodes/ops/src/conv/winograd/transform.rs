@@ -1,6 +1,7 @@
 //! The transforms of tiles and filters, on vectors of channels, compiled for each instruction set.
 
 use super::POINTS;
+use super::tiles::Along;
 use crate::isa::Isa;
 use crate::simd::{Simd, portable::Portable};
 #[cfg(target_arch = "x86_64")]
@@ -205,6 +206,23 @@ unsafe fn input_tile<S: Simd>(job: &Input) {
     }
 }
 
+#[inline(always)]
+unsafe fn input_line<S: Simd>(job: &Input) {
+    for at in (0..job.channels).step_by(S::LANES) {
+        let lanes = S::LANES.min(job.channels - at);
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            let mut line = [S::zero(); 6];
+            for (i, v) in line.iter_mut().enumerate() {
+                *v = load::<S>(job.from[i].wrapping_add(at), lanes);
+            }
+            for (i, v) in input::<S>(line).into_iter().enumerate() {
+                store::<S>(job.to.wrapping_add(i * job.stride + at), lanes, v);
+            }
+        }
+    }
+}
+
 /// A tile of output gradients → transformed tile.
 pub(super) struct Spread {
     /// Pixel (y, x) is read at `y · row + x · pixel`.
@@ -239,6 +257,23 @@ unsafe fn spread_tile<S: Simd>(job: &Spread) {
     }
 }
 
+#[inline(always)]
+unsafe fn spread_line<S: Simd>(job: &Spread) {
+    for at in (0..job.channels).step_by(S::LANES) {
+        let lanes = S::LANES.min(job.channels - at);
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            let mut line = [S::zero(); 4];
+            for (i, v) in line.iter_mut().enumerate().take(job.valid[0]) {
+                *v = load::<S>(job.from.wrapping_add(i * job.row + at), lanes);
+            }
+            for (i, v) in spread::<S>(line).into_iter().enumerate() {
+                S::store(job.to.wrapping_add(i * job.stride + at), v);
+            }
+        }
+    }
+}
+
 /// Transformed tile of products → output pixels.
 pub(super) struct Output {
     /// Point `i` is read at `i · stride`, `width` values.
@@ -265,7 +300,6 @@ pub(super) struct Output {
 #[inline(always)]
 unsafe fn output_tile<S: Simd>(job: &Output) {
     for at in (0..job.columns).step_by(S::LANES) {
-        let lanes = S::LANES.min(job.columns - at);
         // SAFETY: the job's fields say what may be read and written.
         unsafe {
             let mut y = [[S::zero(); 4]; 4];
@@ -276,50 +310,78 @@ unsafe fn output_tile<S: Simd>(job: &Output) {
                 |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.stride + at)),
                 |r, x, v| y[r][x] = v
             );
-            let [rows, columns] = job.valid;
-            if job.add || job.relu || !job.bias.is_null() {
-                let bias = if job.bias.is_null() {
-                    S::zero()
-                } else {
-                    load::<S>(job.bias.wrapping_add(at), lanes)
-                };
-                for (i, row) in y.iter_mut().enumerate().take(rows) {
-                    for (j, v) in row.iter_mut().enumerate().take(columns) {
-                        let place = job.to.wrapping_add(i * job.row + j * job.pixel + at);
-                        let old = if job.add { load::<S>(place, lanes) } else { S::zero() };
-                        *v = S::add(S::add(*v, old), bias);
-                        if job.relu {
-                            *v = S::max(S::zero(), *v);
-                        }
+            finish::<S>(job, at, &mut y);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn output_line<S: Simd>(job: &Output) {
+    for at in (0..job.columns).step_by(S::LANES) {
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            let mut line = [S::zero(); 6];
+            for (i, v) in line.iter_mut().enumerate() {
+                *v = S::load(job.from.wrapping_add(i * job.stride + at));
+            }
+            let mut y = [[S::zero(); 4]; 4];
+            for (row, v) in y.iter_mut().zip(output::<S>(line)) {
+                row[0] = v;
+            }
+            finish::<S>(job, at, &mut y);
+        }
+    }
+}
+
+/// The epilogue of a vector of channels of a tile, and its pixels' way to memory.
+#[inline(always)]
+unsafe fn finish<S: Simd>(job: &Output, at: usize, y: &mut [[S::V; 4]; 4]) {
+    let lanes = S::LANES.min(job.columns - at);
+    // SAFETY: the job's fields say what may be read and written.
+    unsafe {
+        let [rows, columns] = job.valid;
+        if job.add || job.relu || !job.bias.is_null() {
+            let bias = if job.bias.is_null() {
+                S::zero()
+            } else {
+                load::<S>(job.bias.wrapping_add(at), lanes)
+            };
+            for (i, row) in y.iter_mut().enumerate().take(rows) {
+                for (j, v) in row.iter_mut().enumerate().take(columns) {
+                    let place = job.to.wrapping_add(i * job.row + j * job.pixel + at);
+                    let old = if job.add { load::<S>(place, lanes) } else { S::zero() };
+                    *v = S::add(S::add(*v, old), bias);
+                    if job.relu {
+                        *v = S::max(S::zero(), *v);
                     }
                 }
             }
-            if !job.moments.is_null() {
-                let place = job.moments.wrapping_add(at);
-                if job.first {
-                    S::store(place, y[0][0]);
-                    S::store(place.wrapping_add(job.width), S::zero());
-                    S::store(place.wrapping_add(2 * job.width), S::zero());
-                }
-                let pivot = S::load(place);
-                // A tile's own sums first: few large numbers are then added to.
-                let (mut sum, mut squares) = (S::zero(), S::zero());
-                for row in &y[..rows] {
-                    for v in &row[..columns] {
-                        let d = S::sub(*v, pivot);
-                        sum = S::add(sum, d);
-                        squares = S::fma(d, d, squares);
-                    }
-                }
-                for (i, part) in [sum, squares].into_iter().enumerate() {
-                    let all = place.wrapping_add((i + 1) * job.width);
-                    S::store(all, S::add(S::load(all), part));
+        }
+        if !job.moments.is_null() {
+            let place = job.moments.wrapping_add(at);
+            if job.first {
+                S::store(place, y[0][0]);
+                S::store(place.wrapping_add(job.width), S::zero());
+                S::store(place.wrapping_add(2 * job.width), S::zero());
+            }
+            let pivot = S::load(place);
+            // A tile's own sums first: few large numbers are then added to.
+            let (mut sum, mut squares) = (S::zero(), S::zero());
+            for row in &y[..rows] {
+                for v in &row[..columns] {
+                    let d = S::sub(*v, pivot);
+                    sum = S::add(sum, d);
+                    squares = S::fma(d, d, squares);
                 }
             }
-            for (i, row) in y.iter().enumerate().take(rows) {
-                for (j, v) in row.iter().enumerate().take(columns) {
-                    store::<S>(job.to.wrapping_add(i * job.row + j * job.pixel + at), lanes, *v);
-                }
+            for (i, part) in [sum, squares].into_iter().enumerate() {
+                let all = place.wrapping_add((i + 1) * job.width);
+                S::store(all, S::add(S::load(all), part));
+            }
+        }
+        for (i, row) in y.iter().enumerate().take(rows) {
+            for (j, v) in row.iter().enumerate().take(columns) {
+                store::<S>(job.to.wrapping_add(i * job.row + j * job.pixel + at), lanes, *v);
             }
         }
     }
@@ -338,7 +400,7 @@ pub(super) struct Filter {
 }
 
 #[inline(always)]
-unsafe fn filters<S: Simd>(job: &Filter) {
+unsafe fn filter_tiles<S: Simd>(job: &Filter) {
     for at in (0..job.len).step_by(S::LANES) {
         // SAFETY: the job's fields say what may be read and written.
         unsafe {
@@ -354,7 +416,7 @@ unsafe fn filters<S: Simd>(job: &Filter) {
 }
 
 #[inline(always)]
-unsafe fn filter_grads<S: Simd>(job: &Filter) {
+unsafe fn filter_tile_grads<S: Simd>(job: &Filter) {
     for at in (0..job.len).step_by(S::LANES) {
         // SAFETY: the job's fields say what may be read and written.
         unsafe {
@@ -369,7 +431,39 @@ unsafe fn filter_grads<S: Simd>(job: &Filter) {
     }
 }
 
-/// The transforms of one instruction set. Each is `unsafe`: the job's pointers must be good for what it says, and the
+#[inline(always)]
+unsafe fn filter_lines<S: Simd>(job: &Filter) {
+    for at in (0..job.len).step_by(S::LANES) {
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            let mut taps = [S::zero(); 3];
+            for (i, v) in taps.iter_mut().enumerate() {
+                *v = S::load(job.from.wrapping_add(i * job.from_stride + at));
+            }
+            for (i, v) in filter::<S>(taps).into_iter().enumerate() {
+                S::store(job.to.wrapping_add(i * job.to_stride + at), v);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn filter_line_grads<S: Simd>(job: &Filter) {
+    for at in (0..job.len).step_by(S::LANES) {
+        // SAFETY: the job's fields say what may be read and written.
+        unsafe {
+            let mut points = [S::zero(); 6];
+            for (i, v) in points.iter_mut().enumerate() {
+                *v = S::load(job.from.wrapping_add(i * job.from_stride + at));
+            }
+            for (i, v) in filter_grad::<S>(points).into_iter().enumerate() {
+                S::store(job.to.wrapping_add(i * job.to_stride + at), v);
+            }
+        }
+    }
+}
+
+/// The transforms of one instruction set and one kind of tile. Each is `unsafe`: the job's pointers must be good for what it says, and the
 /// processor must have the instruction set.
 pub(super) struct Transforms {
     pub input: unsafe fn(&Input),
@@ -383,18 +477,27 @@ macro_rules! compile {
     ($name:ident, $simd:ty $(, $features:literal)?) => {
         mod $name {
             use super::*;
-            $(#[target_feature(enable = $features)])?
-            // SAFETY (all five): the caller's promise about the job and the processor.
-            pub unsafe fn input(job: &Input) { unsafe { input_tile::<$simd>(job) } }
-            $(#[target_feature(enable = $features)])?
-            pub unsafe fn spread(job: &Spread) { unsafe { spread_tile::<$simd>(job) } }
-            $(#[target_feature(enable = $features)])?
-            pub unsafe fn output(job: &Output) { unsafe { output_tile::<$simd>(job) } }
-            $(#[target_feature(enable = $features)])?
-            pub unsafe fn filters(job: &Filter) { unsafe { super::filters::<$simd>(job) } }
-            $(#[target_feature(enable = $features)])?
-            pub unsafe fn filter_grads(job: &Filter) { unsafe { super::filter_grads::<$simd>(job) } }
-            pub static ALL: Transforms = Transforms { input, spread, output, filters, filter_grads };
+            compile!(@ $simd [$($features)?] input: Input = input_tile);
+            compile!(@ $simd [$($features)?] spread: Spread = spread_tile);
+            compile!(@ $simd [$($features)?] output: Output = output_tile);
+            compile!(@ $simd [$($features)?] filters: Filter = filter_tiles);
+            compile!(@ $simd [$($features)?] filter_grads: Filter = filter_tile_grads);
+            pub static SPACE: Transforms = Transforms { input, spread, output, filters, filter_grads };
+            pub static TIME: Transforms = {
+                compile!(@ $simd [$($features)?] input: Input = input_line);
+                compile!(@ $simd [$($features)?] spread: Spread = spread_line);
+                compile!(@ $simd [$($features)?] output: Output = output_line);
+                compile!(@ $simd [$($features)?] filters: Filter = filter_lines);
+                compile!(@ $simd [$($features)?] filter_grads: Filter = filter_line_grads);
+                Transforms { input, spread, output, filters, filter_grads }
+            };
+        }
+    };
+    (@ $simd:ty [$($features:literal)?] $name:ident: $job:ty = $body:ident) => {
+        $(#[target_feature(enable = $features)])?
+        unsafe fn $name(job: &$job) {
+            // SAFETY: the caller's promise about the job and the processor.
+            unsafe { $body::<$simd>(job) }
         }
     };
 }
@@ -406,13 +509,18 @@ compile!(avx2, Avx2, "avx2,fma");
 compile!(portable, Portable);
 
 impl Transforms {
-    pub fn of(isa: Isa) -> &'static Transforms {
-        match isa {
+    pub fn of(isa: Isa, along: Along) -> &'static Transforms {
+        match (isa, along) {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 => &avx512::ALL,
+            (Isa::Avx512, Along::Space) => &avx512::SPACE,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &avx2::ALL,
-            _ => &portable::ALL,
+            (Isa::Avx512, Along::Time) => &avx512::TIME,
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, Along::Space) => &avx2::SPACE,
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, Along::Time) => &avx2::TIME,
+            (_, Along::Space) => &portable::SPACE,
+            (_, Along::Time) => &portable::TIME,
         }
     }
 }

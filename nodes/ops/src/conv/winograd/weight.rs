@@ -1,8 +1,8 @@
 //! The gradient of the filters.
 
+use super::Tiles;
 use super::filter::Layout;
 use super::transform::{Input, Spread, Transforms};
-use super::{POINTS, Tiles};
 use crate::conv::gather::Gather;
 use crate::conv::kernels::{Kernels, Outer, Panel};
 use crate::parallel::{self, Shared};
@@ -37,17 +37,18 @@ impl Sums<'_> {
     }
 
     fn block(&self, layout: &Layout, block: usize, x: &[f32], dy: &[f32], sums: Shared<f32>) {
-        let transforms = Transforms::of(self.kernels.isa);
+        let transforms = Transforms::of(self.kernels.isa, self.tiles.along);
         let (start, count) = self.tiles.block_at(block);
+        let points = self.tiles.along.points();
         let padded: usize = self.panels.iter().map(|panel| panel.width).sum();
         // The odd line keeps points from the same cache sets.
         let (x_stride, dy_stride) = (count * layout.depth + 16, count * padded + 16);
-        let mut source = scratch::take(POINTS * x_stride);
-        let mut grads = scratch::take(POINTS * dy_stride);
+        let mut source = scratch::take(points * x_stride);
+        let mut grads = scratch::take(points * dy_stride);
         let (source, grads) = (Shared::new(&mut source), Shared::new(&mut grads));
         let zeros = scratch::take_zeroed(self.g.channels);
         let (zeros, channels): (&[f32], usize) = (&zeros, self.g.channels);
-        let work = count * (layout.depth + padded) * POINTS;
+        let work = count * (layout.depth + padded) * points;
         parallel::run(count, work, |i| {
             let place = self.tiles.place(start + i);
             for (frame, offset) in self.tiles.frames.iter().enumerate() {
@@ -83,7 +84,7 @@ impl Sums<'_> {
         };
         let share = self.panels.len().div_ceil(shares);
         let shares = self.panels.len().div_ceil(share);
-        parallel::run(POINTS * shares, work, |task| {
+        parallel::run(points * shares, work, |task| {
             let (point, at) = (task / shares, task % shares * share);
             let mine = &self.panels[at..(at + share).min(self.panels.len())];
             let rows = source.ptr().wrapping_add(point * x_stride).cast_const();
