@@ -2,7 +2,8 @@
 
 mod common;
 use common::{assert_near, garbage, on_all, values, wide};
-use glad_ops::{Conv, Epilogue, Error, Moments, PackedWeights, conv};
+use glad_ops::conv::Source;
+use glad_ops::{Conv, Epilogue, Error, Isa, Moments, PackedWeights, conv};
 use proptest::prelude::*;
 
 /// Calls `body(output value, input value, weight)` for every product of the convolution.
@@ -219,6 +220,41 @@ fn check_epilogue(c: Conv) {
             assert_near(&format!("{set}: var"), &got[2], &var_want, 1e-5);
         });
     }
+}
+
+#[test]
+fn a_part_of_the_taps_is_packed() {
+    // The middle frame of a kernel of three, and its first two rows.
+    let whole = Conv::new_3d(1, [3, 5, 6], 20, 36, [3; 3], [1; 3], [0; 3]);
+    let source = Source {
+        kernel: [3; 3],
+        first: [1, 0, 0],
+    };
+    let used = Conv::new_3d(1, [1, 5, 6], 20, 36, [1, 2, 3], [1; 3], [0, 1, 1]);
+    let w = values(1, whole.weight_len());
+    let taken: Vec<f32> = w.chunks(27).flat_map(|filter| filter[9..15].to_vec()).collect();
+    let (x, dy) = (values(2, used.input_len()), values(3, used.output_len()));
+    let run = |packed: [PackedWeights; 2]| {
+        let (mut y, mut dx) = (garbage(used.output_len()), garbage(used.input_len()));
+        conv::forward(&used, &x, &packed[0], Epilogue::default(), &mut y).unwrap();
+        conv::backward_input(&used, &dy, &packed[1], false, &mut dx).unwrap();
+        (y, dx)
+    };
+    for set in Isa::available() {
+        glad_ops::isa::with(set, || {
+            let part = [false, true].map(|backward| PackedWeights::part(&used, source, backward, &w).unwrap());
+            let plain = [
+                PackedWeights::forward_only(&used, &taken).unwrap(),
+                PackedWeights::backward_only(&used, &taken).unwrap(),
+            ];
+            assert_eq!(run(part), run(plain), "{set}");
+        });
+    }
+    let beyond = Source {
+        first: [1, 2, 0],
+        ..source
+    };
+    assert!(PackedWeights::part(&used, beyond, false, &w).is_err());
 }
 
 #[test]

@@ -65,11 +65,7 @@ impl PackCache {
         }
         *cache = None;
         let values = floats(value)?;
-        let values = taps.pick(&values);
-        let weights = match purpose {
-            Purpose::Backward => PackedWeights::backward_only(shape, &values)?,
-            _ => PackedWeights::forward_only(shape, &values)?,
-        };
+        let weights = PackedWeights::part(shape, taps.source(), purpose == Purpose::Backward, &values)?;
         let result = body(&weights);
         if purpose == Purpose::Evaluation {
             *cache = Some(Packed {

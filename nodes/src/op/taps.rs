@@ -1,7 +1,7 @@
 //! What padding does to a convolution: TensorFlow's "same" padding, and taps of the kernel that meet nothing else.
 
 use glad_ops::Conv;
-use std::borrow::Cow;
+use glad_ops::conv::Source;
 
 /// Zeros in front and behind for `⌈size / stride⌉` outputs along each axis, the odd one behind (TensorFlow's "same").
 pub(crate) fn same_padding(input: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> ([usize; 3], [usize; 3]) {
@@ -79,16 +79,12 @@ impl Taps {
         }
     }
 
-    /// The weights of the used taps.
-    pub fn pick<'a>(&self, weights: &'a [f32]) -> Cow<'a, [f32]> {
-        let filters = self.conv.co * (self.conv.ci / self.conv.groups.max(1));
-        // Weights of another size are for the kernels to refuse.
-        if self.all() || weights.len() != filters * self.whole.iter().product::<usize>() {
-            return Cow::Borrowed(weights);
+    /// Which of the weights' taps are used.
+    pub fn source(&self) -> Source {
+        Source {
+            kernel: self.whole,
+            first: self.first,
         }
-        let mut used = vec![0.0; self.conv.weight_len()];
-        self.each(|to, from| used[to] = weights[from]);
-        Cow::Owned(used)
     }
 
     /// The gradient of all taps, from that of the used ones: zero for the others.
@@ -122,8 +118,11 @@ mod tests {
             (taps.conv.kernel, taps.conv.pad, taps.conv.pad_end),
             ([1; 3], [0; 3], [0; 3])
         );
-        let weights: Vec<f32> = (0..18).map(|i| i as f32).collect();
-        assert_eq!(*taps.pick(&weights), [1.0, 4.0, 7.0, 10.0, 13.0, 16.0]);
+        let source = Source {
+            kernel: [3, 1, 1],
+            first: [1, 0, 0],
+        };
+        assert_eq!(taps.source(), source);
         let back = taps.place(vec![1.0; 6]);
         assert_eq!(back, [0.0, 1.0, 0.0].repeat(6));
     }
@@ -140,8 +139,8 @@ mod tests {
             prop_assert_eq!(taps.conv.output(), conv.output());
             let meets = |k: usize| (0..conv.output()[0]).any(|o| (front..front + input).contains(&(o * stride + k)));
             let used: Vec<usize> = (0..kernel).filter(|k| meets(*k)).collect();
-            let weights: Vec<f32> = (0..kernel).map(|k| k as f32).collect();
-            let picked: Vec<usize> = taps.pick(&weights).iter().map(|k| *k as usize).collect();
+            let first = taps.source().first[0];
+            let picked: Vec<usize> = (first..first + taps.conv.kernel[0]).collect();
             // Where a stride jumps over the input, more taps than needed may stay.
             prop_assert!(used.iter().all(|k| picked.contains(k)), "{:?} and {:?} meet", picked, used);
             if stride == 1 && !used.is_empty() {

@@ -21,6 +21,6 @@ mod workspace;
 pub use backward_input::backward_input;
 pub use backward_weight::backward_weight;
 pub use forward::{Epilogue, Moments, forward};
-pub use pack::PackedWeights;
+pub use pack::{PackedWeights, Source};
 pub use shape::Conv;
 pub use workspace::workspace;

@@ -3,7 +3,7 @@
 use super::gather::Gather;
 use super::kernels::{Kernels, Panel};
 use super::shape::Conv;
-use crate::error::{Result, check_len};
+use crate::error::{Result, check_len, shape};
 use crate::isa::{self, Isa};
 use crate::parallel::{self, Shared};
 use crate::scratch::{self, Scratch};
@@ -57,10 +57,44 @@ impl Panels {
     }
 }
 
-/// Where each of `taps` taps stands in a gather's order; out of reach where it has none.
-fn positions(order: &[usize], taps: usize) -> Vec<usize> {
+/// The kernel that weights have, where only a part of its taps is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Source {
+    /// Size of the whole kernel.
+    pub kernel: [usize; 3],
+    /// The first tap that is used, along each axis.
+    pub first: [usize; 3],
+}
+
+impl Source {
+    fn all(conv: &Conv) -> Source {
+        Source {
+            kernel: conv.kernel,
+            first: [0; 3],
+        }
+    }
+
+    /// Of each tap of a kernel of size `used`: its place among all.
+    fn taps(&self, used: [usize; 3]) -> Vec<usize> {
+        let [kt, kh, kw] = used;
+        (0..kt * kh * kw)
+            .map(|tap| {
+                let at = [tap / kw / kh, tap / kw % kh, tap % kw];
+                let [t, y, x]: [usize; 3] = std::array::from_fn(|a| at[a] + self.first[a]);
+                (t * self.kernel[1] + y) * self.kernel[2] + x
+            })
+            .collect()
+    }
+}
+
+/// Where each of `taps` taps of the source stands in a gather's order of those that are `used`; out of reach where it has
+/// none.
+fn positions(order: &[usize], used: &[usize], taps: usize) -> Vec<usize> {
     let mut positions = vec![OUTSIDE; taps];
-    order.iter().enumerate().for_each(|(at, &tap)| positions[tap] = at);
+    order
+        .iter()
+        .enumerate()
+        .for_each(|(at, &tap)| positions[used[tap]] = at);
     positions
 }
 
@@ -109,6 +143,11 @@ fn turn_some<S: Simd>(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [
                     continue;
                 }
                 // What is read beyond the rows' end goes nowhere.
+                // Rows lie far apart, further than the processor looks ahead by itself.
+                for ahead in 0..S::LANES {
+                    // SAFETY: a prefetch may point anywhere.
+                    unsafe { S::prefetch(rows.as_ptr().wrapping_add(from + (S::LANES + ahead) * len)) };
+                }
                 let mut to = [unused.as_mut_ptr(); 16];
                 for (to, &line) in to.iter_mut().zip(lines[first..].iter().take(S::LANES)) {
                     if line != OUTSIDE {
@@ -138,6 +177,7 @@ fn turn_values(rows: &[f32], lines: &[usize], width: usize, of: Range<usize>, va
 /// Weights packed for the forward pass, for the input gradient, or for both.
 pub struct PackedWeights {
     conv: Conv,
+    source: Source,
     isa: Isa,
     forward: Option<Panels>,
     /// One per residue class of the stride; empty unless asked for.
@@ -150,7 +190,7 @@ impl PackedWeights {
     /// # Errors
     /// The shape makes no sense, or the number of weights is not the shape's.
     pub fn new(conv: &Conv, weights: &[f32]) -> Result<Self> {
-        Self::pack(conv, weights, [true, true])
+        Self::pack(conv, Source::all(conv), weights, [true, true])
     }
 
     /// Packs for the forward pass only.
@@ -158,7 +198,7 @@ impl PackedWeights {
     /// # Errors
     /// As [`PackedWeights::new`].
     pub fn forward_only(conv: &Conv, weights: &[f32]) -> Result<Self> {
-        Self::pack(conv, weights, [true, false])
+        Self::pack(conv, Source::all(conv), weights, [true, false])
     }
 
     /// Packs for the input gradient only.
@@ -166,11 +206,25 @@ impl PackedWeights {
     /// # Errors
     /// As [`PackedWeights::new`].
     pub fn backward_only(conv: &Conv, weights: &[f32]) -> Result<Self> {
-        Self::pack(conv, weights, [false, true])
+        Self::pack(conv, Source::all(conv), weights, [false, true])
     }
 
-    fn pack(conv: &Conv, weights: &[f32], [forward, backward]: [bool; 2]) -> Result<Self> {
+    /// Packs a part of the taps of `weights`, for the forward pass or, with `backward`, for the input gradient only.
+    ///
+    /// # Errors
+    /// As [`PackedWeights::new`], and if the source has too few taps.
+    pub fn part(conv: &Conv, source: Source, backward: bool, weights: &[f32]) -> Result<Self> {
+        Self::pack(conv, source, weights, [!backward, backward])
+    }
+
+    fn pack(conv: &Conv, source: Source, weights: &[f32], [forward, backward]: [bool; 2]) -> Result<Self> {
         conv.validate()?;
+        if (0..3).any(|a| source.first[a] + conv.kernel[a] > source.kernel[a]) {
+            return Err(shape(
+                "packing weights",
+                format!("{source:?} has not all taps of the kernel {:?}", conv.kernel),
+            ));
+        }
         let isa = isa::current();
         let kernels = Kernels::of(isa);
         let classes = if backward { Gather::backward(conv) } else { Vec::new() };
@@ -180,6 +234,7 @@ impl PackedWeights {
             .collect();
         let mut packed = Self {
             conv: *conv,
+            source,
             isa,
             forward: forward.then(|| Panels::new(kernels, &Gather::forward(conv), conv.co / conv.groups)),
             backward,
@@ -194,14 +249,20 @@ impl PackedWeights {
     /// The number of weights is not the shape's.
     pub fn repack(&mut self, weights: &[f32]) -> Result<()> {
         let (conv, isa) = (self.conv, self.isa);
-        check_len("packing weights", "weights", weights.len(), conv.weight_len())?;
-        let (ci, co, taps) = (conv.ci / conv.groups, conv.co / conv.groups, conv.taps());
+        let (ci, co) = (conv.ci / conv.groups, conv.co / conv.groups);
+        let taps: usize = self.source.kernel.iter().product();
+        check_len("packing weights", "weights", weights.len(), conv.co * ci * taps)?;
+        let used = self.source.taps(conv.kernel);
 
         if let Some(forward) = &mut self.forward {
             let gather = Gather::forward(&conv);
             // Filters are rows of (channel, tap), and become columns.
-            let order = positions(&gather.taps, taps);
-            let lines: Vec<usize> = (0..ci * taps).map(|at| order[at % taps] * ci + at / taps).collect();
+            let order = positions(&gather.taps, &used, taps);
+            let line = |at: usize| match order[at % taps] {
+                OUTSIDE => OUTSIDE,
+                order => order * ci + at / taps,
+            };
+            let lines: Vec<usize> = (0..ci * taps).map(line).collect();
             forward.fill(conv.groups, |group, panel, part| {
                 let filters = &weights[(group * co + panel.at) * ci * taps..];
                 turn(isa, filters, &lines, panel, part);
@@ -210,7 +271,7 @@ impl PackedWeights {
         let classes = self.backward.iter_mut().zip(Gather::backward(&conv));
         for (class, gather) in classes.filter(|(_, gather)| !gather.taps.is_empty()) {
             // A filter's channels are rows of taps, and become columns, those of this class.
-            let order = positions(&gather.taps, taps);
+            let order = positions(&gather.taps, &used, taps);
             let lines: Vec<usize> = order.iter().map(|order| order.saturating_mul(co)).collect();
             class.fill(conv.groups, |group, panel, part| {
                 for c in 0..co {
