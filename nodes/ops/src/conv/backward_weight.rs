@@ -5,6 +5,7 @@ use super::gather::Gather;
 use super::kernels::{Kernels, Outer, Panel};
 use super::shape::Conv;
 use super::stage::with_stage;
+use super::turn::PanelSums;
 use super::winograd::{Sums, Tiles};
 use crate::error::{Result, check_len};
 use crate::isa::{self, Isa, per_isa};
@@ -19,8 +20,6 @@ const CHUNK_VALUES: usize = 160 * 1024;
 const PARTIAL_VALUES: usize = 1 << 20;
 /// Columns of output gradients that are used together: they stay in the second-level cache.
 const GROUP: usize = 256;
-/// No panel is wider.
-const WIDEST: usize = 48;
 /// Rows are split at most this often.
 const MOST_SPLITS: usize = 32;
 
@@ -219,43 +218,25 @@ impl Plan {
     /// Adds the splits in order and puts the taps where the weights have them.
     fn collect(&self, conv: &Conv, g: &Gather, sums: &[f32], dw: &mut [f32]) {
         let (ci, taps, len) = (g.channels, conv.taps(), self.sum_len());
-        let block = (256 / taps).max(1);
+        let mut order = vec![0; taps];
+        g.taps.iter().enumerate().for_each(|(at, &tap)| order[tap] = at);
+        // A filter is (channel, tap), each of which is a line of the sums.
+        let lines: Vec<usize> = (0..ci * taps).map(|at| order[at % taps] * ci + at / taps).collect();
         let count = self.panels.len();
         let dw = Shared::new(dw);
         parallel::run(self.groups * count, sums.len(), |task| {
             let (group, panel) = (task / count, &self.panels[task % count]);
-            let sums = &sums[group * self.splits * len..][..self.splits * len];
-            let filter_len = ci * taps;
             let first = group * self.columns + panel.at;
             // SAFETY: these are the filters of this task's columns alone.
-            let filters = unsafe { dw.part(first * filter_len, panel.columns * filter_len) };
-            // Filters lie far apart: a block of each is put together in the cache and then written at once. The odd
-            // line between the blocks keeps them from the same cache sets.
-            let apart = block * taps + 16;
-            let mut blocks = scratch::take(panel.width * apart);
-            let mut total = [0.0f32; WIDEST];
-            let total = &mut total[..panel.width];
-            for c0 in (0..ci).step_by(block) {
-                let channels = block.min(ci - c0);
-                for (order, &tap) in g.taps.iter().enumerate() {
-                    for c in 0..channels {
-                        let at = panel.at * self.depth + (order * ci + c0 + c) * panel.width;
-                        total.copy_from_slice(&sums[at..][..panel.width]);
-                        for split in sums.chunks_exact(len).skip(1) {
-                            total
-                                .iter_mut()
-                                .zip(&split[at..])
-                                .for_each(|(total, value)| *total += value);
-                        }
-                        for (blocks, value) in blocks.chunks_exact_mut(apart).zip(&*total) {
-                            blocks[c * taps + tap] = *value;
-                        }
-                    }
-                }
-                for (filter, block) in filters.chunks_exact_mut(filter_len).zip(blocks.chunks_exact(apart)) {
-                    filter[c0 * taps..][..channels * taps].copy_from_slice(&block[..channels * taps]);
-                }
-            }
+            let filters = unsafe { dw.part(first * lines.len(), panel.columns * lines.len()) };
+            let sums = PanelSums {
+                sums: &sums[group * self.splits * len..][..self.splits * len],
+                split: len,
+                at: panel.at * self.depth,
+                width: panel.width,
+                columns: panel.columns,
+            };
+            sums.turn(self.isa, &lines, filters);
         });
     }
 }

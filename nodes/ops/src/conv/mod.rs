@@ -15,6 +15,7 @@ mod kernels;
 mod pack;
 mod shape;
 mod stage;
+mod turn;
 mod winograd;
 mod workspace;
 

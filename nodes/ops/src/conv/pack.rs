@@ -3,14 +3,11 @@
 use super::gather::Gather;
 use super::kernels::{Kernels, Panel};
 use super::shape::Conv;
+use super::turn::{OUTSIDE, turn};
 use crate::error::{Result, check_len, shape};
 use crate::isa::{self, Isa};
 use crate::parallel::{self, Shared};
 use crate::scratch::{self, Scratch};
-#[cfg(target_arch = "x86_64")]
-use crate::simd::avx512::Avx512;
-use crate::simd::{Simd, portable::Portable};
-use std::ops::Range;
 
 /// The weights of one gather: `[group][panel][depth][width of the panel]`, zero beyond the last channel.
 pub(super) struct Panels {
@@ -96,82 +93,6 @@ fn positions(order: &[usize], used: &[usize], taps: usize) -> Vec<usize> {
         .enumerate()
         .for_each(|(at, &tap)| positions[used[tap]] = at);
     positions
-}
-
-const OUTSIDE: usize = usize::MAX;
-
-/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one. `rows` may go on behind
-/// those of the panel.
-fn turn(isa: Isa, rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
-    match isa {
-        // SAFETY: an `Isa` other than `Portable` is only ever handed out where the processor has it.
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => unsafe { turn_avx512(rows, lines, panel, part) },
-        _ => turn_some::<Portable>(rows, lines, panel, part),
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn turn_avx512(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
-    turn_some::<Avx512>(rows, lines, panel, part);
-}
-
-/// Values of each row that are turned before those of the next rows: long enough for the processor to see that it reads
-/// on, short enough for the lines to stay in the first-level cache.
-const STRETCH: usize = 64;
-
-#[inline(always)]
-fn turn_some<S: Simd>(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
-    let (len, width, columns) = (lines.len(), panel.width, panel.columns);
-    let whole_rows = columns / S::LANES * S::LANES;
-    let mut unused = [0.0f32; 16];
-    for stretch in (0..len).step_by(STRETCH) {
-        for row in (0..whole_rows).step_by(S::LANES) {
-            for first in (stretch..len.min(stretch + STRETCH)).step_by(S::LANES) {
-                let from = row * len + first;
-                if from + (S::LANES - 1) * len + S::LANES > rows.len() {
-                    // The end of all weights: nothing may be read behind it.
-                    turn_values(
-                        rows,
-                        lines,
-                        width,
-                        row..row + S::LANES,
-                        first..len.min(first + S::LANES),
-                        part,
-                    );
-                    continue;
-                }
-                // What is read beyond the rows' end goes nowhere.
-                // Rows lie far apart, further than the processor looks ahead by itself.
-                for ahead in 0..S::LANES {
-                    // SAFETY: a prefetch may point anywhere.
-                    unsafe { S::prefetch(rows.as_ptr().wrapping_add(from + (S::LANES + ahead) * len)) };
-                }
-                let mut to = [unused.as_mut_ptr(); 16];
-                for (to, &line) in to.iter_mut().zip(lines[first..].iter().take(S::LANES)) {
-                    if line != OUTSIDE {
-                        *to = part[line * width + row..][..S::LANES].as_mut_ptr();
-                    }
-                }
-                // SAFETY: `LANES` rows of as many values can be read from here, as many written to each line, and the
-                // caller runs this on a processor that has them.
-                unsafe { S::transpose(rows[from..].as_ptr(), len, to.as_ptr()) };
-            }
-        }
-    }
-    turn_values(rows, lines, width, whole_rows..columns, 0..len, part);
-}
-
-/// The same, value by value.
-fn turn_values(rows: &[f32], lines: &[usize], width: usize, of: Range<usize>, values: Range<usize>, part: &mut [f32]) {
-    for row in of {
-        for at in values.clone() {
-            if lines[at] != OUTSIDE {
-                part[lines[at] * width + row] = rows[row * lines.len() + at];
-            }
-        }
-    }
 }
 
 /// Weights packed for the forward pass, for the input gradient, or for both.
