@@ -208,6 +208,9 @@ fn main() {
     pool.install(|| {
         let peak = machine::peak();
         println!("{}, {threads} threads, peak {peak:.0} GF/s", isa::current());
+        if let Some(bf16) = machine::bf16_peak() {
+            println!("bf16 dot products, from registers alone: {bf16:.0} GF/s");
+        }
         if wanted("mini") {
             convolutions("mini network, 384 frames of 48×48", &mini(), peak);
         }
