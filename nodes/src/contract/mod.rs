@@ -6,6 +6,7 @@ mod compute;
 mod dim;
 mod host;
 mod kind;
+mod lint;
 mod params;
 mod port;
 mod rng;
@@ -18,6 +19,7 @@ pub use host::{
     Args, Clips, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage, Video,
 };
 pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
+pub use lint::{Defect, ListScan, Malformed, Stated};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use rng::{Draw, Key};

@@ -39,4 +39,4 @@ pub use multi_scale_crop::MultiScaleCrop;
 pub use normalize::Normalize;
 pub use resize::Resize;
 pub use uniform_sampler::UniformSampler;
-pub use video_list::{Backend, Generate, VideoList};
+pub use video_list::{Backend, Format, Generate, VideoList};
