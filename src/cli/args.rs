@@ -108,6 +108,24 @@ pub enum Command {
         #[arg(long)]
         files: bool,
     },
+    /// Go through every line and file of the lists of all phases and views, and say what is wrong.
+    Lint {
+        /// The experiment.
+        #[command(flatten)]
+        graph: GraphArgs,
+        /// Where the report goes (Markdown) [default: runs/lint-GRAPH.md].
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Also decode the first, the middle and the last frame of every video.
+        #[arg(long)]
+        decode: bool,
+        /// Threads that look at files [default: the number of cores].
+        #[arg(long)]
+        workers: Option<usize>,
+        /// Show no progress.
+        #[arg(long, short)]
+        quiet: bool,
+    },
     /// What would run: per phase and view the calls, types, parameters, cost, memory, and the gradient audit.
     Plan {
         /// The experiment.

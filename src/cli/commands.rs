@@ -3,7 +3,7 @@
 use super::args::{Args, Command, LayerArgs};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
-use super::{predict, train};
+use super::{lint, predict, train};
 use crate::diag::{Problems, Severity, render};
 use crate::plan::plan_text;
 use crate::{load, report};
@@ -20,6 +20,21 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => Err(Failure::Usage("which graph?".into())),
         },
         Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),
+        Some(Command::Lint {
+            graph,
+            out,
+            decode,
+            workers,
+            quiet,
+        }) => {
+            let what = lint::What {
+                out: out.as_deref(),
+                decode,
+                workers,
+                quiet,
+            };
+            lint::lint(&graph, what, registry)
+        }
         Some(Command::Plan { graph, workers }) => {
             let e = open_args(&graph, None, registry)?;
             print!("{}", plan_text(&e.checked, &e.graph, feed_options(workers).ahead));
