@@ -121,6 +121,8 @@ pub enum HostValue {
     Video(Arc<Video>),
     /// A class: `Label[B]`.
     Label(u32),
+    /// How many frames there are: `Length[B]`.
+    Length(u32),
     /// Frame numbers: `FrameIndex[B,N,T]`.
     Index(Arc<FrameIndex>),
     /// Frames: `Clip[B,N,T,H,W,C]`.

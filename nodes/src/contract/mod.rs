@@ -13,7 +13,7 @@ mod rng;
 mod types;
 mod weights;
 
-pub use compute::{Compute, Cost, Metric, Saved, Scores, Step, Tally};
+pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use host::{
     Args, Clips, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage, Video,
