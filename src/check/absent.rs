@@ -3,7 +3,7 @@
 use super::checker::{Checked, RESULT_VIEW};
 use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
 use crate::graph::{Graph, NodeDef};
-use crate::load::TreeValue;
+use crate::load::{TreeValue, shown};
 use crate::plan::{Call, Program};
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;
@@ -61,7 +61,7 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
             Body::Compute(compute) => compute
                 .init_file()
                 .filter(|f| !f.is_file())
-                .map(|f| format!("the weights of `{}` are not there: {}", call.node, f.display())),
+                .map(|f| format!("the weights of `{}` are not there: {}", call.node, shown(f))),
             Body::Source(source) => source.absent(false).into_iter().next(),
             _ => None,
         };
@@ -154,7 +154,7 @@ fn look(
 fn weights(graph: &Graph, path: &str, file: &Path, files: bool, out: &mut Found) {
     let node = &graph.nodes[path];
     let place = node.params.get("init").map_or(&node.place, |t| &t.place);
-    let mut p = Problem::note(format!("{} is not there", file.display())).at(place, "its weights are to start from it");
+    let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, "its weights are to start from it");
     if files {
         p.severity = Severity::Error;
     }

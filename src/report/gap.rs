@@ -46,7 +46,7 @@ fn mean(d: &Distribution) -> f64 {
 }
 
 /// The pictures of a run that measured gaps: file name, heading, picture.
-pub(super) fn pictures(title: &str, checked: &Checked, result: &RunResult) -> Vec<(&'static str, String, String)> {
+pub(super) fn pictures(checked: &Checked, result: &RunResult) -> Vec<(&'static str, String, String)> {
     let scores = || result.views.iter().flat_map(|(_, v)| &v.scores);
     let value = |name: &str| {
         let values = scores().flat_map(|s| &s.scores.values);
@@ -64,7 +64,7 @@ pub(super) fn pictures(title: &str, checked: &Checked, result: &RunResult) -> Ve
     }
     if let (Some(s), Some(delta_temp)) = (lengths, value("delta_temp")) {
         let own = Pair {
-            name: title.to_string(),
+            name: "these lists".into(),
             videos: s.scores.distributions.iter().map(|d| videos(d) as f64).sum(),
             delta_bg: value("delta_bg"),
             delta_temp,

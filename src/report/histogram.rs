@@ -11,7 +11,7 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 24.0;
 const PANEL: f64 = 150.0;
 const GAP: f64 = 40.0;
-const TOP: f64 = 64.0;
+const TOP: f64 = 76.0;
 const BOTTOM: f64 = 44.0;
 /// Bars of a panel, about.
 const BARS: f64 = 60.0;
@@ -55,7 +55,7 @@ fn panel(d: &Distribution, shares: &[f64], place: usize, top: f64, bin: f64, x: 
     let at = x(middle);
     let (words, anchor) = if at < (LEFT + W) / 2.0 { (at + 7.0, "start") } else { (at - 7.0, "end") };
     html! {
-        @for v in ticks(0.0, high, 3) {
+        @for v in ticks(0.0, high, 4) {
             path.grid d=(format!("M{} {}H{}", num(LEFT), num(y(v)), num(W - RIGHT))) {}
             text.tick x=(num(LEFT - 8.0)) y=(num(y(v) + 3.6)) text-anchor="end" { (share(v)) }
         }
@@ -77,7 +77,7 @@ fn panel(d: &Distribution, shares: &[f64], place: usize, top: f64, bin: f64, x: 
 
 fn share(v: f64) -> String {
     let percent = 100.0 * v;
-    if percent >= 10.0 || percent == 0.0 {
+    if percent >= 10.0 || percent.fract() == 0.0 {
         format!("{percent:.0} %")
     } else {
         format!("{percent:.1} %")

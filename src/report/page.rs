@@ -169,6 +169,9 @@ fn files(result: &RunResult) -> Markup {
     let all = [
         (f.root().join("graph.svg"), "the drawing of the graph"),
         (f.graph(), "the graph as it ran, all layers in one file; it can be run"),
+        (f.root().join("lengths.svg"), "how long the videos are"),
+        (f.root().join("lengths.csv"), "the same as a table"),
+        (f.root().join("gap.svg"), "the gap beside other pairs'"),
         (f.predictions(), "class probabilities of every scored video"),
         (f.root().join("per_class.csv"), "recall of every class"),
         (f.summary(), "the scores, for programs"),

@@ -30,9 +30,22 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
             }
         }
     }
-    let folder = result.folder.root().display();
-    out + &format!("{folder}: report.html (open it in a browser), predictions.csv, summary.json, metrics.jsonl\n")
+    let root = result.folder.root();
+    let there = |name: &&str| root.join(name).exists();
+    let files: Vec<&str> = FILES.into_iter().filter(there).collect();
+    let browser = "report.html (open it in a browser), ";
+    out + &format!("{}: {browser}{}\n", root.display(), files.join(", "))
 }
+
+/// What is worth naming of a run's folder, besides the page.
+const FILES: [&str; 6] = [
+    "lengths.svg",
+    "gap.svg",
+    "lengths.csv",
+    "predictions.csv",
+    "summary.json",
+    "metrics.jsonl",
+];
 
 const MOST_BAD: usize = 5;
 

@@ -53,8 +53,7 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
         parts.views.push((name.clone(), rows(graph, view)));
         names = if names.is_empty() { classes } else { names };
     }
-    let title = graph.title.as_ref().map_or("this experiment", |t| t.value.as_str());
-    for (file, heading, picture) in gap::pictures(title, checked, result) {
+    for (file, heading, picture) in gap::pictures(checked, result) {
         write_whole(&root.join(file), picture.as_bytes())?;
         parts.pictures.push((heading, picture));
     }
