@@ -39,12 +39,15 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 sheet,
                 template: template.as_deref(),
                 start_index,
-                picks: graph.as_deref().zip(node.as_deref()).map(|(graph, node)| frames::Picks {
-                    graph,
-                    layers: &layers,
-                    node,
-                    program: program.as_deref(),
-                }),
+                picks: graph
+                    .as_deref()
+                    .zip(node.as_deref())
+                    .map(|(graph, node)| frames::Picks {
+                        graph,
+                        layers: &layers,
+                        node,
+                        program: program.as_deref(),
+                    }),
                 quiet,
             };
             frames::frames(&videos, &what, registry)

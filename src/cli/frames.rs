@@ -84,7 +84,9 @@ pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Resul
 
 /// The name of a video's files: that of its file, with a number where another has it.
 fn unused(path: &Path, names: &mut HashSet<String>) -> String {
-    let stem = path.file_stem().map_or("video".into(), |s| s.to_string_lossy().into_owned());
+    let stem = path
+        .file_stem()
+        .map_or("video".into(), |s| s.to_string_lossy().into_owned());
     let name = |i: usize| if i == 1 { stem.clone() } else { format!("{stem}-{i}") };
     let free = (1..).map(name).find(|n| names.insert(n.clone()));
     free.unwrap_or(stem)
@@ -108,7 +110,11 @@ fn one(
     };
     let wanted = in_order(&rows.concat());
     if let Some(beyond) = wanted.iter().find(|i| **i >= count) {
-        bail!("{}: there is no frame {beyond}: the video has {count}, 0 to {}", video.path().display(), count - 1);
+        bail!(
+            "{}: there is no frame {beyond}: the video has {count}, 0 to {}",
+            video.path().display(),
+            count - 1
+        );
     }
     let mut kept: BTreeMap<usize, RgbFrame> = BTreeMap::new();
     let digits = count.to_string().len().max(5);
@@ -169,7 +175,9 @@ fn in_order(index: &[usize]) -> Vec<usize> {
 fn folded(row: &[usize], (width, height): (usize, usize)) -> Vec<Vec<usize>> {
     let share = height as f64 / width.max(1) as f64;
     let columns = (row.len() as f64 * share * 1.3).sqrt().ceil() as usize;
-    row.chunks(columns.clamp(1, row.len().max(1))).map(<[usize]>::to_vec).collect()
+    row.chunks(columns.clamp(1, row.len().max(1)))
+        .map(<[usize]>::to_vec)
+        .collect()
 }
 
 /// A sampler as a phase or view runs it.
@@ -220,10 +228,12 @@ impl Sampler {
         let mut known: Vec<&str> = samplers().collect();
         known.sort_unstable();
         known.dedup();
+        let hint = crate::diag::did_you_mean(picks.node, known.iter().copied());
         Err(Failure::Usage(format!(
-            "no sampler `{}` runs {}; the graph has {}",
+            "no sampler `{}` runs {}; {}the graph has {}",
             picks.node,
             picks.program.map_or("in this graph".into(), |p| format!("in {p}")),
+            hint.map_or(String::new(), |h| format!("{h} ")),
             known.join(", ")
         )))
     }
@@ -231,7 +241,11 @@ impl Sampler {
     fn program(&self) -> &Program {
         let (trains, name) = &self.program;
         let checked = &self.experiment.checked;
-        if *trains { &checked.phases[name] } else { &checked.views[name] }
+        if *trains {
+            &checked.phases[name]
+        } else {
+            &checked.views[name]
+        }
     }
 
     fn stage(&self) -> Result<&dyn Stage, Failure> {
@@ -250,7 +264,9 @@ impl Sampler {
     fn rows(&self, video: &Video, place: usize) -> Result<Vec<Vec<usize>>> {
         let program = self.program();
         let call = &program.calls[self.call];
-        let Ok(stage) = self.stage() else { bail!("`{}` names no frames", self.node) };
+        let Ok(stage) = self.stage() else {
+            bail!("`{}` names no frames", self.node)
+        };
         let stream = call.stream.map_or("", |s| program.streams[s].as_str());
         let (trains, name) = &self.program;
         let seed = self.experiment.graph.seed.value;

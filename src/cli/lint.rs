@@ -32,7 +32,12 @@ pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<()
     let out = match what.out {
         Some(out) => out.to_path_buf(),
         None => {
-            let stem = graph.graph.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let stem = graph
+                .graph
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             PathBuf::from("runs").join(format!("lint-{stem}.md"))
         }
     };

@@ -321,7 +321,11 @@ impl List<'_> {
             self.push(
                 found,
                 Level::Stops,
-                format!("{} of {} with a label beyond the classes", count(beyond.len(), "video"), videos.len()),
+                format!(
+                    "{} of {} with a label beyond the classes",
+                    count(beyond.len(), "video"),
+                    videos.len()
+                ),
                 "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
                 beyond,
             );
@@ -341,7 +345,11 @@ impl List<'_> {
                 Level::Hurts,
                 format!(
                     "{} of {classes} without samples",
-                    if empty.len() == 1 { "1 class".into() } else { format!("{} classes", empty.len()) }
+                    if empty.len() == 1 {
+                        "1 class".into()
+                    } else {
+                        format!("{} classes", empty.len())
+                    }
                 ),
                 &format!("add videos of them, or leave the classes out: {consequence}"),
                 vec![Item {

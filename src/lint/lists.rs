@@ -100,7 +100,12 @@ pub fn lists(checked: &Checked, decode: bool, progress: &Progress) -> Result<Vec
 /// Adds the list that a source call reads in `program`, or notes one more that reads it.
 fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<(String, String, PathBuf), Listed>) {
     let info = &program.calls[call];
-    let name = info.outputs.iter().flatten().next().map(|id| &program.values[id.0].name);
+    let name = info
+        .outputs
+        .iter()
+        .flatten()
+        .next()
+        .map(|id| &program.values[id.0].name);
     let stream = name.and_then(|n| n.split_once('@')).map_or("", |(_, s)| s).to_string();
     let scan = source.scan(&program.split).map_err(|e| format!("{e:#}"));
     // A split without a list is told apart by its name.

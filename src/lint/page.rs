@@ -19,7 +19,13 @@ pub fn page(graph: &str, lists: &[Listed], findings: &[Finding]) -> String {
         }
         let _ = writeln!(out, "\n## {}", level.heading());
         for f in of {
-            let _ = writeln!(out, "\n### {}\n\n{}\n\nWhat to do: {}.", f.what, code(&f.list), f.advice);
+            let _ = writeln!(
+                out,
+                "\n### {}\n\n{}\n\nWhat to do: {}.",
+                f.what,
+                code(&f.list),
+                f.advice
+            );
             if !f.items.is_empty() {
                 // In a block of code, paths are left as they are.
                 out += "\n```\n";

@@ -48,13 +48,16 @@ pub fn text(graph: &str, lists: &[Listed], findings: &[Finding], report: &str) -
 pub(super) fn row(l: &Listed) -> [String; 8] {
     use glad_nodes::Defect;
     let (videos, malformed, columns) = match &l.scan {
+        // What an empty list has for columns is no one's guess.
+        Ok(s) if s.videos.is_empty() && s.malformed.is_empty() => (0, 0, "-".into()),
         Ok(s) => (s.videos.len(), s.malformed.len(), s.columns.clone()),
         Err(_) => (0, 0, "not readable".into()),
     };
     let of = |which: &dyn Fn(&Defect) -> bool| l.looks.iter().filter(|k| k.frames.as_ref().is_err_and(which)).count();
     let missing = of(&|d| *d == Defect::Missing);
     let short = of(&|d| matches!(d, Defect::Short { .. } | Defect::Offset { .. }));
-    let unreadable = l.looks.iter().filter(|k| k.damage.is_some()).count() + of(&|d| matches!(d, Defect::Unreadable(_)));
+    let unreadable =
+        l.looks.iter().filter(|k| k.damage.is_some()).count() + of(&|d| matches!(d, Defect::Unreadable(_)));
     [
         l.stream.clone(),
         l.splits.join(", "),

@@ -63,7 +63,7 @@ mod tree;
 pub use diff::diff;
 pub use effective::effective;
 pub use explain::explain;
-pub(crate) use layers::shown;
 pub use history::{Change, History, Role};
+pub(crate) use layers::shown;
 pub use open::{LoadOptions, load, load_text};
 pub use tree::{Tree, TreeValue};

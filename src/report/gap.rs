@@ -99,7 +99,9 @@ pub(super) fn lengths_csv(sets: &[Distribution]) -> String {
     let names: Vec<&str> = sets.iter().map(|d| d.name.as_str()).collect();
     let mut out = format!("frames,{}\n", names.join(","));
     for length in lengths {
-        let counts = sets.iter().map(|d| d.counts.get(&length).copied().unwrap_or(0).to_string());
+        let counts = sets
+            .iter()
+            .map(|d| d.counts.get(&length).copied().unwrap_or(0).to_string());
         out += &format!("{length},{}\n", counts.collect::<Vec<_>>().join(","));
     }
     out

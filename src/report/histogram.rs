@@ -53,7 +53,11 @@ fn panel(d: &Distribution, shares: &[f64], place: usize, top: f64, bin: f64, x: 
     let middle = f64::from(median(d));
     // Words stand where the bars leave room.
     let at = x(middle);
-    let (words, anchor) = if at < (LEFT + W) / 2.0 { (at + 7.0, "start") } else { (at - 7.0, "end") };
+    let (words, anchor) = if at < (LEFT + W) / 2.0 {
+        (at + 7.0, "start")
+    } else {
+        (at - 7.0, "end")
+    };
     html! {
         @for v in ticks(0.0, high, 4) {
             path.grid d=(format!("M{} {}H{}", num(LEFT), num(y(v)), num(W - RIGHT))) {}

@@ -40,7 +40,9 @@ pub(super) fn scatter(own: &Pair, others: &[Pair]) -> String {
     );
     let x = |v: f64| LEFT + (W - LEFT - right - 10.0) * v / x1;
     let y = |v: f64| TOP + (H - TOP - BOTTOM) * (1.0 - v / y1);
-    let placed: Vec<(&Pair, f64, f64)> = all().filter_map(|p| Some((p, x(p.delta_temp), y(p.delta_bg?)))).collect();
+    let placed: Vec<(&Pair, f64, f64)> = all()
+        .filter_map(|p| Some((p, x(p.delta_temp), y(p.delta_bg?))))
+        .collect();
     let wanted: Vec<f64> = placed.iter().map(|p| p.2).collect();
     let names = apart(&wanted, 30.0, (TOP, H - BOTTOM));
     let digits = |v: f64| if y1 < 0.2 { format!("{v:.2}") } else { format!("{v:.1}") };
@@ -92,10 +94,16 @@ fn colours() -> String {
         let (light, black) = STREAMS[0];
         let own = if dark { black } else { light };
         vec![
-            rule(".own", format!("fill:{own};fill-opacity:.75;stroke:{own};stroke-width:1.5")),
+            rule(
+                ".own",
+                format!("fill:{own};fill-opacity:.75;stroke:{own};stroke-width:1.5"),
+            ),
             rule(".ownline", format!("stroke:{own};stroke-width:2;fill:none")),
             rule(".t0", format!("fill:{own}")),
-            rule(".other", format!("fill:{0};fill-opacity:.35;stroke:{0};stroke-width:1", base.flow)),
+            rule(
+                ".other",
+                format!("fill:{0};fill-opacity:.35;stroke:{0};stroke-width:1", base.flow),
+            ),
             rule(".quiet", format!("fill:{}", base.word)),
         ]
     })

@@ -340,7 +340,10 @@ fn none_left(program: &Program, view: &ViewResult) -> Option<String> {
     let (s, (stream, _)) = view.counts.iter().enumerate().find(|(_, (_, n))| *n == 0)?;
     debug_assert_eq!(program.streams[s], *stream);
     let first = view.bad.iter().find(|b| b.stream == s)?;
-    Some(format!("no video of {stream} could be used; the first: {}", first.reason))
+    Some(format!(
+        "no video of {stream} could be used; the first: {}",
+        first.reason
+    ))
 }
 
 /// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.

@@ -51,9 +51,11 @@ impl Kind for Background {
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        Contract::on(Side::Host)
-            .input("video", "Video[B]", "the video")
-            .output("clips", "Clip[B,1,1,~,~,3]", "its background")
+        Contract::on(Side::Host).input("video", "Video[B]", "the video").output(
+            "clips",
+            "Clip[B,1,1,~,~,3]",
+            "its background",
+        )
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
@@ -109,7 +111,9 @@ mod tests {
         // frames filled with 0 to 8
         let inputs = Args::default().with("video", vec![numbered(9)]);
         let out = stage.run(&sample(0, false), &inputs).unwrap();
-        let [HostValue::Clips(clips)] = &out[..] else { panic!("{out:?}") };
+        let [HostValue::Clips(clips)] = &out[..] else {
+            panic!("{out:?}")
+        };
         assert_eq!((clips.shape, &clips.data), ([1, 1, 2, 4, 3], &vec![4; 24]));
     }
 }

@@ -11,7 +11,7 @@ use glad_video::{OpenOptions, Template};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 pub use format::Format;
@@ -189,7 +189,7 @@ impl Listed {
 
     fn list(&self, split: &str) -> Result<PathBuf> {
         match self.params.list.of(split) {
-            Some(list) => Ok(self.base.join(list)),
+            Some(list) => Ok(without_detours(self.base.join(list))),
             None => bail!(
                 "there is no list for split `{split}`, only for {}",
                 self.params.list.named()
@@ -220,7 +220,7 @@ impl Listed {
     /// The folder that the paths of a list are relative to.
     fn root(&self, list: &Path) -> PathBuf {
         match &self.params.root {
-            Some(root) => self.base.join(root),
+            Some(root) => without_detours(self.base.join(root)),
             None => list.parent().map(Path::to_path_buf).unwrap_or_default(),
         }
     }
@@ -331,6 +331,31 @@ impl Source for Listed {
             Some(_) if matches!(self.params.classes, Some(Classes::File(_))) => Ok(None),
             _ => self.class_names(),
         }
+    }
+}
+
+/// `settings/../data` as `data`, where links do not make that another folder: these paths are read by people.
+fn without_detours(path: PathBuf) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if matches!(short.components().next_back(), Some(Component::Normal(_))) => {
+                short.pop();
+            }
+            Component::CurDir => {}
+            part => short.push(part),
+        }
+    }
+    // A file that is not there has a folder that may be.
+    let real = |p: &Path| {
+        p.canonicalize()
+            .or_else(|_| p.parent().unwrap_or(p).canonicalize())
+            .ok()
+    };
+    if short.as_os_str().is_empty() || real(&short) != real(&path) {
+        path
+    } else {
+        short
     }
 }
 

@@ -145,7 +145,9 @@ mod tests {
                 0 => vec![],
                 n => vec![t.narrow(0, at, n).unwrap()],
             };
-            let inputs = Args::default().with("source", part(source)).with("target", part(target));
+            let inputs = Args::default()
+                .with("source", part(source))
+                .with("target", part(target));
             tally.update(&inputs).unwrap();
         }
         tally.scores()

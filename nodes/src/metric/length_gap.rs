@@ -40,9 +40,16 @@ impl Kind for LengthGap {
     const GROUP: Group = Group::Metric;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        let wrong = |k: &KnownGap| [k.videos, k.delta_bg, k.delta_temp].iter().any(|v| !(v.is_finite() && *v >= 0.0));
+        let wrong = |k: &KnownGap| {
+            [k.videos, k.delta_bg, k.delta_temp]
+                .iter()
+                .any(|v| !(v.is_finite() && *v >= 0.0))
+        };
         let problem = |(i, k): (usize, &KnownGap)| {
-            ParamProblem::new(format!("beside[{i}]"), format!("`{}` has a number below 0, or none", k.name))
+            ParamProblem::new(
+                format!("beside[{i}]"),
+                format!("`{}` has a number below 0, or none", k.name),
+            )
         };
         let known = self.beside.iter().enumerate();
         known.filter(|(_, k)| wrong(k)).map(problem).collect()
@@ -80,7 +87,9 @@ impl Tally for Lengths {
     fn update(&mut self, inputs: &Args<Tensor>) -> Result<()> {
         for (port, counts) in SIDES.iter().zip(&mut self.0) {
             let Some(lengths) = inputs.get(port) else { continue };
-            let lengths = lengths.to_vec1::<u32>().with_context(|| format!("lengths of `{port}`"))?;
+            let lengths = lengths
+                .to_vec1::<u32>()
+                .with_context(|| format!("lengths of `{port}`"))?;
             for n in lengths {
                 *counts.entry(n).or_insert(0) += 1;
             }
@@ -157,7 +166,10 @@ mod tests {
         assert_eq!(scores.values, [("delta_temp".to_string(), 5.0 + 140.0)]);
         assert_eq!(scores.decimals, Some(2));
         let source = &scores.distributions[0];
-        assert_eq!((source.name.as_str(), &source.counts), ("source", &BTreeMap::from([(10, 2), (300, 2)])));
+        assert_eq!(
+            (source.name.as_str(), &source.counts),
+            ("source", &BTreeMap::from([(10, 2), (300, 2)]))
+        );
         assert_eq!(tally(&[(&[10], &[])]).values, []);
         // numbers whose products leave 64 bits
         assert_eq!(gap(&[0, u32::MAX], &[u32::MAX]), f64::from(u32::MAX) / 2.0);

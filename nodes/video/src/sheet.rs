@@ -42,10 +42,7 @@ pub fn contact_sheet(rows: &[Vec<Cell>], most: usize) -> Result<RgbFrame, ImageE
     // Larger letters where there is room for the numbers of long videos.
     let zoom = if width >= 14 * LETTER { 2 } else { 1 };
     let strip = LETTER * zoom + 4;
-    let mut sheet = Canvas::new(
-        GAP + columns * (width + GAP),
-        GAP + rows.len() * (height + strip + GAP),
-    );
+    let mut sheet = Canvas::new(GAP + columns * (width + GAP), GAP + rows.len() * (height + strip + GAP));
     for (i, row) in rows.iter().enumerate() {
         for (j, cell) in row.iter().enumerate() {
             let (x, y) = (GAP + j * (width + GAP), GAP + i * (height + strip + GAP));
@@ -141,7 +138,12 @@ mod tests {
                 .count()
         };
         // the bits of a seven, and nothing under the frame without words
-        let seven: u32 = font8x8::BASIC_FONTS.get('7').unwrap().iter().map(|b| b.count_ones()).sum();
+        let seven: u32 = font8x8::BASIC_FONTS
+            .get('7')
+            .unwrap()
+            .iter()
+            .map(|b| b.count_ones())
+            .sum();
         assert_eq!(written(4..24, 14..26), seven as usize);
         assert_eq!(written(28..48, 14..26), 0);
         // two letters fit under 20 pixels

@@ -250,8 +250,7 @@ fn data_is_made_on_first_use() {
         "auxiliary_train": 1, "auxiliary_test": 1, "source_seconds": [0.5, 0.6], "target_seconds": [0.3, 0.4],
         "auxiliary_seconds": [0.3, 0.4],
     });
-    let params =
-        json!({"list": {"train": "source_train.txt"}, "classes": "classes.txt", "generate": {"mini": mini}});
+    let params = json!({"list": {"train": "source_train.txt"}, "classes": "classes.txt", "generate": {"mini": mini}});
     let source = source(Path::new("elsewhere"), params).made_in(cache.path().to_path_buf());
     let e = source.videos("train").err().unwrap().to_string();
     assert!(
@@ -348,14 +347,14 @@ fn epic_kitchens_folders() {
     fs::write(dir.path().join("l.csv"), rows).unwrap();
     let source = source(dir.path(), json!({"list": "l.csv", "format": "epic_kitchens"}));
     let videos = source.videos("train").unwrap();
-    assert_eq!((videos[0].footage.frame_count().unwrap(), videos[0].label), (3, Some(2)));
+    assert_eq!(
+        (videos[0].footage.frame_count().unwrap(), videos[0].label),
+        (3, Some(2))
+    );
     let frames = videos[0].footage.frames(&[0, 2]).unwrap();
     assert_eq!((frames[0].data[0], frames[1].data[0]), (30, 50));
     assert!(videos[1].line.ends_with("l.csv:3"));
-    assert_eq!(
-        videos[1].footage.inspect(),
-        Err(Defect::Short { stated: 2, found: 1 })
-    );
+    assert_eq!(videos[1].footage.inspect(), Err(Defect::Short { stated: 2, found: 1 }));
 }
 
 #[test]

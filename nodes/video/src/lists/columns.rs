@@ -65,7 +65,9 @@ impl Columns {
             return Err(format!("columns {names:?} have no path"));
         }
         if has(Column::Start) != has(Column::Stop) {
-            return Err(format!("columns {names:?} have one of start and stop, which belong together"));
+            return Err(format!(
+                "columns {names:?} have one of start and stop, which belong together"
+            ));
         }
         if has(Column::Start) && (has(Column::Offset) || has(Column::Frames)) {
             return Err(format!(

@@ -139,7 +139,11 @@ fn row(header: &Header, record: &ByteRecord, labels: &Labels<'_>) -> Result<List
         Some(p) => p,
         None => match video.split_once('_') {
             Some((p, _)) => p,
-            None => return Err(format!("has no {PARTICIPANT}, and {VIDEO} {video:?} does not say it (P01_01)")),
+            None => {
+                return Err(format!(
+                    "has no {PARTICIPANT}, and {VIDEO} {video:?} does not say it (P01_01)"
+                ));
+            }
         },
     };
     let (offset, frames) = segment(frame(START)?, frame(STOP)?, FIRST)?;

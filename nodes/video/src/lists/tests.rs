@@ -167,7 +167,10 @@ fn a_format_says_the_columns() {
     let (_, e) = read("take 2 1\n", ListFormat::Plain);
     assert_eq!(e, entry("take 2", None, None, Some(1), 1));
     assert_eq!(columns("k/a_1_11 300 3\n", ListFormat::Kinetics), "path frames label");
-    assert_eq!(columns("train/7 96 120 3\n", ListFormat::Babel), "path offset frames label");
+    assert_eq!(
+        columns("train/7 96 120 3\n", ListFormat::Babel),
+        "path offset frames label"
+    );
     assert_eq!(columns("UCF-101/v_a.avi 3\n", ListFormat::UcfHmdb), "path label");
     assert_eq!(columns("UCF-101/v_a 120 3\n", ListFormat::UcfHmdb), "path frames label");
     let numbers_that_lack = "a 300 3\nb 7\n\nc 0 3\nd x 3\n";
@@ -318,8 +321,10 @@ P01_01,1,4,
     assert_eq!(scan(rows.as_bytes(), &epic).entries.len(), 2);
     assert_eq!(
         bad("P01_01 1 4 0\n", &epic),
-        ["1: the first row has to name the columns of EPIC-KITCHENS, and has no video_id, start_frame, stop_frame; it \
-          has p01_01 1 4 0"]
+        [
+            "1: the first row has to name the columns of EPIC-KITCHENS, and has no video_id, start_frame, stop_frame; it \
+          has p01_01 1 4 0"
+        ]
     );
     let beyond = ListOptions {
         classes: Some(vec!["take".into(), "put".into()]),
