@@ -137,7 +137,7 @@ fn everything_that_is_wrong_is_named_with_its_line_and_what_to_do() {
         report.contains("| class | source train | source test, val |"),
         "{report}"
     );
-    assert!(report.contains("| run | 3 | **0** |"), "{report}");
+    assert!(report.contains("| run | 4 | **0** |"), "{report}");
     assert!(said.trim_end().ends_with("runs/lint-full.md has every line"), "{said}");
 }
 

@@ -89,7 +89,7 @@ pub struct Scan {
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The file could not be read.
-    #[error("{}: cannot read: {source}", path.display())]
+    #[error("{}: cannot read the list", path.display())]
     Io {
         /// The file.
         path: PathBuf,
