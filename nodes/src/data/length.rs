@@ -12,13 +12,13 @@ use serde::Deserialize;
 pub struct Length {
     /// Where the number is taken from.
     #[serde(default)]
-    pub from: From,
+    pub from: LengthFrom,
 }
 
 /// Where a video's length is taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum From {
+pub enum LengthFrom {
     /// The list, where it says one; no file is looked at then. Else the file.
     #[default]
     List,
@@ -44,13 +44,13 @@ impl Kind for Length {
 }
 
 struct Counter {
-    from: From,
+    from: LengthFrom,
 }
 
 impl Stage for Counter {
     fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
         let video = inputs.video("video")?;
-        let listed = video.footage.stated().frames.filter(|_| self.from == From::List);
+        let listed = video.footage.stated().frames.filter(|_| self.from == LengthFrom::List);
         let frames = match listed {
             Some(n) => n,
             None => input::length(inputs)?,

@@ -37,7 +37,7 @@ pub use dense_sampler::DenseSampler;
 pub use extent::{Extent, Filter};
 pub use flip::Flip;
 pub use grid_sampler::GridSampler;
-pub use length::{From, Length};
+pub use length::{Length, LengthFrom};
 pub use lists::Lists;
 pub use multi_scale_crop::MultiScaleCrop;
 pub use normalize::Normalize;

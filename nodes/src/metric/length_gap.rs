@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The temporal distance Δ_temp of two sets of videos (eq. 2): the earth mover's distance of the distributions of their
@@ -22,7 +22,7 @@ pub struct LengthGap {
 }
 
 /// The gap of a pair of data sets, as published.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownGap {
     /// What the pair is called.
