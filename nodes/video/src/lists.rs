@@ -11,7 +11,7 @@ mod text;
 pub use columns::{Column, Columns};
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// What kind of list a file is.
@@ -135,11 +135,24 @@ pub fn read_list(path: &Path, options: &ListOptions) -> Result<Vec<ListEntry>, L
 /// # Errors
 /// If the file cannot be read; lines that are malformed are in the result.
 pub fn scan_list(path: &Path, options: &ListOptions) -> Result<Scan, ListError> {
-    let bytes = fs::read(path).map_err(|source| ListError::Io {
+    let bytes = read_all(path).map_err(|source| ListError::Io {
         path: path.to_owned(),
         source,
     })?;
     Ok(scan(&bytes, options))
+}
+
+/// Bytes of the largest list that is read: ten million lines.
+const LARGEST: u64 = 1 << 30;
+
+/// All of a file, unless it is too large, or one that never ends such as a device.
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other("it is larger than 1 GiB, so it is no list"));
+    }
+    Ok(bytes)
 }
 
 /// Reads a list from bytes (UTF-8, with or without a byte order mark).

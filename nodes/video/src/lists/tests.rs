@@ -231,6 +231,14 @@ fn a_guess_that_may_be_wrong_is_an_error() {
     assert!(said.len() == 1 && said[0].contains("commas"), "{said:?}");
 }
 
+/// Spaces that are none of ASCII's are spaces, too.
+#[test]
+fn a_line_of_strange_spaces_is_malformed() {
+    let text = "a.mp4 1\n\u{3000}\u{a0}\n";
+    assert_eq!(bad(text, &ListOptions::default()).len(), 1);
+    assert_eq!(bad(text, &of(ListFormat::Plain)).len(), 1);
+}
+
 #[test]
 fn frames_from_start_to_stop() {
     let options = ListOptions {

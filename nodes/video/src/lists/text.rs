@@ -69,7 +69,7 @@ fn detect(bytes: &[u8], labels: &Labels<'_>, among: std::ops::Range<usize>) -> C
 /// never the first word.
 fn numbers_after_path(line: &str, labels: &Labels<'_>) -> usize {
     let mut words = line.split_whitespace().rev();
-    let before_last = line.split_whitespace().count() - 1;
+    let before_last = line.split_whitespace().count().saturating_sub(1);
     let label = words.next().is_some_and(|w| is_number(w) || w == "-" || labels.has(w));
     if !label || before_last == 0 {
         return 0;
