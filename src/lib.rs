@@ -1,12 +1,14 @@
 //! glad: declarative pipeline graphs for unsupervised video domain adaptation.
 //!
 //! [`load`] reads an experiment from its files, [`check`] turns it into programs or says all that is wrong with it,
-//! [`run`] runs them, [`report`] shows what came out; [`cli`] is the command `glad-run`. Node kinds are in [`nodes`].
+//! [`run`] runs them, [`report`] shows what came out, [`lint`] goes through their lists and files; [`cli`] is the
+//! command `glad-run`. Node kinds are in [`nodes`].
 
 pub mod check;
 pub mod cli;
 pub mod diag;
 pub mod graph;
+pub mod lint;
 pub mod load;
 pub mod plan;
 pub mod report;

@@ -16,12 +16,15 @@ pub fn registry() -> Registry {
     r.add::<data::MultiScaleCrop>();
     r.add::<data::CentreCrop>();
     r.add::<data::Flip>();
+    r.add::<data::Length>();
+    r.add::<data::Background>();
     r.add::<data::Backgrounds>();
     r.add::<data::BgMix>();
     r.add::<data::Batch>();
     r.add::<data::Normalize>();
     // model
     r.add::<model::Tsm>();
+    r.add::<model::ResNet2d>();
     r.add::<model::I3dR50>();
     r.add::<model::I3dInception>();
     r.add::<model::Linear>();
@@ -47,6 +50,8 @@ pub fn registry() -> Registry {
     r.add::<loss::Combine>();
     // metric
     r.add::<metric::Classification>();
+    r.add::<metric::LengthGap>();
+    r.add::<metric::BackgroundGap>();
     r
 }
 

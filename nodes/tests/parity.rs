@@ -238,7 +238,7 @@ fn check(name: &str) -> Result<()> {
 /// One test for all, so that full-size networks come one after the other.
 #[test]
 fn backbones_compute_what_pytorch_does() {
-    for name in ["tsm50", "tsm18", "i3d_r50", "i3d_inception"] {
+    for name in ["tsm50", "tsm18", "resnet50", "i3d_r50", "i3d_inception"] {
         check(name).unwrap();
     }
 }

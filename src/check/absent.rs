@@ -3,7 +3,7 @@
 use super::checker::{Checked, RESULT_VIEW};
 use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
 use crate::graph::{Graph, NodeDef};
-use crate::load::TreeValue;
+use crate::load::{TreeValue, shown};
 use crate::plan::{Call, Program};
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;
@@ -11,12 +11,20 @@ use std::path::Path;
 
 /// What is not there of the data and weights that a run reads: notes, or errors with `files` (then every video of every list is
 /// looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
+///
+/// Of optional views nothing is an error: a run leaves them out.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
+    absent_of(graph, runs(graph, checked), files)
+}
+
+/// As [`absent`], of these programs alone.
+pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>, files: bool) -> Problems {
     let mut out = Found {
         list: vec![],
         seen: HashSet::new(),
     };
-    for program in runs(graph, checked) {
+    for program in programs {
+        let files = files && !is_optional(graph, program);
         for (i, call) in program.calls.iter().enumerate() {
             if let Body::Compute(compute) = &program.bodies[call.body]
                 && let Some(file) = compute.init_file().filter(|f| !f.is_file())
@@ -38,6 +46,28 @@ pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
         files: graph.files.clone(),
         list: out.list,
     }
+}
+
+fn is_optional(graph: &Graph, program: &Program) -> bool {
+    graph.views.get(&program.name).is_some_and(|v| v.optional)
+}
+
+/// The optional views that a run leaves out, because data or weights that they start from are not there: names and
+/// reasons.
+pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
+    let optional = runs(graph, checked).filter(|p| is_optional(graph, p));
+    let reason = |program: &Program| {
+        let missing = |call: &Call| match &program.bodies[call.body] {
+            Body::Compute(compute) => compute
+                .init_file()
+                .filter(|f| !f.is_file())
+                .map(|f| format!("the weights of `{}` are not there: {}", call.node, shown(f))),
+            Body::Source(source) => source.absent(false).into_iter().next(),
+            _ => None,
+        };
+        program.calls.iter().find_map(missing)
+    };
+    optional.filter_map(|p| Some((p.name.clone(), reason(p)?))).collect()
 }
 
 /// The programs that a run uses: what `run` names, the views that its phases are validated by, and the one that scores.
@@ -124,7 +154,7 @@ fn look(
 fn weights(graph: &Graph, path: &str, file: &Path, files: bool, out: &mut Found) {
     let node = &graph.nodes[path];
     let place = node.params.get("init").map_or(&node.place, |t| &t.place);
-    let mut p = Problem::note(format!("{} is not there", file.display())).at(place, "its weights are to start from it");
+    let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, "its weights are to start from it");
     if files {
         p.severity = Severity::Error;
     }

@@ -25,5 +25,5 @@ mod unused;
 mod weights;
 mod wiring;
 
-pub use absent::{absent, runs};
+pub use absent::{absent, absent_of, left_out, runs};
 pub use checker::{Checked, RESULT_VIEW, check};

@@ -58,7 +58,9 @@ pub(super) fn check(cx: &Cx, used: &Used) {
             );
         }
     }
-    for (stream, _) in used.labels.iter().filter(|(_, used)| !**used) {
+    // Measures over lists need no labels.
+    let trains = !cx.graph.phases.is_empty();
+    for (stream, _) in used.labels.iter().filter(|(_, used)| trains && !**used) {
         cx.push(Problem::note(format!(
             "the labels of stream {stream} are used by nothing"
         )));

@@ -108,6 +108,60 @@ pub enum Command {
         #[arg(long)]
         files: bool,
     },
+    /// Write decoded frames as PNG, upright and at the video's own size; or one contact sheet, to look at.
+    Frames {
+        /// Video files or folders of frames.
+        #[arg(required = true)]
+        videos: Vec<PathBuf>,
+        /// Numbers of frames, from 0, such as 0,7,40 [default: all; with --sheet 24, spread evenly].
+        #[arg(long, value_name = "N,…", value_delimiter = ',', conflicts_with = "graph")]
+        index: Option<Vec<usize>>,
+        /// The folder to write to.
+        #[arg(long, short, value_name = "DIR")]
+        out: PathBuf,
+        /// One picture of each video, with the number under each frame.
+        #[arg(long)]
+        sheet: bool,
+        /// File names of folders of frames [default: img_%05d.jpg].
+        #[arg(long, value_name = "NAME")]
+        template: Option<String>,
+        /// The number of a folder's first image.
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        start_index: usize,
+        /// The frames that a sampler of this graph picks (--node); on a sheet each clip has a row.
+        #[arg(long, requires = "node")]
+        graph: Option<PathBuf>,
+        /// The sampler, such as `local`.
+        #[arg(long, requires = "graph")]
+        node: Option<String>,
+        /// The phase or view that the sampler runs in [default: the last phase that it runs in].
+        #[arg(long = "in", value_name = "PHASE", requires = "graph")]
+        program: Option<String>,
+        /// What is laid over the graph.
+        #[command(flatten)]
+        layers: LayerArgs,
+        /// Show no progress.
+        #[arg(long, short)]
+        quiet: bool,
+    },
+    /// Go through every line and file of the lists of all phases and views, and say what is wrong.
+    Lint {
+        /// The experiment.
+        #[command(flatten)]
+        graph: GraphArgs,
+        /// Where the report goes (Markdown) [default: runs/lint-GRAPH.md].
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Also decode the first, the middle and the last frame of every video.
+        #[arg(long)]
+        decode: bool,
+        /// Threads that look at files [default: the number of cores].
+        #[arg(long)]
+        workers: Option<usize>,
+        /// Show no progress.
+        #[arg(long, short)]
+        quiet: bool,
+    },
     /// What would run: per phase and view the calls, types, parameters, cost, memory, and the gradient audit.
     Plan {
         /// The experiment.

@@ -3,7 +3,7 @@
 use super::args::{Args, Command, LayerArgs};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
-use super::{predict, train};
+use super::{frames, lint, predict, train};
 use crate::diag::{Problems, Severity, render};
 use crate::plan::plan_text;
 use crate::{load, report};
@@ -20,6 +20,53 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => Err(Failure::Usage("which graph?".into())),
         },
         Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),
+        Some(Command::Frames {
+            videos,
+            index,
+            out,
+            sheet,
+            template,
+            start_index,
+            graph,
+            node,
+            program,
+            layers,
+            quiet,
+        }) => {
+            let what = frames::What {
+                index: index.as_deref(),
+                out: &out,
+                sheet,
+                template: template.as_deref(),
+                start_index,
+                picks: graph
+                    .as_deref()
+                    .zip(node.as_deref())
+                    .map(|(graph, node)| frames::Picks {
+                        graph,
+                        layers: &layers,
+                        node,
+                        program: program.as_deref(),
+                    }),
+                quiet,
+            };
+            frames::frames(&videos, &what, registry)
+        }
+        Some(Command::Lint {
+            graph,
+            out,
+            decode,
+            workers,
+            quiet,
+        }) => {
+            let what = lint::What {
+                out: out.as_deref(),
+                decode,
+                workers,
+                quiet,
+            };
+            lint::lint(&graph, what, registry)
+        }
         Some(Command::Plan { graph, workers }) => {
             let e = open_args(&graph, None, registry)?;
             print!("{}", plan_text(&e.checked, &e.graph, feed_options(workers).ahead));

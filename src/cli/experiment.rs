@@ -65,13 +65,18 @@ fn cores() -> usize {
 /// Sets up memory, threads and device.
 pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     keep_freed_memory();
-    let threads = args.threads.unwrap_or_else(cores).max(1);
-    // An error means that the pool is there already (a program of one's own made it): then it counts.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    threads(args.threads);
     Ok(Machine {
         feed: feed_options(args.workers),
         device: device(&args.device)?,
     })
+}
+
+/// Sets up so many threads (or as many as there are cores).
+pub fn threads(threads: Option<usize>) {
+    let threads = threads.unwrap_or_else(cores).max(1);
+    // An error means that the pool is there already (a program of one's own made it): then it counts.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
 fn device(name: &str) -> Result<Device, Failure> {

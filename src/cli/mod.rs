@@ -4,6 +4,8 @@ mod args;
 mod commands;
 mod exit;
 mod experiment;
+mod frames;
+mod lint;
 mod predict;
 mod train;
 

@@ -113,6 +113,8 @@ pub struct ViewDef {
     pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     /// What is computed.
     pub roots: Vec<Spanned<Ref>>,
+    /// Whether a run leaves it out, and says so, where data or weights that it starts from are not there.
+    pub optional: bool,
 }
 
 /// An experiment.

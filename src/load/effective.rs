@@ -262,6 +262,9 @@ fn view(v: &ViewDef) -> Table {
     }
     overrides(&mut t, &v.nodes);
     t.put("roots", strings(v.roots.iter().map(|r| reference(&r.value))));
+    if v.optional {
+        t.put("optional", TreeValue::Boolean(true));
+    }
     t
 }
 

@@ -224,7 +224,8 @@ fn lexical(path: &Path) -> PathBuf {
     out
 }
 
-pub(super) fn shown(path: &Path) -> String {
+/// A path without detours, as people see it.
+pub(crate) fn shown(path: &Path) -> String {
     simplified(path).display().to_string()
 }
 

@@ -35,7 +35,8 @@
 //! weight = 1.0 }` one under another name.
 //!
 //! # Relative paths
-//! in a node's parameters are meant from the folder of the file that wrote its `kind`, or from its `folder`.
+//! in a node's parameters are meant from the folder of the file that wrote its `kind`, or from its `folder`; those that
+//! `--set` gives to `list`, `root`, `classes` and `init` from the current folder.
 
 mod build;
 mod composite;
@@ -63,5 +64,6 @@ pub use diff::diff;
 pub use effective::effective;
 pub use explain::explain;
 pub use history::{Change, History, Role};
+pub(crate) use layers::shown;
 pub use open::{LoadOptions, load, load_text};
 pub use tree::{Tree, TreeValue};

@@ -3,10 +3,27 @@
 use super::expand::{Flat, NODE_KEYS, references};
 use super::read::Out;
 use super::refs::{Resolver, Use};
-use super::tree::Tree;
+use super::tree::{Tree, TreeValue};
 use crate::diag::{Files, Problem, Spanned, suggest};
 use crate::graph::NodeDef;
 use indexmap::IndexMap;
+
+/// Parameters that name files. Where they are given on the command line, they are meant from the current folder, as
+/// other programs take them.
+const FILES: [&str; 4] = ["list", "root", "classes", "init"];
+
+/// Makes relative paths that the command line gave absolute. A list of names (`classes`) is none.
+fn from_here(files: &Files, t: &mut Tree) {
+    match &mut t.value {
+        TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, t)),
+        TreeValue::String(s) if files.path(t.place.file).is_none() => {
+            if let Ok(path) = std::path::absolute(&*s) {
+                *s = path.display().to_string();
+            }
+        }
+        _ => {}
+    }
+}
 
 /// What reading a node needs to know.
 pub(super) struct NodeCx<'a, 'b> {
@@ -55,7 +72,14 @@ impl NodeCx<'_, '_> {
                 inputs.insert(port, refs);
             }
         }
-        let per_stream = self.per_stream(&path, &mut table, out);
+        let mut per_stream = self.per_stream(&path, &mut table, out);
+        for params in std::iter::once(&mut table).chain(per_stream.values_mut()) {
+            for name in FILES {
+                if let Some(t) = params.get_mut(name) {
+                    from_here(self.files, t);
+                }
+            }
+        }
         NodeDef {
             path: path.clone(),
             kind,

@@ -26,7 +26,7 @@ const PHASE_KEYS: [&str; 14] = [
     "optimizer",
     "validate",
 ];
-const VIEW_KEYS: [&str; 6] = ["streams", "split", "batch", "dims", "nodes", "roots"];
+const VIEW_KEYS: [&str; 7] = ["streams", "split", "batch", "dims", "nodes", "roots", "optional"];
 
 /// What reading phases and views needs to know.
 pub(super) struct PhaseCx<'a, 'b> {
@@ -137,6 +137,10 @@ impl PhaseCx<'_, '_> {
                 .iter()
                 .flat_map(|r| self.resolver.resolve(0, r, Use::Value))
                 .collect(),
+            optional: table
+                .get("optional")
+                .and_then(|t| out.boolean(&format!("views.{name}.optional"), t))
+                .unwrap_or(false),
         })
     }
 

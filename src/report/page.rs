@@ -13,6 +13,8 @@ pub(super) struct Parts {
     pub views: Vec<(String, Vec<Row>)>,
     /// Confusion matrices: a heading, the picture, classes.
     pub matrices: Vec<(String, String, Vec<ClassRow>)>,
+    /// Other pictures, each with its heading.
+    pub pictures: Vec<(String, String)>,
     /// The curves.
     pub curves: Option<String>,
     /// The drawing of the graph.
@@ -43,6 +45,13 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                     }
                     @if let Some((_, rows)) = parts.views.first() { (headline(graph, rows)) }
                     @for (name, rows) in &parts.views { (scores(name, rows)) }
+                    @for (name, reason) in &result.left_out {
+                        p.faint { "View " (name) " was left out: " (reason) }
+                    }
+                    @for (heading, picture) in &parts.pictures {
+                        h2 { (heading) }
+                        div.picture { (PreEscaped(picture)) }
+                    }
                     @if let Some(curves) = &parts.curves {
                         h2 { "Losses and accuracies" }
                         div.picture { (PreEscaped(curves)) }
@@ -160,6 +169,9 @@ fn files(result: &RunResult) -> Markup {
     let all = [
         (f.root().join("graph.svg"), "the drawing of the graph"),
         (f.graph(), "the graph as it ran, all layers in one file; it can be run"),
+        (f.root().join("lengths.svg"), "how long the videos are"),
+        (f.root().join("lengths.csv"), "the same as a table"),
+        (f.root().join("gap.svg"), "the gap beside other pairs'"),
         (f.predictions(), "class probabilities of every scored video"),
         (f.root().join("per_class.csv"), "recall of every class"),
         (f.summary(), "the scores, for programs"),

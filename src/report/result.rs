@@ -1,5 +1,6 @@
 //! What a run found, as text and for programs.
 
+use super::gap;
 use super::scores::{self, Row};
 use crate::graph::Graph;
 use crate::run::{Prediction, RunResult, ViewResult};
@@ -10,6 +11,9 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     let mut out = String::new();
     for (name, view) in &result.views {
         out += &view_text(graph, name, view);
+    }
+    for (name, reason) in &result.left_out {
+        out += &format!("\nview {name} was left out: {reason}\n");
     }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
@@ -26,9 +30,22 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
             }
         }
     }
-    let folder = result.folder.root().display();
-    out + &format!("{folder}: report.html (open it in a browser), predictions.csv, summary.json, metrics.jsonl\n")
+    let root = result.folder.root();
+    let there = |name: &&str| root.join(name).exists();
+    let files: Vec<&str> = FILES.into_iter().filter(there).collect();
+    let browser = "report.html (open it in a browser), ";
+    out + &format!("{}: {browser}{}\n", root.display(), files.join(", "))
 }
+
+/// What is worth naming of a run's folder, besides the page.
+const FILES: [&str; 6] = [
+    "lengths.svg",
+    "gap.svg",
+    "lengths.csv",
+    "predictions.csv",
+    "summary.json",
+    "metrics.jsonl",
+];
 
 const MOST_BAD: usize = 5;
 
@@ -38,6 +55,7 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     let mut out = format!("\n{title}, view {name}{}\n", oracle(graph));
     let rows = scores::rows(graph, view);
     out += &table(&rows);
+    out += &gap::lengths_text(view);
     if rows.is_empty() {
         let counts: Vec<String> = view.counts.iter().map(|(s, n)| format!("{n} videos of {s}")).collect();
         out += &format!("  nothing is scored here: {}\n", counts.join(", "));
@@ -145,6 +163,7 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
         "held_out": graph.held_out.iter().map(|s| s.value.as_str()).collect::<Vec<_>>(),
         "classes": classes,
         "views": views,
+        "left_out": result.left_out.iter().map(|(v, why)| json!({ "view": v, "reason": why })).collect::<Vec<_>>(),
         "bad_videos": result.bad,
     })
 }
@@ -197,6 +216,7 @@ mod tests {
                     ("recall_0".into(), 1.0),
                 ],
                 confusion: Some(vec![vec![3, 1], vec![2, 2]]),
+                ..Scores::default()
             },
         };
         ViewResult {
@@ -229,6 +249,7 @@ mod tests {
             folder: RunFolder::open(&dir.path().join("r"), "", false).unwrap().0,
             views: vec![("infer".into(), view())],
             phases: vec![("main".into(), PhaseReport::default())],
+            left_out: vec![("scenes".into(), "no weights".into())],
             bad: BTreeMap::from([(
                 "source".into(),
                 BTreeMap::from([("a.mp4 (l.txt:3)".into(), "no frames".into())]),
@@ -236,6 +257,7 @@ mod tests {
         };
         let text = result_text(&g, &result);
         assert!(text.contains("oracle"), "{text}");
+        assert!(text.contains("view scenes was left out: no weights"), "{text}");
         assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
         assert_eq!(json["oracle"], true);

@@ -453,7 +453,16 @@ fn phase() -> Value {
 
 fn view() -> Value {
     let mut all = shared("test");
-    all.push(("roots", names("What is computed.")));
+    all.extend([
+        ("roots", names("What is computed.")),
+        (
+            "optional",
+            typed(
+                "boolean",
+                "A run leaves it out, and says so, where data or weights that it starts from are not there.",
+            ),
+        ),
+    ]);
     object("A way to run the graph without training.", keys(all), json!(false))
 }
 

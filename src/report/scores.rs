@@ -15,14 +15,17 @@ pub(super) struct Row {
     pub values: Vec<(String, f64)>,
     /// Videos scored.
     pub videos: Option<usize>,
-    /// Whether values are shares, shown as percentages.
-    pub shares: bool,
+    /// Decimals of values that are no shares; shares are shown as percentages.
+    pub decimals: Option<usize>,
 }
 
 impl Row {
     /// A value as text.
     pub fn shown(&self, v: f64) -> String {
-        if self.shares { percent(v) } else { format!("{v:.4}") }
+        match self.decimals {
+            None => percent(v),
+            Some(n) => format!("{v:.n$}"),
+        }
     }
 }
 
@@ -53,9 +56,12 @@ pub(super) fn rows(graph: &Graph, view: &ViewResult) -> Vec<Row> {
             videos: match (&s.scores.confusion, &s.stream) {
                 (Some(c), _) => Some(c.iter().flatten().sum::<u64>() as usize),
                 (None, Some(name)) => of_stream(name),
-                (None, None) => None,
+                (None, None) => Some(view.counts.iter().map(|(_, n)| n).sum()),
             },
-            shares: s.scores.confusion.is_some(),
+            decimals: match s.scores.confusion {
+                Some(_) => None,
+                None => Some(s.scores.decimals.unwrap_or(4)),
+            },
         }
     };
     ordered(graph, view).into_iter().map(row).collect()
@@ -77,6 +83,8 @@ pub(super) fn ordered<'v>(graph: &Graph, view: &'v ViewResult) -> Vec<&'v NodeSc
 pub(super) fn words(name: &str) -> String {
     match name {
         "top1" => "top-1".into(),
+        // The measures of the paper, by their names in graphs.
+        n if n.starts_with("delta_") => n.into(),
         n => n.replace('_', " "),
     }
 }

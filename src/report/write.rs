@@ -3,6 +3,7 @@
 use super::confusion::confusion;
 use super::curves::curves;
 use super::draw::draw;
+use super::gap;
 use super::page::{Parts, page};
 use super::predictions::{per_class_csv, predictions_csv};
 use super::result::summary_json;
@@ -13,8 +14,8 @@ use crate::run::{RunResult, write_whole};
 use anyhow::{Context, Result};
 use glad_nodes::Registry;
 
-/// Writes predictions.csv, per_class.csv, summary.json, confusion.svg, curves.svg, graph.svg and report.html into the
-/// run's folder.
+/// Writes predictions.csv, per_class.csv, summary.json, confusion.svg, curves.svg, lengths.svg, lengths.csv, gap.svg,
+/// graph.svg and report.html into the run's folder, as far as there is something to write.
 pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &RunResult) -> Result<()> {
     let folder = &result.folder;
     let root = folder.root();
@@ -51,6 +52,14 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
         }
         parts.views.push((name.clone(), rows(graph, view)));
         names = if names.is_empty() { classes } else { names };
+    }
+    for (file, heading, picture) in gap::pictures(checked, result) {
+        write_whole(&root.join(file), picture.as_bytes())?;
+        parts.pictures.push((heading, picture));
+    }
+    let scores = result.views.iter().flat_map(|(_, v)| &v.scores);
+    if let Some(s) = scores.map(|s| &s.scores).find(|s| !s.distributions.is_empty()) {
+        write_whole(&root.join("lengths.csv"), gap::lengths_csv(&s.distributions).as_bytes())?;
     }
     if !per_class_rows.is_empty() {
         write_whole(&root.join("per_class.csv"), per_class_csv(&per_class_rows)?.as_bytes())?;

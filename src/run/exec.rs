@@ -100,7 +100,8 @@ impl<'a> Exec<'a> {
         for (at, i) in self.order.iter().enumerate() {
             let call = &self.program.calls[*i];
             let since = Instant::now();
-            if let Some((args, outputs)) = gather(call, &values) {
+            let metric = matches!(self.program.bodies[call.body], Body::Metric(_));
+            if let Some((args, outputs)) = gather(call, metric, &values) {
                 let mut inside = || -> Result<()> {
                     match &self.program.bodies[call.body] {
                         Body::Compute(node) => {
@@ -220,11 +221,24 @@ impl<'a> Exec<'a> {
 }
 
 /// The inputs of a call and the outputs that it will have now; `None` where a value is missing because its stream
-/// has run out. A joint call goes on with the streams that are left.
+/// has run out. A joint call goes on with the streams that are left, and so does a metric over several streams.
 #[allow(clippy::type_complexity)]
-fn gather(call: &Call, values: &HashMap<ValueId, Tensor>) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
+fn gather(
+    call: &Call,
+    metric: bool,
+    values: &HashMap<ValueId, Tensor>,
+) -> Option<(Args<Tensor>, Vec<Option<ValueId>>)> {
     let mut args = Args::default();
     let Some(streams) = &call.joint else {
+        if metric && call.stream.is_none() {
+            for (port, ids) in &call.inputs {
+                args.push(
+                    port.clone(),
+                    ids.iter().filter_map(|id| values.get(id).cloned()).collect(),
+                );
+            }
+            return (args.flat().count() > 0).then(|| (args, call.outputs.clone()));
+        }
         for (port, ids) in &call.inputs {
             let got: Option<Vec<Tensor>> = ids.iter().map(|id| values.get(id).cloned()).collect();
             args.push(port.clone(), got?);

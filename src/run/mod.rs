@@ -19,10 +19,10 @@ mod train;
 mod view;
 
 pub use checkpoint::{Position, State, load};
-pub use data::{BadVideo, FeedOptions};
+pub use data::{BadVideo, FeedOptions, sample_key};
 pub use folder::{RunFolder, write_whole};
 pub use memory::keep_freed_memory;
-pub use peek::batch_at;
+pub use peek::{batch_at, phase_key};
 pub use progress::{Progress, duration};
 pub use rehearsal::Rehearsal;
 pub use session::{RunOptions, RunResult, cache_folder, run};

@@ -57,7 +57,7 @@ pub fn batch_at(
 }
 
 /// The key below which all of a phase's random numbers are drawn.
-pub(super) fn phase_key(def: &PhaseDef, seed: u64) -> Key {
+pub fn phase_key(def: &PhaseDef, seed: u64) -> Key {
     let seed = def.seed.as_ref().map_or(seed, |s| s.value);
     Key::new(seed).name("phase").name(&def.name)
 }

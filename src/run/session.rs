@@ -12,7 +12,7 @@ use super::share::{self, Shared};
 use super::start::{mark_trained, start_weights};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
-use crate::check::{Checked, RESULT_VIEW};
+use crate::check::{Checked, RESULT_VIEW, left_out};
 use crate::graph::Graph;
 use crate::plan::Program;
 use anyhow::{Context, Result, bail};
@@ -55,6 +55,8 @@ pub struct RunResult {
     pub views: Vec<(String, ViewResult)>,
     /// The phases that were trained now, by name.
     pub phases: Vec<(String, PhaseReport)>,
+    /// Optional views that were left out, with the reason.
+    pub left_out: Vec<(String, String)>,
     /// Videos that training could not use, by stream and list line, with the reason.
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -113,6 +115,7 @@ pub fn run(
         folder,
         views: vec![],
         phases: vec![],
+        left_out: left_out(graph, checked),
         bad: BTreeMap::new(),
     };
     for (i, entry) in graph.run.iter().enumerate() {
@@ -124,14 +127,21 @@ pub fn run(
             let report = session.phase(name, program, &mut store, &mut momentum, &mut position, &mut log)?;
             result.phases.push((name.clone(), report));
         } else if let Some(program) = checked.views.get(name) {
-            let view = session.view(program, &mut store)?;
-            result.views.push((name.clone(), view));
+            if result.left_out.iter().all(|(n, _)| n != name) {
+                let view = session.view(program, &mut store)?;
+                match none_left(program, &view) {
+                    None => result.views.push((name.clone(), view)),
+                    Some(reason) if graph.views[name].optional => result.left_out.push((name.clone(), reason)),
+                    Some(reason) => bail!("view `{name}`: {reason}"),
+                }
+            }
             position.entry = position.entry.max(i + 1);
         } else {
             bail!("`run` names `{name}`, which is no phase and no view");
         }
     }
     if result.views.is_empty()
+        && result.left_out.is_empty()
         && let Some(program) = checked.views.get(RESULT_VIEW)
     {
         // What is scored may be an earlier state; what is saved as the last one is the last one.
@@ -323,6 +333,17 @@ impl PhaseHooks for Session<'_> {
         }
         Ok(())
     }
+}
+
+/// Why a view has nothing of one of its streams.
+fn none_left(program: &Program, view: &ViewResult) -> Option<String> {
+    let (s, (stream, _)) = view.counts.iter().enumerate().find(|(_, (_, n))| *n == 0)?;
+    debug_assert_eq!(program.streams[s], *stream);
+    let first = view.bad.iter().find(|b| b.stream == s)?;
+    Some(format!(
+        "no video of {stream} could be used; the first: {}",
+        first.reason
+    ))
 }
 
 /// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.

@@ -130,6 +130,17 @@ class Tsm(Net):
         return x.view(n, t, *x.shape[1:]).mean((1, 3, 4))
 
 
+class ResNet(Tsm):
+    kind = "resnet"
+
+    def __init__(self, seed, dtype, depth, widths):
+        super().__init__(seed, dtype, depth, widths)
+        self.params = {"depth": depth, "widths": widths}
+
+    def shift(self, x, t):
+        return x
+
+
 class I3dR50(Net):
     kind = "i3d_r50"
 
@@ -366,7 +377,7 @@ def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--out", type=Path, required=True, help="where the files go")
     parse.add_argument("--small", action="store_true", help="narrow networks and small clips, for the tests")
-    parse.add_argument("--only", help="one network: tsm50, tsm18, i3d_r50 or i3d_inception")
+    parse.add_argument("--only", help="one network: tsm50, tsm18, resnet50, i3d_r50 or i3d_inception")
     args = parse.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     dtype, small = torch.float64, args.small
@@ -375,6 +386,8 @@ def main():
     networks = {
         "tsm50": lambda: (Tsm(50, dtype, 50, narrow or [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), mmaction, "nested channels_last"),
         "tsm18": lambda: (Tsm(18, dtype, 18, [8, 8, 8, 8, 16] if small else [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), torchvision, "legacy"),
+        # As the published file of ResNet-50 on Places365.
+        "resnet50": lambda: (ResNet(51, dtype, 50, narrow or [64, 64, 128, 256, 512]), (2, 48, 48) if small else (1, 224, 224), lambda n: "module." + torchvision(n), "nested legacy"),
         "i3d_r50": lambda: (I3dR50(6, dtype, 2 if small else 64), (16, 48, 48) if small else (16, 224, 224), lambda n: "backbone." + n, "nested legacy"),
         "i3d_inception": lambda: (I3dInception(14, dtype, 3 if small else 64), (8, 40, 37) if small else (16, 224, 224), plain, ""),
     }

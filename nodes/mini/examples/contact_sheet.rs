@@ -1,8 +1,6 @@
 //! Draws frames of every class: `cargo run --release -p glad-mini --example contact_sheet -- sheet.png [round]`.
 
 use std::error::Error;
-use std::fs::File;
-use std::io::BufWriter;
 
 use glad_mini::{MiniConfig, Split, contact_sheet};
 
@@ -12,10 +10,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let round = arguments.next().map_or(Ok(0), |text| text.parse())?;
     let splits = [Split::SourceTrain, Split::TargetTrain, Split::AuxiliaryTrain];
     let sheet = contact_sheet(&MiniConfig::default(), &splits, 10, round)?;
-    let file = BufWriter::new(File::create(&path)?);
-    let mut encoder = png::Encoder::new(file, sheet.width as u32, sheet.height as u32);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder.write_header()?.write_image_data(&sheet.rgb)?;
-    println!("{path}: {} x {} pixels", sheet.width, sheet.height);
+    std::fs::write(&path, glad_video::png(&sheet)?)?;
+    println!("{path}: {} x {} pixels", sheet.width(), sheet.height());
     Ok(())
 }

@@ -21,6 +21,9 @@ pub enum MiniError {
     /// A video could not be written.
     #[error(transparent)]
     Video(#[from] WriteError),
+    /// A picture could not be made.
+    #[error(transparent)]
+    Image(#[from] glad_video::ImageError),
     /// The platform names no folder for caches.
     #[error("no folder for caches is known on this system: set GLAD_CACHE to a folder")]
     NoCacheDir,

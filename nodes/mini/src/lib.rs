@@ -43,5 +43,5 @@ pub use dataset::{GENERATOR_VERSION, Progress, folder, generate, is_complete};
 pub use error::MiniError;
 pub use motion::Class;
 pub use scene::Scene;
-pub use sheet::{Sheet, contact_sheet};
+pub use sheet::contact_sheet;
 pub use split::{Domain, Split};

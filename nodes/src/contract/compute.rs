@@ -6,6 +6,7 @@ use super::weights::{LoadedWeights, Scope, WeightSpec};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What a forward pass keeps for its backward pass; freed when that has run.
@@ -80,7 +81,7 @@ pub struct Cost {
     pub scratch: u64,
 }
 
-/// A score over a split, such as mean class accuracy.
+/// A score over a split, such as mean class accuracy, or a measure between the lists of several streams.
 pub trait Metric: Send + Sync {
     /// Starts to count.
     fn start(&self) -> Box<dyn Tally>;
@@ -88,7 +89,8 @@ pub trait Metric: Send + Sync {
 
 /// A [`Metric`]'s running count.
 pub trait Tally: Send {
-    /// Takes a batch.
+    /// Takes a batch. Of a metric over several streams, whose lists may differ in length, the ports of a stream that
+    /// has run out have no values.
     fn update(&mut self, inputs: &Args<Tensor>) -> Result<()>;
     /// The scores so far, in the order of the contract's outputs where the values have ports.
     fn scores(&self) -> Scores;
@@ -101,4 +103,17 @@ pub struct Scores {
     pub values: Vec<(String, f64)>,
     /// Rows: true class; columns: predicted class; counts.
     pub confusion: Option<Vec<Vec<u64>>>,
+    /// What was counted, where whole distributions are worth a look.
+    pub distributions: Vec<Distribution>,
+    /// Decimals that the values are shown with, where they are no shares.
+    pub decimals: Option<usize>,
+}
+
+/// How often each whole number occurs, such as the lengths of a stream's videos.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Distribution {
+    /// Whose it is, such as a stream.
+    pub name: String,
+    /// How often, by number.
+    pub counts: BTreeMap<u32, u64>,
 }

@@ -1,5 +1,6 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
+use super::lint::{Defect, ListScan, Stated};
 use super::rng::Key;
 use anyhow::{Result, bail};
 use std::fmt;
@@ -23,6 +24,14 @@ pub trait Footage: Send + Sync {
             take(*i, frame)?;
         }
         Ok(())
+    }
+    /// What the list says of the frames; nothing is looked at.
+    fn stated(&self) -> Stated {
+        Stated::default()
+    }
+    /// The number of frames, or what is wrong with the file. Nothing is decoded.
+    fn inspect(&self) -> Result<usize, Defect> {
+        self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
     }
     /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
     /// that cannot be told, and then nothing is kept between runs.
@@ -112,6 +121,8 @@ pub enum HostValue {
     Video(Arc<Video>),
     /// A class: `Label[B]`.
     Label(u32),
+    /// How many frames there are: `Length[B]`.
+    Length(u32),
     /// Frame numbers: `FrameIndex[B,N,T]`.
     Index(Arc<FrameIndex>),
     /// Frames: `Clip[B,N,T,H,W,C]`.
@@ -243,6 +254,13 @@ pub trait Stage: Send + Sync {
 pub trait Source: Send + Sync {
     /// Reads the list of `split`. Malformed content is an error with all its places.
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>>;
+    /// Reads what can be read of the list of `split`, malformed lines beside it.
+    fn scan(&self, split: &str) -> Result<ListScan> {
+        Ok(ListScan {
+            videos: self.videos(split)?,
+            ..ListScan::default()
+        })
+    }
     /// The outputs for a video, in the contract's order.
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;
     /// Makes the data if it is of the kind that can be made, once, whole or not at all. `progress` is called with

@@ -6,18 +6,20 @@ mod compute;
 mod dim;
 mod host;
 mod kind;
+mod lint;
 mod params;
 mod port;
 mod rng;
 mod types;
 mod weights;
 
-pub use compute::{Compute, Cost, Metric, Saved, Scores, Step, Tally};
+pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use host::{
     Args, Clips, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage, Video,
 };
 pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
+pub use lint::{Defect, ListScan, Malformed, Stated};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use rng::{Draw, Key};

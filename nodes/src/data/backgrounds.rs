@@ -81,8 +81,8 @@ impl Kind for Backgrounds {
 /// Goes up whenever the same video and parameters give another image.
 const VERSION: u32 = 1;
 
-struct Medians {
-    params: Backgrounds,
+pub(super) struct Medians {
+    pub params: Backgrounds,
 }
 
 impl Medians {
@@ -116,7 +116,8 @@ impl Medians {
         Ok(super::footage::to_frame(found))
     }
 
-    fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
+    /// The background of a video, from the cache or made.
+    pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
         let place = self.place(cx.cache, video);
         if let Some(place) = &place
             && ppm::read(place).is_ok()
@@ -176,9 +177,19 @@ struct Bank {
 }
 
 #[derive(Debug)]
-enum Image {
+pub(super) enum Image {
     Kept(PathBuf),
     Held(Frame),
+}
+
+impl Image {
+    /// The image itself.
+    pub fn read(&self) -> Result<Frame> {
+        match self {
+            Image::Kept(path) => ppm::read(path),
+            Image::Held(frame) => Ok(frame.clone()),
+        }
+    }
 }
 
 impl ImageBank for Bank {
@@ -188,8 +199,7 @@ impl ImageBank for Bank {
 
     fn image(&self, i: usize) -> Result<Frame> {
         match self.images.get(i) {
-            Some(Image::Kept(path)) => ppm::read(path),
-            Some(Image::Held(frame)) => Ok(frame.clone()),
+            Some(image) => image.read(),
             None => bail!("image {i} was asked for, but there are {}", self.images.len()),
         }
     }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Stacks the samples of a batch on the device: clips as bytes `[B,N,T,H,W,C]`, labels as whole numbers `[B]`, masks as
-/// 0 or 1 `[B]`. Everything before it works on one video, everything after it on a batch.
+/// 0 or 1 `[B]`, lengths as whole numbers `[B]`. Everything before it works on one video, everything after it on a batch.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {}
@@ -23,6 +23,8 @@ impl Kind for Batch {
             .optional()
             .input("valid", "Mask[B]", "whether the order of the clips is defined")
             .optional()
+            .input("length", "Length[B]", "the video's length")
+            .optional()
             .output("clips", "Clip[B,N,T,H,W,C]", "the clips, bytes")
             .from(&["clips"]);
         if has("label") {
@@ -30,6 +32,9 @@ impl Kind for Batch {
         }
         if has("valid") {
             c = c.output("valid", "Mask[B]", "0 or 1").from(&["valid"]);
+        }
+        if has("length") {
+            c = c.output("length", "Length[B]", "the lengths").from(&["length"]);
         }
         c
     }
@@ -66,7 +71,7 @@ mod tests {
     fn gives_what_is_connected() {
         assert_eq!(ports(&["clips", "label"]), ["clips", "label"]);
         assert_eq!(ports(&["clips"]), ["clips"]);
-        assert_eq!(ports(&[]), ["clips", "label", "valid"]);
+        assert_eq!(ports(&[]), ["clips", "label", "valid", "length"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Footage, Frame};
+use crate::contract::{Defect, Footage, Frame, Stated};
 use anyhow::{Result, anyhow};
 use glad_video::{OpenOptions, RgbFrame, Video, VideoError};
 use std::fmt::Write;
@@ -14,15 +14,17 @@ pub(super) struct ListedFootage {
     path: PathBuf,
     line: String,
     options: OpenOptions,
+    stated: Stated,
     opened: OnceLock<Video>,
 }
 
 impl ListedFootage {
-    pub(super) fn new(path: PathBuf, line: String, options: OpenOptions) -> Self {
+    pub(super) fn new(path: PathBuf, line: String, options: OpenOptions, stated: Stated) -> Self {
         ListedFootage {
             path,
             line,
             options,
+            stated,
             opened: OnceLock::new(),
         }
     }
@@ -66,6 +68,48 @@ impl Footage for ListedFootage {
         });
         visited.map_err(|e| self.error(e))?;
         failure.map_or(Ok(()), Err)
+    }
+
+    fn stated(&self) -> Stated {
+        self.stated
+    }
+
+    fn inspect(&self) -> Result<usize, Defect> {
+        match std::fs::metadata(&self.path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Defect::Missing),
+            Err(e) => return Err(Defect::Unreadable(format!("{}: {e}", self.path.display()))),
+            Ok(_) => {}
+        }
+        // Not kept open: a report looks at tens of thousands, once.
+        let failed = match Video::open(&self.path, &self.options) {
+            Ok(v) => {
+                let found = v.frame_count();
+                return match self.stated.frames {
+                    Some(stated) if found < stated => Err(Defect::Short { stated, found }),
+                    _ => Ok(found),
+                };
+            }
+            Err(e) => Defect::Unreadable(e.to_string()),
+        };
+        let Some(offset) = self.stated.offset else {
+            return Err(failed);
+        };
+        let whole = OpenOptions {
+            offset: 0,
+            frames: None,
+            ..self.options.clone()
+        };
+        Err(match Video::open(&self.path, &whole).map(|v| v.frame_count()) {
+            Ok(found) if offset >= found => Defect::Offset { offset, found },
+            Ok(found) => match self.stated.frames {
+                Some(stated) if found - offset < stated => Defect::Short {
+                    stated,
+                    found: found - offset,
+                },
+                _ => failed,
+            },
+            Err(_) => failed,
+        })
     }
 
     fn stamp(&self) -> Option<String> {

@@ -1,5 +1,6 @@
 //! The data side: lists of videos, samplers, decoding, augmentation, backgrounds, the batch boundary.
 
+mod background;
 mod backgrounds;
 mod batch;
 mod bg_mix;
@@ -13,6 +14,7 @@ mod footage;
 mod grid_sampler;
 mod images;
 mod input;
+mod length;
 mod lists;
 mod multi_scale_crop;
 mod normalize;
@@ -24,6 +26,7 @@ mod testing;
 mod uniform_sampler;
 mod video_list;
 
+pub use background::Background;
 pub use backgrounds::{Backgrounds, Even};
 pub use batch::Batch;
 pub use bg_mix::{BgMix, Weight};
@@ -34,9 +37,10 @@ pub use dense_sampler::DenseSampler;
 pub use extent::{Extent, Filter};
 pub use flip::Flip;
 pub use grid_sampler::GridSampler;
+pub use length::{Length, LengthFrom};
 pub use lists::Lists;
 pub use multi_scale_crop::MultiScaleCrop;
 pub use normalize::Normalize;
 pub use resize::Resize;
 pub use uniform_sampler::UniformSampler;
-pub use video_list::{Backend, Generate, VideoList};
+pub use video_list::{Backend, Format, Generate, VideoList};

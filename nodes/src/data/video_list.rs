@@ -6,13 +6,15 @@ use super::lists::Lists;
 use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
-use glad_video::lists::{Columns, ListEntry, ListOptions, read_list};
+use glad_video::lists::{Columns, ListEntry, ListOptions, Scan, read_list, scan_list};
 use glad_video::{OpenOptions, Template};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+
+pub use format::Format;
 
 /// The label of a video that has none.
 const UNKNOWN: u32 = u32::MAX;
@@ -20,12 +22,13 @@ const UNKNOWN: u32 = u32::MAX;
 /// The videos of a stream, from annotation lists with a line for each video, and their labels.
 ///
 /// A line is `path label`, `path frames label` (frames of the file), `path offset frames label` (a segment of the
-/// file) or a bare path; which one, most lines tell. Labels are numbers from 0, or names of `classes`; `-` is none.
-/// Blank lines and lines that begin with `#` are passed over. A path is a video file, or a folder of images, one a
-/// frame. Frames are counted when a video is opened: what a list says of whole files is not relied on.
+/// file) or a bare path; which one, `format` says, or most lines tell. Labels are numbers from 0, or names of
+/// `classes`; `-` is none. Blank lines and lines that begin with `#` are passed over. A path is a video file, or a
+/// folder of images, one a frame. Frames are counted when a video is opened: what a list says of whole files is not
+/// relied on. `glad-run lint` goes through all lists of a graph.
 ///
-/// Relative paths of parameters are meant from the folder of the graph file that gives them, or, with `generate`,
-/// from the folder of the data that is made.
+/// Relative paths of parameters are meant from the folder of the graph file that gives them, of the command line from
+/// the current folder, or, with `generate`, from the folder of the data that is made.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VideoList {
@@ -34,29 +37,30 @@ pub struct VideoList {
     /// The folder that the paths in a list are relative to; without, the list's own.
     #[serde(default)]
     pub root: Option<String>,
-    /// The columns of the lists, where the lines leave it open, such as `"path offset frames label"`; `_` is a column
-    /// to pass over.
+    /// What kind of lists these are.
+    #[serde(default)]
+    pub format: Format,
+    /// The columns of the lists, where the lines leave it open, such as `"path offset frames label"` or `"path start
+    /// stop label"` (frames by their numbers, the last included); `_` is a column to pass over.
     #[serde(default)]
     pub columns: Option<String>,
-    /// File names of folders of images, with one number.
-    #[serde(default = "template")]
-    pub template: String,
-    /// The number of a folder's first image.
+    /// File names of folders of images, with one number; by default `"img_%05d.jpg"`, of EPIC-KITCHENS
+    /// `"frame_%010d.jpg"`.
     #[serde(default)]
-    pub start_index: usize,
+    pub template: Option<String>,
+    /// The number of a folder's first image; by default 0, of EPIC-KITCHENS 1.
+    #[serde(default)]
+    pub start_index: Option<usize>,
     /// Names of the classes, in order: a list, or a file with one on each line.
     #[serde(default)]
     pub classes: Option<Classes>,
     /// What decodes the videos.
     #[serde(default)]
     pub backend: Backend,
-    /// Data to make on first use, in the cache folder (`GLAD_CACHE`, else the system's).
+    /// Data to make on first use, in the cache folder (`GLAD_CACHE`, else the system's). Where all lists are given by
+    /// absolute paths, or by the command line, none is made.
     #[serde(default)]
     pub generate: Option<Generate>,
-}
-
-fn template() -> String {
-    "img_%05d.jpg".into()
 }
 
 /// What decodes videos.
@@ -78,6 +82,23 @@ pub struct Generate {
     pub mini: MiniConfig,
 }
 
+impl VideoList {
+    fn template(&self) -> Result<Template, String> {
+        Template::parse(self.template.as_deref().unwrap_or(self.format.template()))
+    }
+
+    fn start_index(&self) -> usize {
+        self.start_index.unwrap_or(self.format.start_index())
+    }
+
+    /// Data to make, where any list is of it.
+    fn to_make(&self) -> Option<&MiniConfig> {
+        let own = |(_, list): &(&str, &str)| Path::new(list).is_absolute();
+        let needed = !self.list.distinct().iter().all(own);
+        self.generate.as_ref().map(|g| &g.mini).filter(|_| needed)
+    }
+}
+
 impl Kind for VideoList {
     const NAME: &'static str = "video_list";
     const GROUP: Group = Group::Data;
@@ -89,7 +110,12 @@ impl Kind for VideoList {
         {
             problems.push(ParamProblem::new("columns", e));
         }
-        if let Err(e) = Template::parse(&self.template) {
+        if self.columns.is_some() && self.format != Format::Auto {
+            problems.push(
+                ParamProblem::new("columns", "`format` says the columns already").help("leave one of the two out"),
+            );
+        }
+        if let Err(e) = self.template() {
             problems.push(ParamProblem::new("template", e));
         }
         if let Some(Classes::Names(names)) = &self.classes {
@@ -131,12 +157,12 @@ impl Listed {
         let columns = params.columns.as_deref().map(Columns::parse).transpose();
         let listed = Listed {
             columns: columns.map_err(|e| problem("columns", e))?,
-            template: Template::parse(&params.template).map_err(|e| problem("template", e))?,
+            template: params.template().map_err(|e| problem("template", e))?,
             params: params.clone(),
             cache: PathBuf::new(),
             base: folder,
         };
-        match &params.generate {
+        match params.to_make() {
             None => Ok(listed),
             Some(_) => match glad_mini::cache_dir() {
                 Ok(cache) => Ok(listed.made_in(cache)),
@@ -147,7 +173,7 @@ impl Listed {
 
     /// With data that is made kept in `cache`.
     fn made_in(mut self, cache: PathBuf) -> Self {
-        if let Some(Generate { mini }) = &self.params.generate {
+        if let Some(mini) = self.params.to_make() {
             self.base = glad_mini::folder(&cache, mini);
         }
         self.cache = cache;
@@ -156,14 +182,14 @@ impl Listed {
 
     /// What is said where data is wanted that has not been made yet; `None` where there is nothing to make.
     fn unmade(&self) -> Option<String> {
-        let Generate { mini } = self.params.generate.as_ref()?;
+        let mini = self.params.to_make()?;
         (!glad_mini::is_complete(&self.base, mini))
             .then(|| format!("the small data set is made on first use, in {}", self.base.display()))
     }
 
     fn list(&self, split: &str) -> Result<PathBuf> {
         match self.params.list.of(split) {
-            Some(list) => Ok(self.base.join(list)),
+            Some(list) => Ok(without_detours(self.base.join(list))),
             None => bail!(
                 "there is no list for split `{split}`, only for {}",
                 self.params.list.named()
@@ -179,15 +205,28 @@ impl Listed {
         }
     }
 
-    fn entries(&self, list: &Path) -> Result<Vec<ListEntry>> {
+    fn options(&self, list: &Path) -> Result<ListOptions> {
         if let Some(unmade) = self.unmade() {
             bail!("{} is not there yet: {unmade}", list.display());
         }
-        let options = ListOptions {
+        Ok(ListOptions {
+            format: self.params.format.into(),
             columns: self.columns.clone(),
             classes: self.class_names()?,
-        };
-        let entries = read_list(list, &options)?;
+            first_frame: self.params.start_index(),
+        })
+    }
+
+    /// The folder that the paths of a list are relative to.
+    fn root(&self, list: &Path) -> PathBuf {
+        match &self.params.root {
+            Some(root) => without_detours(self.base.join(root)),
+            None => list.parent().map(Path::to_path_buf).unwrap_or_default(),
+        }
+    }
+
+    fn entries(&self, list: &Path) -> Result<Vec<ListEntry>> {
+        let entries = read_list(list, &self.options(list)?)?;
         if entries.is_empty() {
             bail!("{}: the list names no videos", list.display());
         }
@@ -202,12 +241,16 @@ impl Listed {
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),
             template: self.template.clone(),
-            start_index: self.params.start_index,
+            start_index: self.params.start_index(),
             ..OpenOptions::default()
+        };
+        let stated = Stated {
+            offset: entry.offset,
+            frames: entry.frames,
         };
         Arc::new(Video {
             index,
-            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options)),
+            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options, stated)),
             path,
             line,
             label: entry.label,
@@ -218,12 +261,26 @@ impl Listed {
 impl Source for Listed {
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>> {
         let list = self.list(split)?;
-        let root = match &self.params.root {
-            Some(root) => self.base.join(root),
-            None => list.parent().map(Path::to_path_buf).unwrap_or_default(),
-        };
+        let root = self.root(&list);
         let entries = self.entries(&list)?.into_iter().enumerate();
         Ok(entries.map(|(i, e)| self.video(i, &list, &root, e)).collect())
+    }
+
+    fn scan(&self, split: &str) -> Result<ListScan> {
+        let list = self.list(split)?;
+        let Scan { entries, bad, columns } = scan_list(&list, &self.options(&list)?)?;
+        let root = self.root(&list);
+        let entries = entries.into_iter().enumerate();
+        let malformed = bad.into_iter().map(|b| Malformed {
+            line: format!("{}:{}", list.display(), b.line),
+            reason: b.reason,
+        });
+        Ok(ListScan {
+            videos: entries.map(|(i, e)| self.video(i, &list, &root, e)).collect(),
+            malformed: malformed.collect(),
+            columns,
+            file: Some(list),
+        })
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
@@ -236,7 +293,7 @@ impl Source for Listed {
     }
 
     fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
-        let Some(Generate { mini }) = &self.params.generate else {
+        let Some(mini) = self.params.to_make() else {
             return Ok(());
         };
         glad_mini::generate(&self.cache, mini, &|p| match p {
@@ -277,306 +334,36 @@ impl Source for Listed {
     }
 }
 
+/// `settings/../data` as `data`, where links do not make that another folder: these paths are read by people.
+fn without_detours(path: PathBuf) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if matches!(short.components().next_back(), Some(Component::Normal(_))) => {
+                short.pop();
+            }
+            Component::CurDir => {}
+            part => short.push(part),
+        }
+    }
+    // A file that is not there has a folder that may be.
+    let real = |p: &Path| {
+        p.canonicalize()
+            .or_else(|_| p.parent().unwrap_or(p).canonicalize())
+            .ok()
+    };
+    if short.as_os_str().is_empty() || real(&short) != real(&path) {
+        path
+    } else {
+        short
+    }
+}
+
 /// That a file is not there.
 fn missing(path: &Path) -> Option<String> {
     (!path.exists()).then(|| format!("{} is not there", path.display()))
 }
 
+mod format;
 #[cfg(test)]
-mod tests {
-    use super::super::testing::{dims, problems};
-    use super::*;
-    use glad_video::write::VideoWriter;
-    use serde_json::{Value, json};
-    use std::fs;
-
-    /// A folder with `a.mp4` of 12 and `b.mp4` of 5 frames, 16 by 16; frame i is grey, 20·i.
-    fn folder() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, frames) in [("a.mp4", 12), ("b.mp4", 5)] {
-            let mut video = VideoWriter::create(dir.path().join(name), 16, 16, 24.0).unwrap();
-            for i in 0..frames {
-                video.push(&[20 * i as u8; 16 * 16 * 3]).unwrap();
-            }
-            video.finish().unwrap();
-        }
-        dir
-    }
-
-    fn source(dir: &Path, params: Value) -> Listed {
-        let params: VideoList = serde_json::from_value(params).unwrap();
-        assert_eq!(params.validate(), []);
-        Listed::new(&params, dir.to_path_buf()).unwrap()
-    }
-
-    /// The videos of a list with this text, as (line, label, frames).
-    fn read(text: &str, mut params: Value) -> Result<Vec<(usize, Option<usize>, usize)>> {
-        let dir = folder();
-        fs::write(dir.path().join("l.txt"), text).unwrap();
-        params["list"] = json!("l.txt");
-        let videos = source(dir.path(), params).videos("train")?;
-        let row = |v: &Arc<Video>| {
-            let line = v.line.rsplit(':').next().unwrap().parse().unwrap();
-            Ok((line, v.label, v.footage.frame_count()?))
-        };
-        videos.iter().map(row).collect()
-    }
-
-    #[test]
-    fn frames_are_counted_and_segments_taken_from_the_list() {
-        let whole = [(1, Some(0), 12), (3, Some(1), 5)];
-        assert_eq!(read("a.mp4 0\n\nb.mp4 1\n", json!({})).unwrap(), whole);
-        assert_eq!(read("a.mp4 999 0\n# b\nb.mp4 1 1\n", json!({})).unwrap(), whole);
-        assert_eq!(
-            read("a.mp4 0 7 0\na.mp4 7 5 -\n", json!({})).unwrap(),
-            [(1, Some(0), 7), (2, None, 5)]
-        );
-        assert_eq!(
-            read(
-                "run 3 a.mp4\n",
-                json!({"columns": "label offset path", "classes": ["walk", "run"]})
-            )
-            .unwrap(),
-            [(1, Some(1), 9)]
-        );
-        let e = read("a.mp4 7 6 0\n", json!({})).unwrap_err().to_string();
-        assert!(
-            e.contains("l.txt:1: ") && e.contains("a.mp4") && e.contains("12 frames"),
-            "{e}"
-        );
-    }
-
-    #[test]
-    fn frames_of_a_segment_are_the_files() {
-        let dir = folder();
-        fs::write(dir.path().join("l.txt"), "a.mp4 4 6 0\n").unwrap();
-        let videos = source(dir.path(), json!({"list": "l.txt"})).videos("test").unwrap();
-        let footage = &videos[0].footage;
-        let greys = |frames: Vec<Frame>| frames.iter().map(|f| f.data[0]).collect::<Vec<_>>();
-        for (got, wanted) in greys(footage.frames(&[5, 0, 5]).unwrap())
-            .into_iter()
-            .zip([180, 80, 180u8])
-        {
-            assert!(got.abs_diff(wanted) <= 3, "{got}, {wanted}");
-        }
-        let mut seen = vec![];
-        let mut take = |i, f: Frame| {
-            seen.push((i, f.data[0]));
-            Ok(())
-        };
-        footage.visit(&[3, 1, 3], &mut take).unwrap();
-        seen.sort();
-        assert_eq!(seen.iter().map(|s| s.0).collect::<Vec<_>>(), [1, 3]);
-        assert!(seen[0].1.abs_diff(100) <= 3 && seen[1].1.abs_diff(140) <= 3, "{seen:?}");
-        let e = footage.frames(&[6]).unwrap_err().to_string();
-        assert!(e.contains("l.txt:1: ") && e.contains("frame 6"), "{e}");
-        let stop = footage.visit(&[1], &mut |_, _| bail!("enough")).unwrap_err();
-        assert_eq!(stop.to_string(), "enough");
-    }
-
-    #[test]
-    fn a_stamp_changes_with_the_file_and_the_segment() {
-        let dir = folder();
-        fs::write(
-            dir.path().join("l.txt"),
-            "a.mp4 0 6 0\na.mp4 1 6 0\na.mp4 0 6 1\nb.mp4 0 5 0\n",
-        )
-        .unwrap();
-        let stamps = || -> Vec<String> {
-            let videos = source(dir.path(), json!({"list": "l.txt"})).videos("train").unwrap();
-            videos.iter().map(|v| v.footage.stamp().unwrap()).collect()
-        };
-        let before = stamps();
-        assert_eq!(before, stamps());
-        assert_eq!(before[0], before[2]);
-        assert!(before[0] != before[1] && before[0] != before[3]);
-        fs::copy(dir.path().join("b.mp4"), dir.path().join("a.mp4")).unwrap();
-        assert_ne!(stamps()[0], before[0]);
-    }
-
-    #[test]
-    fn folders_of_images() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("v")).unwrap();
-        let png = |i: usize| dir.path().join(format!("v/frame{i}.png"));
-        for i in 1..=4 {
-            fs::write(png(i), grey_png(10 * i as u8)).unwrap();
-        }
-        fs::write(dir.path().join("l.txt"), "v 1 2 0\n").unwrap();
-        let params = json!({"list": "l.txt", "template": "frame%d.png", "start_index": 1});
-        let videos = source(dir.path(), params).videos("train").unwrap();
-        let frames = videos[0].footage.frames(&[0, 1]).unwrap();
-        assert_eq!((frames[0].data[0], frames[1].data[0]), (20, 30));
-        let before = videos[0].footage.stamp();
-        fs::write(png(4), "another one").unwrap();
-        assert_eq!(videos[0].footage.stamp(), before);
-        fs::write(png(3), "another one").unwrap();
-        assert_ne!(videos[0].footage.stamp(), before);
-    }
-
-    /// A png of one grey pixel, bytes stored as they are.
-    fn grey_png(v: u8) -> Vec<u8> {
-        let sum = |bytes: &[u8]| {
-            let step = |crc: u32| {
-                if crc & 1 == 1 {
-                    0xedb8_8320 ^ (crc >> 1)
-                } else {
-                    crc >> 1
-                }
-            };
-            let byte = |crc: u32, b: &u8| (0..8).fold(crc ^ u32::from(*b), |c, _| step(c));
-            !bytes.iter().fold(!0u32, byte)
-        };
-        let chunk = |kind: &[u8], body: &[u8]| {
-            let named = [kind, body].concat();
-            [
-                &(body.len() as u32).to_be_bytes(),
-                &named[..],
-                &sum(&named).to_be_bytes(),
-            ]
-            .concat()
-        };
-        // no filter, then the pixel; its adler32
-        let (a, b) = (1 + u32::from(v), 1 + 1 + u32::from(v));
-        let adler = (b << 16 | a).to_be_bytes();
-        let data = [&[0x78, 1, 1, 2, 0, !2, !0, 0, v], &adler[..]].concat();
-        [
-            b"\x89PNG\r\n\x1a\n".to_vec(),
-            chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]),
-            chunk(b"IDAT", &data),
-            chunk(b"IEND", &[]),
-        ]
-        .concat()
-    }
-
-    #[test]
-    fn labels_are_values_and_none_is_the_largest() {
-        let dir = folder();
-        fs::write(dir.path().join("l.txt"), "a.mp4 3\nb.mp4 -\n").unwrap();
-        let source = source(dir.path(), json!({"list": "l.txt"}));
-        let label = |v: &Arc<Video>| match &source.values(v).unwrap()[..] {
-            [HostValue::Video(same), HostValue::Label(l)] if Arc::ptr_eq(same, v) => *l,
-            v => panic!("{v:?}"),
-        };
-        let videos = source.videos("train").unwrap();
-        assert_eq!(videos.iter().map(label).collect::<Vec<_>>(), [3, u32::MAX]);
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_list_is_told_at_once() {
-        let e = read("a.mp4 10 0\nb.mp4 x 1\nc.mp4 9 2\nd.mp4 1\n", json!({}))
-            .unwrap_err()
-            .to_string();
-        assert!(e.contains("l.txt:2: ") && e.contains("l.txt:4: "), "{e}");
-        let e = read("a.mp4 0\nb.mp4 2\n", json!({"classes": ["walk", "run"]}))
-            .unwrap_err()
-            .to_string();
-        assert!(e.contains("l.txt:2: label 2 is beyond the 2 classes"), "{e}");
-        let e = read("# nothing\n\n", json!({})).unwrap_err().to_string();
-        assert!(e.ends_with("l.txt: the list names no videos"), "{e}");
-        let e = read("a.mp4 0\nc.mp4 0\n", json!({})).unwrap_err().to_string();
-        assert!(e.contains("l.txt:2: ") && e.contains("c.mp4: cannot read"), "{e}");
-    }
-
-    #[test]
-    fn lists_by_split() {
-        let dir = folder();
-        fs::write(dir.path().join("a.txt"), "a.mp4 0\n").unwrap();
-        fs::create_dir(dir.path().join("lists")).unwrap();
-        fs::write(dir.path().join("lists/b.txt"), "a.mp4 0\nb.mp4 1\n").unwrap();
-        let source = source(
-            dir.path(),
-            json!({"list": {"train": "a.txt", "test": "lists/b.txt", "val": "c.txt"}}),
-        );
-        assert_eq!(source.splits(), ["train", "test", "val"]);
-        assert_eq!(source.videos("train").unwrap().len(), 1);
-        assert_eq!(source.videos("test").unwrap()[1].path, dir.path().join("lists/b.mp4"));
-        let e = source.videos("extra").err().unwrap().to_string();
-        assert_eq!(e, "there is no list for split `extra`, only for `train`, `test`, `val`");
-        let e = source.videos("val").err().unwrap().to_string();
-        assert!(e.contains("c.txt: cannot read"), "{e}");
-        let c = dir.path().join("c.txt");
-        assert_eq!(source.absent(false), [format!("{} is not there", c.display())]);
-        // the videos of lists/b.txt are beside it, which is not where they are
-        let absent = source.absent(true);
-        assert_eq!(absent.len(), 3, "{absent:?}");
-        assert!(
-            absent[0].contains("b.txt:1: ") && absent[1].contains("b.txt:2: "),
-            "{absent:?}"
-        );
-        let rooted = json!({"list": {"test": "lists/b.txt"}, "root": "."});
-        assert_eq!(super::tests::source(dir.path(), rooted).absent(true), [""; 0]);
-    }
-
-    #[test]
-    fn classes_of_a_file() {
-        let dir = folder();
-        fs::write(dir.path().join("l.txt"), "a.mp4 run\nb.mp4 0\n").unwrap();
-        fs::write(dir.path().join("classes.txt"), "# two\nwalk\n\nrun\n").unwrap();
-        let source = source(dir.path(), json!({"list": "l.txt", "classes": "classes.txt"}));
-        assert_eq!(source.classes().unwrap().unwrap(), ["walk", "run"]);
-        let labels: Vec<_> = source.videos("train").unwrap().iter().map(|v| v.label).collect();
-        assert_eq!(labels, [Some(1), Some(0)]);
-        fs::write(dir.path().join("classes.txt"), "walk\nwalk\n").unwrap();
-        let e = source.videos("train").err().unwrap().to_string();
-        assert!(e.ends_with("classes.txt: classes come twice: walk"), "{e}");
-        fs::remove_file(dir.path().join("classes.txt")).unwrap();
-        assert!(source.absent(false)[0].contains("classes.txt is not there"));
-    }
-
-    #[test]
-    fn data_is_made_on_first_use() {
-        let cache = tempfile::tempdir().unwrap();
-        let mini = json!({
-            "source_train": 2, "source_test": 1, "target_train": 1, "target_val": 1, "target_test": 1,
-            "auxiliary_train": 1, "auxiliary_test": 1, "source_seconds": [0.5, 0.6], "target_seconds": [0.3, 0.4],
-            "auxiliary_seconds": [0.3, 0.4],
-        });
-        let params =
-            json!({"list": {"train": "source_train.txt"}, "classes": "classes.txt", "generate": {"mini": mini}});
-        let source = source(Path::new("elsewhere"), params).made_in(cache.path().to_path_buf());
-        let e = source.videos("train").err().unwrap().to_string();
-        assert!(
-            e.contains("source_train.txt is not there yet: the small data set is made on first use"),
-            "{e}"
-        );
-        assert_eq!(source.absent(true).len(), 1);
-        assert_eq!(source.classes().unwrap(), None);
-        let last = std::sync::Mutex::new((0, 0));
-        source
-            .ensure(&|what, done, of| {
-                assert_eq!(what, "making the small data set");
-                let mut last = last.lock().unwrap();
-                *last = (done.max(last.0), of);
-            })
-            .unwrap();
-        assert_eq!(*last.lock().unwrap(), (8, 8));
-        assert_eq!(source.absent(true), [""; 0]);
-        let videos = source.videos("train").unwrap();
-        assert_eq!(videos.len(), 2);
-        assert!((10..20).contains(&videos[0].footage.frame_count().unwrap()));
-        assert_eq!(source.classes().unwrap().unwrap().len(), 12);
-        source.ensure(&|what, _, _| panic!("{what}, once more")).unwrap();
-    }
-
-    #[test]
-    fn mistakes_are_told() {
-        let found = |p| problems::<VideoList>(p, &dims(&[]));
-        let wrong = found(json!({
-            "list": "l.txt", "columns": "path lable", "template": "img.jpg", "classes": ["a", "a"],
-            "generate": {"mini": {"size": 47}},
-        }));
-        assert_eq!(wrong.len(), 4, "{wrong:?}");
-        for (problem, start) in wrong
-            .iter()
-            .zip(["columns: ", "template: ", "classes: ", "generate.mini: "])
-        {
-            assert!(problem.starts_with(start), "{problem}");
-        }
-        assert!(found(json!({"list": 3}))[0].starts_with("list: expected a path, or a table"));
-        assert_eq!(
-            found(json!({"list": {"train": 3}})),
-            ["list: the list of split `train` is a path, not 3"]
-        );
-    }
-}
+mod tests;

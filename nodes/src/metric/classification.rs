@@ -94,6 +94,7 @@ impl Tally for Confusion {
         Scores {
             values,
             confusion: Some(self.0.clone()),
+            ..Scores::default()
         }
     }
 }

@@ -14,6 +14,7 @@ mod mixed;
 mod mlp;
 mod non_local;
 mod resnet;
+mod resnet_2d;
 mod sequence;
 mod tsm;
 #[cfg(test)]
@@ -25,4 +26,5 @@ pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub use resnet_2d::ResNet2d;
 pub use tsm::{Depth, Tsm};

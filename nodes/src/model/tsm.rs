@@ -82,14 +82,14 @@ impl TryFrom<serde_json::Value> for Depth {
     }
 }
 
-impl Tsm {
-    fn layout(&self) -> Layout {
-        let small = self.depth == Depth::Small;
+impl Depth {
+    pub(super) fn layout(self) -> Layout {
+        let small = self == Depth::Small;
         Layout {
             stem: if small { 5 } else { 7 },
             pool: !small,
-            bottleneck: self.depth == Depth::D50,
-            blocks: match self.depth {
+            bottleneck: self == Depth::D50,
+            blocks: match self {
                 Depth::Small => [1; 4],
                 Depth::D18 => [2; 4],
                 Depth::D34 | Depth::D50 => [3, 4, 6, 3],
@@ -98,14 +98,21 @@ impl Tsm {
         }
     }
 
-    fn network(&self) -> Sequence {
-        let usual = match self.depth {
+    /// Channels of the stem and of the four layers, unless said otherwise.
+    pub(super) fn widths(self) -> [usize; 5] {
+        match self {
             Depth::Small => [16, 24, 32, 48, 64],
             _ => [64, 64, 128, 256, 512],
-        };
+        }
+    }
+}
+
+impl Tsm {
+    fn network(&self) -> Sequence {
+        let widths = self.widths.unwrap_or(self.depth.widths());
         Sequence {
             recompute: self.recompute,
-            ..resnet::network(self.layout(), self.widths.unwrap_or(usual), Some(self.shift_div))
+            ..resnet::network(self.depth.layout(), widths, Some(self.shift_div))
         }
     }
 }

@@ -144,11 +144,13 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
         terms: terms.collect(),
         marks,
         train_only: node.train_only,
-        pale: !s
-            .checked
-            .phases
-            .values()
-            .any(|p| p.calls.iter().any(|c| c.node == node.path)),
+        // A graph that trains nothing is all views.
+        pale: !s.checked.phases.is_empty()
+            && !s
+                .checked
+                .phases
+                .values()
+                .any(|p| p.calls.iter().any(|c| c.node == node.path)),
         frame,
     }
 }

@@ -75,6 +75,16 @@ fn stack(values: &[&HostValue], device: &Device) -> Result<Tensor> {
                 .collect::<Result<Vec<u32>>>()?;
             Tensor::from_vec(data, n, device)?
         }
+        HostValue::Length(_) => {
+            let data = values
+                .iter()
+                .map(|v| match v {
+                    HostValue::Length(l) => Ok(*l),
+                    _ => bail!("a batch of lengths holds something else"),
+                })
+                .collect::<Result<Vec<u32>>>()?;
+            Tensor::from_vec(data, n, device)?
+        }
         HostValue::Mask(_) => {
             let data = values
                 .iter()

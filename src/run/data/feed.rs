@@ -65,6 +65,13 @@ pub struct Recipe<'a> {
     pub replace: Option<&'a (dyn Fn(usize, Drawn, u64) -> usize + Sync)>,
 }
 
+/// The key below which the nodes of a sample draw: that of the phase or view, the stream, its pass over its list, the
+/// video's place in the list, and how often others were tried in its place.
+pub fn sample_key(key: Key, stream: &str, pass: u64, video: usize, attempt: u64) -> Key {
+    let key = key.name("sample").name(stream);
+    key.index(pass).index(video as u64).index(attempt)
+}
+
 /// Attempts to replace a bad video before the slot is given up.
 const ATTEMPTS: u64 = 16;
 
@@ -73,13 +80,8 @@ impl Recipe<'_> {
         let mut bad = vec![];
         let mut video = want.drawn.video;
         for attempt in 0..=ATTEMPTS {
-            let key = self
-                .key
-                .name("sample")
-                .name(&self.streams[want.stream])
-                .index(want.drawn.pass)
-                .index(want.drawn.video as u64)
-                .index(attempt);
+            let stream = &self.streams[want.stream];
+            let key = sample_key(self.key, stream, want.drawn.pass, want.drawn.video, attempt);
             match self.host.sample(want.stream, &self.lists[want.stream][video], key) {
                 Ok(sample) => {
                     return Made {

@@ -199,7 +199,7 @@ fn check_network(params: Value, training: bool, rows: usize, clips: [usize; 4], 
             batch: training,
             frames: t,
         }
-        .run(kind.layout(), kind.shift_div, &map)
+        .run(kind.depth.layout(), kind.shift_div, &map)
     };
     let (out, saved) = p.forward_kept(&args).unwrap();
     close("feature", &f64s(&out[0]), &reference(&before, &f64s(&x)), 2e-4);

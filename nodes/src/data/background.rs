@@ -1,0 +1,119 @@
+//! `background`: the background of each video, as a clip of one frame.
+
+use super::backgrounds::{Backgrounds, Even, Medians};
+use crate::contract::*;
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A video without what moves: the median over time of every pixel and channel, as one clip of one frame, for measures
+/// of scenes. Images are kept in the cache that `backgrounds` keeps them in.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Background {
+    /// Frames of a video that are looked at: all, or of a longer one so many, spread evenly.
+    #[serde(default = "thousand")]
+    pub max_frames: usize,
+    /// MiB of frames that are held for a video, as of `backgrounds`.
+    #[serde(default = "mebibytes")]
+    pub max_mib: usize,
+    /// What the median of an even number of frames is.
+    #[serde(default)]
+    pub even: Even,
+}
+
+fn thousand() -> usize {
+    1024
+}
+
+fn mebibytes() -> usize {
+    256
+}
+
+impl Background {
+    fn params(&self) -> Backgrounds {
+        Backgrounds {
+            max_frames: self.max_frames,
+            max_mib: self.max_mib,
+            even: self.even,
+        }
+    }
+}
+
+impl Kind for Background {
+    const NAME: &'static str = "background";
+    const GROUP: Group = Group::Data;
+
+    fn validate(&self) -> Vec<ParamProblem> {
+        self.params().validate()
+    }
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Host).input("video", "Video[B]", "the video").output(
+            "clips",
+            "Clip[B,1,1,~,~,3]",
+            "its background",
+        )
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        let cache = glad_mini::cache_dir().map_err(|e| vec![ParamProblem::new("", e.to_string())])?;
+        Ok(Body::Stage(Box::new(One {
+            medians: Medians { params: self.params() },
+            cache,
+        })))
+    }
+}
+
+struct One {
+    medians: Medians,
+    cache: PathBuf,
+}
+
+impl Stage for One {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+        let cx = PrepareCx {
+            videos: vec![],
+            cache: &self.cache,
+            progress: &|_, _| {},
+            // That it could not be kept costs time when it is needed again, and nothing else.
+            warn: &|_| {},
+        };
+        let Frame { width, height, data } = self.medians.image(&cx, inputs.video("video")?)?.read()?;
+        Ok(vec![HostValue::Clips(Arc::new(Clips {
+            shape: [1, 1, height, width, 3],
+            data: Arc::unwrap_or_clone(data),
+        }))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{numbered, sample};
+    use super::*;
+
+    #[test]
+    fn a_clip_of_one_frame() {
+        let cache = tempfile::tempdir().unwrap();
+        let params = Background {
+            max_frames: 1024,
+            max_mib: 256,
+            even: Even::Lower,
+        };
+        let stage = One {
+            medians: Medians {
+                params: params.params(),
+            },
+            cache: cache.path().into(),
+        };
+        // frames filled with 0 to 8
+        let inputs = Args::default().with("video", vec![numbered(9)]);
+        let out = stage.run(&sample(0, false), &inputs).unwrap();
+        let [HostValue::Clips(clips)] = &out[..] else {
+            panic!("{out:?}")
+        };
+        assert_eq!((clips.shape, &clips.data), ([1, 1, 2, 4, 3], &vec![4; 24]));
+    }
+}

@@ -1,0 +1,383 @@
+//! Lists of files that are there, and what is told where they are not.
+
+use super::super::testing::{dims, problems};
+use super::*;
+use glad_video::write::VideoWriter;
+use serde_json::{Value, json};
+use std::fs;
+
+/// A folder with `a.mp4` of 12 and `b.mp4` of 5 frames, 16 by 16; frame i is grey, 20·i.
+fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, frames) in [("a.mp4", 12), ("b.mp4", 5)] {
+        let mut video = VideoWriter::create(dir.path().join(name), 16, 16, 24.0).unwrap();
+        for i in 0..frames {
+            video.push(&[20 * i as u8; 16 * 16 * 3]).unwrap();
+        }
+        video.finish().unwrap();
+    }
+    dir
+}
+
+fn source(dir: &Path, params: Value) -> Listed {
+    let params: VideoList = serde_json::from_value(params).unwrap();
+    assert_eq!(params.validate(), []);
+    Listed::new(&params, dir.to_path_buf()).unwrap()
+}
+
+/// The videos of a list with this text, as (line, label, frames).
+fn read(text: &str, mut params: Value) -> Result<Vec<(usize, Option<usize>, usize)>> {
+    let dir = folder();
+    fs::write(dir.path().join("l.txt"), text).unwrap();
+    params["list"] = json!("l.txt");
+    let videos = source(dir.path(), params).videos("train")?;
+    let row = |v: &Arc<Video>| {
+        let line = v.line.rsplit(':').next().unwrap().parse().unwrap();
+        Ok((line, v.label, v.footage.frame_count()?))
+    };
+    videos.iter().map(row).collect()
+}
+
+#[test]
+fn frames_are_counted_and_segments_taken_from_the_list() {
+    let whole = [(1, Some(0), 12), (3, Some(1), 5)];
+    assert_eq!(read("a.mp4 0\n\nb.mp4 1\n", json!({})).unwrap(), whole);
+    assert_eq!(read("a.mp4 999 0\n# b\nb.mp4 1 1\n", json!({})).unwrap(), whole);
+    assert_eq!(
+        read("a.mp4 0 7 0\na.mp4 7 5 -\n", json!({})).unwrap(),
+        [(1, Some(0), 7), (2, None, 5)]
+    );
+    assert_eq!(
+        read(
+            "run 3 a.mp4\n",
+            json!({"columns": "label offset path", "classes": ["walk", "run"]})
+        )
+        .unwrap(),
+        [(1, Some(1), 9)]
+    );
+    let e = read("a.mp4 7 6 0\n", json!({})).unwrap_err().to_string();
+    assert!(
+        e.contains("l.txt:1: ") && e.contains("a.mp4") && e.contains("12 frames"),
+        "{e}"
+    );
+}
+
+#[test]
+fn frames_of_a_segment_are_the_files() {
+    let dir = folder();
+    fs::write(dir.path().join("l.txt"), "a.mp4 4 6 0\n").unwrap();
+    let params = json!({"list": "l.txt", "format": "babel"});
+    let videos = source(dir.path(), params).videos("test").unwrap();
+    let footage = &videos[0].footage;
+    let greys = |frames: Vec<Frame>| frames.iter().map(|f| f.data[0]).collect::<Vec<_>>();
+    for (got, wanted) in greys(footage.frames(&[5, 0, 5]).unwrap())
+        .into_iter()
+        .zip([180, 80, 180u8])
+    {
+        assert!(got.abs_diff(wanted) <= 3, "{got}, {wanted}");
+    }
+    let mut seen = vec![];
+    let mut take = |i, f: Frame| {
+        seen.push((i, f.data[0]));
+        Ok(())
+    };
+    footage.visit(&[3, 1, 3], &mut take).unwrap();
+    seen.sort();
+    assert_eq!(seen.iter().map(|s| s.0).collect::<Vec<_>>(), [1, 3]);
+    assert!(seen[0].1.abs_diff(100) <= 3 && seen[1].1.abs_diff(140) <= 3, "{seen:?}");
+    let e = footage.frames(&[6]).unwrap_err().to_string();
+    assert!(e.contains("l.txt:1: ") && e.contains("frame 6"), "{e}");
+    let stop = footage.visit(&[1], &mut |_, _| bail!("enough")).unwrap_err();
+    assert_eq!(stop.to_string(), "enough");
+}
+
+#[test]
+fn a_stamp_changes_with_the_file_and_the_segment() {
+    let dir = folder();
+    fs::write(
+        dir.path().join("l.txt"),
+        "a.mp4 0 6 0\na.mp4 1 6 0\na.mp4 0 6 1\nb.mp4 0 5 0\n",
+    )
+    .unwrap();
+    let stamps = || -> Vec<String> {
+        let params = json!({"list": "l.txt", "format": "babel"});
+        let videos = source(dir.path(), params).videos("train").unwrap();
+        videos.iter().map(|v| v.footage.stamp().unwrap()).collect()
+    };
+    let before = stamps();
+    assert_eq!(before, stamps());
+    assert_eq!(before[0], before[2]);
+    assert!(before[0] != before[1] && before[0] != before[3]);
+    fs::copy(dir.path().join("b.mp4"), dir.path().join("a.mp4")).unwrap();
+    assert_ne!(stamps()[0], before[0]);
+}
+
+#[test]
+fn folders_of_images() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("v")).unwrap();
+    let png = |i: usize| dir.path().join(format!("v/frame{i}.png"));
+    for i in 1..=4 {
+        fs::write(png(i), grey_png(10 * i as u8)).unwrap();
+    }
+    fs::write(dir.path().join("l.txt"), "v 1 2 0\n").unwrap();
+    let params = json!({"list": "l.txt", "format": "babel", "template": "frame%d.png", "start_index": 1});
+    let videos = source(dir.path(), params).videos("train").unwrap();
+    let frames = videos[0].footage.frames(&[0, 1]).unwrap();
+    assert_eq!((frames[0].data[0], frames[1].data[0]), (20, 30));
+    let before = videos[0].footage.stamp();
+    fs::write(png(4), "another one").unwrap();
+    assert_eq!(videos[0].footage.stamp(), before);
+    fs::write(png(3), "another one").unwrap();
+    assert_ne!(videos[0].footage.stamp(), before);
+}
+
+/// A png of one grey pixel, bytes stored as they are.
+fn grey_png(v: u8) -> Vec<u8> {
+    let sum = |bytes: &[u8]| {
+        let step = |crc: u32| {
+            if crc & 1 == 1 {
+                0xedb8_8320 ^ (crc >> 1)
+            } else {
+                crc >> 1
+            }
+        };
+        let byte = |crc: u32, b: &u8| (0..8).fold(crc ^ u32::from(*b), |c, _| step(c));
+        !bytes.iter().fold(!0u32, byte)
+    };
+    let chunk = |kind: &[u8], body: &[u8]| {
+        let named = [kind, body].concat();
+        [
+            &(body.len() as u32).to_be_bytes(),
+            &named[..],
+            &sum(&named).to_be_bytes(),
+        ]
+        .concat()
+    };
+    // no filter, then the pixel; its adler32
+    let (a, b) = (1 + u32::from(v), 1 + 1 + u32::from(v));
+    let adler = (b << 16 | a).to_be_bytes();
+    let data = [&[0x78, 1, 1, 2, 0, !2, !0, 0, v], &adler[..]].concat();
+    [
+        b"\x89PNG\r\n\x1a\n".to_vec(),
+        chunk(b"IHDR", &[0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0, 0]),
+        chunk(b"IDAT", &data),
+        chunk(b"IEND", &[]),
+    ]
+    .concat()
+}
+
+#[test]
+fn labels_are_values_and_none_is_the_largest() {
+    let dir = folder();
+    fs::write(dir.path().join("l.txt"), "a.mp4 3\nb.mp4 -\n").unwrap();
+    let source = source(dir.path(), json!({"list": "l.txt"}));
+    let label = |v: &Arc<Video>| match &source.values(v).unwrap()[..] {
+        [HostValue::Video(same), HostValue::Label(l)] if Arc::ptr_eq(same, v) => *l,
+        v => panic!("{v:?}"),
+    };
+    let videos = source.videos("train").unwrap();
+    assert_eq!(videos.iter().map(label).collect::<Vec<_>>(), [3, u32::MAX]);
+}
+
+#[test]
+fn what_is_wrong_with_a_list_is_told_at_once() {
+    let e = read("a.mp4 10 0\nb.mp4 x 1\nc.mp4 9 2\nd.mp4 1\n", json!({}))
+        .unwrap_err()
+        .to_string();
+    assert!(e.contains("l.txt:2: ") && e.contains("l.txt:4: "), "{e}");
+    let e = read("a.mp4 0\nb.mp4 2\n", json!({"classes": ["walk", "run"]}))
+        .unwrap_err()
+        .to_string();
+    assert!(e.contains("l.txt:2: label 2 is beyond the 2 classes"), "{e}");
+    let e = read("# nothing\n\n", json!({})).unwrap_err().to_string();
+    assert!(e.ends_with("l.txt: the list names no videos"), "{e}");
+    let e = read("a.mp4 0\nc.mp4 0\n", json!({})).unwrap_err().to_string();
+    assert!(e.contains("l.txt:2: ") && e.contains("c.mp4: cannot read"), "{e}");
+}
+
+#[test]
+fn lists_by_split() {
+    let dir = folder();
+    fs::write(dir.path().join("a.txt"), "a.mp4 0\n").unwrap();
+    fs::create_dir(dir.path().join("lists")).unwrap();
+    fs::write(dir.path().join("lists/b.txt"), "a.mp4 0\nb.mp4 1\n").unwrap();
+    let source = source(
+        dir.path(),
+        json!({"list": {"train": "a.txt", "test": "lists/b.txt", "val": "c.txt"}}),
+    );
+    assert_eq!(source.splits(), ["train", "test", "val"]);
+    assert_eq!(source.videos("train").unwrap().len(), 1);
+    assert_eq!(source.videos("test").unwrap()[1].path, dir.path().join("lists/b.mp4"));
+    let e = source.videos("extra").err().unwrap().to_string();
+    assert_eq!(e, "there is no list for split `extra`, only for `train`, `test`, `val`");
+    let e = source.videos("val").err().unwrap().to_string();
+    assert!(e.contains("c.txt: cannot read"), "{e}");
+    let c = dir.path().join("c.txt");
+    assert_eq!(source.absent(false), [format!("{} is not there", c.display())]);
+    // the videos of lists/b.txt are beside it, which is not where they are
+    let absent = source.absent(true);
+    assert_eq!(absent.len(), 3, "{absent:?}");
+    assert!(
+        absent[0].contains("b.txt:1: ") && absent[1].contains("b.txt:2: "),
+        "{absent:?}"
+    );
+    let rooted = json!({"list": {"test": "lists/b.txt"}, "root": "."});
+    assert_eq!(self::source(dir.path(), rooted).absent(true), [""; 0]);
+}
+
+#[test]
+fn classes_of_a_file() {
+    let dir = folder();
+    fs::write(dir.path().join("l.txt"), "a.mp4 run\nb.mp4 0\n").unwrap();
+    fs::write(dir.path().join("classes.txt"), "# two\nwalk\n\nrun\n").unwrap();
+    let source = source(dir.path(), json!({"list": "l.txt", "classes": "classes.txt"}));
+    assert_eq!(source.classes().unwrap().unwrap(), ["walk", "run"]);
+    let labels: Vec<_> = source.videos("train").unwrap().iter().map(|v| v.label).collect();
+    assert_eq!(labels, [Some(1), Some(0)]);
+    fs::write(dir.path().join("classes.txt"), "walk\nwalk\n").unwrap();
+    let e = source.videos("train").err().unwrap().to_string();
+    assert!(e.ends_with("classes.txt: classes come twice: walk"), "{e}");
+    fs::remove_file(dir.path().join("classes.txt")).unwrap();
+    assert!(source.absent(false)[0].contains("classes.txt is not there"));
+}
+
+#[test]
+fn data_is_made_on_first_use() {
+    let cache = tempfile::tempdir().unwrap();
+    let mini = json!({
+        "source_train": 2, "source_test": 1, "target_train": 1, "target_val": 1, "target_test": 1,
+        "auxiliary_train": 1, "auxiliary_test": 1, "source_seconds": [0.5, 0.6], "target_seconds": [0.3, 0.4],
+        "auxiliary_seconds": [0.3, 0.4],
+    });
+    let params = json!({"list": {"train": "source_train.txt"}, "classes": "classes.txt", "generate": {"mini": mini}});
+    let source = source(Path::new("elsewhere"), params).made_in(cache.path().to_path_buf());
+    let e = source.videos("train").err().unwrap().to_string();
+    assert!(
+        e.contains("source_train.txt is not there yet: the small data set is made on first use"),
+        "{e}"
+    );
+    assert_eq!(source.absent(true).len(), 1);
+    assert_eq!(source.classes().unwrap(), None);
+    let last = std::sync::Mutex::new((0, 0));
+    source
+        .ensure(&|what, done, of| {
+            assert_eq!(what, "making the small data set");
+            let mut last = last.lock().unwrap();
+            *last = (done.max(last.0), of);
+        })
+        .unwrap();
+    assert_eq!(*last.lock().unwrap(), (8, 8));
+    assert_eq!(source.absent(true), [""; 0]);
+    let videos = source.videos("train").unwrap();
+    assert_eq!(videos.len(), 2);
+    assert!((10..20).contains(&videos[0].footage.frame_count().unwrap()));
+    assert_eq!(source.classes().unwrap().unwrap().len(), 12);
+    source.ensure(&|what, _, _| panic!("{what}, once more")).unwrap();
+}
+
+#[test]
+fn mistakes_are_told() {
+    let found = |p| problems::<VideoList>(p, &dims(&[]));
+    let wrong = found(json!({
+        "list": "l.txt", "columns": "path lable", "template": "img.jpg", "classes": ["a", "a"],
+        "generate": {"mini": {"size": 47}},
+    }));
+    assert_eq!(wrong.len(), 4, "{wrong:?}");
+    for (problem, start) in wrong
+        .iter()
+        .zip(["columns: ", "template: ", "classes: ", "generate.mini: "])
+    {
+        assert!(problem.starts_with(start), "{problem}");
+    }
+    assert!(found(json!({"list": 3}))[0].starts_with("list: expected a path, or a table"));
+    assert_eq!(
+        found(json!({"list": {"train": 3}})),
+        ["list: the list of split `train` is a path, not 3"]
+    );
+}
+
+/// What the linter finds of each line, and what the list says of it.
+#[test]
+fn files_are_inspected_without_being_decoded() {
+    let dir = folder();
+    fs::write(dir.path().join("broken.mp4"), "no video").unwrap();
+    let text = "a.mp4 2 9 0\na.mp4 12 1 0\na.mp4 8 5 0\nb.mp4 0 5 1\nno.mp4 0 5 1\nbroken.mp4 0 5 1\nc.mp4 5\n";
+    fs::write(dir.path().join("l.txt"), text).unwrap();
+    let scan = source(dir.path(), json!({"list": "l.txt"})).scan("train").unwrap();
+    assert_eq!(scan.columns, "path offset frames label");
+    assert_eq!(scan.malformed.len(), 1);
+    assert!(scan.malformed[0].line.ends_with("l.txt:7"), "{:?}", scan.malformed);
+    let found: Vec<_> = scan.videos.iter().map(|v| v.footage.inspect()).collect();
+    assert_eq!(
+        found[..5],
+        [
+            Ok(9),
+            Err(Defect::Offset { offset: 12, found: 12 }),
+            Err(Defect::Short { stated: 5, found: 4 }),
+            Ok(5),
+            Err(Defect::Missing)
+        ]
+    );
+    assert!(
+        matches!(&found[5], Err(Defect::Unreadable(e)) if e.contains("broken.mp4")),
+        "{found:?}"
+    );
+    let stated = scan.videos[1].footage.stated();
+    assert_eq!((stated.offset, stated.frames), (Some(12), Some(1)));
+    // of whole files: fewer frames than the list says, or more
+    fs::write(dir.path().join("l.txt"), "a.mp4 300 0\nb.mp4 3 0\n").unwrap();
+    let scan = source(dir.path(), json!({"list": "l.txt"})).scan("train").unwrap();
+    assert_eq!(
+        scan.videos[0].footage.inspect(),
+        Err(Defect::Short { stated: 300, found: 12 })
+    );
+    assert_eq!(scan.videos[1].footage.inspect(), Ok(5));
+}
+
+#[test]
+fn epic_kitchens_folders() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = dir.path().join("P01/P01_01");
+    fs::create_dir_all(&video).unwrap();
+    for i in 1..=6 {
+        fs::write(video.join(format!("frame_{i:010}.jpg")), grey_png(10 * i as u8)).unwrap();
+    }
+    let rows = "participant_id,video_id,start_frame,stop_frame,verb_class\nP01,P01_01,3,5,2\nP01,P01_01,6,7,2\n";
+    fs::write(dir.path().join("l.csv"), rows).unwrap();
+    let source = source(dir.path(), json!({"list": "l.csv", "format": "epic_kitchens"}));
+    let videos = source.videos("train").unwrap();
+    assert_eq!(
+        (videos[0].footage.frame_count().unwrap(), videos[0].label),
+        (3, Some(2))
+    );
+    let frames = videos[0].footage.frames(&[0, 2]).unwrap();
+    assert_eq!((frames[0].data[0], frames[1].data[0]), (30, 50));
+    assert!(videos[1].line.ends_with("l.csv:3"));
+    assert_eq!(videos[1].footage.inspect(), Err(Defect::Short { stated: 2, found: 1 }));
+}
+
+#[test]
+fn lists_of_ones_own_need_no_data_to_be_made() {
+    let dir = folder();
+    fs::write(dir.path().join("l.txt"), "a.mp4 0\n").unwrap();
+    let own = dir.path().join("l.txt").display().to_string();
+    let source = |list: Value| source(dir.path(), json!({"list": list, "generate": {"mini": {}}}));
+    let cache = dir.path().join("cache");
+    let own_alone = source(json!({"train": own})).made_in(cache.clone());
+    own_alone.ensure(&|what, _, _| panic!("{what}")).unwrap();
+    assert_eq!(own_alone.videos("train").unwrap().len(), 1);
+    let both = source(json!({"train": own, "test": "target_test.txt"})).made_in(cache);
+    assert_eq!(both.absent(false).len(), 1, "made on first use");
+}
+
+#[test]
+fn a_format_and_columns_say_the_same_thing_twice() {
+    let found = problems::<VideoList>(
+        json!({"list": "l.txt", "format": "kinetics", "columns": "path label"}),
+        &dims(&[]),
+    );
+    assert_eq!(found, ["columns: `format` says the columns already"]);
+    let found = problems::<VideoList>(json!({"list": "l.txt", "format": "epic"}), &dims(&[]));
+    assert!(found[0].contains("epic_kitchens"), "{found:?}");
+}

@@ -1,0 +1,69 @@
+//! `resnet`: a residual network on single frames.
+
+use super::backbone::{self, BatchStats};
+use super::resnet;
+use super::sequence::Sequence;
+use super::tsm::Depth;
+use crate::{Body, BuildCx, Contract, Group, Kind, ParamProblem, Wiring};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// A 2-D residual network (He et al., CVPR 2016), frame by frame; the feature of a clip is the mean over space and
+/// frames. With the weights of ResNet-50 on Places365 it is the scene network of eq. 1.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "depth": 50 }]))]
+pub struct ResNet2d {
+    /// 18, 34 or 50 as in torchvision, or `"small"` (see `tsm`).
+    pub depth: Depth,
+    /// Channels of the stem and of the four layers, as of `tsm`.
+    #[serde(default)]
+    pub widths: Option<[usize; 5]>,
+    /// Which clips share a batch's statistics in training.
+    #[serde(default = "per_stream")]
+    pub batch_stats: BatchStats,
+    /// Whether the backward pass computes the inside of each block again instead of keeping it, as of `tsm`.
+    #[serde(default)]
+    pub recompute: bool,
+    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: with names as in
+    /// torchvision, such as those of Places365, or of this program. What the file lacks starts as without it.
+    #[serde(default)]
+    pub init: Option<PathBuf>,
+}
+
+fn per_stream() -> BatchStats {
+    BatchStats::PerStream
+}
+
+impl ResNet2d {
+    fn network(&self) -> Sequence {
+        let widths = self.widths.unwrap_or(self.depth.widths());
+        Sequence {
+            recompute: self.recompute,
+            ..resnet::network(self.depth.layout(), widths, None)
+        }
+    }
+}
+
+impl Kind for ResNet2d {
+    const NAME: &'static str = "resnet";
+    const GROUP: Group = Group::Model;
+
+    fn validate(&self) -> Vec<ParamProblem> {
+        let mut problems = vec![];
+        if self.widths.is_some_and(|w| w.contains(&0)) {
+            problems.push(ParamProblem::new("widths", "a layer needs at least one channel"));
+        }
+        problems.extend(backbone::check_views(self.batch_stats, None));
+        problems
+    }
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        backbone::contract(self.network().features, self.batch_stats)
+    }
+
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        backbone::build(self.network(), cx, None, self.init.as_deref())
+    }
+}

@@ -1,0 +1,446 @@
+//! What is wrong with lists and their files, in the order of what it does to a run.
+
+use super::lists::Listed;
+use glad_nodes::{Defect, ListScan, Video};
+use indexmap::IndexMap;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+/// What a finding does to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// It ends, or does not begin.
+    Stops,
+    /// It goes on, on other data than was meant.
+    Hurts,
+    /// Worth knowing; nothing is wrong by that alone.
+    Note,
+}
+
+impl Level {
+    /// All, the gravest first.
+    pub const ALL: [Level; 3] = [Level::Stops, Level::Hurts, Level::Note];
+
+    /// As a heading.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Level::Stops => "Stops a run",
+            Level::Hurts => "Hurts silently",
+            Level::Note => "Notes",
+        }
+    }
+}
+
+/// One place that a finding is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// `list.txt:12`; empty for what is about the list as a whole.
+    pub place: String,
+    /// What is there.
+    pub text: String,
+}
+
+impl std::fmt::Display for Item {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.place.as_str() {
+            "" => f.write_str(&self.text),
+            place => write!(f, "{place}: {}", self.text),
+        }
+    }
+}
+
+/// One thing that is wrong with one list, with all its places.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it does to a run.
+    pub level: Level,
+    /// The list, and whose it is.
+    pub list: String,
+    /// What it is, with how many.
+    pub what: String,
+    /// What to do about it.
+    pub advice: String,
+    /// Where it is.
+    pub items: Vec<Item>,
+}
+
+/// All that is wrong with lists, the gravest first. `limit` is the share of bad videos above which a run ends.
+pub fn findings(lists: &[Listed], limit: f64) -> Vec<Finding> {
+    let mut found = vec![];
+    for (i, listed) in lists.iter().enumerate() {
+        match &listed.scan {
+            Err(e) => found.push(Finding {
+                level: Level::Stops,
+                list: format!("{} ({})", listed.name(), listed.whose()),
+                what: "the list cannot be read".into(),
+                advice: "put the list there, or correct its path in the graph or setting".into(),
+                items: vec![Item {
+                    place: String::new(),
+                    text: e.clone(),
+                }],
+            }),
+            Ok(scan) => {
+                let list = List { listed, scan };
+                list.lines(&mut found);
+                list.files(limit, &mut found);
+                list.labels(&mut found);
+                list.repeats(&mut found);
+                list.shared(&lists[..i], &mut found);
+            }
+        }
+    }
+    found.sort_by_key(|f| f.level);
+    found
+}
+
+/// A list that can be read.
+struct List<'a> {
+    listed: &'a Listed,
+    scan: &'a ListScan,
+}
+
+/// `1 video`, `3 videos`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What a video is among others: its file, and its segment where it is one.
+fn segment(video: &Video) -> (&PathBuf, Option<(usize, Option<usize>)>) {
+    let stated = video.footage.stated();
+    (&video.path, stated.offset.map(|o| (o, stated.frames)))
+}
+
+fn shown(video: &Video) -> String {
+    let stated = video.footage.stated();
+    match (stated.offset, stated.frames) {
+        (Some(from), Some(n)) => format!("{} (frames {from} to {})", video.path.display(), from + n.max(1) - 1),
+        (Some(from), None) => format!("{} (from frame {from} on)", video.path.display()),
+        _ => video.path.display().to_string(),
+    }
+}
+
+impl List<'_> {
+    fn push(&self, found: &mut Vec<Finding>, level: Level, what: String, advice: &str, items: Vec<Item>) {
+        found.push(Finding {
+            level,
+            list: format!("{} ({})", self.listed.name(), self.listed.whose()),
+            what,
+            advice: advice.into(),
+            items,
+        });
+    }
+
+    fn lines(&self, found: &mut Vec<Finding>) {
+        let (videos, bad) = (self.scan.videos.len(), &self.scan.malformed);
+        if !bad.is_empty() {
+            let items = bad.iter().map(|m| Item {
+                place: m.line.clone(),
+                text: m.reason.clone(),
+            });
+            self.push(
+                found,
+                Level::Stops,
+                format!("{} of {} malformed", count(bad.len(), "line"), videos + bad.len()),
+                "correct or delete them; if many are, the list is of another kind than was taken: say `format` or \
+                 `columns` of the node",
+                items.collect(),
+            );
+        } else if videos == 0 {
+            self.push(
+                found,
+                Level::Stops,
+                "the list names no videos".into(),
+                "fill it, or name another list",
+                vec![],
+            );
+        }
+    }
+
+    fn files(&self, limit: f64, found: &mut Vec<Finding>) {
+        let all = self.scan.videos.len();
+        // By kind of defect: of those that make a video bad in a run, and those that do not.
+        let mut missing = vec![];
+        let mut unreadable = vec![];
+        let mut offset = vec![];
+        let mut short = vec![];
+        let mut cut = vec![];
+        let mut longer = vec![];
+        let mut few = vec![];
+        let least = self.listed.clip.unwrap_or(6);
+        for (video, look) in self.scan.videos.iter().zip(&self.listed.looks) {
+            let item = |text: String| Item {
+                place: video.line.clone(),
+                text,
+            };
+            let stated = video.footage.stated();
+            match &look.frames {
+                Err(d @ Defect::Missing) => missing.push(item(format!("{} {d}", video.path.display()))),
+                Err(Defect::Unreadable(reason)) => unreadable.push(item(reason.clone())),
+                Err(d @ Defect::Offset { .. }) => offset.push(item(format!("{} {d}", video.path.display()))),
+                Err(d @ Defect::Short { .. }) if stated.offset.is_some() => {
+                    short.push(item(format!("{}: {d}", shown(video))));
+                }
+                Err(d @ Defect::Short { found, .. }) => {
+                    cut.push(item(format!("{} {d}", video.path.display())));
+                    if *found < least {
+                        few.push(item(format!("{}: {}", shown(video), count(*found, "frame"))));
+                    }
+                }
+                Ok(n) => {
+                    if stated.offset.is_none()
+                        && let Some(s) = stated.frames.filter(|s| s < n)
+                    {
+                        let text = format!("{} has {n} frames where the list says {s}", video.path.display());
+                        longer.push(item(text));
+                    }
+                    if *n < least {
+                        few.push(item(format!("{}: {}", shown(video), count(*n, "frame"))));
+                    }
+                }
+            }
+            if let Some(damage) = &look.damage {
+                let prefix = format!("{}: ", video.line);
+                unreadable.push(item(damage.strip_prefix(&prefix).unwrap_or(damage).to_string()));
+            }
+        }
+        let bad = missing.len() + unreadable.len() + offset.len() + short.len();
+        let share = bad as f64 / all.max(1) as f64;
+        let ends = self.listed.trains && share > limit || bad == all && all > 0;
+        let level = if ends { Level::Stops } else { Level::Hurts };
+        let consequence = match (ends, self.listed.trains) {
+            (true, true) => format!(
+                " ({:.1} % of the list cannot be used in all, and above `bad_videos` = {:.1} % a run ends)",
+                100.0 * share,
+                100.0 * limit
+            ),
+            (true, false) => " (no video of the list can be used)".into(),
+            (false, true) => " (in training other videos take their places)".into(),
+            (false, false) => " (they are not scored)".into(),
+        };
+        let kinds: [(Vec<Item>, &str, &str); 4] = [
+            (
+                missing,
+                "missing",
+                "fetch the files, correct the paths (`root` of the node is the folder that they are relative to), or \
+                 delete the lines",
+            ),
+            (
+                unreadable,
+                "unreadable",
+                "fetch or convert the files again, or delete the lines",
+            ),
+            (
+                offset,
+                "beginning after the end of the file",
+                "correct the offsets: they count from the file's first frame (`start_index`, for folders)",
+            ),
+            (
+                short,
+                "of fewer frames than stated",
+                "correct the lines, or extract the frames again: a segment reaches beyond its file",
+            ),
+        ];
+        for (items, what, advice) in kinds {
+            if !items.is_empty() {
+                let what = format!("{} of {all} {what}{consequence}", count(items.len(), "video"));
+                self.push(found, level, what, advice, items);
+            }
+        }
+        if !cut.is_empty() {
+            self.push(
+                found,
+                Level::Hurts,
+                format!("{} of {all} of fewer frames than stated", count(cut.len(), "file")),
+                "fetch the files again, if they were cut short; a run takes the frames that there are",
+                cut,
+            );
+        }
+        if !few.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of fewer than {least} frames", count(few.len(), "video")),
+                "samplers repeat frames of them, and the order of their clips may not be defined; delete the lines if \
+                 they are accidents",
+                few,
+            );
+        }
+        if !longer.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of more frames than stated", count(longer.len(), "file")),
+                "none: a run takes all frames that there are",
+                longer,
+            );
+        }
+    }
+
+    fn labels(&self, found: &mut Vec<Finding>) {
+        let videos = &self.scan.videos;
+        let unlabelled: Vec<Item> = videos
+            .iter()
+            .filter(|v| v.label.is_none())
+            .map(|v| Item {
+                place: v.line.clone(),
+                text: format!("{} has no label", v.path.display()),
+            })
+            .collect();
+        if unlabelled.len() == videos.len() {
+            if !videos.is_empty() {
+                self.push(
+                    found,
+                    Level::Note,
+                    "no video has a label".into(),
+                    "none, where the stream is held out in training; nothing can be scored on it",
+                    vec![],
+                );
+            }
+            return;
+        }
+        if !unlabelled.is_empty() {
+            let n = unlabelled.len();
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {} without a label", count(n, "video"), videos.len()),
+                "give them labels: losses and scores pass them over",
+                unlabelled,
+            );
+        }
+        let Some(classes) = self.listed.class_count else { return };
+        let beyond: Vec<Item> = videos
+            .iter()
+            .filter_map(|v| Some((v, v.label.filter(|l| *l >= classes)?)))
+            .map(|(v, l)| Item {
+                place: v.line.clone(),
+                text: format!("label {l} is beyond the {classes} classes (0 to {})", classes - 1),
+            })
+            .collect();
+        if !beyond.is_empty() {
+            self.push(
+                found,
+                Level::Stops,
+                format!(
+                    "{} of {} with a label beyond the classes",
+                    count(beyond.len(), "video"),
+                    videos.len()
+                ),
+                "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                beyond,
+            );
+        }
+        let counts = self.listed.per_class();
+        let empty: Vec<String> = (0..classes)
+            .filter(|k| counts[*k] == 0)
+            .map(|k| self.listed.class(k))
+            .collect();
+        if !empty.is_empty() {
+            let consequence = match self.listed.trains {
+                true => "what is trained on the labels of this list never sees them",
+                false => "mean class accuracy is over the other classes",
+            };
+            self.push(
+                found,
+                Level::Hurts,
+                format!(
+                    "{} of {classes} without samples",
+                    if empty.len() == 1 {
+                        "1 class".into()
+                    } else {
+                        format!("{} classes", empty.len())
+                    }
+                ),
+                &format!("add videos of them, or leave the classes out: {consequence}"),
+                vec![Item {
+                    place: String::new(),
+                    text: empty.join(", "),
+                }],
+            );
+        }
+    }
+
+    /// The same video twice.
+    fn repeats(&self, found: &mut Vec<Finding>) {
+        let mut same: IndexMap<_, Vec<&Video>> = IndexMap::new();
+        for video in &self.scan.videos {
+            same.entry(segment(video)).or_default().push(video);
+        }
+        let (mut torn, mut twice) = (vec![], vec![]);
+        for videos in same.values().filter(|v| v.len() > 1) {
+            let line = |v: &Video| v.line.rsplit(':').next().unwrap_or_default().to_string();
+            let label = |v: &Video| v.label.map_or("-".into(), |l| self.listed.class(l));
+            let several = videos.iter().any(|v| v.label != videos[0].label);
+            let text = match several {
+                true => videos
+                    .iter()
+                    .map(|v| format!("{} in line {}", label(v), line(v)))
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                false => {
+                    let again: Vec<String> = videos[1..].iter().map(|v| line(v)).collect();
+                    format!("again in line {}", again.join(", "))
+                }
+            };
+            let item = Item {
+                place: videos[0].line.clone(),
+                text: format!("{}: {text}", shown(videos[0])),
+            };
+            if several { torn.push(item) } else { twice.push(item) }
+        }
+        if !torn.is_empty() {
+            self.push(
+                found,
+                Level::Hurts,
+                format!("{} with two labels", count(torn.len(), "video")),
+                "keep the right line of each: the network is told both",
+                torn,
+            );
+        }
+        if !twice.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} listed more than once", count(twice.len(), "video")),
+                "delete the repetitions, unless they are meant to count more",
+                twice,
+            );
+        }
+    }
+
+    /// Videos that another list of the same stream has, too, where one of them is trained on.
+    fn shared(&self, before: &[Listed], found: &mut Vec<Finding>) {
+        for other in before.iter().filter(|o| o.stream == self.listed.stream) {
+            if other.trains == self.listed.trains {
+                continue;
+            }
+            let videos = other.scan.iter().flat_map(|s| &s.videos);
+            let theirs: HashMap<_, &str> = videos.map(|v| (segment(v), v.line.as_str())).collect();
+            let items: Vec<Item> = self
+                .scan
+                .videos
+                .iter()
+                .filter_map(|v| Some((v, theirs.get(&segment(v))?)))
+                .map(|(v, line)| Item {
+                    place: v.line.clone(),
+                    text: format!("{} is {line}, too", shown(v)),
+                })
+                .collect();
+            if !items.is_empty() {
+                self.push(
+                    found,
+                    Level::Note,
+                    format!(
+                        "{} of {} in both {} and {}",
+                        count(items.len(), "video"),
+                        self.scan.videos.len(),
+                        self.listed.splits.join(", "),
+                        other.splits.join(", ")
+                    ),
+                    "take them out of one list, unless the protocol tests on what it has seen in training",
+                    items,
+                );
+            }
+        }
+    }
+}

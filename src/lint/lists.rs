@@ -1,0 +1,190 @@
+//! The lists that a graph reads, and what their files are like.
+
+use crate::check::Checked;
+use crate::plan::{Program, ProgramKind};
+use crate::run::{Progress, make_data};
+use anyhow::Result;
+use glad_nodes::{Body, Defect, ListScan, Size, Source, Stated, Video};
+use indexmap::IndexMap;
+use rayon::prelude::*;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A list, with all that reads it.
+pub struct Listed {
+    /// The node that names it.
+    pub node: String,
+    /// The stream whose list it is.
+    pub stream: String,
+    /// The splits that it is the list of, and that are read.
+    pub splits: Vec<String>,
+    /// Whether a phase trains on it.
+    pub trains: bool,
+    /// Its lines; what is wrong with the list as a whole.
+    pub scan: Result<ListScan, String>,
+    /// Names of the classes, where known.
+    pub classes: Option<Vec<String>>,
+    /// How many classes there are: as many as have names, else as the classifiers of the stream tell apart.
+    pub class_count: Option<usize>,
+    /// The frames of the longest clip that is taken of a video.
+    pub clip: Option<usize>,
+    /// What each video of the scan is like, in its order.
+    pub looks: Vec<Look>,
+}
+
+/// What a video's file is like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// The number of frames, or what is wrong.
+    pub frames: Result<usize, Defect>,
+    /// Why a frame that was tried could not be decoded.
+    pub damage: Option<String>,
+}
+
+impl Listed {
+    /// The list's name: its file, else its node.
+    pub fn name(&self) -> String {
+        match &self.scan {
+            Ok(ListScan { file: Some(f), .. }) => f.display().to_string(),
+            _ => format!("`{}`", self.node),
+        }
+    }
+
+    /// The stream, and the splits.
+    pub fn whose(&self) -> String {
+        format!("{}: {}", self.stream, self.splits.join(", "))
+    }
+
+    /// The name of a class, or its number.
+    pub fn class(&self, label: usize) -> String {
+        let name = self.classes.as_ref().and_then(|c| c.get(label));
+        name.cloned().unwrap_or_else(|| label.to_string())
+    }
+
+    /// Videos of each label.
+    pub fn per_class(&self) -> Vec<usize> {
+        let labels = self.scan.iter().flat_map(|s| &s.videos).filter_map(|v| v.label);
+        let mut counts = vec![0; self.class_count.unwrap_or(0)];
+        for label in labels {
+            // A label that is far out is a finding of its own, not a table of millions of rows.
+            if label >= counts.len() && self.class_count.is_none() && label < 10_000 {
+                counts.resize(label + 1, 0);
+            }
+            if let Some(n) = counts.get_mut(label) {
+                *n += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// Reads all lists of all phases and views, and looks at every file once, on all threads. With `decode`, the first, the
+/// middle and the last frame of each video are decoded, too.
+pub fn lists(checked: &Checked, decode: bool, progress: &Progress) -> Result<Vec<Listed>> {
+    let mut all: IndexMap<(String, String, PathBuf), Listed> = IndexMap::new();
+    for program in checked.phases.values().chain(checked.views.values()) {
+        make_data(program, progress)?;
+        for call in 0..program.calls.len() {
+            if let Body::Source(source) = &program.bodies[program.calls[call].body] {
+                read(program, call, source.as_ref(), &mut all);
+            }
+        }
+    }
+    let mut all: Vec<Listed> = all.into_values().collect();
+    look(&mut all, decode, progress);
+    Ok(all)
+}
+
+/// Adds the list that a source call reads in `program`, or notes one more that reads it.
+fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<(String, String, PathBuf), Listed>) {
+    let info = &program.calls[call];
+    let name = info
+        .outputs
+        .iter()
+        .flatten()
+        .next()
+        .map(|id| &program.values[id.0].name);
+    let stream = name.and_then(|n| n.split_once('@')).map_or("", |(_, s)| s).to_string();
+    let scan = source.scan(&program.split).map_err(|e| format!("{e:#}"));
+    // A split without a list is told apart by its name.
+    let file = match &scan {
+        Ok(ListScan { file: Some(f), .. }) => f.clone(),
+        _ => Path::new("split").join(&program.split),
+    };
+    let classes = source.classes().ok().flatten();
+    let listed = all
+        .entry((info.node.clone(), stream.clone(), file))
+        .or_insert_with(|| Listed {
+            node: info.node.clone(),
+            stream,
+            splits: vec![],
+            trains: false,
+            scan,
+            class_count: classes.as_ref().map(Vec::len),
+            classes,
+            clip: None,
+            looks: vec![],
+        });
+    if !listed.splits.contains(&program.split) {
+        listed.splits.push(program.split.clone());
+    }
+    listed.trains |= program.kind == ProgramKind::Phase;
+    let at = program.streams.iter().position(|s| *s == listed.stream);
+    for value in program.values.iter().filter(|v| v.stream == at && at.is_some()) {
+        match (value.ty.head.as_str(), value.ty.dims.last()) {
+            ("FrameIndex", Some(Size::Known(frames))) => listed.clip = listed.clip.max(Some(*frames)),
+            ("Logits", Some(Size::Known(n))) if listed.classes.is_none() => {
+                listed.class_count = listed.class_count.max(Some(*n));
+            }
+            _ => {}
+        }
+    }
+}
+
+/// What makes a video another one: its file and segment.
+type Identity = (PathBuf, Stated);
+
+fn identity(video: &Video) -> Identity {
+    (video.path.clone(), video.footage.stated())
+}
+
+fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
+    let mut once: IndexMap<Identity, Arc<Video>> = IndexMap::new();
+    for video in all.iter().flat_map(|l| l.scan.iter().flat_map(|s| &s.videos)) {
+        once.entry(identity(video)).or_insert_with(|| video.clone());
+    }
+    progress.begin("files", 0, once.len() as u64);
+    let done = AtomicU64::new(0);
+    let once: Vec<(Identity, Arc<Video>)> = once.into_iter().collect();
+    let looked: HashMap<&Identity, Look> = once
+        .par_iter()
+        .with_max_len(1)
+        .map(|(id, video)| {
+            let frames = video.footage.inspect();
+            let damage = match &frames {
+                Ok(n) if decode => try_frames(video, *n),
+                _ => None,
+            };
+            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, String::new);
+            (id, Look { frames, damage })
+        })
+        .collect();
+    progress.end("");
+    for listed in all {
+        let videos = listed.scan.iter().flat_map(|s| &s.videos);
+        listed.looks = videos.map(|v| looked[&identity(v)].clone()).collect();
+    }
+}
+
+fn try_frames(video: &Video, count: usize) -> Option<String> {
+    let wanted = [0, count / 2, count.saturating_sub(1)];
+    // A parser may panic on damaged bytes; that is damage, too.
+    let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| video.footage.frames(&wanted)));
+    match tried {
+        Ok(Ok(_)) => None,
+        Ok(Err(e)) => Some(format!("{e:#}")),
+        Err(_) => Some(format!("{}: the decoder failed on it", video.line)),
+    }
+}

@@ -1,0 +1,204 @@
+//! `glad-run lint`: what a person reads of lists that are wrong in every way that lists are, and of sound ones.
+
+mod common;
+
+use common::*;
+use glad_video::write::VideoWriter;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// A video of so many frames.
+fn video(path: &Path, frames: usize) {
+    let mut v = VideoWriter::create(path, 64, 48, 24.0).unwrap();
+    for i in 0..frames {
+        v.push(&[(10 * i) as u8; 64 * 48 * 3]).unwrap();
+    }
+    v.finish().unwrap();
+}
+
+/// A folder with the setting that the README says to copy, and these lists in `data/`.
+fn folder(lists: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir_all(dir.path().join("settings")).unwrap();
+    std::fs::create_dir_all(&data).unwrap();
+    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
+        .unwrap()
+        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
+    std::fs::write(dir.path().join("settings/mine.toml"), own).unwrap();
+    std::fs::write(data.join("classes.txt"), "walk\nrun\n").unwrap();
+    for (name, text) in lists {
+        std::fs::write(data.join(name), text).unwrap();
+    }
+    (dir, data)
+}
+
+/// Exit code, terminal, report.
+fn lint(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
+    let mut args = vec![
+        "lint".to_string(),
+        graph("full.toml"),
+        "--setting".into(),
+        "settings/mine.toml".into(),
+    ];
+    args.extend(more.iter().map(|s| s.to_string()));
+    let Output { status, stdout, stderr } = command(&args).current_dir(dir).output().unwrap();
+    let said = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
+    let report = std::fs::read_to_string(dir.join("runs/lint-full.md")).unwrap_or_default();
+    (status.code(), said, report)
+}
+
+#[test]
+fn everything_that_is_wrong_is_named_with_its_line_and_what_to_do() {
+    let (dir, data) = folder(&[
+        (
+            "source_train.txt",
+            "# path frames label\n\
+             a.mp4 20 walk\n\
+             b.mp4 30 run\n\
+             missing.mp4 9 walk\n\
+             broken.mp4 9 run\n\
+             a.mp4 20 run\n\
+             b.mp4 20\n\
+             b.mp4 12 fly\n\
+             three.mp4 3 run\n\
+             a.mp4 20 walk\n",
+        ),
+        ("source_test.txt", "a.mp4 walk\nb.mp4 walk\n"),
+        (
+            "target_train.txt",
+            "a.mp4 4 9 -\na.mp4 30 5 -\nb.mp4 15 9 -\nb.mp4 9 5 -\n",
+        ),
+        ("target_test.txt", "# nothing yet\n"),
+    ]);
+    video(&data.join("a.mp4"), 20);
+    video(&data.join("b.mp4"), 20);
+    video(&data.join("three.mp4"), 3);
+    std::fs::write(data.join("broken.mp4"), "not a video").unwrap();
+    let (code, said, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    for (what, line) in [
+        (
+            "2 lines of 9 malformed",
+            "data/source_train.txt:7: has 2 of the 3 columns",
+        ),
+        (
+            "2 lines of 9 malformed",
+            "data/source_train.txt:8: label \"fly\" is neither a class nor a number",
+        ),
+        (
+            "1 video of 7 missing",
+            "data/source_train.txt:4: data/missing.mp4 is not there",
+        ),
+        ("1 video of 7 unreadable", "data/source_train.txt:5: data/broken.mp4"),
+        (
+            "1 file of 7 of fewer frames than stated",
+            "data/source_train.txt:3: data/b.mp4 has 20 frames where the list says 30",
+        ),
+        (
+            "1 video with two labels",
+            "data/source_train.txt:2: data/a.mp4: walk in line 2, run in line 6, walk in line 10",
+        ),
+        (
+            "1 video of 7 of fewer than 8 frames",
+            "data/source_train.txt:9: data/three.mp4: 3 frames",
+        ),
+        (
+            "1 video of 4 beginning after the end",
+            "data/target_train.txt:2: data/a.mp4 has 20 frames, and the segment begins at 30",
+        ),
+        (
+            "1 video of 4 of fewer frames than stated",
+            "data/target_train.txt:3: data/b.mp4 (frames 15 to 23): has 5 frames where the list says 9",
+        ),
+        ("1 class of 2 without samples", "run"),
+        ("the list names no videos", "data/target_test.txt (target: test, val)"),
+        ("no video has a label", "data/target_train.txt (target: train)"),
+        (
+            "in both test, val and train",
+            "data/source_test.txt:1: data/a.mp4 is data/source_train.txt:",
+        ),
+    ] {
+        for text in [&said, &report] {
+            assert!(text.contains(what), "{what}:\n{text}");
+            assert!(text.contains(line), "{line}:\n{text}");
+        }
+    }
+    // first what stops a run, then what hurts, then notes; each with what to do
+    let place = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what}:\n{said}"));
+    assert!(place("STOPS A RUN") < place("1 video of 7 missing"));
+    assert!(place("1 video of 7 missing") < place("HURTS SILENTLY"));
+    assert!(place("HURTS SILENTLY") < place("1 video with two labels"));
+    assert!(place("1 video with two labels") < place("NOTES") && place("NOTES") < place("no video has a label"));
+    assert!(said.contains("above `bad_videos` = 1.0 % a run ends"), "{said}");
+    assert!(said.contains("→ keep the right line of each"), "{said}");
+    // classes of each list
+    assert!(
+        report.contains("| class | source train | source test, val |"),
+        "{report}"
+    );
+    assert!(report.contains("| run | 4 | **0** |"), "{report}");
+    assert!(said.trim_end().ends_with("runs/lint-full.md has every line"), "{said}");
+}
+
+#[test]
+fn sound_lists_pass_and_a_missing_list_is_named() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 walk\nb.mp4 run\n"),
+        ("source_test.txt", "c.mp4 walk\nd.mp4 run\n"),
+        ("target_train.txt", "e.mp4 -\n"),
+        ("target_test.txt", "f.mp4 run\ng.mp4 walk\n"),
+    ]);
+    for name in "abcdefg".chars() {
+        video(&data.join(format!("{name}.mp4")), 20);
+    }
+    let (code, said, report) = lint(dir.path(), &["--decode"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("nothing is wrong, 1 note"), "{said}");
+    assert!(report.contains("| walk | 1 | 1 | 1 |"), "{report}");
+
+    // what only decoding shows
+    let bytes = std::fs::read(data.join("c.mp4")).unwrap();
+    let middle = bytes.windows(4).position(|w| w == b"mdat").unwrap() + 60;
+    let mut damaged = bytes.clone();
+    damaged[middle..middle + 40].fill(0xff);
+    std::fs::write(data.join("c.mp4"), damaged).unwrap();
+    assert_eq!(lint(dir.path(), &[]).0, Some(0));
+    let (code, said, _) = lint(dir.path(), &["--decode"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("data/source_test.txt:1: data/c.mp4"), "{said}");
+
+    std::fs::remove_file(data.join("target_train.txt")).unwrap();
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("the list cannot be read") && said.contains("target_train.txt: cannot read"),
+        "{said}"
+    );
+}
+
+/// Lists that may be read in two ways are not read in one of them.
+#[test]
+fn a_list_that_may_be_of_two_kinds_is_told() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 2 9 walk\na.mp4 0 9 run\n"),
+        ("source_test.txt", "a.mp4 walk\na.mp4 run\n"),
+        ("target_train.txt", "a.mp4 -\n"),
+        ("target_test.txt", "a.mp4 run\n"),
+    ]);
+    video(&data.join("a.mp4"), 20);
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("data/source_train.txt:1: can be read in two ways"),
+        "{said}"
+    );
+    let (_, said, _) = lint(
+        dir.path(),
+        &["--set", "nodes.videos.source.columns=path start stop label"],
+    );
+    assert!(
+        !said.contains("two ways") && said.contains("path start stop label"),
+        "{said}"
+    );
+}
