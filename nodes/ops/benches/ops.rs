@@ -181,17 +181,9 @@ fn answer(request: &Request) -> glad_ops::Result<Value> {
             let (x, w) = (values(rows * inputs, 17), values(inputs * outputs, 13));
             let (dy, bias) = (values(rows * outputs, 19), values(*outputs, 11));
             let (mut y, mut dx, mut dw, mut db) = (dy.clone(), x.clone(), w.clone(), bias.clone());
-            let c = Conv::new_2d(1, [1, 1], *inputs, *outputs, 1, 1, 0);
-            c.validate()?;
             json!({
-                "forward": best(&mut || {
-                    let packed = PackedWeights::forward_only(&c, &w).unwrap();
-                    l.forward(&x, &packed, Some(&bias), false, &mut y).unwrap();
-                }),
-                "input": best(&mut || {
-                    let packed = PackedWeights::backward_only(&c, &w).unwrap();
-                    l.backward_input(&dy, &packed, &mut dx).unwrap();
-                }),
+                "forward": best(&mut || l.forward(&x, &w, Some(&bias), false, &mut y).unwrap()),
+                "input": best(&mut || l.backward_input(&dy, &w, &mut dx).unwrap()),
                 "weight": best(&mut || {
                     l.backward_weight(&x, &dy, &mut dw).unwrap();
                     l.backward_bias(&dy, &mut db).unwrap();

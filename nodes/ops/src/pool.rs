@@ -155,22 +155,27 @@ impl Pool {
         }
     }
 
-    /// Calls `body(tap, output pixel)` for the windows that hold an input pixel.
-    #[inline(always)]
-    fn each_window(&self, n: usize, [z, y, x]: [usize; 3], mut body: impl FnMut(usize, usize)) {
-        let out = self.output();
-        for oz in self.covering(0, z) {
-            let kt = z + self.pad[0] - oz * self.stride[0];
-            for oy in self.covering(1, y) {
-                let kh = y + self.pad[1] - oy * self.stride[1];
-                for ox in self.covering(2, x) {
-                    let kw = x + self.pad[2] - ox * self.stride[2];
-                    let tap = (kt * self.kernel[1] + kh) * self.kernel[2] + kw;
-                    body(tap, ((n * out[0] + oz) * out[1] + oy) * out[2] + ox);
-                }
+    /// For each input position along an axis, the windows that hold it.
+    fn covers(&self, a: usize) -> Vec<Cover> {
+        let cover = |i: usize| {
+            let windows = self.covering(a, i);
+            Cover {
+                tap: (i + self.pad[a]).saturating_sub(windows.start * self.stride[a]),
+                first: windows.start,
+                count: windows.len(),
             }
-        }
+        };
+        (0..self.input[a]).map(cover).collect()
     }
+}
+
+/// The windows that hold an input position, along an axis: `count` from window `first` on, in which it is tap `tap`, and
+/// a stride less in each further one.
+#[derive(Clone, Copy)]
+struct Cover {
+    first: usize,
+    count: usize,
+    tap: usize,
 }
 
 /// Taps `[first, end)` of a window, the first of which reads input position `base`.
@@ -213,15 +218,9 @@ per_isa! {
                 let mut best = [f32::NEG_INFINITY; LANES];
                 let mut at = [u32::MAX; LANES];
                 pool.each_tap(n, spans, |tap, pixel| {
-                    let from = &x[pixel * channels + c..][..lanes];
-                    let mut value = [f32::NEG_INFINITY; LANES];
-                    if lanes == LANES {
-                        value.copy_from_slice(from);
-                    } else {
-                        value[..lanes].copy_from_slice(from);
-                    }
+                    let value = whole(&x[pixel * channels + c..][..lanes], f32::NEG_INFINITY);
                     for i in 0..LANES {
-                        let wins = value[i] > best[i] || value[i].is_nan() || at[i] == u32::MAX;
+                        let wins = (value[i] > best[i]) | value[i].is_nan() | (at[i] == u32::MAX);
                         best[i] = if wins { value[i] } else { best[i] };
                         at[i] = if wins { tap as u32 } else { at[i] };
                     }
@@ -299,38 +298,75 @@ fn backward(pool: &Pool, dy: &[f32], index: Option<&[u8]>, dx: &mut [f32]) {
     let [t, h, w] = pool.input;
     let line_len = w * pool.channels;
     let work = dx.len();
+    let (covers, output) = ([0, 1, 2].map(|a| pool.covers(a)), pool.output());
     let dx = Shared::new(dx);
     let isa = isa::current();
     parallel::run(pool.n * t * h, work, |line| {
+        let (y, z, n) = (line % h, line / h % t, line / h / t);
+        let (z, y) = (covers[0][z], covers[1][y]);
+        // The lines of windows that hold this line: the tap that starts it in the window, and the output line.
+        let mut lines = Vec::with_capacity(z.count * y.count);
+        for i in 0..z.count {
+            for j in 0..y.count {
+                let tap = (z.tap - i * pool.stride[0]) * pool.kernel[1] + y.tap - j * pool.stride[1];
+                let at = (n * output[0] + z.first + i) * output[1] + y.first + j;
+                lines.push((tap * pool.kernel[2], at * output[2]));
+            }
+        }
         // SAFETY: each task writes one line, and the length was checked.
         let dx = unsafe { dx.part(line * line_len, line_len) };
-        backward_line(isa, pool, line, dy, index, dx);
+        backward_line(isa, pool, &lines, &covers[2], dy, index, dx);
     });
 }
 
 per_isa! {
-    fn backward_line(pool: &Pool, line: usize, dy: &[f32], index: Option<&[u8]>, dx: &mut [f32]) {
+    fn backward_line(
+        pool: &Pool,
+        lines: &[(usize, usize)],
+        covers: &[Cover],
+        dy: &[f32],
+        index: Option<&[u8]>,
+        dx: &mut [f32],
+    ) {
         let channels = pool.channels;
-        let [t, h, _] = pool.input;
-        let (y, z, n) = (line % h, line / h % t, line / h / t);
         let scale = 1.0 / pool.kernel.iter().product::<usize>() as f32;
-        for (x, dx) in dx.chunks_exact_mut(channels).enumerate() {
-            dx.fill(0.0);
-            pool.each_window(n, [z, y, x], |tap, pixel| {
-                let from = pixel * channels..(pixel + 1) * channels;
-                match index {
-                    Some(index) => {
-                        for ((dx, dy), at) in dx.iter_mut().zip(&dy[from.clone()]).zip(&index[from]) {
-                            *dx += if usize::from(*at) == tap { *dy } else { 0.0 };
-                        }
-                    }
-                    None => {
-                        for (dx, dy) in dx.iter_mut().zip(&dy[from]) {
-                            *dx += dy * scale;
+        for (dx, cover) in dx.chunks_exact_mut(channels).zip(covers) {
+            let mut c = 0;
+            while c < channels {
+                let lanes = LANES.min(channels - c);
+                let mut sums = [0.0; LANES];
+                for &(tap, line) in lines {
+                    for i in 0..cover.count {
+                        let tap = tap + cover.tap - i * pool.stride[2];
+                        let at = (line + cover.first + i) * channels + c;
+                        let dy = whole(&dy[at..at + lanes], 0.0);
+                        match index {
+                            Some(index) => {
+                                let index = whole(&index[at..at + lanes], 0);
+                                for i in 0..LANES {
+                                    sums[i] += if index[i] == tap as u8 { dy[i] } else { 0.0 };
+                                }
+                            }
+                            None => (0..LANES).for_each(|i| sums[i] += dy[i] * scale),
                         }
                     }
                 }
-            });
+                dx[c..c + lanes].copy_from_slice(&sums[..lanes]);
+                c += lanes;
+            }
+        }
+    }
+}
+
+/// A vector of the values, and of as many of `rest` as it has more lanes.
+#[inline(always)]
+fn whole<T: Copy>(values: &[T], rest: T) -> [T; LANES] {
+    match values.first_chunk() {
+        Some(values) => *values,
+        None => {
+            let mut all = [rest; LANES];
+            all[..values.len()].copy_from_slice(values);
+            all
         }
     }
 }

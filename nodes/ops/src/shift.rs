@@ -73,14 +73,7 @@ impl Shift {
         let (channels, fold, from) = (self.channels, self.folded(), from.1);
         let frame_len = self.pixels * channels;
         let isa = isa::current();
-        // Which values move, written out for as many pixels as a long loop needs.
-        let period = channels * 256usize.div_ceil(channels.max(1)).next_multiple_of(16);
-        let mask = |range: std::ops::Range<usize>| -> Vec<u32> {
-            let moves = |at: usize| if range.contains(&(at % channels)) { u32::MAX } else { 0 };
-            (0..period.min(frame_len)).map(moves).collect()
-        };
-        let masks = [mask(0..fold), mask(fold..2 * fold)];
-        let zeros = vec![0.0; masks[0].len()];
+        let masks = Masks::new(self, frame_len);
         let to = Shared::new(to.1);
         parallel::run(self.n * self.t, self.numel(), |frame| {
             // SAFETY: each task writes one frame, and the length was checked.
@@ -91,9 +84,83 @@ impl Shift {
                 Some(&from[frame.checked_add_signed(by)? * frame_len..][..frame_len])
             };
             let same = &from[frame * frame_len..][..frame_len];
-            choose(isa, &masks, &zeros, same, other(ahead), other(-ahead), add, to);
+            let (next, before) = (other(ahead), other(-ahead));
+            match &masks {
+                Some(masks) => choose(isa, masks, same, next, before, add, to),
+                None => copy(isa, channels, fold, same, next, before, add, to),
+            }
         });
         Ok(())
+    }
+}
+
+/// Channels of a fold that are copied at once.
+const LANES: usize = 8;
+
+/// Which values move, written out for as many pixels as a long loop needs.
+struct Masks {
+    next: Vec<u32>,
+    before: Vec<u32>,
+    zeros: Vec<f32>,
+}
+
+impl Masks {
+    /// `None` where folds are whole vectors: those are copied.
+    fn new(shift: &Shift, frame_len: usize) -> Option<Self> {
+        let (channels, fold) = (shift.channels, shift.folded());
+        if channels.is_multiple_of(LANES) && fold.is_multiple_of(LANES) {
+            return None;
+        }
+        let period = channels * 256usize.div_ceil(channels.max(1)).next_multiple_of(16);
+        let mask = |range: std::ops::Range<usize>| -> Vec<u32> {
+            let moves = |at: usize| if range.contains(&(at % channels)) { u32::MAX } else { 0 };
+            (0..period.min(frame_len)).map(moves).collect()
+        };
+        let (next, before) = (mask(0..fold), mask(fold..2 * fold));
+        let zeros = vec![0.0; next.len()];
+        Some(Masks { next, before, zeros })
+    }
+}
+
+per_isa! {
+    /// Takes each pixel's folds, whole vectors, from the frames that have them.
+    fn copy(
+        channels: usize,
+        fold: usize,
+        same: &[f32],
+        next: Option<&[f32]>,
+        before: Option<&[f32]>,
+        add: bool,
+        to: &mut [f32],
+    ) {
+        for (pixel, to) in to.chunks_exact_mut(channels.max(1)).enumerate() {
+            let at = pixel * channels;
+            let (first, rest) = to.split_at_mut(fold);
+            let (second, rest) = rest.split_at_mut(fold);
+            moved(next.map(|frame| &frame[at..at + fold]), add, first);
+            moved(before.map(|frame| &frame[at + fold..at + 2 * fold]), add, second);
+            moved(Some(&same[at + 2 * fold..at + channels]), add, rest);
+        }
+    }
+}
+
+/// Copies or adds vectors; those of a missing frame are zero.
+#[inline(always)]
+fn moved(from: Option<&[f32]>, add: bool, to: &mut [f32]) {
+    let (to, _) = to.as_chunks_mut::<LANES>();
+    match from {
+        Some(from) => {
+            let (from, _) = from.as_chunks::<LANES>();
+            for (to, from) in to.iter_mut().zip(from) {
+                if add {
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+                } else {
+                    *to = *from;
+                }
+            }
+        }
+        None if add => {}
+        None => to.fill([0.0; LANES]),
     }
 }
 
@@ -101,21 +168,21 @@ per_isa! {
     /// Takes each value from the frame whose mask has it, period by period; a frame that is missing is `zeros`. The masks
     /// are of bits because compilers turn a choice of three into branches.
     fn choose(
-        masks: &[Vec<u32>; 2],
-        zeros: &[f32],
+        masks: &Masks,
         same: &[f32],
         next: Option<&[f32]>,
         before: Option<&[f32]>,
         add: bool,
         to: &mut [f32],
     ) {
+        let zeros = &masks.zeros;
         let period = zeros.len();
         for at in (0..to.len()).step_by(period.max(1)) {
             let len = period.min(to.len() - at);
             let next = next.map_or(&zeros[..len], |frame| &frame[at..at + len]);
             let before = before.map_or(&zeros[..len], |frame| &frame[at..at + len]);
             let frames = same[at..at + len].iter().zip(next).zip(before);
-            let all = frames.zip(to[at..].iter_mut().zip(masks[0].iter().zip(&masks[1])));
+            let all = frames.zip(to[at..].iter_mut().zip(masks.next.iter().zip(&masks.before)));
             let pick = |((same, next), before): ((&f32, &f32), &f32), n: &u32, b: &u32| {
                 f32::from_bits((same.to_bits() & !(n | b)) | (next.to_bits() & n) | (before.to_bits() & b))
             };

@@ -8,45 +8,56 @@ use glad_ops::sgd::squared_norm;
 use glad_ops::{Linear, Sgd};
 use proptest::prelude::*;
 
+/// A linear layer and its gradients against sums.
+fn check_linear(layer: Linear, relu: bool) {
+    let Linear { rows, inputs, outputs } = layer;
+    let (x, w, b) = (
+        values(1, rows * inputs),
+        values(2, outputs * inputs),
+        values(3, outputs),
+    );
+    let dy = values(4, rows * outputs);
+    let (x64, w64, dy64) = (wide(&x), wide(&w), wide(&dy));
+    let mut y_want = vec![0.0; rows * outputs];
+    let (mut dx_want, mut dw_want, mut db_want) = (vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; outputs]);
+    for r in 0..rows {
+        for o in 0..outputs {
+            let grad = dy64[r * outputs + o];
+            let y = &mut y_want[r * outputs + o];
+            *y = f64::from(b[o]);
+            db_want[o] += grad;
+            for i in 0..inputs {
+                *y += x64[r * inputs + i] * w64[o * inputs + i];
+                dx_want[r * inputs + i] += grad * w64[o * inputs + i];
+                dw_want[o * inputs + i] += grad * x64[r * inputs + i];
+            }
+            *y = if relu { y.max(0.0) } else { *y };
+        }
+    }
+    let run = || {
+        let (mut y, mut dx) = (garbage(y_want.len()), garbage(x.len()));
+        let (mut dw, mut db) = (garbage(w.len()), garbage(outputs));
+        layer.forward(&x, &w, Some(&b), relu, &mut y).unwrap();
+        layer.backward_input(&dy, &w, &mut dx).unwrap();
+        layer.backward_weight(&x, &dy, &mut dw).unwrap();
+        layer.backward_bias(&dy, &mut db).unwrap();
+        vec![y, dx, dw, db]
+    };
+    on_all(run, |set, got| {
+        for (i, (name, want)) in [("y", &y_want), ("dx", &dx_want), ("dw", &dw_want), ("db", &db_want)]
+            .into_iter()
+            .enumerate()
+        {
+            assert_near(&format!("{set}: {name}"), &got[i], want, 1e-5);
+        }
+    });
+}
+
 proptest! {
     #![proptest_config(common::cases(60))]
     #[test]
     fn linear_matches(rows in 1usize..60, inputs in 1usize..90, outputs in 1usize..90, relu: bool) {
-        let layer = Linear { rows, inputs, outputs };
-        let (x, w, b) = (values(1, rows * inputs), values(2, outputs * inputs), values(3, outputs));
-        let dy = values(4, rows * outputs);
-        let (x64, w64, dy64) = (wide(&x), wide(&w), wide(&dy));
-        let mut y_want = vec![0.0; rows * outputs];
-        let (mut dx_want, mut dw_want, mut db_want) = (vec![0.0; x.len()], vec![0.0; w.len()], vec![0.0; outputs]);
-        for r in 0..rows {
-            for o in 0..outputs {
-                let grad = dy64[r * outputs + o];
-                let y = &mut y_want[r * outputs + o];
-                *y = f64::from(b[o]);
-                db_want[o] += grad;
-                for i in 0..inputs {
-                    *y += x64[r * inputs + i] * w64[o * inputs + i];
-                    dx_want[r * inputs + i] += grad * w64[o * inputs + i];
-                    dw_want[o * inputs + i] += grad * x64[r * inputs + i];
-                }
-                *y = if relu { y.max(0.0) } else { *y };
-            }
-        }
-        let run = || {
-            let packed = layer.pack(&w).unwrap();
-            let (mut y, mut dx) = (garbage(y_want.len()), garbage(x.len()));
-            let (mut dw, mut db) = (garbage(w.len()), garbage(outputs));
-            layer.forward(&x, &packed, Some(&b), relu, &mut y).unwrap();
-            layer.backward_input(&dy, &packed, &mut dx).unwrap();
-            layer.backward_weight(&x, &dy, &mut dw).unwrap();
-            layer.backward_bias(&dy, &mut db).unwrap();
-            vec![y, dx, dw, db]
-        };
-        on_all(run, |set, got| {
-            for (i, (name, want)) in [("y", &y_want), ("dx", &dx_want), ("dw", &dw_want), ("db", &db_want)].into_iter().enumerate() {
-                assert_near(&format!("{set}: {name}"), &got[i], want, 1e-5);
-            }
-        });
+        check_linear(Linear { rows, inputs, outputs }, relu);
     }
 
     /// The value from its definition, the gradient from differences of it.
@@ -138,6 +149,50 @@ fn slopes(z: &[f32], value: impl Fn(&[f64]) -> f64) -> Vec<f64> {
         .collect()
 }
 
+/// Sizes that no block divides, worth several threads, with rows on both sides of where weights are packed.
+#[test]
+fn wide_linear_layers_match() {
+    let few = (1..).take_while(|&rows| !layer(rows, 1, 1).packs()).count();
+    for rows in [1, 2, 3, 4, 7, few, few + 1] {
+        check_linear(layer(rows, 1_037, 71), rows % 2 == 0);
+    }
+}
+
+fn layer(rows: usize, inputs: usize, outputs: usize) -> Linear {
+    Linear { rows, inputs, outputs }
+}
+
+/// Packed weights give the very bits that packing for one call gives.
+#[test]
+fn linear_weights_may_be_packed_before() {
+    let many = layer((1..).find(|&rows| layer(rows, 1, 1).packs()).unwrap(), 37, 29);
+    let (x, w) = (values(1, many.rows * 37), values(2, 37 * 29));
+    let [mut once, mut kept] = [(); 2].map(|()| garbage(many.rows * 29));
+    many.forward(&x, &w, None, false, &mut once).unwrap();
+    many.forward_packed(&x, &many.pack(&w).unwrap(), None, false, &mut kept)
+        .unwrap();
+    assert_eq!(once, kept);
+}
+
+/// What is not a number, or infinite, reaches its own row and output and no other.
+#[test]
+fn few_rows_keep_their_infinities_apart() {
+    let three = layer(3, 21, 5);
+    let (mut x, w, dy) = (values(1, 63), values(2, 105), values(3, 15));
+    x[21] = f32::INFINITY;
+    let run = || {
+        let (mut y, mut dw) = (garbage(15), garbage(105));
+        three.forward(&x, &w, None, false, &mut y).unwrap();
+        three.backward_weight(&x, &dy, &mut dw).unwrap();
+        vec![y, dw]
+    };
+    on_all(run, |set, got| {
+        let wrong = |values: &[f32]| -> Vec<usize> { (0..values.len()).filter(|&i| !values[i].is_finite()).collect() };
+        assert_eq!(wrong(&got[0]), [5, 6, 7, 8, 9], "{set}: y");
+        assert_eq!(wrong(&got[1]), [0, 21, 42, 63, 84], "{set}: dw");
+    });
+}
+
 #[test]
 fn large_parameters_are_updated_in_parallel() {
     let (len, sgd) = (
@@ -210,6 +265,19 @@ fn mistakes_are_errors() {
         nesterov: false,
         clip_scale: 1.0,
     };
+    let few = layer(2, 3, 4);
+    let message = few
+        .forward(&[0.0; 6], &[0.0; 11], None, false, &mut [0.0; 8])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("weights") && message.contains("12"), "{message}");
+    assert!(
+        few.forward(&[0.0; 6], &[0.0; 12], Some(&[0.0; 3]), false, &mut [0.0; 8])
+            .is_err()
+    );
+    assert!(few.backward_input(&[0.0; 8], &[0.0; 12], &mut [0.0; 7]).is_err());
+    assert!(few.backward_weight(&[0.0; 6], &[0.0; 7], &mut [0.0; 12]).is_err());
+    assert!(layer(0, 3, 4).forward(&[], &[0.0; 12], None, false, &mut []).is_err());
     assert!(sgd.step(true, &[0.0; 3], &mut [0.0; 2], &mut [0.0; 3]).is_err());
 }
 

@@ -87,6 +87,48 @@ prop_compose! {
     }
 }
 
+/// The shift by its definition, and its gradient as the adjoint.
+fn check_shift(shift: Shift) {
+    let Shift {
+        t,
+        pixels,
+        channels,
+        fold,
+        ..
+    } = shift;
+    let (x, dy) = (values(1, shift.numel()), values(2, shift.numel()));
+    let f = channels / fold;
+    let (mut want, mut dx_want) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+    for i in 0..x.len() {
+        let (c, frame) = (i % channels, i / channels / pixels % t);
+        let by: isize = if c < f {
+            1
+        } else if c < 2 * f {
+            -1
+        } else {
+            0
+        };
+        if frame.checked_add_signed(by).is_some_and(|s| s < t) {
+            let from = i.checked_add_signed(by * (pixels * channels) as isize).unwrap();
+            want[i] = f64::from(x[from]);
+            dx_want[from] += f64::from(dy[i]);
+        }
+    }
+    let sum_want: Vec<f64> = dx_want.iter().zip(&x).map(|(dx, x)| dx + f64::from(*x)).collect();
+    let run = || {
+        let (mut y, mut dx, mut sum) = (garbage(x.len()), garbage(x.len()), x.clone());
+        shift.forward(&x, &mut y).unwrap();
+        shift.backward(&dy, &mut dx).unwrap();
+        shift.backward_add(&dy, &mut sum).unwrap();
+        vec![y, dx, sum]
+    };
+    on_all(run, |set, got| {
+        assert_near(&format!("{set}: y"), &got[0], &want, 0.0);
+        assert_near(&format!("{set}: dx"), &got[1], &dx_want, 0.0);
+        assert_near(&format!("{set}: sum"), &got[2], &sum_want, 1e-6);
+    });
+}
+
 proptest! {
     #![proptest_config(common::cases(100))]
     #[test]
@@ -119,29 +161,13 @@ proptest! {
     fn the_shift_moves_folds_and_its_gradient_is_its_adjoint(
         n in 1usize..4, t in 1usize..6, pixels in 1usize..9, channels in 1usize..40, fold in 2usize..9,
     ) {
-        let shift = Shift { n, t, pixels, channels, fold };
-        let (x, dy) = (values(1, shift.numel()), values(2, shift.numel()));
-        let f = channels / fold;
-        let (mut want, mut dx_want) = (vec![0.0; x.len()], vec![0.0; x.len()]);
-        for i in 0..x.len() {
-            let (c, frame) = (i % channels, i / channels / pixels % t);
-            let by: isize = if c < f { 1 } else if c < 2 * f { -1 } else { 0 };
-            if frame.checked_add_signed(by).is_some_and(|s| s < t) {
-                let from = i.checked_add_signed(by * (pixels * channels) as isize).unwrap();
-                want[i] = f64::from(x[from]);
-                dx_want[from] += f64::from(dy[i]);
-            }
-        }
-        let run = || {
-            let (mut y, mut dx) = (garbage(x.len()), garbage(x.len()));
-            shift.forward(&x, &mut y).unwrap();
-            shift.backward(&dy, &mut dx).unwrap();
-            vec![y, dx]
-        };
-        on_all(run, |set, got| {
-            assert_near(&format!("{set}: y"), &got[0], &want, 0.0);
-            assert_near(&format!("{set}: dx"), &got[1], &dx_want, 0.0);
-        });
+        check_shift(Shift { n, t, pixels, channels, fold });
+    }
+
+    /// Folds that are whole vectors, and some that are not quite.
+    #[test]
+    fn wide_shifts_match(t in 1usize..5, pixels in 1usize..30, eights in 1usize..20, fold in 2usize..9, odd in 0usize..2) {
+        check_shift(Shift { n: 2, t, pixels, channels: eights * 8 * fold + odd * 4, fold });
     }
 }
 

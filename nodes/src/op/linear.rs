@@ -42,18 +42,21 @@ impl LinearOp {
 
     /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, what is negative becomes 0.
     pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
-        let (scope, purpose) = (&step.weights, Purpose::forward(step));
+        let scope = &step.weights;
         let rows = x.dim(0)?;
         let mut y = buffer(rows * self.outputs);
         let bias = self.bias.as_ref().map(|b| scope.value(b)).transpose()?;
         let bias = bias.map(floats).transpose()?;
         let x_values = floats(x)?;
-        self.packed
-            .with(scope, &self.weight, &self.as_conv(), purpose, |packed| {
-                Ok(self
-                    .shape(rows)
-                    .forward(&x_values, packed, bias.as_deref(), relu, &mut y)?)
-            })?;
+        let (shape, bias) = (self.shape(rows), bias.as_deref());
+        if !step.training && shape.packs() {
+            self.packed
+                .with(scope, &self.weight, &self.as_conv(), Purpose::Evaluation, |packed| {
+                    Ok(shape.forward_packed(&x_values, packed, bias, relu, &mut y)?)
+                })?;
+        } else {
+            shape.forward(&x_values, &floats(scope.value(&self.weight)?)?, bias, relu, &mut y)?;
+        }
         tensor(y, (rows, self.outputs), x.device())
     }
 
@@ -76,11 +79,7 @@ impl LinearOp {
             return Ok(None);
         }
         let mut dx = buffer(rows * self.inputs);
-        let dy_values = floats(&dy)?;
-        self.packed
-            .with(scope, &self.weight, &self.as_conv(), Purpose::Backward, |packed| {
-                Ok(shape.backward_input(&dy_values, packed, &mut dx)?)
-            })?;
+        shape.backward_input(&floats(&dy)?, &floats(scope.value(&self.weight)?)?, &mut dx)?;
         Ok(Some(tensor(dx, (rows, self.inputs), x.device())?))
     }
 
@@ -99,8 +98,7 @@ pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         inputs: k,
         outputs: m,
     };
-    let packed = shape.pack(&floats(&b)?)?;
     let mut y = buffer(n * m);
-    shape.forward(&floats(&a)?, &packed, None, false, &mut y)?;
+    shape.forward(&floats(&a)?, &floats(&b)?, None, false, &mut y)?;
     tensor(y, (n, m), a.device())
 }

@@ -14,9 +14,7 @@ pub(crate) fn ab(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         inputs: j,
         outputs: k,
     };
-    each(a, b, [i, j], |a, b, y| {
-        Ok(shape.backward_input(a, &shape.pack(b)?, y)?)
-    })
+    each(a, b, [i, j], |a, b, y| Ok(shape.backward_input(a, b, y)?))
 }
 
 /// `a bᵀ` of `[n, i, k]` and `[n, j, k]`.
@@ -28,9 +26,7 @@ pub(crate) fn abt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
         inputs: k,
         outputs: j,
     };
-    each(a, b, [i, j], |a, b, y| {
-        Ok(shape.forward(a, &shape.pack(b)?, None, false, y)?)
-    })
+    each(a, b, [i, j], |a, b, y| Ok(shape.forward(a, b, None, false, y)?))
 }
 
 /// `aᵀ b` of `[n, k, i]` and `[n, k, j]`.
