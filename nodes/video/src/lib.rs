@@ -26,6 +26,7 @@ mod sample_table;
 mod sniff;
 mod sps;
 mod video;
+mod watch;
 pub mod write;
 
 pub use crops::{CropBox, MultiScaleCrop};
@@ -37,3 +38,4 @@ pub use limits::Limits;
 pub use median::{BackgroundOptions, EvenMedian, Median, background, background_frames};
 pub use orientation::Orientation;
 pub use video::{Backend, OpenOptions, Sink, Video};
+pub use watch::Watch;
