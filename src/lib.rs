@@ -6,6 +6,8 @@
 pub mod check;
 pub mod cli;
 pub mod diag;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod load;
 pub mod plan;

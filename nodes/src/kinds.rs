@@ -20,6 +20,7 @@ pub fn registry() -> Registry {
     r.add::<data::BgMix>();
     r.add::<data::Batch>();
     r.add::<data::Normalize>();
+    r.add::<data::Transcode>();
     // model
     r.add::<model::Tsm>();
     r.add::<model::I3dR50>();

@@ -12,7 +12,8 @@ const OP: &str = "rank";
 /// Columns that are brought together at a time. From one row to the next it is one cache line more, so that rows do
 /// not fall on one another in the cache: frames lie at the same place of their pages.
 const TILE: usize = 1024;
-const STRIDE: usize = TILE + 64;
+const STRIDE: usize = TILE + LINE;
+const LINE: usize = 64;
 
 /// Rows whose counts fit a byte.
 const BLOCK: usize = 255;
@@ -38,14 +39,17 @@ pub fn select(rows: &[&[u8]], rank: usize, found: &mut [u8], next: Option<&mut [
     }
     let isa = isa::current();
     let mut next = next.map(|n| n.chunks_mut(TILE));
-    let mut tile = vec![0; rows.len() * STRIDE];
+    // A vector that lies across two cache lines takes twice as long to load.
+    let mut tile = vec![0; rows.len() * STRIDE + LINE];
+    let aligned = tile.as_ptr().align_offset(LINE).min(LINE);
+    let tile = &mut tile[aligned..][..rows.len() * STRIDE];
     for (i, found) in found.chunks_mut(TILE).enumerate() {
         let at = i * TILE;
         for (to, row) in tile.chunks_exact_mut(STRIDE).zip(rows) {
             to[..found.len()].copy_from_slice(&row[at..at + found.len()]);
         }
         let next = next.as_mut().and_then(Iterator::next);
-        per_tile(isa, &tile, rank, found, next);
+        per_tile(isa, tile, rank, found, next);
     }
     Ok(())
 }
@@ -105,8 +109,9 @@ unsafe fn column<B: Bytes>(tile: &[u8], rank: usize, two: bool) -> ([u8; WIDEST]
         bound.iter_mut().for_each(|b| *b |= 1 << bit);
         // SAFETY: the caller's promise.
         let count = unsafe { count_from::<B>(tile, rows, &bound) };
+        // Without a branch, which could not be foreseen.
         for i in 0..B::LANES {
-            found[i] = if count[i] >= enough { bound[i] } else { found[i] };
+            found[i] |= u8::from(count[i] >= enough) << bit;
         }
     }
     let mut above = found;
@@ -122,8 +127,8 @@ unsafe fn column<B: Bytes>(tile: &[u8], rank: usize, two: bool) -> ([u8; WIDEST]
             )
         };
         for i in 0..B::LANES {
-            let last_of_all = found[i] == 255 || count[i] < enough - 1;
-            above[i] = if last_of_all { found[i] } else { least[i] };
+            let again = u8::from(found[i] == 255 || count[i] < enough - 1).wrapping_neg();
+            above[i] = (found[i] & again) | (least[i] & !again);
         }
     }
     (found, above)
@@ -145,7 +150,7 @@ unsafe fn count_from<B: Bytes>(tile: &[u8], rows: usize, bound: &[u8; WIDEST]) -
             let end = rows.min(row + BLOCK);
             let mut n = B::splat(0);
             for r in row..end {
-                n = B::count_from(n, B::load(tile.as_ptr().add(r * STRIDE)), bound);
+                B::count_from(&mut n, B::load(tile.as_ptr().add(r * STRIDE)), bound);
             }
             B::store(few.as_mut_ptr(), n);
             for i in 0..B::LANES {
@@ -169,7 +174,7 @@ unsafe fn least_above<B: Bytes>(tile: &[u8], rows: usize, bound: &[u8; WIDEST]) 
         let bound = B::load(bound.as_ptr());
         let mut least = B::splat(255);
         for r in 0..rows {
-            least = B::least_above(least, B::load(tile.as_ptr().add(r * STRIDE)), bound);
+            B::least_above(&mut least, B::load(tile.as_ptr().add(r * STRIDE)), bound);
         }
         B::store(out.as_mut_ptr(), least);
     }

@@ -156,6 +156,7 @@ impl Resource for Medians {
         for image in made {
             match image {
                 Ok(image) => bank.images.push(image),
+                Err(e) if Fatal::is(&e) => return Err(e),
                 Err(e) => failed.push(format!("{e:#}")),
             }
         }

@@ -7,12 +7,13 @@ use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
 use glad_video::lists::{Columns, ListEntry, ListOptions, read_list};
-use glad_video::{OpenOptions, Template};
+use glad_video::{OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The label of a video that has none.
 const UNKNOWN: u32 = u32::MAX;
@@ -50,6 +51,10 @@ pub struct VideoList {
     /// What decodes the videos.
     #[serde(default)]
     pub backend: Backend,
+    /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
+    /// takes never makes it bad.
+    #[serde(default = "ten")]
+    pub stall_minutes: f64,
     /// Data to make on first use, in the cache folder (`GLAD_CACHE`, else the system's).
     #[serde(default)]
     pub generate: Option<Generate>,
@@ -58,6 +63,13 @@ pub struct VideoList {
 fn template() -> String {
     "img_%05d.jpg".into()
 }
+
+fn ten() -> f64 {
+    10.0
+}
+
+/// The longest time that can be asked for, in minutes.
+const YEAR: f64 = 60.0 * 24.0 * 365.0;
 
 /// What decodes videos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -91,6 +103,10 @@ impl Kind for VideoList {
         }
         if let Err(e) = Template::parse(&self.template) {
             problems.push(ParamProblem::new("template", e));
+        }
+        if !(self.stall_minutes > 0.0 && self.stall_minutes <= YEAR) {
+            let message = "`stall_minutes` must be above 0, and no more than a year";
+            problems.push(ParamProblem::new("stall_minutes", message));
         }
         if let Some(Classes::Names(names)) = &self.classes {
             problems.extend(Classes::mistakes(names).map(|e| ParamProblem::new("classes", e)));
@@ -205,9 +221,12 @@ impl Listed {
             start_index: self.params.start_index,
             ..OpenOptions::default()
         };
+        let watch = Watch {
+            limit: Duration::from_secs_f64(60.0 * self.params.stall_minutes),
+        };
         Arc::new(Video {
             index,
-            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options)),
+            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options, watch)),
             path,
             line,
             label: entry.label,

@@ -12,6 +12,8 @@ mod error;
 mod folder;
 mod fragments;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod h264;
 mod index;
 mod limits;

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 /// What a column holds.
@@ -162,7 +162,7 @@ fn listed(path: &Path, bad: &[BadLine]) -> String {
 /// # Errors
 /// If it cannot be read, or with every line that is malformed.
 pub fn read_list(path: &Path, options: &ListOptions) -> Result<Vec<ListEntry>, ListError> {
-    let bytes = fs::read(path).map_err(|source| ListError::Io {
+    let bytes = read_all(path).map_err(|source| ListError::Io {
         path: path.to_owned(),
         source,
     })?;
@@ -171,6 +171,19 @@ pub fn read_list(path: &Path, options: &ListOptions) -> Result<Vec<ListEntry>, L
         lines: lines(&bytes).count(),
         bad,
     })
+}
+
+/// Bytes of the largest list that is read: ten million lines.
+const LARGEST: u64 = 1 << 30;
+
+/// All of a file, unless it is too large, or one that never ends such as a device.
+fn read_all(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other("it is larger than 1 GiB, so it is no list"));
+    }
+    Ok(bytes)
 }
 
 /// Reads a list from bytes (UTF-8, with or without a byte order mark).
@@ -229,7 +242,7 @@ fn detect(bytes: &[u8], names: Option<&HashMap<&str, usize>>) -> Columns {
 fn numbers_after_path(line: &str, names: Option<&HashMap<&str, usize>>) -> usize {
     let mut words = line.split_whitespace().rev();
     let is_number = |w: &str| w.bytes().all(|b| b.is_ascii_digit());
-    let before_last = line.split_whitespace().count() - 1;
+    let before_last = line.split_whitespace().count().saturating_sub(1);
     let label = words
         .next()
         .is_some_and(|w| is_number(w) || w == "-" || names.is_some_and(|n| n.contains_key(w)));

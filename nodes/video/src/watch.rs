@@ -24,6 +24,15 @@ pub struct Watch {
     pub limit: Duration,
 }
 
+impl Default for Watch {
+    /// Ten minutes.
+    fn default() -> Self {
+        Self {
+            limit: Duration::from_secs(600),
+        }
+    }
+}
+
 enum Message<T> {
     Frame(usize, Result<RgbFrame, VideoError>),
     End(Result<T, VideoError>),

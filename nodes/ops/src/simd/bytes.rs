@@ -13,47 +13,45 @@ pub(crate) trait Bytes: Copy {
     unsafe fn splat(x: u8) -> Self::V;
     unsafe fn load(p: *const u8) -> Self::V;
     unsafe fn store(p: *mut u8, v: Self::V);
-    /// `n + 1` where `v ≥ t`, else `n`.
-    unsafe fn count_from(n: Self::V, v: Self::V, t: Self::V) -> Self::V;
-    /// The lesser of `least` and `v` where `v > bound`, else `least`.
-    unsafe fn least_above(least: Self::V, v: Self::V, bound: Self::V) -> Self::V;
+    /// Adds 1 to `n` where `v ≥ t`.
+    unsafe fn count_from(n: &mut Self::V, v: Self::V, t: Self::V);
+    /// Where `v > bound`, makes `least` the lesser of itself and `v`.
+    unsafe fn least_above(least: &mut Self::V, v: Self::V, bound: Self::V);
 }
 
-/// Plain Rust.
+/// Plain Rust: loops over so many bytes that the compiler makes vectors of them.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
 // SAFETY (every method): the contract of `Bytes`; there is nothing that a processor could lack.
 impl Bytes for Portable {
-    type V = [u8; 16];
-    const LANES: usize = 16;
+    type V = [u8; 64];
+    const LANES: usize = 64;
     #[inline(always)]
-    unsafe fn splat(x: u8) -> [u8; 16] {
-        [x; 16]
+    unsafe fn splat(x: u8) -> [u8; 64] {
+        [x; 64]
     }
     #[inline(always)]
-    unsafe fn load(p: *const u8) -> [u8; 16] {
+    unsafe fn load(p: *const u8) -> [u8; 64] {
         // SAFETY: the trait's contract.
-        unsafe { p.cast::<[u8; 16]>().read_unaligned() }
+        unsafe { p.cast::<[u8; 64]>().read_unaligned() }
     }
     #[inline(always)]
-    unsafe fn store(p: *mut u8, v: [u8; 16]) {
+    unsafe fn store(p: *mut u8, v: [u8; 64]) {
         // SAFETY: the trait's contract.
-        unsafe { p.cast::<[u8; 16]>().write_unaligned(v) }
+        unsafe { p.cast::<[u8; 64]>().write_unaligned(v) }
     }
     #[inline(always)]
-    unsafe fn count_from(mut n: [u8; 16], v: [u8; 16], t: [u8; 16]) -> [u8; 16] {
-        for i in 0..16 {
-            n[i] += u8::from(v[i] >= t[i]);
+    unsafe fn count_from(n: &mut [u8; 64], v: [u8; 64], t: [u8; 64]) {
+        for ((n, v), t) in n.iter_mut().zip(&v).zip(&t) {
+            *n = n.wrapping_add(u8::from(v >= t));
         }
-        n
     }
     #[inline(always)]
-    unsafe fn least_above(mut least: [u8; 16], v: [u8; 16], bound: [u8; 16]) -> [u8; 16] {
-        for i in 0..16 {
-            least[i] = if v[i] > bound[i] { least[i].min(v[i]) } else { least[i] };
+    unsafe fn least_above(least: &mut [u8; 64], v: [u8; 64], bound: [u8; 64]) {
+        for ((least, v), bound) in least.iter_mut().zip(&v).zip(&bound) {
+            *least = (*least).min(if v > bound { *v } else { 255 });
         }
-        least
     }
 }
 
@@ -89,17 +87,17 @@ mod x86 {
             unsafe { _mm256_storeu_si256(p.cast(), v) }
         }
         #[inline(always)]
-        unsafe fn count_from(n: __m256i, v: __m256i, t: __m256i) -> __m256i {
+        unsafe fn count_from(n: &mut __m256i, v: __m256i, t: __m256i) {
             // There is no comparison of unsigned bytes, but a maximum; "true" is −1.
             // SAFETY: the trait's contract.
-            unsafe { _mm256_sub_epi8(n, _mm256_cmpeq_epi8(_mm256_max_epu8(v, t), v)) }
+            unsafe { *n = _mm256_sub_epi8(*n, _mm256_cmpeq_epi8(_mm256_max_epu8(v, t), v)) }
         }
         #[inline(always)]
-        unsafe fn least_above(least: __m256i, v: __m256i, bound: __m256i) -> __m256i {
+        unsafe fn least_above(least: &mut __m256i, v: __m256i, bound: __m256i) {
             // SAFETY: the trait's contract.
             unsafe {
                 let not_above = _mm256_cmpeq_epi8(_mm256_max_epu8(v, bound), bound);
-                _mm256_min_epu8(least, _mm256_or_si256(v, not_above))
+                *least = _mm256_min_epu8(*least, _mm256_or_si256(v, not_above));
             }
         }
     }
@@ -128,14 +126,14 @@ mod x86 {
             unsafe { _mm512_storeu_si512(p.cast(), v) }
         }
         #[inline(always)]
-        unsafe fn count_from(n: __m512i, v: __m512i, t: __m512i) -> __m512i {
+        unsafe fn count_from(n: &mut __m512i, v: __m512i, t: __m512i) {
             // SAFETY: the trait's contract.
-            unsafe { _mm512_mask_add_epi8(n, _mm512_cmpge_epu8_mask(v, t), n, _mm512_set1_epi8(1)) }
+            unsafe { *n = _mm512_mask_add_epi8(*n, _mm512_cmpge_epu8_mask(v, t), *n, _mm512_set1_epi8(1)) }
         }
         #[inline(always)]
-        unsafe fn least_above(least: __m512i, v: __m512i, bound: __m512i) -> __m512i {
+        unsafe fn least_above(least: &mut __m512i, v: __m512i, bound: __m512i) {
             // SAFETY: the trait's contract.
-            unsafe { _mm512_mask_min_epu8(least, _mm512_cmpgt_epu8_mask(v, bound), least, v) }
+            unsafe { *least = _mm512_mask_min_epu8(*least, _mm512_cmpgt_epu8_mask(v, bound), *least, v) }
         }
     }
 }

@@ -9,11 +9,12 @@ mod colour;
 mod container;
 mod error;
 mod options;
+mod partial;
 
 pub use error::WriteError;
 pub use options::{Effort, WriteOptions};
+pub use partial::sweep;
 
-use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -31,9 +32,6 @@ use options::encoder_config;
 
 /// The largest side the writer takes, in pixels: level 6.2 of H.264 ends near there.
 const MAX_SIDE: usize = 8192;
-
-/// The beginning of the names of files that are being written.
-pub const PARTIAL_PREFIX: &str = ".writing-";
 
 /// Writes one mp4 file of H.264 video, frame by frame.
 ///
@@ -124,7 +122,7 @@ impl VideoWriter {
         let encoder =
             Encoder::new(encoder_config(width, height, fps, options)).map_err(|error| encode(format!("{error:?}")))?;
         let muxer = Mp4FileMuxer::new().map_err(|error| encode(error.to_string()))?;
-        let mut out = BufWriter::new(temporary_beside(&path).map_err(|source| WriteError::Io {
+        let mut out = BufWriter::new(partial::beside(&path).map_err(|source| WriteError::Io {
             path: path.clone(),
             source,
         })?);
@@ -282,22 +280,6 @@ impl VideoWriter {
             source,
         }
     }
-}
-
-/// A temporary file in the folder of `path`, with the permissions of an ordinary file.
-fn temporary_beside(path: &Path) -> std::io::Result<NamedTempFile<File>> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PARTIAL_PREFIX).suffix(".mp4");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
 }
 
 #[cfg(test)]
