@@ -37,7 +37,7 @@ fn main() -> Result<()> {
         let mut failure = None;
         let all: Vec<usize> = (0..old.frame_count()).collect();
         old.visit(&all, |number, frame| {
-            let mut compare = || -> Result<f64> {
+            let compare = || -> Result<f64> {
                 let want = ops::resize_exact(&frame?, new.width(), new.height(), ops::Filter::Bilinear)?;
                 let got = new.frames(&[number])?.remove(0);
                 let off = |(a, b): (&u8, &u8)| (f64::from(*a) - f64::from(*b)).powi(2);

@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use common::{Coded, Container, all, boxed, encode, file, open, words};
 use glad_video::fuzzing::Mutator;
 use glad_video::{Limits, OpenOptions, RgbFrame, Video, VideoError};
+use rusty_h264_common::BitWriter;
 
 /// What became of each frame.
 fn outcomes(video: &Video) -> BTreeMap<usize, Result<RgbFrame, VideoError>> {
@@ -354,4 +355,103 @@ fn files_that_lie_about_their_length_are_told() {
         .map(|(n, _)| n)
         .collect();
     assert_eq!(bad.len(), 2, "{bad:?}");
+}
+
+/// What becomes of a picture whose data are damaged but whose lengths are right.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Truncated,
+    ZeroTail,
+    OnesTail,
+    Garbage,
+    Flip,
+}
+
+#[test]
+fn what_the_decoder_would_conceal_is_reported() {
+    let mut dice = Mutator::new(77);
+    // Coded with CAVLC and with CABAC.
+    for (b, width, height) in [(0, 64, 48), (2, 64, 48), (0, 176, 144), (2, 176, 144)] {
+        let coded = encode(width, height, 17, 8, b);
+        for kind in [
+            Kind::Truncated,
+            Kind::ZeroTail,
+            Kind::OnesTail,
+            Kind::Garbage,
+            Kind::Flip,
+        ] {
+            let (mut concealed, mut rounds) = (0, 0);
+            while rounds < 40 {
+                let mut broken = coded.clone();
+                let victim = dice.roll(broken.units.len());
+                let bytes = &mut broken.units[victim].bytes;
+                let length = bytes.len();
+                if length < 24 {
+                    continue;
+                }
+                rounds += 1;
+                let at = 12 + dice.roll(length - 16);
+                match kind {
+                    Kind::Truncated => {
+                        bytes.truncate(at);
+                        bytes[..4].copy_from_slice(&(at as u32 - 4).to_be_bytes());
+                    }
+                    Kind::ZeroTail => bytes[at..].fill(0),
+                    Kind::OnesTail => bytes[at..].fill(0xff),
+                    Kind::Garbage => (at..(at + 16).min(length)).for_each(|i| bytes[i] = dice.roll(256) as u8),
+                    Kind::Flip => bytes[at] ^= 1 << dice.roll(8),
+                }
+                let (_file, video) = open(&Container::default().write(&broken));
+                let wrong = |(n, outcome): (usize, Result<RgbFrame, _>)| outcome.is_ok_and(|f| f != coded.frames[n]);
+                concealed += usize::from(outcomes(&video.unwrap()).into_iter().any(wrong));
+            }
+            println!("{b} {width}x{height} {kind:?}: {concealed} of {rounds} concealed");
+        }
+    }
+}
+
+/// A P slice of skipped macroblocks, from `first` on, that other pictures are not predicted from.
+fn skipped(first: u32, count: u32, frame_num: u32, order: u32) -> Vec<u8> {
+    let mut w = BitWriter::new();
+    for v in [first, 5, 0] {
+        w.write_ue(v); // first_mb_in_slice, slice_type, pic_parameter_set_id
+    }
+    w.write_bits(frame_num, 4);
+    w.write_bits(order, 8); // pic_order_cnt_lsb
+    w.write_bits(0, 2); // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0
+    w.write_se(0); // slice_qp_delta
+    w.write_ue(1); // disable_deblocking_filter_idc
+    w.write_ue(count); // mb_skip_run
+    w.rbsp_trailing_bits();
+    let mut nal = vec![0x01];
+    rusty_h264_common::nal::emulation_prevent_into(&w.into_bytes(), &mut nal);
+    [&(nal.len() as u32).to_be_bytes()[..], &nal].concat()
+}
+
+#[test]
+fn a_slice_that_is_missing_is_damage() {
+    // 12 macroblocks; the picture that is added repeats the one before.
+    let mut coded = encode(64, 48, 3, 100, 0);
+    coded.frames.push(coded.frames[2].clone());
+    coded.units.push(common::Unit {
+        bytes: Vec::new(),
+        sync: false,
+        rank: 3,
+    });
+    for (slices, good) in [
+        (&[(0, 12)][..], true),
+        (&[(0, 5), (5, 7)], true),
+        (&[(0, 5), (5, 4), (9, 3)], true),
+        // The one in the middle, the last one, the first one; and two that overlap.
+        (&[(0, 5), (9, 3)], false),
+        (&[(0, 5), (5, 4)], false),
+        (&[(5, 7)], false),
+        (&[(0, 6), (5, 7)], false),
+    ] {
+        let bytes = slices.iter().flat_map(|(first, count)| skipped(*first, *count, 3, 6));
+        coded.units[3].bytes = bytes.collect();
+        let (_file, video) = open(&Container::default().write(&coded));
+        let bad = damaged(&coded, &video.unwrap());
+        assert_eq!(bad.is_empty(), good, "{slices:?}");
+    }
 }
