@@ -64,7 +64,10 @@ fn sample(stages: &[(&'static str, Box<dyn Stage>)], video: &HostValue, key: Key
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
-    let seconds: u64 = args.next().context("usage: training_samples SECONDS LIST...")?.parse()?;
+    let seconds: u64 = args
+        .next()
+        .context("usage: training_samples SECONDS LIST...")?
+        .parse()?;
     let stages = [
         stage("uniform_sampler", json!({"clips": 1, "frames": 8}))?,
         stage(

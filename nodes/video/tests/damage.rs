@@ -405,7 +405,17 @@ fn what_the_decoder_would_conceal_is_reported() {
                 let wrong = |(n, outcome): (usize, Result<RgbFrame, _>)| outcome.is_ok_and(|f| f != coded.frames[n]);
                 concealed += usize::from(outcomes(&video.unwrap()).into_iter().any(wrong));
             }
-            println!("{b} {width}x{height} {kind:?}: {concealed} of {rounds} concealed");
+            // A single bit can change a number and leave a sound stream, which nothing can tell from what was meant: the
+            // sign of a coefficient, say. With CABAC it moves all that follows.
+            let most = match kind {
+                Kind::Flip if b == 0 => rounds / 3,
+                Kind::Flip => rounds / 20,
+                _ => 0,
+            };
+            assert!(
+                concealed <= most,
+                "{b} {width}x{height} {kind:?}: {concealed} of {rounds} concealed"
+            );
         }
     }
 }
@@ -419,6 +429,9 @@ fn skipped(first: u32, count: u32, frame_num: u32, order: u32) -> Vec<u8> {
     w.write_bits(frame_num, 4);
     w.write_bits(order, 8); // pic_order_cnt_lsb
     w.write_bits(0, 2); // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0
+    w.write_ue(0); // luma_log2_weight_denom: the encoder's parameter set asks for weights, here none
+    w.write_ue(0); // chroma_log2_weight_denom
+    w.write_bits(0, 2); // luma_weight_l0_flag, chroma_weight_l0_flag
     w.write_se(0); // slice_qp_delta
     w.write_ue(1); // disable_deblocking_filter_idc
     w.write_ue(count); // mb_skip_run
@@ -451,7 +464,9 @@ fn a_slice_that_is_missing_is_damage() {
         let bytes = slices.iter().flat_map(|(first, count)| skipped(*first, *count, 3, 6));
         coded.units[3].bytes = bytes.collect();
         let (_file, video) = open(&Container::default().write(&coded));
-        let bad = damaged(&coded, &video.unwrap());
-        assert_eq!(bad.is_empty(), good, "{slices:?}");
+        let video = video.unwrap();
+        let bad = damaged(&coded, &video);
+        let why = || video.frames(&[3]).err().map(|e| e.to_string());
+        assert_eq!(bad.is_empty(), good, "{slices:?}: {:?}", why());
     }
 }

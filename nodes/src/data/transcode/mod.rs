@@ -188,13 +188,14 @@ impl Transcoder {
         let frames = whole.frame_count()?;
         let first = whole.frames(&[0])?.remove(0);
         let size = self.coding.size(first.width, first.height);
+        let folder = target.parent().context("it has no folder")?;
+        if lock(&self.swept).insert(folder.to_path_buf()) {
+            std::fs::create_dir_all(folder)
+                .and_then(|()| write::sweep(folder))
+                .map_err(|e| Fatal(format!("{}: cannot work in the folder: {e}", folder.display())))?;
+        }
         let there = glad_video::Video::open(target, &OpenOptions::default());
         if !there.is_ok_and(|v| v.frame_count() == frames && (v.width(), v.height()) == (size.width, size.height)) {
-            let folder = target.parent().context("it has no folder")?;
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-            if lock(&self.swept).insert(folder.to_path_buf()) {
-                write::sweep(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-            }
             rewrite::rewrite(whole, target, &self.coding, size)?;
         }
         Ok(size.cropped)

@@ -5,13 +5,16 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, TempPath};
 
-/// The beginning of the names of files that are being written.
+/// The beginning of the names of files that are being written, all of which are locked.
 const PREFIX: &str = ".writing-";
 
-/// How long a file may be empty before it is taken for left behind: between its making and its lock.
-const UNLOCKED: Duration = Duration::from_secs(60);
+/// The beginning of the names of files that are made and not yet locked.
+const UNLOCKED: &str = ".unlocked-";
+
+/// How long a file may be without its lock before it is taken for left behind.
+const LONG: Duration = Duration::from_secs(60);
 
 /// A temporary file in the folder of `path`, with the permissions of an ordinary file. It is locked while it is open.
 pub(super) fn beside(path: &Path) -> io::Result<NamedTempFile<File>> {
@@ -20,16 +23,27 @@ pub(super) fn beside(path: &Path) -> io::Result<NamedTempFile<File>> {
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(".mp4");
+    builder.prefix(UNLOCKED).suffix(".mp4");
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(fs::Permissions::from_mode(0o666));
     }
-    let file = builder.tempfile_in(folder)?;
+    let made = builder.tempfile_in(folder)?;
+    let name = made
+        .path()
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .replace(UNLOCKED, PREFIX);
     // Where files cannot be locked, what is left behind stays.
-    let _ = file.as_file().try_lock();
-    Ok(file)
+    if made.as_file().try_lock().is_err() {
+        return Ok(made);
+    }
+    let (file, path) = made.into_parts();
+    let locked = folder.join(name);
+    fs::rename(&path, &locked)?;
+    Ok(NamedTempFile::from_parts(file, TempPath::try_from_path(locked)?))
 }
 
 /// Removes what writers that were killed have left in a folder; files that are being written stay.
@@ -39,19 +53,21 @@ pub(super) fn beside(path: &Path) -> io::Result<NamedTempFile<File>> {
 pub fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
-            // Another process may be faster.
-            let _ = remove_if_left(&entry.path());
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // Another process may be faster: what is gone is gone.
+        if name.starts_with(PREFIX) {
+            let _ = remove_if_left(&entry.path(), Duration::ZERO);
+        } else if name.starts_with(UNLOCKED) {
+            let _ = remove_if_left(&entry.path(), LONG);
         }
     }
     Ok(())
 }
 
-fn remove_if_left(path: &Path) -> io::Result<()> {
+fn remove_if_left(path: &Path, age: Duration) -> io::Result<()> {
     let file = File::options().write(true).open(path)?;
-    let about = file.metadata()?;
-    let new = about.len() == 0 && about.modified()?.elapsed().unwrap_or_default() < UNLOCKED;
-    if !new && file.try_lock().is_ok() {
+    let old = file.metadata()?.modified()?.elapsed().unwrap_or_default();
+    if old >= age && file.try_lock().is_ok() {
         fs::remove_file(path)?;
     }
     Ok(())
@@ -69,7 +85,7 @@ mod tests {
         open.write_all(b"half").unwrap();
         let left = dir.path().join(format!("{PREFIX}x.mp4"));
         fs::write(&left, b"half").unwrap();
-        let fresh = dir.path().join(format!("{PREFIX}y.mp4"));
+        let fresh = dir.path().join(format!("{UNLOCKED}y.mp4"));
         fs::write(&fresh, b"").unwrap();
         fs::write(dir.path().join("b.mp4"), b"whole").unwrap();
         sweep(dir.path()).unwrap();
