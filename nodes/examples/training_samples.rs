@@ -1,7 +1,7 @@
 //! Samples a second of lists of videos: 1 global clip of 8 frames over the whole video and 2 local clips of 8 frames at
 //! interval 2, shorter side 256, crop 224, as a training run makes them.
 //!
-//! `cargo run --release -p glad-nodes --example training_samples -- SECONDS LIST...`: on one thread, for so many seconds a
+//! `cargo run --release -p glad-nodes --example training_samples -- SECONDS LIST...`: one sample at a time, for so many seconds a
 //! list, after one pass that counts for nothing. Measures what `graphs/prepare.toml` buys.
 
 use anyhow::{Context, Result, bail};
