@@ -110,8 +110,8 @@ unsafe fn column<B: Bytes>(tile: &[u8], rank: usize, two: bool) -> ([u8; WIDEST]
         // SAFETY: the caller's promise.
         let count = unsafe { count_from::<B>(tile, rows, &bound) };
         // Without a branch, which could not be foreseen.
-        for i in 0..B::LANES {
-            found[i] |= u8::from(count[i] >= enough) << bit;
+        for (found, n) in found.iter_mut().zip(&count) {
+            *found |= u8::from(*n >= enough) << bit;
         }
     }
     let mut above = found;
@@ -126,9 +126,9 @@ unsafe fn column<B: Bytes>(tile: &[u8], rank: usize, two: bool) -> ([u8; WIDEST]
                 least_above::<B>(tile, rows, &found),
             )
         };
-        for i in 0..B::LANES {
-            let again = u8::from(found[i] == 255 || count[i] < enough - 1).wrapping_neg();
-            above[i] = (found[i] & again) | (least[i] & !again);
+        for (above, (n, least)) in above.iter_mut().zip(count.iter().zip(&least)) {
+            let again = u8::from(*above == 255 || *n < enough - 1).wrapping_neg();
+            *above = (*above & again) | (least & !again);
         }
     }
     (found, above)
@@ -153,8 +153,8 @@ unsafe fn count_from<B: Bytes>(tile: &[u8], rows: usize, bound: &[u8; WIDEST]) -
                 B::count_from(&mut n, B::load(tile.as_ptr().add(r * STRIDE)), bound);
             }
             B::store(few.as_mut_ptr(), n);
-            for i in 0..B::LANES {
-                sum[i] += u32::from(few[i]);
+            for (sum, n) in sum.iter_mut().zip(&few) {
+                *sum += u32::from(*n);
             }
             row = end;
         }

@@ -35,8 +35,7 @@ fn folder_of_images(path: &Path, width: u32, height: u32, frames: usize) {
     fs::create_dir(path).unwrap();
     for t in 0..frames {
         let data = frame(width as usize, height as usize, t);
-        // A portable pixmap is read by no build: png, by way of the image crate that the reader uses.
-        let file = path.join(format!("img_{:05}.png", t));
+        let file = path.join(format!("img_{t:05}.png"));
         image::RgbImage::from_raw(width, height, data)
             .unwrap()
             .save(file)
