@@ -24,7 +24,7 @@ fn no_graph_is_too_broken() {
     });
     assert_eq!(fuzzing::graph(&graphs[0]), 6);
     let good = storm(11, 2000, &graphs, fuzzing::graph);
-    assert!((500..2000 * 6).contains(&good), "{good}");
+    assert!((50..2000 * 6).contains(&good), "{good}");
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn no_state_is_too_broken() {
     .unwrap();
     assert_eq!(fuzzing::checkpoint(&state), 2);
     let good = storm(12, 2000, &[state], fuzzing::checkpoint);
-    assert!((200..2000 * 2).contains(&good), "{good}");
+    assert!((30..2000 * 2).contains(&good), "{good}");
 }
 
 #[cfg(unix)]

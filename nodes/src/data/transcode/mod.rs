@@ -189,11 +189,11 @@ impl Transcoder {
         let first = whole.frames(&[0])?.remove(0);
         let size = self.coding.size(first.width, first.height);
         let folder = target.parent().context("it has no folder")?;
-        if lock(&self.swept).insert(folder.to_path_buf()) {
-            std::fs::create_dir_all(folder)
-                .and_then(|()| write::sweep(folder))
-                .map_err(|e| Fatal(format!("{}: cannot work in the folder: {e}", folder.display())))?;
-        }
+        let first = lock(&self.swept).insert(folder.to_path_buf());
+        // Another thread that came first may not have made it yet.
+        std::fs::create_dir_all(folder)
+            .and_then(|()| if first { write::sweep(folder) } else { Ok(()) })
+            .map_err(|e| Fatal(format!("{}: cannot work in the folder: {e}", folder.display())))?;
         let there = glad_video::Video::open(target, &OpenOptions::default());
         if !there.is_ok_and(|v| v.frame_count() == frames && (v.width(), v.height()) == (size.width, size.height)) {
             rewrite::rewrite(whole, target, &self.coding, size)?;
