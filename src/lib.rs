@@ -7,6 +7,8 @@
 pub mod check;
 pub mod cli;
 pub mod diag;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod graph;
 pub mod lint;
 pub mod load;

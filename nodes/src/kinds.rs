@@ -22,6 +22,7 @@ pub fn registry() -> Registry {
     r.add::<data::BgMix>();
     r.add::<data::Batch>();
     r.add::<data::Normalize>();
+    r.add::<data::Transcode>();
     // model
     r.add::<model::Tsm>();
     r.add::<model::ResNet2d>();

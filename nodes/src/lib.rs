@@ -6,6 +6,12 @@ pub mod contract;
 pub mod align;
 #[cfg(feature = "kinds")]
 pub mod data;
+/// Parsers of bytes that nobody vouches for, for fuzz targets and tests.
+#[cfg(feature = "kinds")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::model::weights;
+}
 #[cfg(feature = "kinds")]
 mod kernel;
 #[cfg(feature = "kinds")]

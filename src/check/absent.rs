@@ -70,7 +70,8 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
     optional.filter_map(|p| Some((p.name.clone(), reason(p)?))).collect()
 }
 
-/// The programs that a run uses: what `run` names, the views that its phases are validated by, and the one that scores.
+/// The programs that a run uses: what `run` names, the views that its phases are validated by, and, where `run` names no
+/// view, the one that scores.
 pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c Program> {
     let named: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
     let validated = named
@@ -81,7 +82,11 @@ pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c
         .iter()
         .copied()
         .chain(validated)
-        .chain([RESULT_VIEW])
+        .chain(
+            [RESULT_VIEW]
+                .into_iter()
+                .filter(|_| !named.iter().any(|n| graph.views.contains_key(*n))),
+        )
         .map(String::from)
         .collect();
     checked

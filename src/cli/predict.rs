@@ -125,6 +125,7 @@ fn run_on(
             device: &machine.device,
             progress,
             ports,
+            bad_limit: None,
         },
     )
 }

@@ -5,6 +5,7 @@ use super::raw;
 use super::tree::{Tree, TreeValue};
 use crate::diag::{FileId, Files, Place, Problem, Spanned, suggest};
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 /// A file's tree, ready to be laid on the ones below.
@@ -12,6 +13,19 @@ pub(super) struct Layer {
     pub file: FileId,
     pub role: Role,
     pub tree: Tree,
+}
+
+/// Bytes of the largest file that is read: far more than anybody writes by hand.
+const LARGEST: u64 = 16 << 20;
+
+/// All of a file, unless it is too large, or one that never ends such as a device.
+fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(std::io::Error::other("it is too large to be a graph"));
+    }
+    Ok(bytes)
 }
 
 /// Reads files, each once, and gathers what is wrong with them.
@@ -35,7 +49,7 @@ impl Reader {
             }
             return known.clone();
         }
-        let text = match std::fs::read(path) {
+        let text = match read_all(path) {
             Ok(bytes) => self.utf8(path, bytes),
             Err(e) => {
                 let mut p = Problem::error(format!("cannot read `{}`: {}", shown(path), reason(&e)));

@@ -56,7 +56,10 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     let rows = scores::rows(graph, view);
     out += &table(&rows);
     out += &gap::lengths_text(view);
-    if rows.is_empty() {
+    for line in &view.said {
+        out += &format!("  {line}\n");
+    }
+    if rows.is_empty() && view.said.is_empty() {
         let counts: Vec<String> = view.counts.iter().map(|(s, n)| format!("{n} videos of {s}")).collect();
         out += &format!("  nothing is scored here: {}\n", counts.join(", "));
     }
@@ -68,8 +71,9 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     }
     if !view.bad.is_empty() {
         out += &format!(
-            "  {} could not be scored, the first: {}\n",
+            "  {} could not be {}, the first: {}\n",
             videos(view.bad.len()),
+            if rows.is_empty() { "used" } else { "scored" },
             view.bad[0].reason
         );
     }

@@ -42,7 +42,7 @@ pub fn batch_at(
             rows.iter()
                 .map(|row| {
                     row.iter()
-                        .map(|_| made.next().and_then(|m| m.sample).context("a video cannot be used"))
+                        .map(|_| made.next()?.and_then(|m| m.sample).context("a video cannot be used"))
                         .collect::<Result<Vec<_>>>()
                 })
                 .collect::<Result<Vec<_>>>()

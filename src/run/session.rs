@@ -261,6 +261,7 @@ impl Session<'_> {
             device: &self.options.device,
             progress: self.progress,
             ports: &[],
+            bad_limit: Some(self.graph.bad_videos),
         };
         run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
     }

@@ -171,7 +171,7 @@ pub fn train(
                 for stream in 0..streams {
                     let mut row = Vec::with_capacity(rows);
                     for _ in 0..rows {
-                        let m = made.next().context("the data side ended early")?;
+                        let m = made.next()?.context("the data side ended early")?;
                         if !m.bad.is_empty() {
                             position.note_bad(&program.streams, &lists, &m.bad);
                             check_bad(position, program, &lists, cx)?;

@@ -25,6 +25,8 @@ pub struct ViewResult {
     pub ports: Vec<PortValue>,
     /// Videos scored, by stream.
     pub counts: Vec<(String, usize)>,
+    /// What nodes that leave files behind say of them.
+    pub said: Vec<String>,
 }
 
 /// One video's value of a port that was asked for.
@@ -88,6 +90,8 @@ pub struct ViewCx<'a> {
     pub progress: &'a Progress,
     /// Ports whose values are wanted, besides the roots' scores.
     pub ports: &'a [ValueId],
+    /// The share of a list's videos that may be bad; `None` where each is reported and none ends it.
+    pub bad_limit: Option<f64>,
 }
 
 /// Runs `program` over the lists of `setup`.
@@ -132,8 +136,11 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
             let mut samples: Vec<Vec<_>> = (0..sizes.len()).map(|_| vec![]).collect();
             for (s, rows) in samples.iter_mut().enumerate() {
                 for _ in row(k, s) {
-                    let m = made.next().context("the data side ended early")?;
-                    result.bad.extend(m.bad);
+                    let m = made.next()?.context("the data side ended early")?;
+                    if !m.bad.is_empty() {
+                        result.bad.extend(m.bad);
+                        check_bad(&result.bad, s, program, &lists[s], cx)?;
+                    }
                     rows.extend(m.sample);
                 }
             }
@@ -188,6 +195,11 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
         Ok(())
     })?;
     cx.progress.end("");
+    for (s, list) in lists.iter().enumerate() {
+        let of_stream = result.bad.iter().filter(|b| b.stream == s);
+        let bad: Vec<(usize, String)> = of_stream.map(|b| (b.video, b.reason.clone())).collect();
+        result.said.extend(host.finish(s, list, &bad)?);
+    }
     let mut done: Vec<_> = tallies.into_iter().collect();
     done.sort_by_key(|(i, _)| *i);
     for (i, tally) in done {
@@ -200,6 +212,28 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
     }
     result.counts = program.streams.iter().cloned().zip(counts).collect();
     Ok(result)
+}
+
+/// An error if more videos of a stream are bad than may be.
+fn check_bad(bad: &[BadVideo], stream: usize, program: &Program, list: &[Arc<Video>], cx: &ViewCx<'_>) -> Result<()> {
+    let Some(limit) = cx.bad_limit else { return Ok(()) };
+    let of_stream: Vec<&BadVideo> = bad.iter().filter(|b| b.stream == stream).collect();
+    if of_stream.len() > (limit * list.len() as f64).ceil() as usize
+        && let Some(one) = of_stream.first()
+    {
+        let video = &list[one.video];
+        bail!(
+            "{} of the {} videos of stream `{}` cannot be used, more than bad_videos = {limit} allows; \
+             one of them: {} ({}): {}",
+            of_stream.len(),
+            list.len(),
+            program.streams[stream],
+            video.path.display(),
+            video.line,
+            one.reason
+        );
+    }
+    Ok(())
 }
 
 /// Softmax of each row, in f64: probabilities that add up.

@@ -206,6 +206,7 @@ fn write_video(fresh: &Path, config: &MiniConfig, split: Split, index: usize) ->
         qp: config.qp,
         gop: config.gop,
         effort: Effort::Fast,
+        ..WriteOptions::default()
     };
     let (size, fps) = (config.size, f64::from(config.fps));
     let mut video = VideoWriter::create_with(fresh.join(&relative), size, size, fps, options)?;

@@ -1,4 +1,4 @@
-//! CPU kernels for training video networks, on plain `f32` slices.
+//! CPU kernels for training video networks, on plain `f32` slices, and one on bytes ([`rank`]).
 //!
 //! Activations are **channels-last**: `[N, T, H, W, C]`, and a 2-D layer is `T = 1`. Weights come in, and their
 //! gradients go out, in PyTorch's layout `[co, ci / groups, kt, kh, kw]`.
@@ -19,6 +19,7 @@ pub mod loss;
 pub mod norm;
 mod parallel;
 pub mod pool;
+pub mod rank;
 mod scratch;
 pub mod sgd;
 pub mod shift;

@@ -33,6 +33,14 @@ pub trait Footage: Send + Sync {
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
     }
+    /// Frames a second on average, where that is known.
+    fn fps(&self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+    /// Where these frames are a segment: the footage of the whole file, and the number in it of the segment's first frame.
+    fn whole(&self) -> Option<(Arc<dyn Footage>, usize)> {
+        None
+    }
     /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
     /// that cannot be told, and then nothing is kept between runs.
     fn stamp(&self) -> Option<String> {
@@ -235,6 +243,19 @@ impl Args<HostValue> {
     }
 }
 
+/// An error that ends a run, where any other one of the data side would make a video bad: one that says nothing of the
+/// video. It may lie anywhere in the chain of causes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Fatal(pub String);
+
+impl Fatal {
+    /// Whether an error is one, or is caused by one.
+    pub fn is(error: &anyhow::Error) -> bool {
+        error.chain().any(|cause| cause.is::<Fatal>())
+    }
+}
+
 /// What a per-sample call knows.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleCx {
@@ -246,8 +267,15 @@ pub struct SampleCx {
 
 /// A node of the data side.
 pub trait Stage: Send + Sync {
-    /// Computes the outputs, in the contract's order. An error means the video is bad: it is replaced and counted.
+    /// Computes the outputs, in the contract's order. An error means the video is bad: it is replaced and counted,
+    /// unless it is [`Fatal`].
     fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>>;
+    /// Called when a view has gone through a stream's list: what leaves files behind completes them. `bad` are the places
+    /// in `videos` of those that could not be had, with the reason. Gives what is to be said of it, in lines.
+    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+        let _ = (videos, bad);
+        Ok(vec![])
+    }
 }
 
 /// A node that names the videos of a stream.

@@ -16,7 +16,8 @@ mod weights;
 pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use host::{
-    Args, Clips, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage, Video,
+    Args, Clips, Fatal, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage,
+    Video,
 };
 pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
 pub use lint::{Defect, ListScan, Malformed, Stated};

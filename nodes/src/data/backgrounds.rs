@@ -4,7 +4,7 @@ use super::footage::to_rgb;
 use super::ppm;
 use crate::contract::*;
 use anyhow::{Result, bail, ensure};
-use glad_video::{EvenMedian, Median, background_frames};
+use glad_video::{BackgroundOptions, EvenMedian};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -21,11 +21,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Backgrounds {
-    /// Frames of a video that are looked at: all, or of a longer one so many, spread evenly.
+    /// Frames of a video that are looked at: all, or of a longer one so many (65,535 at most), spread evenly.
     #[serde(default = "thousand")]
     pub max_frames: usize,
-    /// MiB of frames that are held for a video; of a larger one fewer frames are looked at, spread evenly. As many
-    /// videos are worked on at once as there are threads.
+    /// MiB that a video may take. Where its frames together take more, it is counted how often each value comes, which
+    /// takes the memory of 544 frames however many there are and gives the same median; where that is more, too, fewer
+    /// frames are looked at, spread evenly. As many videos are worked on at once as there are threads.
     #[serde(default = "mebibytes")]
     pub max_mib: usize,
     /// What the median of an even number of frames is.
@@ -41,14 +42,14 @@ fn mebibytes() -> usize {
     256
 }
 
-/// The median of an even number of values.
+/// The median of an even number of values. Of an odd number it is the one in the middle, in either case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Even {
-    /// The lower of the two in the middle: a colour that occurs.
+    /// The lower of the two in the middle, a colour that occurs: `numpy.quantile(frames, 0.5, axis=0, method="lower")`.
     #[default]
     Lower,
-    /// Their mean, rounded down, as numpy's.
+    /// The mean of the two, rounded down: `numpy.median(frames, axis=0).astype(numpy.uint8)`.
     Mean,
 }
 
@@ -79,7 +80,7 @@ impl Kind for Backgrounds {
 }
 
 /// Goes up whenever the same video and parameters give another image.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 pub(super) struct Medians {
     pub params: Backgrounds,
@@ -103,17 +104,19 @@ impl Medians {
         let count = video.footage.frame_count()?;
         ensure!(count > 0, "{}: {} has no frames", video.line, video.path.display());
         let first = video.footage.frames(&[0])?.remove(0);
-        let most = (self.params.max_mib << 20) / first.data.len().max(1);
-        let mut median = Median::new();
-        let wanted = background_frames(count, self.params.max_frames.min(most));
+        let options = BackgroundOptions {
+            even: match self.params.even {
+                Even::Lower => EvenMedian::Lower,
+                Even::Mean => EvenMedian::Mean,
+            },
+            max_frames: self.params.max_frames,
+            max_bytes: self.params.max_mib.saturating_mul(1 << 20),
+        };
+        let (wanted, mut median) = options.plan(count, first.data.len());
         video
             .footage
             .visit(&wanted, &mut |_, frame| Ok(median.push(to_rgb(frame)?)?))?;
-        let found = median.finish(match self.params.even {
-            Even::Lower => EvenMedian::Lower,
-            Even::Mean => EvenMedian::Mean,
-        })?;
-        Ok(super::footage::to_frame(found))
+        Ok(super::footage::to_frame(median.finish(options.even)?))
     }
 
     /// The background of a video, from the cache or made.
@@ -154,6 +157,7 @@ impl Resource for Medians {
         for image in made {
             match image {
                 Ok(image) => bank.images.push(image),
+                Err(e) if Fatal::is(&e) => return Err(e),
                 Err(e) => failed.push(format!("{e:#}")),
             }
         }
@@ -348,14 +352,13 @@ mod tests {
         let (a, decoded) = walk(None, 5000);
         prepare(json!({"max_frames": 100}), vec![video(0, a)], cache.path()).unwrap();
         assert_eq!(decoded.load(Ordering::Relaxed), 101);
-        // 192 bytes a frame: 5461 to the MiB
-        let (a, decoded) = walk(None, 9000);
-        prepare(
-            json!({"max_frames": 100_000, "max_mib": 1}),
-            vec![video(0, a)],
-            cache.path(),
-        )
-        .unwrap();
-        assert_eq!(decoded.load(Ordering::Relaxed), 5462);
+        // 192 bytes a frame: 5461 are held in a MiB, and more are counted; the first one tells the size
+        for frames in [5461, 9000] {
+            let (a, decoded) = walk(None, frames);
+            let params = json!({"max_frames": 100_000, "max_mib": 1});
+            let (bank, _) = prepare(params, vec![video(0, a)], cache.path()).unwrap();
+            assert_eq!(*bank.image(0).unwrap().data, vec![90; 8 * 8 * 3]);
+            assert_eq!(decoded.load(Ordering::Relaxed), frames + 1);
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Defect, Footage, Frame, Stated};
-use anyhow::{Result, anyhow};
-use glad_video::{OpenOptions, RgbFrame, Video, VideoError};
+use crate::contract::{Defect, Fatal, Footage, Frame, Stated};
+use anyhow::{Context, Result, anyhow};
+use glad_video::{OpenOptions, RgbFrame, Video, VideoError, Watch};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -15,32 +16,42 @@ pub(super) struct ListedFootage {
     line: String,
     options: OpenOptions,
     stated: Stated,
-    opened: OnceLock<Video>,
+    watch: Watch,
+    opened: OnceLock<Arc<Video>>,
 }
 
 impl ListedFootage {
-    pub(super) fn new(path: PathBuf, line: String, options: OpenOptions, stated: Stated) -> Self {
+    pub(super) fn new(path: PathBuf, line: String, options: OpenOptions, stated: Stated, watch: Watch) -> Self {
         ListedFootage {
             path,
             line,
             options,
             stated,
+            watch,
             opened: OnceLock::new(),
         }
     }
 
-    fn video(&self) -> Result<&Video> {
+    fn video(&self) -> Result<&Arc<Video>> {
         if let Some(v) = self.opened.get() {
             return Ok(v);
         }
         // Threads that come at the same time may open it twice: the first one's is kept.
-        let video = Video::open(&self.path, &self.options).map_err(|e| self.error(e))?;
-        Ok(self.opened.get_or_init(|| video))
+        let video = self.watch.open(&self.path, &self.options).map_err(|e| self.error(e))?;
+        Ok(self.opened.get_or_init(|| Arc::new(video)))
     }
 
     /// `e`, which names the file, with the line of the list.
     fn error(&self, e: VideoError) -> anyhow::Error {
-        anyhow!("{}: {e}", self.line)
+        let text = format!("{}: {e}", self.line);
+        match e {
+            // What the machine is to blame for says nothing of the video.
+            VideoError::Stalled { .. } => Fatal(format!(
+                "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
+            ))
+            .into(),
+            _ => anyhow!(text),
+        }
     }
 }
 
@@ -50,13 +61,23 @@ impl Footage for ListedFootage {
     }
 
     fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
-        let frames = self.video()?.frames_with(wanted, |_, f| to_frame(f));
-        frames.map_err(|e| self.error(e))
+        let mut found = HashMap::with_capacity(wanted.len());
+        self.visit(wanted, &mut |i, frame| {
+            found.insert(i, frame);
+            Ok(())
+        })?;
+        let frame = |i: &usize| {
+            found
+                .get(i)
+                .cloned()
+                .with_context(|| format!("{}: frame {i} did not come", self.line))
+        };
+        wanted.iter().map(frame).collect()
     }
 
     fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
         let mut failure = None;
-        let visited = self.video()?.visit(wanted, |i, outcome| {
+        let visited = self.watch.visit(self.video()?, wanted, |i, outcome| {
             let taken = outcome.map_err(|e| self.error(e)).and_then(|f| take(i, to_frame(f)));
             match taken {
                 Ok(()) => ControlFlow::Continue(()),
@@ -81,7 +102,7 @@ impl Footage for ListedFootage {
             Ok(_) => {}
         }
         // Not kept open: a report looks at tens of thousands, once.
-        let failed = match Video::open(&self.path, &self.options) {
+        let failed = match self.watch.open(&self.path, &self.options) {
             Ok(v) => {
                 let found = v.frame_count();
                 return match self.stated.frames {
@@ -99,7 +120,7 @@ impl Footage for ListedFootage {
             frames: None,
             ..self.options.clone()
         };
-        Err(match Video::open(&self.path, &whole).map(|v| v.frame_count()) {
+        Err(match self.watch.open(&self.path, &whole).map(|v| v.frame_count()) {
             Ok(found) if offset >= found => Defect::Offset { offset, found },
             Ok(found) => match self.stated.frames {
                 Some(stated) if found - offset < stated => Defect::Short {
@@ -110,6 +131,30 @@ impl Footage for ListedFootage {
             },
             Err(_) => failed,
         })
+    }
+
+    fn fps(&self) -> Result<Option<f64>> {
+        Ok(self.video()?.fps())
+    }
+
+    fn whole(&self) -> Option<(Arc<dyn Footage>, usize)> {
+        let OpenOptions { offset, frames, .. } = self.options;
+        if (offset, frames) == (0, None) {
+            return None;
+        }
+        let options = OpenOptions {
+            offset: 0,
+            frames: None,
+            ..self.options.clone()
+        };
+        let whole = ListedFootage::new(
+            self.path.clone(),
+            self.line.clone(),
+            options,
+            Stated::default(),
+            self.watch,
+        );
+        Some((Arc::new(whole), offset))
     }
 
     fn stamp(&self) -> Option<String> {
@@ -154,4 +199,76 @@ pub(super) fn to_frame(f: RgbFrame) -> Frame {
 pub(super) fn to_rgb(f: Frame) -> Result<RgbFrame> {
     let data = Arc::try_unwrap(f.data).unwrap_or_else(|shared| shared.as_ref().clone());
     Ok(RgbFrame::new(f.width, f.height, data)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::ensure;
+    use glad_video::{Backend, Sink};
+    use std::path::Path;
+    use std::sync::{Condvar, Mutex};
+    use std::time::Duration;
+
+    /// Gives frame 0 and waits for ever before any other.
+    #[derive(Debug, Default)]
+    struct Hanging(Mutex<()>, Condvar);
+
+    impl Backend for Hanging {
+        fn path(&self) -> &Path {
+            Path::new("stuck.avi")
+        }
+        fn frame_count(&self) -> usize {
+            9
+        }
+        fn size(&self) -> (usize, usize) {
+            (2, 1)
+        }
+        fn fps(&self) -> Option<f64> {
+            None
+        }
+        fn decode(&self, frames: &[usize], sink: &mut Sink<'_>) -> std::result::Result<(), VideoError> {
+            for &n in frames {
+                if n > 0 {
+                    let guard = self.0.lock().unwrap();
+                    drop(self.1.wait_while(guard, |()| true).unwrap());
+                }
+                if sink(n, Ok(RgbFrame::new(2, 1, vec![7; 6]).unwrap())).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_decoder_that_hangs_ends_the_run_and_names_the_file() {
+        let footage = ListedFootage::new(
+            "stuck.avi".into(),
+            "list.txt:4".into(),
+            OpenOptions::default(),
+            Stated::default(),
+            Watch {
+                limit: Duration::from_millis(40),
+            },
+        );
+        footage
+            .opened
+            .set(Arc::new(Video::from_backend(Box::new(Hanging::default()))))
+            .unwrap();
+        assert_eq!(footage.frames(&[0, 0]).unwrap().len(), 2);
+        let e = footage.frames(&[0, 3]).unwrap_err();
+        assert!(Fatal::is(&e), "{e:#}");
+        let text = format!("{e:#}");
+        assert!(text.starts_with("list.txt:4: stuck.avi: nothing came of it"), "{text}");
+        assert!(text.contains("stall_minutes"), "{text}");
+        // A mistake of the one who asks is none of the machine's.
+        let e = footage
+            .visit(&[0], &mut |_, _| {
+                ensure!(false, "no");
+                Ok(())
+            })
+            .unwrap_err();
+        assert!(!Fatal::is(&e), "{e:#}");
+    }
 }

@@ -23,6 +23,7 @@ mod resize;
 mod starts;
 #[cfg(test)]
 mod testing;
+mod transcode;
 mod uniform_sampler;
 mod video_list;
 
@@ -42,5 +43,6 @@ pub use lists::Lists;
 pub use multi_scale_crop::MultiScaleCrop;
 pub use normalize::Normalize;
 pub use resize::Resize;
+pub use transcode::Transcode;
 pub use uniform_sampler::UniformSampler;
 pub use video_list::{Backend, Format, Generate, VideoList};

@@ -7,12 +7,13 @@ use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
 use glad_video::lists::{Columns, ListEntry, ListOptions, Scan, read_list, scan_list};
-use glad_video::{OpenOptions, Template};
+use glad_video::{OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use format::Format;
 
@@ -57,11 +58,22 @@ pub struct VideoList {
     /// What decodes the videos.
     #[serde(default)]
     pub backend: Backend,
+    /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
+    /// takes never makes it bad.
+    #[serde(default = "ten")]
+    pub stall_minutes: f64,
     /// Data to make on first use, in the cache folder (`GLAD_CACHE`, else the system's). Where all lists are given by
     /// absolute paths, or by the command line, none is made.
     #[serde(default)]
     pub generate: Option<Generate>,
 }
+
+fn ten() -> f64 {
+    10.0
+}
+
+/// The longest time that can be asked for, in minutes.
+const YEAR: f64 = 60.0 * 24.0 * 365.0;
 
 /// What decodes videos.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -117,6 +129,10 @@ impl Kind for VideoList {
         }
         if let Err(e) = self.template() {
             problems.push(ParamProblem::new("template", e));
+        }
+        if !(self.stall_minutes > 0.0 && self.stall_minutes <= YEAR) {
+            let message = "`stall_minutes` must be above 0, and no more than a year";
+            problems.push(ParamProblem::new("stall_minutes", message));
         }
         if let Some(Classes::Names(names)) = &self.classes {
             problems.extend(Classes::mistakes(names).map(|e| ParamProblem::new("classes", e)));
@@ -244,13 +260,16 @@ impl Listed {
             start_index: self.params.start_index(),
             ..OpenOptions::default()
         };
+        let watch = Watch {
+            limit: Duration::from_secs_f64(60.0 * self.params.stall_minutes),
+        };
         let stated = Stated {
             offset: entry.offset,
             frames: entry.frames,
         };
         Arc::new(Video {
             index,
-            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options, stated)),
+            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options, stated, watch)),
             path,
             line,
             label: entry.label,

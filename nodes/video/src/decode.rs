@@ -39,6 +39,7 @@ pub(crate) fn decode_frames(
         chains: Vec::with_capacity(2),
         broken: None,
         read: 0,
+        work: 0,
     };
     for (sample, frame) in targets {
         let outcome = match run.picture(sample) {
@@ -46,14 +47,7 @@ pub(crate) fn decode_frames(
                 .map(|rgb| index.orientation.apply(rgb))
                 .map_err(|reason| VideoError::damaged(path, frame, reason)),
             Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),
-            Err(Failure::Work) => {
-                return Err(VideoError::limit(
-                    path,
-                    "the number of coded pictures to go through",
-                    run.read + 1,
-                    limits.max_read,
-                ));
-            }
+            Err(Failure::Work { what, found, limit }) => return Err(VideoError::limit(path, what, found, limit)),
         };
         if sink(frame, outcome).is_break() {
             break;
@@ -66,8 +60,8 @@ pub(crate) fn decode_frames(
 enum Failure {
     /// The bytes are damaged; a fragment.
     Damage(String),
-    /// Too much was read already.
-    Work,
+    /// It would be too much work.
+    Work { what: &'static str, found: u64, limit: u64 },
 }
 
 /// One sample that did not decode.
@@ -99,6 +93,8 @@ struct Run<'a> {
     /// The last sample that was found damaged and that others are predicted from.
     broken: Option<(usize, String)>,
     read: u64,
+    /// Macroblocks decoded.
+    work: u64,
 }
 
 impl Run<'_> {
@@ -174,10 +170,22 @@ impl Run<'_> {
             return Ok(Ok(None));
         }
         if self.read >= self.limits.max_read {
-            return Err(Failure::Work);
+            return Err(Failure::Work {
+                what: "the number of coded pictures to go through",
+                found: self.read + 1,
+                limit: self.limits.max_read,
+            });
         }
         self.read += 1;
-        Ok(self.decode(chain, sample, wanted))
+        let outcome = self.decode(chain, sample, wanted);
+        if self.work > self.limits.max_macroblocks {
+            return Err(Failure::Work {
+                what: "the number of macroblocks to decode",
+                found: self.work,
+                limit: self.limits.max_macroblocks,
+            });
+        }
+        Ok(outcome)
     }
 
     fn decode(&mut self, chain: &mut Chain, sample: usize, wanted: bool) -> Result<Option<YuvFrame>, Fault> {
@@ -190,8 +198,13 @@ impl Run<'_> {
             .read(self.index.samples[sample], self.limits)
             .map_err(whole)?;
         let nals = nal::split(&bytes, self.index.length_size).map_err(whole)?;
-        let reference = nal::picture_is_reference(&nals).map_err(whole)?;
+        let (reference, starts) = nal::picture(&nals).map_err(whole)?;
         if !reference && !wanted {
+            return Ok(None);
+        }
+        let blocks = self.index.sps.coded_pixels / 256;
+        self.work += starts.iter().map(|s| blocks.saturating_sub(u64::from(*s))).sum::<u64>();
+        if self.work > self.limits.max_macroblocks {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };

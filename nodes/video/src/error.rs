@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Why a video, or a frame of it, could not be had. Every variant names the file.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -65,6 +66,15 @@ pub enum VideoError {
         /// How many there are.
         count: usize,
     },
+    /// Nothing came for so long that something hangs. Says nothing of the file: only a [`Watch`](crate::Watch) gives
+    /// this.
+    #[error("{}: nothing came of it for {} s: its disk, or what decodes it, hangs", path.display(), limit.as_secs_f64())]
+    Stalled {
+        /// The file.
+        path: PathBuf,
+        /// How long it was waited for.
+        limit: Duration,
+    },
     /// A frame exists but cannot be decoded: it, or a frame it is predicted from, is damaged.
     #[error("{}: frame {frame} cannot be decoded: {reason}", path.display())]
     Damaged {
@@ -86,6 +96,7 @@ impl VideoError {
             | Self::Malformed { path, .. }
             | Self::Limit { path, .. }
             | Self::Changed { path }
+            | Self::Stalled { path, .. }
             | Self::OutOfRange { path, .. }
             | Self::Damaged { path, .. } => path,
         }

@@ -47,6 +47,12 @@ pub enum ImageError {
     /// A median of no images was asked for.
     #[error("a median needs at least one image")]
     NoImages,
+    /// More images than a median by counting can take.
+    #[error("a median by counting takes no more than {0} images")]
+    TooMany(usize),
+    /// The median refused.
+    #[error("cannot take the median: {0}")]
+    Median(String),
     /// The library that resizes refused.
     #[error("cannot resize: {0}")]
     Resize(String),

@@ -12,6 +12,8 @@ mod error;
 mod folder;
 mod fragments;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod h264;
 mod index;
 mod limits;
@@ -27,6 +29,7 @@ mod sheet;
 mod sniff;
 mod sps;
 mod video;
+mod watch;
 pub mod write;
 
 pub use crops::{CropBox, MultiScaleCrop};
@@ -39,3 +42,4 @@ pub use median::{BackgroundOptions, EvenMedian, Median, background, background_f
 pub use orientation::Orientation;
 pub use sheet::{Cell, contact_sheet, png};
 pub use video::{Backend, OpenOptions, Sink, Video};
+pub use watch::Watch;

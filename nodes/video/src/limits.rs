@@ -18,6 +18,10 @@ pub struct Limits {
     pub max_index_bytes: u64,
     /// Coded pictures gone through in one call, whether decoded or passed over. Default: 2²⁰.
     pub max_read: u64,
+    /// Macroblocks (16 × 16 pixels) decoded in one call, each slice counted up to the end of its picture, where it may
+    /// reach. Default: 2³⁴, which is two thousand million pictures of 100 × 100 pixels, or 19 hours of 1920 × 1080 in one
+    /// slice at 30 frames a second.
+    pub max_macroblocks: u64,
 }
 
 impl Default for Limits {
@@ -28,6 +32,7 @@ impl Default for Limits {
             max_sample_bytes: 32 << 20,
             max_index_bytes: 128 << 20,
             max_read: 1 << 20,
+            max_macroblocks: 1 << 34,
         }
     }
 }

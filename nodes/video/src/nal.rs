@@ -38,9 +38,12 @@ impl Nal<'_> {
         matches!(self.kind(), SLICE | IDR_SLICE)
     }
 
-    /// Whether a slice begins a picture: `first_mb_in_slice`, the first value, is 0 (one set bit).
-    fn begins_picture(self) -> bool {
-        self.bytes.get(1).is_some_and(|b| b & 0x80 != 0)
+    /// `first_mb_in_slice`, the first value of a slice: where in the picture it begins.
+    fn first_macroblock(self) -> Option<u32> {
+        // No more than 9 bytes, if it is to fit 32 bits.
+        let bytes = self.bytes.get(1..)?;
+        let head = emulation_unprevent(&bytes[..bytes.len().min(16)]);
+        BitReader::new(&head).read_ue().ok()
     }
 }
 
@@ -90,26 +93,33 @@ fn big_endian(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))
 }
 
-/// The slices of one picture, checked: at least one, one that begins a picture, no data
-/// partitions. Says whether other pictures may be predicted from it.
-pub(crate) fn picture_is_reference(nals: &[Nal<'_>]) -> Result<bool, String> {
-    let (mut slices, mut starts, mut reference) = (0, 0, false);
+/// The slices of one picture, checked: at least one, the first of which begins the picture and each other comes further
+/// on, no data partitions. Says whether other pictures may be predicted from it, and where its slices begin.
+pub(crate) fn picture(nals: &[Nal<'_>]) -> Result<(bool, Vec<u32>), String> {
+    let (mut starts, mut reference): (Vec<u32>, _) = (Vec::new(), false);
     for nal in nals {
         match nal.kind() {
             SLICE | IDR_SLICE => {
-                slices += 1;
-                starts += usize::from(nal.begins_picture());
+                let Some(first) = nal.first_macroblock() else {
+                    return Err("a slice has no header".to_owned());
+                };
+                match starts.last() {
+                    None if first > 0 => return Err("its first slice is missing".to_owned()),
+                    Some(&last) if first <= last => {
+                        return Err("its slices overlap, or are of several pictures".to_owned());
+                    }
+                    _ => starts.push(first),
+                }
                 reference |= nal.is_reference();
             }
             2..=4 => return Err("it uses data partitions, which are not supported".to_owned()),
             _ => {}
         }
     }
-    match (slices, starts) {
-        (0, _) => Err("it holds no picture".to_owned()),
-        (n, _) if n > MAX_SLICES => Err(format!("it has {n} slices")),
-        (_, 1) => Ok(reference),
-        (_, n) => Err(format!("it holds the beginnings of {n} pictures")),
+    match starts.len() {
+        0 => Err("it holds no picture".to_owned()),
+        n if n > MAX_SLICES => Err(format!("it has {n} slices")),
+        _ => Ok((reference, starts)),
     }
 }
 
@@ -190,12 +200,12 @@ mod tests {
         let s = sample(&[&[0x09, 0x10], &[], &[0x65, 0x88, 1], &[0x65, 0x40, 1]]);
         let nals = split(&s, 4).unwrap();
         assert_eq!(nals.iter().map(|n| n.kind()).collect::<Vec<_>>(), [9, 5, 5]);
-        assert_eq!(picture_is_reference(&nals), Ok(true));
+        assert_eq!(picture(&nals), Ok((true, vec![0, 1])));
         assert_eq!(entry(&nals), Entry::Idr);
 
         let s = sample(&[&[0x01, 0x88, 1]]);
         let nals = split(&s, 4).unwrap();
-        assert_eq!(picture_is_reference(&nals), Ok(false));
+        assert_eq!(picture(&nals), Ok((false, vec![0])));
         assert_eq!(entry(&nals), Entry::None);
     }
 
@@ -220,8 +230,19 @@ mod tests {
         assert!(split(&[0, 0, 0, 9, 1], 4).is_err());
         assert!(split(&[0, 0], 4).is_err());
         assert!(split(&sample(&[&[0x85, 1]]), 4).is_err());
-        let two = sample(&[&[0x65, 0x88], &[0x65, 0x88]]);
-        assert!(picture_is_reference(&split(&two, 4).unwrap()).is_err());
-        assert!(picture_is_reference(&[]).is_err());
+        // 1 is coded as 010, 2 as 011: the beginnings of slices must ascend from 0.
+        let (zero, one, two) = ([0x65, 0x88], [0x65, 0x48], [0x65, 0x68]);
+        let of = |units: &[&[u8]]| picture(&split(&sample(units), 4).unwrap());
+        assert_eq!(of(&[&zero, &one, &two]), Ok((true, vec![0, 1, 2])));
+        for wrong in [
+            &[&zero[..], &zero][..],
+            &[&zero, &two, &one],
+            &[&one],
+            &[&zero, &one, &one],
+            &[],
+            &[&[0x65]],
+        ] {
+            assert!(of(wrong).is_err(), "{wrong:?}");
+        }
     }
 }

@@ -6,8 +6,9 @@
 
 use super::host::{HostSide, Sample};
 use super::order::Drawn;
+use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use glad_nodes::{Key, Video};
+use glad_nodes::{Fatal, Key, Video};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,6 +50,8 @@ pub struct Made {
     pub sample: Option<Sample>,
     /// Videos that failed on the way.
     pub bad: Vec<BadVideo>,
+    /// What says nothing of a video and ends the run.
+    fatal: Option<anyhow::Error>,
 }
 
 /// How a sample is made from what was drawn.
@@ -87,6 +90,14 @@ impl Recipe<'_> {
                     return Made {
                         sample: Some(sample),
                         bad,
+                        fatal: None,
+                    };
+                }
+                Err(e) if Fatal::is(&e) => {
+                    return Made {
+                        sample: None,
+                        bad,
+                        fatal: Some(e),
                     };
                 }
                 Err(e) => bad.push(BadVideo {
@@ -100,7 +111,11 @@ impl Recipe<'_> {
                 None => break,
             }
         }
-        Made { sample: None, bad }
+        Made {
+            sample: None,
+            bad,
+            fatal: None,
+        }
     }
 }
 
@@ -116,18 +131,24 @@ pub struct Feed {
 
 impl Feed {
     /// The next sample, or `None` when all were taken.
-    pub fn next(&mut self) -> Option<Made> {
+    ///
+    /// # Errors
+    /// What ends the run. It is told as soon as it is known, whatever samples are still to come before it.
+    pub fn next(&mut self) -> Result<Option<Made>> {
         loop {
             if let Some(m) = self.waiting.remove(&self.next) {
                 self.next += 1;
                 // The planner is gone once all is planned; then nobody waits for permits.
                 let _ = self.permits.try_send(());
-                return Some(m);
+                return Ok(Some(m));
             }
             let since = Instant::now();
             let got = self.made.recv();
             self.idle += since.elapsed();
-            let (i, m) = got.ok()?;
+            let Ok((i, mut m)) = got else { return Ok(None) };
+            if let Some(e) = m.fatal.take() {
+                return Err(e);
+            }
             self.waiting.insert(i, m);
         }
     }
@@ -198,7 +219,7 @@ pub fn feed<R>(
 mod tests {
     use super::*;
     use crate::plan::{Call, Program, ProgramKind, ValueId, ValueInfo};
-    use anyhow::{Result, bail};
+    use anyhow::bail;
     use glad_nodes::*;
     use std::collections::HashMap;
     use std::sync::atomic::AtomicUsize;
@@ -239,6 +260,9 @@ mod tests {
         fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
             self.0.fetch_add(1, Ordering::SeqCst);
             let video = inputs.video("video")?;
+            if video.path.ends_with("hangs.mp4") {
+                return Err(anyhow::Error::new(Fatal("hangs.mp4: nothing came of it".into())).context("node"));
+            }
             if video.index % 7 == 3 {
                 bail!("damaged");
             }
@@ -341,7 +365,7 @@ mod tests {
             while let Some(m) = {
                 // begun but not yet taken (without replacement, a sample begins once)
                 most = most.max(begun.load(Ordering::SeqCst) - out.len());
-                made.next()
+                made.next().unwrap()
             } {
                 bad.extend(m.bad.iter().map(|b| b.video));
                 out.push(m.sample.map(|s| match s.values[&ValueId(1)] {
@@ -366,6 +390,41 @@ mod tests {
             assert_eq!(bad.len(), 120 / 20 * 3);
             assert!(most <= ahead, "{most} samples in flight where {ahead} are allowed");
         }
+    }
+
+    #[test]
+    fn what_is_no_fault_of_the_video_ends_the_run() {
+        let program = program(Arc::default());
+        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
+        let video = |index| Video {
+            index,
+            path: if index == 12 { "hangs.mp4" } else { "v" }.into(),
+            line: String::new(),
+            label: None,
+            footage: Arc::new(NoFootage),
+        };
+        let lists = vec![(0..20).map(|i| Arc::new(video(i))).collect::<Vec<_>>()];
+        let recipe = Recipe {
+            host: &host,
+            lists: &lists,
+            streams: &program.streams,
+            key: Key::new(5),
+            replace: Some(&|_, _, _| 0),
+        };
+        let wants = (0..20).map(|video| Want {
+            stream: 0,
+            drawn: Drawn { pass: 0, video },
+        });
+        let options = FeedOptions { workers: 3, ahead: 4 };
+        let outcome = feed(&recipe, options, wants, |made| -> Result<usize> {
+            let mut taken = 0;
+            while made.next()?.is_some() {
+                taken += 1;
+            }
+            Ok(taken)
+        });
+        let e = format!("{:#}", outcome.unwrap_err());
+        assert!(e.contains("hangs.mp4: nothing came of it"), "{e}");
     }
 
     #[test]

@@ -126,6 +126,20 @@ impl<'a> HostSide<'a> {
     }
 }
 
+impl HostSide<'_> {
+    /// Tells the nodes of a stream that a view has gone through its list. Gives what they say of it.
+    pub fn finish(&self, stream: usize, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+        let mut said = vec![];
+        for (i, stage) in &self.streams[stream].stages {
+            let lines = stage
+                .finish(videos, bad)
+                .with_context(|| format!("node `{}`", self.program.calls[*i].node))?;
+            said.extend(lines);
+        }
+        Ok(said)
+    }
+}
+
 fn panic_text(p: &(dyn std::any::Any + Send)) -> String {
     p.downcast_ref::<String>()
         .cloned()

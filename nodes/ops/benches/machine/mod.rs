@@ -90,38 +90,3 @@ pub fn bandwidth() -> f64 {
     });
     (3 * 4 * LEN) as f64 / ms / 1e6
 }
-
-/// The same of dot products of pairs of bf16 numbers, summed in f32; `None` where the processor has none.
-#[cfg(target_arch = "x86_64")]
-pub fn bf16_peak() -> Option<f64> {
-    use std::arch::x86_64::*;
-    const ROUNDS: usize = 200_000;
-    #[target_feature(enable = "avx512f,avx512bf16")]
-    fn chains() -> f32 {
-        let pair = _mm512_cvtne2ps_pbh(_mm512_set1_ps(black_box(1e-3)), _mm512_set1_ps(black_box(1e-3)));
-        let mut acc = [_mm512_setzero_ps(); 12];
-        for _ in 0..ROUNDS {
-            for chain in &mut acc {
-                *chain = _mm512_dpbf16_ps(*chain, pair, pair);
-            }
-        }
-        acc.into_iter().map(|chain| _mm512_reduce_add_ps(chain)).sum()
-    }
-    if !(is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512f")) {
-        return None;
-    }
-    let threads = rayon::current_num_threads();
-    let ms = best(|| {
-        (0..threads).into_par_iter().for_each(|_| {
-            // SAFETY: the processor has the instructions.
-            black_box(unsafe { chains() });
-        });
-    });
-    Some((threads * 2 * 2 * 12 * 16 * ROUNDS) as f64 / ms / 1e6)
-}
-
-/// The same of dot products of pairs of bf16 numbers, summed in f32; `None` where the processor has none.
-#[cfg(not(target_arch = "x86_64"))]
-pub fn bf16_peak() -> Option<f64> {
-    None
-}

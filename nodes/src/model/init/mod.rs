@@ -5,6 +5,7 @@
 //! weights that a network has.
 
 mod file;
+pub mod fuzzing;
 mod load;
 mod names;
 mod pickle;

@@ -1,0 +1,179 @@
+//! One video, from any form into the new one.
+
+use super::super::footage::to_rgb;
+use crate::contract::{Fatal, Footage, Frame};
+use anyhow::{Result, bail, ensure};
+use glad_video::write::{VideoWriter, WriteError, WriteOptions};
+use glad_video::{CropBox, RgbFrame, ops};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Frames that are held until those before them have come: decoding orders differ from the order of display by less.
+const REORDERED: usize = 64;
+
+/// Frames a second of what has none, such as a folder of images.
+const FPS: f64 = 30.0;
+
+/// How videos are coded.
+#[derive(Clone, Copy, Debug)]
+pub struct Coding {
+    /// Pixels of the shorter side, at most.
+    pub short: usize,
+    /// How pixels are made.
+    pub filter: ops::Filter,
+    /// Frames from one key frame to the next.
+    pub gop: u32,
+    /// The quantiser.
+    pub qp: u8,
+}
+
+/// The size of the new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub width: usize,
+    pub height: usize,
+    /// Whether a column or a row is left out, in place of a resize.
+    pub cropped: bool,
+}
+
+impl Coding {
+    /// The size for a video of `width` by `height` pixels: both sides even.
+    pub fn size(&self, width: usize, height: usize) -> Size {
+        let least = width.min(height);
+        if least <= self.short {
+            let (w, h) = (width & !1, height & !1);
+            return Size {
+                width: w,
+                height: h,
+                cropped: (w, h) != (width, height),
+            };
+        }
+        // To the nearest even number: (side · short / least) / 2, rounded, times 2.
+        let scaled = |side: usize| ((side * self.short + least) / (2 * least) * 2).max(2);
+        Size {
+            width: scaled(width),
+            height: scaled(height),
+            cropped: false,
+        }
+    }
+
+    fn frame(&self, frame: Frame, size: Size) -> Result<RgbFrame> {
+        let frame = to_rgb(frame)?;
+        let Size { width, height, cropped } = size;
+        if cropped {
+            let (x, y) = (0, 0);
+            return Ok(ops::crop(&frame, CropBox { x, y, width, height })?);
+        }
+        Ok(ops::resize_exact(&frame, width, height, self.filter)?)
+    }
+}
+
+/// Writes all frames of `whole`, in the order of display.
+pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) -> Result<()> {
+    let Size { width, height, .. } = size;
+    let frames = whole.frame_count()?;
+    let fps = whole.fps()?.filter(|f| (1.0..=1000.0).contains(f)).unwrap_or(FPS);
+    let options = WriteOptions {
+        qp: coding.qp,
+        gop: coding.gop,
+        durable: true,
+        ..WriteOptions::default()
+    };
+    let mut ordered = Ordered {
+        writer: VideoWriter::create_with(target, width, height, fps, options).map_err(blame)?,
+        next: 0,
+        early: BTreeMap::new(),
+    };
+    // All in one pass; where frames come too much out of order for that, a few at a time.
+    let mut source: Option<(usize, usize)> = None;
+    let mut step = frames;
+    while ordered.next < frames {
+        let wanted: Vec<usize> = (ordered.next..frames.min(ordered.next + step)).collect();
+        let passed = whole.visit(&wanted, &mut |number, frame| {
+            let got = (frame.width, frame.height);
+            let of_first = *source.get_or_insert(got);
+            ensure!(
+                got == of_first,
+                "frame {number} has {}x{} pixels, the others have {}x{}",
+                got.0,
+                got.1,
+                of_first.0,
+                of_first.1
+            );
+            ordered.take(number, coding.frame(frame, size)?)
+        });
+        match passed {
+            Err(e) if e.is::<OutOfOrder>() && step > REORDERED => {
+                ordered.early.clear();
+                step = REORDERED;
+            }
+            passed => passed?,
+        }
+    }
+    ensure!(ordered.early.is_empty(), "there are more frames than were announced");
+    let written = ordered.writer.finish().map_err(blame)?;
+    if written != frames {
+        bail!("{written} of {frames} frames were written");
+    }
+    Ok(())
+}
+
+/// A full disk is no fault of the video.
+fn blame(e: WriteError) -> anyhow::Error {
+    match e {
+        WriteError::Io { .. } => Fatal(e.to_string()).into(),
+        e => e.into(),
+    }
+}
+
+/// Frames come in the order of decoding and go in the order of display.
+struct Ordered {
+    writer: VideoWriter,
+    /// The frame to be written next.
+    next: usize,
+    early: BTreeMap<usize, RgbFrame>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("its frames are too much out of order")]
+struct OutOfOrder;
+
+impl Ordered {
+    fn take(&mut self, number: usize, frame: RgbFrame) -> Result<()> {
+        self.early.insert(number, frame);
+        while let Some(frame) = self.early.remove(&self.next) {
+            self.writer.push(frame.data()).map_err(blame)?;
+            self.next += 1;
+        }
+        if self.early.len() > REORDERED {
+            return Err(OutOfOrder.into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_even() {
+        let coding = Coding {
+            short: 256,
+            filter: ops::Filter::Bilinear,
+            gop: 12,
+            qp: 18,
+        };
+        let size = |w, h| {
+            let Size { width, height, cropped } = coding.size(w, h);
+            (width, height, cropped)
+        };
+        assert_eq!(size(320, 240), (320, 240, false));
+        assert_eq!(size(321, 241), (320, 240, true));
+        assert_eq!(size(640, 480), (342, 256, false));
+        assert_eq!(size(480, 640), (256, 342, false));
+        assert_eq!(size(1920, 1080), (456, 256, false));
+        assert_eq!(size(1279, 719), (456, 256, false));
+        assert_eq!(size(257, 257), (256, 256, false));
+    }
+}

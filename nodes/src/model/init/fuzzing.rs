@@ -1,0 +1,38 @@
+//! Files of weights from anywhere, for the fuzz target and the test with mutated files.
+
+use super::file::WeightFile;
+use std::cell::RefCell;
+use std::io::Write;
+
+thread_local! {
+    static FILE: RefCell<Option<tempfile::NamedTempFile>> = const { RefCell::new(None) };
+}
+
+/// Numbers of a tensor that are read at most: a network asks for those of its own shapes alone.
+const MOST: usize = 1 << 16;
+
+/// Opens bytes as a file of weights and reads its tensors. Whatever the bytes, it returns; gives the number of tensors
+/// that could be read.
+pub fn weights(bytes: &[u8]) -> usize {
+    FILE.with_borrow_mut(|file| {
+        let file = file.get_or_insert_with(|| tempfile::NamedTempFile::new().expect("a temporary file can be made"));
+        let mut write = || -> std::io::Result<()> {
+            file.as_file_mut().set_len(0)?;
+            std::io::Seek::rewind(file)?;
+            file.write_all(bytes)
+        };
+        write().expect("a temporary file can be written");
+        let Ok(mut weights) = WeightFile::open(file.path()) else {
+            return 0;
+        };
+        let asked = |shape: &[usize]| {
+            shape
+                .iter()
+                .try_fold(1usize, |n, d| n.checked_mul(*d))
+                .is_some_and(|n| n <= MOST)
+        };
+        (0..weights.tensors.len().min(64))
+            .filter(|i| asked(&weights.tensors[*i].shape) && weights.numbers(*i).is_ok())
+            .count()
+    })
+}

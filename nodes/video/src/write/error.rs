@@ -1,0 +1,74 @@
+//! What can go wrong while a video is written.
+
+use std::path::PathBuf;
+
+use super::MAX_SIDE;
+
+/// What can go wrong while a video is written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The picture size is odd, zero or too large.
+    #[error(
+        "{}: cannot write {width}x{height} pixels as H.264 4:2:0: width and height must be even and from 2 to {MAX_SIDE}; crop or pad the frames",
+        path.display()
+    )]
+    Size {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// Width asked for, in pixels.
+        width: usize,
+        /// Height asked for, in pixels.
+        height: usize,
+    },
+    /// An option or the frame rate is out of range.
+    #[error("{}: {what}", path.display())]
+    Option {
+        /// The file that was asked for.
+        path: PathBuf,
+        /// What is out of range, and the range.
+        what: String,
+    },
+    /// A frame is not `height * width * 3` bytes long.
+    #[error(
+        "{}: frame {frame} has {got} bytes, but {width}x{height} RGB needs {expected}",
+        path.display()
+    )]
+    FrameLength {
+        /// The file being written.
+        path: PathBuf,
+        /// Index of the frame, from 0.
+        frame: usize,
+        /// Width of the video, in pixels.
+        width: usize,
+        /// Height of the video, in pixels.
+        height: usize,
+        /// Bytes a frame needs.
+        expected: usize,
+        /// Bytes it has.
+        got: usize,
+    },
+    /// [`VideoWriter::finish`] was called before any frame came.
+    #[error("{}: a video needs at least one frame", path.display())]
+    Empty {
+        /// The file that was asked for.
+        path: PathBuf,
+    },
+    /// The file could not be made, written or renamed.
+    #[error("{}: cannot write: {source}", path.display())]
+    Io {
+        /// The file being written.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// The encoder, the colour conversion or the container refused a frame.
+    #[error("{}: cannot encode frame {frame}: {what}", path.display())]
+    Encode {
+        /// The file being written.
+        path: PathBuf,
+        /// Index of the frame, from 0.
+        frame: usize,
+        /// The library's answer.
+        what: String,
+    },
+}

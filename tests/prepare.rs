@@ -1,0 +1,192 @@
+//! `graphs/prepare.toml` on a person's own videos: killed at several moments, it ends with the same files; the new lists
+//! train; a broken video is left out and told.
+#![cfg(unix)]
+
+mod common;
+
+use common::*;
+use glad_video::write::{VideoWriter, WriteOptions};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const LISTS: [&str; 4] = ["source_train", "source_test", "target_train", "target_test"];
+
+/// A square that moves right (class 0) or down (class 1).
+fn make(path: &Path, class: usize, seed: usize) {
+    let (w, h) = [(96, 80), (80, 96), (128, 72)][seed % 3];
+    let options = WriteOptions {
+        gop: 250,
+        ..WriteOptions::default()
+    };
+    let mut video = VideoWriter::create_with(path, w, h, 24.0, options).unwrap();
+    for t in 0..20 + seed % 7 {
+        let mut rgb = vec![40u8; w * h * 3];
+        let at = 4 + 2 * t;
+        let (x0, y0) = if class == 0 {
+            (at, 20 + seed % 9)
+        } else {
+            (20 + seed % 9, at)
+        };
+        for y in y0..(y0 + 16).min(h) {
+            for x in x0..(x0 + 16).min(w) {
+                rgb[(y * w + x) * 3..][..3].copy_from_slice(&[220, 180, (20 * seed % 200) as u8]);
+            }
+        }
+        video.push(&rgb).unwrap();
+    }
+    video.finish().unwrap();
+}
+
+/// A setting with lists of six videos each.
+fn data(dir: &Path) -> String {
+    let data = dir.join("data");
+    for list in LISTS {
+        std::fs::create_dir_all(data.join(list)).unwrap();
+        let mut text = String::new();
+        for i in 0..6 {
+            make(&data.join(format!("{list}/clip {i}.mp4")), i % 2, i);
+            writeln!(text, "{list}/clip {i}.mp4 {}", ["right", "down"][i % 2]).unwrap();
+        }
+        std::fs::write(data.join(format!("{list}.txt")), text).unwrap();
+    }
+    std::fs::write(data.join("classes.txt"), "right\ndown\n").unwrap();
+    std::fs::create_dir_all(dir.join("settings")).unwrap();
+    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
+        .unwrap()
+        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
+    let setting = dir.join("settings/mine.toml");
+    std::fs::write(&setting, own).unwrap();
+    setting.display().to_string()
+}
+
+fn args(setting: &str, prepared: &Path, out: &Path) -> Vec<String> {
+    vec![
+        graph("prepare.toml"),
+        "--setting".into(),
+        setting.into(),
+        "--set".into(),
+        format!("nodes.prepared.out={}", prepared.display()),
+        "--set".into(),
+        "nodes.prepared.short=64".into(),
+        "--out".into(),
+        out.display().to_string(),
+    ]
+}
+
+/// All files below a folder, with their bytes.
+fn files(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    for entry in std::fs::read_dir(root).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            // A file that is being written may be gone by now.
+            found.extend(std::fs::read(&path).ok().map(|bytes| (path, bytes)));
+        }
+    }
+    found
+}
+
+fn below(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let inside = |(p, b): (PathBuf, Vec<u8>)| (p.strip_prefix(root).unwrap().to_path_buf(), b);
+    files(root).into_iter().map(inside).collect()
+}
+
+/// Whole videos so far.
+fn made(root: &Path) -> usize {
+    let whole = |p: &PathBuf| {
+        let name = p.file_name().unwrap().to_string_lossy().into_owned();
+        name.ends_with(".mp4") && !name.starts_with('.')
+    };
+    files(root).keys().filter(|p| whole(p)).count()
+}
+
+#[test]
+fn killed_at_any_moment_it_goes_on_and_the_lists_train() {
+    let dir = tempfile::tempdir().unwrap();
+    let setting = data(dir.path());
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    let said = ok(&args(&setting, &whole, &dir.path().join("run")));
+    assert!(said.contains("source_train.txt: 6 videos"), "{said}");
+    assert_eq!(made(&whole), 24);
+
+    let mut kills = 0;
+    for (round, until) in [1, 3, 8, 15, 22].into_iter().enumerate() {
+        let out = dir.path().join(format!("run-{round}"));
+        let mut child = command(&args(&setting, &cut, &out)).spawn().unwrap();
+        loop {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            if made(&cut) >= until {
+                child.kill().unwrap(); // SIGKILL
+                child.wait().unwrap();
+                kills += 1;
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    assert!(kills >= 3, "only {kills} kills came in time");
+    ok(&args(&setting, &cut, &dir.path().join("last")));
+    let (a, b) = (below(&whole), below(&cut));
+    let names = |m: &BTreeMap<PathBuf, Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&a), names(&b));
+    let differing: Vec<&PathBuf> = a.keys().filter(|k| a[*k] != b[*k]).collect();
+    assert_eq!(differing, Vec::<&PathBuf>::new());
+
+    let mut train = vec![graph("full.toml"), "--setting".into(), setting];
+    for (stream, split, list) in [
+        ("source", "train", "source_train"),
+        ("source", "test", "source_test"),
+        ("target", "train", "target_train"),
+        ("target", "test", "target_test"),
+    ] {
+        let list = cut.join(format!("{list}.txt"));
+        train.extend([
+            "--set".into(),
+            format!("nodes.videos.{stream}.list.{split}={}", list.display()),
+        ]);
+    }
+    for set in [
+        "phases.warmup.epochs=1",
+        "phases.main.epochs=1",
+        "phases.warmup.batch=4",
+    ] {
+        train.extend(["--set".into(), set.into()]);
+    }
+    let trained = dir.path().join("trained");
+    train.extend(["--out".into(), trained.display().to_string()]);
+    ok(&train);
+    let predictions = std::fs::read_to_string(trained.join("predictions.csv")).unwrap();
+    assert!(predictions.contains("videos/target_test/clip 3-"), "{predictions}");
+}
+
+#[test]
+fn broken_videos_are_left_out_or_end_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let setting = data(dir.path());
+    let broken = dir.path().join("data/target_train/clip 5.mp4");
+    let bytes = std::fs::read(&broken).unwrap();
+    std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    let new = dir.path().join("new");
+    // One of six is within what is allowed by default, rounded up.
+    let said = ok(&args(&setting, &new, &dir.path().join("run")));
+    assert!(said.contains("target_train.txt: 5 videos, 1 left out"), "{said}");
+    let list = std::fs::read_to_string(new.join("target_train.txt")).unwrap();
+    assert!(list.contains("# left out: ") && list.contains("clip 5.mp4"), "{list}");
+
+    std::fs::write(dir.path().join("data/target_train/clip 4.mp4"), b"").unwrap();
+    let failed = glad(&args(&setting, &new, &dir.path().join("worse")));
+    assert_eq!(failed.status.code(), Some(3));
+    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(
+        said.contains("bad_videos") && said.contains("target_train.txt"),
+        "{said}"
+    );
+    // What was whole is kept.
+    assert!(made(&new) >= 22);
+}
