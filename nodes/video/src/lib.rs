@@ -5,6 +5,7 @@
 //! them ([`ops`], [`MultiScaleCrop`]); backgrounds as medians ([`background`]); annotation lists
 //! ([`lists`]). Out: small H.264 files ([`mod@write`]).
 
+mod access;
 mod color;
 mod crops;
 mod decode;
