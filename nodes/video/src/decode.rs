@@ -43,14 +43,7 @@ pub(crate) fn decode_frames(
                 .map(|rgb| index.orientation.apply(rgb))
                 .map_err(|reason| VideoError::damaged(path, frame, reason)),
             Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),
-            Err(Failure::Work) => {
-                return Err(VideoError::limit(
-                    path,
-                    "the number of coded pictures to go through",
-                    run.read + 1,
-                    limits.max_read,
-                ));
-            }
+            Err(Failure::Work) => return Err(VideoError::too_much_read(path, limits)),
         };
         if sink(frame, outcome).is_break() {
             break;

@@ -6,10 +6,13 @@
 //! ([`lists`]). Out: small H.264 files ([`mod@write`]).
 
 mod access;
+mod backend;
 mod color;
 mod crops;
 mod decode;
 mod error;
+#[cfg(feature = "ffmpeg")]
+mod ffmpeg;
 mod folder;
 mod fragments;
 mod frame;
@@ -30,6 +33,7 @@ mod sps;
 mod video;
 pub mod write;
 
+pub use backend::Decoding;
 pub use crops::{CropBox, MultiScaleCrop};
 pub use error::VideoError;
 pub use folder::Template;

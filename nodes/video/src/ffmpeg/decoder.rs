@@ -1,0 +1,91 @@
+//! A libavcodec decoder that is told which sample each packet is, and tells it of each picture.
+
+use ffmpeg_next::codec::decoder::{Check, Video};
+use ffmpeg_next::codec::{Context, Id, Parameters};
+use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::{Error, Packet, frame, packet};
+
+/// Pictures that H.264 may hold back, as many as libavcodec can keep: it would otherwise find out
+/// how many there are by losing some.
+const H264_DELAY: i32 = 15;
+
+pub(super) struct Decoder {
+    inner: Video,
+    picture: frame::Video,
+}
+
+/// A picture, and the sample it was coded in.
+pub(super) struct Decoded<'a> {
+    /// `None` where the decoder lost it.
+    pub sample: Option<usize>,
+    pub picture: &'a frame::Video,
+    /// Whether the decoder filled something in.
+    pub concealed: bool,
+}
+
+impl Decoder {
+    /// One for a stream.
+    pub fn of(parameters: &Parameters, max_pixels: u64) -> Result<Self, Error> {
+        Self::open(
+            Context::from_parameters(parameters.clone())?,
+            parameters.id(),
+            max_pixels,
+        )
+    }
+
+    /// One for an H.264 stream with start codes and parameter sets.
+    pub fn h264(max_pixels: u64) -> Result<Self, Error> {
+        let codec = ffmpeg_next::decoder::find(Id::H264).ok_or(Error::DecoderNotFound)?;
+        Self::open(Context::new_with_codec(codec), Id::H264, max_pixels)
+    }
+
+    fn open(mut context: Context, id: Id, max_pixels: u64) -> Result<Self, Error> {
+        // SAFETY: the context was just made and nobody else has it; these are plain numbers.
+        unsafe {
+            let raw = context.as_mut_ptr();
+            (*raw).thread_count = 1;
+            (*raw).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+            if id == Id::H264 {
+                (*raw).has_b_frames = H264_DELAY;
+            }
+        }
+        let mut decoder = context.decoder();
+        decoder.check(Check::CRC | Check::BITSTREAM | Check::BUFFER | Check::EXPLODE);
+        Ok(Self {
+            inner: decoder.video()?,
+            picture: frame::Video::empty(),
+        })
+    }
+
+    /// Feeds a packet, which is `sample`.
+    pub fn send(&mut self, packet: &mut Packet, sample: usize) -> Result<(), Error> {
+        packet.set_pts(Some(sample as i64));
+        packet.set_dts(Some(sample as i64));
+        // Not `discard`: which pictures are shown is the index's to say.
+        packet.set_flags(packet.flags() & packet::Flags::KEY);
+        self.inner.send_packet(packet)
+    }
+
+    /// Says that no packet will follow.
+    pub fn finish(&mut self) -> Result<(), Error> {
+        self.inner.send_eof()
+    }
+
+    /// The next picture, if one is ready.
+    pub fn receive(&mut self) -> Result<Option<Decoded<'_>>, Error> {
+        match self.inner.receive_frame(&mut self.picture) {
+            Ok(()) => Ok(Some(Decoded {
+                sample: self.picture.pts().and_then(|n| usize::try_from(n).ok()),
+                concealed: self.picture.is_corrupt() || self.picture.has_decode_errors(),
+                picture: &self.picture,
+            })),
+            Err(Error::Eof | Error::Other { errno: EAGAIN }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Forgets all pictures, to begin anew.
+    pub fn flush(&mut self) {
+        self.inner.flush();
+    }
+}
