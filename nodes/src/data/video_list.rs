@@ -7,7 +7,7 @@ use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
 use glad_video::lists::{Columns, ListEntry, ListOptions, Scan, read_list, scan_list};
-use glad_video::{OpenOptions, Template};
+use glad_video::{Decoding, OpenOptions, Template};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -54,7 +54,7 @@ pub struct VideoList {
     /// Names of the classes, in order: a list, or a file with one on each line.
     #[serde(default)]
     pub classes: Option<Classes>,
-    /// What decodes the videos.
+    /// What decodes the files.
     #[serde(default)]
     pub backend: Backend,
     /// Data to make on first use, in the cache folder (`GLAD_CACHE`, else the system's). Where all lists are given by
@@ -63,13 +63,27 @@ pub struct VideoList {
     pub generate: Option<Generate>,
 }
 
-/// What decodes videos.
+/// What decodes video files; frames of a sound file are the same bytes whichever it is. Folders of images need none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// By what is in the file: H.264 in mp4 or mov, or a folder of jpeg or png images.
+    /// `ffmpeg` where the program was built with it, else `rust`.
     #[default]
     Auto,
+    /// The decoder in pure Rust: H.264 in mp4 or mov.
+    Rust,
+    /// The system's FFmpeg, of a program built with the feature `ffmpeg`: every codec and container that it has.
+    Ffmpeg,
+}
+
+impl From<Backend> for Decoding {
+    fn from(backend: Backend) -> Decoding {
+        match backend {
+            Backend::Auto => Decoding::Auto,
+            Backend::Rust => Decoding::Rust,
+            Backend::Ffmpeg => Decoding::Ffmpeg,
+        }
+    }
 }
 
 /// Data that can be made.
@@ -117,6 +131,12 @@ impl Kind for VideoList {
         }
         if let Err(e) = self.template() {
             problems.push(ParamProblem::new("template", e));
+        }
+        if !Decoding::from(self.backend).is_built() {
+            problems.push(ParamProblem::new(
+                "backend",
+                "this program was built without FFmpeg: build it with `--features ffmpeg`, or take `auto`",
+            ));
         }
         if let Some(Classes::Names(names)) = &self.classes {
             problems.extend(Classes::mistakes(names).map(|e| ParamProblem::new("classes", e)));
@@ -237,6 +257,7 @@ impl Listed {
         let path = root.join(&entry.path);
         let line = format!("{}:{}", list.display(), entry.line);
         let options = OpenOptions {
+            decoding: self.params.backend.into(),
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),

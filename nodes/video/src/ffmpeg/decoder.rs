@@ -3,6 +3,7 @@
 use ffmpeg_next::codec::decoder::{Check, Video};
 use ffmpeg_next::codec::{Context, Id, Parameters};
 use ffmpeg_next::error::EAGAIN;
+use ffmpeg_next::ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT;
 use ffmpeg_next::{Error, Packet, frame, packet};
 
 /// Pictures that H.264 may hold back, as many as libavcodec can keep: it would otherwise find out
@@ -44,17 +45,29 @@ impl Decoder {
         unsafe {
             let raw = context.as_mut_ptr();
             (*raw).thread_count = 1;
+            // Whether a picture is sound is judged here. libavcodec would keep back sound ones after
+            // the start of an open GOP, of which not all pictures are fed.
+            (*raw).flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
             (*raw).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
             if id == Id::H264 {
                 (*raw).has_b_frames = H264_DELAY;
             }
         }
-        let mut decoder = context.decoder();
-        decoder.check(Check::CRC | Check::BITSTREAM | Check::BUFFER | Check::EXPLODE);
         Ok(Self {
-            inner: decoder.video()?,
+            inner: context.decoder().video()?,
             picture: frame::Video::empty(),
-        })
+        }
+        .strict(true))
+    }
+
+    /// Sets how it takes what it does not expect: an error at once, or, where pictures are `open`,
+    /// that is predicted from some that were left out and will not be shown, only what spoils a picture.
+    pub fn strict(mut self, strict: bool) -> Self {
+        let mut check = Check::CRC | Check::BITSTREAM | Check::BUFFER;
+        check.set(Check::EXPLODE, strict);
+        // SAFETY: the context is ours; this is a plain number, which is read picture by picture.
+        unsafe { (*self.inner.as_mut_ptr()).err_recognition = check.bits() };
+        self
     }
 
     /// Feeds a packet, which is `sample`.

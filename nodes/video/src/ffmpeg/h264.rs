@@ -59,17 +59,18 @@ impl Track for H264Track<'_> {
         self.index.samples[sample].rank
     }
 
-    fn begin(&mut self, entry: usize) -> Result<Decoder, VideoError> {
+    fn begin(&mut self, entry: usize, open: bool) -> Result<Decoder, VideoError> {
         self.entry = entry;
         self.sets = self.index.sets.clone();
-        match self.idle.take() {
+        let decoder = match self.idle.take() {
             Some(mut decoder) => {
                 decoder.flush();
-                Ok(decoder)
+                decoder
             }
             None => Decoder::h264(self.limits.max_pixels)
-                .map_err(|e| VideoError::malformed(self.path, format!("libavcodec has no decoder for H.264 ({e})"))),
-        }
+                .map_err(|e| VideoError::malformed(self.path, format!("libavcodec has no decoder for H.264 ({e})")))?,
+        };
+        Ok(decoder.strict(!open))
     }
 
     fn packet(&mut self, sample: usize, wanted: bool) -> Result<Option<Coded>, Trouble> {

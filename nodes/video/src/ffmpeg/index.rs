@@ -8,6 +8,7 @@ use ffmpeg_next::{Error, Packet};
 
 use super::decoder::Decoder;
 use super::input::{Reader, is_hidden, is_intra_only};
+use super::mpeg4::Unpacker;
 use super::order::{Syntax, Traits};
 use super::picture;
 use super::stretch::{self, Coded, Track, Trouble};
@@ -37,6 +38,8 @@ struct Sample {
     disposable: bool,
     /// Whether it was short already when the index was made.
     damaged: bool,
+    /// Whether reading can begin at it: it shares no packet with the one before.
+    clean: bool,
 }
 
 /// All that is needed to decode any frame.
@@ -93,6 +96,7 @@ impl AvIndex {
             decoder: None,
             shown: Vec::new(),
             keys: HashSet::new(),
+            unpacker: unpacker(id),
         };
         let intra = is_intra_only(id);
         let mut plain = intra || syntax.tells_pictures() && (id != Id::H264 || reader.is_progressive());
@@ -101,6 +105,7 @@ impl AvIndex {
             plain = false;
             let mut again = Reader::again(path, reader.stream().index()).map_err(refused)?;
             survey.raw.clear();
+            survey.unpacker = unpacker(id);
             survey.packets(&mut again, true)?;
         }
         let table = reader.table_length().unwrap_or(0);
@@ -214,6 +219,7 @@ impl AvIndex {
             index: self,
             limits,
             reader: None,
+            unpacker: unpacker(self.parameters.0.id()),
             next: 0,
             read: 0,
         };
@@ -231,6 +237,11 @@ impl Sample {
     fn place(&self) -> (i64, u32) {
         (self.position, self.size)
     }
+}
+
+/// What a codec's packets have to go through.
+fn unpacker(id: Id) -> Option<Unpacker> {
+    (id == Id::MPEG4).then(Unpacker::default)
 }
 
 /// Frames a second, on average.
@@ -255,6 +266,7 @@ struct Survey<'a> {
     shown: Vec<u32>,
     /// Samples whose pictures the decoder calls key frames.
     keys: HashSet<u32>,
+    unpacker: Option<Unpacker>,
 }
 
 impl Survey<'_> {
@@ -268,8 +280,8 @@ impl Survey<'_> {
                     return Err(VideoError::malformed(self.path, reason));
                 }
             };
-            let Some(mut packet) = packet else { break };
-            self.take(&packet)?;
+            let Some(packet) = packet else { break };
+            let mut packet = self.take(packet)?;
             if decode {
                 self.decode(&mut packet)?;
             } else if self.size.is_none() && (packet.is_key() || self.raw.len() == 1) {
@@ -284,7 +296,8 @@ impl Survey<'_> {
         Ok(())
     }
 
-    fn take(&mut self, packet: &Packet) -> Result<(), VideoError> {
+    /// Notes a packet, and gives what the decoder is to have of it.
+    fn take(&mut self, packet: Packet) -> Result<Packet, VideoError> {
         let found = self.raw.len() as u64 + 1;
         if found > self.limits.max_samples {
             let what = "the number of coded pictures";
@@ -300,22 +313,29 @@ impl Survey<'_> {
             ));
         }
         let times = [packet.dts(), packet.pts()];
+        let (position, size, damaged) = (packet.position() as i64, packet.size() as u32, packet.is_corrupt());
+        let clean = self.unpacker.as_ref().is_none_or(Unpacker::is_empty);
+        let packet = match &mut self.unpacker {
+            Some(unpacker) => unpacker.unpack(packet),
+            None => packet,
+        };
         self.raw.push(Raw {
             sample: Sample {
-                position: packet.position() as i64,
-                size: packet.size() as u32,
+                position,
+                size,
                 time: times.into_iter().flatten().min().unwrap_or(i64::MIN),
                 rank: 0,
                 shown: true,
                 disposable: false,
-                damaged: packet.is_corrupt(),
+                damaged,
+                clean,
             },
             pts: packet.pts(),
             key: packet.is_key(),
-            hidden: is_hidden(packet),
+            hidden: is_hidden(&packet),
             traits: self.syntax.look(packet.data().unwrap_or(&[])),
         });
-        Ok(())
+        Ok(packet)
     }
 
     fn open(&self) -> Result<Decoder, VideoError> {
@@ -404,7 +424,7 @@ impl Survey<'_> {
                 None if self.keys.contains(&sample) => Entry::Recovery,
                 None => Entry::None,
             };
-            (entry != Entry::None).then_some((sample, entry))
+            (entry != Entry::None && raw.sample.clean).then_some((sample, entry))
         };
         self.raw.iter().enumerate().filter_map(of).collect()
     }
@@ -427,6 +447,7 @@ struct AvTrack<'a> {
     index: &'a AvIndex,
     limits: &'a Limits,
     reader: Option<Reader>,
+    unpacker: Option<Unpacker>,
     /// The sample that the reader gives next.
     next: usize,
     read: u64,
@@ -440,11 +461,11 @@ impl AvTrack<'_> {
     /// A reader at the beginning.
     fn rewind(&mut self) -> Result<Reader, VideoError> {
         self.next = 0;
+        self.unpacker = unpacker(self.index.parameters.0.id());
         Reader::again(self.path, self.index.stream).map_err(|e| self.broken(e))
     }
 
-    /// A reader whose next packet is a sample at or before `entry`, as near as can be had, and that
-    /// packet if it was read already.
+    /// Has the reader stand at a sample at or before `entry`, as near as can be had.
     fn sought(&mut self, entry: usize) -> Result<(), VideoError> {
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
@@ -461,9 +482,11 @@ impl AvTrack<'_> {
             && let Ok(Some(packet)) = reader.next()
             && let Some(sample) = self.index.find(packet.position() as i64, packet.size())
             && sample <= entry
+            && self.index.samples[sample].clean
             && reader.seek(time).is_ok()
         {
             self.next = sample;
+            self.unpacker = unpacker(self.index.parameters.0.id());
             self.reader = Some(reader);
             return Ok(());
         }
@@ -494,6 +517,10 @@ impl AvTrack<'_> {
                     path: self.path.to_owned(),
                 }));
             }
+            let packet = match &mut self.unpacker {
+                Some(unpacker) => unpacker.unpack(packet),
+                None => packet,
+            };
             self.next += 1;
             if self.next > sample {
                 return Ok(packet);
@@ -511,9 +538,11 @@ impl Track for AvTrack<'_> {
         self.index.samples[sample].rank
     }
 
-    fn begin(&mut self, entry: usize) -> Result<Decoder, VideoError> {
+    fn begin(&mut self, entry: usize, open: bool) -> Result<Decoder, VideoError> {
         self.sought(entry)?;
+        let h264 = self.index.parameters.0.id() == Id::H264;
         Decoder::of(&self.index.parameters.0, self.limits.max_pixels)
+            .map(|decoder| decoder.strict(!(open && h264)))
             .map_err(|e| VideoError::malformed(self.path, format!("libavcodec cannot decode its video ({e})")))
     }
 

@@ -13,8 +13,6 @@ mod mpeg4;
 mod order;
 mod picture;
 mod stretch;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Once;
 
@@ -24,6 +22,8 @@ pub(crate) use index::AvIndex;
 fn prepare() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        // Gives the errors their names; there is nothing else to fail.
+        let _ = ffmpeg_next::init();
         // What goes wrong is told by errors; libav's own log goes to the terminal.
         ffmpeg_next::log::set_level(ffmpeg_next::log::Level::Quiet);
     });

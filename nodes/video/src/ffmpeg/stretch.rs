@@ -24,8 +24,9 @@ pub(super) trait Track {
     fn entry_before(&self, sample: usize) -> Option<(usize, bool)>;
     /// The place of a sample in display order.
     fn rank(&self, sample: usize) -> u32;
-    /// Goes to an entry point, of which a decoder will be fed from the beginning.
-    fn begin(&mut self, entry: usize) -> Result<Decoder, VideoError>;
+    /// Goes to an entry point, and gives a decoder to be fed from there. If it is `open`, pictures
+    /// that follow it are left out.
+    fn begin(&mut self, entry: usize, open: bool) -> Result<Decoder, VideoError>;
     /// The packet of a sample, later than all since `begin`; `None` if it is neither wanted nor
     /// needed for others.
     fn packet(&mut self, sample: usize, wanted: bool) -> Result<Option<Coded>, Trouble>;
@@ -115,7 +116,7 @@ struct Stretch<'a> {
 
 impl<'a> Stretch<'a> {
     fn run(&mut self, track: &mut dyn Track, entry: usize, open: bool) -> Result<ControlFlow<()>, VideoError> {
-        let mut decoder = track.begin(entry)?;
+        let mut decoder = track.begin(entry, open)?;
         let last = self.wanted.keys().next_back().map_or(entry, |&s| s);
         for sample in entry..=last {
             // What is predicted from before the entry cannot be decoded from it.

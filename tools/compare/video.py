@@ -1,0 +1,196 @@
+#!/usr/bin/env python3
+"""Samples a second: glad's video backends beside torchcodec, decord and PyAV, in one run.
+
+    apt-get install ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev
+    python3 -m venv v && v/bin/pip install torch torchcodec decord av opencv-python-headless
+    v/bin/python tools/compare/video.py CLIP.mp4 CLIP.mp4 > tools/compare/VIDEO.md
+
+A sample is one global clip (8 frames over the whole video) and two local ones (8 frames, every second), decoded to
+RGB, scaled to a short side of 256, cropped to 224. The clips given are coded anew by x264 (its defaults: B-frames,
+pyramid) with key frames every 250 and every 12 frames, at 340x256 and at 640x360. Every decoder gets the same samples
+and one thread a video; "2 threads" are two samples at a time: processes in Python, threads in glad. torchcodec, decord
+and PyAV open the file for every sample, as a data loader does; glad keeps a video's index from the first time on, so
+it has a second row in which it does not.
+"""
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from multiprocessing import Pool
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SIZES = [(340, 256), (640, 360)]
+KEYINTS = [250, 12]
+SAMPLES = int(os.environ.get("SAMPLES", 40))
+REPEATS = int(os.environ.get("REPEATS", 2))
+
+
+def encode(clip, size, keyint, folder):
+    out = folder / f"{clip.stem}-{size[0]}-{keyint}.mp4"
+    scale = f"scale={size[0]}:{size[1]}"
+    subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", clip, "-an", "-vf", scale, "-pix_fmt", "yuv420p", "-c:v",
+                    "libx264", "-g", str(keyint), out], check=True)
+    return out
+
+
+def plan(files, counts, seed):
+    """Samples as (path, frames): one every 1/8 of the video, and two spans of 15 frames."""
+    rng = random.Random(seed)
+    samples = []
+    for i in range(SAMPLES):
+        path, n = files[i % len(files)], counts[i % len(files)]
+        frames = [int((k + rng.random()) * n / 8) for k in range(8)]
+        for _ in range(2):
+            start = rng.randrange(n - 14)
+            frames += range(start, start + 16, 2)[:8]
+        samples.append((str(path), [min(f, n - 1) for f in frames]))
+    return samples
+
+
+def finish(frames):
+    import cv2
+
+    cv2.setNumThreads(1)
+    out = []
+    for f in frames:
+        h, w = f.shape[:2]
+        if min(h, w) != 256:
+            s = 256 / min(h, w)
+            f = cv2.resize(f, (int(w * s + 0.5), int(h * s + 0.5)), interpolation=cv2.INTER_LINEAR)
+        y, x = (f.shape[0] - 224) // 2, (f.shape[1] - 224) // 2
+        out.append(f[y:y + 224, x:x + 224].copy())
+    return out
+
+
+def torchcodec(sample):
+    import torch
+    from torchcodec.decoders import VideoDecoder
+
+    torch.set_num_threads(1)
+    path, frames = sample
+    wanted = sorted(set(frames))
+    decoder = VideoDecoder(path, num_ffmpeg_threads=1, dimension_order="NHWC")
+    return len(finish(decoder.get_frames_at(wanted).data.numpy()))
+
+
+def decord(sample):
+    from decord import VideoReader, cpu
+
+    path, frames = sample
+    reader = VideoReader(path, ctx=cpu(0), num_threads=1)
+    return len(finish(reader.get_batch(sorted(set(frames))).asnumpy()))
+
+
+def pyav(sample):
+    import av
+
+    path, frames = sample
+    wanted = sorted(set(frames))
+    out = []
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_type, stream.codec_context.thread_count = "NONE", 1
+        time_of = lambda n: int(round(n / stream.average_rate / stream.time_base))
+        at = -1  # the frame decoded last
+        decoded = container.decode(stream)
+        for n in wanted:
+            if n - at > 24:
+                container.seek(time_of(n), stream=stream)
+                decoded = container.decode(stream)
+            for frame in decoded:
+                at = round(float(frame.pts * stream.time_base * stream.average_rate))
+                if at >= n:
+                    out.append(frame.to_ndarray(format="rgb24"))
+                    break
+    return len(finish(out))
+
+
+def in_python(reader, samples, threads):
+    with Pool(threads) as pool:
+        pool.map(reader, samples[:2 * threads])  # imports
+        start = time.perf_counter()
+        pool.map(reader, samples, chunksize=1)
+        return time.perf_counter() - start
+
+
+def in_glad(backend, index):
+    def run(samples, threads):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as f:
+            f.writelines("\t".join([path, *map(str, frames)]) + "\n" for path, frames in samples)
+            f.flush()
+            program = ROOT / "target/release/examples/sample_speed"
+            out = subprocess.run([program, backend, index, str(threads), f.name], check=True, capture_output=True)
+            return float(out.stdout)
+
+    return run
+
+
+def reading(reader):
+    return lambda samples, threads: in_python(reader, samples, threads)
+
+
+READERS = {
+    "glad `ffmpeg`": in_glad("ffmpeg", "kept"),
+    "glad `ffmpeg`, index made anew": in_glad("ffmpeg", "anew"),
+    "glad `rust`": in_glad("rust", "kept"),
+    "glad `rust`, index made anew": in_glad("rust", "anew"),
+    "torchcodec": reading(torchcodec),
+    "decord": reading(decord),
+    "PyAV": reading(pyav),
+}
+
+
+def versions():
+    import importlib.metadata as m
+
+    names = ", ".join(f"{n} {m.version(n)}" for n in ["torchcodec", "decord", "av", "torch"])
+    ffmpeg = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True).stdout.split()[2]
+    cpu = next(l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name"))
+    return f"{names}, FFmpeg {ffmpeg} (glad's and torchcodec's); {os.cpu_count()} cores of an {cpu}; {time.strftime('%Y-%m-%d')}"
+
+
+def main():
+    clips = [Path(c) for c in sys.argv[1:]]
+    if not clips:
+        sys.exit(__doc__)
+    subprocess.run(["cargo", "build", "--release", "-q", "-p", "glad-video", "--features", "ffmpeg", "--example",
+                    "sample_speed"], cwd=ROOT, check=True)
+    columns, table = [], {name: [] for name in READERS}
+    with tempfile.TemporaryDirectory() as folder:
+        for size in SIZES:
+            for keyint in KEYINTS:
+                files = [encode(c, size, keyint, Path(folder)) for c in clips]
+                import av
+
+                counts = [av.open(str(f)).streams.video[0].frames for f in files]
+                samples = plan(files, counts, seed=1)
+                for threads in [1, 2]:
+                    columns.append(f"{size[0]}×{size[1]}, {keyint}, {threads}")
+                    # In turns, and the best of each: other work on the machine comes and goes.
+                    best = dict.fromkeys(READERS, float("inf"))
+                    for _ in range(REPEATS):
+                        for name, run in READERS.items():
+                            best[name] = min(best[name], run(samples, threads))
+                    for name, seconds in best.items():
+                        table[name].append(len(samples) / seconds)
+                    print(columns[-1], best, file=sys.stderr)
+    print("# Reading video: samples a second\n")
+    print(f"Made by `tools/compare/video.py`, which says what a sample is, from {len(clips)} real clips; {versions()}.")
+    print("Columns: size, frames from key frame to key frame, threads. The best of "
+          f"{REPEATS} passes over {SAMPLES} samples.\n")
+    print("| | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")
+    for name, row in table.items():
+        print(f"| {name} | " + " | ".join(f"{v:.1f}" for v in row) + " |")
+    print("\nAs multiples:\n")
+    print("| | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")
+    for a, b in [("glad `ffmpeg`", "torchcodec"), ("glad `ffmpeg`, index made anew", "torchcodec"),
+                 ("glad `rust`", "torchcodec"), ("glad `rust`", "decord"), ("glad `rust`", "PyAV")]:
+        print(f"| {a} / {b} | " + " | ".join(f"{x / y:.2f}" for x, y in zip(table[a], table[b])) + " |")
+
+
+if __name__ == "__main__":
+    main()
