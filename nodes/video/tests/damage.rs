@@ -7,7 +7,7 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use common::{Coded, Container, all, boxed, encode, file, open, words};
-use glad_video::{Limits, OpenOptions, RgbFrame, Video, VideoError};
+use glad_video::{Decoding, Limits, OpenOptions, RgbFrame, Video, VideoError};
 
 /// What became of each frame.
 fn outcomes(video: &Video) -> BTreeMap<usize, Result<RgbFrame, VideoError>> {
@@ -163,9 +163,14 @@ fn what_cannot_be_decoded_is_named() {
         (mp4(b"av01"), "AV1"),
         (mp4(b"zzzz"), "`zzzz`"),
     ];
+    let rust = OpenOptions {
+        decoding: Decoding::Rust,
+        ..OpenOptions::default()
+    };
     for (bytes, name) in cases {
-        let (_file, video) = open(&bytes);
-        let e = video.unwrap_err();
+        let (file, video) = open(&bytes);
+        drop(video);
+        let e = Video::open(&file.path, &rust).unwrap_err();
         assert!(matches!(e, VideoError::Unsupported { .. }), "{e}");
         let text = e.to_string();
         assert!(text.contains(name) && text.contains("ffmpeg"), "{text}");

@@ -30,7 +30,7 @@ pub(super) trait Track {
     /// The packet of a sample, later than all since `begin`; `None` if it is neither wanted nor
     /// needed for others.
     fn packet(&mut self, sample: usize, wanted: bool) -> Result<Option<Coded>, Trouble>;
-    /// Takes back a decoder.
+    /// Takes back a decoder that met with no damage.
     fn end(&mut self, decoder: Decoder);
 }
 
@@ -135,7 +135,9 @@ impl<'a> Stretch<'a> {
             Ok(()) => self.collect(&mut decoder),
             Err(_) => ControlFlow::Continue(()),
         };
-        track.end(decoder);
+        if self.broken.is_none() {
+            track.end(decoder);
+        }
         if flow.is_break() {
             return Ok(flow);
         }
