@@ -39,7 +39,7 @@ pub(crate) fn decode_frames(
     for (sample, frame) in targets {
         let outcome = match run.picture(sample) {
             Ok(picture) => planes(&picture)
-                .and_then(|planes| to_rgb(planes, index.sps.window, index.sps.colour))
+                .and_then(|planes| to_rgb(planes, index.window, index.sps.colour))
                 .map(|rgb| index.orientation.apply(rgb))
                 .map_err(|reason| VideoError::damaged(path, frame, reason)),
             Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::color::Window;
 use crate::mp4::{Fault, RawSample, Track, malformed, read_track};
 use crate::nal::{self, Entry, Nal};
 use crate::orientation::Orientation;
@@ -36,6 +37,8 @@ pub(crate) struct H264Index {
     pub orientation: Orientation,
     /// Size and colour of the pictures.
     pub sps: Sps,
+    /// The part of them that is shown.
+    pub window: Window,
     pub length_size: usize,
     /// SPS and PPS with start codes, to prime a decoder.
     pub set_units: Vec<u8>,
@@ -78,6 +81,7 @@ impl H264Index {
             frames,
             orientation: track.orientation,
             sps: geometry,
+            window: shown(geometry.window, track.size),
             length_size: track.length_size,
             set_units: annex_b(units().map(Vec::as_slice)),
             sets,
@@ -86,7 +90,7 @@ impl H264Index {
 
     /// Width and height of an upright frame.
     pub fn size(&self) -> (usize, usize) {
-        self.orientation.size(self.sps.window.width, self.sps.window.height)
+        self.orientation.size(self.window.width, self.window.height)
     }
 
     /// The last sample at which decoding can begin to reach `sample` exactly.
@@ -127,6 +131,21 @@ fn geometry(track: &Track, limits: &Limits) -> Result<Sps, Fault> {
     match first {
         Some(set) => Ok(set),
         None => malformed("it has no sequence parameter set"),
+    }
+}
+
+/// The window that the container leaves of the stream's: as ffmpeg, a container may crop on the
+/// right and at the bottom, within the last macroblock, what the stream does not.
+fn shown(window: Window, (width, height): (usize, usize)) -> Window {
+    let within = |side: usize, all: usize| side > 0 && side <= all && side.div_ceil(16) == all.div_ceil(16);
+    if (window.left, window.top) == (0, 0) && within(width, window.width) && within(height, window.height) {
+        Window {
+            width,
+            height,
+            ..window
+        }
+    } else {
+        window
     }
 }
 
@@ -195,13 +214,38 @@ fn entries(file: &mut File, track: &Track) -> Result<Vec<(u32, Entry)>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::color::{Colour, Window};
+    use crate::color::Colour;
+
+    #[test]
+    fn containers_crop_within_the_last_macroblock() {
+        let window = Window {
+            left: 0,
+            top: 0,
+            width: 352,
+            height: 256,
+        };
+        let size = |of: Window, container| {
+            let w = shown(of, container);
+            (w.width, w.height)
+        };
+        assert_eq!(size(window, (340, 250)), (340, 250));
+        for odd in [(336, 256), (360, 256), (0, 0), (340, 240)] {
+            assert_eq!(size(window, odd), (352, 256));
+        }
+        assert_eq!(size(Window { left: 2, ..window }, (340, 256)), (352, 256));
+    }
 
     #[test]
     fn pictures_before_an_open_start_need_an_earlier_one() {
         // In decoding order, by display: 0 2 1 | 5 3 4 6, an open start at the picture shown as 5;
         // then | 9 8, another.
         let ranks = [0, 2, 1, 5, 3, 4, 6, 9, 8];
+        let window = Window {
+            left: 0,
+            top: 0,
+            width: 2,
+            height: 2,
+        };
         let index = H264Index {
             samples: ranks
                 .map(|rank| Sample {
@@ -216,14 +260,10 @@ mod tests {
             orientation: Orientation::UPRIGHT,
             sps: Sps {
                 coded_pixels: 256,
-                window: Window {
-                    left: 0,
-                    top: 0,
-                    width: 2,
-                    height: 2,
-                },
+                window,
                 colour: Colour::UNSPECIFIED,
             },
+            window,
             length_size: 4,
             set_units: Vec::new(),
             sets: ParameterSets::default(),

@@ -62,8 +62,8 @@ fn every_frame_is_ffmpegs() {
     );
     for Made { case, path, truth } in &FILES.1 {
         let video = open(path, Decoding::Ffmpeg).unwrap();
-        assert_eq!(video.frame_count(), truth.len(), "{}", case.file);
-        assert!(video.frames(&all(&video)).unwrap() == *truth, "{}", case.file);
+        assert_eq!(video.frame_count(), truth.len(), "{case}");
+        assert!(video.frames(&all(&video)).unwrap() == *truth, "{case}");
     }
 }
 
@@ -71,12 +71,12 @@ fn every_frame_is_ffmpegs() {
 fn the_rust_backend_reads_the_same_or_says_which_reads_it() {
     for Made { case, path, truth } in &FILES.1 {
         match (open(path, Decoding::Rust), case.rust) {
-            (Ok(video), Expect::Exact) => assert!(video.frames(&all(&video)).unwrap() == *truth, "{}", case.file),
+            (Ok(video), Expect::Exact) => assert!(video.frames(&all(&video)).unwrap() == *truth, "{case}"),
             (Err(e @ VideoError::Unsupported { .. }), Expect::Refused) => {
                 let text = e.to_string();
                 assert!(text.contains("take the backend `ffmpeg`, or `auto`"), "{text}");
             }
-            (other, _) => panic!("{}: {:?}", case.file, other.map(|v| v.frame_count())),
+            (other, _) => panic!("{case}: {:?}", other.map(|v| v.frame_count())),
         }
     }
 }
@@ -97,7 +97,7 @@ fn any_frames_are_those_of_the_whole() {
                 prop_assert!(frames.iter().zip(&wanted).all(|(f, &i)| *f == truth[i]));
                 Ok(())
             });
-            outcome.unwrap_or_else(|e| panic!("{}, {decoding}: {e}", case.file));
+            outcome.unwrap_or_else(|e| panic!("{case}, {decoding}: {e}"));
         }
     }
 }

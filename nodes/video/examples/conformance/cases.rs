@@ -1,5 +1,6 @@
 //! The files that the backends are tried on, made by the program `ffmpeg`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -59,6 +60,8 @@ pub const CASES: &[Case] = &[
     case("H.264", "open GOP", "open.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -x264-params open-gop=1:keyint=10:bframes=3:scenecut=0", Exact),
     case("H.264", "CAVLC, four slices, five references", "slices.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -x264-params slices=4:ref=5:cabac=0", Exact),
     case("H.264", "cropped: 86x54 of 96x64", "crop.mp4", "86x54", "-c:v libx264 -pix_fmt yuv420p", Exact),
+    case("H.264", "cropped on the left and at the top", "left.mp4", "96x64", "IN:plain.mp4 -c copy -bsf:v h264_metadata=crop_left=6:crop_top=4", Exact),
+    case("H.264", "pixels twice as wide as high", "aspect.mp4", "96x64", "-vf setsar=2 -c:v libx264 -pix_fmt yuv420p", Exact),
     case("H.264", "full range", "full.mp4", "96x64", "-vf scale=out_range=pc -c:v libx264 -pix_fmt yuvj420p -color_range pc", Exact),
     case("H.264", "BT.709", "bt709.mp4", "96x64", "-vf scale=out_color_matrix=bt709 -c:v libx264 -pix_fmt yuv420p -colorspace bt709 -color_primaries bt709 -color_trc bt709", Exact),
     case("H.264", "BT.601, said", "bt601.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -colorspace smpte170m", Exact),
@@ -112,6 +115,12 @@ pub const CASES: &[Case] = &[
     case("raw", "RGB, rows upwards", "raw.avi", "96x64", "-c:v rawvideo -pix_fmt bgr24", Refused),
 ];
 
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {})", self.file, self.codec, self.what)
+    }
+}
+
 impl Case {
     /// Makes the file in a folder; `None` if this ffmpeg cannot make it, as one without an encoder.
     pub fn make(&self, folder: &Path) -> Option<PathBuf> {
@@ -136,7 +145,7 @@ impl Case {
 /// Every frame of a file as ffmpeg has it, RGB, one after the other.
 pub fn frames_of_ffmpeg(path: &Path) -> Vec<u8> {
     let output = Command::new("ffmpeg")
-        .args(["-nostdin", "-v", "error", "-i"])
+        .args(["-nostdin", "-v", "error", "-flags", "unaligned", "-i"])
         .arg(path)
         .args([
             "-vsync",

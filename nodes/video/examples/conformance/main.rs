@@ -7,9 +7,9 @@
 mod cases;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{self, Command};
 
-use cases::{CASES, frames_of_ffmpeg};
+use cases::{CASES, Expect, frames_of_ffmpeg};
 use glad_video::{Decoding, OpenOptions, RgbFrame, Video, VideoError};
 
 fn main() {
@@ -26,7 +26,7 @@ fn main() {
          signal-to-noise ratio and the largest difference of a channel are told.\n"
     );
     println!("| codec | container | | `rust` | `ffmpeg` |\n|---|---|---|---|---|");
-    let mut left_out = Vec::new();
+    let (mut left_out, mut unexpected) = (Vec::new(), Vec::new());
     for case in CASES {
         let Some(path) = case.make(folder.path()) else {
             left_out.push(case.file);
@@ -35,11 +35,23 @@ fn main() {
         let truth = frames_of_ffmpeg(&path);
         let container = case.file.rsplit('.').next().unwrap_or_default();
         let [rust, ffmpeg] = [Decoding::Rust, Decoding::Ffmpeg].map(|d| judge(&path, d, &truth));
+        let as_expected = match case.rust {
+            Expect::Exact => rust.starts_with("exact"),
+            Expect::Refused => rust.starts_with("refused"),
+        };
+        if !as_expected || !ffmpeg.starts_with("exact") {
+            unexpected.push(case);
+        }
         println!("| {} | {container} | {} | {rust} | {ffmpeg} |", case.codec, case.what);
     }
     if !left_out.is_empty() {
         println!("\nThis ffmpeg could not make: {}.", left_out.join(", "));
     }
+    for case in &unexpected {
+        eprintln!("not as it should be: {case}");
+    }
+    drop(folder);
+    process::exit(i32::from(!unexpected.is_empty()));
 }
 
 fn version() -> String {

@@ -3,7 +3,7 @@
 use ffmpeg_next::codec::decoder::{Check, Video};
 use ffmpeg_next::codec::{Context, Id, Parameters};
 use ffmpeg_next::error::EAGAIN;
-use ffmpeg_next::ffi::AV_CODEC_FLAG_OUTPUT_CORRUPT;
+use ffmpeg_next::ffi::{AV_CODEC_FLAG_OUTPUT_CORRUPT, AV_CODEC_FLAG_UNALIGNED};
 use ffmpeg_next::{Error, Packet, frame, packet};
 
 /// Pictures that H.264 may hold back, as many as libavcodec can keep: it would otherwise find out
@@ -48,6 +48,8 @@ impl Decoder {
             // Whether a picture is sound is judged here. libavcodec would keep back sound ones after
             // the start of an open GOP, of which not all pictures are fed.
             (*raw).flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT as i32;
+            // Crops to the pixel, wherever that lies in memory.
+            (*raw).flags |= AV_CODEC_FLAG_UNALIGNED as i32;
             (*raw).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
             if id == Id::H264 {
                 (*raw).has_b_frames = H264_DELAY;

@@ -7,6 +7,7 @@ use ffmpeg_next::Packet;
 use super::decoder::Decoder;
 use super::stretch::{self, Coded, Track, Trouble};
 use crate::access::Access;
+use crate::color::Window;
 use crate::h264::H264Index;
 use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
@@ -33,7 +34,13 @@ pub(crate) fn decode_frames(
         read: 0,
         idle: None,
     };
-    stretch::decode(path, &mut track, &targets, (index.sps.window, index.orientation), sink)
+    // libavcodec has cut off what the stream crops, on all sides.
+    let window = Window {
+        left: 0,
+        top: 0,
+        ..index.window
+    };
+    stretch::decode(path, &mut track, &targets, (window, index.orientation), sink)
 }
 
 struct H264Track<'a> {
