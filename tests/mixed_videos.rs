@@ -33,14 +33,12 @@ fn make(folder: &Path, class: usize, seed: usize) -> String {
     let coded = |name: &str, arguments: &str| {
         let to: PathBuf = folder.join(name);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        let made = Command::new("ffmpeg")
-            .args(["-nostdin", "-v", "error", "-i"])
+        let mut made = Command::new("ffmpeg");
+        made.args(["-nostdin", "-v", "error", "-i"])
             .arg(&plain)
-            .args(arguments.split(' '));
-        assert!(
-            made.arg(&to).status().expect("the program `ffmpeg`").success(),
-            "{name}"
-        );
+            .args(arguments.split(' '))
+            .arg(&to);
+        assert!(made.status().expect("the program `ffmpeg`").success(), "{name}");
         std::fs::remove_file(&plain).unwrap();
     };
     let name = match seed % 4 {

@@ -78,7 +78,10 @@ fn parse(line: &str) -> Sample {
 
 fn read(video: &Video, sample: &Sample) -> Result<(), VideoError> {
     let crops = video.frames_with(&sample.frames, |_, frame| {
-        let scaled = resize_short_side(&frame, 256, Filter::Bilinear).expect("a size to scale to");
+        let scaled = match frame.width().min(frame.height()) {
+            256 => frame,
+            _ => resize_short_side(&frame, 256, Filter::Bilinear).expect("a size to scale to"),
+        };
         centre_crop(&scaled, 224, 224).expect("a crop inside")
     })?;
     assert_eq!(crops.len(), sample.frames.len());

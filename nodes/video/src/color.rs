@@ -145,17 +145,27 @@ fn convert_row(y: &[u8], u: &[u8], v: &[u8], out: &mut [u8], factors: &Factors) 
         // SAFETY: AVX2 is there.
         return unsafe { convert_row_avx2(y, u, v, out, factors) };
     }
-    convert_row_any(y, u, v, out, factors);
+    convert_row_by(y, u, v, out, factors, interleave);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 fn convert_row_avx2(y: &[u8], u: &[u8], v: &[u8], out: &mut [u8], factors: &Factors) {
-    convert_row_any(y, u, v, out, factors);
+    convert_row_by(y, u, v, out, factors, |rgb, out| interleave_avx2(rgb, out));
 }
 
+/// A block of each channel.
+type Channels = [[u8; LANES]; 3];
+
 #[inline(always)]
-fn convert_row_any(y: &[u8], u: &[u8], v: &[u8], out: &mut [u8], factors: &Factors) {
+fn convert_row_by(
+    y: &[u8],
+    u: &[u8],
+    v: &[u8],
+    out: &mut [u8],
+    factors: &Factors,
+    interleave: impl Fn(&Channels, &mut [u8; LANES * 3]),
+) {
     let (y, y_rest) = y.as_chunks::<LANES>();
     let (out, out_rest) = out.as_chunks_mut::<{ LANES * 3 }>();
     let (u, u_rest) = u.split_at(y.len() * LANES / 2);
@@ -163,7 +173,7 @@ fn convert_row_any(y: &[u8], u: &[u8], v: &[u8], out: &mut [u8], factors: &Facto
     let (u, _) = u.as_chunks::<{ LANES / 2 }>();
     let (v, _) = v.as_chunks::<{ LANES / 2 }>();
     for (((y, u), v), out) in y.iter().zip(u).zip(v).zip(out) {
-        convert_block(y, u, v, out, factors);
+        interleave(&convert_block(y, u, v, factors), out);
     }
     if !y_rest.is_empty() {
         let (mut y, mut u, mut v) = ([0; LANES], [0; LANES / 2], [0; LANES / 2]);
@@ -171,33 +181,81 @@ fn convert_row_any(y: &[u8], u: &[u8], v: &[u8], out: &mut [u8], factors: &Facto
         u[..u_rest.len()].copy_from_slice(u_rest);
         v[..v_rest.len()].copy_from_slice(v_rest);
         let mut block = [0; LANES * 3];
-        convert_block(&y, &u, &v, &mut block, factors);
+        interleave(&convert_block(&y, &u, &v, factors), &mut block);
         out_rest.copy_from_slice(&block[..out_rest.len()]);
     }
 }
 
 #[inline(always)]
-fn convert_block(y: &[u8; LANES], u: &[u8; LANES / 2], v: &[u8; LANES / 2], out: &mut [u8; LANES * 3], f: &Factors) {
+fn convert_block(y: &[u8; LANES], u: &[u8; LANES / 2], v: &[u8; LANES / 2], f: &Factors) -> Channels {
     let product = |a: i16, b: i16| ((i32::from(a) * i32::from(b)) >> 16) as i16;
     let byte = |v: i16| v.clamp(0, 255) as u8;
-    let (mut red, mut green, mut blue) = ([0i16; LANES / 2], [0i16; LANES / 2], [0i16; LANES / 2]);
+    // Each chroma sample serves two pixels.
+    let (mut red, mut green, mut blue) = ([0i16; LANES], [0i16; LANES], [0i16; LANES]);
     for i in 0..LANES / 2 {
         let (cb, cr) = ((i16::from(u[i]) - 128) << 3, (i16::from(v[i]) - 128) << 3);
-        red[i] = product(cr, f.red_cr);
-        green[i] = product(cb, f.green_cb) + product(cr, f.green_cr);
-        blue[i] = product(cb, f.blue_cb);
+        let (r, g, b) = (
+            product(cr, f.red_cr),
+            product(cb, f.green_cb) + product(cr, f.green_cr),
+            product(cb, f.blue_cb),
+        );
+        (red[2 * i], red[2 * i + 1]) = (r, r);
+        (green[2 * i], green[2 * i + 1]) = (g, g);
+        (blue[2 * i], blue[2 * i + 1]) = (b, b);
     }
-    let (mut r, mut g, mut b) = ([0u8; LANES], [0u8; LANES], [0u8; LANES]);
+    let mut out = [[0u8; LANES]; 3];
     for i in 0..LANES {
         let luma = product((i16::from(y[i]) << 3) - f.luma_offset, f.luma);
-        r[i] = byte(luma + red[i / 2]);
-        g[i] = byte(luma + green[i / 2]);
-        b[i] = byte(luma + blue[i / 2]);
+        out[0][i] = byte(luma + red[i]);
+        out[1][i] = byte(luma + green[i]);
+        out[2][i] = byte(luma + blue[i]);
     }
-    for i in 0..LANES {
-        out[3 * i] = r[i];
-        out[3 * i + 1] = g[i];
-        out[3 * i + 2] = b[i];
+    out
+}
+
+#[inline(always)]
+fn interleave([r, g, b]: &Channels, out: &mut [u8; LANES * 3]) {
+    let (out, _) = out.as_chunks_mut::<3>();
+    for (i, pixel) in out.iter_mut().enumerate() {
+        *pixel = [r[i], g[i], b[i]];
+    }
+}
+
+/// Where the bytes of three output vectors come from in one channel: 16 pixels make 48 bytes, and
+/// byte `i` of them is channel `i % 3` of pixel `i / 3`. 0x80 leaves a byte zero.
+#[cfg(target_arch = "x86_64")]
+const SPREAD: [[[u8; 16]; 3]; 3] = {
+    let mut out = [[[0x80; 16]; 3]; 3];
+    let mut i = 0;
+    while i < 48 {
+        out[i / 16][i % 3][i % 16] = (i / 3) as u8;
+        i += 1;
+    }
+    out
+};
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn interleave_avx2(rgb: &Channels, out: &mut [u8; LANES * 3]) {
+    use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_or_si128, _mm_shuffle_epi8, _mm_storeu_si128};
+    let load = |bytes: &[u8; 16]| {
+        // SAFETY: 16 bytes are there.
+        unsafe { _mm_loadu_si128(bytes.as_ptr().cast::<__m128i>()) }
+    };
+    let (out, _) = out.as_chunks_mut::<16>();
+    for half in 0..LANES / 16 {
+        let channel = |c: usize| load(&rgb[c].as_chunks::<16>().0[half]);
+        let channels = [channel(0), channel(1), channel(2)];
+        for (part, spread) in SPREAD.iter().enumerate() {
+            let [r, g, b] = [0, 1, 2].map(|c| _mm_shuffle_epi8(channels[c], load(&spread[c])));
+            // SAFETY: 16 bytes are there.
+            unsafe {
+                _mm_storeu_si128(
+                    out[3 * half + part].as_mut_ptr().cast::<__m128i>(),
+                    _mm_or_si128(_mm_or_si128(r, g), b),
+                );
+            }
+        }
     }
 }
 
@@ -347,11 +405,18 @@ mod tests {
             let f = Factors::of(limited(1)).unwrap();
             let (mut a, mut b) = (vec![0; width * 3], vec![0; width * 3]);
             convert_row(&y, &u, &v, &mut a, &f);
-            convert_row_any(&y, &u, &v, &mut b, &f);
+            convert_row_by(&y, &u, &v, &mut b, &f, interleave);
             assert_eq!(a, b);
             for x in 0..width {
                 let mut pixel = [0; 3];
-                convert_row_any(&y[x..=x], &u[x / 2..=x / 2], &v[x / 2..=x / 2], &mut pixel, &f);
+                convert_row_by(
+                    &y[x..=x],
+                    &u[x / 2..=x / 2],
+                    &v[x / 2..=x / 2],
+                    &mut pixel,
+                    &f,
+                    interleave,
+                );
                 assert_eq!(pixel, a[3 * x..][..3]);
             }
         }

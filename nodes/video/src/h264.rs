@@ -1,5 +1,6 @@
 //! The index of an H.264 track: display order, entry points, parameter sets.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -39,6 +40,9 @@ pub(crate) struct H264Index {
     pub sps: Sps,
     /// The part of them that is shown.
     pub window: Window,
+    /// Pictures that a decoder has to hold back to give them in display order, if that is known.
+    #[cfg_attr(not(feature = "ffmpeg"), allow(dead_code))]
+    pub delay: Option<usize>,
     pub length_size: usize,
     /// SPS and PPS with start codes, to prime a decoder.
     pub set_units: Vec<u8>,
@@ -77,11 +81,12 @@ impl H264Index {
         Ok(Self {
             fps: frame_rate(&track),
             entries: entries(file, &track)?,
-            samples,
             frames,
             orientation: track.orientation,
             sps: geometry,
             window: shown(geometry.window, track.size),
+            delay: delay(&samples),
+            samples,
             length_size: track.length_size,
             set_units: annex_b(units().map(Vec::as_slice)),
             sets,
@@ -147,6 +152,20 @@ fn shown(window: Window, (width, height): (usize, usize)) -> Window {
     } else {
         window
     }
+}
+
+/// How many pictures a decoder has to hold back to give them in display order; `None` where the
+/// container's order tells nothing of the stream's: it is the decoding order.
+fn delay(samples: &[Sample]) -> Option<usize> {
+    let (mut most, mut waiting, mut shown) = (0, BTreeSet::new(), 0);
+    for sample in samples {
+        waiting.insert(sample.rank);
+        while waiting.remove(&shown) {
+            shown += 1;
+        }
+        most = most.max(waiting.len());
+    }
+    (most > 0).then_some(most)
 }
 
 /// NAL units behind start codes (annex B).
@@ -264,10 +283,13 @@ mod tests {
                 colour: Colour::UNSPECIFIED,
             },
             window,
+            delay: None,
             length_size: 4,
             set_units: Vec::new(),
             sets: ParameterSets::default(),
         };
+        assert_eq!(delay(&index.samples), Some(2));
+        assert_eq!(delay(&index.samples[..1]), None);
         let starts: Vec<Option<usize>> = (0..9).map(|s| Some(index.entry_before(s)?.0)).collect();
         let want = [0, 0, 0, 3, 0, 0, 3, 7, 3].map(Some);
         assert_eq!(starts, want);

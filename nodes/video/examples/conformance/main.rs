@@ -3,16 +3,32 @@
 //! ```text
 //! cargo run --release -p glad-video --features ffmpeg --example conformance > nodes/video/CONFORMANCE.md
 //! ```
+//!
+//! With paths behind `--`, what they make of these files.
 
 mod cases;
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use cases::{CASES, Expect, frames_of_ffmpeg};
 use glad_video::{Decoding, OpenOptions, RgbFrame, Video, VideoError};
 
 fn main() {
+    let paths: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
+    if paths.is_empty() {
+        table();
+    }
+    for path in paths {
+        let truth = frames_of_ffmpeg(&path);
+        let [rust, ffmpeg] = [Decoding::Rust, Decoding::Ffmpeg].map(|d| judge(&path, d, &truth));
+        println!("{}: rust: {rust}; ffmpeg: {ffmpeg}", path.display());
+    }
+}
+
+/// The table of all cases; exits with 1 if one is not as it should be.
+fn table() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     println!("# What each backend reads\n");
     println!(

@@ -6,9 +6,8 @@ use ffmpeg_next::error::EAGAIN;
 use ffmpeg_next::ffi::{AV_CODEC_FLAG_OUTPUT_CORRUPT, AV_CODEC_FLAG_UNALIGNED};
 use ffmpeg_next::{Error, Packet, frame, packet};
 
-/// Pictures that H.264 may hold back, as many as libavcodec can keep: it would otherwise find out
-/// how many there are by losing some.
-const H264_DELAY: i32 = 15;
+/// Pictures that H.264 may hold back, as many as libavcodec can keep.
+const MAX_DELAY: usize = 15;
 
 pub(super) struct Decoder {
     inner: Video,
@@ -30,17 +29,19 @@ impl Decoder {
         Self::open(
             Context::from_parameters(parameters.clone())?,
             parameters.id(),
+            None,
             max_pixels,
         )
     }
 
-    /// One for an H.264 stream with start codes and parameter sets.
-    pub fn h264(max_pixels: u64) -> Result<Self, Error> {
+    /// One for an H.264 stream with start codes and parameter sets, which holds `delay` pictures back
+    /// to give them in display order. Few is faster; `None` is safe.
+    pub fn h264(delay: Option<usize>, max_pixels: u64) -> Result<Self, Error> {
         let codec = ffmpeg_next::decoder::find(Id::H264).ok_or(Error::DecoderNotFound)?;
-        Self::open(Context::new_with_codec(codec), Id::H264, max_pixels)
+        Self::open(Context::new_with_codec(codec), Id::H264, delay, max_pixels)
     }
 
-    fn open(mut context: Context, id: Id, max_pixels: u64) -> Result<Self, Error> {
+    fn open(mut context: Context, id: Id, delay: Option<usize>, max_pixels: u64) -> Result<Self, Error> {
         // SAFETY: the context was just made and nobody else has it; these are plain numbers.
         unsafe {
             let raw = context.as_mut_ptr();
@@ -52,7 +53,8 @@ impl Decoder {
             (*raw).flags |= AV_CODEC_FLAG_UNALIGNED as i32;
             (*raw).max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
             if id == Id::H264 {
-                (*raw).has_b_frames = H264_DELAY;
+                // It would otherwise find out how many there are by losing some.
+                (*raw).has_b_frames = delay.unwrap_or(MAX_DELAY).min(MAX_DELAY) as i32;
             }
         }
         Ok(Self {

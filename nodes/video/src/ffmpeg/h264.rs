@@ -74,7 +74,7 @@ impl Track for H264Track<'_> {
                 decoder.flush();
                 decoder
             }
-            None => Decoder::h264(self.limits.max_pixels)
+            None => Decoder::h264(self.index.delay, self.limits.max_pixels)
                 .map_err(|e| VideoError::malformed(self.path, format!("libavcodec has no decoder for H.264 ({e})")))?,
         };
         Ok(decoder.strict(!open))
