@@ -15,6 +15,7 @@ it has a second row in which it does not.
 
 import os
 import random
+import resource
 import subprocess
 import sys
 import tempfile
@@ -109,12 +110,21 @@ def pyav(sample):
     return len(finish(out))
 
 
+def timed(task):
+    """CPU seconds of one sample, in a worker."""
+    reader, sample = task
+    start = time.process_time()
+    reader(sample)
+    return time.process_time() - start
+
+
 def in_python(reader, samples, threads):
+    """Seconds by the clock, and of CPU."""
     with Pool(threads) as pool:
-        pool.map(reader, samples[:2 * threads])  # imports
+        pool.map(timed, [(reader, s) for s in samples[:2 * threads]])  # imports
         start = time.perf_counter()
-        pool.map(reader, samples, chunksize=1)
-        return time.perf_counter() - start
+        cpu = sum(pool.map(timed, [(reader, s) for s in samples], chunksize=1))
+        return time.perf_counter() - start, cpu
 
 
 def in_glad(backend, index):
@@ -123,8 +133,10 @@ def in_glad(backend, index):
             f.writelines("\t".join([path, *map(str, frames)]) + "\n" for path, frames in samples)
             f.flush()
             program = ROOT / "target/release/examples/sample_speed"
+            used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+            before = used()
             out = subprocess.run([program, backend, index, str(threads), f.name], check=True, capture_output=True)
-            return float(out.stdout)
+            return float(out.stdout), used() - before
 
     return run
 
@@ -159,7 +171,7 @@ def main():
         sys.exit(__doc__)
     subprocess.run(["cargo", "build", "--release", "-q", "-p", "glad-video", "--features", "ffmpeg", "--example",
                     "sample_speed"], cwd=ROOT, check=True)
-    columns, table = [], {name: [] for name in READERS}
+    rates, costs = {name: {} for name in READERS}, {name: {} for name in READERS}
     with tempfile.TemporaryDirectory() as folder:
         for size in SIZES:
             for keyint in KEYINTS:
@@ -168,28 +180,35 @@ def main():
 
                 counts = [av.open(str(f)).streams.video[0].frames for f in files]
                 samples = plan(files, counts, seed=1)
+                where = f"{size[0]}×{size[1]}, {keyint}"
                 for threads in [1, 2]:
-                    columns.append(f"{size[0]}×{size[1]}, {keyint}, {threads}")
                     # In turns, and the best of each: other work on the machine comes and goes.
-                    best = dict.fromkeys(READERS, float("inf"))
-                    for _ in range(REPEATS):
-                        for name, run in READERS.items():
-                            best[name] = min(best[name], run(samples, threads))
-                    for name, seconds in best.items():
-                        table[name].append(len(samples) / seconds)
-                    print(columns[-1], best, file=sys.stderr)
-    print("# Reading video: samples a second\n")
+                    for name in list(READERS) * REPEATS:
+                        wall, cpu = READERS[name](samples, threads)
+                        print(where, threads, name, f"{wall:.3f} {cpu:.3f}", file=sys.stderr, flush=True)
+                        if threads == 1:
+                            costs[name][where] = min(costs[name].get(where, 1e9), 1000 * cpu / len(samples))
+                        key = f"{where}, {threads}"
+                        rates[name][key] = max(rates[name].get(key, 0), len(samples) / wall)
+    print("# Reading video\n")
     print(f"Made by `tools/compare/video.py`, which says what a sample is, from {len(clips)} real clips; {versions()}.")
-    print("Columns: size, frames from key frame to key frame, threads. The best of "
-          f"{REPEATS} passes over {SAMPLES} samples.\n")
+    print(f"Columns: size, frames from key frame to key frame. The best of {REPEATS} passes over {SAMPLES} samples.")
+    print("\n## CPU time: milliseconds a sample, one thread\n")
+    rows(costs, "{:.1f}")
+    print("\nOf the other's time, how many times glad's (above 1: glad is faster):\n")
+    pairs = [("glad `ffmpeg`", "torchcodec"), ("glad `ffmpeg`, index made anew", "torchcodec"),
+             ("glad `ffmpeg`", "decord"), ("glad `rust`", "torchcodec"), ("glad `rust`", "decord"),
+             ("glad `rust`", "PyAV")]
+    rows({f"{b} / {a}": {k: costs[b][k] / costs[a][k] for k in costs[a]} for a, b in pairs}, "{:.2f}")
+    print("\n## By the clock: samples a second, with 1 and 2 threads\n")
+    rows(rates, "{:.1f}")
+
+
+def rows(table, form):
+    columns = next(iter(table.values())).keys()
     print("| | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")
     for name, row in table.items():
-        print(f"| {name} | " + " | ".join(f"{v:.1f}" for v in row) + " |")
-    print("\nAs multiples:\n")
-    print("| | " + " | ".join(columns) + " |\n|---" + "|---:" * len(columns) + "|")
-    for a, b in [("glad `ffmpeg`", "torchcodec"), ("glad `ffmpeg`, index made anew", "torchcodec"),
-                 ("glad `rust`", "torchcodec"), ("glad `rust`", "decord"), ("glad `rust`", "PyAV")]:
-        print(f"| {a} / {b} | " + " | ".join(f"{x / y:.2f}" for x, y in zip(table[a], table[b])) + " |")
+        print(f"| {name} | " + " | ".join(form.format(v) for v in row.values()) + " |")
 
 
 if __name__ == "__main__":
