@@ -1,7 +1,6 @@
 //! Files through libavformat: opened, one video stream of them read and sought in.
 
 use std::ffi::CString;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr;
 
@@ -26,7 +25,7 @@ const FORMATS: &str = "mov,mp4,avi,matroska,webm,mpegts,mpeg,mpegvideo,flv,asf,o
 
 /// Opens a file, without looking at its streams.
 fn open(path: &Path) -> Result<Input, Error> {
-    let name = [b"file:", path.as_os_str().as_bytes()].concat();
+    let name = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
     let name = CString::new(name).map_err(|_| Error::InvalidData)?;
     let mut options = Dictionary::new();
     options.set("protocol_whitelist", "file");

@@ -13,6 +13,8 @@ mod mpeg4;
 mod order;
 mod picture;
 mod stretch;
+mod survey;
+mod track;
 
 use std::sync::Once;
 
