@@ -100,6 +100,7 @@ impl Video {
             path: path.to_owned(),
             stamp,
             index: index.clone(),
+            #[cfg(feature = "ffmpeg")]
             decoding: options.decoding,
             limits: options.limits.clone(),
         };
@@ -267,6 +268,7 @@ struct Indexed {
     path: PathBuf,
     stamp: Stamp,
     index: VideoIndex,
+    #[cfg(feature = "ffmpeg")]
     decoding: Decoding,
     limits: Limits,
 }

@@ -78,10 +78,10 @@ impl<'a> Survey<'a> {
                 self.measure(&mut packet)?;
             }
         }
-        if let Some(mut decoder) = self.decoder.take() {
-            if decoder.finish().is_ok() {
-                self.collect(&mut decoder);
-            }
+        if let Some(mut decoder) = self.decoder.take()
+            && decoder.finish().is_ok()
+        {
+            self.collect(&mut decoder);
         }
         Ok(())
     }

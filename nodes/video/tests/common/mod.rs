@@ -130,11 +130,12 @@ fn rgb(p: &YuvFrame, width: usize, height: usize) -> RgbFrame {
             eighths(p.u[chroma], 128),
             eighths(p.v[chroma], 128),
         );
-        let y = y * 9539 >> 16;
+        let product = |a: i32, b: i32| (a * b) >> 16;
+        let y = product(y, 9539);
         let rgb = [
-            y + (v * 13075 >> 16),
-            y + (u * -3209 >> 16) + (v * -6660 >> 16),
-            y + (u * 16525 >> 16),
+            y + product(v, 13075),
+            y + product(u, -3209) + product(v, -6660),
+            y + product(u, 16525),
         ];
         data.extend(rgb.map(|v| v.clamp(0, 255) as u8));
     }
