@@ -194,6 +194,7 @@ def main():
     print(f"Made by `tools/compare/video.py`, which says what a sample is, from {len(clips)} real clips; {versions()}.")
     print(f"Columns: size, frames from key frame to key frame. The best of {REPEATS} passes over {SAMPLES} samples.")
     print("\n## CPU time: milliseconds a sample, one thread\n")
+    print("(glad's holds the start of its program as well, about 35 ms for all samples; Python's does not.)\n")
     rows(costs, "{:.1f}")
     print("\nOf the other's time, how many times glad's (above 1: glad is faster):\n")
     pairs = [("glad `ffmpeg`", "torchcodec"), ("glad `ffmpeg`, index made anew", "torchcodec"),

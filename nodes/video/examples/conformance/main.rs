@@ -103,7 +103,7 @@ fn compare(video: &Video, truth: &[u8]) -> Result<String, VideoError> {
     if frames.len() != want {
         return Ok(format!("{} frames, not {want}", frames.len()));
     }
-    for &n in &all {
+    for &n in all.iter().step_by(all.len().div_ceil(50)) {
         // Alone, and among some.
         for wanted in [vec![n], vec![n, n / 2, (n * 7 + 3) % want, want - 1 - n]] {
             if video.frames(&wanted)?[0] != frames[n] {
