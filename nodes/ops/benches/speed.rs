@@ -6,6 +6,8 @@ mod machine;
 
 use glad_ops::{BatchNorm, Conv, Epilogue, Moments, PackedWeights, Pool, Shift, conv, isa, norm, pool};
 use machine::best;
+use rayon::prelude::*;
+use std::hint::black_box;
 
 /// Layers of one network, each with how often it occurs; the first needs no input gradient.
 fn convolutions(title: &str, layers: &[(Conv, usize)], peak: f64) {

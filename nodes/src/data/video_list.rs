@@ -7,7 +7,7 @@ use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
 use glad_video::lists::{Columns, ListEntry, ListOptions, Scan, read_list, scan_list};
-use glad_video::{OpenOptions, Template, Watch};
+use glad_video::{Decoding, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -55,7 +55,7 @@ pub struct VideoList {
     /// Names of the classes, in order: a list, or a file with one on each line.
     #[serde(default)]
     pub classes: Option<Classes>,
-    /// What decodes the videos.
+    /// What decodes the files.
     #[serde(default)]
     pub backend: Backend,
     /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
@@ -75,13 +75,27 @@ fn ten() -> f64 {
 /// The longest time that can be asked for, in minutes.
 const YEAR: f64 = 60.0 * 24.0 * 365.0;
 
-/// What decodes videos.
+/// What decodes video files; frames of a sound file are the same bytes whichever it is. Folders of images need none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Backend {
-    /// By what is in the file: H.264 in mp4 or mov, or a folder of jpeg or png images.
+    /// `ffmpeg` where the program was built with it, else `rust`.
     #[default]
     Auto,
+    /// The decoder in pure Rust: H.264 in mp4 or mov.
+    Rust,
+    /// The system's FFmpeg, of a program built with the feature `ffmpeg`: every codec and container that it has.
+    Ffmpeg,
+}
+
+impl From<Backend> for Decoding {
+    fn from(backend: Backend) -> Decoding {
+        match backend {
+            Backend::Auto => Decoding::Auto,
+            Backend::Rust => Decoding::Rust,
+            Backend::Ffmpeg => Decoding::Ffmpeg,
+        }
+    }
 }
 
 /// Data that can be made.
@@ -133,6 +147,12 @@ impl Kind for VideoList {
         if !(self.stall_minutes > 0.0 && self.stall_minutes <= YEAR) {
             let message = "`stall_minutes` must be above 0, and no more than a year";
             problems.push(ParamProblem::new("stall_minutes", message));
+        }
+        if !Decoding::from(self.backend).is_built() {
+            problems.push(ParamProblem::new(
+                "backend",
+                "this program was built without FFmpeg: build it with `--features ffmpeg`, or take `auto`",
+            ));
         }
         if let Some(Classes::Names(names)) = &self.classes {
             problems.extend(Classes::mistakes(names).map(|e| ParamProblem::new("classes", e)));
@@ -253,6 +273,7 @@ impl Listed {
         let path = root.join(&entry.path);
         let line = format!("{}:{}", list.display(), entry.line);
         let options = OpenOptions {
+            decoding: self.params.backend.into(),
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),

@@ -3,21 +3,19 @@
 //! Every stretch of pictures from one entry point to the next is decoded by a decoder of its own,
 //! so a frame depends on the bytes of its own stretch alone, never on what else was asked for.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use rusty_h264_common::YuvFrame;
 use rusty_h264_decoder::Decoder;
 
-use crate::color::to_rgb;
-use crate::h264::{H264Index, Sample, annex_b};
+use crate::access::{Access, Fault};
+use crate::color::{Planes, to_rgb};
+use crate::h264::H264Index;
 use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
-use crate::sps;
 use crate::video::Sink;
-use crate::{Limits, VideoError, nal};
+use crate::{Limits, VideoError};
 
 /// Decodes `frames` (each at most once) and gives each to `sink`, in decoding order.
 pub(crate) fn decode_frames(
@@ -27,15 +25,13 @@ pub(crate) fn decode_frames(
     frames: &[usize],
     sink: &mut Sink<'_>,
 ) -> Result<(), VideoError> {
-    let file = File::open(path).map_err(|e| VideoError::io(path, e))?;
-    let length = file.metadata().map_err(|e| VideoError::io(path, e))?.len();
     let mut targets: Vec<(usize, usize)> = frames.iter().map(|&f| (index.frames[f] as usize, f)).collect();
     targets.sort_unstable();
 
     let mut run = Run {
         index,
         limits,
-        reader: SampleReader { file, length },
+        access: Access::open(path, index, limits, false)?,
         chains: Vec::with_capacity(2),
         broken: None,
         read: 0,
@@ -43,11 +39,16 @@ pub(crate) fn decode_frames(
     };
     for (sample, frame) in targets {
         let outcome = match run.picture(sample) {
-            Ok(picture) => to_rgb(&picture, index.sps.window, index.sps.colour)
+            Ok(picture) => planes(&picture)
+                .and_then(|planes| to_rgb(planes, index.window, index.sps.colour))
                 .map(|rgb| index.orientation.apply(rgb))
                 .map_err(|reason| VideoError::damaged(path, frame, reason)),
             Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),
-            Err(Failure::Work { what, found, limit }) => return Err(VideoError::limit(path, what, found, limit)),
+            Err(Failure::Read) => return Err(VideoError::too_much_read(path, limits)),
+            Err(Failure::Work) => {
+                let what = "the number of macroblocks to decode";
+                return Err(VideoError::limit(path, what, run.work, limits.max_macroblocks));
+            }
         };
         if sink(frame, outcome).is_break() {
             break;
@@ -60,15 +61,10 @@ pub(crate) fn decode_frames(
 enum Failure {
     /// The bytes are damaged; a fragment.
     Damage(String),
+    /// Too much was read already.
+    Read,
     /// It would be too much work.
-    Work { what: &'static str, found: u64, limit: u64 },
-}
-
-/// One sample that did not decode.
-struct Fault {
-    reason: String,
-    /// Whether other pictures may be predicted from it.
-    reference: bool,
+    Work,
 }
 
 /// A decoder on its way from an entry point.
@@ -86,7 +82,7 @@ struct Chain {
 struct Run<'a> {
     index: &'a H264Index,
     limits: &'a Limits,
-    reader: SampleReader,
+    access: Access<'a>,
     /// The youngest last. Two, because pictures of two stretches alternate around the start of an
     /// open GOP.
     chains: Vec<Chain>,
@@ -170,63 +166,31 @@ impl Run<'_> {
             return Ok(Ok(None));
         }
         if self.read >= self.limits.max_read {
-            return Err(Failure::Work {
-                what: "the number of coded pictures to go through",
-                found: self.read + 1,
-                limit: self.limits.max_read,
-            });
+            return Err(Failure::Read);
         }
         self.read += 1;
         let outcome = self.decode(chain, sample, wanted);
         if self.work > self.limits.max_macroblocks {
-            return Err(Failure::Work {
-                what: "the number of macroblocks to decode",
-                found: self.work,
-                limit: self.limits.max_macroblocks,
-            });
+            return Err(Failure::Work);
         }
         Ok(outcome)
     }
 
     fn decode(&mut self, chain: &mut Chain, sample: usize, wanted: bool) -> Result<Option<YuvFrame>, Fault> {
-        let whole = |reason| Fault {
-            reason,
-            reference: true,
-        };
-        let bytes = self
-            .reader
-            .read(self.index.samples[sample], self.limits)
-            .map_err(whole)?;
-        let nals = nal::split(&bytes, self.index.length_size).map_err(whole)?;
-        let (reference, starts) = nal::picture(&nals).map_err(whole)?;
-        if !reference && !wanted {
+        let Some(picture) = self
+            .access
+            .picture(&mut chain.sets, sample, wanted, sample == chain.entry)?
+        else {
             return Ok(None);
-        }
-        let blocks = self.index.sps.coded_pixels / 256;
-        self.work += starts.iter().map(|s| blocks.saturating_sub(u64::from(*s))).sum::<u64>();
+        };
+        let reference = picture.reference;
+        self.work += picture.work;
         if self.work > self.limits.max_macroblocks {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };
-        for &nal in &nals {
-            if nal.kind() == nal::SPS && !sps::parse(nal.bytes).is_ok_and(|set| set.same_size(&self.index.sps)) {
-                return Err(whole("the size of the pictures changes here".to_owned()));
-            }
-            chain.sets.add(nal).map_err(whole)?;
-            if nal.is_slice() {
-                chain.sets.check_slice(nal).map_err(fault)?;
-            }
-        }
-        let units = nals
-            .iter()
-            .filter(|n| n.is_slice() || matches!(n.kind(), nal::SPS | nal::PPS))
-            .map(|n| n.bytes);
-        let mut stream = annex_b(units);
-        if sample == chain.entry {
-            stream.splice(..0, self.index.set_units.iter().copied());
-        }
         // The decoder promises never to panic; a process must not depend on that.
-        match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&stream))) {
+        match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&picture.stream))) {
             Ok(Ok(Some(picture))) => Ok(Some(picture)),
             Ok(Ok(None)) => Err(fault("a part of the picture is missing".to_owned())),
             Ok(Err(e)) => Err(fault(e.to_string())),
@@ -235,32 +199,15 @@ impl Run<'_> {
     }
 }
 
-/// Reads samples of an open file.
-struct SampleReader {
-    file: File,
-    length: u64,
-}
-
-impl SampleReader {
-    fn read(&mut self, sample: Sample, limits: &Limits) -> Result<Vec<u8>, String> {
-        let size = u64::from(sample.size);
-        if size > limits.max_sample_bytes {
-            return Err(format!(
-                "its {size} bytes are more than the limit of {}",
-                limits.max_sample_bytes
-            ));
-        }
-        if sample.offset.saturating_add(size) > self.length {
-            return Err(format!(
-                "its data, {size} bytes at {}, lies behind the end of the file at {}",
-                sample.offset, self.length
-            ));
-        }
-        let mut bytes = vec![0; size as usize];
-        self.file
-            .seek(SeekFrom::Start(sample.offset))
-            .and_then(|_| self.file.read_exact(&mut bytes))
-            .map_err(|e| format!("its data cannot be read: {e}"))?;
-        Ok(bytes)
+/// The planes of a decoded picture.
+fn planes(picture: &YuvFrame) -> Result<Planes<'_>, String> {
+    if !picture.is_valid() {
+        return Err("the decoder gave a picture without pixels".to_owned());
     }
+    Ok(Planes {
+        size: (picture.width, picture.height),
+        planes: [&picture.y, &picture.u, &picture.v],
+        strides: [picture.width, picture.width / 2, picture.width / 2],
+        rows_per_chroma: 2,
+    })
 }

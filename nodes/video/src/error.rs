@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Limits;
+
 /// Why a video, or a frame of it, could not be had. Every variant names the file.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
@@ -116,15 +118,26 @@ impl VideoError {
         }
     }
 
+    /// A file that the pure-Rust backend does not read.
     pub(crate) fn unsupported(path: &Path, what: impl Into<String>) -> Self {
+        let hint = if cfg!(feature = "ffmpeg") {
+            "the backend `rust` reads 8-bit 4:2:0 progressive H.264 in mp4 or mov, and folders of jpeg or png \
+             frames: take the backend `ffmpeg`, or `auto`"
+        } else {
+            "this build reads 8-bit 4:2:0 progressive H.264 in mp4 or mov, and folders of jpeg or png frames: \
+             build with `--features ffmpeg`, which reads it with the system's FFmpeg, or convert it (ffmpeg -i IN \
+             -c:v libx264 -pix_fmt yuv420p OUT.mp4)"
+        };
         Self::Unsupported {
             path: path.to_owned(),
             what: what.into(),
-            hint: "this build reads 8-bit 4:2:0 progressive H.264 in mp4 or mov, and folders of \
-                   jpeg or png frames: convert it (ffmpeg -i IN -c:v libx264 -pix_fmt yuv420p \
-                   OUT.mp4); avi, mkv and other codecs will need the `ffmpeg` backend"
-                .to_owned(),
+            hint: hint.to_owned(),
         }
+    }
+
+    pub(crate) fn too_much_read(path: &Path, limits: &Limits) -> Self {
+        let what = "the number of coded pictures to go through";
+        Self::limit(path, what, limits.max_read.saturating_add(1), limits.max_read)
     }
 
     pub(crate) fn limit(path: &Path, what: &'static str, found: u64, limit: u64) -> Self {

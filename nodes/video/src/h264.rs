@@ -1,9 +1,11 @@
 //! The index of an H.264 track: display order, entry points, parameter sets.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::color::Window;
 use crate::mp4::{Fault, RawSample, Track, malformed, read_track};
 use crate::nal::{self, Entry, Nal};
 use crate::orientation::Orientation;
@@ -36,6 +38,11 @@ pub(crate) struct H264Index {
     pub orientation: Orientation,
     /// Size and colour of the pictures.
     pub sps: Sps,
+    /// The part of them that is shown.
+    pub window: Window,
+    /// Pictures that a decoder has to hold back to give them in display order, if that is known.
+    #[cfg_attr(not(feature = "ffmpeg"), allow(dead_code))]
+    pub delay: Option<usize>,
     pub length_size: usize,
     /// SPS and PPS with start codes, to prime a decoder.
     pub set_units: Vec<u8>,
@@ -74,10 +81,12 @@ impl H264Index {
         Ok(Self {
             fps: frame_rate(&track),
             entries: entries(file, &track)?,
-            samples,
             frames,
             orientation: track.orientation,
             sps: geometry,
+            window: shown(geometry.window, track.size),
+            delay: delay(&samples),
+            samples,
             length_size: track.length_size,
             set_units: annex_b(units().map(Vec::as_slice)),
             sets,
@@ -86,7 +95,7 @@ impl H264Index {
 
     /// Width and height of an upright frame.
     pub fn size(&self) -> (usize, usize) {
-        self.orientation.size(self.sps.window.width, self.sps.window.height)
+        self.orientation.size(self.window.width, self.window.height)
     }
 
     /// The last sample at which decoding can begin to reach `sample` exactly.
@@ -128,6 +137,35 @@ fn geometry(track: &Track, limits: &Limits) -> Result<Sps, Fault> {
         Some(set) => Ok(set),
         None => malformed("it has no sequence parameter set"),
     }
+}
+
+/// The window that the container leaves of the stream's: as ffmpeg, a container may crop on the
+/// right and at the bottom, within the last macroblock, what the stream does not.
+fn shown(window: Window, (width, height): (usize, usize)) -> Window {
+    let within = |side: usize, all: usize| side > 0 && side <= all && side.div_ceil(16) == all.div_ceil(16);
+    if (window.left, window.top) == (0, 0) && within(width, window.width) && within(height, window.height) {
+        Window {
+            width,
+            height,
+            ..window
+        }
+    } else {
+        window
+    }
+}
+
+/// How many pictures a decoder has to hold back to give them in display order; `None` where the
+/// container's order tells nothing of the stream's: it is the decoding order.
+fn delay(samples: &[Sample]) -> Option<usize> {
+    let (mut most, mut waiting, mut shown) = (0, BTreeSet::new(), 0);
+    for sample in samples {
+        waiting.insert(sample.rank);
+        while waiting.remove(&shown) {
+            shown += 1;
+        }
+        most = most.max(waiting.len());
+    }
+    (most > 0).then_some(most)
 }
 
 /// NAL units behind start codes (annex B).
@@ -195,13 +233,38 @@ fn entries(file: &mut File, track: &Track) -> Result<Vec<(u32, Entry)>, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::color::{Colour, Window};
+    use crate::color::Colour;
+
+    #[test]
+    fn containers_crop_within_the_last_macroblock() {
+        let window = Window {
+            left: 0,
+            top: 0,
+            width: 352,
+            height: 256,
+        };
+        let size = |of: Window, container| {
+            let w = shown(of, container);
+            (w.width, w.height)
+        };
+        assert_eq!(size(window, (340, 250)), (340, 250));
+        for odd in [(336, 256), (360, 256), (0, 0), (340, 240)] {
+            assert_eq!(size(window, odd), (352, 256));
+        }
+        assert_eq!(size(Window { left: 2, ..window }, (340, 256)), (352, 256));
+    }
 
     #[test]
     fn pictures_before_an_open_start_need_an_earlier_one() {
         // In decoding order, by display: 0 2 1 | 5 3 4 6, an open start at the picture shown as 5;
         // then | 9 8, another.
         let ranks = [0, 2, 1, 5, 3, 4, 6, 9, 8];
+        let window = Window {
+            left: 0,
+            top: 0,
+            width: 2,
+            height: 2,
+        };
         let index = H264Index {
             samples: ranks
                 .map(|rank| Sample {
@@ -216,18 +279,17 @@ mod tests {
             orientation: Orientation::UPRIGHT,
             sps: Sps {
                 coded_pixels: 256,
-                window: Window {
-                    left: 0,
-                    top: 0,
-                    width: 2,
-                    height: 2,
-                },
+                window,
                 colour: Colour::UNSPECIFIED,
             },
+            window,
+            delay: None,
             length_size: 4,
             set_units: Vec::new(),
             sets: ParameterSets::default(),
         };
+        assert_eq!(delay(&index.samples), Some(2));
+        assert_eq!(delay(&index.samples[..1]), None);
         let starts: Vec<Option<usize>> = (0..9).map(|s| Some(index.entry_before(s)?.0)).collect();
         let want = [0, 0, 0, 3, 0, 0, 3, 7, 3].map(Some);
         assert_eq!(starts, want);

@@ -24,6 +24,8 @@ pub(crate) struct Indexed {
 
 pub(crate) enum Content {
     H264(H264Index),
+    #[cfg(feature = "ffmpeg")]
+    Av(crate::ffmpeg::AvIndex),
     Folder(FolderIndex),
 }
 
@@ -31,6 +33,8 @@ impl Content {
     pub fn frame_count(&self) -> usize {
         match self {
             Self::H264(h) => h.frames.len(),
+            #[cfg(feature = "ffmpeg")]
+            Self::Av(a) => a.frames.len(),
             Self::Folder(f) => f.count,
         }
     }

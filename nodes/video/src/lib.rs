@@ -5,10 +5,14 @@
 //! them ([`ops`], [`MultiScaleCrop`]); backgrounds as medians ([`background`]); annotation lists
 //! ([`lists`]). Out: small H.264 files ([`mod@write`]).
 
+mod access;
+mod backend;
 mod color;
 mod crops;
 mod decode;
 mod error;
+#[cfg(feature = "ffmpeg")]
+mod ffmpeg;
 mod folder;
 mod fragments;
 mod frame;
@@ -32,6 +36,7 @@ mod video;
 mod watch;
 pub mod write;
 
+pub use backend::Decoding;
 pub use crops::{CropBox, MultiScaleCrop};
 pub use error::VideoError;
 pub use folder::Template;

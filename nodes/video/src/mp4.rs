@@ -38,6 +38,8 @@ pub(crate) struct Track {
     pub edits: Vec<Edit>,
     pub timescale: u32,
     pub orientation: Orientation,
+    /// Width and height of the stored pictures, as the container has them.
+    pub size: (usize, usize),
     /// Bytes of the length before each NAL unit.
     pub length_size: usize,
     pub sps: Vec<Vec<u8>>,
@@ -229,7 +231,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
     let moov = children(moov_box.payload)?;
     let movie_timescale = need(&moov, b"mvhd", "moov")?.decode::<MvhdBox>()?.timescale.get();
 
-    // The first by track number, as the standard has no other order.
+    // Those that are enabled, then the first by track number, as the standard has no other order.
     let mut video: Option<(TkhdBox, Vec<Child>, Vec<Child>)> = None;
     for trak in moov.iter().filter(|b| b.kind == *b"trak") {
         let trak = children(trak.payload)?;
@@ -242,7 +244,8 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
             continue;
         }
         let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
-        if video.as_ref().is_none_or(|(best, ..)| head.track_id < best.track_id) {
+        let order = |t: &TkhdBox| (!t.flag_track_enabled, t.track_id);
+        if video.as_ref().is_none_or(|(best, ..)| order(&head) < order(best)) {
             video = Some((head, trak, mdia));
         }
     }
@@ -255,7 +258,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
     let timescale = need(&mdia, b"mdhd", "mdia")?.decode::<MdhdBox>()?.timescale.get();
     let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
     let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
-    let avcc = avc_configuration(need(&stbl, b"stsd", "stbl")?)?;
+    let (avcc, size) = avc_configuration(need(&stbl, b"stsd", "stbl")?)?;
     let mut samples = sample_table(&stbl, limits)?;
 
     let mut edits = Vec::new();
@@ -290,14 +293,16 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
         edits,
         timescale,
         orientation: Orientation::from_display_matrix(&head.matrix),
+        size,
         length_size: usize::from(avcc.length_size_minus_one.get()) + 1,
         sps: avcc.sps_list,
         pps: avcc.pps_list,
     })
 }
 
-/// The decoder configuration of a sample description, if it is one of H.264.
-fn avc_configuration(stsd: Child<'_>) -> Result<AvccBox, Fault> {
+/// The decoder configuration of a sample description, if it is one of H.264, and the size that it
+/// has for the pictures.
+fn avc_configuration(stsd: Child<'_>) -> Result<(AvccBox, (usize, usize)), Fault> {
     // version and flags, entry_count
     let entries = children(stsd.payload.get(8..).unwrap_or(&[]))?;
     let Some(entry) = entries.first() else {
@@ -307,7 +312,11 @@ fn avc_configuration(stsd: Child<'_>) -> Result<AvccBox, Fault> {
         b"avc1" | b"avc3" => {
             // The fixed fields of a visual sample entry.
             let boxes = children(entry.payload.get(78..).unwrap_or(&[]))?;
-            return need(&boxes, b"avcC", "avc1")?.decode();
+            let side = |at: usize| match entry.payload.get(at..at + 2) {
+                Some(&[high, low]) => usize::from(u16::from_be_bytes([high, low])),
+                _ => 0,
+            };
+            return Ok((need(&boxes, b"avcC", "avc1")?.decode()?, (side(24), side(26))));
         }
         b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => "HEVC (H.265)",
         b"av01" => "AV1",

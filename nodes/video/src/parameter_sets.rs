@@ -29,10 +29,10 @@ pub(crate) struct ParameterSets {
 impl ParameterSets {
     /// Takes note of a parameter set; other units are passed over. The error is a fragment.
     pub fn add(&mut self, nal: Nal<'_>) -> Result<(), String> {
-        let rbsp = emulation_unprevent(&nal.bytes[1..]);
+        let rbsp = || emulation_unprevent(&nal.bytes[1..]);
         match nal.kind() {
             nal::SPS => {
-                let sps = Sps::parse(&rbsp).map_err(|e| format!("a sequence parameter set: {e}"))?;
+                let sps = Sps::parse(&rbsp()).map_err(|e| format!("a sequence parameter set: {e}"))?;
                 if sps.max_num_ref_frames > MAX_REFERENCE_FRAMES {
                     return Err(format!(
                         "a sequence parameter set asks for {} reference pictures",
@@ -42,7 +42,7 @@ impl ParameterSets {
                 self.sps.insert(sps.seq_parameter_set_id, Arc::new(sps));
             }
             nal::PPS => {
-                let pps = Pps::parse(&rbsp).map_err(|e| format!("a picture parameter set: {e}"))?;
+                let pps = Pps::parse(&rbsp()).map_err(|e| format!("a picture parameter set: {e}"))?;
                 check_list(pps.num_ref_idx_l0_default)?;
                 check_list(pps.num_ref_idx_l1_default)?;
                 self.pps.insert(pps.pic_parameter_set_id, Arc::new(pps));

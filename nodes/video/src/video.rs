@@ -7,6 +7,7 @@ use std::io::Read;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use crate::backend::Decoding;
 use crate::decode::decode_frames;
 use crate::folder::{FolderIndex, Template};
 use crate::h264::H264Index;
@@ -42,6 +43,8 @@ pub struct OpenOptions {
     /// The index of an earlier opening of the same file with the same options: it is not parsed
     /// again.
     pub index: Option<VideoIndex>,
+    /// What decodes a file.
+    pub decoding: Decoding,
     /// Frames to pass over at the beginning: frame 0 is this one of the file or folder.
     pub offset: usize,
     /// How many frames there are, from `offset` on; more than there are is an error. `None`: all.
@@ -67,7 +70,8 @@ pub struct Video {
 }
 
 impl Video {
-    /// Opens an mp4 or mov file with H.264, or a folder of jpeg or png frames.
+    /// Opens a folder of jpeg or png frames, an mp4 or mov file with H.264, or, with the feature
+    /// `ffmpeg`, any video file that the system's FFmpeg reads.
     ///
     /// # Errors
     /// If it cannot be read, is of a kind this build does not decode (the message says which and
@@ -85,17 +89,19 @@ impl Video {
                 let content = FolderIndex::read(path, options)?;
                 VideoIndex::new(stamp, Content::Folder(content))
             }
-            None => VideoIndex::new(stamp, Content::H264(index_file(path, options)?)),
+            None => VideoIndex::new(stamp, index_file(path, options)?),
         };
         // A folder's index is of the window alone.
         let offset = match &index.0.content {
-            Content::H264(_) => options.offset,
             Content::Folder(_) => 0,
+            _ => options.offset,
         };
         let backend = Indexed {
             path: path.to_owned(),
             stamp,
             index: index.clone(),
+            #[cfg(feature = "ffmpeg")]
+            decoding: options.decoding,
             limits: options.limits.clone(),
         };
         let mut video = Self::from_backend(Box::new(backend));
@@ -262,6 +268,8 @@ struct Indexed {
     path: PathBuf,
     stamp: Stamp,
     index: VideoIndex,
+    #[cfg(feature = "ffmpeg")]
+    decoding: Decoding,
     limits: Limits,
 }
 
@@ -277,6 +285,8 @@ impl Backend for Indexed {
     fn size(&self) -> (usize, usize) {
         match &self.index.0.content {
             Content::H264(h) => h.size(),
+            #[cfg(feature = "ffmpeg")]
+            Content::Av(a) => a.size(),
             Content::Folder(f) => (f.width, f.height),
         }
     }
@@ -284,28 +294,57 @@ impl Backend for Indexed {
     fn fps(&self) -> Option<f64> {
         match &self.index.0.content {
             Content::H264(h) => h.fps,
+            #[cfg(feature = "ffmpeg")]
+            Content::Av(a) => a.fps,
             Content::Folder(_) => None,
         }
     }
 
     fn decode(&self, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
+        let (path, limits) = (&self.path, &self.limits);
         match &self.index.0.content {
-            Content::H264(h) => {
-                let metadata = fs::metadata(&self.path).map_err(|e| VideoError::io(&self.path, e))?;
+            Content::Folder(f) => return f.decode(path, limits, frames, sink),
+            // Files change; folders are looked at file by file.
+            _ => {
+                let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
                 if Stamp::of(&metadata) != self.stamp {
-                    return Err(VideoError::Changed {
-                        path: self.path.clone(),
-                    });
+                    return Err(VideoError::Changed { path: path.clone() });
                 }
-                decode_frames(&self.path, h, &self.limits, frames, sink)
             }
-            Content::Folder(f) => f.decode(&self.path, &self.limits, frames, sink),
+        }
+        match &self.index.0.content {
+            #[cfg(feature = "ffmpeg")]
+            Content::H264(h) if self.decoding.is_ffmpeg() => {
+                crate::ffmpeg::h264::decode_frames(path, h, limits, frames, sink)
+            }
+            Content::H264(h) => decode_frames(path, h, limits, frames, sink),
+            #[cfg(feature = "ffmpeg")]
+            Content::Av(a) => a.decode(path, limits, frames, sink),
+            Content::Folder(f) => f.decode(path, limits, frames, sink),
         }
     }
 }
 
 /// Indexes a file, if it is of a kind that this build reads.
-fn index_file(path: &Path, options: &OpenOptions) -> Result<H264Index, VideoError> {
+fn index_file(path: &Path, options: &OpenOptions) -> Result<Content, VideoError> {
+    if !options.decoding.is_built() {
+        return Err(VideoError::Unsupported {
+            path: path.to_owned(),
+            what: "the backend `ffmpeg` is asked for".to_owned(),
+            hint: "this build does not have it: build with `--features ffmpeg`, or take the backend `auto`".to_owned(),
+        });
+    }
+    match index_in_rust(path, options) {
+        Ok(index) => Ok(Content::H264(index)),
+        #[cfg(feature = "ffmpeg")]
+        Err(VideoError::Unsupported { .. }) if options.decoding.is_ffmpeg() => {
+            Ok(Content::Av(crate::ffmpeg::AvIndex::read(path, &options.limits)?))
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn index_in_rust(path: &Path, options: &OpenOptions) -> Result<H264Index, VideoError> {
     let io = |e| VideoError::io(path, e);
     let mut file = File::open(path).map_err(io)?;
     let mut head = Vec::new();
@@ -314,6 +353,9 @@ fn index_file(path: &Path, options: &OpenOptions) -> Result<H264Index, VideoErro
         Kind::Mp4 => H264Index::read(path, &mut file, &options.limits),
         Kind::Other(what) => Err(VideoError::unsupported(path, what)),
         Kind::Empty => Err(VideoError::malformed(path, "the file is empty")),
+        Kind::Unknown if options.decoding.is_ffmpeg() => {
+            Err(VideoError::unsupported(path, "a file of an unknown kind"))
+        }
         Kind::Unknown => Err(VideoError::malformed(
             path,
             "it does not begin like any known kind of video",

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use common::{Coded, Container, all, boxed, encode, file, open, words};
 use glad_video::fuzzing::Mutator;
-use glad_video::{Limits, OpenOptions, RgbFrame, Video, VideoError};
+use glad_video::{Decoding, Limits, OpenOptions, RgbFrame, Video, VideoError};
 use rusty_h264_common::BitWriter;
 
 /// What became of each frame.
@@ -164,9 +164,14 @@ fn what_cannot_be_decoded_is_named() {
         (mp4(b"av01"), "AV1"),
         (mp4(b"zzzz"), "`zzzz`"),
     ];
+    let rust = OpenOptions {
+        decoding: Decoding::Rust,
+        ..OpenOptions::default()
+    };
     for (bytes, name) in cases {
-        let (_file, video) = open(&bytes);
-        let e = video.unwrap_err();
+        let (file, video) = open(&bytes);
+        drop(video);
+        let e = Video::open(&file.path, &rust).unwrap_err();
         assert!(matches!(e, VideoError::Unsupported { .. }), "{e}");
         let text = e.to_string();
         assert!(text.contains(name) && text.contains("ffmpeg"), "{text}");

@@ -277,6 +277,21 @@ fn data_is_made_on_first_use() {
 }
 
 #[test]
+fn a_backend_that_is_not_there_is_told() {
+    let found = |backend| problems::<VideoList>(json!({"list": "l.txt", "backend": backend}), &dims(&[]));
+    assert_eq!(found("rust"), [""; 0]);
+    let told = found("ffmpeg");
+    if cfg!(feature = "ffmpeg") {
+        assert_eq!(told, [""; 0]);
+    } else {
+        assert_eq!(
+            told,
+            ["backend: this program was built without FFmpeg: build it with `--features ffmpeg`, or take `auto`"]
+        );
+    }
+}
+
+#[test]
 fn mistakes_are_told() {
     let found = |p| problems::<VideoList>(p, &dims(&[]));
     let wrong = found(json!({

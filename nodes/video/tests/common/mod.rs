@@ -14,7 +14,6 @@ use rusty_h264_common::nal::split_annex_b;
 use rusty_h264_decoder::Decoder;
 use rusty_h264_encoder::{Encoder, EncoderConfig};
 use tempfile::TempDir;
-use yuv::{YuvPlanarImage, YuvRange, YuvStandardMatrix, yuv420_to_rgb};
 
 /// One coded picture.
 #[derive(Clone)]
@@ -119,21 +118,27 @@ fn coded(width: usize, height: usize, stream: &[u8]) -> Coded {
     }
 }
 
+/// BT.601 of limited range, as swscale's x86 code has it: products of eighths, cut off.
 fn rgb(p: &YuvFrame, width: usize, height: usize) -> RgbFrame {
     assert_eq!((p.width, p.height), (width, height));
-    let image = YuvPlanarImage {
-        y_plane: &p.y,
-        y_stride: width as u32,
-        u_plane: &p.u,
-        u_stride: width as u32 / 2,
-        v_plane: &p.v,
-        v_stride: width as u32 / 2,
-        width: width as u32,
-        height: height as u32,
-    };
-    let mut data = vec![0; width * height * 3];
-    let (range, matrix) = (YuvRange::Limited, YuvStandardMatrix::Bt601);
-    yuv420_to_rgb(&image, &mut data, width as u32 * 3, range, matrix).unwrap();
+    let mut data = Vec::with_capacity(width * height * 3);
+    for i in 0..width * height {
+        let chroma = i / width / 2 * (width / 2) + i % width / 2;
+        let eighths = |v: u8, zero: i32| 8 * (i32::from(v) - zero);
+        let (y, u, v) = (
+            eighths(p.y[i], 16),
+            eighths(p.u[chroma], 128),
+            eighths(p.v[chroma], 128),
+        );
+        let product = |a: i32, b: i32| (a * b) >> 16;
+        let y = product(y, 9539);
+        let rgb = [
+            y + product(v, 13075),
+            y + product(u, -3209) + product(v, -6660),
+            y + product(u, 16525),
+        ];
+        data.extend(rgb.map(|v| v.clamp(0, 255) as u8));
+    }
     RgbFrame::new(width, height, data).unwrap()
 }
 

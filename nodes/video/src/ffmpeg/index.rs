@@ -1,0 +1,217 @@
+//! The index of a file that libavformat reads: display order, entry points.
+
+use std::path::Path;
+
+use ffmpeg_next::Error;
+use ffmpeg_next::codec::{Id, Parameters};
+
+use super::input::{Reader, is_intra_only};
+use super::mpeg4::Unpacker;
+use super::order::Syntax;
+use super::stretch;
+use super::survey::{Raw, Survey};
+use super::track::AvTrack;
+use crate::color::Window;
+use crate::nal::Entry;
+use crate::orientation::Orientation;
+use crate::video::Sink;
+use crate::{Limits, VideoError};
+
+/// One packet, in decoding order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    /// Its byte in the file, or -1; with the size, what it is known by after a seek.
+    pub position: i64,
+    pub size: u32,
+    /// Where to seek to for it.
+    pub time: i64,
+    /// Its place among all samples in display order.
+    pub rank: u32,
+    /// Whether a decoder gives a picture for it.
+    pub shown: bool,
+    /// Whether nothing is predicted from it.
+    pub disposable: bool,
+    /// Whether it was short already when the index was made.
+    pub damaged: bool,
+    /// Whether reading can begin at it: it shares no packet with the one before.
+    pub clean: bool,
+}
+
+/// All that is needed to decode any frame.
+pub(crate) struct AvIndex {
+    pub(super) stream: usize,
+    pub(super) parameters: SharedParameters,
+    pub(super) samples: Vec<Sample>,
+    /// The samples by position and size.
+    by_position: Vec<u32>,
+    /// The sample of each frame, in display order.
+    pub frames: Vec<u32>,
+    /// The samples at which decoding can begin, ascending.
+    entries: Vec<(u32, Entry)>,
+    pub fps: Option<f64>,
+    orientation: Orientation,
+    width: usize,
+    height: usize,
+}
+
+/// Parameters that are only read.
+pub(super) struct SharedParameters(pub Parameters);
+
+// SAFETY: a copy of its own, which nothing changes or takes out: it is copied into decoders.
+unsafe impl Sync for SharedParameters {}
+
+impl AvIndex {
+    /// Reads all packets of a file's video stream; decodes them where they do not tell the order
+    /// of the pictures.
+    pub fn read(path: &Path, limits: &Limits) -> Result<Self, VideoError> {
+        super::prepare();
+        let refused = |e: Error| VideoError::malformed(path, format!("libavformat does not read it ({e})"));
+        let Some(mut reader) = Reader::first(path).map_err(refused)? else {
+            return Err(VideoError::malformed(path, "it has no video stream"));
+        };
+        let parameters = reader.stream().parameters().clone();
+        let id = parameters.id();
+        let syntax = Syntax::of(id, &reader.extradata());
+        let mut survey = Survey::of(path, limits, &parameters, syntax);
+        let intra = is_intra_only(id);
+        let mut plain = intra || syntax.tells_pictures() && (id != Id::H264 || reader.is_progressive());
+        survey.packets(&mut reader, !plain)?;
+        if plain && !intra && !survey.times_tell_the_order() {
+            plain = false;
+            let mut again = Reader::again(path, reader.stream().index()).map_err(refused)?;
+            survey.packets(&mut again, true)?;
+        }
+        let table = reader.table_length().unwrap_or(0);
+        if survey.raw.len() < table {
+            return Err(VideoError::malformed(
+                path,
+                format!(
+                    "the file is cut short: {} of its {table} coded pictures are there",
+                    survey.raw.len()
+                ),
+            ));
+        }
+        let Some((width, height)) = survey.size else {
+            return Err(VideoError::malformed(path, "none of its pictures can be decoded"));
+        };
+        let order = match (plain, intra) {
+            (true, true) => (0..survey.raw.len() as u32).collect(),
+            (true, false) => survey.by_time(),
+            (false, _) => survey.by_decoding(),
+        };
+        let entries = survey.entries(intra);
+        let index = Self {
+            stream: reader.stream().index(),
+            orientation: reader.orientation(),
+            fps: rate(&reader),
+            width,
+            height,
+            ..Self::arranged(survey.raw, order, entries, parameters.clone())
+        };
+        if index.frames.is_empty() {
+            return Err(VideoError::malformed(path, "its video stream has no frames"));
+        }
+        Ok(index)
+    }
+
+    /// Ranks the samples by `order`, their display order, and lists the frames that can be reached.
+    fn arranged(raw: Vec<Raw>, order: Vec<u32>, entries: Vec<(u32, Entry)>, parameters: Parameters) -> Self {
+        let topmost = raw.iter().map(|r| r.traits.layer).max();
+        let hidden: Vec<bool> = raw.iter().map(|r| r.hidden).collect();
+        let mut samples: Vec<Sample> = raw
+            .iter()
+            .map(|r| Sample {
+                // In the topmost temporal layer nothing is left to be predicted from it.
+                disposable: r.traits.disposable && Some(r.traits.layer) == topmost,
+                shown: false,
+                ..r.sample
+            })
+            .collect();
+        for (rank, &s) in order.iter().enumerate() {
+            samples[s as usize].rank = rank as u32;
+            samples[s as usize].shown = true;
+        }
+        let mut by_position: Vec<u32> = (0..samples.len() as u32).collect();
+        by_position.sort_by_key(|&s| samples[s as usize].place());
+        let mut index = Self {
+            stream: 0,
+            parameters: SharedParameters(parameters),
+            samples,
+            by_position,
+            frames: Vec::new(),
+            entries,
+            fps: None,
+            orientation: Orientation::UPRIGHT,
+            width: 0,
+            height: 0,
+        };
+        // Pictures before the first start are not shown by any player.
+        index.frames = order
+            .into_iter()
+            .filter(|&s| !hidden[s as usize] && index.entry_before(s as usize).is_some())
+            .collect();
+        index
+    }
+
+    /// Width and height of an upright frame.
+    pub fn size(&self) -> (usize, usize) {
+        self.orientation.size(self.width, self.height)
+    }
+
+    pub(super) fn entry_before(&self, sample: usize) -> Option<(usize, bool)> {
+        let upto = self.entries.partition_point(|&(e, _)| e as usize <= sample);
+        self.entries[..upto]
+            .iter()
+            .rev()
+            .find(|&&(e, kind)| kind == Entry::Idr || self.samples[e as usize].rank <= self.samples[sample].rank)
+            .map(|&(e, kind)| (e as usize, kind == Entry::Recovery))
+    }
+
+    /// The sample at a place, if there is just one.
+    pub(super) fn find(&self, position: i64, size: usize) -> Option<usize> {
+        let place = (position, u32::try_from(size).ok()?);
+        let at = |i: usize| self.by_position.get(i).map(|&s| self.samples[s as usize].place());
+        let i = self
+            .by_position
+            .partition_point(|&s| self.samples[s as usize].place() < place);
+        (position >= 0 && at(i) == Some(place) && at(i + 1) != Some(place)).then(|| self.by_position[i] as usize)
+    }
+
+    /// Decodes `frames` (each at most once) and gives each to `sink`.
+    pub fn decode(
+        &self,
+        path: &Path,
+        limits: &Limits,
+        frames: &[usize],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), VideoError> {
+        super::prepare();
+        let targets: Vec<(usize, usize)> = frames.iter().map(|&f| (self.frames[f] as usize, f)).collect();
+        let mut track = AvTrack::of(path, self, limits);
+        let window = Window {
+            left: 0,
+            top: 0,
+            width: self.width,
+            height: self.height,
+        };
+        stretch::decode(path, &mut track, &targets, (window, self.orientation), sink)
+    }
+}
+
+impl Sample {
+    fn place(&self) -> (i64, u32) {
+        (self.position, self.size)
+    }
+}
+
+/// What a codec's packets have to go through.
+pub(super) fn unpacker(id: Id) -> Option<Unpacker> {
+    (id == Id::MPEG4).then(Unpacker::default)
+}
+
+/// Frames a second, on average.
+fn rate(reader: &Reader) -> Option<f64> {
+    let rate = reader.stream().avg_frame_rate();
+    (rate.numerator() > 0 && rate.denominator() > 0)
+        .then(|| f64::from(rate.numerator()) / f64::from(rate.denominator()))
+}

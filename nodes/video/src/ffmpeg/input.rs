@@ -1,0 +1,193 @@
+//! Files through libavformat: opened, one video stream of them read and sought in.
+
+use std::ffi::CString;
+use std::path::Path;
+use std::ptr;
+
+use ffmpeg_next::codec::Id;
+use ffmpeg_next::ffi::{
+    AV_CODEC_PROP_INTRA_ONLY, AV_PKT_FLAG_DISCARD, AVDiscard, AVFMTCTX_NOHEADER, AVFieldOrder, avcodec_descriptor_get,
+    avformat_find_stream_info, avformat_open_input, avformat_seek_file,
+};
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::format::stream::Disposition;
+use ffmpeg_next::media::Type;
+use ffmpeg_next::packet::Ref;
+use ffmpeg_next::packet::side_data;
+use ffmpeg_next::{Dictionary, Error, Packet, Stream};
+
+use crate::orientation::Orientation;
+
+/// Containers that may be opened: those that hold their video themselves. Playlists and scripts
+/// (HLS, DASH, concat) name other files, which a file that was downloaded must not.
+const FORMATS: &str = "mov,mp4,avi,matroska,webm,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,h264,hevc,m4v,obu,av1,ivf,mxf,\
+                       nut,rm,dv,yuv4mpegpipe,vc1,mjpeg,wtv,nsv,swf,amv,bink,smk,roq,viv,xmv,wv,apng,webp_pipe,3gp";
+
+/// Opens a file, without looking at its streams.
+fn open(path: &Path) -> Result<Input, Error> {
+    let name = [b"file:", path.as_os_str().as_encoded_bytes()].concat();
+    let name = CString::new(name).map_err(|_| Error::InvalidData)?;
+    let mut options = Dictionary::new();
+    options.set("protocol_whitelist", "file");
+    options.set("format_whitelist", FORMATS);
+    let mut raw = ptr::null_mut();
+    // SAFETY: `name` is a string that ends in zero; `options` is handed over and taken back;
+    // `raw`, where it is set, is a context that nobody else has.
+    unsafe {
+        let mut options = options.disown();
+        let answer = avformat_open_input(&mut raw, name.as_ptr(), ptr::null(), &mut options);
+        drop(Dictionary::own(options));
+        match answer {
+            0.. => Ok(Input::wrap(raw)),
+            e => Err(Error::from(e)),
+        }
+    }
+}
+
+/// Finds out what the streams are, by decoding a bit of them if need be.
+fn survey(input: &mut Input) -> Result<(), Error> {
+    // SAFETY: the context is open.
+    match unsafe { avformat_find_stream_info(input.as_mut_ptr(), ptr::null_mut()) } {
+        0.. => Ok(()),
+        e => Err(Error::from(e)),
+    }
+}
+
+/// Whether a packet's picture is decoded for others only: an edit list leaves it out.
+pub(super) fn is_hidden(packet: &Packet) -> bool {
+    // SAFETY: the packet is there; this is a plain number.
+    unsafe { (*packet.as_ptr()).flags & AV_PKT_FLAG_DISCARD != 0 }
+}
+
+/// Whether every picture of a codec stands on its own.
+pub(super) fn is_intra_only(id: Id) -> bool {
+    // SAFETY: the answer is null or a constant of the library.
+    unsafe {
+        let descriptor = avcodec_descriptor_get(id.into());
+        !descriptor.is_null() && (*descriptor).props & AV_CODEC_PROP_INTRA_ONLY != 0
+    }
+}
+
+/// A file, read packet after packet.
+pub(super) struct Reader {
+    input: Input,
+    stream: usize,
+}
+
+impl Reader {
+    /// Opens a file and chooses its video stream: those that are marked as default first, then the
+    /// lowest number. Cover pictures are none.
+    pub fn first(path: &Path) -> Result<Option<Self>, Error> {
+        let mut input = open(path)?;
+        survey(&mut input)?;
+        let chosen = input
+            .streams()
+            .filter(|s| s.parameters().medium() == Type::Video)
+            .filter(|s| !s.disposition().contains(Disposition::ATTACHED_PIC))
+            .min_by_key(|s| (!s.disposition().contains(Disposition::DEFAULT), s.id(), s.index()))
+            .map(|s| s.index());
+        Ok(chosen.map(|stream| Self::of(input, stream)))
+    }
+
+    /// Opens a file again whose stream is known.
+    pub fn again(path: &Path, stream: usize) -> Result<Self, Error> {
+        let mut input = open(path)?;
+        // SAFETY: the context is open.
+        let headless = unsafe { (*input.as_ptr()).ctx_flags & AVFMTCTX_NOHEADER != 0 };
+        if headless || input.nb_streams() as usize <= stream {
+            survey(&mut input)?;
+        }
+        if input.nb_streams() as usize <= stream {
+            return Err(Error::StreamNotFound);
+        }
+        Ok(Self::of(input, stream))
+    }
+
+    fn of(mut input: Input, stream: usize) -> Self {
+        for mut other in input.streams_mut().filter(|s| s.index() != stream) {
+            // SAFETY: the stream belongs to the context, which is ours.
+            unsafe { (*other.as_mut_ptr()).discard = AVDiscard::AVDISCARD_ALL };
+        }
+        Self { input, stream }
+    }
+
+    pub fn stream(&self) -> Stream<'_> {
+        match self.input.stream(self.stream) {
+            Some(s) => s,
+            // Both constructors have looked.
+            None => unreachable!("the stream is there"),
+        }
+    }
+
+    /// The next packet of the stream; `None` at the end.
+    pub fn next(&mut self) -> Result<Option<Packet>, Error> {
+        loop {
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => return Ok(Some(packet)),
+                Ok(()) => {}
+                Err(Error::Eof) => return Ok(None),
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Goes to the last place at or before a time from which can be read.
+    pub fn seek(&mut self, time: i64) -> Result<(), Error> {
+        // SAFETY: the context is open and has the stream.
+        match unsafe { avformat_seek_file(self.input.as_mut_ptr(), self.stream as i32, i64::MIN, time, time, 0) } {
+            0.. => Ok(()),
+            e => Err(Error::from(e)),
+        }
+    }
+
+    /// Whether the container says that there are no fields, only whole pictures.
+    pub fn is_progressive(&self) -> bool {
+        let parameters = self.stream().parameters();
+        // SAFETY: the parameters live as long as the stream.
+        unsafe { (*parameters.as_ptr()).field_order == AVFieldOrder::AV_FIELD_PROGRESSIVE }
+    }
+
+    /// What precedes the packets.
+    pub fn extradata(&self) -> Vec<u8> {
+        let parameters = self.stream().parameters();
+        // SAFETY: the parameters live as long as the stream, and own that many bytes.
+        unsafe {
+            let raw = &*parameters.as_ptr();
+            if raw.extradata.is_null() || raw.extradata_size <= 0 {
+                return Vec::new();
+            }
+            std::slice::from_raw_parts(raw.extradata, raw.extradata_size as usize).to_vec()
+        }
+    }
+
+    /// The name of the container.
+    pub fn container(&self) -> String {
+        self.input.format().name().to_owned()
+    }
+
+    /// How many samples the container's own table has, where it has one of all.
+    pub fn table_length(&self) -> Option<usize> {
+        if !self.container().starts_with("mov") {
+            return None;
+        }
+        let stream = self.stream();
+        // SAFETY: the stream belongs to the open context.
+        let count = unsafe { ffmpeg_next::ffi::avformat_index_get_entries_count(stream.as_ptr()) };
+        usize::try_from(count).ok().filter(|n| *n > 0)
+    }
+
+    /// How pictures are turned.
+    pub fn orientation(&self) -> Orientation {
+        let stream = self.stream();
+        let matrix = stream.side_data().find(|s| s.kind() == side_data::Type::DisplayMatrix);
+        let Some(matrix) = matrix else {
+            return Orientation::UPRIGHT;
+        };
+        let (words, _) = matrix.data().as_chunks::<4>();
+        match <&[[u8; 4]; 9]>::try_from(words) {
+            Ok(words) => Orientation::from_display_matrix(&words.map(i32::from_ne_bytes)),
+            Err(_) => Orientation::UPRIGHT,
+        }
+    }
+}
