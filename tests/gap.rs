@@ -107,7 +107,7 @@ fn lengths_from_lists_alone() {
     );
     assert_eq!(code, Some(3));
     assert!(
-        errors.contains("no video of source could be used") && errors.contains("a.txt:1: "),
+        errors.contains("of stream `source` cannot be used") && errors.contains("a.txt:1: "),
         "{errors}"
     );
 

@@ -55,11 +55,11 @@ fn two_rehearsals_are_the_same() {
 
 #[test]
 fn a_step_in_parts_counts_every_video_once() {
-    let (graph, checked) = experiment(&["phases.main.micro_batch=3"]);
+    let (graph, checked) = experiment(&["phases.main.micro_batch=2"]);
     let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();
-    assert_eq!(rehearsal.clips()[0][0], 3);
+    assert_eq!(rehearsal.clips()[0][0], 2);
     let found = rehearsal.step().unwrap();
-    // Three videos and one: the mean over both parts is of twelve classes and two orders, untrained.
+    // Two videos and two: the mean over both parts is of twelve classes and two orders, untrained.
     assert!((value(&found, "ce") - 12f64.ln()).abs() < 1.0, "{found:?}");
     assert!((value(&found, "tol") - 2f64.ln()).abs() < 0.3, "{found:?}");
 }

@@ -237,7 +237,21 @@ impl Listed {
         match &self.params.classes {
             None => Ok(None),
             Some(Classes::Names(names)) => Ok(Some(names.clone())),
-            Some(Classes::File(file)) => Ok(Some(Classes::read(&self.base.join(file))?)),
+            Some(Classes::File(file)) => Ok(Some(Classes::read(&self.classes_file(file))?)),
+        }
+    }
+
+    /// Where the names of the classes are: beside the lists, or, where these are one's own (a finished run on other
+    /// videos), still with the data that was made.
+    fn classes_file(&self, file: &str) -> PathBuf {
+        let beside = self.base.join(file);
+        let made = || {
+            let mini = &self.params.generate.as_ref()?.mini;
+            Some(glad_mini::folder(&glad_mini::cache_dir().ok()?, mini).join(file))
+        };
+        match beside.exists() {
+            true => beside,
+            false => made().filter(|file| file.exists()).unwrap_or(beside),
         }
     }
 
@@ -349,7 +363,7 @@ impl Source for Listed {
         }
         let mut absent = vec![];
         if let Some(Classes::File(file)) = &self.params.classes {
-            absent.extend(missing(&self.base.join(file)));
+            absent.extend(missing(&self.classes_file(file)));
         }
         for (split, list) in self.params.list.distinct() {
             absent.extend(missing(&self.base.join(list)));

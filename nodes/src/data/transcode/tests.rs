@@ -203,7 +203,7 @@ fn what_is_there_is_not_made_again_and_what_was_half_made_is_gone() {
 fn segments_of_a_file_share_it() {
     let run = Run::new("kick/a.mp4 0 12 4\nkick/a.mp4 8 10 5\n", json!({"short": 32, "qp": 4}));
     clip(&run.at("kick/a.mp4"), 32, 32, 20);
-    let (_, made) = run.go("train.txt", json!({})).unwrap();
+    let (_, made) = run.go("train.txt", json!({"format": "babel"})).unwrap();
     assert_eq!(run.new_files().len(), 1);
     let text = fs::read_to_string(run.at("new/train.txt")).unwrap();
     let rows: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
