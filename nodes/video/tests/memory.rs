@@ -13,7 +13,7 @@ use peak_alloc::PeakAlloc;
 static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Decodes; each opens the file by its index or anew, reads a few frames or all, or meets damage.
-fn decodes(files: &[common::TestFile], videos: &mut Vec<Arc<Video>>, from: usize, count: usize) -> usize {
+fn decodes(files: &[common::TestFile], videos: &mut [Arc<Video>], from: usize, count: usize) -> usize {
     let watch = Watch::default();
     let mut frames = 0;
     for i in from..from + count {

@@ -23,7 +23,11 @@ fn storm(seed: u64, count: usize, sources: &[(Vec<u8>, usize)], parse: fn(&[u8])
         let (source, from) = &sources[round % sources.len()];
         let mut bytes = source.clone();
         // Every other round bends only what lies at the end, such as the tables of a video.
-        let from = if round / sources.len() % 2 == 0 { 0 } else { *from };
+        let from = if (round / sources.len()).is_multiple_of(2) {
+            0
+        } else {
+            *from
+        };
         mutator.mutate(&mut bytes, from..source.len());
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();

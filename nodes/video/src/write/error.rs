@@ -47,7 +47,7 @@ pub enum WriteError {
         /// Bytes it has.
         got: usize,
     },
-    /// [`VideoWriter::finish`] was called before any frame came.
+    /// `VideoWriter::finish` was called before any frame came.
     #[error("{}: a video needs at least one frame", path.display())]
     Empty {
         /// The file that was asked for.
