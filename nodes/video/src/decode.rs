@@ -45,10 +45,7 @@ pub(crate) fn decode_frames(
                 .map_err(|reason| VideoError::damaged(path, frame, reason)),
             Err(Failure::Damage(reason)) => Err(VideoError::damaged(path, frame, reason)),
             Err(Failure::Read) => return Err(VideoError::too_much_read(path, limits)),
-            Err(Failure::Work) => {
-                let what = "the number of macroblocks to decode";
-                return Err(VideoError::limit(path, what, run.work, limits.max_macroblocks));
-            }
+            Err(Failure::Work) => return Err(VideoError::too_much_work(path, run.work, limits)),
         };
         if sink(frame, outcome).is_break() {
             break;

@@ -140,6 +140,15 @@ impl VideoError {
         Self::limit(path, what, limits.max_read.saturating_add(1), limits.max_read)
     }
 
+    pub(crate) fn too_much_work(path: &Path, found: u64, limits: &Limits) -> Self {
+        Self::limit(
+            path,
+            "the number of macroblocks to decode",
+            found,
+            limits.max_macroblocks,
+        )
+    }
+
     pub(crate) fn limit(path: &Path, what: &'static str, found: u64, limit: u64) -> Self {
         Self::Limit {
             path: path.to_owned(),

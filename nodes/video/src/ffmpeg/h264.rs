@@ -32,6 +32,7 @@ pub(crate) fn decode_frames(
         sets: ParameterSets::default(),
         entry: 0,
         read: 0,
+        work: 0,
         idle: None,
     };
     // libavcodec has cut off what the stream crops, on all sides.
@@ -52,6 +53,8 @@ struct H264Track<'a> {
     sets: ParameterSets,
     entry: usize,
     read: u64,
+    /// Macroblocks decoded.
+    work: u64,
     /// The decoder of the stretch before. A start at an entry point leaves nothing of what it knew.
     idle: Option<Decoder>,
 }
@@ -89,6 +92,14 @@ impl Track for H264Track<'_> {
             .access
             .picture(&mut self.sets, sample, wanted, sample == self.entry)
             .map_err(Trouble::Fault)?;
+        self.work += picture.as_ref().map_or(0, |p| p.work);
+        if self.work > self.limits.max_macroblocks {
+            return Err(Trouble::Stop(VideoError::too_much_work(
+                self.path,
+                self.work,
+                self.limits,
+            )));
+        }
         Ok(picture.map(|p| Coded {
             packet: Packet::copy(&p.stream),
             reference: p.reference,
