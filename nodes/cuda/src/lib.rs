@@ -4,6 +4,8 @@
 //! tests, on any machine) this process itself, for which the same kernel sources are compiled as C++ and their grids are run
 //! in loops. So all but the driver's own work is tested without a GPU.
 
+#[cfg(feature = "driver")]
+pub mod driver;
 mod error;
 mod gpu;
 
