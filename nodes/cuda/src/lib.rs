@@ -12,6 +12,8 @@
 //! * A length, shape or type that does not fit is an [`Error`]; nothing is launched then. What only the numbers tell (a label
 //!   that is no class) cannot be: it makes the result NaN, and never an access outside of the operands.
 
+#[cfg(feature = "driver")]
+pub mod driver;
 mod error;
 mod gpu;
 mod launch;

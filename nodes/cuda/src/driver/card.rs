@@ -1,0 +1,283 @@
+//! A card, and the one stream on which all that it is asked is done in order.
+
+use super::cudnn::Cudnn;
+use super::fault::{Doing, bytes};
+use super::memory::{CardMemory, Element, whole, whole_mut};
+use super::modules::Modules;
+use crate::{Arg, Error, Gpu, In, Launch, Number, Out, Result};
+use cudarc::driver::sys::{self, CUdevice_attribute, CUmemPool_attribute as Pool};
+use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr, result};
+use half::bf16;
+use std::ffi::c_void;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A card with its stream, kernels, and convolutions. Copies of it are the same card.
+#[derive(Clone)]
+pub struct Card(Arc<Inner>);
+
+struct Inner {
+    stream: Arc<CudaStream>,
+    modules: Arc<Modules>,
+    cudnn: Mutex<Cudnn>,
+    multiprocessors: usize,
+}
+
+/// The cards that were asked for. They stay until the process ends, with their modules, plans and workspace: what made them
+/// is used by every step.
+static CARDS: Mutex<Vec<Card>> = Mutex::new(Vec::new());
+
+impl Card {
+    /// The card of a stream, which is a Candle device's (`CudaDevice::cuda_stream`). Asked for the same stream again, it gives
+    /// the same card, so this may stand in every operation.
+    ///
+    /// The first time it loads the kernels into the context, has its memory pool keep what is freed, and turns off `cudarc`'s
+    /// tracking of slices by events (two events a tensor). That tracking orders the uses of a slice on several streams; here
+    /// all memory is used on one stream, and [`Upload`](super::Upload), which has a second one, orders its own copies.
+    ///
+    /// # Errors
+    /// The stream is CUDA's per-thread one, which is another stream on each thread (`Device::new_cuda` gives it; use
+    /// `Device::new_cuda_with_stream`); or the driver cannot load the kernels.
+    pub fn of(stream: &Arc<CudaStream>) -> Result<Card> {
+        // A panic elsewhere leaves the list whole: it is only pushed to.
+        let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(card) = cards.iter().find(|c| c.0.stream == *stream) {
+            return Ok(card.clone());
+        }
+        let context = stream.context();
+        let modules = cards
+            .iter()
+            .find(|c| c.context() == context)
+            .map(|c| c.0.modules.clone());
+        let card = Card::new(stream, modules)?;
+        cards.push(card.clone());
+        Ok(card)
+    }
+
+    fn new(stream: &Arc<CudaStream>, modules: Option<Arc<Modules>>) -> Result<Card> {
+        const PER_THREAD: usize = 2;
+        if stream.cu_stream() as usize == PER_THREAD {
+            return Err(Error::Device(
+                "the device was made by `Device::new_cuda`, whose stream is another one on each thread: make it by \
+                 `Device::new_cuda_with_stream`"
+                    .into(),
+            ));
+        }
+        let context = stream.context();
+        context.bind_to_thread().doing(|| "choose the device".into())?;
+        // SAFETY: slices of this context are used on its one stream alone; Upload, which copies on another, makes each
+        // stream wait for the other where it must.
+        unsafe { context.disable_event_tracking() };
+        keep_freed_memory(context)?;
+        let multiprocessors = context
+            .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
+            .doing(|| "count the device's multiprocessors".into())?;
+        Ok(Card(Arc::new(Inner {
+            stream: stream.clone(),
+            modules: match modules {
+                Some(m) => m,
+                None => Arc::new(Modules::load(context)?),
+            },
+            cudnn: Mutex::new(Cudnn::new(stream)?),
+            multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
+        })))
+    }
+
+    /// The stream on which everything is queued.
+    pub fn stream(&self) -> &Arc<CudaStream> {
+        &self.0.stream
+    }
+
+    pub(super) fn context(&self) -> &Arc<CudaContext> {
+        self.0.stream.context()
+    }
+
+    pub(super) fn cudnn(&self) -> &Mutex<Cudnn> {
+        &self.0.cudnn
+    }
+
+    /// Makes the context the calling thread's, as every call of the driver needs.
+    pub(super) fn bind(&self) -> Result<()> {
+        self.context()
+            .bind_to_thread()
+            .doing(|| "go on (an earlier operation failed)".into())
+    }
+
+    /// A part of a tensor's memory, to be read.
+    ///
+    /// # Errors
+    /// The part is not inside the slice, or the slice belongs to another stream.
+    pub fn input<'a, T: Element>(&self, slice: &'a CudaSlice<T>, part: Range<usize>) -> Result<In<'a>> {
+        self.owns(slice, &part)?;
+        let all = whole(slice);
+        // SAFETY: a part of what is borrowed for as long.
+        Ok(unsafe { In::new(all.address() + offset::<T>(&part), part.len(), T::NUMBER) })
+    }
+
+    /// A part of a tensor's memory, to be written.
+    ///
+    /// # Errors
+    /// The part is not inside the slice, or the slice belongs to another stream.
+    pub fn output<'a, T: Element>(&self, slice: &'a mut CudaSlice<T>, part: Range<usize>) -> Result<Out<'a>> {
+        self.owns(slice, &part)?;
+        let all = whole_mut(slice);
+        // SAFETY: a part of what is borrowed mutably for as long.
+        Ok(unsafe { Out::new(all.address() + offset::<T>(&part), part.len(), T::NUMBER) })
+    }
+
+    fn owns<T>(&self, slice: &CudaSlice<T>, part: &Range<usize>) -> Result<()> {
+        if slice.stream() != self.stream() {
+            return Err(Error::Device("a tensor of another device or stream".into()));
+        }
+        if part.start > part.end || part.end > slice.len() {
+            return Err(Error::Device(format!(
+                "the part {part:?} of a tensor of {} numbers",
+                slice.len()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was queued is done.
+    ///
+    /// # Errors
+    /// Something queued before failed.
+    pub fn synchronize(&self) -> Result<()> {
+        self.stream()
+            .synchronize()
+            .doing(|| "finish what was queued on the device".into())
+    }
+
+    /// The most bytes that tensors and workspaces held at a time since the last [`reset_peak`](Self::reset_peak) (Candle's
+    /// too; not what CUDA and its libraries keep for themselves).
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        let pool = pool(self.context())?;
+        let mut bytes = 0_u64;
+        // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
+        unsafe { result::mem_pool::get_attribute(pool, Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH, (&raw mut bytes).cast()) }
+            .doing(|| "read the peak of the device's memory".into())?;
+        Ok(bytes)
+    }
+
+    /// Counts [`peak_bytes`](Self::peak_bytes) anew from what is in use.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn reset_peak(&self) -> Result<()> {
+        let pool = pool(self.context())?;
+        // The one value that this attribute may be set to.
+        let mut zero = 0_u64;
+        // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
+        unsafe { result::mem_pool::set_attribute(pool, Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH, (&raw mut zero).cast()) }
+            .doing(|| "reset the peak of the device's memory".into())
+    }
+
+    /// Memory for `len` numbers of a type.
+    pub(super) fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
+        let size = len * size_of::<T>();
+        // SAFETY: what it holds is read by nobody before it is written: kernels and copies are given it as an output.
+        // Of no length the driver gives nothing, so a slice of length 0 has one number.
+        let slice = unsafe { self.stream().alloc::<T>(len.max(1)) }.doing(|| {
+            let free = self
+                .context()
+                .mem_get_info()
+                .map(|(free, total)| format!(" ({} of its {} are free)", bytes(free), bytes(total)))
+                .unwrap_or_default();
+            format!("give {} of the device's memory{free}", bytes(size))
+        })?;
+        if len > 0 {
+            return Ok(slice);
+        }
+        // SAFETY: the memory that `leak` gives up is taken up again, with the length that was asked for.
+        Ok(unsafe { self.stream().upgrade_device_ptr(slice.leak(), 0) })
+    }
+}
+
+fn offset<T>(part: &Range<usize>) -> u64 {
+    (part.start * size_of::<T>()) as u64
+}
+
+/// The pool that stream-ordered memory comes from.
+fn pool(context: &CudaContext) -> Result<sys::CUmemoryPool> {
+    if !context.has_async_alloc() {
+        return Err(Error::Device("the device has no memory pools".into()));
+    }
+    // SAFETY: the device is the context's.
+    unsafe { result::device::get_mem_pool(context.cu_device()) }.doing(|| "find the device's memory pool".into())
+}
+
+/// By default a pool gives everything back to the system whenever the device is waited for.
+fn keep_freed_memory(context: &CudaContext) -> Result<()> {
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    let pool = pool(context)?;
+    let mut all = u64::MAX;
+    // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
+    unsafe { result::mem_pool::set_attribute(pool, Pool::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, (&raw mut all).cast()) }
+        .doing(|| "have the device's memory pool keep freed memory".into())
+}
+
+impl Gpu for Card {
+    type Memory = CardMemory;
+
+    fn alloc(&self, len: usize, number: Number) -> Result<CardMemory> {
+        Ok(match number {
+            Number::F32 => CardMemory::F32(self.slice::<f32>(len)?),
+            Number::Bf16 => CardMemory::Bf16(self.slice::<bf16>(len)?),
+            Number::U8 => CardMemory::U8(self.slice::<u8>(len)?),
+            Number::U32 => CardMemory::U32(self.slice::<u32>(len)?),
+        })
+    }
+
+    unsafe fn launch(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<()> {
+        let kernel = self.0.modules.kernel(launch, args)?;
+        self.bind()?;
+        let mut pointers: Vec<*mut c_void> = args.iter().map(pointer).collect();
+        let [gx, gy, gz] = launch.grid;
+        let [bx, by, bz] = launch.block;
+        // SAFETY: the kernel was found in a module of this context, and takes as many arguments of these sizes (`kernel`
+        // looked); that they mean what the kernel takes them for is the caller's promise. The driver copies them before it
+        // returns.
+        unsafe {
+            sys::cuLaunchKernel(
+                kernel,
+                gx,
+                gy,
+                gz,
+                bx,
+                by,
+                bz,
+                0,
+                self.stream().cu_stream(),
+                pointers.as_mut_ptr(),
+                std::ptr::null_mut(),
+            )
+        }
+        .result()
+        .doing(|| {
+            format!(
+                "launch `{}` of {}.cu ({gx} × {gy} × {gz} blocks of {bx} × {by} × {bz} threads)",
+                launch.kernel, launch.module
+            )
+        })
+    }
+
+    fn multiprocessors(&self) -> usize {
+        self.0.multiprocessors
+    }
+}
+
+/// Where an argument's bytes are.
+fn pointer(arg: &Arg<'_>) -> *mut c_void {
+    match arg {
+        Arg::Address(v) | Arg::U64(v) => (&raw const *v).cast_mut().cast(),
+        Arg::U32(v) => (&raw const *v).cast_mut().cast(),
+        Arg::I32(v) => (&raw const *v).cast_mut().cast(),
+        Arg::F32(v) => (&raw const *v).cast_mut().cast(),
+        Arg::Words(words) => words.as_ptr().cast_mut().cast(),
+    }
+}

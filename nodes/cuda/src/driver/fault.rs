@@ -1,0 +1,35 @@
+//! The driver's refusals, in words.
+
+use crate::{Error, Result};
+use cudarc::driver::DriverError;
+
+/// Says what was being done when the driver refused.
+pub(super) trait Doing<T> {
+    /// `what` reads on from "the CUDA driver failed to".
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T>;
+}
+
+impl<T> Doing<T> for std::result::Result<T, DriverError> {
+    fn doing(self, what: impl FnOnce() -> String) -> Result<T> {
+        self.map_err(|e| Error::Device(format!("the CUDA driver failed to {}: {}", what(), words(e))))
+    }
+}
+
+/// The error's name and text, or its number where the driver is too broken to say.
+fn words(error: DriverError) -> String {
+    let text = |c: std::result::Result<&std::ffi::CStr, DriverError>| c.ok().map(|c| c.to_string_lossy().into_owned());
+    match (text(error.error_name()), text(error.error_string())) {
+        (Some(name), Some(text)) => format!("{text} ({name})"),
+        _ => format!("{:?}", error.0),
+    }
+}
+
+/// `n` bytes for people.
+pub(super) fn bytes(n: usize) -> String {
+    const MIB: usize = 1 << 20;
+    if n < MIB {
+        format!("{n} bytes")
+    } else {
+        format!("{} MiB", n.div_ceil(MIB))
+    }
+}

@@ -1,0 +1,289 @@
+//! Bytes from the host to the device while it computes.
+
+use super::card::Card;
+use super::fault::{Doing, bytes};
+use crate::{Error, Result};
+use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, result};
+use std::collections::VecDeque;
+use std::fmt;
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Sends batches of bytes on a stream of its own, from memory that the device reads by itself (page-locked, "pinned").
+///
+/// Fill a [`buffer`](Self::buffer), [`send`](Self::send) it before the step that computes meanwhile, and
+/// [`arrive`](Sent::arrive) when the batch is wanted. Copies of an `Upload` share its buffers and stream.
+#[derive(Clone)]
+pub struct Upload(Arc<Shared>);
+
+struct Shared {
+    card: Card,
+    stream: Arc<CudaStream>,
+    buffers: Mutex<Buffers>,
+}
+
+#[derive(Default)]
+struct Buffers {
+    idle: Vec<Pages>,
+    /// Being copied from, each until its event.
+    busy: VecDeque<(Arc<CudaEvent>, Pages)>,
+}
+
+impl Upload {
+    /// A stream for copies beside that of the card.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn new(card: &Card) -> Result<Upload> {
+        let stream = card
+            .context()
+            .new_stream()
+            .doing(|| "make a stream for copies".into())?;
+        Ok(Upload(Arc::new(Shared {
+            card: card.clone(),
+            stream,
+            buffers: Mutex::default(),
+        })))
+    }
+
+    /// A buffer of `len` bytes that hold anything: one whose copy is done, or a new one. It may be filled on any thread, and
+    /// comes back when it is dropped unsent.
+    ///
+    /// # Errors
+    /// The host has no such memory left.
+    pub fn buffer(&self, len: usize) -> Result<Pinned> {
+        let mut buffers = self.0.buffers();
+        buffers.recycle()?;
+        // The smallest that is large enough; a last batch is smaller than the others.
+        let best = buffers
+            .idle
+            .iter()
+            .enumerate()
+            .filter(|(_, p)| p.size >= len)
+            .min_by_key(|(_, p)| p.size)
+            .map(|(i, _)| i);
+        let pages = match best {
+            Some(i) => buffers.idle.swap_remove(i),
+            None => {
+                // Of another size than is wanted now: not wanted again.
+                buffers.idle.clear();
+                Pages::new(self.0.card.context(), len)?
+            }
+        };
+        Ok(Pinned {
+            pages: ManuallyDrop::new(pages),
+            len,
+            owner: self.0.clone(),
+        })
+    }
+
+    /// Queues the copy of a buffer, and returns at once.
+    ///
+    /// # Errors
+    /// The device has no memory left, or the driver refuses.
+    pub fn send(&self, buffer: Pinned) -> Result<Sent> {
+        self.0.card.bind()?;
+        let len = buffer.len;
+        let queue = self.0.stream.cu_stream();
+        let doing = || format!("copy {} to the device", bytes(len));
+        // Memory of the copy's stream, so that the copy waits for no computation.
+        // SAFETY: the stream is alive. Of no length the driver gives nothing.
+        let address = unsafe { result::malloc_async(queue, len.max(1)) }
+            .doing(|| format!("give {} of the device's memory", bytes(len)))?;
+        let copied = (|| {
+            if len > 0 {
+                // SAFETY: `address` has `len` bytes from here on in this stream; the buffer's pages are kept, and handed to
+                // nobody, until the event below is past.
+                unsafe { result::memcpy_htod_async(address, &buffer[..], queue) }.doing(doing)?;
+            }
+            self.0.stream.record_event(None).doing(doing)
+        })();
+        let event = match copied {
+            Ok(event) => Arc::new(event),
+            Err(e) => {
+                // A copy may have been queued: what it reads and writes must outlive it.
+                let _ = self.0.stream.synchronize();
+                // SAFETY: given above, and known to nobody else.
+                let _ = unsafe { result::free_async(address, queue) };
+                return Err(e);
+            }
+        };
+        let pages = buffer.into_pages();
+        self.0.buffers().busy.push_back((event.clone(), pages));
+        Ok(Sent {
+            address,
+            len,
+            event,
+            owner: self.0.clone(),
+        })
+    }
+}
+
+impl Shared {
+    fn buffers(&self) -> MutexGuard<'_, Buffers> {
+        // A panic elsewhere leaves the lists whole.
+        self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The pages of copies on their way are freed below.
+        let _ = self.stream.synchronize();
+    }
+}
+
+impl Buffers {
+    /// Takes back the pages whose copies are done.
+    fn recycle(&mut self) -> Result<()> {
+        while let Some((event, _)) = self.busy.front() {
+            if !event.try_is_complete().doing(|| "copy a batch to the device".into())? {
+                break;
+            }
+            self.idle.extend(self.busy.pop_front().map(|(_, pages)| pages));
+        }
+        Ok(())
+    }
+}
+
+/// A buffer of page-locked bytes, to be filled and sent.
+pub struct Pinned {
+    /// Taken when it is dropped or sent.
+    pages: ManuallyDrop<Pages>,
+    len: usize,
+    owner: Arc<Shared>,
+}
+
+impl Pinned {
+    fn into_pages(self) -> Pages {
+        let mut this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again; its owner is dropped here, its pages are moved out.
+        unsafe {
+            std::ptr::drop_in_place(&raw mut this.owner);
+            ManuallyDrop::take(&mut this.pages)
+        }
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // SAFETY: taken here alone, and `self` is gone afterwards.
+        let pages = unsafe { ManuallyDrop::take(&mut self.pages) };
+        self.owner.buffers().idle.push(pages);
+    }
+}
+
+impl Deref for Pinned {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: the pages have at least `len` bytes, which were set when they were made, and no copy is reading them.
+        unsafe { slice::from_raw_parts(self.pages.start.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for Pinned {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and they are this buffer's alone.
+        unsafe { slice::from_raw_parts_mut(self.pages.start.as_ptr(), self.len) }
+    }
+}
+
+impl fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pinned").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+/// Page-locked memory of the host.
+struct Pages {
+    start: NonNull<u8>,
+    size: usize,
+    context: Arc<CudaContext>,
+}
+
+// SAFETY: plain memory, with one owner.
+unsafe impl Send for Pages {}
+// SAFETY: nothing changes through a shared reference.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    fn new(context: &Arc<CudaContext>, size: usize) -> Result<Pages> {
+        let size = size.max(1);
+        context.bind_to_thread().doing(|| "choose the device".into())?;
+        // Not write-combined: what composes clips reads them, too.
+        // SAFETY: the memory is freed by `drop` alone.
+        let start = unsafe { result::malloc_host(size, 0) }
+            .doing(|| format!("lock {} of the host's memory for copies", bytes(size)))?;
+        let start = NonNull::new(start.cast::<u8>())
+            .ok_or_else(|| Error::Device("the CUDA driver gave no memory of the host".into()))?;
+        // SAFETY: `size` bytes begin there. They are set so that they can be lent as `&[u8]`.
+        unsafe { start.write_bytes(0, size) };
+        Ok(Pages {
+            start,
+            size,
+            context: context.clone(),
+        })
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        self.context.record_err(self.context.bind_to_thread());
+        // SAFETY: given by `malloc_host`, and no copy reads it: pages with a copy on its way are in `Buffers::busy`.
+        let freed = unsafe { result::free_host(self.start.as_ptr().cast()) };
+        self.context.record_err(freed);
+    }
+}
+
+/// A batch on its way.
+pub struct Sent {
+    address: u64,
+    len: usize,
+    event: Arc<CudaEvent>,
+    owner: Arc<Shared>,
+}
+
+impl Sent {
+    /// Whether the copy is done: if not, the device would wait for it now.
+    ///
+    /// # Errors
+    /// The copy failed.
+    pub fn is_there(&self) -> Result<bool> {
+        self.event.try_is_complete().doing(|| "copy a batch to the device".into())
+    }
+
+    /// Has the card's stream wait for the copy (the host does not), and gives the bytes, which are then like all other memory
+    /// of that stream.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn arrive(self) -> Result<CudaSlice<u8>> {
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped and not used again; each field is moved out once.
+        let (event, owner) = unsafe { (std::ptr::read(&raw const this.event), std::ptr::read(&raw const this.owner)) };
+        receive(this.address, this.len, &event, &owner)
+    }
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        // Nobody wants it: freed behind the copy.
+        let _ = receive(self.address, self.len, &self.event, &self.owner);
+    }
+}
+
+/// Memory of the copy's stream becomes the card's. On an error it is lost, for then the device is.
+fn receive(address: u64, len: usize, event: &CudaEvent, owner: &Shared) -> Result<CudaSlice<u8>> {
+    let stream = owner.card.stream();
+    stream
+        .wait(event)
+        .doing(|| "have the computation wait for a batch".into())?;
+    // SAFETY: `address` has `len` bytes, is owned by nobody else, and was given and written before the event that this
+    // stream waits for. It is freed on this stream, behind what uses it: memory may be freed on another stream than it was
+    // given on, where the order is sure.
+    Ok(unsafe { stream.upgrade_device_ptr(address, len) })
+}
