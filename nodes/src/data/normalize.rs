@@ -155,6 +155,7 @@ mod tests {
             wants: &[false],
             backward: false,
             device: &Device::Cpu,
+            precision: Precision::F32,
         };
         let inputs = Args::default().with("clips", vec![clips.clone()]);
         Ok(compute(params).forward(&mut step, &inputs)?.0.remove(0))
