@@ -159,10 +159,7 @@ impl Compute for CrossEntropy {
             rows: parts.iter().map(|p| p.dim(0)).collect::<candle_core::Result<_>>()?,
             inputs: inputs.flat().count(),
         };
-        Ok((
-            vec![(found.loss * share)?, accuracy],
-            Box::new(kept),
-        ))
+        Ok((vec![(found.loss * share)?, accuracy], Box::new(kept)))
     }
 
     fn backward(
