@@ -85,23 +85,20 @@ pub(crate) struct Maxima {
 
 impl Maxima {
     pub fn backward(&self, dy: &Tensor) -> Result<Tensor> {
-        let Pool {
-            n,
-            input: [t, h, w],
-            channels,
-            ..
-        } = self.shape;
-        let index = match &self.index {
-            Index::Host(index) => index,
+        match &self.index {
+            Index::Host(index) => {
+                let Pool { n, channels, .. } = self.shape;
+                let [t, h, w] = self.shape.input;
+                let mut dx = buffer(self.shape.input_len());
+                pool::max_backward(&self.shape, &floats(dy)?, index, &mut dx)?;
+                tensor(dx, (n, t, h, w, channels), dy.device())
+            }
             #[cfg(feature = "cuda")]
             Index::Gpu(index) => {
                 on_gpu!(dy, gpu => super::gpu::pool::max_backward(gpu, &self.shape, dy, index));
-                bail!("a gradient of the CPU came to a pooling of the GPU");
+                bail!("a gradient of the CPU came to a pooling of the GPU")
             }
-        };
-        let mut dx = buffer(self.shape.input_len());
-        pool::max_backward(&self.shape, &floats(dy)?, index, &mut dx)?;
-        tensor(dx, (n, t, h, w, channels), dy.device())
+        }
     }
 }
 
