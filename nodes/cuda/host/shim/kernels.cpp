@@ -35,6 +35,10 @@ namespace of_shift {
 #include "shift.cu"
 }
 
+namespace of_faults {
+#include "faults.cpp"
+}
+
 extern "C" const Kernel *glad_host_kernels() {
     return kernels;
 }
