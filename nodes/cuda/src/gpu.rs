@@ -137,7 +137,7 @@ impl Out<'_> {
     }
 }
 
-/// An argument of a kernel, by value.
+/// An argument of a kernel, by value, as `cuLaunchKernel` takes it: a pointer to the value, in the parameters' order.
 #[derive(Clone, Copy, Debug)]
 pub enum Arg<'a> {
     /// A pointer; 0 is null.
@@ -152,6 +152,16 @@ pub enum Arg<'a> {
     F32(f32),
     /// A struct of `unsigned int`s.
     Words(&'a [u32]),
+}
+
+/// A number that the host knows when it launches, or that lies on the device, where it may change between two runs of a
+/// recorded launch.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a, T> {
+    /// It is this.
+    Host(T),
+    /// It is what is there when the kernel runs.
+    Device(In<'a>),
 }
 
 /// Which kernel, and how many threads.
@@ -180,7 +190,8 @@ pub trait Gpu {
     /// Its memory.
     type Memory: Memory;
 
-    /// Memory for `len` numbers, which hold anything.
+    /// Memory for `len` numbers (which may be 0), which hold anything. It is aligned to 16 bytes at least, and used in the
+    /// order of the launches: it may be given out again as soon as it is dropped.
     ///
     /// # Errors
     /// The device has not so much left.
@@ -195,8 +206,4 @@ pub trait Gpu {
     /// # Errors
     /// There is no such kernel, or the driver refuses.
     unsafe fn launch(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<()>;
-
-    /// How many blocks run side by side on it (streaming multiprocessors): enough blocks for all of them, and no more work
-    /// in putting their results together than that needs.
-    fn multiprocessors(&self) -> usize;
 }

@@ -2,12 +2,31 @@
 //!
 //! The functions are written against [`Gpu`], a device that gives memory and runs kernels. There are two: a card, and (for
 //! tests, on any machine) this process itself, for which the same kernel sources are compiled as C++ and their grids are run
-//! in loops. So all but the driver's own work is tested without a GPU.
+//! in loops (`host/`). So all but the driver's own work is tested without a GPU.
+//!
+//! * Operations, names and shapes are those of `glad-ops`. Activations are channels-last and hold f32 or bf16, whichever the
+//!   operand says; all operands that are called activations hold the same. Sums are taken in f32 or f64.
+//! * **Same shape, same bits**: reductions are cut by shape alone and put together in a fixed order, without atomics.
+//! * Nothing waits for the device. What depends on the step (a learning rate, a key) can lie in device memory
+//!   ([`Value::Device`]), so that recorded launches can be run again for another step.
+//! * A length, shape or type that does not fit is an [`Error`]; nothing is launched then. What only the numbers tell (a label
+//!   that is no class) cannot be: it makes the result NaN, and never an access outside of the operands.
 
 #[cfg(feature = "driver")]
 pub mod driver;
 mod error;
 mod gpu;
+mod launch;
+
+pub mod dropout;
+pub mod layout;
+pub mod loss;
+pub mod norm;
+pub mod normalize;
+pub mod pointwise;
+pub mod pool;
+pub mod sgd;
+pub mod shift;
 
 pub use error::{Error, Result};
-pub use gpu::{Arg, Gpu, In, Launch, Memory, Number, Out};
+pub use gpu::{Arg, Gpu, In, Launch, Memory, Number, Out, Value};

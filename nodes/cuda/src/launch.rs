@@ -1,0 +1,187 @@
+//! What the operations share: checks, the kernels' variants, and how threads are laid over a tensor.
+
+use crate::{Error, Launch, Number, Result};
+
+/// Threads of a block.
+pub(crate) const THREADS: usize = 256;
+/// Blocks of a kernel whose threads go through the rows in turns: four for each multiprocessor of an H100. It is part of
+/// where sums are cut, so it must not depend on the device.
+const BLOCKS: usize = 512;
+/// Rows that such a thread takes at a time.
+const ROWS_AT_ONCE: usize = 4;
+/// Rows, and pixels, are counted in 32 bits by the kernels, with room for a grid's step on top.
+const MOST_ROWS: usize = 1 << 31;
+/// Blocks of a grid along y or z, at most.
+const MOST_BLOCKS_Y: usize = 65_535;
+
+pub(crate) fn shape(op: &'static str, message: impl Into<String>) -> Error {
+    glad_ops::Error::Shape {
+        op,
+        message: message.into(),
+    }
+    .into()
+}
+
+pub(crate) fn check_len(op: &'static str, name: &'static str, got: usize, expected: usize) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(glad_ops::Error::Length {
+        op,
+        name,
+        got,
+        expected,
+    }
+    .into())
+}
+
+/// The operand holds `len` numbers of this type.
+pub(crate) fn check(
+    op: &'static str,
+    name: &'static str,
+    (got, number): (usize, Number),
+    len: usize,
+    expected: Number,
+) -> Result<()> {
+    check_number(op, name, number, expected)?;
+    check_len(op, name, got, len)
+}
+
+pub(crate) fn check_number(op: &'static str, name: &'static str, got: Number, expected: Number) -> Result<()> {
+    if got == expected {
+        return Ok(());
+    }
+    Err(Error::Number {
+        op,
+        name,
+        got,
+        expected,
+    })
+}
+
+/// What [`check`] looks at.
+macro_rules! holds {
+    ($operand:expr) => {
+        ($operand.len(), $operand.number())
+    };
+}
+pub(crate) use holds;
+
+/// The operand holds activations.
+pub(crate) fn check_floats(op: &'static str, name: &'static str, number: Number) -> Result<()> {
+    match number {
+        Number::F32 | Number::Bf16 => Ok(()),
+        got => Err(Error::Number {
+            op,
+            name,
+            got,
+            expected: Number::F32,
+        }),
+    }
+}
+
+/// How many numbers of a type a thread moves at once: 16 bytes of them where rows of `width` and all addresses allow.
+pub(crate) fn vector(number: Number, width: usize, addresses: &[u64]) -> usize {
+    let lanes = 16 / number.size();
+    match width.is_multiple_of(lanes) && addresses.iter().all(|a| a.is_multiple_of(16)) {
+        true => lanes,
+        false => 1,
+    }
+}
+
+/// The name of a kernel's variant for activations of a type, and for vectors of 16 bytes or single numbers.
+macro_rules! variant {
+    ($kernel:literal, $number:expr, $vector:expr) => {
+        match ($number, $vector) {
+            ($crate::Number::Bf16, 1) => concat!($kernel, "_bf16"),
+            ($crate::Number::Bf16, _) => concat!($kernel, "_bf16x8"),
+            (_, 1) => concat!($kernel, "_f32"),
+            _ => concat!($kernel, "_f32x4"),
+        }
+    };
+}
+pub(crate) use variant;
+
+/// Threads laid over `[rows, lanes]`: a block is as wide as a row, or as [`THREADS`] where rows are longer, and as high as
+/// leaves room. Blocks are counted along x for rows and along y for the parts of a row.
+#[derive(Clone, Copy)]
+pub(crate) struct Layout {
+    pub rows: u32,
+    lanes: usize,
+    block: [usize; 2],
+}
+
+impl Layout {
+    /// For rows of `lanes` vectors, with blocks of at most `widest` along a row.
+    pub(crate) fn new(op: &'static str, rows: usize, lanes: usize, widest: usize) -> Result<Layout> {
+        let too_many = || {
+            shape(
+                op,
+                format!("[{rows}, {lanes}] (rows, vectors of a row) is more than 2³¹ rows"),
+            )
+        };
+        let rows = u32::try_from(rows)
+            .ok()
+            .filter(|r| *r as usize <= MOST_ROWS)
+            .ok_or_else(too_many)?;
+        let wide = lanes.clamp(1, widest);
+        if lanes.div_ceil(wide) > MOST_BLOCKS_Y {
+            return Err(shape(op, format!("{lanes} vectors of a row are too many")));
+        }
+        Ok(Layout {
+            rows,
+            lanes,
+            block: [wide, THREADS / wide],
+        })
+    }
+
+    /// Nothing to do: a launch of no blocks is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows == 0 || self.lanes == 0
+    }
+
+    fn tiles(&self) -> usize {
+        self.lanes.div_ceil(self.block[0])
+    }
+
+    /// Blocks along the rows where threads go through them in turns.
+    pub(crate) fn turns(&self) -> usize {
+        let most = BLOCKS.div_ceil(self.tiles());
+        (self.rows as usize)
+            .div_ceil(self.block[1] * ROWS_AT_ONCE)
+            .clamp(1, most)
+    }
+
+    /// A launch in which threads go through the rows in turns.
+    pub(crate) fn in_turns(&self, module: &'static str, kernel: &'static str) -> Launch {
+        self.launch(module, kernel, self.turns())
+    }
+
+    /// A launch with a thread for each row (and vector of it).
+    pub(crate) fn each(&self, module: &'static str, kernel: &'static str) -> Launch {
+        self.launch(module, kernel, (self.rows as usize).div_ceil(self.block[1]))
+    }
+
+    fn launch(&self, module: &'static str, kernel: &'static str, along: usize) -> Launch {
+        Launch {
+            module,
+            kernel,
+            grid: [along as u32, self.tiles() as u32, 1],
+            block: [self.block[0] as u32, self.block[1] as u32, 1],
+        }
+    }
+}
+
+/// A launch over `threads` in a row, [`THREADS`] to a block.
+pub(crate) fn line(op: &'static str, module: &'static str, kernel: &'static str, threads: usize) -> Result<Launch> {
+    let blocks = threads.div_ceil(THREADS);
+    if blocks >= MOST_ROWS {
+        return Err(shape(op, format!("{threads} threads are more than a grid holds")));
+    }
+    Ok(Launch {
+        module,
+        kernel,
+        grid: [blocks as u32, 1, 1],
+        block: [THREADS as u32, 1, 1],
+    })
+}
