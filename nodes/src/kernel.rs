@@ -75,7 +75,8 @@ pub fn change(tensor: &Tensor, body: impl FnMut(&mut [f32]) -> Result<()>) -> Re
     Ok(tensor.inplace_op1(&Mutate(RefCell::new(body)))?)
 }
 
-/// The class numbers of a label tensor, on the host.
+/// The class numbers of a label tensor. Labels and masks of rows stay on the host, whatever the device: losses check and count
+/// them there, and reading them from a device would wait for all that it has been asked to do.
 ///
 /// # Errors
 /// The tensor is not of `u32`.

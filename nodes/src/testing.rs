@@ -2,8 +2,8 @@
 //! [`Compute`], and compared with a function in `f64` whose central differences are its gradients.
 
 use crate::{
-    Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Saved, Scope, Size, Step,
-    Type, WeightSpec, WeightStore, Wiring,
+    Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Saved, Scope, Size,
+    Step, Type, WeightSpec, WeightStore, Wiring,
 };
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
@@ -184,6 +184,7 @@ impl Probe {
             wants,
             backward,
             device: &Device::Cpu,
+            precision: Precision::F32,
         };
         run(&*self.compute, &mut step)
     }

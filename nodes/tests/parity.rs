@@ -131,6 +131,7 @@ impl Node {
             wants: &[false],
             backward: training,
             device: &Device::Cpu,
+            precision: Precision::F32,
         };
         run(&*self.compute, &mut step)
     }

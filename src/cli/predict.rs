@@ -123,6 +123,7 @@ fn run_on(
             key,
             feed: machine.feed,
             device: &machine.device,
+            precision: e.graph.precision.value,
             progress,
             ports,
             bad_limit: None,

@@ -3,6 +3,7 @@
 use super::optim::OptimizerDef;
 use crate::diag::{Files, Place, Problem, Spanned};
 use crate::load::{History, Tree};
+use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -148,6 +149,8 @@ pub struct Graph {
     pub bad_videos: f64,
     /// The seed of a run: everything random in training follows from it.
     pub seed: Spanned<u64>,
+    /// With how many bits a GPU computes.
+    pub precision: Spanned<Precision>,
     /// Nodes, by path, in file order.
     pub nodes: IndexMap<String, NodeDef>,
     /// Phases, by name.

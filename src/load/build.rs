@@ -13,10 +13,11 @@ use super::set_arg::VERBS;
 use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
 use crate::graph::{Graph, NodeDef, PhaseDef, ViewDef};
+use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::sync::Arc;
 
-const TOP_KEYS: [&str; 15] = [
+const TOP_KEYS: [&str; 16] = [
     "title",
     "expect",
     "streams",
@@ -28,6 +29,7 @@ const TOP_KEYS: [&str; 15] = [
     "run",
     "bad_videos",
     "seed",
+    "precision",
     "nodes",
     "phases",
     "views",
@@ -121,6 +123,7 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
             .get("seed")
             .and_then(|t| out.whole("seed", t, 0))
             .unwrap_or_else(|| Spanned::new(DEFAULT_SEED, root.clone())),
+        precision: precision(&settled, root, out),
         classes: classes(&settled, out),
         run: settled.get("run").and_then(|t| run_list(t, out)).unwrap_or_default(),
         streams,
@@ -290,6 +293,17 @@ fn select(top: &IndexMap<String, Tree>, root: &Place, out: &mut Out) -> Spanned<
     let written = top.get("select").and_then(|t| out.string("select", t));
     let known = written.filter(|s| choice(s, "selection", &["last", "best"], out).is_some());
     known.unwrap_or_else(|| Spanned::new("last".into(), root.clone()))
+}
+
+fn precision(top: &IndexMap<String, Tree>, root: &Place, out: &mut Out) -> Spanned<Precision> {
+    let written = top.get("precision").and_then(|t| out.string("precision", t));
+    let names = Precision::ALL.map(Precision::name);
+    let known = written.and_then(|w| {
+        let name = choice(&w, "precision", &names, out)?;
+        let found = Precision::ALL.into_iter().find(|p| p.name() == name)?;
+        Some(Spanned::new(found, w.place))
+    });
+    known.unwrap_or_else(|| Spanned::new(Precision::default(), root.clone()))
 }
 
 fn bad_videos(top: &IndexMap<String, Tree>, out: &mut Out) -> f64 {

@@ -3,6 +3,7 @@
 use super::tree::{Tree, TreeValue, dotted, key};
 use crate::diag::{Files, Place};
 use crate::graph::{Graph, GroupDef, LossDef, NodeDef, OptimizerDef, PhaseDef, Ref, ScheduleDef, ViewDef};
+use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::fmt::Write;
 
@@ -70,6 +71,9 @@ pub(super) fn plain(graph: &Graph) -> Tree {
     top.put("select", string(&graph.select.value));
     top.put("bad_videos", TreeValue::Float(graph.bad_videos));
     top.put("seed", TreeValue::Integer(graph.seed.value as i64));
+    if graph.precision.value != Precision::default() {
+        top.put("precision", string(graph.precision.value.name()));
+    }
     top.put("run", strings(graph.run.iter().map(|s| &s.value)));
     top.opt("classes", graph.classes.as_ref().map(|c| strings(&c.value)));
     let bypass: Vec<&String> = graph

@@ -1,7 +1,7 @@
 //! The JSON schema of graph files, for editors (draft 07, which taplo and others read).
 
 use super::nodes::{first_sentence, plain};
-use glad_nodes::{KindEntry, Registry};
+use glad_nodes::{KindEntry, Precision, Registry};
 use serde_json::{Map, Value, json};
 
 /// The schema of graph files: experiments, settings, overlays and composites, with the parameters of every kind.
@@ -155,6 +155,14 @@ fn experiment() -> Map<String, Value> {
             ),
         ),
         ("seed", at_least("integer", 0, "The seed of everything random.")),
+        (
+            "precision",
+            one_of(
+                &Precision::ALL.map(Precision::name),
+                "With how many bits a GPU computes: bf16 activations inside backbones, f32 numbers whose products may round \
+                 to TF32, or f32 (the default). The CPU computes in f32 whatever stands here.",
+            ),
+        ),
         (
             "bad_videos",
             or_param(

@@ -3,7 +3,7 @@
 use crate::plan::{Call, Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Args, Body, Gradient, Key, Saved, Scope, Side, Step, WeightStore};
+use glad_nodes::{Args, Body, Gradient, Key, Precision, Saved, Scope, Side, Step, WeightStore};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,8 @@ pub struct PassInfo {
 pub struct Exec<'a> {
     program: &'a Program,
     device: Device,
+    /// What is really computed with on this device.
+    precision: Precision,
     order: Vec<usize>,
     /// For each call of `order`: values that nothing uses afterwards.
     dies: Vec<Vec<ValueId>>,
@@ -42,8 +44,9 @@ pub struct Forward {
 }
 
 impl<'a> Exec<'a> {
-    /// For `program` on `device`. `keep` names values that are wanted besides losses, metrics and roots.
-    pub fn new(program: &'a Program, device: &Device, keep: &[ValueId]) -> Exec<'a> {
+    /// For `program` on `device`, in `precision` where the device has it. `keep` names values that are wanted besides
+    /// losses, metrics and roots.
+    pub fn new(program: &'a Program, device: &Device, precision: Precision, keep: &[ValueId]) -> Exec<'a> {
         let order: Vec<usize> = (0..program.calls.len())
             .filter(|i| program.calls[*i].side == Side::Device)
             .collect();
@@ -74,6 +77,7 @@ impl<'a> Exec<'a> {
         Exec {
             program,
             device: device.clone(),
+            precision: precision.on(device.location()),
             order,
             dies,
             times,
@@ -216,6 +220,7 @@ impl<'a> Exec<'a> {
             wants,
             backward,
             device: &self.device,
+            precision: self.precision,
         }
     }
 }

@@ -49,7 +49,7 @@ impl<'a> Rehearsal<'a> {
         let key = phase_key(def, seed);
         Ok(Rehearsal {
             program,
-            exec: Exec::new(program, device, &[]),
+            exec: Exec::new(program, device, graph.precision.value, &[]),
             store,
             sgd: Sgd::new(&def.optimizer),
             key,

@@ -12,7 +12,7 @@ use crate::graph::PhaseDef;
 use crate::plan::{Call, Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Key, WeightStore};
+use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub struct TrainCx<'a> {
     pub feed: FeedOptions,
     /// Where tensors live.
     pub device: &'a Device,
+    /// What the graph asks for.
+    pub precision: Precision,
     /// What a person sees.
     pub progress: &'a Progress,
     /// The share of a list's videos that may be bad.
@@ -155,7 +157,7 @@ pub fn train(
         }
         wants
     });
-    let mut exec = Exec::new(program, cx.device, &[]);
+    let mut exec = Exec::new(program, cx.device, cx.precision, &[]);
     let mut smooth = Smooth::default();
     let mut report = PhaseReport::default();
     let began = Instant::now();

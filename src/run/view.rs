@@ -8,7 +8,7 @@ use super::stop;
 use crate::plan::{Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Key, Scores, Tally, Video, WeightStore};
+use glad_nodes::{Key, Precision, Scores, Tally, Video, WeightStore};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -86,6 +86,8 @@ pub struct ViewCx<'a> {
     pub feed: FeedOptions,
     /// Where tensors live.
     pub device: &'a Device,
+    /// What the graph asks for.
+    pub precision: Precision,
     /// What a person sees.
     pub progress: &'a Progress,
     /// Ports whose values are wanted, besides the roots' scores.
@@ -120,7 +122,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
     });
     let total: usize = sizes.iter().sum();
     cx.progress.begin(&program.name, 0, total as u64);
-    let mut exec = Exec::new(program, cx.device, cx.ports);
+    let mut exec = Exec::new(program, cx.device, cx.precision, cx.ports);
     let mut tallies: HashMap<usize, Box<dyn Tally>> = HashMap::new();
     let mut result = ViewResult::default();
     let logits: Vec<ValueId> = program

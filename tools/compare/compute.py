@@ -104,7 +104,7 @@ def measure(row, threads, args, step):
     """Rounds in which every program does a step: milliseconds and memory of each."""
     start = starters(row, threads, step, args.compile)
     found = {name: {"ms": [], "peak_mib": 0, "start_mib": 0} for name in start}
-    free, held, alive = available_mib(), 0, {}
+    free, held, largest, alive = available_mib(), 0, 0, {}
 
     def started(name):
         worker = start[name]()
@@ -127,9 +127,10 @@ def measure(row, threads, args, step):
             worker = alive.get(name) or started(name)
             timed(name, worker)
             if name not in alive:
-                # Programs stay as long as together they leave room; else each starts anew in every round.
-                held += found[name]["peak_mib"] if turn == 0 else 0
-                if turn == 0 and held < 0.8 * free:
+                # Programs stay as long as they leave room for one more; else each starts anew in every round.
+                size = found[name]["start_mib"] + found[name]["peak_mib"]
+                held, largest = held + (size if turn == 0 else 0), max(largest, size)
+                if turn == 0 and held + largest < 0.8 * free:
                     alive[name] = worker
                 else:
                     worker.end()

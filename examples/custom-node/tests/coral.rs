@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use custom_node::Coral;
 use glad::load::{LoadOptions, load};
-use glad_nodes::{Args, Compute, Key, Scope, Step, WeightStore};
+use glad_nodes::{Args, Compute, Key, Precision, Scope, Step, WeightStore};
 
 fn step<'a>(store: &'a mut WeightStore, device: &'a Device, wants: &'a [bool]) -> Step<'a> {
     Step {
@@ -15,6 +15,7 @@ fn step<'a>(store: &'a mut WeightStore, device: &'a Device, wants: &'a [bool]) -
         wants,
         backward: true,
         device,
+        precision: Precision::F32,
     }
 }
 

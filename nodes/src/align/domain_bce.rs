@@ -1,7 +1,7 @@
 //! `domain_bce`: the loss of a domain classifier.
 
 use crate::kernel::labels;
-use crate::op::loss::bce_with_logits;
+use crate::op::loss::{bce_with_logits, binary_accuracy};
 use crate::sizes::{arrived, kept};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::{Result, bail};
@@ -37,7 +37,7 @@ impl Kind for DomainBce {
 struct Bce;
 
 impl Compute for Bce {
-    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let logits = inputs.one("logits")?;
         let domain = labels(inputs.one("domain")?)?;
         if let Some(d) = domain.iter().find(|d| **d > 1) {
@@ -45,15 +45,8 @@ impl Compute for Bce {
         }
         let targets: Vec<f32> = domain.iter().map(|d| *d as f32).collect();
         let found = bce_with_logits(logits, &targets)?;
-        let values: Vec<f32> = logits.flatten_all()?.to_vec1()?;
-        let right = values
-            .iter()
-            .zip(&targets)
-            .filter(|(z, t)| (**z > 0.0) == (**t > 0.5))
-            .count();
-        let accuracy = right as f32 / values.len().max(1) as f32;
-        let scalar = |v: f32| Tensor::new(v, step.device);
-        Ok((vec![scalar(found.loss)?, scalar(accuracy)?], Box::new(found.grad)))
+        let accuracy = binary_accuracy(logits, &targets)?;
+        Ok((vec![found.loss, accuracy], Box::new(found.grad)))
     }
 
     fn backward(&self, _: &mut Step<'_>, saved: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {

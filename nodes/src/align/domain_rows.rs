@@ -3,7 +3,7 @@
 use crate::sizes::{arrived, per_reference};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, sizes};
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,7 +41,7 @@ impl Kind for DomainRows {
 struct Stack;
 
 impl Compute for Stack {
-    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let rows = inputs
             .flat()
             .map(|t| t.dim(0))
@@ -51,7 +51,7 @@ impl Compute for Stack {
         let domain: Vec<u32> = (0..all).map(|i| u32::from(i < of_source)).collect();
         let parts: Vec<&Tensor> = inputs.flat().collect();
         Ok((
-            vec![Tensor::cat(&parts, 0)?, Tensor::from_vec(domain, all, step.device)?],
+            vec![Tensor::cat(&parts, 0)?, Tensor::from_vec(domain, all, &Device::Cpu)?],
             Box::new(rows),
         ))
     }

@@ -1,6 +1,7 @@
 //! Nodes of the compute side: batches of tensors, forward and backward. The graph is the tape.
 
 use super::host::Args;
+use super::precision::Precision;
 use super::rng::Key;
 use super::weights::{LoadedWeights, Scope, WeightSpec};
 use anyhow::Result;
@@ -30,6 +31,8 @@ pub struct Step<'a> {
     pub backward: bool,
     /// Where tensors live.
     pub device: &'a Device,
+    /// With how many bits `device` computes: on the CPU always [`Precision::F32`], whatever the graph says.
+    pub precision: Precision,
 }
 
 /// A node of the compute side. One value serves all calls of the node; what a call keeps goes into [`Saved`].

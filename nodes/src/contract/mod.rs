@@ -9,6 +9,7 @@ mod kind;
 mod lint;
 mod params;
 mod port;
+mod precision;
 mod rng;
 mod types;
 mod weights;
@@ -23,6 +24,7 @@ pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Regist
 pub use lint::{Defect, ListScan, Malformed, Stated};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
+pub use precision::Precision;
 pub use rng::{Draw, Key};
 pub use types::{Bindings, HeadExpr, Misfit, Type, TypeExpr};
 pub use weights::{Init, LoadedWeights, Role, Scope, Weight, WeightSpec, WeightStore};

@@ -1,9 +1,9 @@
 //! `normalize`: bytes to numbers about zero.
 
 use crate::contract::*;
+use crate::op::normalize::normalize;
 use anyhow::{Result, ensure};
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use candle_core::{DType, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -63,31 +63,6 @@ struct Normalizer {
     clips: Option<Type>,
 }
 
-/// Pixels that a thread takes at a time.
-const CHUNK: usize = 1 << 14;
-
-impl Normalizer {
-    /// The value of every byte in every channel.
-    fn table(&self) -> [[f32; 256]; 3] {
-        std::array::from_fn(|c| std::array::from_fn(|x| (x as f32 - self.mean[c]) / self.std[c]))
-    }
-
-    fn on_host(&self, bytes: &[u8]) -> Vec<f32> {
-        let table = self.table();
-        let mut out = vec![0f32; bytes.len()];
-        out.par_chunks_mut(CHUNK * 3)
-            .zip(bytes.par_chunks(CHUNK * 3))
-            .for_each(|(out, bytes)| {
-                for (out, pixel) in out.chunks_exact_mut(3).zip(bytes.chunks_exact(3)) {
-                    for c in 0..3 {
-                        out[c] = table[c][pixel[c] as usize];
-                    }
-                }
-            });
-        out
-    }
-}
-
 impl Compute for Normalizer {
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let clips = inputs.one("clips")?;
@@ -97,16 +72,7 @@ impl Compute for Normalizer {
             clips.dtype(),
             clips.dims()
         );
-        let out = match step.device {
-            Device::Cpu => {
-                let bytes = clips.flatten_all()?.to_vec1::<u8>()?;
-                Tensor::from_vec(self.on_host(&bytes), clips.dims(), step.device)?
-            }
-            device => clips
-                .to_dtype(DType::F32)?
-                .broadcast_sub(&Tensor::new(&self.mean, device)?)?
-                .broadcast_div(&Tensor::new(&self.std, device)?)?,
-        };
+        let out = normalize(clips, self.mean, self.std, step.precision.activations())?;
         Ok((vec![out], Box::new(())))
     }
 
@@ -127,6 +93,7 @@ impl Compute for Normalizer {
 mod tests {
     use super::super::testing::{build_cx, dims, node, problems};
     use super::*;
+    use candle_core::Device;
     use serde_json::{Value, json};
 
     fn compute(params: Value) -> Box<dyn Compute> {
@@ -155,6 +122,7 @@ mod tests {
             wants: &[false],
             backward: false,
             device: &Device::Cpu,
+            precision: Precision::F32,
         };
         let inputs = Args::default().with("clips", vec![clips.clone()]);
         Ok(compute(params).forward(&mut step, &inputs)?.0.remove(0))

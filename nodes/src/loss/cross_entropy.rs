@@ -129,7 +129,7 @@ fn check_labels(labels: &[u32], mask: Option<&[f32]>, classes: usize) -> Result<
 }
 
 impl Compute for CrossEntropy {
-    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let parts = inputs.all("logits");
         let logits = Tensor::cat(parts, 0)?;
         let classes = logits.dim(1)?;
@@ -153,21 +153,13 @@ impl Compute for CrossEntropy {
             Reduction::Mean => 1.0,
             Reduction::PaperOrder => 1.0 / classes as f64,
         };
-        let best: Vec<u32> = logits.argmax(1)?.to_vec1()?;
-        let weight = |row: usize| mask.as_ref().map_or(1.0, |m| f64::from(m[row]));
-        let total: f64 = (0..rows).map(weight).sum();
-        let right: f64 = (0..rows).filter(|r| best[*r] == label[*r]).map(weight).sum();
-        let accuracy = if total > 0.0 { right / total } else { 0.0 };
-        let scalar = |v: f64| Tensor::new(v as f32, step.device);
+        let accuracy = loss::accuracy(&logits, &label, mask.as_deref())?;
         let kept = Kept {
             grad: (found.grad * share)?,
             rows: parts.iter().map(|p| p.dim(0)).collect::<candle_core::Result<_>>()?,
             inputs: inputs.flat().count(),
         };
-        Ok((
-            vec![scalar(f64::from(found.loss) * share)?, scalar(accuracy)?],
-            Box::new(kept),
-        ))
+        Ok((vec![(found.loss * share)?, accuracy], Box::new(kept)))
     }
 
     fn backward(

@@ -4,7 +4,7 @@ use super::permutation::{factorial, nth};
 use crate::sizes::{arrived, input, kept, known};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -73,7 +73,7 @@ impl Compute for Shuffle {
         }
         let index = |v: Vec<u32>| Tensor::from_vec(v, rows * n, step.device);
         let y = gather(x, &index(forth)?)?;
-        let order = Tensor::from_vec(orders.iter().map(|o| *o as u32).collect(), rows, step.device)?;
+        let order = Tensor::from_vec(orders.iter().map(|o| *o as u32).collect(), rows, &Device::Cpu)?;
         Ok((vec![y, order], Box::new(index(back)?)))
     }
 
