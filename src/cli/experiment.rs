@@ -6,7 +6,7 @@ use crate::check::{Checked, check};
 use crate::graph::Graph;
 use crate::load::{LoadOptions, load};
 use crate::run::{FeedOptions, keep_freed_memory};
-use candle_core::Device;
+use candle_core::{Device, DeviceLocation};
 use glad_nodes::Registry;
 use std::path::Path;
 
@@ -79,15 +79,21 @@ pub fn threads(threads: Option<usize>) {
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
 }
 
-fn device(name: &str) -> Result<Device, Failure> {
+/// The device of a name, whether it is there or not.
+pub fn location(name: &str) -> Result<DeviceLocation, Failure> {
+    let number = |n: &str| n.parse().ok().map(|gpu_id| DeviceLocation::Cuda { gpu_id });
     match name.split_once(':') {
-        None if name == "cpu" => Ok(Device::Cpu),
-        Some(("cuda", n)) if n.parse::<usize>().is_ok() => {
-            let n = n.parse().expect("checked");
-            Device::new_cuda(n).map_err(|e| Failure::Usage(format!("device `{name}` is not to be had: {e}")))
-        }
-        _ => Err(Failure::Usage(format!(
-            "there is no device `{name}`; it is `cpu` or `cuda:0`"
-        ))),
+        None if name == "cpu" => Some(DeviceLocation::Cpu),
+        Some(("cuda", n)) => number(n),
+        _ => None,
+    }
+    .ok_or_else(|| Failure::Usage(format!("there is no device `{name}`; it is `cpu` or `cuda:0`")))
+}
+
+fn device(name: &str) -> Result<Device, Failure> {
+    match location(name)? {
+        DeviceLocation::Cuda { gpu_id } => Device::new_cuda_with_stream(gpu_id)
+            .map_err(|e| Failure::Usage(format!("device `{name}` is not to be had: {e}"))),
+        _ => Ok(Device::Cpu),
     }
 }

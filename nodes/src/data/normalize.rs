@@ -80,7 +80,7 @@ impl Compute for Normalizer {
         Ok(vec![None])
     }
 
-    fn cost(&self, batch: usize) -> Cost {
+    fn cost(&self, batch: usize, _: Precision) -> Cost {
         let elements = self.clips.as_ref().and_then(|t| t.elements(batch)).unwrap_or(0) as u64;
         Cost {
             macs: elements,
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn cost_counts_the_elements() {
-        assert_eq!(compute(json!({})).cost(4).macs, 4 * 2 * 8 * 6 * 5 * 3);
+        assert_eq!(compute(json!({})).cost(4, Precision::F32).macs, 4 * 2 * 8 * 6 * 5 * 3);
     }
 
     #[test]
