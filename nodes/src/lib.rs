@@ -36,3 +36,5 @@ mod testing;
 pub use contract::*;
 #[cfg(feature = "kinds")]
 pub use kinds::registry;
+#[cfg(feature = "kinds")]
+pub use op::sgd;

@@ -1,6 +1,6 @@
 //! With how many bits the compute side computes.
 
-use candle_core::DeviceLocation;
+use candle_core::{DType, DeviceLocation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -41,12 +41,17 @@ impl Precision {
         }
     }
 
+    /// What numbers inside a backbone are, and clips that have been normalised for one.
+    pub fn activations(self) -> DType {
+        match self {
+            Precision::Bf16 => DType::BF16,
+            Precision::Tf32 | Precision::F32 => DType::F32,
+        }
+    }
+
     /// Bytes of a number inside a backbone.
     pub fn activation_bytes(self) -> u64 {
-        match self {
-            Precision::Bf16 => 2,
-            Precision::Tf32 | Precision::F32 => 4,
-        }
+        self.activations().size_in_bytes() as u64
     }
 }
 

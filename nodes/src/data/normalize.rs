@@ -1,9 +1,9 @@
 //! `normalize`: bytes to numbers about zero.
 
 use crate::contract::*;
+use crate::op::normalize::normalize;
 use anyhow::{Result, ensure};
-use candle_core::{DType, Device, Tensor};
-use rayon::prelude::*;
+use candle_core::{DType, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -63,31 +63,6 @@ struct Normalizer {
     clips: Option<Type>,
 }
 
-/// Pixels that a thread takes at a time.
-const CHUNK: usize = 1 << 14;
-
-impl Normalizer {
-    /// The value of every byte in every channel.
-    fn table(&self) -> [[f32; 256]; 3] {
-        std::array::from_fn(|c| std::array::from_fn(|x| (x as f32 - self.mean[c]) / self.std[c]))
-    }
-
-    fn on_host(&self, bytes: &[u8]) -> Vec<f32> {
-        let table = self.table();
-        let mut out = vec![0f32; bytes.len()];
-        out.par_chunks_mut(CHUNK * 3)
-            .zip(bytes.par_chunks(CHUNK * 3))
-            .for_each(|(out, bytes)| {
-                for (out, pixel) in out.chunks_exact_mut(3).zip(bytes.chunks_exact(3)) {
-                    for c in 0..3 {
-                        out[c] = table[c][pixel[c] as usize];
-                    }
-                }
-            });
-        out
-    }
-}
-
 impl Compute for Normalizer {
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let clips = inputs.one("clips")?;
@@ -97,16 +72,7 @@ impl Compute for Normalizer {
             clips.dtype(),
             clips.dims()
         );
-        let out = match step.device {
-            Device::Cpu => {
-                let bytes = clips.flatten_all()?.to_vec1::<u8>()?;
-                Tensor::from_vec(self.on_host(&bytes), clips.dims(), step.device)?
-            }
-            device => clips
-                .to_dtype(DType::F32)?
-                .broadcast_sub(&Tensor::new(&self.mean, device)?)?
-                .broadcast_div(&Tensor::new(&self.std, device)?)?,
-        };
+        let out = normalize(clips, self.mean, self.std, step.precision.activations())?;
         Ok((vec![out], Box::new(())))
     }
 
@@ -127,6 +93,7 @@ impl Compute for Normalizer {
 mod tests {
     use super::super::testing::{build_cx, dims, node, problems};
     use super::*;
+    use crate::testing::device;
     use serde_json::{Value, json};
 
     fn compute(params: Value) -> Box<dyn Compute> {
@@ -154,7 +121,7 @@ mod tests {
             step: 0,
             wants: &[false],
             backward: false,
-            device: &Device::Cpu,
+            device: &device(),
             precision: Precision::F32,
         };
         let inputs = Args::default().with("clips", vec![clips.clone()]);
@@ -164,7 +131,7 @@ mod tests {
     #[test]
     fn every_channel_has_its_own_numbers() {
         let bytes: Vec<u8> = (0..3 * 2 * 8 * 6 * 5 * 3).map(|i| (i * 7 % 256) as u8).collect();
-        let clips = Tensor::from_vec(bytes.clone(), (3, 2, 8, 6, 5, 3), &Device::Cpu).unwrap();
+        let clips = Tensor::from_vec(bytes.clone(), (3, 2, 8, 6, 5, 3), &device()).unwrap();
         let out = forward(json!({}), &clips).unwrap();
         assert_eq!(out.dims(), clips.dims());
         let (mean, std) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
@@ -177,7 +144,7 @@ mod tests {
     #[test]
     fn a_view_of_clips_is_read_in_its_own_order() {
         let bytes: Vec<u8> = (0..36).collect();
-        let clips = Tensor::from_vec(bytes, (2, 1, 1, 2, 3, 3), &Device::Cpu).unwrap();
+        let clips = Tensor::from_vec(bytes, (2, 1, 1, 2, 3, 3), &device()).unwrap();
         let p = json!({"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]});
         let second = clips.narrow(0, 1, 1).unwrap();
         let out = forward(p, &second)
@@ -196,7 +163,7 @@ mod tests {
 
     #[test]
     fn wrong_input_and_parameters_are_told() {
-        let floats = Tensor::zeros((1, 1, 1, 2, 2, 3), DType::F32, &Device::Cpu).unwrap();
+        let floats = Tensor::zeros((1, 1, 1, 2, 2, 3), DType::F32, &device()).unwrap();
         assert!(forward(json!({}), &floats).unwrap_err().to_string().contains("bytes"));
         let found = problems::<Normalize>(json!({"std": [1.0, 0.0, 1.0]}), &dims(&[]));
         assert_eq!(found, ["std[1]: 0 is not above 0"]);

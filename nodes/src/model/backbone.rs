@@ -126,8 +126,9 @@ struct Backbone {
 /// What one pass through the network kept.
 struct Pass {
     kept: Option<sequence::Kept>,
-    /// Shape of the clips.
+    /// Shape and type of the clips.
     dims: Vec<usize>,
+    ty: DType,
 }
 
 struct Passes {
@@ -153,9 +154,14 @@ impl Backbone {
         let [rows, n, t, h, w, c] = dims[..] else {
             bail!("clips have shape {dims:?}, and [B, N, T, H, W, C] is needed");
         };
+        let ty = clips.dtype();
         let clips = clips.contiguous()?.reshape((rows * n, t, h, w, c))?;
+        let clips = clips.to_dtype(step.precision.activations())?;
         let (feature, kept) = self.network.forward(step, &clips)?;
-        Ok((feature.reshape((rows, n, self.network.features))?, Pass { kept, dims }))
+        Ok((
+            feature.reshape((rows, n, self.network.features))?,
+            Pass { kept, dims, ty },
+        ))
     }
 
     /// The gradient of the clips, if wanted.
@@ -165,7 +171,7 @@ impl Backbone {
             .context("a backward pass was asked of a forward pass that kept nothing")?;
         let grad = grad.flatten(0, 1)?;
         let dx = self.network.backward(step, kept, &grad, want)?;
-        Ok(dx.map(|dx| dx.reshape(pass.dims)).transpose()?)
+        Ok(dx.map(|dx| dx.to_dtype(pass.ty)?.reshape(pass.dims)).transpose()?)
     }
 }
 

@@ -172,7 +172,7 @@ impl ConvBn {
                 step.weights.add_grad(&name, grad)?;
             }
         }
-        let dx = self.conv.backward(&mut step.weights, x, &grads.x, dx)?;
+        let dx = self.conv.backward(step, x, &grads.x, dx)?;
         Ok((dx, grads.residual))
     }
 }

@@ -161,11 +161,11 @@ impl Part for NonLocal {
         drop((theta, phi, values, dy));
         let (n, t, h, w, _) = x.dims5()?;
         let dtheta = dtheta.reshape((n, t, h, w, self.inner))?;
-        self.theta.backward(&mut step.weights, &x, &dtheta, Dx::AddTo(&dx))?;
+        self.theta.backward(step, &x, &dtheta, Dx::AddTo(&dx))?;
         let dphi = phi_maxima.backward(&dphi)?;
-        self.phi.backward(&mut step.weights, &x, &dphi, Dx::AddTo(&dx))?;
+        self.phi.backward(step, &x, &dphi, Dx::AddTo(&dx))?;
         let dg = g_maxima.backward(&(dvalues / keys as f64)?)?;
-        self.g.backward(&mut step.weights, &x, &dg, Dx::AddTo(&dx))?;
+        self.g.backward(step, &x, &dg, Dx::AddTo(&dx))?;
         Ok(Some(dx))
     }
 

@@ -6,7 +6,7 @@ use crate::op::pool::{self, MaxPool, Maxima};
 use crate::sizes::kept;
 use crate::{Cost, Precision, Role, Saved, Step, WeightSpec};
 use anyhow::{Context, Result};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// A part of a network, from and to `[clips, T, H, W, C]`.
 pub(crate) trait Part: Send + Sync {
@@ -52,8 +52,8 @@ pub(crate) struct Sequence {
 /// What the backward pass of a [`Sequence`] needs.
 pub(crate) struct Kept {
     parts: Vec<PartKept>,
-    /// Shape before the mean.
-    last: Vec<usize>,
+    /// Shape and type before the mean.
+    last: (Vec<usize>, DType),
 }
 
 enum PartKept {
@@ -86,14 +86,14 @@ impl Sequence {
             y = out;
         }
         let feature = pool::mean(&y, clips.dim(0)?)?;
-        let last = y.dims().to_vec();
+        let last = (y.dims().to_vec(), y.dtype());
         Ok((feature, backward.then_some(Kept { parts, last })))
     }
 
     /// Adds the gradients of the weights; gives that of the clips if `dx`.
     pub fn backward(&self, step: &mut Step<'_>, kept: Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
         let Kept { mut parts, last } = kept;
-        let mut grad = Some(pool::mean_backward(&grad.contiguous()?, &last)?);
+        let mut grad = Some(pool::mean_backward(&grad.contiguous()?, &last.0, last.1)?);
         for (i, part) in self.parts.iter().enumerate().rev() {
             let saved = match parts.pop().context("a network kept too little")? {
                 PartKept::Saved(saved) => saved,

@@ -39,6 +39,7 @@ pub(crate) fn forward(
     residual: Option<&Tensor>,
     relu: bool,
 ) -> Result<Tensor> {
+    on_gpu!(x, gpu => super::gpu::batch_norm::forward(gpu, x, stats, affine, residual, relu));
     let mut y = buffer(x.elem_count());
     let residual = residual.map(floats).transpose()?;
     BatchNorm {
@@ -73,6 +74,7 @@ pub(crate) fn backward(
     y: Option<&Tensor>,
     relu: bool,
 ) -> Result<Grads> {
+    on_gpu!(x, gpu => super::gpu::batch_norm::backward(gpu, batch, x, dy, stats, affine, y, relu));
     let channels = affine.gamma.elem_count();
     let (mut dgamma, mut dbeta) = (buffer(channels), buffer(channels));
     let y = y.map(floats).transpose()?;
@@ -108,6 +110,7 @@ pub(crate) fn backward(
 
 /// Running statistics moved towards those of a batch of `rows` values per channel.
 pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<Stats> {
+    on_gpu!(&batch.mean, gpu => super::gpu::batch_norm::update_running(gpu, running, batch, rows, momentum));
     let (mut mean, mut var) = (floats(&running.mean)?.to_vec(), floats(&running.var)?.to_vec());
     norm::update_running(
         &floats(&batch.mean)?,

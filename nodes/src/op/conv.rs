@@ -106,6 +106,8 @@ pub(crate) struct ConvOp {
     /// Whether padding is TensorFlow's "same", which depends on the input's size.
     pub same: bool,
     packed: PackCache,
+    #[cfg(feature = "cuda")]
+    pub(super) filters: super::gpu::conv::FilterCache,
 }
 
 impl ConvOp {
@@ -116,6 +118,8 @@ impl ConvOp {
             bias: None,
             same: false,
             packed: PackCache::default(),
+            #[cfg(feature = "cuda")]
+            filters: Default::default(),
         }
     }
 
@@ -135,6 +139,7 @@ impl ConvOp {
 
     /// The output, and its statistics if `stats`.
     pub fn forward(&self, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+        on_gpu!(x, gpu => super::gpu::conv::forward(gpu, self, step, x, stats));
         let (scope, purpose) = (&step.weights, Purpose::forward(step));
         let taps = self.taps(x)?;
         let shape = &taps.conv;
@@ -167,8 +172,10 @@ impl ConvOp {
         Ok((y, stats))
     }
 
-    /// Adds the gradients of weight and bias to `scope`, and gives that of the input (`None` where it went elsewhere).
-    pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
+    /// Adds the gradients of weight and bias, and gives that of the input (`None` where it went elsewhere).
+    pub fn backward(&self, step: &mut Step<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
+        on_gpu!(x, gpu => super::gpu::conv::backward(gpu, self, step, x, dy, dx));
+        let scope = &mut step.weights;
         let taps = self.taps(x)?;
         let shape = &taps.conv;
         let dy_values = floats(dy)?;

@@ -12,6 +12,7 @@ pub(crate) fn dropout(key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
         return Ok(x.clone());
     }
     let x = x.contiguous()?;
+    on_gpu!(&x, gpu => super::gpu::dropout::dropout(gpu, key, p, &x));
     let mut y = buffer(x.elem_count());
     dropout::dropout(key.word(), p as f32, &floats(&x)?, &mut y)?;
     tensor(y, x.shape(), x.device())

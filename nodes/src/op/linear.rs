@@ -43,6 +43,9 @@ impl LinearOp {
     /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, what is negative becomes 0.
     pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
         let scope = &step.weights;
+        if !x.device().is_cpu() {
+            return self.forward_by_candle(scope, x, relu);
+        }
         let rows = x.dim(0)?;
         let mut y = buffer(rows * self.outputs);
         let bias = self.bias.as_ref().map(|b| scope.value(b)).transpose()?;
@@ -63,6 +66,9 @@ impl LinearOp {
     /// Adds the gradients of the weights to `scope`, and gives that of `x` if it is wanted.
     pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
+        if !x.device().is_cpu() {
+            return self.backward_by_candle(scope, x, &dy, want);
+        }
         let rows = x.dim(0)?;
         let shape = self.shape(rows);
         if scope.trains(&self.weight) {
@@ -83,6 +89,28 @@ impl LinearOp {
         Ok(Some(tensor(dx, (rows, self.inputs), x.device())?))
     }
 
+    /// On other devices: their libraries multiply matrices well, and heads are small.
+    fn forward_by_candle(&self, scope: &Scope<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+        let mut y = x.matmul(&scope.value(&self.weight)?.t()?)?;
+        if let Some(bias) = &self.bias {
+            y = y.broadcast_add(scope.value(bias)?)?;
+        }
+        Ok(if relu { y.relu()? } else { y })
+    }
+
+    fn backward_by_candle(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
+        if scope.trains(&self.weight) {
+            scope.add_grad(&self.weight, dy.t()?.matmul(x)?)?;
+        }
+        if let Some(bias) = self.bias.as_ref().filter(|b| scope.trains(b)) {
+            scope.add_grad(bias, dy.sum(0)?)?;
+        }
+        if !want {
+            return Ok(None);
+        }
+        Ok(Some(dy.matmul(scope.value(&self.weight)?)?))
+    }
+
     /// Multiply-adds for `rows` rows.
     pub fn macs(&self, rows: usize) -> u64 {
         (rows * self.inputs * self.outputs) as u64
@@ -92,6 +120,9 @@ impl LinearOp {
 /// `a bᵀ` of `[n, k]` and `[m, k]`.
 pub(crate) fn product(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let (a, b) = (a.contiguous()?, b.contiguous()?);
+    if !a.device().is_cpu() {
+        return Ok(a.matmul(&b.t()?)?);
+    }
     let ((n, k), m) = (a.dims2()?, b.dim(0)?);
     let shape = linear::Linear {
         rows: n,

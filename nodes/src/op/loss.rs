@@ -20,6 +20,7 @@ pub(crate) fn cross_entropy(
     weights: Option<&[f32]>,
 ) -> Result<LossGrad> {
     let logits = logits.contiguous()?;
+    on_gpu!(&logits, gpu => super::gpu::loss::cross_entropy(gpu, &logits, labels, smoothing, weights));
     let classes = logits.dim(1)?;
     let mut grad = buffer(logits.elem_count());
     let found = loss::cross_entropy(
@@ -39,6 +40,7 @@ pub(crate) fn cross_entropy(
 /// Binary cross-entropy with logits of `logits` (any shape of one number per target) against targets in [0, 1].
 pub(crate) fn bce_with_logits(logits: &Tensor, targets: &[f32]) -> Result<LossGrad> {
     let logits = logits.contiguous()?;
+    on_gpu!(&logits, gpu => super::gpu::loss::bce_with_logits(gpu, &logits, targets));
     let mut grad = buffer(logits.elem_count());
     let found = loss::bce_with_logits(&floats(&logits)?, targets, None, Some(&mut grad))?;
     Ok(LossGrad {

@@ -1,4 +1,5 @@
-//! Products of batches of matrices, `[n, rows, columns]`.
+//! Products of batches of matrices, `[n, rows, columns]`. On other devices than the CPU they are Candle's, by the device's
+//! own library.
 
 use crate::kernel::{floats, tensor};
 use anyhow::{Result, ensure};
@@ -7,6 +8,9 @@ use glad_ops::{Linear, buffer};
 
 /// `a b` of `[n, i, k]` and `[n, k, j]`.
 pub(crate) fn ab(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return Ok(a.matmul(b)?);
+    }
     let ((_, i, k), (_, rows, j)) = (a.dims3()?, b.dims3()?);
     ensure!(k == rows, "matrices of {k} columns and {rows} rows do not multiply");
     let shape = Linear {
@@ -19,6 +23,9 @@ pub(crate) fn ab(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `a bᵀ` of `[n, i, k]` and `[n, j, k]`.
 pub(crate) fn abt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return Ok(a.matmul(&b.t()?)?);
+    }
     let ((_, i, k), (_, j, columns)) = (a.dims3()?, b.dims3()?);
     ensure!(k == columns, "matrices of {k} and {columns} columns do not multiply");
     let shape = Linear {
@@ -31,6 +38,9 @@ pub(crate) fn abt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `aᵀ b` of `[n, k, i]` and `[n, k, j]`.
 pub(crate) fn atb(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    if !a.device().is_cpu() {
+        return Ok(a.t()?.matmul(b)?);
+    }
     let ((_, k, i), (_, rows, j)) = (a.dims3()?, b.dims3()?);
     ensure!(k == rows, "matrices of {k} and {rows} rows do not multiply");
     let shape = Linear {

@@ -1,12 +1,30 @@
-//! The operations of the kinds on tensors, one function for each, whatever the device: today the CPU kernels of
-//! `glad-ops`.
+//! The operations of the kinds on tensors, one function for each, whatever the device: the CPU's kernels are those of
+//! `glad-ops`, a GPU's those of `glad-cuda` (`gpu/`). Which it is goes by where the tensors live.
+
+/// Ends the function with what `body` gives, where the tensor lives on a GPU.
+macro_rules! on_gpu {
+    ($tensor:expr, $gpu:ident => $body:expr) => {
+        #[cfg(feature = "cuda")]
+        {
+            if let Some($gpu) = &crate::op::gpu::Gpu::of($tensor)? {
+                return $body;
+            }
+        }
+    };
+}
 
 pub(crate) mod batch_norm;
 pub(crate) mod conv;
 pub(crate) mod dropout;
+#[cfg(feature = "cuda")]
+pub(crate) mod gpu;
 pub(crate) mod linear;
 pub(crate) mod loss;
 pub(crate) mod matmul;
+pub(crate) mod normalize;
 pub(crate) mod pool;
+pub mod sgd;
 pub(crate) mod shift;
 pub(crate) mod taps;
+#[cfg(test)]
+mod tests;

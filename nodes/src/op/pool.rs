@@ -2,8 +2,8 @@
 
 use super::taps::same_padding;
 use crate::kernel::{floats, tensor};
-use anyhow::Result;
-use candle_core::Tensor;
+use anyhow::{Result, bail};
+use candle_core::{DType, Tensor};
 use glad_ops::{Pool, buffer, pool};
 
 /// A max pooling layer.
@@ -52,50 +52,72 @@ impl MaxPool {
     pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Maxima)> {
         let (n, t, h, w, c) = x.dims5()?;
         let shape = self.on(n, [t, h, w], c);
+        on_gpu!(x, gpu => {
+            let (y, index) = super::gpu::pool::max_forward(gpu, &shape, x)?;
+            Ok((y, Maxima { shape, index: Index::Gpu(index) }))
+        });
         let mut y = buffer(shape.output_len());
         let mut index = vec![0; shape.output_len()];
         pool::max_forward(&shape, &floats(x)?, &mut y, &mut index)?;
         let [t, h, w] = shape.output();
-        Ok((tensor(y, (n, t, h, w, c), x.device())?, Maxima { shape, index }))
+        Ok((
+            tensor(y, (n, t, h, w, c), x.device())?,
+            Maxima {
+                shape,
+                index: Index::Host(index),
+            },
+        ))
     }
+}
+
+/// The place of each maximum in its window.
+enum Index {
+    Host(Vec<u8>),
+    #[cfg(feature = "cuda")]
+    Gpu(Tensor),
 }
 
 /// What the backward pass of a max pooling layer needs.
 pub(crate) struct Maxima {
     shape: Pool,
-    index: Vec<u8>,
+    index: Index,
 }
 
 impl Maxima {
     pub fn backward(&self, dy: &Tensor) -> Result<Tensor> {
-        let Pool {
-            n,
-            input: [t, h, w],
-            channels,
-            ..
-        } = self.shape;
-        let mut dx = buffer(self.shape.input_len());
-        pool::max_backward(&self.shape, &floats(dy)?, &self.index, &mut dx)?;
-        tensor(dx, (n, t, h, w, channels), dy.device())
+        match &self.index {
+            Index::Host(index) => {
+                let Pool { n, channels, .. } = self.shape;
+                let [t, h, w] = self.shape.input;
+                let mut dx = buffer(self.shape.input_len());
+                pool::max_backward(&self.shape, &floats(dy)?, index, &mut dx)?;
+                tensor(dx, (n, t, h, w, channels), dy.device())
+            }
+            #[cfg(feature = "cuda")]
+            Index::Gpu(index) => {
+                on_gpu!(dy, gpu => super::gpu::pool::max_backward(gpu, &self.shape, dy, index));
+                bail!("a gradient of the CPU came to a pooling of the GPU")
+            }
+        }
     }
 }
 
-/// The mean over `[rows, positions, C]` → `[rows, C]`.
+/// The mean over `[rows, positions, C]` → `[rows, C]`, in f32 whatever `x` is of.
 pub(crate) fn mean(x: &Tensor, rows: usize) -> Result<Tensor> {
     let channels = x.dim(x.rank() - 1)?;
+    let positions = x.elem_count() / (rows * channels).max(1);
+    on_gpu!(x, gpu => super::gpu::pool::mean(gpu, x, rows, positions, channels));
     let mut y = buffer(rows * channels);
-    pool::global_mean(
-        rows,
-        x.elem_count() / (rows * channels).max(1),
-        channels,
-        &floats(x)?,
-        &mut y,
-    )?;
+    pool::global_mean(rows, positions, channels, &floats(x)?, &mut y)?;
     tensor(y, (rows, channels), x.device())
 }
 
-/// The gradient of [`mean`] for an input of shape `shape`.
-pub(crate) fn mean_backward(dy: &Tensor, shape: &[usize]) -> Result<Tensor> {
+/// The gradient of [`mean`] for an input of shape `shape` and type `ty`.
+pub(crate) fn mean_backward(dy: &Tensor, shape: &[usize], ty: DType) -> Result<Tensor> {
+    on_gpu!(dy, gpu => super::gpu::pool::mean_backward(gpu, dy, shape, ty));
+    if ty != DType::F32 {
+        bail!("the CPU computes in f32, and a gradient in {} is wanted", ty.as_str());
+    }
     let (rows, channels) = dy.dims2()?;
     let len: usize = shape.iter().product();
     let mut dx = buffer(len);

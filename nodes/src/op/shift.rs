@@ -8,6 +8,7 @@ use glad_ops::{Shift, buffer};
 /// Shifts the frames of clips `[clips, T, H, W, C]`: the first 1/`fold` of the channels take the next frame's value, the
 /// next 1/`fold` that of the frame before, zero at the ends of a clip.
 pub(crate) fn forward(x: &Tensor, fold: usize) -> Result<Tensor> {
+    on_gpu!(x, gpu => super::gpu::shift::forward(gpu, &shape(x, fold)?, x));
     let mut y = buffer(x.elem_count());
     shape(x, fold)?.forward(&floats(x)?, &mut y)?;
     tensor(y, x.shape(), x.device())
@@ -15,6 +16,7 @@ pub(crate) fn forward(x: &Tensor, fold: usize) -> Result<Tensor> {
 
 /// The gradient of the input.
 pub(crate) fn backward(dy: &Tensor, fold: usize) -> Result<Tensor> {
+    on_gpu!(dy, gpu => super::gpu::shift::backward(gpu, &shape(dy, fold)?, dy));
     let mut dx = buffer(dy.elem_count());
     shape(dy, fold)?.backward(&floats(dy)?, &mut dx)?;
     tensor(dx, dy.shape(), dy.device())
@@ -22,6 +24,7 @@ pub(crate) fn backward(dy: &Tensor, fold: usize) -> Result<Tensor> {
 
 /// Adds the gradient of the input to `dx`, which the caller has made and shares with nobody.
 pub(crate) fn backward_add(dy: &Tensor, fold: usize, dx: &Tensor) -> Result<()> {
+    on_gpu!(dy, gpu => super::gpu::shift::backward_add(gpu, &shape(dy, fold)?, dy, dx));
     let (shape, dy) = (shape(dy, fold)?, floats(dy)?);
     change(dx, |dx| Ok(shape.backward_add(&dy, dx)?))
 }

@@ -10,7 +10,8 @@ use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr, result};
 use half::bf16;
 use std::ffi::c_void;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A card with its stream, kernels, and convolutions. Copies of it are the same card.
 #[derive(Clone)]
@@ -78,7 +79,7 @@ impl Card {
                 Some(m) => m,
                 None => Arc::new(Modules::load(context)?),
             },
-            cudnn: Mutex::new(Cudnn::new(stream)?),
+            cudnn: Mutex::new(Cudnn::new()?),
             multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
         })))
     }
@@ -92,15 +93,34 @@ impl Card {
         self.0.stream.context()
     }
 
-    pub(super) fn cudnn(&self) -> &Mutex<Cudnn> {
-        &self.0.cudnn
-    }
-
     /// Makes the context the calling thread's, as every call of the driver needs.
     pub(super) fn bind(&self) -> Result<()> {
         self.context()
             .bind_to_thread()
             .doing(|| "go on (an earlier operation failed)".into())
+    }
+
+    /// Whether convolutions must give the same bits for the same input, as they do by default. Without, cuDNN may add up in
+    /// an order that differs from run to run.
+    pub fn set_deterministic(&self, on: bool) {
+        self.lock_cudnn().set_deterministic(on);
+    }
+
+    /// Keeps in a file which of cuDNN's plans were the fastest, and takes the plans that it names without timing them: with
+    /// it, runs on one machine give the same bits, and begin sooner. Call it before the first convolution. What the file says
+    /// of another device or version of cuDNN is overwritten.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn keep_plans(&self, path: &Path) -> Result<()> {
+        let name = self.context().name().doing(|| "tell the device's name".into())?;
+        let device = format!("{name}, {} multiprocessors", self.0.multiprocessors);
+        self.lock_cudnn().keep_choices(path, &device)
+    }
+
+    pub(super) fn lock_cudnn(&self) -> MutexGuard<'_, Cudnn> {
+        // A panic elsewhere leaves the plans whole: they are inserted complete.
+        self.0.cudnn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A part of a tensor's memory, to be read.
@@ -136,6 +156,11 @@ impl Card {
             )));
         }
         Ok(())
+    }
+
+    /// How many blocks of a kernel run side by side at least (streaming multiprocessors).
+    pub fn multiprocessors(&self) -> usize {
+        self.0.multiprocessors
     }
 
     /// Waits until all that was queued is done.
@@ -264,10 +289,6 @@ impl Gpu for Card {
                 launch.kernel, launch.module
             )
         })
-    }
-
-    fn multiprocessors(&self) -> usize {
-        self.0.multiprocessors
     }
 }
 

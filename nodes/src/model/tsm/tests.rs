@@ -517,7 +517,7 @@ fn changed_weights_are_packed_anew() {
     // A new store counts versions from the start: the value itself tells.
     p.store = Default::default();
     p.store
-        .declare("node", &p.specs, Key::new(7), &candle_core::Device::Cpu)
+        .declare("node", &p.specs, Key::new(7), &crate::testing::device())
         .unwrap();
     let fresh = run(&mut p, &[&a]);
     let types = [("clips", vec![clip_type(3, 2, 9, 9)])];

@@ -3,9 +3,14 @@
 //! Layouts are those of the CPU's kernels except for the weights: activations `[n, t, h, w, c]`, weights
 //! `[co, kt, kh, kw, ci / groups]` (channels last, where PyTorch's files and `glad_ops` have `[co, ci / groups, kt, kh, kw]`).
 
-use super::super::card::Card;
-use crate::{In, Out, Result};
+use super::problem::{Pass, Problem};
+use super::run;
+use crate::driver::Card;
+use crate::{Error, In, Number, Out, Result};
 use glad_ops::Conv;
+use std::fmt;
+
+const OP: &str = "convolution";
 
 /// The numbers that a convolution works on, and how it multiplies them. Sums are always kept in 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,12 +23,62 @@ pub enum Precision {
     F32,
 }
 
+impl Precision {
+    /// What activations and weights are kept in.
+    pub fn number(self) -> Number {
+        match self {
+            Precision::Bf16 => Number::Bf16,
+            Precision::Tf32 | Precision::F32 => Number::F32,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::Bf16 => "bf16",
+            Precision::Tf32 => "tf32",
+            Precision::F32 => "f32",
+        })
+    }
+}
+
+/// The plan that a convolution of a card runs by.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Which pass of which shape.
+    pub problem: String,
+    /// Its multiply-adds.
+    pub macs: u64,
+    /// How long it took when it was chosen; nothing where it was not timed.
+    pub milliseconds: Option<f64>,
+    /// cuDNN's number of the engine.
+    pub engine: i64,
+    /// Its place in the heuristics' list.
+    pub rank: usize,
+    /// Whether it multiplies in tensor cores.
+    pub tensor_cores: bool,
+    /// Bytes that it works in.
+    pub workspace: usize,
+}
+
+/// The plans of all convolutions that the card has run, those that take longest first: what a report on a network's speed
+/// is made of.
+pub fn chosen(card: &Card) -> Vec<Chosen> {
+    card.lock_cudnn().report()
+}
+
 /// The output `[n, t', h', w', co]` of an input `[n, t, h, w, ci]` and weights `[co, kt, kh, kw, ci / groups]`.
 ///
 /// # Errors
 /// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
 pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In<'_>, y: Out<'_>) -> Result<()> {
-    todo!()
+    shape.validate()?;
+    let number = precision.number();
+    check("x", x, shape.input_len(), number)?;
+    check("w", w, shape.weight_len(), number)?;
+    check("y", y.read(), shape.output_len(), number)?;
+    call(card, Pass::Forward, shape, precision, [x, w, y.read()])
 }
 
 /// The gradient `[n, t, h, w, ci]` of the input; with `accumulate` it is added to what `dx` holds.
@@ -39,10 +94,16 @@ pub fn backward_input(
     dx: Out<'_>,
     accumulate: bool,
 ) -> Result<()> {
-    todo!()
+    shape.validate()?;
+    let number = precision.number();
+    check("dy", dy, shape.output_len(), number)?;
+    check("w", w, shape.weight_len(), number)?;
+    check("dx", dx.read(), shape.input_len(), number)?;
+    call(card, Pass::Input { accumulate }, shape, precision, [dx.read(), w, dy])
 }
 
-/// The gradient `[co, kt, kh, kw, ci / groups]` of the weights, in the precision's type of number.
+/// The gradient `[co, kt, kh, kw, ci / groups]` of the weights, in the precision's type of number: cuDNN has no kernel that
+/// leaves it in 32 bits where the operands have 16.
 ///
 /// # Errors
 /// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
@@ -54,5 +115,61 @@ pub fn backward_weight(
     dy: In<'_>,
     dw: Out<'_>,
 ) -> Result<()> {
-    todo!()
+    shape.validate()?;
+    let number = precision.number();
+    check("x", x, shape.input_len(), number)?;
+    check("dy", dy, shape.output_len(), number)?;
+    check("dw", dw.read(), shape.weight_len(), number)?;
+    call(card, Pass::Weight, shape, precision, [x, dw.read(), dy])
+}
+
+fn check(name: &'static str, operand: In<'_>, len: usize, number: Number) -> Result<()> {
+    if operand.number() != number {
+        return Err(Error::Number {
+            op: OP,
+            name,
+            got: operand.number(),
+            expected: number,
+        });
+    }
+    if operand.len() != len {
+        return Err(Error::Shape(glad_ops::Error::Length {
+            op: OP,
+            name,
+            got: operand.len(),
+            expected: len,
+        }));
+    }
+    Ok(())
+}
+
+/// With the operands in the order input, weights, output: one of them is the one that is written.
+fn call(card: &Card, pass: Pass, shape: &Conv, precision: Precision, operands: [In<'_>; 3]) -> Result<()> {
+    let at = operands.map(|o| o.address());
+    let problem = Problem {
+        pass,
+        conv: *shape,
+        precision,
+        alignment: alignment(at),
+        deterministic: true,
+    };
+    run(card, problem, at)
+}
+
+/// By how many bytes all addresses can be divided: 16 at most, which is what the fastest kernels read at a time.
+fn alignment(at: [u64; 3]) -> i64 {
+    let all = at.iter().fold(16, |bits, a| bits | a);
+    1 << all.trailing_zeros()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alignment;
+
+    #[test]
+    fn alignment_is_that_of_the_worst_address() {
+        assert_eq!(alignment([512, 1024, 0]), 16);
+        assert_eq!(alignment([512, 1032, 256]), 8);
+        assert_eq!(alignment([512, 1032, 258]), 2);
+    }
 }

@@ -1,4 +1,320 @@
-//! cuDNN, through its graph interface ("backend"): the legacy one has no way to say channels-last, 3-D and bfloat16 at
-//! once, and what is new in cuDNN comes to the graph interface alone.
+//! cuDNN, through its graph interface ("backend"): the legacy one cannot say channels-last, 3-D and bfloat16 at once.
+//!
+//! A convolution that is new (a [`Problem`]) is looked up with the heuristics, the best few plans are run and timed on the
+//! spot, and the fastest is kept for the life of the card; from then on it costs one call. Environment:
+//!
+//! - `GLAD_CUDNN_PLANS` (10): how many plans are timed. 1 takes the heuristics' first without timing.
+//! - `GLAD_CUDNN_WORKSPACE_MIB` (1024): the memory that one plan may work in.
+//!
+//! **The same bits.** Plans that may give other bits from run to run are not taken (`Card::set_deterministic` allows them).
+//! cuDNN 9.28's heuristics for an H100 name such engines only far behind, in the list of those that take everything, so this
+//! costs nothing there (`tests.rs` looks at this). Two plans may differ in the last bits, though, and which is fastest may
+//! differ from process to process: [`Card::keep_plans`](super::Card::keep_plans) keeps the choices in a file, which makes
+//! runs on one machine repeat each other, and starts them sooner.
 
+mod choices;
 pub mod conv;
+mod descriptor;
+mod engines;
+mod geometry;
+mod problem;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use super::card::Card;
+use super::fault::bytes;
+use super::timer::Timer;
+use crate::{Error, Result};
+use choices::{Choice, Choices};
+use cudarc::driver::CudaSlice;
+use cudarc::driver::sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
+use descriptor::Fault;
+use engines::{MODES, Plan, Ranking, order};
+use problem::{Pass, Problem};
+use std::collections::HashMap;
+use std::path::Path;
+use target::Target;
+
+const MIB: usize = 1 << 20;
+
+/// The plans of a card, and what they need.
+pub(super) struct Cudnn {
+    /// Made with the first convolution.
+    target: Option<Target>,
+    plans: HashMap<Problem, Plan>,
+    workspace: Workspace,
+    choices: Option<Choices>,
+    limits: Limits,
+    deterministic: bool,
+}
+
+/// What a plan may cost, and how many are tried.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    plans: usize,
+    workspace: usize,
+}
+
+impl Limits {
+    fn from_environment() -> Result<Limits> {
+        Ok(Limits {
+            plans: variable("GLAD_CUDNN_PLANS", 10)?,
+            workspace: variable("GLAD_CUDNN_WORKSPACE_MIB", 1024)?.saturating_mul(MIB),
+        })
+    }
+}
+
+fn variable(name: &str, default: usize) -> Result<usize> {
+    let Some(value) = std::env::var_os(name) else {
+        return Ok(default);
+    };
+    value
+        .to_str()
+        .and_then(|v| v.trim().parse().ok())
+        .filter(|&n| n > 0)
+        .ok_or_else(|| Error::Device(format!("{name} is {value:?}: a whole number above 0 is needed")))
+}
+
+impl Cudnn {
+    pub fn new() -> Result<Cudnn> {
+        Ok(Cudnn {
+            target: None,
+            plans: HashMap::new(),
+            workspace: Workspace::default(),
+            choices: None,
+            limits: Limits::from_environment()?,
+            deterministic: true,
+        })
+    }
+
+    pub fn set_deterministic(&mut self, on: bool) {
+        self.deterministic = on;
+    }
+
+    pub fn keep_choices(&mut self, path: &Path, device: &str) -> Result<()> {
+        self.choices = Some(Choices::open(path, device)?);
+        Ok(())
+    }
+
+    /// The plans in use, those that take longest first.
+    pub fn report(&self) -> Vec<conv::Chosen> {
+        let chosen = |(problem, plan): (&Problem, &Plan)| conv::Chosen {
+            problem: problem.to_string(),
+            macs: problem.conv.macs(),
+            milliseconds: plan.milliseconds,
+            engine: plan.engine,
+            rank: plan.rank,
+            tensor_cores: plan.tensor_cores,
+            workspace: plan.workspace,
+        };
+        let mut all: Vec<_> = self.plans.iter().map(chosen).collect();
+        all.sort_by(|a, b| {
+            let ms = |c: &conv::Chosen| c.milliseconds.unwrap_or(0.0);
+            ms(b).total_cmp(&ms(a)).then_with(|| a.problem.cmp(&b.problem))
+        });
+        all
+    }
+
+    fn run(&mut self, card: &Card, problem: &Problem, at: [u64; 3]) -> Fault<()> {
+        let target = match self.target.take() {
+            Some(t) => t,
+            None => Target::of(card.stream())?,
+        };
+        let target = self.target.insert(target);
+        if !self.plans.contains_key(problem) {
+            let mut choosing = Choosing {
+                card,
+                target,
+                limits: self.limits,
+                workspace: &mut self.workspace,
+                choices: self.choices.as_mut(),
+            };
+            let plan = choosing.choose(problem, at)?;
+            self.workspace.settle(plan.workspace);
+            self.plans.insert(*problem, plan);
+        }
+        let plan = self.plans.get(problem).ok_or("its plan is gone")?;
+        let workspace = self.workspace.reserve(card, plan.workspace)?;
+        plan.run(target, at, workspace)
+    }
+}
+
+/// Runs a convolution on the addresses of input, weights and output (or their gradients).
+fn run(card: &Card, problem: Problem, at: [u64; 3]) -> Result<()> {
+    card.bind()?;
+    let mut cudnn = card.lock_cudnn();
+    let problem = Problem {
+        deterministic: cudnn.deterministic,
+        ..problem
+    };
+    cudnn
+        .run(card, &problem, at)
+        .map_err(|why| Error::Device(format!("{problem}: {why}")))
+}
+
+/// The one stretch of memory that plans work in, one after the other.
+#[derive(Default)]
+struct Workspace {
+    memory: Option<CudaSlice<u8>>,
+    /// What the largest of the plans in use needs.
+    needed: usize,
+}
+
+impl Workspace {
+    /// The address of at least `size` bytes.
+    fn reserve(&mut self, card: &Card, size: usize) -> Fault<u64> {
+        let size = size.max(self.needed).max(1).next_multiple_of(MIB);
+        if let Some(memory) = self.memory.as_ref().filter(|m| m.len() >= size) {
+            return Ok(super::memory::whole(memory).address());
+        }
+        // The old one first: it is freed behind what was queued with it.
+        self.memory = None;
+        let memory = card.slice::<u8>(size).map_err(|e| e.to_string())?;
+        Ok(super::memory::whole(self.memory.insert(memory)).address())
+    }
+
+    /// A plan was chosen: what the losers needed is given back.
+    fn settle(&mut self, size: usize) {
+        self.needed = self.needed.max(size);
+        let needed = self.needed.max(1).next_multiple_of(MIB);
+        if self.memory.as_ref().is_some_and(|m| m.len() > needed) {
+            self.memory = None;
+        }
+    }
+}
+
+/// The choice of a plan.
+struct Choosing<'a> {
+    card: &'a Card,
+    target: &'a Target,
+    limits: Limits,
+    workspace: &'a mut Workspace,
+    choices: Option<&'a mut Choices>,
+}
+
+impl Choosing<'_> {
+    fn choose(&mut self, problem: &Problem, at: [u64; 3]) -> Fault<Plan> {
+        let capturing = self.card.stream().capture_status().map_err(|e| e.to_string())?;
+        if capturing != CU_STREAM_CAPTURE_STATUS_NONE {
+            return Err("it is new, and cannot be timed while a CUDA graph is recorded: run it once before".into());
+        }
+        let key = problem.to_string();
+        let kept = self.choices.as_ref().and_then(|c| c.get(&key));
+        if let Some(plan) = kept.and_then(|choice| recall(problem, self.target, choice)) {
+            return Ok(plan);
+        }
+        let mut why = String::new();
+        for (mode, _) in MODES.iter().enumerate() {
+            let chosen = shortlist(problem, self.target, mode, self.limits, &mut why)
+                .and_then(|plans| self.fastest(problem, plans, at));
+            match chosen {
+                Ok(plan) => {
+                    if let Some(choices) = &mut self.choices {
+                        let Plan { rank, engine, .. } = plan;
+                        choices.keep(&key, Choice { mode, rank, engine })?;
+                    }
+                    return Ok(plan);
+                }
+                Err(e) => why = e,
+            }
+        }
+        Err(why)
+    }
+
+    /// Runs each plan and keeps the one that took least.
+    fn fastest(&mut self, problem: &Problem, mut plans: Vec<Plan>, [x, w, y]: [u64; 3]) -> Fault<Plan> {
+        if self.limits.plans == 1 && !plans.is_empty() {
+            return Ok(plans.swap_remove(0));
+        }
+        // What is added to must not be added to more than once.
+        let mut scratch = None;
+        let mut at = [x, w, y];
+        if problem.pass == (Pass::Input { accumulate: true }) {
+            let size = problem.conv.input_len() * problem.precision.number().size();
+            at[0] = match self.card.slice::<u8>(size) {
+                Ok(memory) => super::memory::whole(scratch.insert(memory)).address(),
+                // No room to try: the heuristics' word is taken.
+                Err(_) if !plans.is_empty() => return Ok(plans.swap_remove(0)),
+                Err(e) => return Err(e.to_string()),
+            };
+        }
+        let mut why = "cuDNN has no plan for it".to_owned();
+        let mut best: Option<Plan> = None;
+        for mut plan in plans {
+            let limit = best.as_ref().and_then(|b| b.milliseconds).unwrap_or(f64::INFINITY);
+            match self.time(&plan, at, limit) {
+                Ok(ms) if ms < limit => {
+                    plan.milliseconds = Some(ms);
+                    best = Some(plan);
+                }
+                Ok(_) => {}
+                Err(e) => why = e,
+            }
+        }
+        best.ok_or(why)
+    }
+
+    /// Milliseconds that a plan takes, more exactly where it may be the fastest.
+    fn time(&mut self, plan: &Plan, at: [u64; 3], limit: f64) -> Fault<f64> {
+        let workspace = self.workspace.reserve(self.card, plan.workspace)?;
+        let once = || -> Fault<f64> {
+            let timer = Timer::start(self.card).map_err(|e| e.to_string())?;
+            plan.run(self.target, at, workspace)?;
+            let span = timer.stop(self.card).map_err(|e| e.to_string())?;
+            span.milliseconds().map_err(|e| e.to_string())
+        };
+        // The first run loads the kernels.
+        once()?;
+        let mut least = once()?;
+        for _ in 0..2 {
+            if least < 1.2 * limit {
+                least = least.min(once()?);
+            }
+        }
+        Ok(least)
+    }
+}
+
+/// Up to `limits.plans` plans that one mode of the heuristics names; `why` is the last reason for leaving one out.
+fn shortlist(problem: &Problem, target: &Target, mode: usize, limits: Limits, why: &mut String) -> Fault<Vec<Plan>> {
+    let mut ranking = Ranking::new(problem, target, MODES[mode])?;
+    let mut candidates: Vec<_> = ranking.candidates.drain(..).map(Some).collect();
+    let engines: Vec<i64> = candidates.iter().flatten().map(|c| c.engine).collect();
+    let mut plans = Vec::new();
+    for i in order(&engines, limits.plans) {
+        if plans.len() == limits.plans {
+            break;
+        }
+        let Some(candidate) = candidates[i].take() else { continue };
+        match ranking.plan(candidate, target) {
+            Ok(plan) if plan.workspace <= limits.workspace => plans.push(plan),
+            Ok(plan) => {
+                *why = format!(
+                    "its plans need {} to work in and may have {} (GLAD_CUDNN_WORKSPACE_MIB)",
+                    bytes(plan.workspace),
+                    bytes(limits.workspace)
+                );
+            }
+            Err(e) => *why = e,
+        }
+    }
+    if plans.is_empty() {
+        return Err(if why.is_empty() {
+            "cuDNN has no plan for it".into()
+        } else {
+            std::mem::take(why)
+        });
+    }
+    Ok(plans)
+}
+
+/// The plan that was chosen before, where the heuristics' list is still the one that it was chosen from.
+fn recall(problem: &Problem, target: &Target, choice: Choice) -> Option<Plan> {
+    let mut ranking = Ranking::new(problem, target, *MODES.get(choice.mode)?).ok()?;
+    let candidates = std::mem::take(&mut ranking.candidates);
+    let kept = candidates
+        .into_iter()
+        .find(|c| c.rank == choice.rank && c.engine == choice.engine)?;
+    ranking.plan(kept, target).ok()
+}

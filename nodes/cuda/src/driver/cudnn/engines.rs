@@ -1,0 +1,156 @@
+//! From a problem to plans that may be run: cuDNN's heuristics rank configurations of engines (families of kernels), and
+//! those whose arithmetic is not what was asked for are left out.
+
+use super::conv::Precision;
+use super::descriptor::{Descriptor, Fault};
+use super::problem::{Problem, W, X, Y};
+use super::target::Target;
+use cudarc::cudnn::sys::cudnnBackendAttributeName_t::*;
+use cudarc::cudnn::sys::cudnnBackendDescriptorType_t::*;
+use cudarc::cudnn::sys::cudnnBackendHeurMode_t::{self as Mode, *};
+use cudarc::cudnn::sys::cudnnBackendNumericalNote_t::{self as Note, *};
+use std::sync::Arc;
+
+/// A configuration that the heuristics named.
+pub(super) struct Candidate {
+    config: Descriptor,
+    /// Its place in the heuristics' list.
+    pub rank: usize,
+    /// The engine's number.
+    pub engine: i64,
+    tensor_cores: bool,
+}
+
+/// A configuration made ready to run.
+pub(super) struct Plan {
+    plan: Descriptor,
+    /// Kept as long as the plan, which was made from them.
+    _made_from: (Descriptor, Arc<Descriptor>),
+    /// Bytes that it works in.
+    pub workspace: usize,
+    /// The place in the heuristics' list.
+    pub rank: usize,
+    /// The engine's number.
+    pub engine: i64,
+    /// Whether it multiplies in tensor cores.
+    pub tensor_cores: bool,
+    /// How long it took when it was chosen, where it was timed.
+    pub milliseconds: Option<f64>,
+}
+
+/// The admissible configurations of one mode of the heuristics, in their order.
+pub(super) struct Ranking {
+    graph: Arc<Descriptor>,
+    pub candidates: Vec<Candidate>,
+}
+
+/// The heuristics, the best first: A is a decision tree, B a network that is better and slower but knows no 3-D and no
+/// groups, and the last one names engines that take everything.
+pub(super) const MODES: [Mode; 3] = [CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK];
+
+impl Ranking {
+    pub fn new(problem: &Problem, target: &Target, mode: Mode) -> Fault<Ranking> {
+        let graph = Arc::new(problem.graph(target)?);
+        let question = Descriptor::new(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)?
+            .child(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, &graph)?
+            .heuristic(CUDNN_ATTR_ENGINEHEUR_MODE, mode)?;
+        let answer = target.on_heuristics(question)?.finish()?;
+        let configs = answer.children(CUDNN_ATTR_ENGINEHEUR_RESULTS, CUDNN_BACKEND_ENGINECFG_DESCRIPTOR)?;
+        let mut candidates = Vec::new();
+        for (rank, config) in configs.into_iter().enumerate() {
+            let engine = config.only_child(CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_BACKEND_ENGINE_DESCRIPTOR)?;
+            let notes = engine.notes(CUDNN_ATTR_ENGINE_NUMERICAL_NOTE)?;
+            if admissible(problem, &notes) {
+                candidates.push(Candidate {
+                    config,
+                    rank,
+                    engine: engine.long(CUDNN_ATTR_ENGINE_GLOBAL_INDEX)?,
+                    tensor_cores: notes.contains(&(CUDNN_NUMERICAL_NOTE_TENSOR_CORE as u32)),
+                });
+            }
+        }
+        Ok(Ranking { graph, candidates })
+    }
+
+    /// Makes a configuration ready; an error where it turns out not to take this problem.
+    pub fn plan(&self, candidate: Candidate, target: &Target) -> Fault<Plan> {
+        let plan = Descriptor::new(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)?
+            .child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &candidate.config)?;
+        let plan = target.on_plan(plan)?.finish()?;
+        let workspace = plan.long(CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE)?;
+        Ok(Plan {
+            plan,
+            workspace: usize::try_from(workspace).map_err(|e| format!("a workspace of {workspace} bytes: {e}"))?,
+            rank: candidate.rank,
+            engine: candidate.engine,
+            tensor_cores: candidate.tensor_cores,
+            milliseconds: None,
+            _made_from: (candidate.config, self.graph.clone()),
+        })
+    }
+}
+
+/// Whether an engine's arithmetic is what is asked for.
+///
+/// Nowhere are inputs rounded to fewer bits than the precision says, or sums kept in fewer than 32. Winograd's and Fourier's
+/// transforms are left out, too: their rounding errors are relative to other values than the one they hit. In plain 32 bits
+/// no tensor core may take part.
+fn admissible(problem: &Problem, notes: &[u32]) -> bool {
+    let barred = |note: u32| {
+        let is = |n: Note| note == n as u32;
+        is(CUDNN_NUMERICAL_NOTE_DOWN_CONVERT_INPUTS)
+            || is(CUDNN_NUMERICAL_NOTE_REDUCED_PRECISION_REDUCTION)
+            || is(CUDNN_NUMERICAL_NOTE_FFT)
+            || is(CUDNN_NUMERICAL_NOTE_WINOGRAD)
+            || is(CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_4x4)
+            || is(CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_6x6)
+            || is(CUDNN_NUMERICAL_NOTE_WINOGRAD_TILE_13x13)
+            || (problem.deterministic && is(CUDNN_NUMERICAL_NOTE_NONDETERMINISTIC))
+            || (problem.precision == Precision::F32 && is(CUDNN_NUMERICAL_NOTE_TENSOR_CORE))
+    };
+    !notes.iter().any(|&note| barred(note))
+}
+
+/// The order in which candidates are tried, when `limit` will be: the heuristics' first for half of it, then the best of each
+/// engine that is not among these (the list is long runs of one engine with other tiles), then the list's order.
+pub(super) fn order(engines: &[i64], limit: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..engines.len().min(limit.div_ceil(2))).collect();
+    for (i, engine) in engines.iter().enumerate() {
+        if !order.iter().any(|&o| engines[o] == *engine) {
+            order.push(i);
+        }
+    }
+    for i in 0..engines.len() {
+        if !order.contains(&i) {
+            order.push(i);
+        }
+    }
+    order
+}
+
+impl Plan {
+    /// Runs it on the addresses of input, weights and output, with a workspace of its size.
+    pub fn run(&self, target: &Target, [x, w, y]: [u64; 3], workspace: u64) -> Fault<()> {
+        let pack = Descriptor::new(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?
+            .longs(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &[X, W, Y])?
+            .addresses(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, &[x, w, y])?
+            .addresses(CUDNN_ATTR_VARIANT_PACK_WORKSPACE, &[workspace])?
+            .finish()?;
+        target.run(&self.plan, &pack)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::order;
+
+    #[test]
+    fn every_engine_gets_a_turn() {
+        let engines = [62, 62, 62, 62, 62, 45, 62, 22, 45, 62];
+        assert_eq!(order(&engines, 6)[..6], [0, 1, 2, 5, 7, 3]);
+        assert_eq!(order(&engines, 1)[0], 0);
+        let mut all = order(&engines, 4);
+        all.sort_unstable();
+        assert_eq!(all, (0..engines.len()).collect::<Vec<_>>());
+    }
+}

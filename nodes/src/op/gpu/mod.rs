@@ -1,0 +1,184 @@
+//! The operations on a GPU: Candle's tensors are lent to the functions of `glad-cuda`, and made of the memory that it gives.
+//! Each file is the other side of the one of the same name in [`crate::op`], which looks where its tensors live.
+
+pub(super) mod batch_norm;
+pub(super) mod conv;
+pub(super) mod dropout;
+pub(super) mod loss;
+pub(super) mod normalize;
+pub(super) mod pool;
+pub(super) mod sgd;
+pub(super) mod shift;
+
+use anyhow::{Context, Result, bail};
+use candle_core::backend::BackendStorage;
+use candle_core::cuda_backend::{CudaDType, CudaStorageSlice};
+use candle_core::op::BackpropOp;
+use candle_core::{CpuStorage, CudaDevice, CudaStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef};
+use candle_core::{Tensor, cuda_backend::cudarc::driver::CudaSlice};
+use glad_cuda::driver::{Card, CardMemory, Element};
+use glad_cuda::{Gpu as _, In, Memory, Number, Out, pointwise};
+use std::cell::RefCell;
+use std::ops::Range;
+
+/// A GPU, as Candle and as our kernels know it.
+pub(crate) struct Gpu {
+    card: Card,
+    device: CudaDevice,
+}
+
+impl Gpu {
+    /// The GPU that a tensor lives on; `None` for the CPU.
+    pub fn of(tensor: &Tensor) -> Result<Option<Gpu>> {
+        Gpu::at(tensor.device())
+    }
+
+    /// The GPU that a device is; `None` for the CPU.
+    pub fn at(device: &Device) -> Result<Option<Gpu>> {
+        let Device::Cuda(device) = device else {
+            return Ok(None);
+        };
+        Ok(Some(Gpu {
+            card: Card::of(&device.cuda_stream())?,
+            device: device.clone(),
+        }))
+    }
+
+    /// Memory for `len` numbers, which hold anything.
+    fn fresh(&self, len: usize, ty: DType) -> Result<CardMemory> {
+        Ok(self.card.alloc(len, number(ty)?)?)
+    }
+
+    /// Memory with the numbers of a tensor.
+    fn copy(&self, tensor: &Tensor) -> Result<CardMemory> {
+        let mut copy = self.fresh(tensor.elem_count(), tensor.dtype())?;
+        pointwise::cast(&self.card, self.lend(tensor)?.input()?, copy.output())?;
+        Ok(copy)
+    }
+
+    /// A tensor of memory that has been written.
+    fn tensor(&self, memory: CardMemory, shape: impl Into<Shape>) -> Tensor {
+        let device = self.device.clone();
+        let storage = match memory {
+            CardMemory::F32(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CardMemory::Bf16(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CardMemory::U8(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CardMemory::U32(s) => CudaStorage::wrap_cuda_slice(s, device),
+        };
+        Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false)
+    }
+
+    /// The numbers of a tensor, on loan.
+    ///
+    /// # Errors
+    /// The tensor lives elsewhere, holds numbers of a type that no kernel takes, or is not contiguous.
+    fn lend<'a>(&'a self, tensor: &'a Tensor) -> Result<Lent<'a>> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let (start, end) = layout
+            .contiguous_offsets()
+            .with_context(|| format!("a tensor of shape {:?} is not contiguous", tensor.dims()))?;
+        if !matches!(&*storage, Storage::Cuda(_)) {
+            bail!("a tensor of the CPU came where one of the GPU is needed");
+        }
+        Ok(Lent {
+            card: &self.card,
+            storage,
+            part: start..end,
+        })
+    }
+
+    /// Has `body` change the numbers of a tensor. For tensors that the caller has just made: other holders of the same storage
+    /// would see the change.
+    ///
+    /// # Errors
+    /// As [`Gpu::lend`], and those of `body`.
+    fn change(&self, tensor: &Tensor, body: impl FnMut(Out<'_>) -> Result<()>) -> Result<()> {
+        let card = &self.card;
+        Ok(tensor.inplace_op1(&Mutate {
+            card,
+            body: RefCell::new(body),
+        })?)
+    }
+
+    /// Numbers of the host, on the device.
+    fn upload<T: candle_core::WithDType>(&self, values: &[T]) -> Result<Tensor> {
+        Ok(Tensor::from_slice(
+            values,
+            values.len(),
+            &Device::Cuda(self.device.clone()),
+        )?)
+    }
+}
+
+/// What our kernels call a type of number.
+fn number(ty: DType) -> Result<Number> {
+    Ok(match ty {
+        DType::F32 => Number::F32,
+        DType::BF16 => Number::Bf16,
+        DType::U8 => Number::U8,
+        DType::U32 => Number::U32,
+        other => bail!("there are no kernels for {}", other.as_str()),
+    })
+}
+
+/// The numbers of a tensor, on loan.
+struct Lent<'a> {
+    card: &'a Card,
+    storage: StorageRef<'a>,
+    part: Range<usize>,
+}
+
+impl Lent<'_> {
+    fn input(&self) -> Result<In<'_>> {
+        let Storage::Cuda(storage) = &*self.storage else {
+            bail!("a tensor of the CPU came where one of the GPU is needed");
+        };
+        match &storage.slice {
+            CudaStorageSlice::F32(s) => self.part(s),
+            CudaStorageSlice::BF16(s) => self.part(s),
+            CudaStorageSlice::U8(s) => self.part(s),
+            CudaStorageSlice::U32(s) => self.part(s),
+            _ => bail!("there are no kernels for {}", storage.dtype().as_str()),
+        }
+    }
+
+    fn part<'s, T: Element>(&self, slice: &'s CudaSlice<T>) -> Result<In<'s>> {
+        Ok(self.card.input(slice, self.part.clone())?)
+    }
+}
+
+struct Mutate<'a, F> {
+    card: &'a Card,
+    body: RefCell<F>,
+}
+
+impl<F: FnMut(Out<'_>) -> Result<()>> Mutate<'_, F> {
+    fn run<T: Element + CudaDType>(&self, storage: &mut CudaStorage, part: Range<usize>) -> Result<()> {
+        let out = self.card.output(storage.as_cuda_slice_mut::<T>()?, part)?;
+        (self.body.borrow_mut())(out)
+    }
+}
+
+impl<F: FnMut(Out<'_>) -> Result<()>> InplaceOp1 for Mutate<'_, F> {
+    fn name(&self) -> &'static str {
+        "kernel"
+    }
+
+    fn cpu_fwd(&self, _: &mut CpuStorage, _: &Layout) -> candle_core::Result<()> {
+        candle_core::bail!("a tensor of the CPU came where one of the GPU is needed")
+    }
+
+    fn cuda_fwd(&self, storage: &mut CudaStorage, layout: &Layout) -> candle_core::Result<()> {
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("a tensor that is not contiguous cannot be changed in place")
+        };
+        match storage.dtype() {
+            DType::F32 => self.run::<f32>(storage, start..end),
+            DType::BF16 => self.run::<half::bf16>(storage, start..end),
+            DType::U8 => self.run::<u8>(storage, start..end),
+            DType::U32 => self.run::<u32>(storage, start..end),
+            other => candle_core::bail!("there are no kernels for {}", other.as_str()),
+        }
+        .map_err(candle_core::Error::wrap)
+    }
+}
