@@ -3,6 +3,7 @@
 mod checkpoint;
 mod data;
 mod exec;
+mod finite;
 mod folder;
 mod log;
 mod memory;
@@ -13,7 +14,9 @@ mod rehearsal;
 mod session;
 mod setup;
 mod share;
+mod staging;
 mod start;
+mod step;
 mod stop;
 mod train;
 mod view;

@@ -54,16 +54,18 @@ pub fn norm(grads: &[&Tensor]) -> Result<f64> {
     Ok(f64::sqrt(sum))
 }
 
-/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning.
+/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning. Gives the first of the parameters whose weight is not
+/// finite any more, on the CPU alone: a GPU would have to be waited for.
 ///
 /// # Errors
 /// Tensors of another kind, or a device that failed.
-pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
+pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<Option<usize>> {
     let Some(_first) = parameters.first() else {
-        return Ok(());
+        return Ok(None);
     };
+    let mut broken = None;
     on_gpu!(_first.weight, gpu => super::gpu::sgd::step(gpu, sgd, parameters));
-    for p in parameters {
+    for (i, p) in parameters.iter().enumerate() {
         let settings = sgd::Sgd {
             lr: (sgd.lr * p.lr_scale) as f32,
             momentum: sgd.momentum as f32,
@@ -74,10 +76,13 @@ pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
         let grad = floats(p.grad)?;
         change(p.weight, |weight| {
             change(p.momentum, |momentum| {
-                Ok(settings.step(p.first, &grad, momentum, weight)?)
+                if !settings.step(p.first, &grad, momentum, weight)? {
+                    broken = broken.or(Some(i));
+                }
+                Ok(())
             })
         })
         .with_context(|| format!("update of `{}`", p.name))?;
     }
-    Ok(())
+    Ok(broken)
 }
