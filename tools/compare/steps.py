@@ -246,7 +246,7 @@ def wait(device):
 
 
 def memory(device):
-    """The most memory so far, in MiB: the process's, and on a card what tensors took and what was held for them."""
+    """The most memory, in MiB: the process's so far, and in these steps on a card what tensors took and what was held."""
     found = {"peak_mib": peak_mib()}
     if device.type == "cuda":
         found["device_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
@@ -273,8 +273,6 @@ def serve(args):
     if args.compile:
         step.compile()
     sgd, form = sgd_of(step.parameters(), spec, device)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
     facts = {"parameters": sum(p.numel() for p in step.parameters()), "start_mib": start, "version": torch.__version__}
     say(facts | {"sgd": form, "cudnn": torch.backends.cudnn.version(), "device": args.device})
     for line in sys.stdin:
@@ -284,6 +282,8 @@ def serve(args):
             say({"released": True})
             continue
         count = int(line.strip() or 1)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
         at = time.perf_counter()
         for _ in range(count):
             sgd.zero_grad(set_to_none=True)
