@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use candle_core::Device;
 use glad::check::check;
 use glad::load::{LoadOptions, effective, load};
-use glad::plan::plan_text;
+use glad::plan::{Target, plan_text};
 use glad::run::{FeedOptions, Progress, RunFolder, RunOptions, cache_folder, run};
 use std::path::Path;
 use std::time::Duration;
@@ -45,7 +45,11 @@ fn main() -> Result<()> {
         save_steps: None,
         share: true,
     };
-    let plan = plan_text(&checked, &graph, feed.ahead);
+    let target = Target {
+        device: options.device.location(),
+        ahead: feed.ahead,
+    };
+    let plan = plan_text(&checked, &graph, target);
     let result = run(
         &graph,
         &checked,

@@ -5,6 +5,7 @@ use glad::check::check;
 use glad::load::{LoadOptions, load};
 use glad::plan::memory;
 use glad::run::Rehearsal;
+use glad_nodes::Precision;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -45,7 +46,7 @@ fn told_and_taken(graph: &str, setting: Option<&str>, set: &[&str]) -> (u64, u64
     };
     let graph = load(&options).unwrap_or_else(|e| panic!("{e}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|e| panic!("{e}"));
-    let told = memory(&checked.phases["main"]).total();
+    let told = memory(&checked.phases["main"], Precision::F32).total();
     let before = NOW.load(Relaxed);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {

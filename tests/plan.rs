@@ -1,10 +1,15 @@
 //! The plan of the whole method as people read it, and what its phases' keys depend on.
 
+use candle_core::DeviceLocation;
 use glad::check::{Checked, check};
 use glad::graph::Graph;
 use glad::load::{LoadOptions, load, load_text};
-use glad::plan::{memory, plan_text, sample_bytes};
+use glad::plan::{Target, memory, plan_text, sample_bytes};
+use glad_nodes::Precision::{Bf16, F32, Tf32};
 use std::path::Path;
+
+const CPU: DeviceLocation = DeviceLocation::Cpu;
+const CARD: DeviceLocation = DeviceLocation::Cuda { gpu_id: 0 };
 
 fn of(overlay: &str) -> (Graph, Checked) {
     let text = format!("extends = \"full.toml\"\n{overlay}");
@@ -15,14 +20,14 @@ fn of(overlay: &str) -> (Graph, Checked) {
 
 fn key(overlay: &str, phase: &str, seed: u64) -> String {
     let (graph, checked) = of(overlay);
-    checked.phase_key(&graph, phase, seed).expect("a key")
+    checked.phase_key(&graph, phase, seed, CPU).expect("a key")
 }
 
 #[test]
 fn reads_well() {
     let graph = load(&LoadOptions::of("graphs/full.toml")).unwrap_or_else(|p| panic!("{p}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
-    let text = plan_text(&checked, &graph, 32);
+    let text = plan_text(&checked, &graph, Target { device: CPU, ahead: 32 });
     // Keys hash this very program: they change with every build.
     let text: String = text
         .lines()
@@ -45,13 +50,13 @@ fn memory_grows_with_the_batch_and_with_training() {
     let (_, small) = of("[set.phases.main]\nbatch = 4");
     let (_, large) = of("[set.phases.main]\nbatch = 8");
     let (_, parts) = of("[phases.main]\nmicro_batch = 4");
-    let at = |c: &Checked| memory(&c.phases["main"]);
+    let at = |c: &Checked| memory(&c.phases["main"], F32);
     assert!(at(&large).peak > at(&small).peak);
     assert_eq!(at(&parts), at(&small));
     assert_eq!(at(&large).macs, 2 * at(&small).macs);
     // A view keeps nothing for a backward pass, and has no gradients and no momentum.
     let (_, view) = of("[set.views.infer]\nbatch = 8");
-    let view = memory(&view.views["infer"]);
+    let view = memory(&view.views["infer"], F32);
     assert!(view.peak < at(&large).peak);
     assert!(view.weights < at(&large).weights);
     // A frozen trunk keeps nothing either.
@@ -87,4 +92,56 @@ fn phases_share_a_key_where_they_are_the_same() {
     ] {
         assert_ne!(key("", "warmup", 1), key(overlay, "warmup", 1), "{overlay}");
     }
+}
+
+#[test]
+fn precision_belongs_to_a_phase_where_it_is_computed_with() {
+    let at = |precision: &str, device| {
+        let (graph, checked) = of(&format!("precision = \"{precision}\""));
+        checked.phase_key(&graph, "warmup", 1, device).unwrap()
+    };
+    // The CPU computes in f32 whatever the graph says.
+    assert_eq!(at("f32", CPU), at("bf16", CPU));
+    assert_eq!(at("f32", CPU), key("", "warmup", 1));
+    assert_ne!(at("f32", CARD), at("bf16", CARD));
+    assert_ne!(at("f32", CARD), at("tf32", CARD));
+    assert_ne!(at("f32", CARD), at("f32", CPU));
+}
+
+#[test]
+fn the_plan_says_what_is_computed_with() {
+    let said = |precision: &str, device| -> Vec<String> {
+        let (graph, checked) = of(&format!("precision = \"{precision}\""));
+        let text = plan_text(&checked, &graph, Target { device, ahead: 32 });
+        let lines = text.lines().filter(|l| l.contains("precision"));
+        lines.map(String::from).collect()
+    };
+    assert_eq!(said("f32", CPU), [""; 0]);
+    assert_eq!(
+        said("bf16", CPU),
+        ["precision: f32, for the CPU has no other (bf16 is for GPUs)"]
+    );
+    assert_eq!(
+        said("tf32", CPU),
+        ["precision: f32, for the CPU has no other (tf32 is for GPUs)"]
+    );
+    assert_eq!(said("f32", CARD), ["precision: f32"]);
+    assert_eq!(said("tf32", CARD), ["precision: f32, whose products may round to TF32"]);
+    assert_eq!(said("bf16", CARD), ["precision: bf16 inside backbones, f32 elsewhere"]);
+}
+
+#[test]
+fn bf16_halves_what_backbones_keep() {
+    let options = LoadOptions {
+        setting: Some("graphs/settings/kinetics_babel_tsm.toml".into()),
+        ..LoadOptions::of("graphs/full.toml")
+    };
+    let graph = load(&options).unwrap_or_else(|p| panic!("{p}"));
+    let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+    let [half, tf32, full] = [Bf16, Tf32, F32].map(|p| memory(&checked.phases["main"], p));
+    assert_eq!(tf32, full);
+    assert_eq!((half.macs, half.weights), (full.macs, full.weights));
+    // Nearly all of a step's memory is activations of the backbone; gradients of weights and heads stay as they are.
+    let share = half.peak as f64 / full.peak as f64;
+    assert!((0.5..0.56).contains(&share), "{share}");
 }

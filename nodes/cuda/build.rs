@@ -42,7 +42,10 @@ fn compile() -> Result<(), String> {
         // The driver is given it as C's strings are.
         let _ = writeln!(modules, "    ({name:?}, concat!(include_str!({:?}), \"\\0\")),", ptx);
         if !text.contains(".entry") {
-            return Err(format!("{}: has no kernel (`extern \"C\" __global__`)", source.display()));
+            return Err(format!(
+                "{}: has no kernel (`extern \"C\" __global__`)",
+                source.display()
+            ));
         }
     }
     modules.push_str("]\n");

@@ -1,5 +1,7 @@
 //! Holds kinds to independent references: a node is made from its parameters as a graph would make it, run through
 //! [`Compute`], and compared with a function in `f64` whose central differences are its gradients.
+//!
+//! All of it happens on one [`device`]: the tests of the kinds are run again for every device that there is.
 
 use crate::{
     Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Saved, Scope, Size,
@@ -7,6 +9,7 @@ use crate::{
 };
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
+use std::sync::OnceLock;
 
 /// A type for a test: `ty("Feature", "B,3,64")`; `2*B` and `B` are batches.
 pub fn ty(head: &str, dims: &str) -> Type {
@@ -23,11 +26,26 @@ pub fn ty(head: &str, dims: &str) -> Type {
     }
 }
 
+/// The device that tests run on: the CPU, or what the environment's `GLAD_TEST_DEVICE` says (`cuda:0`).
+pub fn device() -> Device {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let of_name = || match std::env::var("GLAD_TEST_DEVICE") {
+        Err(_) => Device::Cpu,
+        Ok(name) if name == "cpu" => Device::Cpu,
+        Ok(name) => {
+            let number = name.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+            let number = number.unwrap_or_else(|| panic!("GLAD_TEST_DEVICE = {name}: it is `cpu` or `cuda:0`"));
+            Device::new_cuda_with_stream(number).unwrap()
+        }
+    };
+    DEVICE.get_or_init(of_name).clone()
+}
+
 /// Numbers drawn for a test, N(0, 1).
 pub fn normal(seed: u64, shape: &[usize]) -> Tensor {
     let mut d = Key::new(seed).name("test").rng();
     let v: Vec<f32> = (0..shape.iter().product()).map(|_| d.normal() as f32).collect();
-    Tensor::from_vec(v, shape, &Device::Cpu).unwrap()
+    Tensor::from_vec(v, shape, &device()).unwrap()
 }
 
 /// A label tensor.
@@ -62,6 +80,7 @@ pub struct Probe {
     pub progress: f64,
     pub step: u64,
     pub key: Key,
+    pub precision: Precision,
 }
 
 /// A body, its contract and the types of its outputs.
@@ -130,7 +149,7 @@ impl Probe {
         };
         let specs = compute.weights();
         let mut store = WeightStore::default();
-        store.declare("node", &specs, Key::new(7), &Device::Cpu).unwrap();
+        store.declare("node", &specs, Key::new(7), &device()).unwrap();
         Ok(Probe {
             compute,
             contract,
@@ -141,6 +160,7 @@ impl Probe {
             progress: 0.0,
             step: 0,
             key: Key::new(11),
+            precision: Precision::F32,
         })
     }
 
@@ -175,6 +195,7 @@ impl Probe {
     }
 
     fn call<R>(&mut self, wants: &[bool], backward: bool, run: impl FnOnce(&dyn Compute, &mut Step<'_>) -> R) -> R {
+        let device = device();
         let mut step = Step {
             weights: Scope::new(&mut self.store, "node"),
             key: self.key,
@@ -183,8 +204,8 @@ impl Probe {
             step: self.step,
             wants,
             backward,
-            device: &Device::Cpu,
-            precision: Precision::F32,
+            device: &device,
+            precision: self.precision,
         };
         run(&*self.compute, &mut step)
     }

@@ -170,6 +170,9 @@ pub enum Command {
         /// Threads that read and decode, for the memory of the queue.
         #[arg(long)]
         workers: Option<usize>,
+        /// Where it is to compute, for its memory: `cpu` or `cuda:0`, which need not be there.
+        #[arg(long, default_value = "cpu")]
+        device: String,
     },
     /// Which file set a value: `explain graphs/full.toml phases.main.steps`.
     Explain {

@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{frames, lint, predict, train};
 use crate::diag::{Problems, Severity, render};
-use crate::plan::plan_text;
+use crate::plan::{Target, plan_text};
 use crate::{load, report};
 use anyhow::Context;
 use glad_nodes::Registry;
@@ -67,9 +67,13 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             lint::lint(&graph, what, registry)
         }
-        Some(Command::Plan { graph, workers }) => {
+        Some(Command::Plan { graph, workers, device }) => {
             let e = open_args(&graph, None, registry)?;
-            print!("{}", plan_text(&e.checked, &e.graph, feed_options(workers).ahead));
+            let target = Target {
+                device: crate::run::location(&device).map_err(|e| Failure::Usage(e.to_string()))?,
+                ahead: feed_options(workers).ahead,
+            };
+            print!("{}", plan_text(&e.checked, &e.graph, target));
             notes(&e.checked.notes);
             Ok(())
         }

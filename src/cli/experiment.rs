@@ -5,7 +5,7 @@ use super::exit::Failure;
 use crate::check::{Checked, check};
 use crate::graph::Graph;
 use crate::load::{LoadOptions, load};
-use crate::run::{FeedOptions, keep_freed_memory};
+use crate::run::{FeedOptions, device, keep_freed_memory};
 use candle_core::Device;
 use glad_nodes::Registry;
 use std::path::Path;
@@ -68,7 +68,7 @@ pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     threads(args.threads);
     Ok(Machine {
         feed: feed_options(args.workers),
-        device: device(&args.device)?,
+        device: device(&args.device).map_err(|e| Failure::Usage(format!("{e:#}")))?,
     })
 }
 
@@ -77,17 +77,4 @@ pub fn threads(threads: Option<usize>) {
     let threads = threads.unwrap_or_else(cores).max(1);
     // An error means that the pool is there already (a program of one's own made it): then it counts.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-}
-
-fn device(name: &str) -> Result<Device, Failure> {
-    match name.split_once(':') {
-        None if name == "cpu" => Ok(Device::Cpu),
-        Some(("cuda", n)) if n.parse::<usize>().is_ok() => {
-            let n = n.parse().expect("checked");
-            Device::new_cuda(n).map_err(|e| Failure::Usage(format!("device `{name}` is not to be had: {e}")))
-        }
-        _ => Err(Failure::Usage(format!(
-            "there is no device `{name}`; it is `cpu` or `cuda:0`"
-        ))),
-    }
 }

@@ -6,7 +6,7 @@ use super::experiment::{machine, open};
 use crate::check::{absent_of, left_out, runs};
 use crate::diag::Severity;
 use crate::load::effective;
-use crate::plan::{Program, plan_text};
+use crate::plan::{Program, Target, plan_text};
 use crate::report;
 use crate::run::{Progress, RunFolder, RunOptions, Stopped, cache_folder, listen, make_data, run};
 use glad_nodes::Registry;
@@ -56,7 +56,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         save_steps: args.save_every,
         share: !args.no_share,
     };
-    let plan = plan_text(checked, graph, machine.feed.ahead);
+    let target = Target {
+        device: options.device.location(),
+        ahead: machine.feed.ahead,
+    };
+    let plan = plan_text(checked, graph, target);
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
         Ok(result) => {
             report::write(graph, checked, registry, &result)?;

@@ -4,23 +4,25 @@ use super::program::{Call, Program};
 use crate::check::Checked;
 use crate::graph::{Graph, PhaseDef, ScheduleDef};
 use anyhow::{Context, Result};
+use candle_core::DeviceLocation;
 use glad_nodes::Body;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
 impl Checked {
     /// The key of phase `name` of `run` under the run's `seed`: a hash of its pruned program (nodes, kinds, parameters,
-    /// types, streams), objective, optimiser and length, of its lists' lines and files of weights, of the keys of the phases before it, of
-    /// this program's code and of the instruction set. What is not needed by the phase changes nothing. Where a list
-    /// is not there, it is its parameters that count alone; a list that is malformed is an error.
-    pub fn phase_key(&self, graph: &Graph, name: &str, seed: u64) -> Result<String> {
+    /// types, streams), objective, optimiser and length, of its lists' lines and files of weights, of the keys of the phases
+    /// before it, of this program's code, and of the device, the precision that it really computes in and the instruction
+    /// set. What is not needed by the phase changes nothing. Where a list is not there, it is its parameters that count alone;
+    /// a list that is malformed is an error.
+    pub fn phase_key(&self, graph: &Graph, name: &str, seed: u64, device: DeviceLocation) -> Result<String> {
         let mut before: Vec<String> = vec![];
         for entry in &graph.run {
             let Some(program) = self.phases.get(&entry.value) else {
                 continue;
             };
             let def = &graph.phases[&entry.value];
-            let key = key(program, def, graph, seed, &before)?;
+            let key = key(program, def, graph, seed, device, &before)?;
             if entry.value == name {
                 return Ok(key);
             }
@@ -31,11 +33,18 @@ impl Checked {
             .phases
             .get(name)
             .with_context(|| format!("there is no phase `{name}`"))?;
-        key(program, &graph.phases[name], graph, seed, &[])
+        key(program, &graph.phases[name], graph, seed, device, &[])
     }
 }
 
-fn key(program: &Program, def: &PhaseDef, graph: &Graph, seed: u64, before: &[String]) -> Result<String> {
+fn key(
+    program: &Program,
+    def: &PhaseDef,
+    graph: &Graph,
+    seed: u64,
+    device: DeviceLocation,
+    before: &[String],
+) -> Result<String> {
     let mut t = String::from("glad phase key v1\n");
     describe(&mut t, program, def, graph, seed).expect("writing to a string");
     for call in &program.calls {
@@ -45,6 +54,12 @@ fn key(program: &Program, def: &PhaseDef, graph: &Graph, seed: u64, before: &[St
     for k in before {
         writeln!(t, "after {k}")?;
     }
+    let place = match device {
+        DeviceLocation::Cpu => "cpu",
+        DeviceLocation::Cuda { .. } => "cuda",
+        DeviceLocation::Metal { .. } => "metal",
+    };
+    writeln!(t, "computes in {} on {place}", graph.precision.value.on(device))?;
     writeln!(t, "code {} on {}", code_version(), instruction_set())?;
     Ok(blake3::hash(t.as_bytes()).to_hex().to_string())
 }

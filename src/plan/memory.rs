@@ -1,7 +1,7 @@
 //! What a step holds in memory, estimated before anything runs.
 
 use super::program::{Call, Program, ProgramKind, ValueId};
-use glad_nodes::{Body, Cost, Gradient, Side};
+use glad_nodes::{Body, Cost, Gradient, Precision, Side};
 use std::collections::{HashMap, HashSet};
 
 /// An estimate of what one forward (and backward) pass takes.
@@ -36,17 +36,17 @@ pub(super) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     v.ty.elements(batch).map_or(0, |n| n as u64 * each)
 }
 
-/// What a call costs, for the program's batch.
-pub(super) fn cost(program: &Program, call: &Call) -> Cost {
+/// What a call costs, for the program's batch, computed in `precision`.
+pub(super) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost {
     match &program.bodies[call.body] {
-        Body::Compute(c) => c.cost(program.batch),
+        Body::Compute(c) => c.cost(program.batch, precision),
         _ => Cost::default(),
     }
 }
 
 /// Walks a step: forward, each value until its last use or, where a backward pass needs it, until then; backward,
-/// each gradient from the call that first gives it to the call that takes it.
-pub fn memory(program: &Program) -> Memory {
+/// each gradient from the call that first gives it to the call that takes it. `precision` is what is really computed with.
+pub fn memory(program: &Program, precision: Precision) -> Memory {
     let device: Vec<usize> = (0..program.calls.len())
         .filter(|i| program.calls[*i].side != Side::Host)
         .collect();
@@ -70,7 +70,7 @@ pub fn memory(program: &Program) -> Memory {
     let (mut now, mut peak, mut macs) = (0u64, 0u64, 0u64);
     for i in &device {
         let c = &program.calls[*i];
-        let cost = cost(program, c);
+        let cost = cost(program, c, precision);
         macs += cost.macs;
         now += c.outputs.iter().flatten().map(bytes).sum::<u64>();
         if backward(c) {
@@ -94,7 +94,7 @@ pub fn memory(program: &Program) -> Memory {
     let mut reached: HashSet<&str> = HashSet::new();
     for i in device.iter().rev().filter(|i| backward(&program.calls[**i])) {
         let c = &program.calls[*i];
-        let cost = cost(program, c);
+        let cost = cost(program, c, precision);
         for id in c
             .inputs
             .iter()

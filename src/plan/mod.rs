@@ -8,4 +8,4 @@ mod text;
 
 pub use memory::{Memory, memory, sample_bytes};
 pub use program::{Call, LossTerm, Program, ProgramKind, Reach, ValueId, ValueInfo};
-pub use text::plan_text;
+pub use text::{Target, other_precision, plan_text};

@@ -5,18 +5,42 @@ use super::program::{Call, Program, ProgramKind};
 use super::table::{bytes, count, table, thousands};
 use crate::check::Checked;
 use crate::graph::{Graph, PhaseDef};
-use glad_nodes::{Role, Side, Size};
+use candle_core::DeviceLocation;
+use glad_nodes::{Precision, Role, Side, Size};
 use std::fmt::Write;
 
-/// The plan of all phases and views, those of `run` first. `ahead`: how many samples the data side may have in
-/// flight, which bounds its memory.
-pub fn plan_text(checked: &Checked, graph: &Graph, ahead: usize) -> String {
+/// Where a graph is to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// What computes.
+    pub device: DeviceLocation,
+    /// How many samples the data side may have in flight, which bounds its memory.
+    pub ahead: usize,
+}
+
+/// One line on what is really computed with on `device`, where the graph asks for something else.
+pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<String> {
+    let used = asked.on(device);
+    (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
+}
+
+/// The plan of all phases and views, those of `run` first.
+pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
     let mut out = String::new();
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
     let run: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
     let _ = writeln!(out, "{title}");
     if graph.oracle {
         let _ = writeln!(out, "oracle: it may use the labels of held-out streams");
+    }
+    let asked = graph.precision.value;
+    let precision = asked.on(target.device);
+    match (other_precision(asked, target.device), precision) {
+        (Some(line), _) => out += &format!("{line}\n"),
+        (None, _) if target.device == DeviceLocation::Cpu => {}
+        (None, Precision::Bf16) => out += "precision: bf16 inside backbones, f32 elsewhere\n",
+        (None, Precision::Tf32) => out += "precision: f32, whose products may round to TF32\n",
+        (None, Precision::F32) => out += "precision: f32\n",
     }
     let _ = writeln!(
         out,
@@ -32,9 +56,9 @@ pub fn plan_text(checked: &Checked, graph: &Graph, ahead: usize) -> String {
     programs.sort_by_key(|p| in_run(&p.name));
     for p in programs {
         out += "\n";
-        out += &program_text(p, graph, ahead);
+        out += &program_text(p, graph, precision, target.ahead);
         if p.kind == ProgramKind::Phase {
-            let key = checked.phase_key(graph, &p.name, graph.seed.value);
+            let key = checked.phase_key(graph, &p.name, graph.seed.value, target.device);
             let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
             let _ = writeln!(
                 out,
@@ -45,13 +69,13 @@ pub fn plan_text(checked: &Checked, graph: &Graph, ahead: usize) -> String {
     out
 }
 
-fn program_text(p: &Program, graph: &Graph, ahead: usize) -> String {
+fn program_text(p: &Program, graph: &Graph, precision: Precision, ahead: usize) -> String {
     let mut out = heading(p, graph);
-    let rows = calls(p);
+    let rows = calls(p, precision);
     out += "\n";
     out += &table(&rows, &[4, 5, 6], "  ");
     out += "\n";
-    let m = memory(p);
+    let m = memory(p, precision);
     let trained = |node: &str| p.calls.iter().any(|c| c.node == node && c.trains);
     let weights = |f: &dyn Fn(&str) -> bool| -> usize {
         let of = p.weights.iter().filter(|(n, _)| f(n)).flat_map(|(_, w)| w);
@@ -138,7 +162,7 @@ fn length(d: &PhaseDef) -> String {
 }
 
 /// A row per node: calls of the same node in several streams, alike in all else, are one.
-fn calls(p: &Program) -> Vec<Vec<String>> {
+fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
     let head = [
         "side",
         "node",
@@ -182,7 +206,7 @@ fn calls(p: &Program) -> Vec<Vec<String>> {
         };
         let cost = same
             .iter()
-            .map(|o| cost(p, o))
+            .map(|o| cost(p, o, precision))
             .fold((0, 0), |a, c| (a.0 + c.macs, a.1 + c.kept));
         let held: u64 = same
             .iter()

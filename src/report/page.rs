@@ -40,6 +40,7 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                 main {
                     h1 { (title) }
                     p.faint { "A run of glad in " code { (result.folder.root().display()) } (oracle(graph)) }
+                    p.faint { (computed_in(graph, result)) }
                     @if graph.oracle {
                         p.warn { "Oracle: labels of held-out streams may be used by this graph. It is a bound, not an adaptation method." }
                     }
@@ -77,6 +78,16 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
         }
     };
     page.into_string()
+}
+
+/// What was computed with, and what the graph asks for where that is something else.
+fn computed_in(graph: &Graph, result: &RunResult) -> String {
+    let used: Vec<&str> = result.precision.iter().map(|p| p.name()).collect();
+    let asked = match graph.precision.value {
+        asked if result.precision == [asked] => String::new(),
+        asked => format!(" (the graph asks for {asked})"),
+    };
+    format!("Computed in {}{asked}", used.join(", then "))
 }
 
 /// The score that the run is about.

@@ -164,6 +164,10 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
         "oracle": graph.oracle,
         "select": graph.select.value,
         "seed": graph.seed.value,
+        "precision": {
+            "graph": graph.precision.value,
+            "used": result.precision,
+        },
         "held_out": graph.held_out.iter().map(|s| s.value.as_str()).collect::<Vec<_>>(),
         "classes": classes,
         "views": views,
@@ -198,7 +202,7 @@ pub fn probabilities_text(classes: &[String], predictions: &[Prediction]) -> Str
 mod tests {
     use super::*;
     use crate::run::{NodeScores, PhaseReport, RunFolder};
-    use glad_nodes::Scores;
+    use glad_nodes::{Precision, Scores};
     use std::collections::BTreeMap;
     use std::path::Path;
 
@@ -254,6 +258,7 @@ mod tests {
             views: vec![("infer".into(), view())],
             phases: vec![("main".into(), PhaseReport::default())],
             left_out: vec![("scenes".into(), "no weights".into())],
+            precision: vec![Precision::F32],
             bad: BTreeMap::from([(
                 "source".into(),
                 BTreeMap::from([("a.mp4 (l.txt:3)".into(), "no frames".into())]),
@@ -265,6 +270,10 @@ mod tests {
         assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
         assert_eq!(json["oracle"], true);
+        assert_eq!(
+            json["precision"],
+            serde_json::json!({ "graph": "f32", "used": ["f32"] })
+        );
         assert_eq!(
             json["views"]["infer"]["scores"][1]["values"]["mean_class_accuracy"],
             0.263

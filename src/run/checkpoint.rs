@@ -5,7 +5,7 @@ use super::folder::write_whole;
 use super::optim::Sgd;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use glad_nodes::{Init, Role, Video, WeightSpec, WeightStore};
+use glad_nodes::{Init, Precision, Role, Video, WeightSpec, WeightStore};
 use indexmap::IndexMap;
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
@@ -35,6 +35,9 @@ pub struct Position {
     pub events_bytes: u64,
     /// Bad videos so far, by stream and `path (list line)`, with the reason.
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
+    /// What was really computed with, in the order in which a run went on with another.
+    #[serde(default)]
+    pub precision: Vec<Precision>,
     /// Best validation score so far, where the graph selects by it.
     pub best: Option<f64>,
 }

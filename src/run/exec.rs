@@ -33,8 +33,22 @@ pub struct Exec<'a> {
     times: Vec<(Duration, Duration)>,
 }
 
-/// Sees every output of every call, as it is made; an error ends the pass.
-pub type Watch<'w> = dyn FnMut(&Call, &Tensor) -> Result<()> + 'w;
+/// Something that a pass made.
+pub enum Seen<'s> {
+    /// An output of a call: its place among the call's outputs.
+    Output(usize, &'s Tensor),
+    /// A call's forward pass is over: it may have changed buffers of its weights.
+    Forward(&'s WeightStore),
+    /// A call's backward pass is over, and has added to the gradients of its weights.
+    Backward(&'s WeightStore),
+    /// The gradient that a backward pass gives of an input: its place among the call's inputs.
+    Input(usize, &'s Tensor),
+    /// The sum of the gradients of a value that several calls take, the last of them this call.
+    Sum(ValueId, &'s Tensor),
+}
+
+/// Sees what calls make, as they make it; an error ends the pass.
+pub type Watch<'w> = dyn FnMut(&Call, Seen<'_>) -> Result<()> + 'w;
 
 /// What a forward pass leaves.
 pub struct Forward {
@@ -84,6 +98,11 @@ impl<'a> Exec<'a> {
         }
     }
 
+    /// What is really computed with.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// Time spent so far in each call of the program, forward and backward.
     pub fn times(&self) -> &[(Duration, Duration)] {
         &self.times
@@ -125,10 +144,13 @@ impl<'a> Exec<'a> {
                             if out.len() != outputs.len() {
                                 bail!("it gave {} outputs where its contract has {}", out.len(), outputs.len());
                             }
-                            for (id, t) in outputs.iter().zip(out) {
-                                if let Some(w) = watch.as_deref_mut() {
-                                    w(call, &t)?;
+                            if let Some(w) = watch.as_deref_mut() {
+                                for (i, t) in out.iter().enumerate() {
+                                    w(call, Seen::Output(i, t))?;
                                 }
+                                w(call, Seen::Forward(store))?;
+                            }
+                            for (id, t) in outputs.iter().zip(out) {
                                 if let Some(id) = id {
                                     values.insert(*id, t);
                                 }
@@ -153,7 +175,14 @@ impl<'a> Exec<'a> {
 
     /// Runs the calls backwards from the losses, each weighted by its term's weight times `scale`, and adds to the
     /// gradients in `store`.
-    pub fn backward(&mut self, store: &mut WeightStore, info: PassInfo, forward: Forward, scale: f64) -> Result<()> {
+    pub fn backward(
+        &mut self,
+        store: &mut WeightStore,
+        info: PassInfo,
+        forward: Forward,
+        scale: f64,
+        mut watch: Option<&mut Watch<'_>>,
+    ) -> Result<()> {
         let Forward { kept, mut saved } = forward;
         let mut grads: HashMap<ValueId, Tensor> = HashMap::new();
         for term in &self.program.losses {
@@ -186,10 +215,19 @@ impl<'a> Exec<'a> {
             let back = node
                 .backward(&mut step, state, out)
                 .with_context(|| format!("backward of node `{}` ({})", call.node, call.kind))?;
+            if let Some(w) = watch.as_deref_mut() {
+                w(call, Seen::Backward(store))?;
+            }
             let ids = call.inputs.iter().flat_map(|(_, ids)| ids);
-            for ((id, g), wanted) in ids.zip(back).zip(&wants) {
+            for (i, ((id, g), wanted)) in ids.zip(back).zip(&wants).enumerate() {
                 if let (Some(g), true) = (g, wanted) {
+                    if let Some(w) = watch.as_deref_mut() {
+                        w(call, Seen::Input(i, &g))?;
+                    }
                     add(&mut grads, *id, g)?;
+                    if let (Some(w), Some(sum)) = (watch.as_deref_mut(), grads.get(id)) {
+                        w(call, Seen::Sum(*id, sum))?;
+                    }
                 }
             }
             self.times[*i].1 += since.elapsed();

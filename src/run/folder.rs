@@ -1,6 +1,7 @@
 //! A run's folder: what is in it, and files that are written whole or not at all.
 
 use anyhow::{Context, Result, bail};
+use glad_nodes::Precision;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,12 @@ impl RunFolder {
             if !resume {
                 bail!(
                     "{} holds a run already; add --resume to go on with it, or name another folder with --out",
+                    root.display()
+                );
+            }
+            if let Some((before, now)) = other_precision(&old, graph) {
+                bail!(
+                    "{} holds a run in {before}, so it cannot be resumed in {now}: add --set precision={before}",
                     root.display()
                 );
             }
@@ -134,6 +141,23 @@ impl RunFolder {
     }
 }
 
+/// The precisions of two effective graphs that differ in nothing else.
+fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
+    // The top of an effective graph has a line for each key.
+    let key = "precision = ";
+    let (written, rest): (Vec<_>, Vec<_>) = [a, b]
+        .map(|t| t.lines().partition::<Vec<&str>, _>(|l| l.starts_with(key)))
+        .into_iter()
+        .unzip();
+    let read = |lines: &[&str]| match lines {
+        [] => Some(Precision::default()),
+        [line] => Precision::ALL.into_iter().find(|p| **line == format!("{key}\"{p}\"")),
+        _ => None,
+    };
+    let (a, b) = (read(&written[0])?, read(&written[1])?);
+    (a != b && rest[0] == rest[1]).then_some((a, b))
+}
+
 /// Writes a file whole or not at all: a reader sees the old bytes or the new ones, also after a crash.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
@@ -168,6 +192,21 @@ mod tests {
         let e = RunFolder::open(&root, "b", true).unwrap_err().to_string();
         assert!(e.contains("another graph"), "{e}");
         assert_eq!(fs::read_to_string(root.join("graph.toml")).unwrap(), "a");
+    }
+
+    #[test]
+    fn another_precision_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("r");
+        let (full, half) = ("seed = 1\n", "seed = 1\nprecision = \"bf16\"\n");
+        RunFolder::open(&root, full, false).unwrap();
+        let e = RunFolder::open(&root, half, true).unwrap_err().to_string();
+        assert!(
+            e.ends_with("holds a run in f32, so it cannot be resumed in bf16: add --set precision=f32"),
+            "{e}"
+        );
+        let e = RunFolder::open(&root, "seed = 2\nprecision = \"bf16\"\n", true).unwrap_err();
+        assert!(e.to_string().contains("another graph"), "{e}");
     }
 
     #[test]

@@ -6,11 +6,24 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor};
 use glad_nodes::WeightStore;
 use indexmap::IndexMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The optimiser of one phase: its momentum, and how it is set.
 pub struct Sgd {
     def: OptimizerDef,
     momentum: IndexMap<String, Vec<f32>>,
+}
+
+/// What became of a step.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// It was taken.
+    Step(StepReport),
+    /// It was not: the L2 norm of the gradient is this, so a number of the gradient is not finite. Weights, momentum and
+    /// gradients are as they were.
+    Gradient(f64),
+    /// It was taken, and left this weight with a number that is not finite.
+    Weight(String),
 }
 
 /// What a step did.
@@ -62,7 +75,7 @@ impl Sgd {
     }
 
     /// Applies the gradients gathered in `store`, and drops them.
-    pub fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<StepReport> {
+    pub fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<Taken> {
         let lr = self.lr(step, length);
         let mut sum = 0.0;
         for (_, w) in store.iter() {
@@ -71,6 +84,10 @@ impl Sgd {
             }
         }
         let grad_norm = f64::sqrt(sum);
+        if !grad_norm.is_finite() {
+            return Ok(Taken::Gradient(grad_norm));
+        }
+        let mut broken = None;
         let clip = match self.def.clip_norm {
             Some(max) if grad_norm > max => max / (grad_norm + 1e-6),
             _ => 1.0,
@@ -95,13 +112,20 @@ impl Sgd {
                 settings,
                 first: fresh,
                 buffer: Mutex::new(buffer),
+                finite: AtomicBool::new(true),
             };
             w.value
                 .inplace_op2(&g.contiguous()?, &op)
                 .with_context(|| format!("update of `{name}`"))?;
             w.version += 1;
+            if !op.finite.into_inner() && broken.is_none() {
+                broken = Some(name.clone());
+            }
         }
-        Ok(StepReport { lr, grad_norm })
+        Ok(match broken {
+            Some(weight) => Taken::Weight(weight),
+            None => Taken::Step(StepReport { lr, grad_norm }),
+        })
     }
 
     fn group(&self, name: &str, role: glad_nodes::Role) -> (f64, f64) {
@@ -147,6 +171,8 @@ struct Update<'a> {
     settings: glad_ops::sgd::Sgd,
     first: bool,
     buffer: Mutex<&'a mut Vec<f32>>,
+    /// Whether the weight is finite afterwards.
+    finite: AtomicBool,
 }
 
 impl InplaceOp2 for Update<'_> {
@@ -165,8 +191,10 @@ impl InplaceOp2 for Update<'_> {
                 .buffer
                 .lock()
                 .map_err(|_| anyhow::anyhow!("an update failed before"))?;
-            self.settings
+            let finite = self
+                .settings
                 .step(self.first, &g[ga..gb], &mut buffer, &mut w[wa..wb])?;
+            self.finite.store(finite, Ordering::Relaxed);
             Ok(())
         };
         run().map_err(|e| candle_core::Error::Msg(format!("{e:#}")))

@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::plan::{Call, Program, ValueId, memory};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use glad_nodes::{Key, Side, Type, WeightStore};
+use glad_nodes::{Key, Precision, Side, Type, WeightStore};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -106,7 +106,7 @@ impl<'a> Rehearsal<'a> {
 
     /// Multiply-adds of a step's forward passes; those of the backward passes are about twice as many.
     pub fn multiply_adds(&self) -> u64 {
-        memory(self.program).macs * self.videos as u64 / self.program.batch.max(1) as u64
+        memory(self.program, Precision::F32).macs * self.videos as u64 / self.program.batch.max(1) as u64
     }
 
     /// The clips of each stream: their shape `[B, N, T, H, W, 3]`.

@@ -14,10 +14,10 @@ use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{Checked, RESULT_VIEW, left_out};
 use crate::graph::Graph;
-use crate::plan::Program;
+use crate::plan::{Program, other_precision};
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
-use glad_nodes::{Key, WeightStore};
+use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -59,6 +59,8 @@ pub struct RunResult {
     pub left_out: Vec<(String, String)>,
     /// Videos that training could not use, by stream and list line, with the reason.
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
+    /// What was really computed with; more than one where the run went on with another.
+    pub precision: Vec<Precision>,
 }
 
 /// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
@@ -98,6 +100,7 @@ pub fn run(
         }
         _ => fresh,
     };
+    let used = note_precision(graph, options, &mut position, progress);
     let mut log = Log::open(
         &folder.metrics(),
         &folder.events(),
@@ -117,6 +120,7 @@ pub fn run(
         phases: vec![],
         left_out: left_out(graph, checked),
         bad: BTreeMap::new(),
+        precision: used,
     };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
@@ -164,6 +168,26 @@ pub fn run(
     Ok(result)
 }
 
+/// Says where the device computes with another precision than the graph asks for, or than the run did before. Gives what the
+/// run has been computed with, the latest last.
+fn note_precision(graph: &Graph, options: &RunOptions, position: &mut Position, progress: &Progress) -> Vec<Precision> {
+    let (asked, device) = (graph.precision.value, options.device.location());
+    let used = asked.on(device);
+    if let Some(line) = other_precision(asked, device) {
+        progress.say(&line);
+    }
+    match position.precision.last() {
+        Some(before) if *before == used => {}
+        before => {
+            if let Some(before) = before {
+                progress.say(&format!("precision: {before} so far, {used} from here on"));
+            }
+            position.precision.push(used);
+        }
+    }
+    position.precision.clone()
+}
+
 struct Session<'a> {
     graph: &'a Graph,
     checked: &'a Checked,
@@ -185,7 +209,8 @@ impl Session<'_> {
         let def = &self.graph.phases[name];
         let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(&self.options.cache);
-        let key = self.checked.phase_key(self.graph, name, self.options.seed)?;
+        let device = self.options.device.location();
+        let key = self.checked.phase_key(self.graph, name, self.options.seed, device)?;
         // A phase that is validated as it goes leaves more than its weights.
         let share = self.options.share && def.validate.is_none();
         if share

@@ -4,6 +4,8 @@ use crate::{Error, Launch, Number, Result};
 
 /// Threads of a block.
 pub(crate) const THREADS: usize = 256;
+/// Threads of a warp.
+pub(crate) const WARP: usize = 32;
 /// Blocks of a kernel whose threads go through the rows in turns: four for each multiprocessor of an H100. It is part of
 /// where sums are cut, so it must not depend on the device.
 const BLOCKS: usize = 512;
@@ -89,6 +91,11 @@ pub(crate) fn vector(number: Number, width: usize, addresses: &[u64]) -> usize {
     }
 }
 
+/// The same where numbers lie in one row, whose end may be shorter than a vector.
+pub(crate) fn vector_of(number: Number, addresses: &[u64]) -> usize {
+    vector(number, 16, addresses)
+}
+
 /// The name of a kernel's variant for activations of a type, and for vectors of 16 bytes or single numbers.
 macro_rules! variant {
     ($kernel:literal, $number:expr, $vector:expr) => {
@@ -160,6 +167,11 @@ impl Layout {
     /// A launch with a thread for each row (and vector of it).
     pub(crate) fn each(&self, module: &'static str, kernel: &'static str) -> Launch {
         self.launch(module, kernel, (self.rows as usize).div_ceil(self.block[1]))
+    }
+
+    /// A launch with a block for each row.
+    pub(crate) fn each_in_block(&self, module: &'static str, kernel: &'static str) -> Launch {
+        self.launch(module, kernel, self.rows as usize)
     }
 
     fn launch(&self, module: &'static str, kernel: &'static str, along: usize) -> Launch {

@@ -3,7 +3,11 @@
 //! What a graph's `flip`, `bg_mix` and `normalize` do on the host, in that order: a background is not mirrored. Bytes are
 //! the host's, and so are f32 numbers, bit for bit.
 
-use crate::{Gpu, In, Out, Result};
+use crate::launch::{Layout, THREADS, check, check_floats, check_len, holds, shape, variant, vector};
+use crate::{Arg, Gpu, In, Number, Out, Result};
+
+const OP: &str = "normalize";
+const MODULE: &str = "normalize";
 
 /// The shape of a batch of RGB clips: bytes `[videos, frames, height, width, 3]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +20,16 @@ pub struct Clips {
     pub height: usize,
     /// Pixels of a row.
     pub width: usize,
+}
+
+impl Clips {
+    fn pixels(&self) -> usize {
+        self.videos * self.frames * self.height * self.width
+    }
+
+    fn words(&self) -> [u32; 3] {
+        [self.frames, self.height, self.width].map(|n| n as u32)
+    }
 }
 
 /// Backgrounds to mix in (eq. 6 of the GLAD paper): a byte becomes `⌊((65536 − W)·x + W·b + 32768) / 65536⌋`.
@@ -45,6 +59,13 @@ pub struct Scale {
     pub std: [f32; 3],
 }
 
+impl Scale {
+    fn words(&self) -> [u32; 6] {
+        let [[a, b, c], [d, e, f]] = [self.mean, self.std].map(|of| of.map(f32::to_bits));
+        [a, b, c, d, e, f]
+    }
+}
+
 /// `y = (x − mean) / std`, f32 or bf16 `[videos, frames, height, width, channels]`; channels beyond the third (which some
 /// convolutions are faster with) are zero.
 ///
@@ -59,8 +80,31 @@ pub fn normalize<G: Gpu>(
     channels: usize,
     y: Out<'_>,
 ) -> Result<()> {
-    let _ = (gpu, clips, x, changes, scale, channels, y);
-    todo!()
+    check_floats(OP, "y", y.number())?;
+    if channels < 3 {
+        return Err(shape(OP, format!("red, green and blue do not fit {channels} channels")));
+    }
+    check_len(OP, "y", y.len(), clips.pixels() * channels)?;
+    let vector = vector(y.number(), clips.width * channels, &[y.address()]);
+    let kernel = variant!("normalize", y.number(), vector);
+    let threads = lay(clips, clips.width * channels / vector)?;
+    let [flips, backgrounds, weights] = check_bytes(clips, x, changes)?;
+    if threads.is_empty() {
+        return Ok(());
+    }
+    let args = [
+        Arg::Address(x.address()),
+        Arg::Address(y.address()),
+        Arg::Words(&clips.words()),
+        flips,
+        backgrounds,
+        weights,
+        Arg::Words(&scale.words()),
+        Arg::U32(threads.rows),
+        Arg::U32(channels as u32),
+    ];
+    // SAFETY: the arguments are the kernel's, and every length was checked.
+    unsafe { gpu.launch(&threads.each(MODULE, kernel), &args) }
 }
 
 /// The changes alone: bytes `y` of the same shape.
@@ -68,6 +112,50 @@ pub fn normalize<G: Gpu>(
 /// # Errors
 /// Operands that do not fit.
 pub fn change<G: Gpu>(gpu: &G, clips: &Clips, x: In<'_>, changes: &Changes<'_>, y: Out<'_>) -> Result<()> {
-    let _ = (gpu, clips, x, changes, y);
-    todo!()
+    check(OP, "y", holds!(y), clips.pixels() * 3, Number::U8)?;
+    let line = clips.width * 3;
+    let wide = line.is_multiple_of(8) && y.address().is_multiple_of(8);
+    let (kernel, lanes) = match wide {
+        true => ("normalize_change_u8x8", line / 8),
+        false => ("normalize_change_u8", line),
+    };
+    let threads = lay(clips, lanes)?;
+    let [flips, backgrounds, weights] = check_bytes(clips, x, changes)?;
+    if threads.is_empty() {
+        return Ok(());
+    }
+    let args = [
+        Arg::Address(x.address()),
+        Arg::Address(y.address()),
+        Arg::Words(&clips.words()),
+        flips,
+        backgrounds,
+        weights,
+        Arg::U32(threads.rows),
+    ];
+    // SAFETY: the arguments are the kernel's, and every length was checked.
+    unsafe { gpu.launch(&threads.each(MODULE, kernel), &args) }
+}
+
+/// Threads for every row of pixels, and `lanes` along it.
+fn lay(clips: &Clips, lanes: usize) -> Result<Layout> {
+    Layout::new(OP, clips.videos * clips.frames * clips.height, lanes, THREADS)
+}
+
+/// Checks what is read, and gives the addresses of flips, backgrounds and their weights.
+fn check_bytes(clips: &Clips, x: In<'_>, changes: &Changes<'_>) -> Result<[Arg<'static>; 3]> {
+    check(OP, "x", holds!(x), clips.pixels() * 3, Number::U8)?;
+    let mut addresses = [Arg::Address(0); 3];
+    if let Some(flips) = changes.flips {
+        check(OP, "flips", holds!(flips), clips.videos, Number::U8)?;
+        addresses[0] = Arg::Address(flips.address());
+    }
+    if let Some(Mix { backgrounds, weights }) = changes.mix {
+        let bytes = clips.videos * clips.height * clips.width * 3;
+        check(OP, "backgrounds", holds!(backgrounds), bytes, Number::U8)?;
+        check(OP, "weights", holds!(weights), clips.videos, Number::U32)?;
+        addresses[1] = Arg::Address(backgrounds.address());
+        addresses[2] = Arg::Address(weights.address());
+    }
+    Ok(addresses)
 }

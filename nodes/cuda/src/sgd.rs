@@ -1,7 +1,63 @@
 //! Stochastic gradient descent over many parameters at a time, and clipping by the norm of all gradients, with the meaning
 //! of [`glad_ops::sgd`].
 
-use crate::{Gpu, In, Out, Result, Value};
+use crate::launch::{THREADS, check, check_number, holds, line, shape};
+use crate::{Arg, Gpu, In, Launch, Memory, Number, Out, Result, Value};
+
+const OP: &str = "sgd";
+const MODULE: &str = "sgd";
+
+/// Parameters of a table, which is an argument: a kernel's may take 4096 bytes together.
+const PARAMETERS: usize = 80;
+/// Words that describe one.
+const WORDS: usize = 12;
+/// Numbers of a parameter for each block.
+const CHUNK: usize = 4096;
+
+/// A line of the table.
+#[derive(Clone, Copy, Debug, Default)]
+struct Row {
+    weights: u64,
+    grad: u64,
+    buffer: u64,
+    len: usize,
+    lr_scale: f32,
+    weight_decay: f32,
+    first: bool,
+}
+
+/// Parameters of one launch, as `kernels/sgd.cu` has them: how many there are, then [`WORDS`] for each.
+struct Table {
+    words: Vec<u32>,
+    blocks: usize,
+}
+
+impl Table {
+    fn new(rows: &[Row]) -> Table {
+        let mut words = vec![rows.len() as u32];
+        let mut blocks = 0;
+        for row in rows {
+            for wide in [row.weights, row.grad, row.buffer, row.len as u64] {
+                words.extend([wide as u32, (wide >> 32) as u32]);
+            }
+            let scales = [row.lr_scale, row.weight_decay].map(f32::to_bits);
+            words.extend([blocks as u32, scales[0], scales[1], row.first.into()]);
+            blocks += row.len.div_ceil(CHUNK);
+        }
+        words.resize(1 + PARAMETERS * WORDS, 0);
+        Table { words, blocks }
+    }
+
+    fn launch(&self, kernel: &'static str) -> Result<Launch> {
+        line(OP, MODULE, kernel, self.blocks * THREADS)
+    }
+}
+
+/// Tables of all rows that hold anything.
+fn tables(rows: impl Iterator<Item = Row>) -> Vec<Table> {
+    let rows: Vec<Row> = rows.filter(|row| row.len > 0).collect();
+    rows.chunks(PARAMETERS).map(Table::new).collect()
+}
 
 /// What all parameters of a step have in common.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +96,47 @@ pub struct Parameter<'a> {
 /// # Errors
 /// Operands that do not fit.
 pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &[Parameter<'_>]) -> Result<()> {
-    let _ = (gpu, sgd, parameters);
-    todo!()
+    let (lr_at, lr_by_value) = match sgd.lr {
+        Value::Host(lr) => (0, lr),
+        Value::Device(lr) => {
+            check(OP, "lr", holds!(lr), 1, Number::F32)?;
+            (lr.address(), 0.0)
+        }
+    };
+    if let Some(scale) = sgd.clip_scale {
+        check(OP, "clip_scale", holds!(scale), 1, Number::F32)?;
+    }
+    let with_momentum = sgd.momentum != 0.0;
+    for parameter in parameters {
+        let len = parameter.weights.len();
+        check_number(OP, "weights", parameter.weights.number(), Number::F32)?;
+        check(OP, "grad", holds!(parameter.grad), len, Number::F32)?;
+        if with_momentum {
+            check(OP, "buffer", holds!(parameter.buffer), len, Number::F32)?;
+        }
+    }
+    let rows = parameters.iter().map(|parameter| Row {
+        weights: parameter.weights.address(),
+        grad: parameter.grad.address(),
+        buffer: if with_momentum { parameter.buffer.address() } else { 0 },
+        len: parameter.grad.len(),
+        lr_scale: parameter.lr_scale,
+        weight_decay: parameter.weight_decay,
+        first: parameter.first,
+    });
+    for table in tables(rows) {
+        let args = [
+            Arg::Words(&table.words),
+            Arg::Address(lr_at),
+            Arg::F32(lr_by_value),
+            Arg::Address(sgd.clip_scale.map_or(0, |s| s.address())),
+            Arg::F32(sgd.momentum),
+            Arg::U32(sgd.nesterov.into()),
+        ];
+        // SAFETY: the arguments are the kernel's, and every length was checked.
+        unsafe { gpu.launch(&table.launch("sgd_step")?, &args)? };
+    }
+    Ok(())
 }
 
 /// The norm of all `grads` (f32) together, `√Σ g²`, to f32 `norm` `[1]`, and to f32 `scale` `[1]` what they are to be
@@ -50,6 +145,39 @@ pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &[Parameter<'_>]) -> Res
 /// # Errors
 /// Operands that do not fit.
 pub fn clip<G: Gpu>(gpu: &G, grads: &[In<'_>], max: Option<f32>, norm: Out<'_>, scale: Out<'_>) -> Result<()> {
-    let _ = (gpu, grads, max, norm, scale);
-    todo!()
+    for grad in grads {
+        check_number(OP, "grad", grad.number(), Number::F32)?;
+    }
+    check(OP, "norm", holds!(norm), 1, Number::F32)?;
+    check(OP, "scale", holds!(scale), 1, Number::F32)?;
+    let rows = grads.iter().map(|grad| Row {
+        grad: grad.address(),
+        len: grad.len(),
+        ..Row::default()
+    });
+    let tables = tables(rows);
+    let blocks = tables.iter().map(|t| t.blocks).sum::<usize>();
+    // A sum is of 64 bits: two words.
+    let partial = gpu.alloc(2 * blocks, Number::U32)?;
+    let mut at = partial.input().address();
+    for table in &tables {
+        // SAFETY: the arguments are the kernel's; each table's blocks write their sums behind those of the tables before.
+        unsafe {
+            gpu.launch(
+                &table.launch("sgd_squares")?,
+                &[Arg::Words(&table.words), Arg::Address(at)],
+            )?
+        };
+        at += 8 * table.blocks as u64;
+    }
+    let count = u32::try_from(blocks).map_err(|_| shape(OP, format!("{blocks} chunks of gradients are too many")))?;
+    let args = [
+        Arg::Address(partial.input().address()),
+        Arg::U32(count),
+        Arg::F32(max.unwrap_or(f32::INFINITY)),
+        Arg::Address(norm.address()),
+        Arg::Address(scale.address()),
+    ];
+    // SAFETY: as above.
+    unsafe { gpu.launch(&line(OP, MODULE, "sgd_clip", THREADS)?, &args) }
 }

@@ -3,6 +3,7 @@
 use crate::error::{Result, check_len};
 use crate::isa::{self, per_isa};
 use crate::parallel::{self, Shared, chunk_of};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const OP: &str = "sgd";
 const CHUNK: usize = 1 << 14;
@@ -25,23 +26,30 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// Updates `weights` and `buffer`; at the `first` step the buffer's contents do not matter.
+    /// Updates `weights` and `buffer`; at the `first` step the buffer's contents do not matter. Says whether all weights are
+    /// finite now.
     ///
     /// # Errors
     /// Lengths that differ; without momentum `buffer` may be empty.
-    pub fn step(&self, first: bool, grad: &[f32], buffer: &mut [f32], weights: &mut [f32]) -> Result<()> {
+    pub fn step(&self, first: bool, grad: &[f32], buffer: &mut [f32], weights: &mut [f32]) -> Result<bool> {
         check_len(OP, "grad", grad.len(), weights.len())?;
         let isa = isa::current();
         let len = weights.len();
         let chunks = len.div_ceil(CHUNK);
         let weights = Shared::new(weights);
+        let finite = AtomicBool::new(true);
+        let note = |most: u32| {
+            if most >= INFINITE {
+                finite.store(false, Ordering::Relaxed);
+            }
+        };
         if self.momentum == 0.0 {
             parallel::run(chunks, len, |i| {
                 let (at, len) = chunk_of(len, CHUNK, i);
                 // SAFETY: chunks are disjoint.
-                plain(isa, *self, &grad[at..at + len], unsafe { weights.part(at, len) });
+                note(plain(isa, *self, &grad[at..at + len], unsafe { weights.part(at, len) }));
             });
-            return Ok(());
+            return Ok(finite.into_inner());
         }
         check_len(OP, "buffer", buffer.len(), len)?;
         let buffer = Shared::new(buffer);
@@ -54,22 +62,36 @@ impl Sgd {
                 // Whatever the buffer holds, even if it is not a number, must not come through.
                 buffer.fill(0.0);
             }
-            with_momentum(isa, *self, keep, &grad[at..at + len], buffer, weights);
+            note(with_momentum(isa, *self, keep, &grad[at..at + len], buffer, weights));
         });
-        Ok(())
+        Ok(finite.into_inner())
     }
 }
 
+/// The bits of infinity. Without their sign, those of finite numbers are below, those of NaN above.
+const INFINITE: u32 = f32::INFINITY.to_bits();
+
+/// The bits of a number without its sign.
+#[inline(always)]
+fn magnitude(x: f32) -> u32 {
+    x.to_bits() & !(1 << 31)
+}
+
+// Both give the largest magnitude of a weight: a maximum of whole numbers, for which loops need no order.
 per_isa! {
-    fn plain(sgd: Sgd, grad: &[f32], weights: &mut [f32]) {
+    fn plain(sgd: Sgd, grad: &[f32], weights: &mut [f32]) -> u32 {
+        let mut most = 0;
         for (grad, w) in grad.iter().zip(weights) {
             *w -= sgd.lr * (sgd.clip_scale * grad + sgd.weight_decay * *w);
+            most = most.max(magnitude(*w));
         }
+        most
     }
 }
 
 per_isa! {
-    fn with_momentum(sgd: Sgd, keep: f32, grad: &[f32], buffer: &mut [f32], weights: &mut [f32]) {
+    fn with_momentum(sgd: Sgd, keep: f32, grad: &[f32], buffer: &mut [f32], weights: &mut [f32]) -> u32 {
+        let mut most = 0;
         let Sgd { lr, momentum, weight_decay, nesterov, clip_scale } = sgd;
         let all = grad.iter().zip(buffer).zip(weights);
         if nesterov {
@@ -77,13 +99,16 @@ per_isa! {
                 let d = clip_scale * grad + weight_decay * *w;
                 *buffer = keep * *buffer + d;
                 *w -= lr * (d + momentum * *buffer);
+                most = most.max(magnitude(*w));
             });
         } else {
             all.for_each(|((grad, buffer), w)| {
                 *buffer = keep * *buffer + (clip_scale * grad + weight_decay * *w);
                 *w -= lr * *buffer;
+                most = most.max(magnitude(*w));
             });
         }
+        most
     }
 }
 

@@ -64,8 +64,8 @@ impl Compute for Bce {
 #[cfg(test)]
 mod tests {
     use crate::Args;
-    use crate::testing::{Probe, labels, normal, scalar, ty};
-    use candle_core::{Device, Tensor};
+    use crate::testing::{Probe, device, labels, normal, scalar, ty};
+    use candle_core::Tensor;
     use serde_json::json;
 
     fn probe() -> Probe {
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn golden_values() {
-        let logits = Tensor::new(&[[0f32], [0.], [2.], [-2.]], &Device::Cpu).unwrap();
+        let logits = Tensor::new(&[[0f32], [0.], [2.], [-2.]], &device()).unwrap();
         let x = Args::default()
             .with("logits", vec![logits])
             .with("domain", vec![labels(&[1, 0, 1, 0])]);

@@ -54,8 +54,8 @@ impl Compute for Shannon {
 #[cfg(test)]
 mod tests {
     use crate::Args;
-    use crate::testing::{Probe, log_softmax, normal, scalar, ty};
-    use candle_core::{Device, Tensor};
+    use crate::testing::{Probe, device, log_softmax, normal, scalar, ty};
+    use candle_core::Tensor;
     use serde_json::json;
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn even_scores_have_the_largest_entropy() {
         let mut p = Probe::new("entropy", json!({}), &[("logits", vec![ty("Logits", "B,4")])], &[]).unwrap();
-        let even = Tensor::zeros((3, 4), candle_core::DType::F32, &Device::Cpu).unwrap();
+        let even = Tensor::zeros((3, 4), candle_core::DType::F32, &device()).unwrap();
         let h = p.forward(&Args::default().with("logits", vec![even])).unwrap();
         assert!((scalar(&h[0]) - 4f64.ln()).abs() < 1e-6);
     }

@@ -65,9 +65,9 @@ pub trait Compute: Send + Sync {
     /// gives those of its flattened inputs (`None` where not wanted).
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>>;
 
-    /// What a call costs, for a batch of `batch` samples of each stream.
-    fn cost(&self, batch: usize) -> Cost {
-        let _ = batch;
+    /// What a call costs, for a batch of `batch` samples of each stream, computed in `precision`.
+    fn cost(&self, batch: usize, precision: Precision) -> Cost {
+        let _ = (batch, precision);
         Cost::default()
     }
 }

@@ -294,6 +294,11 @@ impl<'a> Scope<'a> {
         self.find(name).is_ok_and(|w| w.trains)
     }
 
+    /// The gradient of a weight so far.
+    pub fn grad(&self, name: &str) -> Option<Tensor> {
+        self.find(name).ok()?.grad.clone()
+    }
+
     /// Adds to the gradient of a weight. Calls happen in the plan's order, so the sum has the same bits every time.
     pub fn add_grad(&mut self, name: &str, grad: Tensor) -> Result<()> {
         let w = self.find_mut(name)?;

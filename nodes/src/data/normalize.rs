@@ -80,7 +80,7 @@ impl Compute for Normalizer {
         Ok(vec![None])
     }
 
-    fn cost(&self, batch: usize) -> Cost {
+    fn cost(&self, batch: usize, _: Precision) -> Cost {
         let elements = self.clips.as_ref().and_then(|t| t.elements(batch)).unwrap_or(0) as u64;
         Cost {
             macs: elements,
@@ -93,7 +93,7 @@ impl Compute for Normalizer {
 mod tests {
     use super::super::testing::{build_cx, dims, node, problems};
     use super::*;
-    use candle_core::Device;
+    use crate::testing::device;
     use serde_json::{Value, json};
 
     fn compute(params: Value) -> Box<dyn Compute> {
@@ -121,7 +121,7 @@ mod tests {
             step: 0,
             wants: &[false],
             backward: false,
-            device: &Device::Cpu,
+            device: &device(),
             precision: Precision::F32,
         };
         let inputs = Args::default().with("clips", vec![clips.clone()]);
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn every_channel_has_its_own_numbers() {
         let bytes: Vec<u8> = (0..3 * 2 * 8 * 6 * 5 * 3).map(|i| (i * 7 % 256) as u8).collect();
-        let clips = Tensor::from_vec(bytes.clone(), (3, 2, 8, 6, 5, 3), &Device::Cpu).unwrap();
+        let clips = Tensor::from_vec(bytes.clone(), (3, 2, 8, 6, 5, 3), &device()).unwrap();
         let out = forward(json!({}), &clips).unwrap();
         assert_eq!(out.dims(), clips.dims());
         let (mean, std) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_view_of_clips_is_read_in_its_own_order() {
         let bytes: Vec<u8> = (0..36).collect();
-        let clips = Tensor::from_vec(bytes, (2, 1, 1, 2, 3, 3), &Device::Cpu).unwrap();
+        let clips = Tensor::from_vec(bytes, (2, 1, 1, 2, 3, 3), &device()).unwrap();
         let p = json!({"mean": [0.0, 0.0, 0.0], "std": [1.0, 1.0, 1.0]});
         let second = clips.narrow(0, 1, 1).unwrap();
         let out = forward(p, &second)
@@ -158,12 +158,12 @@ mod tests {
 
     #[test]
     fn cost_counts_the_elements() {
-        assert_eq!(compute(json!({})).cost(4).macs, 4 * 2 * 8 * 6 * 5 * 3);
+        assert_eq!(compute(json!({})).cost(4, Precision::F32).macs, 4 * 2 * 8 * 6 * 5 * 3);
     }
 
     #[test]
     fn wrong_input_and_parameters_are_told() {
-        let floats = Tensor::zeros((1, 1, 1, 2, 2, 3), DType::F32, &Device::Cpu).unwrap();
+        let floats = Tensor::zeros((1, 1, 1, 2, 2, 3), DType::F32, &device()).unwrap();
         assert!(forward(json!({}), &floats).unwrap_err().to_string().contains("bytes"));
         let found = problems::<Normalize>(json!({"std": [1.0, 0.0, 1.0]}), &dims(&[]));
         assert_eq!(found, ["std[1]: 0 is not above 0"]);

@@ -188,7 +188,7 @@ impl Compute for CrossEntropy {
 #[cfg(test)]
 mod tests {
     use crate::Args;
-    use crate::testing::{Probe, labels, log_softmax, normal, scalar, ty};
+    use crate::testing::{Probe, device, labels, log_softmax, normal, scalar, ty};
     use candle_core::{Device, Tensor};
     use serde_json::{Value, json};
 
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn golden_values() {
-        let logits = Tensor::new(&[[0f32, 0.], [2., 0.]], &Device::Cpu).unwrap();
+        let logits = Tensor::new(&[[0f32, 0.], [2., 0.]], &device()).unwrap();
         let x = Args::default()
             .with("logits", vec![logits])
             .with("label", vec![labels(&[0, 1])]);

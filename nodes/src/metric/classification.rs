@@ -101,9 +101,9 @@ impl Tally for Confusion {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{body, labels, ty};
+    use crate::testing::{body, device, labels, ty};
     use crate::{Args, Body, Tally};
-    use candle_core::{Device, Tensor};
+    use candle_core::Tensor;
     use serde_json::json;
 
     fn tally() -> Box<dyn Tally> {
@@ -120,7 +120,7 @@ mod tests {
             .iter()
             .flat_map(|b| (0..4).map(move |k| if k == *b { 2.0 } else { 0.5 }))
             .collect();
-        let logits = Tensor::from_vec(rows, (best.len(), 4), &Device::Cpu).unwrap();
+        let logits = Tensor::from_vec(rows, (best.len(), 4), &device()).unwrap();
         Args::default()
             .with("logits", vec![logits])
             .with("label", vec![labels(label)])

@@ -4,8 +4,8 @@ use super::init;
 use super::sequence::{self, Sequence};
 use crate::sizes::{kept, known};
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Saved, Side, Step, Type,
-    WeightSpec,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Saved, Side, Step,
+    Type, WeightSpec,
 };
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
@@ -245,7 +245,7 @@ impl Compute for Backbone {
             .collect())
     }
 
-    fn cost(&self, batch: usize) -> Cost {
-        self.network.cost(batch * self.clips, self.size)
+    fn cost(&self, batch: usize, precision: Precision) -> Cost {
+        self.network.cost(batch * self.clips, self.size, precision)
     }
 }

@@ -1,6 +1,7 @@
 //! Walks a network's sizes and sums up what a pass costs.
 
 use super::conv_bn::ConvBn;
+use crate::Precision;
 use crate::op::pool::MaxPool;
 use glad_ops::{Conv, conv};
 
@@ -13,6 +14,8 @@ pub(crate) struct Counter {
     pub size: [usize; 3],
     /// Channels.
     pub channels: usize,
+    /// Bytes of an activation.
+    pub number: u64,
     /// Multiply-adds so far.
     pub macs: u64,
     /// Bytes of the largest buffers that a convolution so far works in.
@@ -35,11 +38,12 @@ pub(crate) struct Own {
 
 impl Counter {
     /// In front of a network that takes images of three channels.
-    pub fn new(samples: usize, size: [usize; 3]) -> Counter {
+    pub fn new(samples: usize, size: [usize; 3], precision: Precision) -> Counter {
         Counter {
             samples,
             size,
             channels: 3,
+            number: precision.activation_bytes(),
             macs: 0,
             workspace: 0,
             own: Own::default(),
@@ -58,12 +62,12 @@ impl Counter {
 
     /// Bytes of the tensor here.
     pub fn bytes(&self) -> u64 {
-        4 * self.values() as u64
+        self.number * self.values() as u64
     }
 
     /// So many numbers are kept for the backward pass.
     pub fn keep(&mut self, values: usize) {
-        self.own.kept += 4 * values as u64;
+        self.own.kept += self.number * values as u64;
     }
 
     /// A convolution.

@@ -4,8 +4,8 @@ use super::dense::{Head, Layer, LayerInit, check_dropout, width};
 use crate::op::dropout::dropout;
 use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, WeightSpec,
-    Wiring,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Precision, Saved, Side, Step,
+    WeightSpec, Wiring,
 };
 use anyhow::Result;
 use candle_core::Tensor;
@@ -112,7 +112,7 @@ impl Compute for One {
         Ok(vec![dx.map(|dx| dropout(step.key, share, &dx)).transpose()?])
     }
 
-    fn cost(&self, batch: usize) -> Cost {
+    fn cost(&self, batch: usize, _: Precision) -> Cost {
         let rows = batch * self.rows;
         Cost {
             macs: self.layer.macs(rows),

@@ -4,8 +4,8 @@ use super::dense::{DenseInit, Head, Layer, LayerInit, check_dropout, relu_backwa
 use crate::op::dropout::dropout;
 use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, WeightSpec,
-    Wiring,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Precision, Saved, Side, Step,
+    WeightSpec, Wiring,
 };
 use anyhow::Result;
 use candle_core::Tensor;
@@ -139,7 +139,7 @@ impl Compute for Layers {
         Ok(vec![Some(grad)])
     }
 
-    fn cost(&self, batch: usize) -> Cost {
+    fn cost(&self, batch: usize, _: Precision) -> Cost {
         let rows = batch * self.rows;
         let hidden: usize = self.layers.iter().rev().skip(1).map(Layer::outputs).sum();
         Cost {
@@ -152,8 +152,8 @@ impl Compute for Layers {
 
 #[cfg(test)]
 mod tests {
-    use crate::Args;
     use crate::testing::{Probe, close, dense, f64s, normal, scalar, ty};
+    use crate::{Args, Precision};
     use serde_json::json;
 
     fn types(d: usize) -> [(&'static str, Vec<crate::Type>); 1] {
@@ -191,7 +191,10 @@ mod tests {
         assert!((std("1.weight") - 0.1).abs() < 3e-3);
         assert!((std("2.weight") - 0.02).abs() < 1e-3);
         assert!(["0.bias", "1.bias", "2.bias"].iter().all(|b| std(b) == 0.0));
-        assert_eq!(p.compute.cost(2).macs, 4 * (100 * 200 + 200 * 200 + 200 * 50));
+        assert_eq!(
+            p.compute.cost(2, Precision::F32).macs,
+            4 * (100 * 200 + 200 * 200 + 200 * 50)
+        );
     }
 
     #[test]

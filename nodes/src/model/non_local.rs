@@ -188,7 +188,7 @@ impl Part for NonLocal {
         count.keep(clips * (self.inner * (positions + 2 * keys) + map + self.inner * positions));
         count.own.kept += (2 * clips * keys * self.inner) as u64;
         // The gradients of θ, φ, g and the map.
-        count.own.moving = 4 * (clips * (self.inner * 3 * positions + map)) as u64;
+        count.own.moving = count.number * (clips * (self.inner * 3 * positions + map)) as u64;
         count.unit(&self.out);
     }
 }

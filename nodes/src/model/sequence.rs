@@ -4,7 +4,7 @@
 use super::counter::{Counter, Own};
 use crate::op::pool::{self, MaxPool, Maxima};
 use crate::sizes::kept;
-use crate::{Cost, Role, Saved, Step, WeightSpec};
+use crate::{Cost, Precision, Role, Saved, Step, WeightSpec};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 
@@ -105,9 +105,9 @@ impl Sequence {
         Ok(grad)
     }
 
-    /// What `clips` clips of this (time, height, width) cost.
-    pub fn cost(&self, clips: usize, size: [usize; 3]) -> Cost {
-        let mut count = Counter::new(clips, size);
+    /// What `clips` clips of this (time, height, width) cost, with activations of `precision`.
+    pub fn cost(&self, clips: usize, size: [usize; 3], precision: Precision) -> Cost {
+        let mut count = Counter::new(clips, size, precision);
         // What is kept in front of each part, and the most that is held while a part runs backwards.
         let (mut kept, mut most, mut workspace) = (0, 0, 0);
         let mut grads: u64 = self.weights().iter().map(WeightSpec::gradient_bytes).sum();

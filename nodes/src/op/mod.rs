@@ -26,3 +26,5 @@ pub(crate) mod pool;
 pub mod sgd;
 pub(crate) mod shift;
 pub(crate) mod taps;
+#[cfg(test)]
+mod tests;

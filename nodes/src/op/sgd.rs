@@ -54,16 +54,18 @@ pub fn norm(grads: &[&Tensor]) -> Result<f64> {
     Ok(f64::sqrt(sum))
 }
 
-/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning.
+/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning. Gives the first parameter whose weight holds a number
+/// that is not finite afterwards (on a GPU it is not looked for: the next loss tells).
 ///
 /// # Errors
 /// Tensors of another kind, or a device that failed.
-pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
+pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<Option<usize>> {
     let Some(_first) = parameters.first() else {
-        return Ok(());
+        return Ok(None);
     };
-    on_gpu!(_first.weight, gpu => super::gpu::sgd::step(gpu, sgd, parameters));
-    for p in parameters {
+    on_gpu!(_first.weight, gpu => super::gpu::sgd::step(gpu, sgd, parameters).map(|()| None));
+    let mut broken = None;
+    for (i, p) in parameters.iter().enumerate() {
         let settings = sgd::Sgd {
             lr: (sgd.lr * p.lr_scale) as f32,
             momentum: sgd.momentum as f32,
@@ -72,12 +74,17 @@ pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
             clip_scale: sgd.clip_scale as f32,
         };
         let grad = floats(p.grad)?;
+        let mut finite = true;
         change(p.weight, |weight| {
             change(p.momentum, |momentum| {
-                Ok(settings.step(p.first, &grad, momentum, weight)?)
+                finite = settings.step(p.first, &grad, momentum, weight)?;
+                Ok(())
             })
         })
         .with_context(|| format!("update of `{}`", p.name))?;
+        if !finite {
+            broken = broken.or(Some(i));
+        }
     }
-    Ok(())
+    Ok(broken)
 }

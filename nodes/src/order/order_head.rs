@@ -6,8 +6,8 @@ use crate::model::dense::{DenseInit, Layer, LayerInit, relu_backward};
 use crate::op::dropout::dropout;
 use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Saved, Side, Step, WeightSpec,
-    Wiring,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Precision, Saved, Side, Step,
+    WeightSpec, Wiring,
 };
 use anyhow::Result;
 use candle_core::Tensor;
@@ -205,7 +205,7 @@ impl Compute for Classifier {
         Ok(vec![grad.map(|g| self.unsee(&g, kept.rows)).transpose()?])
     }
 
-    fn cost(&self, batch: usize) -> Cost {
+    fn cost(&self, batch: usize, _: Precision) -> Cost {
         let batch = batch * self.rows;
         let hidden = 4 * batch * (self.pairs * self.first.inputs() + self.last.inputs());
         Cost {

@@ -253,7 +253,9 @@ impl Sent {
     /// # Errors
     /// The copy failed.
     pub fn is_there(&self) -> Result<bool> {
-        self.event.try_is_complete().doing(|| "copy a batch to the device".into())
+        self.event
+            .try_is_complete()
+            .doing(|| "copy a batch to the device".into())
     }
 
     /// Has the card's stream wait for the copy (the host does not), and gives the bytes, which are then like all other memory
@@ -264,7 +266,12 @@ impl Sent {
     pub fn arrive(self) -> Result<CudaSlice<u8>> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped and not used again; each field is moved out once.
-        let (event, owner) = unsafe { (std::ptr::read(&raw const this.event), std::ptr::read(&raw const this.owner)) };
+        let (event, owner) = unsafe {
+            (
+                std::ptr::read(&raw const this.event),
+                std::ptr::read(&raw const this.owner),
+            )
+        };
         receive(this.address, this.len, &event, &owner)
     }
 }

@@ -3,7 +3,7 @@
 use super::super::volume::{Norms, Volume, Weights, Window, check};
 use super::{INFLATE, NON_LOCAL};
 use crate::testing::{Probe, f64s, normal, ty};
-use crate::{Args, Role};
+use crate::{Args, Precision, Role};
 use serde_json::{Value, json};
 
 /// A window that is no longer than its axis.
@@ -120,7 +120,10 @@ fn facts(params: Value, clip: [usize; 3]) -> (usize, u64) {
     let types = [("clips", vec![ty("Clip", &format!("B,1,{t},{h},{w},3"))])];
     let p = Probe::new("i3d_r50", params, &types, &[]).unwrap();
     let trained = p.specs.iter().filter(|s| s.role != Role::Buffer);
-    (trained.map(|s| s.elements()).sum(), p.compute.cost(1).macs)
+    (
+        trained.map(|s| s.elements()).sum(),
+        p.compute.cost(1, Precision::F32).macs,
+    )
 }
 
 #[test]

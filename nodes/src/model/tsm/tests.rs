@@ -3,7 +3,7 @@
 use super::super::resnet::Layout;
 use super::{BatchStats, Depth, Tsm};
 use crate::testing::{Probe, close, f64s, normal, ty};
-use crate::{Args, Key, Role};
+use crate::{Args, Key, Precision, Role};
 use candle_core::Tensor;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -275,7 +275,10 @@ fn sizes_are_those_of_the_published_networks() {
         let params = json!({ "depth": depth, "batch_stats": "joint" });
         let p = Probe::new("tsm", params, &[("clips", vec![clip_type(1, 1, side, side)])], &[]).unwrap();
         let trained = p.specs.iter().filter(|s| s.role != Role::Buffer);
-        (trained.map(|s| s.elements()).sum::<usize>(), p.compute.cost(1).macs)
+        (
+            trained.map(|s| s.elements()).sum::<usize>(),
+            p.compute.cost(1, Precision::F32).macs,
+        )
     };
     // torchvision's without the class head, and multiply-adds of the convolutions.
     assert_eq!(facts(json!(18), 224), (11_176_512, 1_813_561_344));
@@ -514,7 +517,7 @@ fn changed_weights_are_packed_anew() {
     // A new store counts versions from the start: the value itself tells.
     p.store = Default::default();
     p.store
-        .declare("node", &p.specs, Key::new(7), &candle_core::Device::Cpu)
+        .declare("node", &p.specs, Key::new(7), &crate::testing::device())
         .unwrap();
     let fresh = run(&mut p, &[&a]);
     let types = [("clips", vec![clip_type(3, 2, 9, 9)])];

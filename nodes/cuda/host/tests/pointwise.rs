@@ -1,0 +1,162 @@
+//! Numbers one by one, and weights from one layout to the other.
+
+mod common;
+use common::{BF16, F32, Kind, channels, kinds, on_host, values};
+use glad_cuda::layout::{self, Filters};
+use glad_cuda::{Memory, Value, pointwise};
+use glad_cuda_host::Host;
+use half::bf16;
+use proptest::prelude::*;
+
+fn lengths() -> impl Strategy<Value = usize> {
+    prop_oneof![0usize..50, 2000usize..5000]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn casts(len in lengths(), from in kinds(), to in kinds(), seed: u64) {
+        let x = from.rounded(values(seed, len));
+        let [y] = on_host(|host| {
+            let (x, mut y) = (from.put(host, &x), to.room(host, len));
+            pointwise::cast(host, x.read(), y.write())?;
+            Ok([y.get()])
+        });
+        prop_assert_eq!(y, to.rounded(x));
+    }
+
+    #[test]
+    fn sums_and_multiples(len in lengths(), kind in kinds(), factor in -2.0f32..2.0, seed: u64) {
+        let [x, y] = [0, 1].map(|i| kind.rounded(values(seed ^ i, len)));
+        let got = on_host(|host| {
+            let (x, mut sum, factor_at) = (kind.put(host, &x), kind.put(host, &y), F32.put(host, &[factor]));
+            let [mut scaled, mut same] = [(); 2].map(|()| kind.room(host, len));
+            pointwise::add(host, x.read(), sum.write())?;
+            pointwise::scale(host, Value::Host(factor), x.read(), scaled.write())?;
+            pointwise::scale(host, Value::Device(factor_at.read()), x.read(), same.write())?;
+            Ok([sum.get(), scaled.get(), same.get()])
+        });
+        prop_assert_eq!(&got[0], &kind.rounded(x.iter().zip(&y).map(|(x, y)| x + y).collect()));
+        prop_assert_eq!(&got[1], &kind.rounded(x.iter().map(|x| x * factor).collect()));
+        prop_assert_eq!(&got[1], &got[2]);
+    }
+
+    #[test]
+    fn biases_and_relus(rows in 0usize..200, channels in channels(), kind in kinds(), biased: bool, relu: bool, seed: u64) {
+        let len = rows * channels;
+        let [before, dy] = [0, 1].map(|i| kind.rounded(values(seed ^ i, len)));
+        let bias = biased.then(|| values(seed ^ 2, channels));
+        let got = on_host(|host| {
+            let (mut y, mut grad) = (kind.put(host, &before), kind.put(host, &dy));
+            let bias = bias.as_ref().map(|b| F32.put(host, b));
+            pointwise::bias(host, channels, bias.as_ref().map(|b| b.read()), relu, y.write())?;
+            pointwise::relu_backward(host, y.read(), grad.write())?;
+            Ok([y.get(), grad.get()])
+        });
+        let mut y = before;
+        for (i, y) in y.iter_mut().enumerate() {
+            *y += bias.as_ref().map_or(0.0, |b| b[i % channels]);
+            *y = if relu { y.max(0.0) } else { *y };
+        }
+        let y = kind.rounded(y);
+        let grad: Vec<f32> = dy.iter().zip(&y).map(|(d, y)| if *y > 0.0 { *d } else { 0.0 }).collect();
+        prop_assert_eq!(&got[0], &y);
+        prop_assert_eq!(&got[1], &grad);
+    }
+
+    #[test]
+    fn what_is_not_finite_is_found(
+        len in lengths(), kind in kinds(), at: prop::sample::Index,
+        bad in prop::sample::select(vec![None, Some(f32::NAN), Some(-f32::NAN), Some(f32::INFINITY), Some(f32::NEG_INFINITY)]),
+    ) {
+        let mut x = values(1, len);
+        if let (Some(bad), true) = (bad, len > 0) {
+            x[at.index(len)] = bad;
+        }
+        let host = Host::new();
+        let (x, mut flag) = (kind.put(&host, &x), host.put(&[0u32]));
+        pointwise::not_finite(&host, x.read(), flag.output()).unwrap();
+        prop_assert_eq!(flag.numbers::<u32>(), [u32::from(bad.is_some() && len > 0)]);
+        // What is set stays set.
+        flag.write(&[1u32]);
+        pointwise::not_finite(&host, F32.put(&host, &[1.0]).read(), flag.output()).unwrap();
+        prop_assert_eq!(flag.numbers::<u32>(), [1]);
+    }
+
+    #[test]
+    fn layouts(
+        (co, ci, taps) in (1usize..9, 1usize..20, prop_oneof![Just(1usize), 2usize..28]),
+        more in prop_oneof![Just(0usize), 1usize..6], kind in kinds(), seed: u64,
+    ) {
+        let filters = Filters { co, ci, taps, padded: ci + more };
+        let w = kind.rounded(values(seed, filters.len()));
+        let mut expected = vec![0.0; filters.padded_len()];
+        for (i, w) in w.iter().enumerate() {
+            let (tap, c, o) = (i % taps, i / taps % ci, i / taps / ci);
+            expected[(o * taps + tap) * filters.padded + c] = *w;
+        }
+        let got = on_host(|host| {
+            let (from, mut y) = (F32.put(host, &w), kind.room(host, filters.padded_len()));
+            layout::channels_last(host, &filters, from.read(), y.write())?;
+            let mut back = F32.room(host, filters.len());
+            layout::channels_first(host, &filters, y.read(), back.write())?;
+            Ok([y.get(), back.get()])
+        });
+        prop_assert_eq!(&got[0], &expected);
+        prop_assert_eq!(&got[1], &w);
+    }
+}
+
+/// A bf16 is the nearest to a float, of two equally near ones the even one: all upper halves, and what lies between two.
+#[test]
+fn rounding_is_to_the_nearest_even() {
+    let halves = (0..=u16::MAX).flat_map(|upper| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|lower| (upper, lower)));
+    let x: Vec<f32> = halves
+        .map(|(upper, lower)| f32::from_bits(u32::from(upper) << 16 | lower))
+        .collect();
+    for kind in [BF16, Kind { skip: 1, ..BF16 }] {
+        let host = Host::new();
+        let (from, mut y) = (F32.put(&host, &x), kind.room(&host, x.len()));
+        pointwise::cast(&host, from.read(), y.write()).unwrap();
+        for (x, y) in x.iter().zip(y.get()) {
+            let expected = bf16::from_f32(*x).to_f32();
+            assert!(
+                y.to_bits() == expected.to_bits() || (y.is_nan() && x.is_nan()),
+                "{x}: {y}, not {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_told() {
+    let host = Host::new();
+    let (x, mut y, mut narrow) = (F32.room(&host, 4), F32.room(&host, 3), BF16.room(&host, 4));
+    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    assert_eq!(
+        said(pointwise::cast(&host, x.read(), y.write())),
+        "cast: `y` holds 3 values, but 4 are expected"
+    );
+    assert_eq!(
+        said(pointwise::add(&host, x.read(), narrow.write())),
+        "addition: `y` holds Bf16, and F32 is needed"
+    );
+    assert_eq!(
+        said(pointwise::bias(&host, 2, None, true, y.write())),
+        "bias: 3 values are not rows of 2 channels"
+    );
+    let bytes = host.put(&[0u8; 4]);
+    let e = said(pointwise::cast(&host, bytes.input(), narrow.write()));
+    assert_eq!(e, "cast: `x` holds U8, and F32 is needed");
+    let filters = Filters {
+        co: 1,
+        ci: 4,
+        taps: 1,
+        padded: 3,
+    };
+    assert_eq!(
+        said(layout::channels_last(&host, &filters, x.read(), y.write())),
+        "layout of weights: 4 input channels do not fit 3 padded ones"
+    );
+}

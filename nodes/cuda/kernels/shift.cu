@@ -1,0 +1,43 @@
+// The temporal shift of channels-last activations [n, frames, pixels, channels]: a thread for each pixel, and V channels of it,
+// which move together. See src/shift.rs.
+#include "common.cuh"
+
+// The first `fold` channels come from the frame `ahead`, the next `fold` from the other side, zero beyond the ends.
+template <bool ADD, class T, int V>
+__device__ void shift(const T *__restrict__ from, T *__restrict__ to, u32 frames, u32 pixels, u32 fold, int ahead, u32 rows,
+                      u32 channels) {
+    Place<V> place;
+    if (place.row >= rows || place.channel >= channels) {
+        return;
+    }
+    u64 at = u64(place.row) * channels + place.channel;
+    int by = place.channel < fold ? ahead : place.channel < 2 * fold ? -ahead : 0;
+    // Beyond either end this is not below `frames`: in front of frame 0 it wraps around.
+    u32 frame = place.row / pixels % frames + by;
+    float values[V] = {};
+    if (frame < frames) {
+        load<V>(from + (long long)at + (long long)by * pixels * channels, values);
+    } else if (ADD) {
+        return;
+    }
+    if (ADD) {
+        float sums[V];
+        load<V>(to + at, sums);
+#pragma unroll
+        for (int v = 0; v < V; v++) {
+            values[v] += sums[v];
+        }
+    }
+    store<V>(values, to + at);
+}
+
+#define SHIFT(suffix, T, V)                                                                                            \
+    ENTRY(shift_##suffix, const T *__restrict__ from, T *__restrict__ to, u32 frames, u32 pixels, u32 fold, int ahead, \
+          u32 rows, u32 channels) {                                                                                    \
+        shift<false, T, V>(from, to, frames, pixels, fold, ahead, rows, channels);                                     \
+    }                                                                                                                  \
+    ENTRY(shift_add_##suffix, const T *__restrict__ from, T *__restrict__ to, u32 frames, u32 pixels, u32 fold,        \
+          int ahead, u32 rows, u32 channels) {                                                                         \
+        shift<true, T, V>(from, to, frames, pixels, fold, ahead, rows, channels);                                      \
+    }
+FOR_ACTIVATIONS(SHIFT)

@@ -1,0 +1,285 @@
+//! Numbers that are not finite: which was the first, and what to do about it.
+//!
+//! What a step gives anyway (its losses, the norm of its gradient, whether the update left weights that are finite) says
+//! that something went wrong. What it was is found by taking the step once more, with the same keys and so the same bits,
+//! and looking at everything that is made, in the order in which it is made.
+
+use super::exec::{Exec, PassInfo, Seen};
+use crate::graph::PhaseDef;
+use crate::plan::{Call, Program, ValueId};
+use anyhow::{Result, anyhow, bail};
+use candle_core::{DType, Tensor};
+use glad_nodes::{Precision, Role, WeightStore};
+use std::collections::HashMap;
+use std::fmt;
+
+/// What was noticed at the end of a step.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Symptom {
+    /// A loss or metric.
+    Value(String, f64),
+    /// The norm of the gradient.
+    Gradient(f64),
+    /// A weight, after the update.
+    Weight(String),
+}
+
+impl fmt::Display for Symptom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Symptom::Value(name, v) => write!(f, "`{name}` is {}", word(*v)),
+            Symptom::Gradient(v) => write!(f, "the norm of the gradient is {}", word(*v)),
+            Symptom::Weight(name) => write!(f, "the update leaves weight `{name}` with numbers that are not finite"),
+        }
+    }
+}
+
+/// A part of a step, to be computed again.
+pub(super) struct Part {
+    pub info: PassInfo,
+    /// What crosses to the device.
+    pub batch: HashMap<ValueId, Tensor>,
+    /// Its share of the step's videos.
+    pub share: f64,
+}
+
+/// The first number that was not finite.
+struct Culprit {
+    value: f64,
+    place: Place,
+    /// The call that made it; none for weights, which were there before the step.
+    call: Option<String>,
+}
+
+enum Place {
+    Weight(String),
+    Output(String),
+    Buffer(String),
+    WeightGradient(String),
+    InputGradient(String),
+    /// Of the gradients of a value that several calls take.
+    Sum(String),
+}
+
+/// Finds the first number that is not finite in a step, and says what it was, where, and what to try. The weights are those
+/// before the step; what else is in `store` is used up.
+pub(super) fn explain(
+    program: &Program,
+    def: &PhaseDef,
+    exec: &mut Exec<'_>,
+    store: &mut WeightStore,
+    step: u64,
+    symptom: &Symptom,
+    parts: impl Iterator<Item = Result<Part>>,
+) -> anyhow::Error {
+    // After the update there is nothing to find: what it started from was finite.
+    let found = match symptom {
+        Symptom::Weight(_) => Ok(None),
+        _ => first(program, exec, store, parts),
+    };
+    match found {
+        Ok(culprit) => anyhow!(message(def, exec.precision(), step, symptom, culprit.as_ref())),
+        Err(e) => e.context(format!("step {step}: {symptom}, and the step could not be taken again")),
+    }
+}
+
+fn message(def: &PhaseDef, precision: Precision, step: u64, symptom: &Symptom, culprit: Option<&Culprit>) -> String {
+    let mut text = format!("step {step}: {symptom}");
+    match (symptom, culprit) {
+        (Symptom::Weight(_), _) => {}
+        (_, None) => text += "\n  every number that the step makes is finite when it is taken again",
+        (_, Some(c)) => {
+            let (value, place) = (word(c.value), &c.place);
+            let what = match place {
+                Place::Weight(name) => format!("weight `{name}`, before the step"),
+                Place::Output(port) => format!("the output `{port}`"),
+                Place::Buffer(name) => format!("the statistics `{name}`"),
+                Place::WeightGradient(name) => format!("the gradient of the weight `{name}`"),
+                Place::InputGradient(port) => format!("the gradient of the input `{port}`"),
+                Place::Sum(name) => format!("the sum of the gradients of {name}, the last of them"),
+            };
+            text += &format!("\n  the first number that is not finite: {value} in {what}");
+            if let Some(call) = &c.call {
+                text += &format!(" of {call}");
+            }
+        }
+    }
+    text += match symptom {
+        Symptom::Weight(_) => "\n  nothing was saved since",
+        _ => "\n  the weights are those before this step, and nothing was saved since",
+    };
+    text + "\n  try " + &advice(def, precision, step)
+}
+
+/// What to try.
+fn advice(def: &PhaseDef, precision: Precision, step: u64) -> String {
+    let (name, o) = (&def.name, &def.optimizer);
+    let mut all = vec![format!(
+        "a lower learning rate (phases.{name}.optimizer.lr is {:?})",
+        o.lr
+    )];
+    all.push(match o.clip_norm {
+        Some(c) => format!("a lower clip_norm there (it is {c:?})"),
+        None => "a bound for the gradient's norm (clip_norm there)".into(),
+    });
+    if precision != Precision::F32 {
+        all.push(format!("precision = \"f32\" (it is {precision})"));
+    }
+    if step == 0 {
+        all.push("other parameters of that node, or other weights to start from: this is the phase's first step".into());
+    }
+    let last = all.pop().unwrap_or_default();
+    format!("{}, or {last}", all.join(", "))
+}
+
+fn word(v: f64) -> &'static str {
+    match v {
+        v if v.is_nan() => "NaN",
+        v if v > 0.0 => "infinite",
+        _ => "minus infinite",
+    }
+}
+
+fn first(
+    program: &Program,
+    exec: &mut Exec<'_>,
+    store: &mut WeightStore,
+    parts: impl Iterator<Item = Result<Part>>,
+) -> Result<Option<Culprit>> {
+    store.clear_grads();
+    for node in program.weights.keys() {
+        if let Some((name, value)) = odd_weight(program, store, node, |_| true)? {
+            return Ok(Some(Culprit {
+                value,
+                place: Place::Weight(format!("{node}.{name}")),
+                call: None,
+            }));
+        }
+    }
+    for part in parts {
+        let Part { info, batch, share } = part?;
+        let mut found = None;
+        let mut watch = |call: &Call, seen: Seen<'_>| -> Result<()> {
+            if let Some((value, place)) = look(program, call, seen)? {
+                let call = Some(caller(program, call));
+                found = Some(Culprit { value, place, call });
+                bail!("found");
+            }
+            Ok(())
+        };
+        let pass = exec
+            .forward(store, info, batch, true, &mut HashMap::new(), Some(&mut watch))
+            .and_then(|out| exec.backward(store, info, out, share, Some(&mut watch)));
+        match (found, pass) {
+            (Some(culprit), _) => return Ok(Some(culprit)),
+            (None, Err(e)) => return Err(e),
+            (None, Ok(())) => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Looks at something that a call has made.
+fn look(program: &Program, call: &Call, seen: Seen<'_>) -> Result<Option<(f64, Place)>> {
+    let port = |i: usize| {
+        let ports = call.inputs.iter().flat_map(|(port, ids)| ids.iter().map(move |_| port));
+        ports.clone().nth(i).cloned().unwrap_or_default()
+    };
+    let buffer = |role| role == Role::Buffer;
+    Ok(match seen {
+        Seen::Output(i, t) => {
+            let port = call.ports.get(i).cloned().unwrap_or_default();
+            odd(t)?.map(|v| (v, Place::Output(port)))
+        }
+        Seen::Forward(store) => odd_weight(program, store, &call.node, buffer)?.map(|(n, v)| (v, Place::Buffer(n))),
+        Seen::Backward(store) => odd_gradient(program, store, &call.node)?.map(|(n, v)| (v, Place::WeightGradient(n))),
+        Seen::Input(i, t) => odd(t)?.map(|v| (v, Place::InputGradient(port(i)))),
+        Seen::Sum(id, t) => odd(t)?.map(|v| (v, Place::Sum(format!("`{}`", program.values[id.0].name)))),
+    })
+}
+
+fn caller(program: &Program, call: &Call) -> String {
+    let stream = call.stream.map(|s| format!(" in stream {}", program.streams[s]));
+    format!("node `{}` ({}){}", call.node, call.kind, stream.unwrap_or_default())
+}
+
+/// The first of a node's weights that is not finite, below the node, with the number.
+fn odd_weight(
+    program: &Program,
+    store: &WeightStore,
+    node: &str,
+    takes: impl Fn(Role) -> bool,
+) -> Result<Option<(String, f64)>> {
+    for spec in program.weights.get(node).into_iter().flatten().filter(|s| takes(s.role)) {
+        let Some(w) = store.get(&format!("{node}.{}", spec.name)) else {
+            continue;
+        };
+        if let Some(v) = odd(&w.value)? {
+            return Ok(Some((spec.name.clone(), v)));
+        }
+    }
+    Ok(None)
+}
+
+/// As [`odd_weight`], of the gradients. A node's backward pass begins with its last weights.
+fn odd_gradient(program: &Program, store: &WeightStore, node: &str) -> Result<Option<(String, f64)>> {
+    for spec in program.weights.get(node).into_iter().flatten().rev() {
+        let w = store.get(&format!("{node}.{}", spec.name));
+        if let Some(g) = w.and_then(|w| w.grad.as_ref())
+            && let Some(v) = odd(g)?
+        {
+            return Ok(Some((spec.name.clone(), v)));
+        }
+    }
+    Ok(None)
+}
+
+/// The name of the first weight of all that is not finite.
+pub(super) fn broken(store: &WeightStore) -> Result<Option<String>> {
+    for (name, w) in store.iter() {
+        if odd(&w.value)?.is_some() {
+            return Ok(Some(name.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// The first number of a tensor that is not finite. Looks at it on its device, a stretch at a time.
+fn odd(t: &Tensor) -> Result<Option<f64>> {
+    const STRETCH: usize = 1 << 24;
+    if !t.dtype().is_float() {
+        return Ok(None);
+    }
+    let flat = t.flatten_all()?;
+    let n = flat.elem_count();
+    for at in (0..n).step_by(STRETCH) {
+        let part = flat.narrow(0, at, STRETCH.min(n - at))?.to_dtype(DType::F32)?;
+        // 0 of what is finite, NaN of all else.
+        let zero = (&part * 0.0)?.sum_all()?.to_scalar::<f32>()?;
+        if zero.is_nan() {
+            let numbers = part.to_vec1::<f32>()?;
+            return Ok(numbers.into_iter().find(|v| !v.is_finite()).map(f64::from));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn finds_the_first_number_that_is_not_finite() {
+        let mut v = vec![f32::MAX; 1000];
+        let tensor = |v: &[f32]| Tensor::from_slice(v, (10, 100), &Device::Cpu).unwrap();
+        assert_eq!(odd(&tensor(&v)).unwrap(), None);
+        v[700] = f32::NEG_INFINITY;
+        v[800] = f32::NAN;
+        assert_eq!(odd(&tensor(&v)).unwrap(), Some(f64::NEG_INFINITY));
+        assert_eq!(odd(&tensor(&v).t().unwrap()).unwrap(), Some(f64::NEG_INFINITY));
+        assert!(odd(&tensor(&v).narrow(0, 8, 2).unwrap()).unwrap().unwrap().is_nan());
+        assert_eq!(odd(&tensor(&v).narrow(0, 0, 7).unwrap()).unwrap(), None);
+        assert_eq!(odd(&Tensor::new(&[1u32], &Device::Cpu).unwrap()).unwrap(), None);
+    }
+}
