@@ -7,20 +7,18 @@
 # - `nvcc` is a stand-in (tools/gpu/nvcc) in front of the compiler.
 
 toolchain=$PWD/target/gpu/toolchain
-site=$toolchain/site
+compiler=$toolchain/compiler/nvidia/cu13
 
-# fetch PACKAGE==VERSION…: those that are not there yet.
+# fetch FOLDER PACKAGE==VERSION…: into a folder of the toolchain's, where they are not there yet.
 fetch() {
-    local missing=() package
-    for package in "$@"; do
-        [ -e "$toolchain/have/$package" ] || missing+=("$package")
-    done
-    [ ${#missing[@]} -eq 0 ] && return
+    local folder=$toolchain/$1
+    shift
+    [ "$(cat "$folder/have" 2>/dev/null)" != "$*" ] || return 0
     python3 -m pip --version >/dev/null 2>&1 || { echo "python3 has no pip (Debian: apt-get install python3-pip)" >&2; return 1; }
-    echo "fetching ${missing[*]}"
-    python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action ignore --target "$site" "${missing[@]}"
-    mkdir -p "$toolchain/have"
-    for package in "${missing[@]}"; do touch "$toolchain/have/$package"; done
+    echo "fetching $*"
+    rm -rf "$folder"
+    python3 -m pip install -q --no-deps --disable-pip-version-check --root-user-action ignore --target "$folder" "$@"
+    echo "$*" >"$folder/have"
 }
 
 # stub MODULE SONAME: lib NAME.so from the functions of cudarc's MODULE, which return `result`. Newer versions of a function
@@ -39,12 +37,12 @@ stub() {
     cc -shared -fPIC -w -fno-builtin -nostdlib -Wl,-soname,"$soname" -o "$toolchain/stubs/$name" "$toolchain/stubs/$module.c"
 }
 
-fetch nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 \
+fetch compiler nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 \
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85
 
 # The stand-in, where tools that look beside nvcc for headers find them.
 mkdir -p "$toolchain/bin" "$toolchain/stubs"
-ln -sfn "$site/nvidia/cu13/include" "$toolchain/include"
+ln -sfn "$compiler/include" "$toolchain/include"
 ln -sfn "$toolchain/stubs" "$toolchain/lib64"
 ln -sfn "$PWD/tools/gpu/nvcc" "$toolchain/bin/nvcc"
 
@@ -61,11 +59,11 @@ if [ "$(cat "$toolchain/stubs/of" 2>/dev/null)" != "$cudarc" ]; then
     stub cublas libcublas.so.13 1
     stub cublaslt libcublasLt.so.13 1
     stub cudnn libcudnn.so.9 1001
-    ln -sfn "$site/nvidia/cu13/lib/libcudart.so.13" "$toolchain/stubs/libcudart.so"
+    ln -sfn "$compiler/lib/libcudart.so.13" "$toolchain/stubs/libcudart.so"
     echo "$cudarc" >"$toolchain/stubs/of"
 fi
 
-export GLAD_NVCC=$site/nvidia/cu13/bin/nvcc
+export GLAD_NVCC=$compiler/bin/nvcc
 export NVCC=$toolchain/bin/nvcc CUDA_HOME=$toolchain
 export PATH=$toolchain/bin:$PATH LIBRARY_PATH=$toolchain/stubs${LIBRARY_PATH:+:$LIBRARY_PATH}
 # Every card since Ampere: the driver translates for newer ones.
