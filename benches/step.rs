@@ -4,18 +4,20 @@
 //! ```text
 //! cargo bench --bench step -- graphs/full.toml --phase pretrain --threads 1
 //! cargo bench --bench step -- graphs/full.toml --setting graphs/settings/kinetics_babel_tsm.toml --set phases.main.batch=1
+//! cargo bench --bench step --features cuda -- graphs/full.toml --device cuda:0 --precision bf16
 //! ```
 //!
-//! With `--serve` it does a step for each line on standard input and answers each with a line of JSON, so that
-//! `tools/compare/compute.py` can take turns with other programs.
+//! With `--serve` each line on standard input is a number of steps (empty: 1), answered by a line of JSON with the
+//! milliseconds of one, so that `tools/compare/compute.py` and `tools/gpu/measure.py` can take turns with other programs; or
+//! `release`: freed memory goes back to the card. On a card the clock is read when it has done all of them.
 
 use anyhow::{Context, Result};
 use candle_core::Device;
 use clap::Parser;
 use glad::check::check;
 use glad::load::{LoadOptions, load};
-use glad::run::{Rehearsal, keep_freed_memory};
-use serde_json::json;
+use glad::run::{Rehearsal, device, device_memory, keep_freed_memory, reset_device_memory};
+use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,7 +42,13 @@ struct Args {
     /// Steps, after one that is not timed.
     #[arg(long, default_value_t = 5)]
     steps: usize,
-    /// A step for every line on standard input.
+    /// Where to compute: `cpu` or `cuda:0`.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// `bf16`, `tf32` or `f32`, instead of the graph's own.
+    #[arg(long)]
+    precision: Option<String>,
+    /// Steps for every line on standard input.
     #[arg(long)]
     serve: bool,
     /// What `cargo bench` adds.
@@ -56,13 +64,40 @@ fn peak_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// Milliseconds and loss of one step.
-fn timed(rehearsal: &mut Rehearsal) -> Result<(f64, f64)> {
+/// Milliseconds of one of `count` steps, and the loss of the last.
+fn timed(rehearsal: &mut Rehearsal, device: &Device, count: usize) -> Result<(f64, f64)> {
     let at = Instant::now();
-    let values = rehearsal.step()?;
-    let ms = at.elapsed().as_secs_f64() * 1e3;
+    let mut values = vec![];
+    for _ in 0..count {
+        values = rehearsal.step()?;
+    }
+    device.synchronize()?;
+    let ms = at.elapsed().as_secs_f64() * 1e3 / count as f64;
     let loss = values.iter().find(|(name, _)| name == "loss");
     Ok((ms, loss.context("the phase has no loss")?.1))
+}
+
+/// The answer to a line of `--serve`.
+fn answer(line: &str, rehearsal: &mut Rehearsal, device: &Device) -> Result<Value> {
+    const MIB: f64 = (1 << 20) as f64;
+    if line == "release" {
+        reset_device_memory(device, true)?;
+        return Ok(json!({ "released": true }));
+    }
+    let count = if line.is_empty() {
+        1
+    } else {
+        line.parse().context("neither a number of steps nor `release`")?
+    };
+    anyhow::ensure!(count > 0, "a number of steps is at least 1");
+    reset_device_memory(device, false)?;
+    let (ms, loss) = timed(rehearsal, device, count)?;
+    let mut found = json!({ "ms": ms, "loss": loss, "peak_mib": peak_mib() });
+    if let Some(memory) = device_memory(device)? {
+        found["device_mib"] = json!(memory.used as f64 / MIB);
+        found["device_held_mib"] = json!(memory.held as f64 / MIB);
+    }
+    Ok(found)
 }
 
 fn main() -> ExitCode {
@@ -80,21 +115,25 @@ fn run(args: &Args) -> Result<()> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(args.threads)
         .build_global()?;
+    let mut set = args.set.clone();
+    set.extend(args.precision.as_ref().map(|p| format!("precision={p}")));
     let options = LoadOptions {
         graph: args.graph.clone(),
         setting: args.setting.clone(),
         with: vec![],
-        set: args.set.clone(),
+        set,
     };
     let graph = load(&options).map_err(|e| anyhow::anyhow!("{e}"))?;
     let checked = check(&graph, &glad::nodes::registry()).map_err(|e| anyhow::anyhow!("{e}"))?;
     let start = peak_mib();
-    let mut rehearsal = Rehearsal::new(&graph, &checked, &args.phase, &Device::Cpu)?;
+    let device = device(&args.device)?;
+    let mut rehearsal = Rehearsal::new(&graph, &checked, &args.phase, &device)?;
     if !args.serve {
-        timed(&mut rehearsal)?;
+        timed(&mut rehearsal, &device, 1)?;
+        reset_device_memory(&device, false)?;
         let mut all = vec![];
         for _ in 0..args.steps.max(1) {
-            let (ms, loss) = timed(&mut rehearsal)?;
+            let (ms, loss) = timed(&mut rehearsal, &device, 1)?;
             println!("{ms:9.2} ms  loss {loss:.4}");
             all.push(ms);
         }
@@ -109,6 +148,13 @@ fn run(args: &Args) -> Result<()> {
             rehearsal.clips(),
             peak_mib().unwrap_or(f64::NAN)
         );
+        if let Some(memory) = device_memory(&device)? {
+            println!(
+                "of the card's memory {} MiB at a time, {} MiB held",
+                memory.used >> 20,
+                memory.held >> 20
+            );
+        }
         let (nodes, optimizer) = rehearsal.times();
         let steps = (args.steps.max(1) + 1) as f64;
         let each = |time: std::time::Duration| time.as_secs_f64() * 1e3 / steps;
@@ -130,13 +176,13 @@ fn run(args: &Args) -> Result<()> {
         "clips": rehearsal.clips(),
         "isa": glad_ops::isa::current().name(),
         "start_mib": start,
+        "device": args.device,
     });
     writeln!(out, "{ready}")?;
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
-        line?;
-        let (ms, loss) = timed(&mut rehearsal)?;
-        writeln!(out, "{}", json!({ "ms": ms, "loss": loss, "peak_mib": peak_mib() }))?;
+        let found = answer(line?.trim(), &mut rehearsal, &device)?;
+        writeln!(out, "{found}")?;
         out.flush()?;
     }
     Ok(())

@@ -103,8 +103,8 @@ fn nvcc() -> PathBuf {
         return PathBuf::from(named);
     }
     ["CUDA_HOME", "CUDA_PATH"]
-        .iter()
-        .filter_map(|v| env::var_os(v))
+        .into_iter()
+        .filter_map(env::var_os)
         .map(|home| Path::new(&home).join("bin/nvcc"))
         .find(|nvcc| nvcc.is_file())
         .unwrap_or_else(|| PathBuf::from("nvcc"))

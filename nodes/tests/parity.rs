@@ -6,13 +6,13 @@
 use anyhow::{Context, Result};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{
-    Args, Body, BuildCx, Compute, DimScope, Key, Role, Scope, Size, Step, Type, WeightSpec, WeightStore, Wiring,
-    registry,
+    Args, Body, BuildCx, Compute, DimScope, Key, Precision, Role, Scope, Size, Step, Type, WeightSpec, WeightStore,
+    Wiring, registry, sgd,
 };
-use glad_ops::Sgd;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 const NODE: &str = "backbone";
 /// Of a tensor's size.
@@ -25,6 +25,20 @@ fn folder() -> PathBuf {
     match std::env::var_os("GLAD_PARITY") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity"),
+    }
+}
+
+/// The CPU, or what the environment's `GLAD_TEST_DEVICE` says: `cuda:0`.
+fn device() -> Device {
+    match std::env::var("GLAD_TEST_DEVICE").as_deref() {
+        Err(_) | Ok("cpu") => Device::Cpu,
+        Ok(name) => {
+            let number = name.strip_prefix("cuda:").and_then(|n| n.parse().ok());
+            let number = number.unwrap_or_else(|| panic!("GLAD_TEST_DEVICE = {name}: it is `cpu` or `cuda:0`"));
+            static MADE: OnceLock<Device> = OnceLock::new();
+            MADE.get_or_init(|| Device::new_cuda_with_stream(number).unwrap())
+                .clone()
+        }
     }
 }
 
@@ -122,6 +136,7 @@ struct Node {
 
 impl Node {
     fn call<R>(&mut self, training: bool, run: impl FnOnce(&dyn Compute, &mut Step<'_>) -> R) -> R {
+        let device = device();
         let mut step = Step {
             weights: Scope::new(&mut self.store, NODE),
             key: Key::new(0),
@@ -130,7 +145,7 @@ impl Node {
             step: 0,
             wants: &[false],
             backward: training,
-            device: &Device::Cpu,
+            device: &device,
             precision: Precision::F32,
         };
         run(&*self.compute, &mut step)
@@ -163,19 +178,8 @@ fn build(kind: &str, params: &Value, clips: &[usize]) -> Node {
     };
     let specs = compute.weights();
     let mut store = WeightStore::default();
-    store.declare(NODE, &specs, Key::new(1), &Device::Cpu).unwrap();
+    store.declare(NODE, &specs, Key::new(1), &device()).unwrap();
     Node { compute, specs, store }
-}
-
-fn sgd(facts: &Value) -> Sgd {
-    let number = |name: &str| facts["sgd"][name].as_f64().unwrap() as f32;
-    Sgd {
-        lr: number("lr"),
-        momentum: number("momentum"),
-        weight_decay: number("weight_decay"),
-        nesterov: false,
-        clip_scale: 1.0,
-    }
 }
 
 fn check(name: &str) -> Result<()> {
@@ -184,10 +188,10 @@ fn check(name: &str) -> Result<()> {
         std::fs::read_to_string(file("json")).with_context(|| format!("{} is not there", file("json").display()))?;
     let facts: Value = serde_json::from_str(&text)?;
     let mut reference = Reference::read(name, &file("safetensors"))?;
-    let clips = ((reference.values["input"].to_dtype(DType::F32)? - 128.0)? / 64.0)?;
+    let clips = ((reference.values["input"].to_dtype(DType::F32)? - 128.0)? / 64.0)?.to_device(&device())?;
     let mut node = build(facts["kind"].as_str().unwrap(), &facts["params"], clips.dims());
 
-    let loaded = node.compute.load(&Device::Cpu)?.context("nothing was loaded")?;
+    let loaded = node.compute.load(&device())?.context("nothing was loaded")?;
     assert_eq!((&loaded.missing[..], loaded.misshapen.len()), (&[][..], 0), "{loaded}");
     let unused: Vec<&str> = facts["unused"]
         .as_array()
@@ -199,8 +203,15 @@ fn check(name: &str) -> Result<()> {
     node.store.start_from(NODE, &loaded)?;
 
     let args = Args::default().with("clips", vec![clips]);
-    let target = reference.values["target"].unsqueeze(1)?;
-    let mut momentum: HashMap<String, Vec<f32>> = HashMap::new();
+    let target = reference.values["target"].unsqueeze(1)?.to_device(&device())?;
+    let mut momentum: HashMap<String, Tensor> = HashMap::new();
+    let number = |name: &str| facts["sgd"][name].as_f64().unwrap();
+    let settings = sgd::Sgd {
+        lr: number("lr"),
+        momentum: number("momentum"),
+        nesterov: false,
+        clip_scale: 1.0,
+    };
     for step in 0..facts["sgd"]["steps"].as_u64().unwrap() {
         let (outputs, saved) = node.call(true, |c, step| c.forward(step, &args))?;
         let difference = (&outputs[0] - &target)?;
@@ -220,10 +231,19 @@ fn check(name: &str) -> Result<()> {
         }
         for (name, weight) in node.store.iter_mut() {
             let Some(grad) = weight.grad.take() else { continue };
-            let mut value = floats(&weight.value);
-            let buffer = momentum.entry(name.clone()).or_insert_with(|| vec![0.0; value.len()]);
-            sgd(&facts).step(step == 0, &floats(&grad), buffer, &mut value)?;
-            weight.value = Tensor::from_vec(value, weight.value.shape(), &Device::Cpu)?;
+            if step == 0 {
+                momentum.insert(name.clone(), grad.zeros_like()?);
+            }
+            let parameter = sgd::Parameter {
+                name,
+                weight: &weight.value,
+                grad: &grad.contiguous()?,
+                momentum: &momentum[name],
+                first: step == 0,
+                lr_scale: 1.0,
+                weight_decay: number("weight_decay"),
+            };
+            sgd::step(&settings, &[parameter])?;
             weight.version += 1;
         }
     }

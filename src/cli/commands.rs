@@ -2,7 +2,7 @@
 
 use super::args::{Args, Command, LayerArgs};
 use super::exit::Failure;
-use super::experiment::{feed_options, location, open, open_args};
+use super::experiment::{feed_options, open, open_args};
 use super::{frames, lint, predict, train};
 use crate::diag::{Problems, Severity, render};
 use crate::plan::{Target, plan_text};
@@ -70,7 +70,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         Some(Command::Plan { graph, workers, device }) => {
             let e = open_args(&graph, None, registry)?;
             let target = Target {
-                device: location(&device)?,
+                device: crate::run::location(&device).map_err(|e| Failure::Usage(e.to_string()))?,
                 ahead: feed_options(workers).ahead,
             };
             print!("{}", plan_text(&e.checked, &e.graph, target));

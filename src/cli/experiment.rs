@@ -5,8 +5,8 @@ use super::exit::Failure;
 use crate::check::{Checked, check};
 use crate::graph::Graph;
 use crate::load::{LoadOptions, load};
-use crate::run::{FeedOptions, keep_freed_memory};
-use candle_core::{Device, DeviceLocation};
+use crate::run::{FeedOptions, device, keep_freed_memory};
+use candle_core::Device;
 use glad_nodes::Registry;
 use std::path::Path;
 
@@ -68,7 +68,7 @@ pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     threads(args.threads);
     Ok(Machine {
         feed: feed_options(args.workers),
-        device: device(&args.device)?,
+        device: device(&args.device).map_err(|e| Failure::Usage(format!("{e:#}")))?,
     })
 }
 
@@ -77,23 +77,4 @@ pub fn threads(threads: Option<usize>) {
     let threads = threads.unwrap_or_else(cores).max(1);
     // An error means that the pool is there already (a program of one's own made it): then it counts.
     let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-}
-
-/// The device of a name, whether it is there or not.
-pub fn location(name: &str) -> Result<DeviceLocation, Failure> {
-    let number = |n: &str| n.parse().ok().map(|gpu_id| DeviceLocation::Cuda { gpu_id });
-    match name.split_once(':') {
-        None if name == "cpu" => Some(DeviceLocation::Cpu),
-        Some(("cuda", n)) => number(n),
-        _ => None,
-    }
-    .ok_or_else(|| Failure::Usage(format!("there is no device `{name}`; it is `cpu` or `cuda:0`")))
-}
-
-fn device(name: &str) -> Result<Device, Failure> {
-    match location(name)? {
-        DeviceLocation::Cuda { gpu_id } => Device::new_cuda_with_stream(gpu_id)
-            .map_err(|e| Failure::Usage(format!("device `{name}` is not to be had: {e}"))),
-        _ => Ok(Device::Cpu),
-    }
 }

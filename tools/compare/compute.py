@@ -30,9 +30,9 @@ from pathlib import Path
 
 import rows
 import tables
+from workers import ROOT, Ended, Worker
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 # What `run::keep_freed_memory` does in glad.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
 # A round of steps that take more seconds together is long: not every variant of PyTorch is worth another.
@@ -42,32 +42,6 @@ LAYOUTS = {"contiguous": [], "channels_last": ["--channels-last"]}
 
 def say(text):
     print(text, file=sys.stderr, flush=True)
-
-
-class Worker:
-    """A process that answers each line with a line of JSON."""
-
-    def __init__(self, command, env=None):
-        env = {**os.environ, **(env or {})}
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env)
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{' '.join(map(str, self.process.args))}\nended with status {self.process.wait()}")
-        found = json.loads(line)
-        if "error" in found:
-            sys.exit(found["error"])
-        return found
-
-    def ask(self, request=""):
-        self.process.stdin.write(request + "\n")
-        self.process.stdin.flush()
-        return self.read()
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait()
 
 
 def build():
@@ -249,4 +223,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Ended as e:
+        sys.exit(str(e))

@@ -4,22 +4,27 @@ IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 HALF = {"mean": [127.5] * 3, "std": [64.0] * 3}
 
 
-def backbone(title, network, frames, clips):
+def command(graph, setting, sets):
+    found = [f"graphs/{graph}.toml", "--setting", f"graphs/settings/kinetics_babel_{setting}.toml"]
+    return found + [a for s in sets for a in ("--set", s)]
+
+
+def backbone(title, network, frames, clips, size=224):
     """A backbone with a linear classifier on one stream: the phase `main` of graphs/source_only.toml."""
     setting = "tsm" if network == "tsm50" else "i3d"
-    sets = [f"phases.main.batch={clips}", "dims.L=0", f"dims.T={frames}"]
-    glad = ["graphs/source_only.toml", "--setting", f"graphs/settings/kinetics_babel_{setting}.toml"]
-    glad += [a for s in sets for a in ("--set", s)]
-    spec = {"network": network, "glad": False, "clips": [clips, 1, frames, 224], "features": 2048, "lr": 2e-3, **IMAGENET}
-    return {"title": f"{title}, {clips}×{frames}×224²", "command": glad, "spec": spec}
+    sets = [f"phases.main.batch={clips}", "dims.L=0", f"dims.T={frames}", f"nodes.augment.size={size}"]
+    spec = {"network": network, "glad": False, "clips": [clips, 1, frames, size], "features": 2048, "lr": 2e-3, **IMAGENET}
+    return {"title": f"{title}, {clips}×{frames}×{size}²", "command": command("source_only", setting, sets), "spec": spec}
 
 
-def method(title, network, setting):
-    """The whole method at the paper's sizes, one video of each stream: the phase `main` of graphs/full.toml."""
-    glad = ["graphs/full.toml", "--setting", f"graphs/settings/kinetics_babel_{setting}.toml", "--set", "phases.main.batch=1"]
+def method(title, network, setting, videos=1, size=224):
+    """The whole method at the paper's sizes, so many videos of each stream: the phase `main` of graphs/full.toml."""
+    sets = [f"phases.main.batch={videos}", f"nodes.augment.size={size}"]
     heads = {"domain_hidden": 2048, "order_hidden": 512, "order_weight": 1.0, "adv_weight": 1.0}
-    spec = {"network": network, "glad": True, "batch_stats": "per_stream_view", "clips": [1, 3, 8, 224], "features": 2048}
-    return {"title": f"GLAD with {title}, 2 streams × 3×8×224²", "command": glad, "spec": {**spec, "lr": 2e-3, **heads, **IMAGENET}}
+    spec = {"network": network, "glad": True, "batch_stats": "per_stream_view", "clips": [videos, 3, 8, size], "features": 2048}
+    clips = f"3×8×{size}²" if videos == 1 else f"{videos}×3×8×{size}²"
+    title = f"GLAD with {title}, 2 streams × {clips}"
+    return {"title": title, "command": command("full", setting, sets), "spec": {**spec, "lr": 2e-3, **heads, **IMAGENET}}
 
 
 def steps(clips):

@@ -1,12 +1,15 @@
-"""Whole training steps in PyTorch, of the networks that the graphs have: the half of compute.py that is PyTorch's.
+"""Whole training steps in PyTorch, of the networks that the graphs have: PyTorch's half of compute.py, and of
+tools/gpu/measure.py.
 
 The networks are those of tools/parity, to which the node kinds are held number by number, written as their authors and
-torchvision write them (ReLU and the sum of a residual block in place). Started by compute.py: a step for each line on standard input, and a line of JSON
-for each.
+torchvision write them (ReLU and the sum of a residual block in place). Each line on standard input is a number of steps
+(empty: 1), answered by a line of JSON with the milliseconds of one, or `release`: memory that nothing uses goes back to the
+card. On a card the clock is read when it has done all of them, and no step waits for the one before.
 """
 
 import argparse
 import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -69,17 +72,21 @@ NETWORKS = {
 class Backbone:
     """Clips as bytes [B,N,T,H,W,3] to features [B,N,D], in one of PyTorch's layouts."""
 
-    def __init__(self, name, channels_last, mean, std):
+    def __init__(self, name, channels_last, mean, std, device):
         self.net, self.frames = NETWORKS[name](), name != "i3d_r50"
         self.channels_last = channels_last
-        self.mean, self.std = torch.tensor(mean), torch.tensor(std)
+        self.mean, self.std = torch.tensor(mean, device=device), torch.tensor(std, device=device)
         # A first pass makes the weights.
         with torch.no_grad():
             self.net.forward(torch.zeros(1, 3, 8, 64, 64))
-        for weight in self.net.weights.values():
-            layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weight.dim())
-            if channels_last and layout:
-                weight.data = weight.data.contiguous(memory_format=layout)
+        self.net.buffers = {name: b.to(device) for name, b in self.net.buffers.items()}
+        self.net.weights = {name: self.placed(w.detach(), device) for name, w in self.net.weights.items()}
+
+    def placed(self, weight, device):
+        layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(weight.dim())
+        if not self.channels_last or layout is None:
+            layout = torch.contiguous_format
+        return weight.to(device).contiguous(memory_format=layout).requires_grad_()
 
     def parameters(self):
         return list(self.net.weights.values())
@@ -95,7 +102,7 @@ class Backbone:
         x = clips.permute(0, 4, 1, 2, 3).float(memory_format=torch.contiguous_format)
         return x.sub_(mean.unsqueeze(1)).div_(std.unsqueeze(1))
 
-    def __call__(self, clips):
+    def features(self, clips):
         b, n = clips.shape[:2]
         return self.net.forward(self.normalize(clips.flatten(0, 1))).view(b, n, -1)
 
@@ -125,7 +132,8 @@ class Adversary(nn.Module):
 
     def forward(self, source, target):
         logits = self.mlp(Reverse.apply(torch.cat(source + target)))[:, 0]
-        domain = torch.cat([torch.ones(sum(map(len, source))), torch.zeros(sum(map(len, target)))])
+        sizes = [sum(map(len, x)) for x in (source, target)]
+        domain = torch.cat([torch.full((n,), d, device=logits.device) for n, d in zip(sizes, (1.0, 0.0))])
         return F.binary_cross_entropy_with_logits(logits, domain)
 
 
@@ -137,7 +145,7 @@ class Order(nn.Module):
         self.hidden, self.out = nn.Linear(2 * features, hidden), nn.Linear(hidden, 2)
 
     def forward(self, x):
-        order = torch.randint(2, (len(x),))
+        order = torch.randint(2, (len(x),), device=x.device)
         index = torch.stack([order, 1 - order], 1)
         shuffled = x.gather(1, index.unsqueeze(2).expand_as(x))
         return F.cross_entropy(self.out(F.relu(self.hidden(shuffled.flatten(1)), inplace=True)), order)
@@ -156,8 +164,11 @@ class Classifier:
     def parameters(self):
         return self.backbone.parameters() + list(self.head.parameters())
 
+    def compile(self):
+        self.loss = torch.compile(self.loss, dynamic=False)
+
     def loss(self):
-        return F.cross_entropy(self.head(self.backbone(self.clips).mean(1)), self.labels)
+        return F.cross_entropy(self.head(self.backbone.features(self.clips).mean(1)), self.labels)
 
 
 class Glad:
@@ -177,14 +188,23 @@ class Glad:
         heads = [self.head, self.order, self.adversaries]
         return self.backbone.parameters() + [p for head in heads for p in head.parameters()]
 
+    def compile(self):
+        """The backbone for each shape of its calls, and all behind it: as one graph, four backbones compile for minutes."""
+        self.extract, self.rest = (torch.compile(f, dynamic=False) for f in (self.extract, self.rest))
+
+    def extract(self, clips):
+        return self.backbone.features(clips)
+
     def features(self):
         if self.spec["batch_stats"] == "joint":
-            return self.backbone(torch.cat(self.clips)).chunk(2)
+            return self.extract(torch.cat(self.clips)).chunk(2)
         # A call for each view of each stream.
-        return [torch.cat([self.backbone(c[:, :1]), self.backbone(c[:, 1:])], 1) for c in self.clips]
+        return [torch.cat([self.extract(c[:, :1]), self.extract(c[:, 1:])], 1) for c in self.clips]
 
     def loss(self):
-        source, target = self.features()
+        return self.rest(*self.features())
+
+    def rest(self, source, target):
         g, l = [[f[:, :1].mean(1) for f in (source, target)], [f[:, 1:].mean(1) for f in (source, target)]]
         ce = F.cross_entropy(self.head(source.mean(1)), self.labels)
         tol = self.order(torch.cat([source[:, 1:], target[:, 1:]]))
@@ -199,33 +219,99 @@ def peak_mib():
             return int(line.split()[1]) / 1024
 
 
+def sgd_of(parameters, spec, device):
+    """SGD in the quicker of PyTorch's forms on this device, by a few steps that change nothing."""
+    momentum = {"momentum": 0.9, "weight_decay": 1e-4}
+    found = {}
+    for form in ("foreach", "fused"):
+        for p in parameters:
+            p.grad = torch.zeros_like(p)
+        sgd, times = torch.optim.SGD(parameters, lr=0.0, **momentum, **{form: True}), []
+        for _ in range(6):
+            wait(device)
+            at = time.perf_counter()
+            sgd.step()
+            wait(device)
+            times.append(time.perf_counter() - at)
+        # The first makes its state.
+        found[form] = statistics.median(times[1:])
+        sgd.zero_grad(set_to_none=True)
+    form = min(found, key=found.get)
+    return torch.optim.SGD(parameters, lr=spec["lr"], **momentum, **{form: True}), form
+
+
+def wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def memory(device):
+    """The most memory, in MiB: the process's so far, and in these steps on a card what tensors took and what was held."""
+    found = {"peak_mib": peak_mib()}
+    if device.type == "cuda":
+        found["device_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
+        found["device_held_mib"] = torch.cuda.max_memory_reserved(device) / 2**20
+    return found
+
+
+def say(answer):
+    print(json.dumps(answer), flush=True)
+
+
+def serve(args):
+    spec, device = args.spec, torch.device(args.device)
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(1)
+    torch.backends.cudnn.benchmark = True
+    tf32 = args.precision != "f32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    mixed = torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bf16")
+    start = peak_mib()
+    backbone = Backbone(spec["network"], args.channels_last, spec["mean"], spec["std"], device)
+    with device:
+        step = (Glad if spec["glad"] else Classifier)(backbone, spec)
+    if args.compile:
+        step.compile()
+    sgd, form = sgd_of(step.parameters(), spec, device)
+    facts = {"parameters": sum(p.numel() for p in step.parameters()), "start_mib": start, "version": torch.__version__}
+    say(facts | {"sgd": form, "cudnn": torch.backends.cudnn.version(), "device": args.device})
+    for line in sys.stdin:
+        if line.strip() == "release":
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            say({"released": True})
+            continue
+        count = int(line.strip() or 1)
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+        at = time.perf_counter()
+        for _ in range(count):
+            sgd.zero_grad(set_to_none=True)
+            with mixed:
+                loss = step.loss()
+            loss.backward()
+            sgd.step()
+        value = loss.item()
+        wait(device)
+        ms = (time.perf_counter() - at) * 1e3 / count
+        # Gradients and losses live no longer than a step.
+        sgd.zero_grad(set_to_none=True)
+        del loss
+        say({"ms": ms, "loss": value, **memory(device)})
+
+
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parse.add_argument("--spec", type=json.loads, required=True, help="the row of compute.py")
     parse.add_argument("--threads", type=int, default=1)
     parse.add_argument("--channels-last", action="store_true")
     parse.add_argument("--compile", action="store_true", help="the backbone and heads through torch.compile")
-    args = parse.parse_args()
-    spec = args.spec
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(1)
-    start = peak_mib()
-    backbone = Backbone(spec["network"], args.channels_last, spec["mean"], spec["std"])
-    step = (Glad if spec["glad"] else Classifier)(backbone, spec)
-    loss_of = torch.compile(step.loss) if args.compile else step.loss
-    sgd = torch.optim.SGD(step.parameters(), lr=spec["lr"], momentum=0.9, weight_decay=1e-4)
-    parameters = sum(p.numel() for p in step.parameters())
-    print(json.dumps({"parameters": parameters, "start_mib": start, "version": torch.__version__}), flush=True)
-    for _ in sys.stdin:
-        at = time.perf_counter()
-        sgd.zero_grad(set_to_none=True)
-        loss = loss_of()
-        loss.backward()
-        sgd.step()
-        value = loss.item()
-        ms = (time.perf_counter() - at) * 1e3
-        del loss
-        print(json.dumps({"ms": ms, "loss": value, "peak_mib": peak_mib()}), flush=True)
+    parse.add_argument("--device", default="cpu", help="cpu or cuda:0")
+    parse.add_argument("--precision", default="f32", choices=["f32", "tf32", "bf16"], help="bf16: automatic mixed precision")
+    try:
+        serve(parse.parse_args())
+    except torch.OutOfMemoryError as e:
+        say({"error": f"out of memory: {e}"})
 
 
 if __name__ == "__main__":

@@ -152,8 +152,8 @@ impl Compute for Layers {
 
 #[cfg(test)]
 mod tests {
-    use crate::Args;
     use crate::testing::{Probe, close, dense, f64s, normal, scalar, ty};
+    use crate::{Args, Precision};
     use serde_json::json;
 
     fn types(d: usize) -> [(&'static str, Vec<crate::Type>); 1] {

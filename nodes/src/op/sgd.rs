@@ -54,8 +54,8 @@ pub fn norm(grads: &[&Tensor]) -> Result<f64> {
     Ok(f64::sqrt(sum))
 }
 
-/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning. Gives the first of the parameters whose weight is not
-/// finite any more, on the CPU alone: a GPU would have to be waited for.
+/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning. Gives the first parameter whose weight holds a number
+/// that is not finite afterwards (on a GPU it is not looked for: the next loss tells).
 ///
 /// # Errors
 /// Tensors of another kind, or a device that failed.
@@ -63,8 +63,8 @@ pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<Option<usize>> {
     let Some(_first) = parameters.first() else {
         return Ok(None);
     };
+    on_gpu!(_first.weight, gpu => super::gpu::sgd::step(gpu, sgd, parameters).map(|()| None));
     let mut broken = None;
-    on_gpu!(_first.weight, gpu => super::gpu::sgd::step(gpu, sgd, parameters));
     for (i, p) in parameters.iter().enumerate() {
         let settings = sgd::Sgd {
             lr: (sgd.lr * p.lr_scale) as f32,
@@ -74,15 +74,17 @@ pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<Option<usize>> {
             clip_scale: sgd.clip_scale as f32,
         };
         let grad = floats(p.grad)?;
+        let mut finite = true;
         change(p.weight, |weight| {
             change(p.momentum, |momentum| {
-                if !settings.step(p.first, &grad, momentum, weight)? {
-                    broken = broken.or(Some(i));
-                }
+                finite = settings.step(p.first, &grad, momentum, weight)?;
                 Ok(())
             })
         })
         .with_context(|| format!("update of `{}`", p.name))?;
+        if !finite {
+            broken = broken.or(Some(i));
+        }
     }
     Ok(broken)
 }

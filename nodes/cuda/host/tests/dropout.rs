@@ -1,7 +1,7 @@
 //! Dropout: the masks are the CPU's, bit for bit.
 
 mod common;
-use common::{F32, kinds, on_host, values};
+use common::{F32, Kind, kinds, on_host, values};
 use glad_cuda::{Memory, Value, dropout::dropout};
 use glad_cuda_host::Host;
 use proptest::prelude::*;
@@ -27,6 +27,35 @@ proptest! {
         let expected = kind.rounded(expected);
         prop_assert_eq!(&got[0], &expected);
         prop_assert_eq!(&got[1], &expected);
+    }
+}
+
+/// At the largest `p`, in steps of 2⁻²⁴, that keeps a value: that of one in 256 is the value's random word itself.
+#[test]
+fn the_border_is_the_cpus() {
+    const LEN: usize = 640;
+    let x = [1.0; LEN];
+    let kept = |i: usize, k: u32| {
+        let mut y = [0.0; LEN];
+        glad_ops::dropout::dropout(7, k as f32 / 16_777_216.0, &x, &mut y).unwrap();
+        y[i] != 0.0
+    };
+    for i in 0..LEN {
+        let (mut low, mut high) = (0, 1 << 24);
+        while high - low > 1 {
+            let middle = (low + high) / 2;
+            if kept(i, middle) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        let host = Host::new();
+        for kind in [F32, Kind { skip: 1, ..F32 }] {
+            let (x, mut y) = (kind.put(&host, &x), kind.room(&host, LEN));
+            dropout(&host, Value::Host(7), low as f32 / 16_777_216.0, x.read(), y.write()).unwrap();
+            assert!(y.get()[i] != 0.0, "{i} at {low}");
+        }
     }
 }
 

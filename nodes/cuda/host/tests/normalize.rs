@@ -26,12 +26,11 @@ fn cases() -> impl Strategy<Value = Case> {
     let size = (0usize..4, 1usize..4, 1usize..6, width);
     (size, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(|((videos, frames, height, width), flip, mix, seed)| {
         let image = height * width * 3;
-        let weight = |v: &f32| {
-            if *v < -0.3 {
-                0
-            } else {
-                ((v + 0.3) / 1.3 * 65536.0).round() as u32
-            }
+        // None, one half (of which the results lie between two bytes), and any.
+        let weight = |v: &f32| match v {
+            ..-0.3 => 0,
+            ..0.0 => 32_768,
+            v => (v * 65536.0).round() as u32,
         };
         Case {
             clips: Clips {

@@ -187,17 +187,49 @@ impl Card {
         Ok(bytes)
     }
 
-    /// Counts [`peak_bytes`](Self::peak_bytes) anew from what is in use.
+    /// As [`peak_bytes`](Self::peak_bytes), with freed memory that the pool keeps.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn peak_held_bytes(&self) -> Result<u64> {
+        let pool = pool(self.context())?;
+        let mut bytes = 0_u64;
+        // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
+        unsafe {
+            result::mem_pool::get_attribute(pool, Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, (&raw mut bytes).cast())
+        }
+        .doing(|| "read the peak of the device's held memory".into())?;
+        Ok(bytes)
+    }
+
+    /// Gives freed memory that the pool keeps back to the card, for other programs. Waits until all that was queued is done.
+    ///
+    /// # Errors
+    /// The device has no memory pools, or something queued before failed.
+    pub fn release_kept(&self) -> Result<()> {
+        self.synchronize()?;
+        let pool = pool(self.context())?;
+        // SAFETY: the pool is the device's; what is in use stays.
+        unsafe { result::mem_pool::trim_to(pool, 0) }.doing(|| "give kept memory back to the device".into())
+    }
+
+    /// Counts [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) anew from what is taken now.
     ///
     /// # Errors
     /// The device has no memory pools.
     pub fn reset_peak(&self) -> Result<()> {
         let pool = pool(self.context())?;
-        // The one value that this attribute may be set to.
+        // The one value that these attributes may be set to.
         let mut zero = 0_u64;
-        // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
-        unsafe { result::mem_pool::set_attribute(pool, Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH, (&raw mut zero).cast()) }
-            .doing(|| "reset the peak of the device's memory".into())
+        for attribute in [
+            Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+            Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH,
+        ] {
+            // SAFETY: the pool is the device's, and these attributes are cuuint64_t.
+            unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast()) }
+                .doing(|| "reset the peaks of the device's memory".into())?;
+        }
+        Ok(())
     }
 
     /// Memory for `len` numbers of a type.

@@ -14,7 +14,7 @@ pub fn norm(gpu: &Gpu, grads: &[&Tensor]) -> Result<f64> {
     Ok(f64::from(gpu.tensor(norm, ()).to_scalar::<f32>()?))
 }
 
-pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<Option<usize>> {
+pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
     let scale = gpu.upload(&[settings.clip_scale as f32])?;
     let scale = gpu.lend(&scale)?;
     let settings = sgd::Sgd {
@@ -41,8 +41,7 @@ pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<O
         };
         all.push(inside().with_context(|| format!("update of `{}`", p.name))?);
     }
-    sgd::step(&gpu.card, &settings, &all)?;
-    Ok(None)
+    Ok(sgd::step(&gpu.card, &settings, &all)?)
 }
 
 /// The same memory, to be written: of tensors that a [`Parameter`] gives away for the time of the step. (Candle lends one

@@ -1,0 +1,134 @@
+//! Where a run computes: the CPU or a card, and how much of the card's memory it takes.
+
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, DeviceLocation};
+
+/// Where the device of a name is, `cpu` or `cuda:0` for the first card, whether it is there or not.
+///
+/// # Errors
+/// No device has such a name.
+pub fn location(name: &str) -> Result<DeviceLocation> {
+    if name == "cpu" {
+        return Ok(DeviceLocation::Cpu);
+    }
+    match name.strip_prefix("cuda:").and_then(|n| n.parse().ok()) {
+        Some(gpu_id) => Ok(DeviceLocation::Cuda { gpu_id }),
+        None => bail!("there is no device `{name}`; it is `cpu` or `cuda:0`"),
+    }
+}
+
+/// The device of a name.
+///
+/// # Errors
+/// There is no device of such a name, this program was built without the feature `cuda`, or the driver refuses the card.
+pub fn device(name: &str) -> Result<Device> {
+    let DeviceLocation::Cuda { gpu_id } = location(name)? else {
+        return Ok(Device::Cpu);
+    };
+    if cfg!(not(feature = "cuda")) {
+        bail!(
+            "device `{name}` needs a program that was built with the feature `cuda` (README.md, \"On a GPU\"); \
+             this one has `cpu` alone"
+        );
+    }
+    // On one stream, whichever thread asks.
+    let device =
+        Device::new_cuda_with_stream(gpu_id).with_context(|| format!("device `{name}` is not to be had"))?;
+    keep_plans(&device)?;
+    Ok(device)
+}
+
+/// Has the choices among cuDNN's kernels kept beside what runs share: so runs on one machine repeat each other bit for bit,
+/// and start sooner.
+#[cfg(feature = "cuda")]
+fn keep_plans(device: &Device) -> Result<()> {
+    let folder = super::cache_folder()?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if let Some(card) = card(device)? {
+        card.keep_plans(&folder.join("cudnn-plans.txt"))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn keep_plans(_: &Device) -> Result<()> {
+    Ok(())
+}
+
+/// What this process took of a card's memory, at most, since it was last asked to count anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Bytes that tensors and workspaces took at a time.
+    pub used: u64,
+    /// Bytes that were held for them, freed ones that are kept included.
+    pub held: u64,
+}
+
+/// The peaks of a card's memory; `None` of the CPU.
+///
+/// # Errors
+/// The driver does not tell.
+#[cfg(feature = "cuda")]
+pub fn device_memory(device: &Device) -> Result<Option<DeviceMemory>> {
+    let Some(card) = card(device)? else { return Ok(None) };
+    Ok(Some(DeviceMemory {
+        used: card.peak_bytes()?,
+        held: card.peak_held_bytes()?,
+    }))
+}
+
+/// The peaks of a card's memory; `None` of the CPU.
+///
+/// # Errors
+/// The driver does not tell.
+#[cfg(not(feature = "cuda"))]
+pub fn device_memory(_: &Device) -> Result<Option<DeviceMemory>> {
+    Ok(None)
+}
+
+/// Counts [`device_memory`] anew. With `release`, freed memory that is kept goes back to the card first.
+///
+/// # Errors
+/// The driver refuses, or something queued before failed.
+pub fn reset_device_memory(device: &Device, release: bool) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if let Some(card) = card(device)? {
+        if release {
+            card.release_kept()?;
+        }
+        card.reset_peak()?;
+    }
+    let _ = (device, release);
+    Ok(())
+}
+
+#[cfg(feature = "cuda")]
+fn card(device: &Device) -> Result<Option<glad_cuda::driver::Card>> {
+    match device {
+        Device::Cuda(d) => Ok(Some(glad_cuda::driver::Card::of(&d.cuda_stream())?)),
+        _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_is_a_device_and_other_names_are_told() {
+        assert!(device("cpu").unwrap().is_cpu());
+        for name in ["gpu", "cuda", "cuda:x", ""] {
+            let e = device(name).unwrap_err().to_string();
+            assert_eq!(e, format!("there is no device `{name}`; it is `cpu` or `cuda:0`"));
+        }
+        assert_eq!(device_memory(&Device::Cpu).unwrap(), None);
+        reset_device_memory(&Device::Cpu, true).unwrap();
+    }
+
+    #[test]
+    #[cfg(not(feature = "cuda"))]
+    fn a_card_without_the_feature_is_told() {
+        let e = device("cuda:0").unwrap_err().to_string();
+        assert!(e.contains("feature `cuda`"), "{e}");
+    }
+}

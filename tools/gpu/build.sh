@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Builds glad for NVIDIA cards on a machine that has none, and packs what a machine with one needs, which is neither Rust nor
+# a network: programs, tests, graphs, and what measures. Needs Rust, a C compiler, a python3 with pip, and a network.
+#
+#   tools/gpu/build.sh             # → target/gpu/glad-gpu.tar.gz
+#
+# On the other machine, with NVIDIA's driver (580 or later), CUDA 13's libraries and cuDNN 9:
+#
+#   tar xzf glad-gpu.tar.gz && glad-gpu/tools/gpu/run.sh
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tools/gpu/toolchain.sh
+
+# A folder of its own: these programs do not start without a driver.
+export CARGO_TARGET_DIR=target/gpu/build
+package=target/gpu/glad-gpu
+rm -rf "$package"
+mkdir -p "$package/bin/tests"
+
+# executables ARGUMENT…: builds, and names what was built as "target path".
+executables() {
+    cargo "$@" --message-format json-render-diagnostics | python3 -c '
+import json, sys
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get("executable"):
+        package = message["package_id"].split("#")[0].rsplit("/", 1)[1]
+        print(message["target"]["name"], message["target"]["kind"][0], package, message["executable"])'
+}
+
+# put FILE PLACE: without the symbols, which are most of it.
+put() { strip -o "$package/bin/$2" "$1"; }
+
+echo "building glad-run and step"
+executables build --release --locked --features cuda --bin glad-run --bench step >target/gpu/programs
+while read -r name _ _ path; do put "$path" "$name"; done <target/gpu/programs
+
+echo "building tests"
+executables test --no-run --release --locked -p glad-nodes -p glad-cuda --features glad-nodes/cuda,glad-cuda/driver \
+    --lib --test card >target/gpu/tests
+while read -r name kind crate path; do
+    [ "$kind" = test ] && as=$crate-$name || as=$crate
+    put "$path" "tests/$as"
+    # Tests that need a card are ignored elsewhere.
+    [ "$name" != card ] || echo "--include-ignored" >"$package/bin/tests/$as.args"
+done <target/gpu/tests
+
+cp -r graphs "$package/"
+mkdir -p "$package/tools"
+cp -r tools/gpu tools/compare tools/parity "$package/tools/"
+find "$package" -name __pycache__ -prune -exec rm -rf {} +
+tar -C target/gpu -czf target/gpu/glad-gpu.tar.gz glad-gpu
+size=$(du -m target/gpu/glad-gpu.tar.gz | cut -f1)
+echo "target/gpu/glad-gpu.tar.gz: $size MB"
+[ "$size" -le 60 ] || { echo "more than the 60 MB that it is meant to have at most" >&2; exit 1; }

@@ -1,0 +1,78 @@
+"""What nvidia-smi knows of the card: its name, its memory, who uses it, and how busy it is."""
+
+import shutil
+import subprocess
+import threading
+import time
+
+NONE = {"name": None, "driver": None, "total_mib": None}
+
+
+def query(what, *more):
+    """Rows of nvidia-smi, or none where it is not there or does not answer."""
+    if not shutil.which("nvidia-smi"):
+        return []
+    command = ["nvidia-smi", f"--query-{what}", "--format=csv,noheader,nounits", *more]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    except subprocess.TimeoutExpired:
+        return []
+    rows = [[cell.strip() for cell in line.split(",")] for line in told.stdout.splitlines() if line.strip()]
+    return rows if told.returncode == 0 else []
+
+
+def number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def facts(index):
+    """Name, driver and memory of a card."""
+    rows = query("gpu=name,driver_version,memory.total", f"--id={index}")
+    if not rows:
+        return dict(NONE)
+    name, driver, total = rows[0]
+    return {"name": name, "driver": driver, "total_mib": number(total)}
+
+
+def held_by(pid):
+    """MiB of the card that a process has, its context and libraries included; None where that is not told."""
+    rows = [r for r in query("compute-apps=pid,used_memory") if r[0] == str(pid)]
+    return number(rows[0][1]) if rows else None
+
+
+class Sampler:
+    """Samples how busy the card is, ten times a second, until it is ended. Each value that nvidia-smi gives is the share of
+    its own last period (a sixth of a second to a second) in which any kernel ran."""
+
+    def __init__(self, index):
+        self.samples, self.process = [], None
+        if not shutil.which("nvidia-smi"):
+            return
+        what = "--query-gpu=utilization.gpu,memory.used,power.draw,clocks.sm"
+        command = ["nvidia-smi", f"--id={index}", what, "--format=csv,noheader,nounits", "-lms", "100"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self):
+        for line in self.process.stdout:
+            values = [number(cell.strip()) for cell in line.split(",")]
+            if len(values) == 4:
+                self.samples.append((time.monotonic(), *values))
+
+    def between(self, begin, end):
+        """Means over a stretch of time: busy in percent, the most MiB in use, watts, MHz. None where there are none."""
+        rows = [row[1:] for row in self.samples if begin <= row[0] <= end]
+        names, summary = ("busy", "used_mib", "watts", "mhz"), {}
+        for i, name in enumerate(names):
+            values = [row[i] for row in rows if row[i] is not None]
+            if values:
+                summary[name] = max(values) if name == "used_mib" else sum(values) / len(values)
+        return summary or None
+
+    def end(self):
+        if self.process:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# What can be held of the CUDA side without a card: all of it is compiled, ours by NVIDIA's compiler, and linted; and cuDNN
+# itself makes its plans, for an H100 that is described to it. Needs what build.sh needs; part of CI.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. tools/gpu/toolchain.sh
+
+export GLAD_CANDLE_KERNELS=none
+cargo clippy --release --locked -p glad -p glad-nodes -p glad-cuda --features glad/cuda --all-targets -- -D warnings
+
+# cuDNN, what it compiles with, and (with functions that say that there is no device) what it calls.
+fetch cudnn nvidia-cudnn-cu13==9.28.1.4 nvidia-cuda-nvrtc==13.0.88
+mkdir -p "$toolchain/run"
+ln -sfn "$toolchain/stubs/libcuda.so" "$toolchain/run/libcuda.so.1"
+ln -sfn "$toolchain/stubs/libcublasLt.so" "$toolchain/run/libcublasLt.so.13"
+LD_LIBRARY_PATH=$toolchain/run:$toolchain/cudnn/nvidia/cudnn/lib:$toolchain/cudnn/nvidia/cu13/lib \
+    cargo test --release --locked -p glad-cuda --features driver --lib -- --include-ignored driver
