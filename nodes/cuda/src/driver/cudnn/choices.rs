@@ -42,7 +42,11 @@ impl Choices {
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let mut lines = whole.split('\n');
         let continues = text.ends_with('\n') && lines.next() == Some(&header);
-        let lines = if continues { lines.filter_map(parse).collect() } else { HashMap::new() };
+        let lines = if continues {
+            lines.filter_map(parse).collect()
+        } else {
+            HashMap::new()
+        };
         Ok(Choices {
             path: path.to_owned(),
             header,

@@ -120,7 +120,14 @@ impl Descriptor {
 
     pub fn child(self, name: Name, value: &Descriptor) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_BACKEND_DESCRIPTOR is cudnnBackendDescriptor_t.
-        unsafe { self.set(name, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, (&raw const value.raw).cast()) }
+        unsafe {
+            self.set(
+                name,
+                Type::CUDNN_TYPE_BACKEND_DESCRIPTOR,
+                1,
+                (&raw const value.raw).cast(),
+            )
+        }
     }
 
     /// Addresses on the device: cuDNN hands them on and reads nothing there.
@@ -153,14 +160,7 @@ impl Descriptor {
         const ROOM: usize = 32;
         let mut values = [0_u32; ROOM];
         // SAFETY: CUDNN_TYPE_NUMERICAL_NOTE is an enum in C, of 4 bytes.
-        let count = unsafe {
-            self.get(
-                name,
-                Type::CUDNN_TYPE_NUMERICAL_NOTE,
-                ROOM,
-                values.as_mut_ptr().cast(),
-            )
-        }?;
+        let count = unsafe { self.get(name, Type::CUDNN_TYPE_NUMERICAL_NOTE, ROOM, values.as_mut_ptr().cast()) }?;
         Ok(values[..count.min(ROOM)].to_vec())
     }
 
@@ -172,14 +172,7 @@ impl Descriptor {
         let mut all = (0..room).map(|_| Descriptor::new(kind)).collect::<Fault<Vec<_>>>()?;
         let mut raw: Vec<_> = all.iter().map(|d| d.raw).collect();
         // SAFETY: CUDNN_TYPE_BACKEND_DESCRIPTOR is cudnnBackendDescriptor_t, and these are live ones of the right kind.
-        let count = unsafe {
-            self.get(
-                name,
-                Type::CUDNN_TYPE_BACKEND_DESCRIPTOR,
-                room,
-                raw.as_mut_ptr().cast(),
-            )
-        }?;
+        let count = unsafe { self.get(name, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, room, raw.as_mut_ptr().cast()) }?;
         all.truncate(count);
         Ok(all)
     }

@@ -23,9 +23,7 @@ impl Geometry {
     /// - else three axes.
     pub fn of(conv: &Conv) -> Geometry {
         // Along such an axis the output is as long as the input and each value depends on one.
-        let still = |a: usize| {
-            conv.kernel[a] == 1 && conv.stride[a] == 1 && conv.pad[a] == 0 && conv.pad_end[a] == 0
-        };
+        let still = |a: usize| conv.kernel[a] == 1 && conv.stride[a] == 1 && conv.pad[a] == 0 && conv.pad_end[a] == 0;
         let [t, h, w] = conv.input;
         let [to, ho, wo] = conv.output();
         // Samples; sizes of the input and output along the axes that stay; and which axes of the convolution these are.

@@ -286,7 +286,9 @@ fn shortlist(problem: &Problem, target: &Target, mode: usize, limits: Limits, wh
         if plans.len() == limits.plans {
             break;
         }
-        let Some(candidate) = candidates[i].take() else { continue };
+        let Some(candidate) = candidates[i].take() else {
+            continue;
+        };
         match ranking.plan(candidate, target) {
             Ok(plan) if plan.workspace <= limits.workspace => plans.push(plan),
             Ok(plan) => {

@@ -64,7 +64,11 @@ impl Problem {
             .longs(CUDNN_ATTR_CONVOLUTION_POST_PADDINGS, &g.pad_end)?
             .finish()?;
         let names = Names::of(self.pass);
-        let beta = if self.pass == (Pass::Input { accumulate: true }) { 1.0 } else { 0.0 };
+        let beta = if self.pass == (Pass::Input { accumulate: true }) {
+            1.0
+        } else {
+            0.0
+        };
         let operation = Descriptor::new(names.operation)?
             .float(names.alpha, 1.0)?
             .float(names.beta, beta)?
@@ -159,7 +163,12 @@ impl fmt::Display for Problem {
             Pass::Weight => "gradient of a convolution's weights",
         };
         let by = |v: [usize; 3]| v.map(|n| n.to_string()).join("x");
-        write!(f, "{pass}: input {n}x{}x{ci}, {co} kernels of {}", by(input), by(kernel))?;
+        write!(
+            f,
+            "{pass}: input {n}x{}x{ci}, {co} kernels of {}",
+            by(input),
+            by(kernel)
+        )?;
         for (name, value, usual) in [
             ("stride", stride, [1; 3]),
             ("padding", pad, [0; 3]),

@@ -132,7 +132,10 @@ fn every_layer_has_plans_in_every_pass_and_precision() {
                     Precision::F32 => assert!(!tensor_cores, "{problem}"),
                 }
                 if std::env::var_os("GLAD_SHOW_PLANS").is_some() {
-                    let of: Vec<String> = plans.iter().map(|p| format!("{}/{}M", p.engine, p.workspace / MIB)).collect();
+                    let of: Vec<String> = plans
+                        .iter()
+                        .map(|p| format!("{}/{}M", p.engine, p.workspace / MIB))
+                        .collect();
                     println!("{problem}: {}", of.join(" "));
                 }
             }
@@ -192,7 +195,13 @@ fn the_same_bits_cost_nothing_on_tensor_cores() {
                 deterministic: false,
                 ..strict
             };
-            let of = |p: &Problem| plans(p, &target).unwrap().iter().map(|p| (p.rank, p.engine)).collect::<Vec<_>>();
+            let of = |p: &Problem| {
+                plans(p, &target)
+                    .unwrap()
+                    .iter()
+                    .map(|p| (p.rank, p.engine))
+                    .collect::<Vec<_>>()
+            };
             assert_eq!(of(&strict), of(&free), "{strict}");
         }
     }
@@ -208,6 +217,8 @@ fn what_cudnn_refuses_is_told_with_its_reason() {
         groups: 5,
         ..Conv::new_2d(1, [8, 8], 48, 40, 3, 1, 1)
     };
-    let why = plans(&problem(wrong, Pass::Forward, Precision::Bf16), &target).err().unwrap();
+    let why = plans(&problem(wrong, Pass::Forward, Precision::Bf16), &target)
+        .err()
+        .unwrap();
     assert!(why.contains("8x8x48") && why.contains("cuDNN refused"), "{why}");
 }
