@@ -7,7 +7,9 @@
 constexpr int AT_ONCE = 4;
 // The same where each row takes more of a thread's registers.
 constexpr int FEW_AT_ONCE = 2;
-constexpr u32 SLICES = 8;
+// Blocks of the kernels that add up: so many channels wide, so that each thread has few blocks' sums to read.
+constexpr u32 WIDE = 8;
+constexpr u32 SLICES = THREADS / WIDE;
 
 // Puts the sums of a block's rows at partial[block][2][channels].
 template <int V> __device__ void write_sums(const float (&a)[V], const float (&b)[V], u32 channels, float *partial) {
@@ -41,11 +43,12 @@ template <int V> __device__ void write_sums(const float (&a)[V], const float (&b
     }
 }
 
-// The sums of channel `c` over all blocks, for the first slice of threads of a block of [SLICES, 32].
+// The sums of channel `c` over all blocks, for the first slice of threads of a block of [SLICES, WIDE].
 __device__ inline void read_sums(const float *partial, u32 blocks, u32 channels, u32 c, double (&sums)[2]) {
-    __shared__ double shared[2][SLICES][32];
+    __shared__ double shared[2][SLICES][WIDE];
     double a = 0, b = 0;
     if (c < channels) {
+#pragma unroll 4
         for (u32 block = threadIdx.y; block < blocks; block += SLICES) {
             const float *from = partial + u64(block) * 2 * channels + c;
             a += from[0];
@@ -106,7 +109,7 @@ FOR_ACTIVATIONS(MOMENTS)
 
 template <class T>
 __device__ void moments_finish(const float *partial, u32 blocks, const T *x, u32 rows, u32 channels, float *mean, float *var) {
-    u32 c = blockIdx.x * 32 + threadIdx.x;
+    u32 c = blockIdx.x * WIDE + threadIdx.x;
     double sums[2];
     read_sums(partial, blocks, channels, c, sums);
     if (threadIdx.y == 0 && c < channels) {
@@ -295,7 +298,7 @@ FOR_ACTIVATIONS(GRAD_SUMS)
 // the statistics carry gradient, else 0.
 ENTRY(norm_grad_finish, const float *partial, u32 blocks, const float *var, const float *gamma, float eps, float share,
       u32 channels, float *dgamma, float *dbeta, float *factors) {
-    u32 c = blockIdx.x * 32 + threadIdx.x;
+    u32 c = blockIdx.x * WIDE + threadIdx.x;
     double sums[2];
     read_sums(partial, blocks, channels, c, sums);
     if (threadIdx.y == 0 && c < channels) {
@@ -404,7 +407,7 @@ template <class T, int V> __device__ void channel_sums(const T *__restrict__ x, 
 FOR_ACTIVATIONS(CHANNEL_SUMS)
 
 ENTRY(norm_channel_sums_finish, const float *partial, u32 blocks, u32 channels, float *to) {
-    u32 c = blockIdx.x * 32 + threadIdx.x;
+    u32 c = blockIdx.x * WIDE + threadIdx.x;
     double sums[2];
     read_sums(partial, blocks, channels, c, sums);
     if (threadIdx.y == 0 && c < channels) {

@@ -115,13 +115,16 @@ fn sums<G: Gpu>(gpu: &G, layout: &Layout, channels: usize) -> Result<G::Memory> 
     gpu.alloc(2 * channels * layout.turns(), Number::F32)
 }
 
-/// The kernel that adds these up: 8 rows of threads for 32 channels.
+/// Channels of a block of the kernels that add these up.
+const WIDE: usize = 8;
+
+/// The launch of one of them.
 fn finish(kernel: &'static str, channels: usize) -> Launch {
     Launch {
         module: MODULE,
         kernel,
-        grid: [channels.div_ceil(32) as u32, 1, 1],
-        block: [32, 8, 1],
+        grid: [channels.div_ceil(WIDE) as u32, 1, 1],
+        block: [WIDE as u32, (THREADS / WIDE) as u32, 1],
     }
 }
 

@@ -210,28 +210,28 @@ per_isa! {
     fn max_line(pool: &Pool, line: usize, x: &[f32], y: &mut [f32], index: &mut [u8]) {
         let channels = pool.channels;
         let (n, [t, h]) = pool.window(line);
+        let mut taps = Vec::with_capacity(pool.kernel.iter().product());
         for (ox, (y, index)) in y.chunks_exact_mut(channels).zip(index.chunks_exact_mut(channels)).enumerate() {
-            let spans = [t, h, pool.taps(2, ox)];
-            let mut c = 0;
-            while c < channels {
-                let lanes = LANES.min(channels - c);
-                let mut best = [f32::NEG_INFINITY; LANES];
-                let mut at = [u32::MAX; LANES];
-                pool.each_tap(n, spans, |tap, pixel| {
-                    let value = whole(&x[pixel * channels + c..][..lanes], f32::NEG_INFINITY);
-                    for i in 0..LANES {
-                        let wins = (value[i] > best[i]) | value[i].is_nan() | (at[i] == u32::MAX);
-                        best[i] = if wins { value[i] } else { best[i] };
-                        at[i] = if wins { tap as u32 } else { at[i] };
-                    }
-                });
-                y[c..c + lanes].copy_from_slice(&best[..lanes]);
-                for (index, at) in index[c..c + lanes].iter_mut().zip(at) {
-                    *index = at as u8;
-                }
-                c += lanes;
+            taps.clear();
+            pool.each_tap(n, [t, h, pool.taps(2, ox)], |tap, pixel| taps.push((tap as u8, pixel)));
+            // No window lies in the padding alone.
+            let Some((&(first, pixel), others)) = taps.split_first() else { continue };
+            y.copy_from_slice(&x[pixel * channels..][..channels]);
+            index.fill(first);
+            for &(tap, pixel) in others {
+                take_greater(&x[pixel * channels..][..channels], tap, y, index);
             }
         }
+    }
+}
+
+/// Takes what is greater than `y`, or not a number, and the tap that it comes from.
+#[inline(always)]
+fn take_greater(x: &[f32], tap: u8, y: &mut [f32], index: &mut [u8]) {
+    for ((x, y), index) in x.iter().zip(y).zip(index) {
+        let wins = (*x > *y) | x.is_nan();
+        *y = if wins { *x } else { *y };
+        *index = if wins { tap } else { *index };
     }
 }
 

@@ -43,6 +43,28 @@ impl Region {
     }
 }
 
+/// Tells the address sanitizer that kernels must not touch the zones, or that they are memory again.
+#[cfg(feature = "sanitizer")]
+fn poison(region: Region, on: bool) {
+    unsafe extern "C" {
+        fn __asan_poison_memory_region(start: *const u8, bytes: usize);
+        fn __asan_unpoison_memory_region(start: *const u8, bytes: usize);
+    }
+    let Region { start, bytes } = region;
+    for zone in [start.wrapping_sub(ZONE), start.wrapping_add(bytes)] {
+        // SAFETY: it only marks memory that is the region's.
+        unsafe {
+            match on {
+                true => __asan_poison_memory_region(zone, ZONE),
+                false => __asan_unpoison_memory_region(zone, ZONE),
+            }
+        }
+    }
+}
+
+#[cfg(not(feature = "sanitizer"))]
+fn poison(_: Region, _: bool) {}
+
 /// The memory that a device gave and has not got back.
 #[derive(Debug, Default)]
 pub(crate) struct Zones(RefCell<Vec<Region>>);
@@ -100,6 +122,7 @@ impl HostMemory {
             memory.write_bytes(PATTERN, layout.size());
             region.start = memory.add(ZONE);
         }
+        poison(region, true);
         zones.0.borrow_mut().push(region);
         HostMemory {
             region,
@@ -151,6 +174,7 @@ impl HostMemory {
 impl Drop for HostMemory {
     fn drop(&mut self) {
         self.zones.0.borrow_mut().retain(|r| r.start != self.region.start);
+        poison(self.region, false);
         // SAFETY: it was allocated with this layout, a zone before `start`.
         unsafe { dealloc(self.region.start.sub(ZONE), self.region.layout()) };
     }

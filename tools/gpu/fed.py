@@ -1,0 +1,112 @@
+"""A stretch of training that is fed from video files: how busy the card is, and who waits for whom."""
+
+import os
+import re
+import signal
+import statistics
+import subprocess
+import time
+
+import card
+from machine import ROOT, Ended, last_line, say
+
+# Steps that are not counted: kernels are chosen, and the queue of samples fills.
+WARM_UP = 5
+# The longest that making the videos and the first steps may take, in seconds.
+START = 150
+# glad's line of progress; its figures are from the phase's beginning.
+PROGRESS = re.compile(r"^main (\d+)/\d+ .*?(\d+) videos/s, waits for data (\d+) %.*$", re.M)
+
+
+def command(machine, videos, out):
+    sets = {"run": '["main"]', "precision": machine.precision, "phases.main.batch": videos, "phases.main.epochs": 100000}
+    if machine.tiny:
+        small = {"size": 48, "source_train": 12, "target_train": 12, "source_seconds": [1.0, 1.5], "target_seconds": [1.0, 1.5]}
+        sets |= {f"nodes.videos.generate.mini.{k}": v for k, v in small.items()}
+        sets |= {"nodes.augment.short": 36, "nodes.augment.size": 32, "nodes.bg_mix.short": 36, "nodes.backbone.depth": '"small"'}
+        sets |= {"params.domain_hidden": 64, "params.order_hidden": 64}
+    found = [machine.glad(), "graphs/full.toml", "--setting", ROOT / "tools/gpu/fed.toml"]
+    found += ["--device", machine.device, "--no-share", "--out", out]
+    return [str(c) for c in found] + [a for k, v in sets.items() for a in ("--set", f"{k}={v}")]
+
+
+def lines(path):
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def measure(machine, videos):
+    """Trains for a while; when each step ended is seen by the lines of the run's log."""
+    out = machine.out / "runs" / f"fed-{int(time.time())}"
+    log, steps = machine.log("fed"), out / "metrics.jsonl"
+    say(f"training from files, {videos} videos a stream")
+    sampler = card.Sampler(machine.index)
+    with open(log, "w") as f:
+        process = subprocess.Popen(
+            command(machine, videos, out),
+            cwd=machine.package,
+            env={**os.environ, **machine.env, "GLAD_CACHE": str(machine.cache / "glad")},
+            stdout=f,
+            stderr=subprocess.STDOUT,
+        )
+    ends, began, said = [], time.monotonic(), 0
+    try:
+        while True:
+            now, count = time.monotonic(), lines(steps)
+            ends += [now] * (count - len(ends))
+            if process.poll() is not None:
+                raise Ended(f"it ended with status {process.returncode}", log.read_text(errors="replace"))
+            if len(ends) > WARM_UP and now - ends[WARM_UP] > machine.seconds and len(ends) > WARM_UP + 5:
+                break
+            if now - began > START + 2 * machine.seconds or machine.left() < 5:
+                raise Ended(f"only {len(ends)} steps in {now - began:.0f} s", log.read_text(errors="replace"))
+            if now - said > 5:
+                said = now
+                say(f"  {len(ends)} steps; {last_line(log.read_text(errors='replace'))}")
+            time.sleep(0.01)
+    finally:
+        sampler.end()
+        stop(process)
+    found = {"videos": videos, **summary(ends, sampler)}
+    found |= waits(log.read_text(errors="replace"), videos)
+    say(f"  {found['ms']:.0f} ms a step, {2e3 * videos / found['ms']:.0f} videos/s")
+    return found
+
+
+def summary(ends, sampler):
+    """Of the steps after the warm-up."""
+    begin, end = ends[WARM_UP], ends[-1]
+    steps = len(ends) - 1 - WARM_UP
+    took = sorted(b - a for a, b in zip(ends[WARM_UP:], ends[WARM_UP + 1 :]))
+    return {
+        "steps": steps,
+        "ms": 1e3 * (end - begin) / steps,
+        "median_ms": 1e3 * statistics.median(took),
+        "card": sampler.between(begin, end),
+    }
+
+
+def waits(text, videos):
+    """The share of time that compute waited for data, after the first lines of progress, in percent; and the last of them."""
+    told = list(PROGRESS.finditer(text))
+    if not told:
+        return {"waits": None}
+    found = []
+    for m in told:
+        step, rate, percent = map(int, m.groups())
+        # Time since the beginning, and of it what was waited.
+        wall = step * 2 * videos / max(rate, 1)
+        found.append((step, wall, percent * wall))
+    first = next((f for f in found if f[0] > WARM_UP), found[-1])
+    (_, a, x), (_, b, y) = first, found[-1]
+    return {"waits": max(0.0, (y - x) / (b - a) if b > a else y / max(b, 1e-9)), "said": told[-1].group(0)}
+
+
+def stop(process):
+    """As Ctrl-C does, so that nothing is left behind."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

@@ -1,0 +1,78 @@
+"""The machine that is measured: its device, glad's programs, folders, and the time that is left."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools/compare"))
+
+from workers import Ended, Worker  # noqa: E402
+
+BEGAN = time.monotonic()
+
+
+def say(text):
+    print(f"[{time.monotonic() - BEGAN:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+class OverBudget(Exception):
+    """There is no time left for it."""
+
+
+@dataclass
+class Machine:
+    package: Path
+    out: Path
+    device: str
+    precision: str
+    budget: float
+    # Seconds of a row's rounds, and of training from files.
+    seconds: float
+    card: dict
+    # What glad's programs need of the environment.
+    env: dict = field(default_factory=dict)
+    # Small sizes, to try this program on a CPU.
+    tiny: bool = False
+
+    @property
+    def index(self):
+        """The card's number."""
+        return int(self.device.split(":")[1]) if ":" in self.device else 0
+
+    @property
+    def cores(self):
+        return len(os.sched_getaffinity(0))
+
+    @property
+    def cache(self):
+        """What is worth keeping for another call: made videos, compiled kernels."""
+        return ROOT / "target/gpu/cache"
+
+    def left(self):
+        return self.budget - (time.monotonic() - BEGAN)
+
+    def need(self, seconds):
+        """An end for what takes so long and can no longer be done."""
+        if self.left() < seconds:
+            raise OverBudget(f"needs about {seconds:.0f} s, and {max(self.left(), 0):.0f} s of the budget were left")
+
+    def glad(self):
+        """glad-run."""
+        return self.package / "bin/glad-run"
+
+    def log(self, name):
+        """Where a program's standard error goes."""
+        (self.out / "logs").mkdir(parents=True, exist_ok=True)
+        return self.out / "logs" / f"{name}.txt"
+
+
+def last_line(text):
+    """What a program that failed said last."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
+
+
+__all__ = ["BEGAN", "Ended", "Machine", "OverBudget", "ROOT", "Worker", "last_line", "say"]

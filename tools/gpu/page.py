@@ -1,0 +1,155 @@
+"""What measure.py found, as tables."""
+
+import statistics
+
+from machine import ROOT  # noqa: F401  (finds the modules of tools/compare)
+from tables import number, table
+
+import checks
+import turns
+
+GOALS = {"eager": 1.25, "compile": 1.0, "memory": 0.8, "busy": 95}
+
+
+def head(found):
+    card, torch, at = found["card"], found.get("torch") or "PyTorch is not there", found["precision"]
+    name = card["name"] or found["device"]
+    memory = f", {card['total_mib'] / 1024:.0f} GiB, driver {card['driver']}" if card["total_mib"] else ""
+    return f"{found['date']}; {name}{memory}; {found['cores']} cores; {torch}; glad in {at}, PyTorch in {found['torch_precision']}."
+
+
+def one(by, name):
+    """A program's step in a cell."""
+    found = by.get(name)
+    if not found:
+        return "–"
+    if found.get("out_of_memory"):
+        return "out of memory"
+    if found["ms"]:
+        return number(statistics.median(found["ms"]))
+    return "failed"
+
+
+def eager(by):
+    """PyTorch's faster layout: its name and its cell."""
+    best = turns.fastest(by)
+    if best is None:
+        return "eager", one(by, "eager")
+    return best, one(by, best) + (" (contiguous)" if "contiguous" in best else "")
+
+
+def times(value):
+    return f"**{value:.2f}×**" if value else "–"
+
+
+def memory(found, key):
+    return f"{found[key]:.0f}" if found and found.get(key) else "–"
+
+
+def steps(found):
+    speed, taken = [], []
+    for name, tried in found["rows"].items():
+        for at in tried:
+            by = at["by"]
+            best, cell = eager(by)
+            has = "compile" if "compile" in by else best
+            cells = [cell, "–"] if has != "compile" else ["–", one(by, "compile")]
+            against = ["–", "–"]
+            against[has == "compile"] = times(turns.ratio(by, has))
+            speed.append([at["title"], *cells, one(by, "glad"), *against, rounds(by)])
+            torch, glad = by.get(has, {}), by["glad"]
+            share = lambda key: times(glad[key] / torch[key] if glad.get(key) and torch.get(key) else None)
+            key = "device_mib" if "device_mib" in glad or "device_mib" in torch else "peak_mib"
+            taken.append(
+                [at["title"], has, memory(torch, key), memory(glad, key), share(key)]
+                + [memory(torch, "device_held_mib"), memory(glad, "device_held_mib"), share("device_held_mib")]
+                + [f"{memory(torch, 'smi_mib')} / {memory(glad, 'smi_mib')}"]
+            )
+    what = ["step", "PyTorch eager, ms", "torch.compile, ms", "glad, ms", "speed, eager", "speed, compile", "rounds"]
+    tensors = ["step", "beside", "PyTorch, MiB", "glad, MiB", "memory", "PyTorch holds, MiB", "glad holds, MiB", "held"]
+    return "\n\n".join(["### Training steps", table(what, speed), "### Peak memory", table([*tensors, "nvidia-smi, MiB"], taken)])
+
+
+def rounds(by):
+    return str(max(len(f["ms"]) for f in by.values()))
+
+
+def fed(found):
+    one = found["fed"]
+    card = one.get("card") or {}
+    percent = lambda v: "–" if v is None else f"{v:.0f} %"
+    alone = one.get("alone_ms")
+    row = [f"{one['videos']} videos a stream, {one['steps']} steps", number(one["ms"]), number(alone) if alone else "–"]
+    row += [percent(100 * alone / one["ms"] if alone else None), percent(card.get("busy")), percent(one["waits"])]
+    row += [f"{2e3 * one['videos'] / one['ms']:.0f}", memory(card, "used_mib"), memory(card, "watts")]
+    what = ["training from files", "a step, ms", "the step alone, ms", "alone / fed", "card busy (nvidia-smi)"]
+    what += ["compute waits for data", "videos/s", "card's memory, MiB", "watts"]
+    return f"### Fed from video files\n\n{table(what, [row])}"
+
+
+def tests(found):
+    rows = [
+        [r["name"], str(r["passed"]), str(r["failed"]), str(r["ignored"]), f"{r['seconds']:.0f}", checks.words(r).split(": ")[-1]]
+        for r in found["tests"]
+    ]
+    parts = ["### Tests on the device"]
+    if rows:
+        parts.append(table(["program", "passed", "failed", "ignored", "s", ""], rows))
+    runs = [
+        [r["name"], "ok" if r["status"] == 0 else r.get("said", "took too long"), f"{r['seconds']:.0f}"]
+        + [f"{r['apart']:.1e}" if r.get("apart") is not None else "–"]
+        for r in found["smoke"]
+    ]
+    return "\n\n".join([*parts, table(["run", "", "s", "losses of the first step, from the CPU's"], runs)])
+
+
+def goals(found):
+    """Each goal with what was found, of the rows at the largest number of videos that fits."""
+    lines, rows = [], found["rows"]
+    for name, tried in rows.items():
+        last = tried[-1]
+        by, title = last["by"], last["title"]
+        best = "compile" if "compile" in by else eager(by)[0]
+        what = "compile" if best == "compile" else "eager"
+        if value := turns.ratio(by, best):
+            lines.append(goal(f"{title}: {value:.2f}× {best}", value >= GOALS[what], f"≥ {GOALS[what]:.2f}×"))
+        g, t = by["glad"].get("device_mib"), by.get(best, {}).get("device_mib")
+        if g and t:
+            lines.append(goal(f"{title}: memory {g / t:.2f}× {best}", g / t <= GOALS["memory"], f"≤ {GOALS['memory']}×"))
+    busy = ((found.get("fed") or {}).get("card") or {}).get("busy")
+    if busy is not None:
+        lines.append(goal(f"fed from files: card busy {busy:.0f} %", busy >= GOALS["busy"], f"≥ {GOALS['busy']} %"))
+    return "\n".join(lines)
+
+
+def goal(text, met, wanted):
+    return f"- {text} ({wanted}): {'met' if met else 'NOT MET'}"
+
+
+def wrong(found):
+    """What failed, was left out or ran out of memory, in words."""
+    lines = [f"- {name}: {why}" for name, why in found["failed"].items()]
+    lines += [f"- {text}" for text in found.get("checks", {}).get("wrong", [])]
+    for tried in found["rows"].values():
+        for at in tried:
+            for program, by in at["by"].items():
+                if by.get("out_of_memory"):
+                    lines.append(f"- {at['title']}, {program}: out of memory")
+                elif by.get("failed"):
+                    lines.append(f"- {at['title']}, {program}: {by['failed']}")
+    return "\n".join(lines)
+
+
+def text(found):
+    parts = [f"# glad on a GPU\n\n{head(found)}"]
+    if found["rows"]:
+        parts.append(steps(found))
+    if found.get("fed"):
+        parts.append(fed(found))
+    if listed := goals(found):
+        parts.append(f"### Goals\n\n{listed}")
+    if found.get("checks"):
+        parts.append(tests(found["checks"]))
+    if listed := wrong(found):
+        parts.append(f"### What failed or was left out\n\n{listed}")
+    return "\n\n".join(parts) + "\n"

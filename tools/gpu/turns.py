@@ -1,0 +1,210 @@
+"""Whole training steps of glad and PyTorch on one card, in turns.
+
+Each program is a process of its own. One after the other takes some untimed steps and some timed ones, and gives freed memory
+back before the next has its turn, so that each has the card's memory for itself. The order changes from round to round. What
+is compared is medians of the rounds' ratios.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import card
+from machine import ROOT, Ended, OverBudget, Worker, last_line, say
+
+import rows
+
+# Videos of a stream in a step of the paper.
+PAPER = 24
+STEPS = ROOT / "tools/compare/steps.py"
+# What a turn's timed steps take together, in seconds.
+TURN = 1.5
+# The longest that starting and a first step may take; compiled ones take longer.
+START, COMPILE = 120, 240
+OOM = ("out of memory", "out_of_memory", "alloc_failed", "of the device's memory")
+SEGMENTS = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "PYTORCH_ALLOC_CONF": "expandable_segments:True"}
+
+# PyTorch's programs: flags of steps.py.
+EAGER = {"eager": ["--channels-last"]}
+# Where channels-last need not be the faster layout.
+BOTH = {**EAGER, "eager contiguous": []}
+COMPILED = {"compile": ["--channels-last", "--compile"]}
+
+
+def step_rows(tiny):
+    """Rows by name: what makes one for so many videos of a stream, and PyTorch's programs beside glad."""
+    size = 32 if tiny else 224
+    fixed = rows.steps(1)
+    clips = lambda videos: 6 * videos
+    return {
+        "tsm50": (lambda v: rows.backbone("TSM-R50", "tsm50", 8, clips(v), size), EAGER),
+        "i3d": (lambda v: rows.backbone("I3D-R50-NL", "i3d_r50", 8, clips(v), size), BOTH),
+        "glad_tsm50": (lambda v: rows.method("TSM-R50", "tsm50", "tsm", v, size), EAGER),
+        "glad_i3d": (lambda v: rows.method("I3D-R50-NL", "i3d_r50", "i3d", v, size), BOTH),
+        "glad_small": (lambda _: fixed["glad_small"], EAGER),
+    }
+
+
+def out_of_memory(ended):
+    text = f"{ended}\n{ended.text}".lower()
+    return any(word in text for word in OOM)
+
+
+class Program:
+    """One of the programs that take turns on a row."""
+
+    def __init__(self, machine, name, row, flags):
+        self.machine, self.name, self.row, self.flags = machine, name, row, flags
+        self.worker, self.found, self.env = None, {"ms": []}, {}
+        self.count = 1
+
+    def command(self):
+        m = self.machine
+        if self.name == "glad":
+            at = ["--device", m.device, "--precision", m.precision, "--threads", m.cores, "--serve"]
+            return [m.package / "bin/step", *self.row["command"], *at]
+        at = ["--device", m.device, "--precision", m.precision, "--threads", m.cores]
+        return [sys.executable, STEPS, "--spec", json.dumps(self.row["spec"]), *at, *self.flags]
+
+    def start(self):
+        """Starts it and takes the first steps, which nobody times: kernels are chosen and compiled in them."""
+        m = self.machine
+        longest = COMPILE if "--compile" in self.flags else START
+        env = m.env if self.name == "glad" else {"TORCHINDUCTOR_CACHE_DIR": str(m.cache / "inductor")}
+        log = m.log(f"{self.row['title']}-{self.name}".replace(" ", "_").replace("/", "_"))
+        self.worker = Worker(self.command(), {**env, **self.env}, log, m.package)
+        began = time.monotonic()
+        self.found["facts"] = self.read(self.worker.read, longest)
+        for _ in range(2):
+            answer = self.ask("1", longest)
+        self.found["start_s"] = time.monotonic() - began
+        self.count = max(1, min(50, int(1e3 * TURN / answer["ms"])))
+        self.found["smi_mib"] = card.held_by(self.worker.process.pid)
+        self.keep(answer)
+        self.release()
+
+    def read(self, how, seconds):
+        left = self.machine.left()
+        if left <= 2:
+            raise OverBudget("the budget was used up on the way")
+        return how(seconds=min(seconds, left))
+
+    def ask(self, request, seconds=START):
+        return self.read(lambda seconds: self.worker.ask(request, seconds), seconds)
+
+    def keep(self, answer):
+        for key in ("peak_mib", "device_mib", "device_held_mib"):
+            if answer.get(key) is not None:
+                self.found[key] = max(answer[key], self.found.get(key, 0))
+        self.found["loss"] = answer["loss"]
+
+    def turn(self):
+        # Memory is had anew in the first.
+        self.ask("1")
+        answer = self.ask(str(self.count))
+        self.found["ms"].append(answer["ms"])
+        self.keep(answer)
+        self.release()
+
+    def release(self):
+        self.ask("release")
+
+    def end(self):
+        if self.worker:
+            self.worker.end()
+
+
+def started(program):
+    """Whether a program does its first steps; if not, it says in `found` why."""
+    try:
+        try:
+            program.start()
+        except Ended as e:
+            if not out_of_memory(e) or program.name == "glad" or program.machine.device == "cpu":
+                raise
+            # PyTorch's other way to lay out memory wastes less of it.
+            program.env = SEGMENTS
+            program.found["segments"] = True
+            program.start()
+        return True
+    except Ended as e:
+        failed(program, e)
+        return False
+
+
+def failed(program, ended):
+    if out_of_memory(ended):
+        program.found["out_of_memory"] = True
+        say(f"  {program.name}: out of memory")
+    else:
+        program.found["failed"] = last_line(ended.text) or str(ended)
+        say(f"  {program.name}: {program.found['failed']}")
+    program.worker.kill()
+
+
+def in_turns(row, flags, machine):
+    """Rounds in which every program of a row has a turn: what was found of each."""
+    programs = [Program(machine, "glad", row, [])] + [Program(machine, n, row, f) for n, f in flags.items()]
+    say(f"{row['title']}: {', '.join(p.name for p in programs)}")
+    try:
+        alive = [p for p in programs if started(p)]
+        counts = {p.name: p.found["facts"]["parameters"] for p in alive}
+        if len(set(counts.values())) > 1:
+            raise Ended(f"the networks differ in their numbers of parameters: {counts}")
+        began, turn = time.monotonic(), 0
+        while alive and machine.left() > 3:
+            for p in alive[turn % len(alive) :] + alive[: turn % len(alive)]:
+                try:
+                    p.turn()
+                except Ended as e:
+                    failed(p, e)
+            alive = [p for p in alive if not p.found.keys() & {"failed", "out_of_memory"}]
+            turn += 1
+            say(f"  round {turn}: " + ", ".join(f"{p.name} {p.found['ms'][-1]:.1f} ms" for p in alive))
+            # Alone it has nobody to be compared with: two rounds say how long its steps take.
+            if turn >= (3 if len(alive) > 1 else 2) and (time.monotonic() - began > machine.seconds or len(alive) < 2):
+                break
+            if turn == 9:
+                break
+    except OverBudget as e:
+        say(f"  {e}")
+        for p in programs:
+            if not p.found["ms"] and not p.found.keys() & {"failed", "out_of_memory"}:
+                p.found["failed"] = str(e)
+    finally:
+        for p in programs:
+            p.end()
+    return {p.name: p.found for p in programs}
+
+
+def fits(by):
+    """Whether none of the programs that count ran out of memory: PyTorch's second layout may."""
+    return not any(found.get("out_of_memory") for name, found in by.items() if name != "eager contiguous")
+
+
+def measure(name, videos, flags, machine):
+    """A row at so many videos of a stream, or at the largest half of a half … of them that fits all its programs: what was
+    found at each number of videos that was tried."""
+    make, found = step_rows(machine.tiny)[name][0], []
+    while True:
+        row = make(videos)
+        by = in_turns(row, flags, machine)
+        found.append({"title": row["title"], "videos": videos, "by": by})
+        if fits(by) or videos == 1 or name == "glad_small":
+            return found
+        videos //= 2
+        say(f"  half of it: {videos} videos a stream")
+        machine.need(20)
+
+
+def ratio(by, name):
+    """How many times as fast as a program of PyTorch glad is; None where either has no times."""
+    pairs = list(zip(by.get(name, {}).get("ms", []), by["glad"]["ms"]))
+    return statistics.median(t / g for t, g in pairs) if pairs else None
+
+
+def fastest(by):
+    """The faster of PyTorch's eager layouts."""
+    names = [n for n in by if n.startswith("eager") and by[n]["ms"]]
+    return min(names, key=lambda n: statistics.median(by[n]["ms"]), default=None)
