@@ -32,7 +32,27 @@ pub fn device(name: &str) -> Result<Device> {
         );
     }
     // On one stream, whichever thread asks.
-    Device::new_cuda_with_stream(gpu_id).with_context(|| format!("device `{name}` is not to be had"))
+    let device =
+        Device::new_cuda_with_stream(gpu_id).with_context(|| format!("device `{name}` is not to be had"))?;
+    keep_plans(&device)?;
+    Ok(device)
+}
+
+/// Has the choices among cuDNN's kernels kept beside what runs share: so runs on one machine repeat each other bit for bit,
+/// and start sooner.
+#[cfg(feature = "cuda")]
+fn keep_plans(device: &Device) -> Result<()> {
+    let folder = super::cache_folder()?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if let Some(card) = card(device)? {
+        card.keep_plans(&folder.join("cudnn-plans.txt"))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn keep_plans(_: &Device) -> Result<()> {
+    Ok(())
 }
 
 /// What this process took of a card's memory, at most, since it was last asked to count anew.
