@@ -1,10 +1,9 @@
 //! Optimiser steps over many parameters, against the CPU's one by one.
 
 mod common;
-use common::{F32, Kind, Operand, on_host, values};
+use common::{F32, Host, Kind, Operand, on_host, values};
 use glad_cuda::Value;
 use glad_cuda::sgd::{Parameter, Sgd, clip, step};
-use glad_cuda_host::Host;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
