@@ -8,6 +8,7 @@ use std::time::Duration;
 /// The phases, where their time went, and the nodes that took most of it.
 pub(super) fn times(result: &RunResult) -> Markup {
     let trained: Vec<_> = result.phases.iter().filter(|(_, p)| p.steps > 0).collect();
+    let on_device = trained.iter().any(|(_, p)| p.device_busy.is_some());
     html! {
         @if !result.phases.is_empty() {
             h2 { "Time" }
@@ -15,7 +16,8 @@ pub(super) fn times(result: &RunResult) -> Markup {
                 tr {
                     th { "phase" } th.n { "steps" } th.n { "time" } th.n { "videos/s" } th.n { "nodes" }
                     th.n { "optimiser" } th.n { "waited for data" } th.n { "scheduler and rest" }
-                    th.n { "data threads" }
+                    th.n { "data waited" } th.n { "data threads" }
+                    @if on_device { th.n { "device busy" } }
                 }
                 @for (name, p) in &trained {
                     tr {
@@ -27,13 +29,19 @@ pub(super) fn times(result: &RunResult) -> Markup {
                         td.n { (share(p, p.optimizer)) }
                         td.n { (share(p, p.waited)) }
                         td.n { (share(p, p.rest())) }
+                        td.n { (share(p, p.held)) }
                         td.n { (share(p, p.data_busy)) }
+                        @if let Some(busy) = p.device_busy { td.n { (share(p, busy)) } }
                     }
                 }
             }
             p.faint {
                 "The columns from nodes to rest add up to the phase's time. The data threads work beside it: their time is \
-                 that of all together."
+                 that of all together, and data waited while a finished batch was not wanted yet."
+                @if on_device {
+                    " The nodes' time is what it took to ask the device for their work, which it does later: how long it \
+                     worked on steps is told as busy."
+                }
             }
             @for (name, _) in result.phases.iter().filter(|(_, p)| p.steps == 0) {
                 p.faint { (name) ": taken from an earlier run that trained it in the same way" }

@@ -79,7 +79,8 @@ pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&
     }
     if let Some(sgd) = sgd {
         for (name, v) in sgd.state() {
-            tensors.push((format!("{MOMENTUM}{name}"), vec![v.len()], bytes(v)));
+            let v = v.to_vec1::<f32>()?;
+            tensors.push((format!("{MOMENTUM}{name}"), vec![v.len()], bytes(&v)));
         }
     }
     let views = tensors
@@ -101,7 +102,7 @@ pub struct State {
     /// Its weights.
     pub store: WeightStore,
     /// Its momentum.
-    pub momentum: Vec<(String, Vec<f32>)>,
+    pub momentum: Vec<(String, Tensor)>,
 }
 
 /// Reads a state.
@@ -132,7 +133,9 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
         let mut momentum = vec![];
         for full in file.names() {
             if let Some(name) = full.strip_prefix(MOMENTUM) {
-                momentum.push((name.to_string(), floats(file.tensor(full)?.data())));
+                let v = floats(file.tensor(full)?.data());
+                let n = v.len();
+                momentum.push((name.to_string(), Tensor::from_vec(v, n, device)?));
             }
         }
         Ok(State {

@@ -4,10 +4,11 @@
 //! that something went wrong. What it was is found by taking the step once more, with the same keys and so the same bits,
 //! and looking at everything that is made, in the order in which it is made.
 
-use super::exec::{Exec, PassInfo, Seen};
+use super::exec::{Exec, Seen};
+use super::step::Part;
 use crate::graph::PhaseDef;
-use crate::plan::{Call, Program, ValueId};
-use anyhow::{Result, anyhow, bail};
+use crate::plan::{Call, Program};
+use anyhow::{Result, bail};
 use candle_core::{DType, Tensor};
 use glad_nodes::{Precision, Role, WeightStore};
 use std::collections::HashMap;
@@ -29,26 +30,19 @@ impl fmt::Display for Symptom {
         match self {
             Symptom::Value(name, v) => write!(f, "`{name}` is {}", word(*v)),
             Symptom::Gradient(v) => write!(f, "the norm of the gradient is {}", word(*v)),
-            Symptom::Weight(name) => write!(f, "the update leaves weight `{name}` with numbers that are not finite"),
+            Symptom::Weight(name) => write!(f, "the update leaves `{name}` with numbers that are not finite"),
         }
     }
 }
 
-/// A part of a step, to be computed again.
-pub(super) struct Part {
-    pub info: PassInfo,
-    /// What crosses to the device.
-    pub batch: HashMap<ValueId, Tensor>,
-    /// Its share of the step's videos.
-    pub share: f64,
-}
-
 /// The first number that was not finite.
-struct Culprit {
+pub(super) struct Culprit {
     value: f64,
     place: Place,
     /// The call that made it; none for weights, which were there before the step.
     call: Option<String>,
+    /// Of an output: the first statistics inside the node that are not finite, which tell the layer.
+    inside: Option<String>,
 }
 
 enum Place {
@@ -61,32 +55,23 @@ enum Place {
     Sum(String),
 }
 
-/// Finds the first number that is not finite in a step, and says what it was, where, and what to try. The weights are those
-/// before the step; what else is in `store` is used up.
-pub(super) fn explain(
+/// What was noticed, the first number that was not finite, and what to try.
+pub(super) fn message(
     program: &Program,
     def: &PhaseDef,
-    exec: &mut Exec<'_>,
-    store: &mut WeightStore,
+    precision: Precision,
     step: u64,
     symptom: &Symptom,
-    parts: impl Iterator<Item = Result<Part>>,
-) -> anyhow::Error {
-    // After the update there is nothing to find: what it started from was finite.
-    let found = match symptom {
-        Symptom::Weight(_) => Ok(None),
-        _ => first(program, exec, store, parts),
-    };
-    match found {
-        Ok(culprit) => anyhow!(message(def, exec.precision(), step, symptom, culprit.as_ref())),
-        Err(e) => e.context(format!("step {step}: {symptom}, and the step could not be taken again")),
-    }
-}
-
-fn message(def: &PhaseDef, precision: Precision, step: u64, symptom: &Symptom, culprit: Option<&Culprit>) -> String {
+    culprit: Option<&Culprit>,
+) -> String {
     let mut text = format!("step {step}: {symptom}");
     match (symptom, culprit) {
-        (Symptom::Weight(_), _) => {}
+        (Symptom::Weight(full), _) => {
+            let inside = |node: &&String| full.strip_prefix(node.as_str()).is_some_and(|r| r.starts_with('.'));
+            if let Some(node) = program.weights.keys().find(inside) {
+                text += &format!(", which is a weight of node `{node}`");
+            }
+        }
         (_, None) => text += "\n  every number that the step makes is finite when it is taken again",
         (_, Some(c)) => {
             let (value, place) = (word(c.value), &c.place);
@@ -101,6 +86,9 @@ fn message(def: &PhaseDef, precision: Precision, step: u64, symptom: &Symptom, c
             text += &format!("\n  the first number that is not finite: {value} in {what}");
             if let Some(call) = &c.call {
                 text += &format!(" of {call}");
+            }
+            if let Some(name) = &c.inside {
+                text += &format!("; inside, `{name}` is the first of its statistics that is not finite");
             }
         }
     }
@@ -126,7 +114,9 @@ fn advice(def: &PhaseDef, precision: Precision, step: u64) -> String {
         all.push(format!("precision = \"f32\" (it is {precision})"));
     }
     if step == 0 {
-        all.push("other parameters of that node, or other weights to start from: this is the phase's first step".into());
+        all.push(
+            "other parameters of that node, or other weights to start from: this is the phase's first step".into(),
+        );
     }
     let last = all.pop().unwrap_or_default();
     format!("{}, or {last}", all.join(", "))
@@ -135,12 +125,14 @@ fn advice(def: &PhaseDef, precision: Precision, step: u64) -> String {
 fn word(v: f64) -> &'static str {
     match v {
         v if v.is_nan() => "NaN",
-        v if v > 0.0 => "infinite",
-        _ => "minus infinite",
+        v if v > 0.0 => "infinity",
+        _ => "minus infinity",
     }
 }
 
-fn first(
+/// Takes a step again, and finds the first number that is not finite: of its weights, or of what it makes. The weights in
+/// `store` are those before the step; what else is in it is used up.
+pub(super) fn first(
     program: &Program,
     exec: &mut Exec<'_>,
     store: &mut WeightStore,
@@ -148,21 +140,30 @@ fn first(
 ) -> Result<Option<Culprit>> {
     store.clear_grads();
     for node in program.weights.keys() {
-        if let Some((name, value)) = odd_weight(program, store, node, |_| true)? {
+        // Running statistics of what is not frozen were moved by the step itself.
+        let before = |role| role != Role::Buffer || program.frozen.contains(node);
+        if let Some((name, value)) = odd_weight(program, store, node, before)? {
             return Ok(Some(Culprit {
                 value,
                 place: Place::Weight(format!("{node}.{name}")),
                 call: None,
+                inside: None,
             }));
         }
     }
     for part in parts {
         let Part { info, batch, share } = part?;
-        let mut found = None;
+        let mut found: Option<(Culprit, &str)> = None;
         let mut watch = |call: &Call, seen: Seen<'_>| -> Result<()> {
             if let Some((value, place)) = look(program, call, seen)? {
-                let call = Some(caller(program, call));
-                found = Some(Culprit { value, place, call });
+                let culprit = Culprit {
+                    value,
+                    place,
+                    call: Some(caller(program, call)),
+                    inside: None,
+                };
+                let node = program.weights.keys().find(|n| **n == call.node);
+                found = Some((culprit, node.map_or("", String::as_str)));
                 bail!("found");
             }
             Ok(())
@@ -171,7 +172,12 @@ fn first(
             .forward(store, info, batch, true, &mut HashMap::new(), Some(&mut watch))
             .and_then(|out| exec.backward(store, info, out, share, Some(&mut watch)));
         match (found, pass) {
-            (Some(culprit), _) => return Ok(Some(culprit)),
+            (Some((mut culprit, node)), _) => {
+                if matches!(culprit.place, Place::Output(_)) {
+                    culprit.inside = odd_weight(program, store, node, |r| r == Role::Buffer)?.map(|(name, _)| name);
+                }
+                return Ok(Some(culprit));
+            }
             (None, Err(e)) => return Err(e),
             (None, Ok(())) => {}
         }
@@ -182,8 +188,8 @@ fn first(
 /// Looks at something that a call has made.
 fn look(program: &Program, call: &Call, seen: Seen<'_>) -> Result<Option<(f64, Place)>> {
     let port = |i: usize| {
-        let ports = call.inputs.iter().flat_map(|(port, ids)| ids.iter().map(move |_| port));
-        ports.clone().nth(i).cloned().unwrap_or_default()
+        let mut ports = call.inputs.iter().flat_map(|(port, ids)| ids.iter().map(move |_| port));
+        ports.nth(i).cloned().unwrap_or_default()
     };
     let buffer = |role| role == Role::Buffer;
     Ok(match seen {
@@ -210,7 +216,13 @@ fn odd_weight(
     node: &str,
     takes: impl Fn(Role) -> bool,
 ) -> Result<Option<(String, f64)>> {
-    for spec in program.weights.get(node).into_iter().flatten().filter(|s| takes(s.role)) {
+    for spec in program
+        .weights
+        .get(node)
+        .into_iter()
+        .flatten()
+        .filter(|s| takes(s.role))
+    {
         let Some(w) = store.get(&format!("{node}.{}", spec.name)) else {
             continue;
         };

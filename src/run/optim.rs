@@ -1,17 +1,15 @@
 //! SGD with momentum over the weights that a phase trains: groups, schedule, clipping.
 
 use crate::graph::{OptimizerDef, ScheduleDef};
-use anyhow::{Context, Result, bail};
-use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor};
-use glad_nodes::WeightStore;
+use anyhow::{Context, Result};
+use candle_core::{DType, Tensor};
+use glad_nodes::{WeightStore, sgd};
 use indexmap::IndexMap;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The optimiser of one phase: its momentum, and how it is set.
 pub struct Sgd {
     def: OptimizerDef,
-    momentum: IndexMap<String, Vec<f32>>,
+    momentum: IndexMap<String, Tensor>,
 }
 
 /// What became of a step.
@@ -77,49 +75,51 @@ impl Sgd {
     /// Applies the gradients gathered in `store`, and drops them.
     pub fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<Taken> {
         let lr = self.lr(step, length);
-        let mut sum = 0.0;
-        for (_, w) in store.iter() {
+        let mut grads: Vec<(String, Tensor)> = vec![];
+        for (name, w) in store.iter() {
             if let Some(g) = w.grad.as_ref().filter(|_| w.trains) {
-                sum += squared_norm(g)?;
+                grads.push((name.clone(), g.contiguous()?));
             }
         }
-        let grad_norm = f64::sqrt(sum);
+        let all: Vec<&Tensor> = grads.iter().map(|(_, g)| g).collect();
+        let grad_norm = sgd::norm(&all)?;
         if !grad_norm.is_finite() {
             return Ok(Taken::Gradient(grad_norm));
         }
-        let mut broken = None;
-        let clip = match self.def.clip_norm {
+        store.clear_grads();
+        let clip_scale = match self.def.clip_norm {
             Some(max) if grad_norm > max => max / (grad_norm + 1e-6),
             _ => 1.0,
         };
-        for (name, w) in store.iter_mut() {
-            let Some(g) = w.grad.take() else { continue };
-            if !w.trains {
-                continue;
-            }
-            let (scale, decay) = self.group(name, w.spec.role);
-            let n = w.spec.elements();
-            let fresh = !self.momentum.contains_key(name);
-            let buffer = self.momentum.entry(name.clone()).or_insert_with(|| vec![0.0; n]);
-            let settings = glad_ops::sgd::Sgd {
-                lr: (lr * scale) as f32,
-                momentum: self.def.momentum as f32,
-                weight_decay: decay as f32,
-                nesterov: self.def.nesterov,
-                clip_scale: clip as f32,
-            };
-            let op = Update {
-                settings,
-                first: fresh,
-                buffer: Mutex::new(buffer),
-                finite: AtomicBool::new(true),
-            };
-            w.value
-                .inplace_op2(&g.contiguous()?, &op)
-                .with_context(|| format!("update of `{name}`"))?;
-            w.version += 1;
-            if !op.finite.into_inner() && broken.is_none() {
-                broken = Some(name.clone());
+        let fresh: Vec<bool> = grads.iter().map(|(n, _)| !self.momentum.contains_key(n)).collect();
+        for (name, g) in grads.iter().zip(&fresh).filter(|(_, f)| **f).map(|(g, _)| g) {
+            let buffer = Tensor::zeros(g.elem_count(), DType::F32, g.device())?;
+            self.momentum.insert(name.clone(), buffer);
+        }
+        let mut parameters = vec![];
+        for ((name, grad), first) in grads.iter().zip(fresh) {
+            let w = store.get(name).context("its gradient was there")?;
+            let (lr_scale, weight_decay) = self.group(name, w.spec.role);
+            parameters.push(sgd::Parameter {
+                name,
+                weight: &w.value,
+                grad,
+                momentum: &self.momentum[name],
+                first,
+                lr_scale,
+                weight_decay,
+            });
+        }
+        let settings = sgd::Sgd {
+            lr,
+            momentum: self.def.momentum,
+            nesterov: self.def.nesterov,
+            clip_scale,
+        };
+        let broken = sgd::step(&settings, &parameters)?.map(|i| grads[i].0.clone());
+        for (name, _) in &grads {
+            if let Some(w) = store.get_mut(name) {
+                w.version += 1;
             }
         }
         Ok(match broken {
@@ -141,62 +141,12 @@ impl Sgd {
     }
 
     /// The momentum, by weight, for a checkpoint.
-    pub fn state(&self) -> impl Iterator<Item = (&String, &Vec<f32>)> {
+    pub fn state(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.momentum.iter()
     }
 
     /// Takes momentum back from a checkpoint.
-    pub fn restore(&mut self, name: String, buffer: Vec<f32>) {
+    pub fn restore(&mut self, name: String, buffer: Tensor) {
         self.momentum.insert(name, buffer);
-    }
-}
-
-fn squared_norm(g: &Tensor) -> Result<f64> {
-    let g = g.contiguous()?;
-    let (storage, layout) = g.storage_and_layout();
-    match &*storage {
-        candle_core::Storage::Cpu(s) => {
-            let data = s.as_slice::<f32>()?;
-            let (a, b) = layout.contiguous_offsets().context("a gradient is not contiguous")?;
-            Ok(glad_ops::sgd::squared_norm(&data[a..b]))
-        }
-        _ => {
-            drop(storage);
-            Ok(super::exec::scalar(&g.sqr()?.sum_all()?)?)
-        }
-    }
-}
-
-struct Update<'a> {
-    settings: glad_ops::sgd::Sgd,
-    first: bool,
-    buffer: Mutex<&'a mut Vec<f32>>,
-    /// Whether the weight is finite afterwards.
-    finite: AtomicBool,
-}
-
-impl InplaceOp2 for Update<'_> {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
-    fn cpu_fwd(&self, w: &mut CpuStorage, lw: &Layout, g: &CpuStorage, lg: &Layout) -> candle_core::Result<()> {
-        let run = || -> Result<()> {
-            let (CpuStorage::F32(w), CpuStorage::F32(g)) = (w, g) else {
-                bail!("weights and gradients are f32")
-            };
-            let (wa, wb) = lw.contiguous_offsets().context("a weight is not contiguous")?;
-            let (ga, gb) = lg.contiguous_offsets().context("a gradient is not contiguous")?;
-            let mut buffer = self
-                .buffer
-                .lock()
-                .map_err(|_| anyhow::anyhow!("an update failed before"))?;
-            let finite = self
-                .settings
-                .step(self.first, &g[ga..gb], &mut buffer, &mut w[wa..wb])?;
-            self.finite.store(finite, Ordering::Relaxed);
-            Ok(())
-        };
-        run().map_err(|e| candle_core::Error::Msg(format!("{e:#}")))
     }
 }

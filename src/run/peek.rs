@@ -1,11 +1,12 @@
 //! The batch of any step, as it reaches the device: to look at, and to compare experiments by.
 
-use super::data::{Drawn, FeedOptions, HostSide, PassCache, Recipe, Want, collate, feed};
+use super::data::{Drawn, FeedOptions, HostSide, PassCache, Recipe, Stacker, Want, batches};
 use super::setup::Setup;
+use super::staging::staging;
 use super::train::order;
 use crate::graph::PhaseDef;
 use crate::plan::Program;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::{Device, Tensor};
 use glad_nodes::Key;
 
@@ -34,21 +35,19 @@ pub fn batch_at(
         .enumerate()
         .flat_map(|(stream, row)| row.iter().map(move |drawn| Want { stream, drawn: *drawn }))
         .collect();
-    let samples = feed(
+    let staging = staging(&Device::Cpu)?;
+    let stacker = Stacker::new(program, staging.as_ref())?;
+    let sizes = rows.iter().map(Vec::len).collect();
+    let options = FeedOptions { workers: 1, ahead: 4 };
+    let batch = batches(
         &recipe,
-        FeedOptions { workers: 1, ahead: 4 },
+        options,
+        &stacker,
+        std::iter::once(sizes),
         wants.into_iter(),
-        |made| {
-            rows.iter()
-                .map(|row| {
-                    row.iter()
-                        .map(|_| made.next()?.and_then(|m| m.sample).context("a video cannot be used"))
-                        .collect::<Result<Vec<_>>>()
-                })
-                .collect::<Result<Vec<_>>>()
-        },
+        |made| made.next()?.batch?.arrive(),
     )?;
-    let mut values: Vec<(String, Tensor)> = collate(program, &samples, &Device::Cpu)?
+    let mut values: Vec<(String, Tensor)> = batch
         .into_iter()
         .map(|(id, t)| (program.values[id.0].name.clone(), t))
         .collect();

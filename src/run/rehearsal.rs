@@ -1,11 +1,12 @@
 //! A phase's steps on random clips: the compute side of a run without videos, to measure it or to try a machine.
 
-use super::exec::{Exec, PassInfo};
+use super::exec::PassInfo;
 use super::optim::{Length, Sgd};
 use super::peek::phase_key;
 use super::progress::Progress;
 use super::start::{mark_trained, start_weights};
-use super::train::{NodeTime, node_times, part_of_step};
+use super::step::{Part, Steps};
+use super::train::{NodeTime, node_times};
 use crate::check::Checked;
 use crate::graph::Graph;
 use crate::plan::{Call, Program, ValueId, memory};
@@ -13,13 +14,13 @@ use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Key, Precision, Side, Type, WeightStore};
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Trains one phase of a graph, a step at a time, as a run does, but with one batch of random bytes where a run has the
 /// clips of its videos. No list and no video is read.
 pub struct Rehearsal<'a> {
     program: &'a Program,
-    exec: Exec<'a>,
+    steps: Steps<'a>,
     store: WeightStore,
     sgd: Sgd,
     key: Key,
@@ -29,12 +30,11 @@ pub struct Rehearsal<'a> {
     /// What crosses to the device for one part of a step.
     batch: HashMap<ValueId, Tensor>,
     step: u64,
-    optimizer: Duration,
 }
 
 impl<'a> Rehearsal<'a> {
     /// Of `phase`, with fresh weights. Fails where the phase is not there, or where a batch has no fixed size.
-    pub fn new(graph: &Graph, checked: &'a Checked, phase: &str, device: &Device) -> Result<Rehearsal<'a>> {
+    pub fn new(graph: &'a Graph, checked: &'a Checked, phase: &str, device: &Device) -> Result<Rehearsal<'a>> {
         let (Some(program), Some(def)) = (checked.phases.get(phase), graph.phases.get(phase)) else {
             let names: Vec<&str> = checked.phases.keys().map(String::as_str).collect();
             anyhow::bail!("there is no phase `{phase}`; there are: {}", names.join(", "));
@@ -49,7 +49,7 @@ impl<'a> Rehearsal<'a> {
         let key = phase_key(def, seed);
         Ok(Rehearsal {
             program,
-            exec: Exec::new(program, device, graph.precision.value, &[]),
+            steps: Steps::new(program, def, device, graph.precision.value),
             store,
             sgd: Sgd::new(&def.optimizer),
             key,
@@ -60,42 +60,46 @@ impl<'a> Rehearsal<'a> {
             videos: def.batch.value,
             batch: batch(program, key.name("rehearsal"), device)?,
             step: 0,
-            optimizer: Duration::ZERO,
         })
     }
 
     /// One step: forward, backward and update. Gives the losses and metrics (their means over the parts of the step).
     pub fn step(&mut self) -> Result<Vec<(String, f64)>> {
-        let part = self.program.batch.max(1);
-        let mut sums: Vec<(String, f64)> = vec![];
-        for (piece, from) in (0..self.videos).step_by(part).enumerate() {
-            let rows = part.min(self.videos - from);
-            let share = rows as f64 / self.videos as f64;
-            let info = PassInfo {
-                key: self.key.name("step").index(self.step).index(piece as u64),
-                training: true,
-                progress: self.step as f64 / self.length.steps as f64,
-                step: self.step,
-            };
-            let batch = first_rows(&self.batch, rows)?;
-            let found = part_of_step(self.program, &mut self.exec, &mut self.store, info, batch, share)?;
-            for (name, v) in found {
-                match sums.iter_mut().find(|(n, _)| *n == name) {
-                    Some((_, sum)) => *sum += v * share,
-                    None => sums.push((name, v * share)),
-                }
-            }
+        for part in self.parts() {
+            self.steps.part(&mut self.store, part?)?;
         }
-        let since = Instant::now();
-        self.sgd.step(&mut self.store, self.step, self.length)?;
-        self.optimizer += since.elapsed();
+        let parts = self.parts();
+        let again = || Ok(parts.into_iter());
+        let (values, _) = self
+            .steps
+            .update(&mut self.store, &mut self.sgd, self.step, self.length, again)
+            .with_context(|| format!("phase `{}`", self.program.name))?;
         self.step += 1;
-        Ok(sums)
+        Ok(values)
+    }
+
+    /// The parts of the step.
+    fn parts(&self) -> Vec<Result<Part>> {
+        let part = self.program.batch.max(1);
+        let made = (0..self.videos).step_by(part).enumerate().map(|(piece, from)| {
+            let rows = part.min(self.videos - from);
+            Ok(Part {
+                info: PassInfo {
+                    key: self.key.name("step").index(self.step).index(piece as u64),
+                    training: true,
+                    progress: self.step as f64 / self.length.steps as f64,
+                    step: self.step,
+                },
+                batch: first_rows(&self.batch, rows)?,
+                share: rows as f64 / self.videos as f64,
+            })
+        });
+        made.collect()
     }
 
     /// Time so far of each node, the longest first, and of the optimiser.
     pub fn times(&self) -> (Vec<NodeTime>, Duration) {
-        (node_times(self.program, &self.exec), self.optimizer)
+        (node_times(self.program, self.steps.times()), self.steps.optimizer())
     }
 
     /// How many numbers the phase trains.
@@ -119,7 +123,8 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
-/// What crosses to the device, at random: bytes for clips, classes that the losses know for labels, 1 for masks.
+/// What crosses to the device, at random: bytes for clips, classes that the losses know for labels, 1 for masks (both stay on
+/// the host, as in a run).
 fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId, Tensor>> {
     let mut out = HashMap::new();
     for id in program
@@ -145,9 +150,9 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
             "Label" => {
                 let classes = classes(program, *id);
                 let labels: Vec<u32> = (0..n).map(|_| draw.below(classes) as u32).collect();
-                Tensor::from_vec(labels, shape, device)?
+                Tensor::from_vec(labels, shape, &Device::Cpu)?
             }
-            "Mask" => Tensor::from_vec(vec![1f32; n], shape, device)?,
+            "Mask" => Tensor::from_vec(vec![1f32; n], shape, &Device::Cpu)?,
             other => anyhow::bail!("{}: there are no random values of the type `{other}`", value.name),
         };
         out.insert(*id, made);

@@ -2,6 +2,7 @@
 
 use super::checkpoint::{self, Position};
 use super::data::FeedOptions;
+use super::finite;
 use super::folder::{Found, RunFolder, write_whole};
 use super::log::Log;
 use super::optim::Sgd;
@@ -16,7 +17,7 @@ use crate::check::{Checked, RESULT_VIEW, left_out};
 use crate::graph::Graph;
 use crate::plan::{Program, other_precision};
 use anyhow::{Context, Result, bail};
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -202,7 +203,7 @@ impl Session<'_> {
         name: &str,
         program: &Program,
         store: &mut WeightStore,
-        momentum: &mut Vec<(String, Vec<f32>)>,
+        momentum: &mut Vec<(String, Tensor)>,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<PhaseReport> {
@@ -293,6 +294,18 @@ impl Session<'_> {
         run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
     }
 
+    /// Nothing that is not finite is scored or saved. A step looks at the weights that it trains; the running statistics of
+    /// norms, and on a GPU all weights, are looked at here.
+    fn check_weights(&self, store: &WeightStore, position: &Position) -> Result<()> {
+        if let Some(name) = finite::broken(store)? {
+            bail!(
+                "`{name}` holds numbers that are not finite after step {} of the phase: nothing was saved since the last state",
+                position.step
+            );
+        }
+        Ok(())
+    }
+
     fn save_state(
         &mut self,
         sgd: Option<&Sgd>,
@@ -300,6 +313,7 @@ impl Session<'_> {
         position: &mut Position,
         log: &mut Log,
     ) -> Result<()> {
+        self.check_weights(store, position)?;
         (position.metrics_bytes, position.events_bytes) = log.lengths()?;
         checkpoint::save(&self.folder.last(), position, store, sgd)
     }
@@ -323,6 +337,7 @@ impl PhaseHooks for Session<'_> {
         let Some(view) = self.graph.phases[name].validate.as_ref() else {
             return Ok(());
         };
+        self.check_weights(store, position)?;
         let program = self
             .checked
             .views

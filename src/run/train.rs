@@ -1,20 +1,22 @@
 //! One training phase, from a step to its end.
 
 use super::checkpoint::Position;
-use super::data::{FeedOptions, HostSide, Order, PassCache, Recipe, Want, collate, feed};
-use super::exec::{Exec, PassInfo, scalar};
+use super::data::{Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Want, again, batches};
+use super::exec::PassInfo;
 use super::log::Log;
 use super::optim::{Length, Sgd};
 use super::progress::Progress;
 use super::setup::Setup;
+use super::staging::staging;
+use super::step::{Part, Steps};
 use super::stop;
 use crate::graph::PhaseDef;
-use crate::plan::{Call, Program, ValueId};
+use crate::plan::Program;
 use anyhow::{Context, Result, bail};
-use candle_core::{DType, Device, Tensor};
+use candle_core::Device;
 use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
-use std::collections::HashMap;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What a phase is run with.
@@ -55,6 +57,10 @@ pub struct PhaseReport {
     pub wall: Duration,
     /// Time that the compute side waited for data.
     pub waited: Duration,
+    /// Time that a finished batch waited for the compute side.
+    pub held: Duration,
+    /// Time that the device worked, where it is not the CPU.
+    pub device_busy: Option<Duration>,
     /// Time that the data side's threads worked, together.
     pub data_busy: Duration,
     /// Samples used.
@@ -84,6 +90,19 @@ impl PhaseReport {
     pub fn rest(&self) -> Duration {
         let nodes: Duration = self.nodes.iter().map(|n| n.forward + n.backward).sum();
         self.wall.saturating_sub(nodes + self.optimizer + self.waited)
+    }
+
+    /// Which side waits for the other, in words.
+    pub fn waits(&self) -> String {
+        let share = |d: Duration| 100.0 * d.as_secs_f64() / self.wall.as_secs_f64().max(1e-9);
+        let (waited, held) = (share(self.waited), share(self.held));
+        let device = self
+            .device_busy
+            .map(|d| format!(", device busy {:.0} %", share(d).min(100.0)));
+        format!(
+            "waits for data {waited:.0} %, data waits {held:.0} %{}",
+            device.unwrap_or_default()
+        )
     }
 }
 
@@ -139,79 +158,76 @@ pub fn train(
         replace: Some(&replace),
     };
     let part = program.batch.max(1);
+    let streams = program.streams.len();
+    // Parts of step `k`: which of its rows.
+    let pieces = |k: u64| {
+        let n = order.length(k);
+        (0..n).step_by(part).map(move |from| from..(from + part).min(n))
+    };
+    let plan = (start..length.steps)
+        .flat_map(pieces)
+        .map(|rows| vec![rows.len(); streams]);
     let mut cache = PassCache::default();
     let planned = order.clone();
-    let streams = program.streams.len();
     let wants = (start..length.steps).flat_map(move |k| {
         let rows = planned.draw(k, &mut cache);
         let n = rows.first().map_or(0, Vec::len);
         let mut wants = Vec::with_capacity(n * streams);
         for from in (0..n).step_by(part) {
-            for (stream, row) in rows.iter().enumerate() {
-                wants.extend(
-                    row[from..(from + part).min(n)]
-                        .iter()
-                        .map(|drawn| Want { stream, drawn: *drawn }),
-                );
-            }
+            wants.extend(of_part(&rows, from..(from + part).min(n)));
         }
         wants
     });
-    let mut exec = Exec::new(program, cx.device, cx.precision, &[]);
+    let info = |k: u64, piece: usize| PassInfo {
+        key: cx.key.name("step").index(k).index(piece as u64),
+        training: true,
+        progress: k as f64 / length.steps as f64,
+        step: k,
+    };
+    let share = |k: u64, rows: usize| rows as f64 / order.length(k) as f64;
+    let staging = staging(cx.device)?;
+    let stacker = Stacker::new(program, staging.as_ref())?;
+    // The parts of a step once more: what they hold follows from the step's number alone.
+    let parts_again = |k: u64| {
+        let drawn = order.draw(k, &mut PassCache::default());
+        let (recipe, stacker) = (&recipe, &stacker);
+        pieces(k).enumerate().map(move |(piece, rows)| {
+            let sizes = vec![rows.len(); streams];
+            Ok(Part {
+                info: info(k, piece),
+                share: share(k, rows.len()),
+                batch: again(recipe, stacker, &sizes, of_part(&drawn, rows).into_iter())?.arrive()?,
+            })
+        })
+    };
+    let mut steps = Steps::new(program, def, cx.device, cx.precision);
     let mut smooth = Smooth::default();
     let mut report = PhaseReport::default();
     let began = Instant::now();
     let mut saved = Instant::now();
     cx.progress.begin(&program.name, start, length.steps);
-    let outcome = feed(&recipe, cx.feed, wants, |made| -> Result<()> {
+    let outcome = batches(&recipe, cx.feed, &stacker, plan, wants, |made| -> Result<()> {
         for k in start..length.steps {
-            let n = order.length(k);
-            let mut values: HashMap<String, f64> = HashMap::new();
-            for (piece, from) in (0..n).step_by(part).enumerate() {
-                let rows = part.min(n - from);
-                let mut samples = vec![];
-                for stream in 0..streams {
-                    let mut row = Vec::with_capacity(rows);
-                    for _ in 0..rows {
-                        let m = made.next()?.context("the data side ended early")?;
-                        if !m.bad.is_empty() {
-                            position.note_bad(&program.streams, &lists, &m.bad);
-                            check_bad(position, program, &lists, cx)?;
-                        }
-                        let Some(sample) = m.sample else {
-                            bail!(
-                                "no usable video for a slot of stream `{}`; the last reason: {}",
-                                program.streams[stream],
-                                m.bad.last().map_or("none", |b| b.reason.as_str())
-                            );
-                        };
-                        row.push(sample);
-                    }
-                    samples.push(row);
+            for (piece, rows) in pieces(k).enumerate() {
+                let ready = made.next()?;
+                for b in ready.bad {
+                    position.note_bad(&program.streams, &lists, &[b]);
+                    check_bad(position, program, &lists, cx)?;
                 }
-                let batch = collate(program, &samples, cx.device)?;
-                drop(samples);
-                let info = PassInfo {
-                    key: cx.key.name("step").index(k).index(piece as u64),
-                    training: true,
-                    progress: k as f64 / length.steps as f64,
-                    step: k,
+                let part = Part {
+                    info: info(k, piece),
+                    batch: ready.batch?.arrive()?,
+                    share: share(k, rows.len()),
                 };
-                let share = rows as f64 / n as f64;
-                for (name, v) in part_of_step(program, &mut exec, store, info, batch, share)? {
-                    *values.entry(name).or_insert(0.0) += v * share;
-                }
+                staging.begin()?;
+                steps.part(store, part)?;
+                staging.end()?;
             }
-            let since = Instant::now();
-            let done = sgd.step(store, k, length)?;
-            report.optimizer += since.elapsed();
-            if !done.grad_norm.is_finite() {
-                bail!("the gradient is not finite at step {k} of phase `{}`", program.name);
-            }
+            staging.begin()?;
+            let (mut row, done) = steps.update(store, sgd, k, length, || Ok(parts_again(k)))?;
+            staging.end()?;
             position.step = k + 1;
-            report.samples += (n * streams) as u64;
-            let mut row: Vec<(String, f64)> = values.into_iter().collect();
-            row.sort_by(|a, b| a.0.cmp(&b.0));
+            report.samples += (order.length(k) * streams) as u64;
             row.push(("lr".into(), done.lr));
             row.push(("grad_norm".into(), done.grad_norm));
             let mut head = Map::new();
@@ -220,15 +236,13 @@ pub fn train(
             head.insert("epoch".into(), json!(k / order.steps_per_epoch()));
             log.write(head, &program.name, k, &row)?;
             smooth.take(&row);
-            let waited = made.idle();
+            report.wall = began.elapsed();
+            (report.waited, report.held, report.data_busy) = (made.waited(), made.held(), made.busy());
+            report.device_busy = staging.busy()?;
             cx.progress.at(k + 1, || {
-                let wall = began.elapsed().as_secs_f64();
-                format!(
-                    "{}  {:.0} videos/s, waits for data {:.0} %",
-                    smooth.words(),
-                    report.samples as f64 / wall.max(1e-9),
-                    100.0 * waited.as_secs_f64() / wall.max(1e-9)
-                )
+                let wall = report.wall.as_secs_f64().max(1e-9);
+                let speed = report.samples as f64 / wall;
+                format!("{}  {speed:.0} videos/s, {}", smooth.words(), report.waits())
             });
             if (k + 1) % order.steps_per_epoch() == 0 || k + 1 == length.steps {
                 hooks.epoch(k + 1, store, position, log)?;
@@ -243,22 +257,31 @@ pub fn train(
                 bail!(super::Stopped);
             }
         }
-        report.waited = made.idle();
-        report.data_busy = made.busy();
         Ok(())
     });
     report.steps = position.step - start;
     report.wall = began.elapsed();
-    report.nodes = node_times(program, &exec);
+    report.nodes = node_times(program, steps.times());
+    report.optimizer = steps.optimizer();
     report.smooth = smooth.0;
     cx.progress.end("");
     outcome.with_context(|| format!("phase `{}`", program.name))?;
     Ok(report)
 }
 
-pub(super) fn node_times(program: &Program, exec: &Exec<'_>) -> Vec<NodeTime> {
+/// The samples of these rows of a step, stream by stream.
+fn of_part(drawn: &[Vec<Drawn>], rows: Range<usize>) -> Vec<Want> {
+    let of_stream = |(stream, row): (usize, &Vec<Drawn>)| {
+        let drawn = row[rows.clone()].to_vec();
+        drawn.into_iter().map(move |drawn| Want { stream, drawn })
+    };
+    drawn.iter().enumerate().flat_map(of_stream).collect()
+}
+
+/// Times of calls by node, the longest first.
+pub(super) fn node_times(program: &Program, times: &[(Duration, Duration)]) -> Vec<NodeTime> {
     let mut nodes: Vec<NodeTime> = vec![];
-    for (call, (forward, backward)) in program.calls.iter().zip(exec.times()) {
+    for (call, (forward, backward)) in program.calls.iter().zip(times) {
         match nodes.iter_mut().find(|n| n.node == call.node) {
             Some(n) => {
                 n.forward += *forward;
@@ -274,68 +297,6 @@ pub(super) fn node_times(program: &Program, exec: &Exec<'_>) -> Vec<NodeTime> {
     nodes.retain(|n| n.forward + n.backward > Duration::ZERO);
     nodes.sort_by_key(|n| std::cmp::Reverse(n.forward + n.backward));
     nodes
-}
-
-/// Forward and backward on a part of a step's batch, `share` of it: adds to the gradients in `store`, and gives the
-/// part's losses and metrics by name.
-pub(super) fn part_of_step(
-    program: &Program,
-    exec: &mut Exec<'_>,
-    store: &mut WeightStore,
-    info: PassInfo,
-    batch: HashMap<ValueId, Tensor>,
-    share: f64,
-) -> Result<Vec<(String, f64)>> {
-    let out = exec.forward(store, info, batch.clone(), true, &mut HashMap::new(), None)?;
-    let found = read(program, &out.kept)?;
-    if let Some((name, v)) = found.iter().find(|(_, v)| !v.is_finite()) {
-        blame(exec, store, info, batch)?;
-        bail!("{name} is {v} at step {}", info.step);
-    }
-    drop(batch);
-    exec.backward(store, info, out, share)?;
-    Ok(found)
-}
-
-/// Losses and metrics of a pass, by name.
-fn read(program: &Program, kept: &HashMap<ValueId, Tensor>) -> Result<Vec<(String, f64)>> {
-    let mut out = vec![];
-    let mut total = 0.0;
-    for term in &program.losses {
-        let mut sum = 0.0;
-        for t in term.values.iter().filter_map(|id| kept.get(id)) {
-            sum += scalar(t)?;
-        }
-        total += term.weight * sum;
-        out.push((term.name.clone(), sum));
-    }
-    out.push(("loss".into(), total));
-    for (id, t) in kept {
-        let v = &program.values[id.0];
-        if v.ty.head == "Metric" && v.ty.dims.is_empty() {
-            out.push((v.name.clone(), scalar(t)?));
-        }
-    }
-    out.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(out)
-}
-
-/// Runs the step again and names the first node that gives a value that is not finite.
-fn blame(exec: &mut Exec<'_>, store: &mut WeightStore, info: PassInfo, batch: HashMap<ValueId, Tensor>) -> Result<()> {
-    let mut watch = |call: &Call, t: &Tensor| -> Result<()> {
-        if t.dtype() == DType::F32 {
-            let sum = t.flatten_all()?.to_vec1::<f32>()?;
-            if sum.iter().any(|v| !v.is_finite()) {
-                bail!(
-                    "node `{}` is the first that gives a value that is not finite",
-                    call.node
-                );
-            }
-        }
-        Ok(())
-    };
-    exec.forward(store, info, batch, false, &mut HashMap::new(), Some(&mut watch))
-        .map(|_| ())
 }
 
 fn check_bad(

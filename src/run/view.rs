@@ -1,12 +1,13 @@
 //! Running a view: inference, scores, predictions. Lists are gone through once, in order.
 
-use super::data::{BadVideo, Drawn, FeedOptions, HostSide, Recipe, Want, collate, feed};
+use super::data::{BadVideo, Drawn, FeedOptions, HostSide, Recipe, Stacker, Want, batches};
 use super::exec::{Exec, PassInfo};
 use super::progress::Progress;
 use super::setup::Setup;
+use super::staging::staging;
 use super::stop;
 use crate::plan::{Program, ValueId};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Key, Precision, Scores, Tally, Video, WeightStore};
 use std::collections::HashMap;
@@ -133,69 +134,76 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
         .collect();
     let mut counts = vec![0usize; sizes.len()];
     let wants: Vec<Want> = wants.collect();
-    feed(&recipe, cx.feed, wants.into_iter(), |made| -> Result<()> {
-        for k in 0..rounds {
-            let mut samples: Vec<Vec<_>> = (0..sizes.len()).map(|_| vec![]).collect();
-            for (s, rows) in samples.iter_mut().enumerate() {
-                for _ in row(k, s) {
-                    let m = made.next()?.context("the data side ended early")?;
-                    if !m.bad.is_empty() {
-                        result.bad.extend(m.bad);
-                        check_bad(&result.bad, s, program, &lists[s], cx)?;
-                    }
-                    rows.extend(m.sample);
+    let staging = staging(cx.device)?;
+    let stacker = Stacker::new(program, staging.as_ref())?;
+    let plan = (0..rounds).map(|k| (0..sizes.len()).map(|s| row(k, s).len()).collect());
+    batches(
+        &recipe,
+        cx.feed,
+        &stacker,
+        plan,
+        wants.into_iter(),
+        |made| -> Result<()> {
+            for k in 0..rounds {
+                let ready = made.next()?;
+                for b in ready.bad {
+                    let stream = b.stream;
+                    result.bad.push(b);
+                    check_bad(&result.bad, stream, program, &lists[stream], cx)?;
                 }
-            }
-            if stop::asked() {
-                bail!(super::Stopped);
-            }
-            let values = collate(program, &samples, cx.device)?;
-            let info = PassInfo {
-                key: cx.key.index(k as u64),
-                training: false,
-                progress: 1.0,
-                step: 0,
-            };
-            let out = exec.forward(store, info, values, false, &mut tallies, None)?;
-            for id in &logits {
-                let stream = program.values[id.0].stream.expect("filtered above");
-                if let Some(t) = out.kept.get(id) {
-                    let p = softmax_rows(t)?;
-                    for (sample, probabilities) in samples[stream].iter().zip(p) {
-                        let video = sample.video.clone();
-                        let stream = program.streams[stream].clone();
-                        result.predictions.push(Prediction {
-                            stream,
-                            video,
-                            probabilities,
-                        });
-                    }
+                let staged = ready.batch?;
+                let videos = staged.videos.clone();
+                if stop::asked() {
+                    bail!(super::Stopped);
                 }
-            }
-            for id in cx.ports {
-                let info = &program.values[id.0];
-                if let (Some(t), Some(stream)) = (out.kept.get(id), info.stream) {
-                    let t = t.to_dtype(DType::F32)?;
-                    let shape = t.dims()[1..].to_vec();
-                    for (i, sample) in samples[stream].iter().enumerate() {
-                        let value = t.get(i)?.flatten_all()?.to_vec1::<f32>()?;
-                        let video = sample.video.path.display().to_string();
-                        result.ports.push(PortValue {
-                            port: info.name.clone(),
-                            video,
-                            value,
-                            shape: shape.clone(),
-                        });
+                let values = staged.arrive()?;
+                let info = PassInfo {
+                    key: cx.key.index(k as u64),
+                    training: false,
+                    progress: 1.0,
+                    step: 0,
+                };
+                let out = exec.forward(store, info, values, false, &mut tallies, None)?;
+                for id in &logits {
+                    let stream = program.values[id.0].stream.expect("filtered above");
+                    if let Some(t) = out.kept.get(id) {
+                        let p = softmax_rows(t)?;
+                        for (video, probabilities) in videos[stream].iter().zip(p) {
+                            let video = video.clone();
+                            let stream = program.streams[stream].clone();
+                            result.predictions.push(Prediction {
+                                stream,
+                                video,
+                                probabilities,
+                            });
+                        }
                     }
                 }
+                for id in cx.ports {
+                    let info = &program.values[id.0];
+                    if let (Some(t), Some(stream)) = (out.kept.get(id), info.stream) {
+                        let t = t.to_dtype(DType::F32)?;
+                        let shape = t.dims()[1..].to_vec();
+                        for (i, video) in videos[stream].iter().enumerate() {
+                            let value = t.get(i)?.flatten_all()?.to_vec1::<f32>()?;
+                            let video = video.path.display().to_string();
+                            result.ports.push(PortValue {
+                                port: info.name.clone(),
+                                video,
+                                value,
+                                shape: shape.clone(),
+                            });
+                        }
+                    }
+                }
+                for (n, rows) in counts.iter_mut().zip(&videos) {
+                    *n += rows.len();
+                }
+                cx.progress.at(counts.iter().sum::<usize>() as u64, String::new);
             }
-            for (n, rows) in counts.iter_mut().zip(&samples) {
-                *n += rows.len();
-            }
-            cx.progress.at(counts.iter().sum::<usize>() as u64, String::new);
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     cx.progress.end("");
     for (s, list) in lists.iter().enumerate() {
         let of_stream = result.bad.iter().filter(|b| b.stream == s);

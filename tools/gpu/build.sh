@@ -37,13 +37,18 @@ while read -r name _ _ path; do put "$path" "$name"; done <target/gpu/programs
 
 echo "building tests"
 executables test --no-run --release --locked -p glad-nodes -p glad-cuda --features glad-nodes/cuda,glad-cuda/driver \
-    --lib --test card >target/gpu/tests
+    --lib --test card --test parity >target/gpu/tests
 while read -r name kind crate path; do
     [ "$kind" = test ] && as=$crate-$name || as=$crate
     put "$path" "tests/$as"
+    case $name in
     # Tests that need a card are ignored elsewhere.
-    [ "$name" != card ] || echo "--include-ignored" >"$package/bin/tests/$as.args"
+    card) echo "--include-ignored" ;;
+    # Its other test is of files of weights, whatever the device.
+    parity) echo "backbones_compute_what_pytorch_does" ;;
+    esac >"$package/bin/tests/$as.args"
 done <target/gpu/tests
+cp -r nodes/tests/parity "$package/bin/tests/parity.files"
 
 cp -r graphs "$package/"
 mkdir -p "$package/tools"

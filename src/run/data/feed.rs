@@ -79,7 +79,8 @@ pub fn sample_key(key: Key, stream: &str, pass: u64, video: usize, attempt: u64)
 const ATTEMPTS: u64 = 16;
 
 impl Recipe<'_> {
-    fn make(&self, want: Want) -> Made {
+    /// Makes a sample.
+    pub fn make(&self, want: Want) -> Made {
         let mut bad = vec![];
         let mut video = want.drawn.video;
         for attempt in 0..=ATTEMPTS {
@@ -125,7 +126,6 @@ pub struct Feed {
     permits: Sender<()>,
     waiting: BTreeMap<u64, Made>,
     next: u64,
-    idle: Duration,
     busy: Arc<AtomicU64>,
 }
 
@@ -142,20 +142,14 @@ impl Feed {
                 let _ = self.permits.try_send(());
                 return Ok(Some(m));
             }
-            let since = Instant::now();
-            let got = self.made.recv();
-            self.idle += since.elapsed();
-            let Ok((i, mut m)) = got else { return Ok(None) };
+            let Ok((i, mut m)) = self.made.recv() else {
+                return Ok(None);
+            };
             if let Some(e) = m.fatal.take() {
                 return Err(e);
             }
             self.waiting.insert(i, m);
         }
-    }
-
-    /// Time that the consumer waited for samples.
-    pub fn idle(&self) -> Duration {
-        self.idle
     }
 
     /// Time that the workers worked, together.
@@ -206,7 +200,6 @@ pub fn feed<R>(
             permits,
             waiting: BTreeMap::new(),
             next: 0,
-            idle: Duration::ZERO,
             busy,
         };
         let r = consume(&mut f);

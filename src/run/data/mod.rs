@@ -1,11 +1,13 @@
 //! The data side: lists, order, worker threads, batches.
 
-mod collate;
+mod batches;
 mod feed;
 mod host;
 mod order;
+mod stack;
 
-pub use collate::collate;
-pub use feed::{BadVideo, FeedOptions, Recipe, Want, feed, sample_key};
+pub use batches::{again, batches};
+pub use feed::{BadVideo, FeedOptions, Recipe, Want, sample_key};
 pub use host::HostSide;
 pub use order::{Drawn, Order, PassCache};
+pub use stack::Stacker;

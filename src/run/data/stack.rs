@@ -1,0 +1,193 @@
+//! From samples to the tensors of a batch.
+
+use super::host::Sample;
+use crate::plan::{Program, ValueId};
+use crate::run::staging::{Buffer, Sent, Staging};
+use anyhow::{Context, Result, bail};
+use candle_core::{Device, Tensor};
+use glad_nodes::{HostValue, Side, Video};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Stacks samples sample by sample as they come, so that none is held longer than it takes to copy it.
+pub struct Stacker<'a> {
+    program: &'a Program,
+    staging: &'a dyn Staging,
+    /// What crosses the boundary.
+    ports: Vec<Port>,
+}
+
+struct Port {
+    stream: usize,
+    /// A sample's value.
+    from: ValueId,
+    /// The batch's.
+    to: ValueId,
+}
+
+impl<'a> Stacker<'a> {
+    /// For the batches of `program`, which go by `staging`.
+    pub fn new(program: &'a Program, staging: &'a dyn Staging) -> Result<Stacker<'a>> {
+        let mut ports = vec![];
+        for call in program.calls.iter().filter(|c| c.side == Side::Boundary) {
+            let Some(stream) = call.stream else {
+                bail!("node `{}` makes batches of no stream", call.node);
+            };
+            for (port, id) in call.ports.iter().zip(&call.outputs) {
+                let Some(to) = *id else { continue };
+                let from = *call
+                    .inputs
+                    .iter()
+                    .find(|(p, _)| p == port)
+                    .and_then(|(_, ids)| ids.first())
+                    .with_context(|| format!("nothing is connected to `{port}` of node `{}`", call.node))?;
+                ports.push(Port { stream, from, to });
+            }
+        }
+        Ok(Stacker {
+            program,
+            staging,
+            ports,
+        })
+    }
+
+    /// An empty batch for at most so many samples of each stream.
+    pub fn begin(&self, rows: &[usize]) -> Stack<'_> {
+        Stack {
+            stacker: self,
+            rows: rows.to_vec(),
+            columns: self.ports.iter().map(|_| None).collect(),
+            videos: vec![vec![]; rows.len()],
+        }
+    }
+}
+
+/// A batch that is being stacked.
+pub struct Stack<'a> {
+    stacker: &'a Stacker<'a>,
+    rows: Vec<usize>,
+    /// By port; `None` before the first sample.
+    columns: Vec<Option<Column>>,
+    videos: Vec<Vec<Arc<Video>>>,
+}
+
+/// What one port has so far. Labels, lengths and masks stay on the host, where losses look at them.
+enum Column {
+    Clips { shape: [usize; 5], bytes: Box<dyn Buffer> },
+    Labels(Vec<u32>),
+    Lengths(Vec<u32>),
+    Masks(Vec<f32>),
+}
+
+impl Column {
+    fn what(&self) -> &'static str {
+        match self {
+            Column::Clips { .. } => "clips",
+            Column::Labels(_) => "labels",
+            Column::Lengths(_) => "lengths",
+            Column::Masks(_) => "masks",
+        }
+    }
+}
+
+impl<'a> Stack<'a> {
+    /// Adds the next sample of a stream.
+    pub fn add(&mut self, stream: usize, sample: Sample) -> Result<()> {
+        let Stacker {
+            program,
+            staging,
+            ports,
+        } = self.stacker;
+        for (port, column) in ports.iter().zip(&mut self.columns).filter(|(p, _)| p.stream == stream) {
+            let name = || program.values[port.from.0].name.clone();
+            let value = sample.values.get(&port.from);
+            let value = value.with_context(|| format!("a sample has no {}", name()))?;
+            add(column, value, self.rows[stream], *staging).with_context(|| program.values[port.to.0].name.clone())?;
+        }
+        self.videos[stream].push(sample.video);
+        Ok(())
+    }
+
+    /// Sends what was stacked to the device.
+    pub fn send(self) -> Result<Staged> {
+        let mut values = vec![];
+        for (port, column) in self.stacker.ports.iter().zip(self.columns) {
+            // A stream without samples gives no values.
+            let Some(column) = column else { continue };
+            let rows = self.videos[port.stream].len();
+            let moving = match column {
+                Column::Clips { shape, bytes } => {
+                    let whole = std::iter::once(rows).chain(shape).collect();
+                    Moving::Clips(bytes.send()?, whole)
+                }
+                Column::Labels(v) | Column::Lengths(v) => Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?),
+                Column::Masks(v) => Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?),
+            };
+            values.push((port.to, moving));
+        }
+        Ok(Staged {
+            values,
+            videos: self.videos,
+        })
+    }
+}
+
+fn add(column: &mut Option<Column>, value: &HostValue, rows: usize, staging: &dyn Staging) -> Result<()> {
+    let column = match column {
+        Some(column) => column,
+        None => column.insert(match value {
+            HostValue::Clips(c) => Column::Clips {
+                shape: c.shape,
+                bytes: staging.buffer(rows * c.data.len())?,
+            },
+            HostValue::Label(_) => Column::Labels(Vec::with_capacity(rows)),
+            HostValue::Length(_) => Column::Lengths(Vec::with_capacity(rows)),
+            HostValue::Mask(_) => Column::Masks(Vec::with_capacity(rows)),
+            other => bail!("{other:?} cannot cross to the device"),
+        }),
+    };
+    match (&mut *column, value) {
+        (Column::Clips { shape, bytes }, HostValue::Clips(c)) => {
+            if c.shape != *shape {
+                bail!(
+                    "clips of {}×{} and of {}×{} pixels do not stack: crop or resize before `batch`",
+                    shape[3],
+                    shape[2],
+                    c.shape[3],
+                    c.shape[2]
+                );
+            }
+            bytes.add(&c.data);
+        }
+        (Column::Labels(v), HostValue::Label(l)) => v.push(*l),
+        (Column::Lengths(v), HostValue::Length(l)) => v.push(*l),
+        (Column::Masks(v), HostValue::Mask(m)) => v.push(f32::from(u8::from(*m))),
+        (column, _) => bail!("a batch of {} holds something else", column.what()),
+    }
+    Ok(())
+}
+
+/// A batch on its way to the device.
+pub struct Staged {
+    values: Vec<(ValueId, Moving)>,
+    /// The videos of its rows, by stream.
+    pub videos: Vec<Vec<Arc<Video>>>,
+}
+
+enum Moving {
+    Clips(Box<dyn Sent>, Vec<usize>),
+    Here(Tensor),
+}
+
+impl Staged {
+    /// The tensors, for what the device is asked from now on.
+    pub fn arrive(self) -> Result<HashMap<ValueId, Tensor>> {
+        let arrive = |(id, moving)| {
+            Ok(match moving {
+                Moving::Clips(sent, shape) => (id, sent.arrive(&shape)?),
+                Moving::Here(tensor) => (id, tensor),
+            })
+        };
+        self.values.into_iter().map(arrive).collect()
+    }
+}

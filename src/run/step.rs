@@ -1,0 +1,192 @@
+//! A step of training: forward and backward over the parts of its batch, and the update. Nothing that is not finite gets
+//! past it.
+
+use super::exec::{Exec, PassInfo, scalar};
+use super::finite::{self, Symptom};
+use super::optim::{Length, Sgd, StepReport, Taken};
+use crate::graph::PhaseDef;
+use crate::plan::{Program, ValueId};
+use anyhow::{Result, anyhow};
+use candle_core::{Device, Tensor};
+use glad_nodes::{Precision, WeightStore};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// Takes the steps of a phase.
+pub(super) struct Steps<'a> {
+    program: &'a Program,
+    def: &'a PhaseDef,
+    exec: Exec<'a>,
+    /// Losses and metrics of the parts of this step that were not read yet, each with the part's share of the step.
+    unread: Vec<(Vec<(ValueId, Tensor)>, f64)>,
+    /// Those that were, by name.
+    values: Vec<(String, f64)>,
+    /// What is not finite in this step.
+    symptom: Option<Symptom>,
+    /// Whether scalars are read when the device has done all parts, and not one by one while it waits.
+    late: bool,
+    optimizer: Duration,
+}
+
+/// A part of a step's batch.
+pub(super) struct Part {
+    pub info: PassInfo,
+    /// What crosses to the device.
+    pub batch: HashMap<ValueId, Tensor>,
+    /// Its share of the step's videos.
+    pub share: f64,
+}
+
+impl<'a> Steps<'a> {
+    /// Of a phase, on `device`, in `precision` where the device has it.
+    pub fn new(program: &'a Program, def: &'a PhaseDef, device: &Device, precision: Precision) -> Steps<'a> {
+        Steps {
+            program,
+            def,
+            exec: Exec::new(program, device, precision, &[]),
+            unread: vec![],
+            values: vec![],
+            symptom: None,
+            late: !device.is_cpu(),
+            optimizer: Duration::ZERO,
+        }
+    }
+
+    /// Forward and backward on a part: adds to the gradients in `store`. Does nothing more in a step in which something is
+    /// not finite.
+    pub fn part(&mut self, store: &mut WeightStore, part: Part) -> Result<()> {
+        if self.symptom.is_some() {
+            return Ok(());
+        }
+        let Part { info, batch, share } = part;
+        let out = self.exec.forward(store, info, batch, true, &mut HashMap::new(), None)?;
+        let scalars = out.kept.iter().filter(|(id, _)| self.is_told(**id));
+        self.unread
+            .push((scalars.map(|(id, t)| (*id, t.clone())).collect(), share));
+        if !self.late && !self.read()? {
+            return Ok(());
+        }
+        self.exec.backward(store, info, out, share, None)
+    }
+
+    /// The update, after all parts. Gives the step's losses and metrics by name, each the mean over its videos.
+    ///
+    /// # Errors
+    /// Besides those of the update: a loss, a metric, the gradient or a weight is not finite. The message says which number
+    /// was the first, for which the step is taken again with what `again` gives: all its parts once more. Of these all but
+    /// the last leave the weights as they were.
+    pub fn update<P: Iterator<Item = Result<Part>>>(
+        &mut self,
+        store: &mut WeightStore,
+        sgd: &mut Sgd,
+        step: u64,
+        length: Length,
+        again: impl FnOnce() -> Result<P>,
+    ) -> Result<(Vec<(String, f64)>, StepReport)> {
+        if self.symptom.is_none() && self.read()? {
+            let since = Instant::now();
+            let taken = sgd.step(store, step, length)?;
+            self.optimizer += since.elapsed();
+            match taken {
+                Taken::Step(report) => {
+                    let mut values = std::mem::take(&mut self.values);
+                    values.sort_by(|a, b| a.0.cmp(&b.0));
+                    return Ok((values, report));
+                }
+                Taken::Gradient(norm) => self.symptom = Some(Symptom::Gradient(norm)),
+                Taken::Weight(name) => self.symptom = Some(Symptom::Weight(name)),
+            }
+        }
+        let symptom = self.symptom.take().unwrap_or(Symptom::Gradient(f64::NAN));
+        let parts = match symptom {
+            // After the update there is nothing to find: what it started from was finite.
+            Symptom::Weight(_) => None,
+            _ => Some(again().map_err(|e| e.context(format!("step {step}: {symptom}")))?),
+        };
+        let precision = self.exec.precision();
+        let found = match parts {
+            Some(parts) => finite::first(self.program, &mut self.exec, store, parts),
+            None => Ok(None),
+        };
+        Err(match found {
+            Ok(culprit) => anyhow!(finite::message(
+                self.program,
+                self.def,
+                precision,
+                step,
+                &symptom,
+                culprit.as_ref()
+            )),
+            Err(e) => e.context(format!("step {step}: {symptom}, and the step could not be taken again")),
+        })
+    }
+
+    /// Time so far of each call of the program, forward and backward.
+    pub fn times(&self) -> &[(Duration, Duration)] {
+        self.exec.times()
+    }
+
+    /// Time so far of the optimiser.
+    pub fn optimizer(&self) -> Duration {
+        self.optimizer
+    }
+
+    /// Whether a value is a loss or a metric of the step.
+    fn is_told(&self, id: ValueId) -> bool {
+        let ty = &self.program.values[id.0].ty;
+        ty.dims.is_empty() && (ty.head == "Metric" || self.program.losses.iter().any(|l| l.values.contains(&id)))
+    }
+
+    /// Reads losses and metrics. Says whether all are finite.
+    fn read(&mut self) -> Result<bool> {
+        for (scalars, share) in std::mem::take(&mut self.unread) {
+            for (name, v) in told(self.program, &numbers(&scalars, self.late)?) {
+                if !v.is_finite() && self.symptom.is_none() {
+                    self.symptom = Some(Symptom::Value(name.clone(), v));
+                }
+                match self.values.iter_mut().find(|(n, _)| *n == name) {
+                    Some((_, sum)) => *sum += v * share,
+                    None => self.values.push((name, v * share)),
+                }
+            }
+        }
+        Ok(self.symptom.is_none())
+    }
+}
+
+/// Scalars as numbers; `at_once` by one copy from the device.
+fn numbers(scalars: &[(ValueId, Tensor)], at_once: bool) -> Result<HashMap<ValueId, f64>> {
+    if !at_once || scalars.is_empty() {
+        return scalars.iter().map(|(id, t)| Ok((*id, scalar(t)?))).collect();
+    }
+    let all: Vec<&Tensor> = scalars.iter().map(|(_, t)| t).collect();
+    let all = Tensor::stack(&all, 0)?.to_vec1::<f32>()?;
+    Ok(scalars
+        .iter()
+        .zip(all)
+        .map(|((id, _), v)| (*id, f64::from(v)))
+        .collect())
+}
+
+/// Losses, their weighted sum and metrics by name.
+fn told(program: &Program, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)> {
+    let mut out = vec![];
+    let mut total = 0.0;
+    for term in &program.losses {
+        let mut sum = 0.0;
+        for v in term.values.iter().filter_map(|id| numbers.get(id)) {
+            sum += v;
+        }
+        total += term.weight * sum;
+        out.push((term.name.clone(), sum));
+    }
+    out.push(("loss".into(), total));
+    for (id, v) in numbers {
+        let value = &program.values[id.0];
+        if value.ty.head == "Metric" {
+            out.push((value.name.clone(), *v));
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    out
+}

@@ -1,0 +1,295 @@
+//! A number that is not finite stops a run, and is named: where it was made first, in which step, and what to try.
+
+mod common;
+
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use common::*;
+use glad::check::{Checked, check};
+use glad::graph::Graph;
+use glad::load::load_text;
+use glad::run::Rehearsal;
+use glad_nodes::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Passes values on, times a weight of 1; from a step on, something is not finite.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Poison {
+    at: At,
+    step: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum At {
+    Output,
+    Statistics,
+    Input,
+    Weight,
+}
+
+impl Kind for Poison {
+    const NAME: &'static str = "poison";
+    const GROUP: Group = Group::Tensor;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Device)
+            .input("x", "?X[R,*S]", "values")
+            .output("y", "?X[R,*S]", "the same values")
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Compute(Box::new(self.clone())))
+    }
+}
+
+impl Poison {
+    fn strikes(&self, at: At, step: &Step<'_>) -> bool {
+        self.at == at && step.step >= self.step
+    }
+}
+
+impl Compute for Poison {
+    fn weights(&self) -> Vec<WeightSpec> {
+        vec![
+            WeightSpec::new("scale", &[1], Init::Constant(1.0), Role::Weight),
+            WeightSpec::new("largest", &[1], Init::Constant(1.0), Role::Buffer),
+        ]
+    }
+
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let x = inputs.one("x")?.clone();
+        let factor = if self.strikes(At::Output, step) { f64::NAN } else { 1.0 };
+        let y = (&x * factor)?;
+        if self.strikes(At::Statistics, step) {
+            let infinite = Tensor::new(&[f32::INFINITY], step.device)?;
+            step.weights.set_buffer("largest", infinite)?;
+        }
+        Ok((vec![y], Box::new(x)))
+    }
+
+    fn backward(&self, step: &mut Step<'_>, _: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        let Some(Some(g)) = grads.into_iter().next() else {
+            return Ok(vec![None]);
+        };
+        let scale = if self.strikes(At::Weight, step) {
+            f32::NEG_INFINITY
+        } else {
+            0.0
+        };
+        step.weights.add_grad("scale", Tensor::new(&[scale], step.device)?)?;
+        let factor = if self.strikes(At::Input, step) {
+            f64::INFINITY
+        } else {
+            1.0
+        };
+        Ok(vec![Some((g * factor)?)])
+    }
+}
+
+/// The whole method on the small network, with what `overlay` changes.
+fn experiment(overlay: &str) -> (Graph, Checked) {
+    let folder = repository().join("graphs");
+    let text = format!("extends = \"full.toml\"\nset.setting = \"settings/smoke.toml\"\n{overlay}");
+    let graph = load_text("overlay.toml", &text, &folder).unwrap_or_else(|p| panic!("{p}"));
+    let mut registry = glad::nodes::registry();
+    registry.add::<Poison>();
+    let checked = check(&graph, &registry).unwrap_or_else(|p| panic!("{p}"));
+    (graph, checked)
+}
+
+/// With a [`Poison`] between the consensus and the classifier.
+fn poisoned(at: &str, step: u64, more: &str) -> (Graph, Checked) {
+    experiment(&format!(
+        "{more}\n[nodes.poison]\nkind = \"poison\"\nat = \"{at}\"\nstep = {step}\n\
+         inputs = {{ x = \"consensus.y\" }}\n[set.nodes.classify.inputs]\nx = \"poison.y\"\n"
+    ))
+}
+
+/// How many steps of `main` are taken, at most `most`, and why no more.
+fn steps((graph, checked): &(Graph, Checked), most: usize) -> (usize, String) {
+    let mut rehearsal = Rehearsal::new(graph, checked, "main", &Device::Cpu).unwrap();
+    for done in 0..most {
+        if let Err(e) = rehearsal.step() {
+            return (done, format!("{e:#}"));
+        }
+    }
+    (most, String::new())
+}
+
+const TRY: &str = "\n  the weights are those before this step, and nothing was saved since\n  \
+                   try a lower learning rate (phases.main.optimizer.lr is 0.05), or a bound for the gradient's norm \
+                   (clip_norm there)";
+
+#[test]
+fn an_output_is_named() {
+    let (done, said) = steps(&poisoned("output", 2, ""), 4);
+    let what = "phase `main`: step 2: `ce` is NaN\n  the first number that is not finite: NaN in the output `y` of node \
+                `poison` (poison) in stream source";
+    assert_eq!((done, said), (2, format!("{what}{TRY}")));
+}
+
+#[test]
+fn the_gradient_of_an_input_is_named() {
+    let (done, said) = steps(&poisoned("input", 1, ""), 4);
+    let what = "phase `main`: step 1: the norm of the gradient is NaN\n  the first number that is not finite: infinity in \
+                the gradient of the input `x` of node `poison` (poison) in stream source";
+    assert_eq!(done, 1);
+    // Of the gradient's numbers the first may be above or below zero, and zero times infinity is no number.
+    let said = said
+        .replace("minus infinity in", "infinity in")
+        .replace("NaN in", "infinity in");
+    assert_eq!(said, format!("{what}{TRY}"));
+}
+
+#[test]
+fn the_gradient_of_a_weight_is_named() {
+    let (done, said) = steps(&poisoned("weight", 1, ""), 4);
+    let what = "phase `main`: step 1: the norm of the gradient is infinity\n  the first number that is not finite: minus \
+                infinity in the gradient of the weight `scale` of node `poison` (poison) in stream source";
+    assert_eq!((done, said), (1, format!("{what}{TRY}")));
+}
+
+#[test]
+fn it_is_found_in_the_part_of_a_step_that_made_it() {
+    // Two parts of two videos: what is added to the gradients by the second must not hide what the first did.
+    for (at, what) in [("weight", "gradient of the weight `scale`"), ("output", "output `y`")] {
+        let overlay = "[phases.main]\nmicro_batch = 2";
+        let (done, said) = steps(&poisoned(at, 1, overlay), 3);
+        assert_eq!(done, 1);
+        assert!(said.contains(what), "{said}");
+    }
+}
+
+#[test]
+fn a_node_of_the_library_that_multiplies_too_much_is_named() {
+    let grl =
+        |name: &str, x: &str| format!("[nodes.{name}]\nkind = \"grl\"\nscale = 1e30\ninputs = {{ x = \"{x}\" }}\n");
+    let overlay = grl("once", "consensus.y") + &grl("twice", "once.x");
+    let overlay = overlay + "[set.nodes.classify.inputs]\nx = \"twice.x\"\n";
+    let (done, said) = steps(&experiment(&overlay), 2);
+    assert_eq!(done, 0, "{said}");
+    assert!(
+        said.contains("in the gradient of the input `x` of node `once` (grl) in stream source"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("or other weights to start from: this is the phase's first step"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_update_that_is_too_large_is_named() {
+    // Loss and gradient are finite, and the learning rate is more than f32 holds.
+    let overlay = "[set.phases.main.optimizer]\nlr = 1e45";
+    let (done, said) = steps(&experiment(overlay), 3);
+    assert_eq!(done, 0, "{said}");
+    let first = said.lines().next().unwrap();
+    assert!(
+        first.starts_with("phase `main`: step 0: the update leaves `")
+            && first.contains("` with numbers that are not finite, which is a weight of node `"),
+        "{said}"
+    );
+    assert!(
+        said.contains("\n  nothing was saved since\n  try a lower learning rate (phases.main.optimizer.lr is 1e45)")
+    );
+}
+
+/// A run with a learning rate at which training explodes. Gives what it said, and its folder.
+fn explodes(lr: &str, more: &[&str]) -> (String, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run").display().to_string();
+    let (full, smoke, lr) = (
+        graph("full.toml"),
+        smoke(),
+        format!("phases.pretrain.optimizer.lr={lr}"),
+    );
+    let mut args = vec![
+        &*full,
+        "--setting",
+        &smoke,
+        "--no-share",
+        "--quiet",
+        "--out",
+        &out,
+        "--set",
+        &lr,
+    ];
+    args.extend(more);
+    let said = glad(&args);
+    assert_eq!(said.status.code(), Some(3));
+    (String::from_utf8(said.stderr).unwrap(), dir)
+}
+
+#[test]
+fn a_run_that_explodes_stops_before_anything_is_saved() {
+    // After the first update the weights are about 1e28: the first convolution's sums are more than f32 holds.
+    let (said, dir) = explodes("1e30", &["--save-every", "1"]);
+    assert_eq!(
+        said,
+        "error: phase `pretrain`: step 1: `auxiliary_ce` is NaN\n  the first number that is not finite: NaN in the output \
+         `feature` of node `backbone` (tsm); inside, `conv1.bn.running_var` is the first of its statistics that \
+         is not finite\n  the weights are those before this step, and nothing was \
+         saved since\n  try a lower learning rate (phases.pretrain.optimizer.lr is 1e30), or a bound for the gradient's \
+         norm (clip_norm there)\n"
+    );
+    let run = dir.path().join("run");
+    // The state after step 0 is there, and finite.
+    let state = glad::run::load(&run.join("checkpoints/last.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(state.position.step, 1);
+    for (name, w) in state.store.iter() {
+        let v = w.value.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!(v.iter().all(|v| v.is_finite()), "{name}");
+    }
+    // And the log has the one step that was taken.
+    let log = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 1);
+    // Going on from there ends in the same way.
+    let out = run.display().to_string();
+    let (full, smoke) = (graph("full.toml"), smoke());
+    let lr = "phases.pretrain.optimizer.lr=1e30";
+    let args = [
+        &*full,
+        "--setting",
+        &smoke,
+        "--no-share",
+        "--quiet",
+        "--out",
+        &out,
+        "--set",
+        lr,
+        "--resume",
+    ];
+    let again = glad(&args);
+    assert_eq!(String::from_utf8(again.stderr).unwrap(), said);
+}
+
+#[test]
+fn statistics_that_are_not_finite_are_not_saved() {
+    // Nothing that the step computes shows it: it is noticed when the state is looked at.
+    let (graph, checked) = poisoned("statistics", 1, "set.run = [\"main\"]\n[set.phases.main]\nsteps = 3");
+    let dir = tempfile::tempdir().unwrap();
+    let options = glad::run::RunOptions {
+        out: dir.path().join("run"),
+        resume: false,
+        seed: 1,
+        feed: glad::run::FeedOptions { workers: 2, ahead: 32 },
+        device: Device::Cpu,
+        cache: cache(),
+        save_every: std::time::Duration::from_secs(3600),
+        save_steps: Some(2),
+        share: false,
+    };
+    let progress = glad::run::Progress::new(true);
+    let text = glad::load::effective(&graph);
+    let e = glad::run::run(&graph, &checked, &text, "", &options, &progress).unwrap_err();
+    assert_eq!(
+        format!("{e:#}"),
+        "phase `main`: `poison.largest` holds numbers that are not finite after step 2 of the phase: nothing was saved \
+         since the last state"
+    );
+    assert!(!dir.path().join("run/checkpoints/last.safetensors").exists());
+}
