@@ -40,9 +40,10 @@ const MIB: usize = 1 << 20;
 
 /// The plans of a card, and what they need.
 pub(super) struct Cudnn {
+    /// Before the handle that they were made with: fields are dropped in this order.
+    plans: HashMap<Problem, Plan>,
     /// Made with the first convolution.
     target: Option<Target>,
-    plans: HashMap<Problem, Plan>,
     workspace: Workspace,
     choices: Option<Choices>,
     limits: Limits,
@@ -79,8 +80,8 @@ fn variable(name: &str, default: usize) -> Result<usize> {
 impl Cudnn {
     pub fn new() -> Result<Cudnn> {
         Ok(Cudnn {
-            target: None,
             plans: HashMap::new(),
+            target: None,
             workspace: Workspace::default(),
             choices: None,
             limits: Limits::from_environment()?,
