@@ -63,14 +63,14 @@ impl Stage for One {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{node, numbered, sample};
+    use super::super::testing::{numbered, sample};
     use super::*;
     use serde_json::json;
 
     #[test]
     fn a_clip_of_one_frame() {
         let cache = tempfile::tempdir().unwrap();
-        let Background(params) = node::<Background>(json!({}));
+        let Background(params) = serde_json::from_value(json!({})).unwrap();
         let stage = One {
             medians: Medians { params },
             cache: cache.path().into(),
