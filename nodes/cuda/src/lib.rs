@@ -4,6 +4,10 @@
 //! tests, on any machine) this process itself, for which the same kernel sources are compiled as C++ and their grids are run
 //! in loops (`host/`). So all but the driver's own work is tested without a GPU.
 //!
+//! To add an operation: its kernels in a file of `kernels/` (each an `ENTRY`; the file's name is the module's), its function in
+//! one of the same name here, and its test beside the others in `host/tests`, which runs on a card as well. Nothing lists the
+//! files: both builds take whatever is there.
+//!
 //! * Operations, names and shapes are those of `glad-ops`. Activations are channels-last and hold f32 or bf16, whichever the
 //!   operand says; all operands that are called activations hold the same. Sums are taken in f32 or f64.
 //! * **Same shape, same bits**: reductions are cut by shape alone and put together in a fixed order, without atomics.

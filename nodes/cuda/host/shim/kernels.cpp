@@ -7,37 +7,8 @@ const Kernel *kernels = nullptr;
 
 #include "common.cuh"
 
-namespace of_dropout {
-#include "dropout.cu"
-}
-namespace of_layout {
-#include "layout.cu"
-}
-namespace of_loss {
-#include "loss.cu"
-}
-namespace of_norm {
-#include "norm.cu"
-}
-namespace of_normalize {
-#include "normalize.cu"
-}
-namespace of_pointwise {
-#include "pointwise.cu"
-}
-namespace of_pool {
-#include "pool.cu"
-}
-namespace of_sgd {
-#include "sgd.cu"
-}
-namespace of_shift {
-#include "shift.cu"
-}
-
-namespace of_faults {
-#include "faults.cpp"
-}
+// Each file of kernels, in a namespace of its own that knows the module's name: written by build.rs.
+#include "modules.h"
 
 extern "C" const Kernel *glad_host_kernels() {
     return kernels;

@@ -80,8 +80,9 @@ template <class T> constexpr Parameter parameter() {
     return {(unsigned char)kind, (unsigned)sizeof(T)};
 }
 
-// An entry point: its name, what it takes, and how one thread of it is run.
+// An entry point: its file and its name, what it takes, and how one thread of it is run.
 struct Kernel {
+    const char *module;
     const char *name;
     const Parameter *parameters;
     unsigned count;
@@ -105,8 +106,8 @@ template <class... A> struct Signature {
 
 struct Entry : Kernel {
     template <class... A>
-    Entry(const char *name, void (*kernel)(A...))
-        : Kernel{name, Signature<A...>::parameters, sizeof...(A), reinterpret_cast<void (*)()>(kernel), Signature<A...>::call,
+    Entry(const char *module, const char *name, void (*kernel)(A...))
+        : Kernel{module, name, Signature<A...>::parameters, sizeof...(A), reinterpret_cast<void (*)()>(kernel), Signature<A...>::call,
                  kernels} {
         kernels = this;
     }
@@ -114,5 +115,5 @@ struct Entry : Kernel {
 
 #define ENTRY(name, ...)                           \
     static void name(__VA_ARGS__);                 \
-    static const Entry entry_of_##name(#name, name); \
+    static const Entry entry_of_##name(MODULE, #name, name); \
     static void name(__VA_ARGS__)

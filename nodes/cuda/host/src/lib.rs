@@ -68,11 +68,6 @@ impl Host {
         memory.write(numbers);
         memory
     }
-
-    /// The names of all kernels.
-    pub fn kernels() -> Vec<&'static str> {
-        shim::kernels().map(shim::Kernel::name).collect()
-    }
 }
 
 impl Default for Host {
@@ -115,7 +110,7 @@ impl Gpu for Host {
         let said = |message: String| Error::Device(format!("{}/{}: {message}", launch.module, launch.kernel));
         check_size(launch).map_err(said)?;
         let kernel = shim::kernels()
-            .find(|k| k.name() == launch.kernel)
+            .find(|k| (k.module(), k.name()) == (launch.module, launch.kernel))
             .ok_or_else(|| said("there is no such kernel".into()))?;
         kernel.check(args).map_err(said)?;
         let pointers: Vec<*const c_void> = args.iter().map(address_of).collect();

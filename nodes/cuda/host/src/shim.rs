@@ -12,6 +12,7 @@ struct Parameter {
 /// An entry point, as the shim lists it.
 #[repr(C)]
 pub(crate) struct Kernel {
+    module: *const c_char,
     name: *const c_char,
     parameters: *const Parameter,
     count: u32,
@@ -37,6 +38,12 @@ pub(crate) fn kernels() -> impl Iterator<Item = &'static Kernel> {
 }
 
 impl Kernel {
+    /// The file that it is in, without the ending.
+    pub(crate) fn module(&self) -> &'static str {
+        // SAFETY: a string literal of the shim.
+        unsafe { CStr::from_ptr(self.module) }.to_str().unwrap_or("?")
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &'static str {
         // SAFETY: a string literal of the shim.

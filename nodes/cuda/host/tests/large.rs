@@ -1,5 +1,6 @@
 //! Tensors of more than 2³² numbers: that indices are counted in 64 bits. Their memory is reserved and not there until it is
 //! touched, and only the last blocks of a grid run, which see the highest indices.
+#![cfg(not(feature = "card"))]
 
 mod common;
 use common::F32;
