@@ -116,8 +116,8 @@ fn shifts() {
     x.end::<bf16>(2 * CHANNELS)[..CHANNELS].fill(bf16::from_f32(-1.0));
     shift::forward(&host, &shape, x.read(), y.write()).unwrap();
     assert_last(&mut y, |c| match c {
-        ..8 => 0.0,
-        ..16 => -1.0,
+        0..8 => 0.0,
+        8..16 => -1.0,
         c => c as f32 + 1.0,
     });
 }
