@@ -46,7 +46,9 @@ enum Values {
 impl Values {
     fn of(precision: Precision, values: &[f32]) -> Values {
         match precision.number() {
-            Number::Bf16 => Values::Bf16(to_device(&values.iter().map(|&v| bf16::from_f32(v)).collect::<Vec<_>>())),
+            Number::Bf16 => Values::Bf16(to_device(
+                &values.iter().map(|&v| bf16::from_f32(v)).collect::<Vec<_>>(),
+            )),
             _ => Values::F32(to_device(values)),
         }
     }
@@ -240,7 +242,10 @@ fn plans_are_kept_in_a_file_and_reported() {
     again.keep_plans(&path).unwrap();
     run(&again);
     let recalled = conv::chosen(&again);
-    assert_eq!((recalled[0].engine, recalled[0].rank), (chosen[0].engine, chosen[0].rank));
+    assert_eq!(
+        (recalled[0].engine, recalled[0].rank),
+        (chosen[0].engine, chosen[0].rank)
+    );
     assert_eq!(recalled[0].milliseconds, None, "it was timed again");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
 }
@@ -252,8 +257,8 @@ fn batches_arrive_whole_while_the_card_computes() {
     let card = card();
     let upload = Upload::new(&card).unwrap();
     let shape = Conv::new_2d(32, [56, 56], 64, 64, 3, 1, 1);
-    let mut memory = [shape.input_len(), shape.weight_len(), shape.output_len()]
-        .map(|len| card.alloc(len, Number::Bf16).unwrap());
+    let mut memory =
+        [shape.input_len(), shape.weight_len(), shape.output_len()].map(|len| card.alloc(len, Number::Bf16).unwrap());
     let mut waiting = Vec::new();
     for batch in 0..40_u8 {
         let mut buffer = upload.buffer(LEN - usize::from(batch)).unwrap();
@@ -286,7 +291,10 @@ fn an_unsent_or_empty_buffer_is_no_matter() {
     drop(buffer);
     let again = upload.buffer(500).unwrap();
     assert_eq!((again.as_ptr(), again.len()), (at, 500));
-    assert_eq!(upload.send(upload.buffer(0).unwrap()).unwrap().arrive().unwrap().len(), 0);
+    assert_eq!(
+        upload.send(upload.buffer(0).unwrap()).unwrap().arrive().unwrap().len(),
+        0
+    );
 }
 
 #[test]
@@ -329,7 +337,10 @@ fn what_cannot_be_is_an_error_with_a_reason() {
     };
     // SAFETY: neither is launched.
     let missing = said(unsafe { card.launch(&launch("pointwise", "nothing"), &[]) }.unwrap_err());
-    assert!(missing.contains("find the kernel `nothing` in pointwise.cu"), "{missing}");
+    assert!(
+        missing.contains("find the kernel `nothing` in pointwise.cu"),
+        "{missing}"
+    );
     // SAFETY: as above.
     let missing = said(unsafe { card.launch(&launch("nothing", "nothing"), &[Arg::U32(1)]) }.unwrap_err());
     assert!(missing.contains("no file nothing.cu"), "{missing}");
