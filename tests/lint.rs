@@ -20,12 +20,8 @@ fn video(path: &Path, frames: usize) {
 fn folder(lists: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    std::fs::create_dir_all(dir.path().join("settings")).unwrap();
     std::fs::create_dir_all(&data).unwrap();
-    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
-        .unwrap()
-        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
-    std::fs::write(dir.path().join("settings/mine.toml"), own).unwrap();
+    own::setting(dir.path());
     std::fs::write(data.join("classes.txt"), "walk\nrun\n").unwrap();
     for (name, text) in lists {
         std::fs::write(data.join(name), text).unwrap();
@@ -201,4 +197,37 @@ fn a_list_that_may_be_of_two_kinds_is_told() {
         !said.contains("two ways") && said.contains("path start stop label"),
         "{said}"
     );
+}
+
+/// What a build with another feature would read is no broken file.
+#[test]
+#[cfg(not(feature = "ffmpeg"))]
+fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 walk\nb.avi run\nc.mkv run\n"),
+        ("source_test.txt", "a.mp4 walk\na.mp4 run\n"),
+        ("target_train.txt", "a.mp4 -\n"),
+        ("target_test.txt", "a.mp4 run\n"),
+    ]);
+    video(&data.join("a.mp4"), 20);
+    std::fs::write(data.join("b.avi"), b"RIFF\x10\0\0\0AVI LIST").unwrap();
+    std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
+    let (code, said, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    let what =
+        "2 videos of 3 of a kind that the backend `auto` does not read (66.7 % of the list cannot be used in all";
+    let finding = report
+        .split("\n### ")
+        .find(|f| f.starts_with(what))
+        .unwrap_or_else(|| panic!("{report}"));
+    assert!(
+        finding.contains("data/source_train.txt:2: data/b.avi is an AVI file\n"),
+        "{finding}"
+    );
+    assert!(
+        finding.contains("data/source_train.txt:3: data/c.mkv is a Matroska or WebM file\n"),
+        "{finding}"
+    );
+    assert!(finding.contains("build with `--features ffmpeg`"), "{finding}");
+    assert!(!report.contains("unreadable("), "{report}");
 }

@@ -6,30 +6,24 @@
 mod common;
 
 use common::*;
-use glad_video::write::VideoWriter;
+use glad_video::write::WriteOptions;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A bright square that moves right (class 0) or down (class 1), as `name` in a folder, and the name in the list.
-fn make(folder: &Path, class: usize, seed: usize) -> String {
-    let (w, h) = (96, 80);
-    let plain = folder.join(format!("{seed}.mp4"));
-    let mut video = VideoWriter::create(&plain, w, h, 24.0).unwrap();
-    for t in 0..20 + seed {
-        let mut rgb = vec![40u8; w * h * 3];
-        let (x0, y0) = if class == 0 {
-            (4 + 2 * t, 20 + seed)
-        } else {
-            (20 + seed, 4 + 2 * t)
-        };
-        for y in y0..(y0 + 16).min(h) {
-            for x in x0..(x0 + 16).min(w) {
-                rgb[(y * w + x) * 3..][..3].copy_from_slice(&[220, 180, (20 * seed % 200) as u8]);
-            }
-        }
-        video.push(&rgb).unwrap();
+/// mp4 files, AVI files, webm files, folders of images.
+fn name(seed: usize) -> String {
+    match seed % 4 {
+        0 => format!("{seed}.mp4"),
+        1 => format!("{seed}.avi"),
+        2 => format!("{seed}.webm"),
+        _ => format!("{seed}"),
     }
-    video.finish().unwrap();
+}
+
+/// A moving square in a folder, as a file or folder of one of four kinds; its name.
+fn make(folder: &Path, class: usize, seed: usize) -> String {
+    let plain = folder.join(format!("{seed}.mp4"));
+    own::square(&plain, class, seed, WriteOptions::default());
     let coded = |name: &str, arguments: &str| {
         let to: PathBuf = folder.join(name);
         std::fs::create_dir_all(to.parent().unwrap()).unwrap();
@@ -41,13 +35,9 @@ fn make(folder: &Path, class: usize, seed: usize) -> String {
         assert!(made.status().expect("the program `ffmpeg`").success(), "{name}");
         std::fs::remove_file(&plain).unwrap();
     };
-    let name = match seed % 4 {
-        0 => return format!("{seed}.mp4"),
-        1 => format!("{seed}.avi"),
-        2 => format!("{seed}.webm"),
-        _ => format!("{seed}"),
-    };
+    let name = name(seed);
     match seed % 4 {
+        0 => {}
         1 => coded(&name, "-c:v mpeg4 -bf 2 -q:v 3"),
         2 => coded(&name, "-c:v libvpx-vp9 -b:v 400k"),
         _ => coded(&format!("{name}/img_%05d.jpg"), "-q:v 3"),
@@ -58,31 +48,8 @@ fn make(folder: &Path, class: usize, seed: usize) -> String {
 #[test]
 fn trains_on_a_mixed_folder() {
     let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().join("data");
-    for list in ["source_train", "source_test", "target_train", "target_test"] {
-        let folder = data.join(list);
-        std::fs::create_dir_all(&folder).unwrap();
-        let lines: String = (0..8)
-            .map(|i| {
-                let name = make(&folder, i / 4, i);
-                let label = if list == "target_train" {
-                    "-"
-                } else {
-                    ["right", "down"][i / 4]
-                };
-                format!("{list}/{name} {label}\n")
-            })
-            .collect();
-        std::fs::write(data.join(format!("{list}.txt")), lines).unwrap();
-    }
-    std::fs::write(data.join("classes.txt"), "right\ndown\n").unwrap();
-    let settings = dir.path().join("settings");
-    std::fs::create_dir_all(&settings).unwrap();
-    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
-        .unwrap()
-        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
-    std::fs::write(settings.join("mine.toml"), own).unwrap();
-    let setting = settings.join("mine.toml").display().to_string();
+    own::lists(dir.path(), 8, make);
+    let setting = own::setting(dir.path());
     let out = dir.path().join("run").display().to_string();
     let sets = [
         "nodes.videos.start_index=1",
@@ -106,14 +73,7 @@ fn trains_on_a_mixed_folder() {
     let predictions = std::fs::read_to_string(Path::new(&out).join("predictions.csv")).unwrap();
     for list in ["source_test", "target_test"] {
         for i in 0..8 {
-            let name = [
-                format!("{i}.mp4"),
-                format!("{i}.avi"),
-                format!("{i}.webm"),
-                format!("{i}"),
-            ][i % 4]
-                .clone();
-            let at = format!("{list}/{name}");
+            let at = format!("{list}/{}", name(i));
             assert_eq!(
                 predictions
                     .lines()
@@ -124,4 +84,41 @@ fn trains_on_a_mixed_folder() {
             );
         }
     }
+}
+
+/// A list whose backend does not read all of its files, beside one of the same files that does.
+#[test]
+fn the_linter_looks_with_the_backend_of_each_list() {
+    let dir = tempfile::tempdir().unwrap();
+    own::lists(dir.path(), 8, make);
+    let data = dir.path().join("data");
+    let source = std::fs::read_to_string(data.join("source_test.txt")).unwrap();
+    std::fs::write(data.join("target_test.txt"), &source).unwrap();
+    let report = dir.path().join("report.md");
+    let out = glad(&[
+        "lint".into(),
+        graph("full.toml"),
+        "--setting".into(),
+        own::setting(dir.path()),
+        "--set".into(),
+        "nodes.videos.start_index=1".into(),
+        "--set".into(),
+        "nodes.videos.source.backend=rust".into(),
+        "--out".into(),
+        report.display().to_string(),
+    ]);
+    let said = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{said}");
+    // two of eight are AVI files, two webm
+    assert!(
+        said.contains("4 videos of 8 of a kind that the backend `rust` does not read (they are not scored)"),
+        "{said}"
+    );
+    assert!(said.contains("1.avi is an AVI file"), "{said}");
+    assert!(said.contains("take the backend `ffmpeg`, or `auto`"), "{said}");
+    let report = std::fs::read_to_string(report).unwrap();
+    let about_target = report
+        .split("\n### ")
+        .any(|f| f.contains("(target: ") && f.contains("backend"));
+    assert!(!about_target, "{report}");
 }

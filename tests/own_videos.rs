@@ -3,61 +3,19 @@
 mod common;
 
 use common::*;
-use glad_video::write::VideoWriter;
-use std::fmt::Write as _;
-use std::path::Path;
-
-/// A bright square on a dark ground that moves right (class 0) or down (class 1), in files of several sizes.
-fn make(path: &Path, class: usize, seed: usize) {
-    let (w, h) = [(96, 80), (80, 96), (128, 72)][seed % 3];
-    let mut video = VideoWriter::create(path, w, h, 24.0).unwrap();
-    for t in 0..20 + seed % 7 {
-        let mut rgb = vec![40u8; w * h * 3];
-        let at = 4 + 2 * t;
-        let (x0, y0) = if class == 0 {
-            (at, 20 + seed % 9)
-        } else {
-            (20 + seed % 9, at)
-        };
-        for y in y0..(y0 + 16).min(h) {
-            for x in x0..(x0 + 16).min(w) {
-                rgb[(y * w + x) * 3..][..3].copy_from_slice(&[220, 180, (20 * seed % 200) as u8]);
-            }
-        }
-        video.push(&rgb).unwrap();
-    }
-    video.finish().unwrap();
-}
+use glad_video::write::WriteOptions;
 
 #[test]
 fn trains_on_lists_of_mp4_files() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
-    for (list, labelled) in [
-        ("source_train", true),
-        ("source_test", true),
-        ("target_train", false),
-        ("target_test", true),
-    ] {
-        std::fs::create_dir_all(data.join(list)).unwrap();
-        let mut text = String::new();
-        for i in 0..8 {
-            let name = format!("{list}/clip {i}.mp4");
-            make(&data.join(&name), i % 2, i);
-            let label = if labelled { ["right", "down"][i % 2] } else { "-" };
-            writeln!(text, "{name} {label}").unwrap();
-        }
-        std::fs::write(data.join(format!("{list}.txt")), text).unwrap();
-    }
-    std::fs::write(data.join("classes.txt"), "right\ndown\n").unwrap();
+    own::lists(dir.path(), 8, |folder, class, i| {
+        let name = format!("clip {i}.mp4");
+        own::square(&folder.join(&name), class, i, WriteOptions::default());
+        name
+    });
     // what the README says: copy the setting, name the lists
-    let settings = dir.path().join("settings");
-    std::fs::create_dir_all(&settings).unwrap();
-    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
-        .unwrap()
-        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
-    std::fs::write(settings.join("mine.toml"), own).unwrap();
-    let setting = settings.join("mine.toml").display().to_string();
+    let setting = own::setting(dir.path());
     let out = dir.path().join("run").display().to_string();
     let short = [
         "--set",

@@ -5,60 +5,23 @@
 mod common;
 
 use common::*;
-use glad_video::write::{VideoWriter, WriteOptions};
+use glad_video::write::WriteOptions;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const LISTS: [&str; 4] = ["source_train", "source_test", "target_train", "target_test"];
-
-/// A square that moves right (class 0) or down (class 1).
-fn make(path: &Path, class: usize, seed: usize) {
-    let (w, h) = [(96, 80), (80, 96), (128, 72)][seed % 3];
-    let options = WriteOptions {
-        gop: 250,
-        ..WriteOptions::default()
-    };
-    let mut video = VideoWriter::create_with(path, w, h, 24.0, options).unwrap();
-    for t in 0..20 + seed % 7 {
-        let mut rgb = vec![40u8; w * h * 3];
-        let at = 4 + 2 * t;
-        let (x0, y0) = if class == 0 {
-            (at, 20 + seed % 9)
-        } else {
-            (20 + seed % 9, at)
-        };
-        for y in y0..(y0 + 16).min(h) {
-            for x in x0..(x0 + 16).min(w) {
-                rgb[(y * w + x) * 3..][..3].copy_from_slice(&[220, 180, (20 * seed % 200) as u8]);
-            }
-        }
-        video.push(&rgb).unwrap();
-    }
-    video.finish().unwrap();
-}
-
-/// A setting with lists of six videos each.
+/// A setting with lists of six videos each, every one with a single key frame.
 fn data(dir: &Path) -> String {
-    let data = dir.join("data");
-    for list in LISTS {
-        std::fs::create_dir_all(data.join(list)).unwrap();
-        let mut text = String::new();
-        for i in 0..6 {
-            make(&data.join(format!("{list}/clip {i}.mp4")), i % 2, i);
-            writeln!(text, "{list}/clip {i}.mp4 {}", ["right", "down"][i % 2]).unwrap();
-        }
-        std::fs::write(data.join(format!("{list}.txt")), text).unwrap();
-    }
-    std::fs::write(data.join("classes.txt"), "right\ndown\n").unwrap();
-    std::fs::create_dir_all(dir.join("settings")).unwrap();
-    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
-        .unwrap()
-        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
-    let setting = dir.join("settings/mine.toml");
-    std::fs::write(&setting, own).unwrap();
-    setting.display().to_string()
+    own::lists(dir, 6, |folder, class, i| {
+        let name = format!("clip {i}.mp4");
+        let options = WriteOptions {
+            gop: 250,
+            ..WriteOptions::default()
+        };
+        own::square(&folder.join(&name), class, i, options);
+        name
+    });
+    own::setting(dir)
 }
 
 fn args(setting: &str, prepared: &Path, out: &Path) -> Vec<String> {

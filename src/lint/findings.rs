@@ -161,6 +161,8 @@ impl List<'_> {
         // By kind of defect: of those that make a video bad in a run, and those that do not.
         let mut missing = vec![];
         let mut unreadable = vec![];
+        // By what does not read them, and what would.
+        let mut unsupported: IndexMap<(&str, &str), Vec<Item>> = IndexMap::new();
         let mut offset = vec![];
         let mut short = vec![];
         let mut cut = vec![];
@@ -176,6 +178,10 @@ impl List<'_> {
             match &look.frames {
                 Err(d @ Defect::Missing) => missing.push(item(format!("{} {d}", video.path.display()))),
                 Err(Defect::Unreadable(reason)) => unreadable.push(item(reason.clone())),
+                Err(d @ Defect::Unsupported { backend, remedy, .. }) => {
+                    let of = unsupported.entry((*backend, remedy.as_str())).or_default();
+                    of.push(item(format!("{} {d}", video.path.display())));
+                }
                 Err(d @ Defect::Offset { .. }) => offset.push(item(format!("{} {d}", video.path.display()))),
                 Err(d @ Defect::Short { .. }) if stated.offset.is_some() => {
                     short.push(item(format!("{}: {d}", shown(video))));
@@ -203,7 +209,8 @@ impl List<'_> {
                 unreadable.push(item(damage.strip_prefix(&prefix).unwrap_or(damage).to_string()));
             }
         }
-        let bad = missing.len() + unreadable.len() + offset.len() + short.len();
+        let unread: usize = unsupported.values().map(Vec::len).sum();
+        let bad = missing.len() + unreadable.len() + unread + offset.len() + short.len();
         let share = bad as f64 / all.max(1) as f64;
         let ends = self.listed.trains && share > limit || bad == all && all > 0;
         let level = if ends { Level::Stops } else { Level::Hurts };
@@ -240,6 +247,13 @@ impl List<'_> {
                 "correct the lines, or extract the frames again: a segment reaches beyond its file",
             ),
         ];
+        for ((backend, remedy), items) in unsupported {
+            let what = format!(
+                "{} of {all} of a kind that the backend `{backend}` does not read{consequence}",
+                count(items.len(), "video")
+            );
+            self.push(found, level, what, remedy, items);
+        }
         for (items, what, advice) in kinds {
             if !items.is_empty() {
                 let what = format!("{} of {all} {what}{consequence}", count(items.len(), "video"));
@@ -411,7 +425,8 @@ impl List<'_> {
     /// Videos that another list of the same stream has, too, where one of them is trained on.
     fn shared(&self, before: &[Listed], found: &mut Vec<Finding>) {
         for other in before.iter().filter(|o| o.stream == self.listed.stream) {
-            if other.trains == self.listed.trains {
+            // The same list under another backend is no other list.
+            if other.trains == self.listed.trains || other.name() == self.listed.name() {
                 continue;
             }
             let videos = other.scan.iter().flat_map(|s| &s.videos);

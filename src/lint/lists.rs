@@ -83,7 +83,7 @@ impl Listed {
 /// Reads all lists of all phases and views, and looks at every file once, on all threads. With `decode`, the first, the
 /// middle and the last frame of each video are decoded, too.
 pub fn lists(checked: &Checked, decode: bool, progress: &Progress) -> Result<Vec<Listed>> {
-    let mut all: IndexMap<(String, String, PathBuf), Listed> = IndexMap::new();
+    let mut all: IndexMap<Key, Listed> = IndexMap::new();
     for program in checked.phases.values().chain(checked.views.values()) {
         make_data(program, progress)?;
         for call in 0..program.calls.len() {
@@ -97,8 +97,11 @@ pub fn lists(checked: &Checked, decode: bool, progress: &Progress) -> Result<Vec
     Ok(all)
 }
 
+/// What makes a list another one: the node and stream, the file, and what decodes its videos, which a phase may say.
+type Key = (String, String, PathBuf, &'static str);
+
 /// Adds the list that a source call reads in `program`, or notes one more that reads it.
-fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<(String, String, PathBuf), Listed>) {
+fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<Key, Listed>) {
     let info = &program.calls[call];
     let name = info
         .outputs
@@ -114,8 +117,10 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
         _ => Path::new("split").join(&program.split),
     };
     let classes = source.classes().ok().flatten();
+    let first = scan.iter().flat_map(|s| &s.videos).next();
+    let backend = first.map_or("", |v| v.footage.backend());
     let listed = all
-        .entry((info.node.clone(), stream.clone(), file))
+        .entry((info.node.clone(), stream.clone(), file, backend))
         .or_insert_with(|| Listed {
             node: info.node.clone(),
             stream,
@@ -143,11 +148,11 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     }
 }
 
-/// What makes a video another one: its file and segment.
-type Identity = (PathBuf, Stated);
+/// What makes a look at a video another one: its file and segment, and what decodes it.
+type Identity = (PathBuf, Stated, &'static str);
 
 fn identity(video: &Video) -> Identity {
-    (video.path.clone(), video.footage.stated())
+    (video.path.clone(), video.footage.stated(), video.footage.backend())
 }
 
 fn look(all: &mut [Listed], decode: bool, progress: &Progress) {

@@ -56,8 +56,8 @@ pub(super) fn row(l: &Listed) -> [String; 8] {
     let of = |which: &dyn Fn(&Defect) -> bool| l.looks.iter().filter(|k| k.frames.as_ref().is_err_and(which)).count();
     let missing = of(&|d| *d == Defect::Missing);
     let short = of(&|d| matches!(d, Defect::Short { .. } | Defect::Offset { .. }));
-    let unreadable =
-        l.looks.iter().filter(|k| k.damage.is_some()).count() + of(&|d| matches!(d, Defect::Unreadable(_)));
+    let unreadable = l.looks.iter().filter(|k| k.damage.is_some()).count()
+        + of(&|d| matches!(d, Defect::Unreadable(_) | Defect::Unsupported { .. }));
     [
         l.stream.clone(),
         l.splits.join(", "),

@@ -47,6 +47,18 @@ pub(super) fn times(result: &RunResult) -> Markup {
                 p.faint { (name) ": taken from an earlier run that trained it in the same way" }
             }
             @if let Some((name, p)) = trained.last() {
+                @if !p.data_nodes.is_empty() {
+                    table {
+                        tr { th { "node of the data side (phase " (name) ")" } th.n { "a video" } th.n { "of the data threads" } }
+                        @for (node, time) in p.data_nodes.iter().take(12) {
+                            tr {
+                                th { (node) }
+                                td.n { (format!("{:.2} ms", time.as_secs_f64() * 1e3 / p.samples.max(1) as f64)) }
+                                td.n { (percent(time.as_secs_f64() / p.data_busy.as_secs_f64().max(1e-9))) }
+                            }
+                        }
+                    }
+                }
                 table {
                     tr { th { "node (phase " (name) ")" } th.n { "forward" } th.n { "backward" } th.n { "of the phase" } }
                     @for n in p.nodes.iter().take(12) {

@@ -63,6 +63,8 @@ pub struct PhaseReport {
     pub device_busy: Option<Duration>,
     /// Time that the data side's threads worked, together.
     pub data_busy: Duration,
+    /// Time of each node of the data side, all threads and streams together, the longest first.
+    pub data_nodes: Vec<(String, Duration)>,
     /// Samples used.
     pub samples: u64,
     /// Time of each node of the compute side, all its calls together, the longest first.
@@ -261,6 +263,7 @@ pub fn train(
     });
     report.steps = position.step - start;
     report.wall = began.elapsed();
+    report.data_nodes = host.times();
     report.nodes = node_times(program, steps.times());
     report.optimizer = steps.optimizer();
     report.smooth = smooth.0;

@@ -1,6 +1,8 @@
 //! The harness of the end-to-end tests: the real program, in a folder of its own.
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
+pub mod own;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 

@@ -38,18 +38,18 @@ def encode(clip, size, keyint, folder):
     return out
 
 
-def plan(files, counts, seed):
+def plan(files, counts, seed, samples=SAMPLES):
     """Samples as (path, frames): one every 1/8 of the video, and two spans of 15 frames."""
     rng = random.Random(seed)
-    samples = []
-    for i in range(SAMPLES):
+    planned = []
+    for i in range(samples):
         path, n = files[i % len(files)], counts[i % len(files)]
         frames = [int((k + rng.random()) * n / 8) for k in range(8)]
         for _ in range(2):
             start = rng.randrange(n - 14)
             frames += range(start, start + 16, 2)[:8]
-        samples.append((str(path), [min(f, n - 1) for f in frames]))
-    return samples
+        planned.append((str(path), [min(f, n - 1) for f in frames]))
+    return planned
 
 
 def finish(frames):

@@ -24,7 +24,7 @@ import json, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable"):
-        package = message["package_id"].split("#")[0].rsplit("/", 1)[1]
+        package = message["package_id"].split("#")[1].split("@")[0]
         print(message["target"]["name"], message["target"]["kind"][0], package, message["executable"])'
 }
 
@@ -36,14 +36,23 @@ executables build --release --locked --features cuda --bin glad-run --bench step
 while read -r name _ _ path; do put "$path" "$name"; done <target/gpu/programs
 
 echo "building tests"
-executables test --no-run --release --locked -p glad-nodes -p glad-cuda --features glad-nodes/cuda,glad-cuda/driver \
-    --lib --test card >target/gpu/tests
+executables test --no-run --release --locked -p glad-nodes -p glad-cuda -p glad-cuda-host \
+    --features glad-nodes/cuda,glad-cuda-host/card --lib --test card --test parity \
+    --test dropout --test loss --test norm --test normalize --test pointwise --test pool --test sgd --test shift \
+    >target/gpu/tests
 while read -r name kind crate path; do
+    # Only its tests of the kernels are of interest.
+    [ "$crate-$kind" != glad-cuda-host-lib ] || continue
     [ "$kind" = test ] && as=$crate-$name || as=$crate
     put "$path" "tests/$as"
+    case $name in
     # Tests that need a card are ignored elsewhere.
-    [ "$name" != card ] || echo "--include-ignored" >"$package/bin/tests/$as.args"
+    card) echo "--include-ignored" ;;
+    # Its other test is of files of weights, whatever the device.
+    parity) echo "backbones_compute_what_pytorch_does" ;;
+    esac >"$package/bin/tests/$as.args"
 done <target/gpu/tests
+cp -r nodes/tests/parity "$package/bin/tests/parity.files"
 
 cp -r graphs "$package/"
 mkdir -p "$package/tools"

@@ -23,6 +23,13 @@ def programs(machine):
     return [(p, args(p).read_text().split() if args(p).exists() else []) for p in found]
 
 
+def tested(machine):
+    """What tests need of the environment: the device, and (if packed) what PyTorch computed of the networks."""
+    parity = machine.package / "bin/tests/parity.files"
+    found = {"GLAD_TEST_DEVICE": machine.device}
+    return found | ({"GLAD_PARITY": str(parity)} if parity.is_dir() else {})
+
+
 def run(machine, name, command, seconds):
     """A program to its end: status, and all that it wrote. The status of one that takes too long is None."""
     log = machine.log(name)
@@ -30,7 +37,7 @@ def run(machine, name, command, seconds):
         process = subprocess.Popen(
             [str(c) for c in command],
             cwd=machine.package,
-            env={**os.environ, **machine.env},
+            env={**os.environ, **machine.env, **tested(machine)},
             stdout=f,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -55,7 +55,7 @@ def torch_facts():
 def local_package(out):
     """glad's programs of this checkout, for a dry run: where run.sh has those of the package."""
     made = subprocess.run(
-        ["cargo", "bench", "--no-run", "-p", "glad", "--bench", "step", "--message-format", "json"],
+        ["cargo", "bench", "--no-run", "-p", "glad", "--bench", "step", "--message-format", "json-render-diagnostics"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
     )
     subprocess.run(["cargo", "build", "--release", "-p", "glad", "--bin", "glad-run"], cwd=ROOT, check=True)

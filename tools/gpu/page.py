@@ -12,6 +12,7 @@ GOALS = {"eager": 1.25, "compile": 1.0, "memory": 0.8, "busy": 95}
 
 
 def head(found):
+    """Where and with what it was measured."""
     card, torch, at = found["card"], found.get("torch") or "PyTorch is not there", found["precision"]
     name = card["name"] or found["device"]
     memory = f", {card['total_mib'] / 1024:.0f} GiB, driver {card['driver']}" if card["total_mib"] else ""
@@ -142,11 +143,13 @@ def wrong(found):
 
 def text(found):
     parts = [f"# glad on a GPU\n\n{head(found)}"]
+    if found["device"] == "cpu":
+        parts.append("A dry run on the CPU with tiny sizes: its numbers say nothing.")
     if found["rows"]:
         parts.append(steps(found))
     if found.get("fed"):
         parts.append(fed(found))
-    if listed := goals(found):
+    if found["device"] != "cpu" and (listed := goals(found)):
         parts.append(f"### Goals\n\n{listed}")
     if found.get("checks"):
         parts.append(tests(found["checks"]))

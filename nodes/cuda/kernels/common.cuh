@@ -150,6 +150,21 @@ template <int V, class Body> __device__ inline void each(u64 n, Body body) {
     }
 }
 
+// Division by a number that the host knows, which is several times as fast as the hardware's: the quotient of n below 2³¹ is
+// (n · magic) / 2^(32 + shift), and n itself for a divisor of 1. See src/launch.rs.
+struct Divisor {
+    u32 by, magic, shift;
+    __device__ u32 divide(u32 n) const {
+        return by == 1 ? n : __umulhi(n, magic) >> shift;
+    }
+    // Leaves the quotient in n, and gives the rest.
+    __device__ u32 rest(u32 &n) const {
+        u32 quotient = divide(n), left = n - quotient * by;
+        n = quotient;
+        return left;
+    }
+};
+
 // Where a thread stands in [rows, channels] under blocks laid over both: its row, and the first of its V channels.
 template <int V> struct Place {
     u32 row, channel;

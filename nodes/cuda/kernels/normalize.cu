@@ -5,8 +5,9 @@
 #include "common.cuh"
 
 struct Clips {
-    // Frames of a video, and the size of one.
-    u32 frames, height, width;
+    // Rows of pixels of a video and of a frame; pixels of a row.
+    Divisor rows, height;
+    u32 width;
 };
 
 struct Scale {
@@ -20,13 +21,13 @@ struct Source {
     bool flip;
 
     __device__ Source(const u8 *x, const Clips &clips, const u8 *flips, const u8 *backgrounds, const u32 *weights, u32 row) {
-        u32 line = 3 * clips.width, video = row / (clips.frames * clips.height);
+        u32 line = 3 * clips.width, video = clips.rows.divide(row), frame = row, y = clips.height.rest(frame);
         this->row = x + u64(row) * line;
         last = clips.width - 1;
         flip = flips && flips[video];
         weight = weights ? weights[video] : 0;
         weight = weight < 65536 ? weight : 65536;
-        background = weight ? backgrounds + (u64(video) * clips.height + row % clips.height) * line : 0;
+        background = weight ? backgrounds + (u64(video) * clips.height.by + y) * line : 0;
     }
 
     __device__ u32 at(u32 pixel, u32 channel) const {
@@ -40,21 +41,21 @@ struct Source {
 
 template <class T, int V>
 __device__ void normalize(const u8 *__restrict__ x, T *__restrict__ y, const Clips &clips, const u8 *flips,
-                          const u8 *backgrounds, const u32 *weights, const Scale &scale, u32 rows, u32 channels) {
+                          const u8 *backgrounds, const u32 *weights, const Scale &scale, u32 rows, const Divisor &channels) {
     Place<V> place;
-    u32 line = clips.width * channels;
+    u32 line = clips.width * channels.by;
     if (place.row >= rows || place.channel >= line) {
         return;
     }
     Source source(x, clips, flips, backgrounds, weights, place.row);
-    u32 pixel = place.channel / channels, channel = place.channel % channels;
+    u32 pixel = place.channel, channel = channels.rest(pixel);
     float values[V];
 #pragma unroll
     for (int v = 0; v < V; v++) {
         float mean = channel == 0 ? scale.mean[0] : channel == 1 ? scale.mean[1] : scale.mean[2];
         float std = channel == 0 ? scale.std[0] : channel == 1 ? scale.std[1] : scale.std[2];
         values[v] = channel < 3 ? (float(source.at(pixel, channel)) - mean) / std : 0.0f;
-        if (++channel == channels) {
+        if (++channel == channels.by) {
             channel = 0;
             pixel++;
         }
@@ -64,7 +65,7 @@ __device__ void normalize(const u8 *__restrict__ x, T *__restrict__ y, const Cli
 
 #define NORMALIZE(suffix, T, V)                                                                                        \
     ENTRY(normalize_##suffix, const u8 *__restrict__ x, T *__restrict__ y, const Clips clips, const u8 *flips,         \
-          const u8 *backgrounds, const u32 *weights, const Scale scale, u32 rows, u32 channels) {                      \
+          const u8 *backgrounds, const u32 *weights, const Scale scale, u32 rows, const Divisor channels) {            \
         normalize<T, V>(x, y, clips, flips, backgrounds, weights, scale, rows, channels);                              \
     }
 FOR_ACTIVATIONS(NORMALIZE)

@@ -4,14 +4,15 @@
 
 // Triples are (time, height, width).
 struct Pool {
-    u32 input[3], output[3], kernel[3], stride[3], pad[3];
+    Divisor input[3], output[3], stride[3];
+    u32 kernel[3], pad[3];
 };
 
 // Taps [first, end) of a window that lie in the input, along an axis; tap `first` is input position `base`.
 struct Span {
     u32 first, end, base;
     __device__ Span(const Pool &pool, int axis, u32 at) {
-        u32 start = at * pool.stride[axis], pad = pool.pad[axis], reach = pool.input[axis] + pad - start;
+        u32 start = at * pool.stride[axis].by, pad = pool.pad[axis], reach = pool.input[axis].by + pad - start;
         first = start < pad ? pad - start : 0;
         end = reach < pool.kernel[axis] ? reach : pool.kernel[axis];
         base = start + first - pad;
@@ -23,21 +24,23 @@ struct Span {
 struct Cover {
     u32 first, end, tap;
     __device__ Cover(const Pool &pool, int axis, u32 position) {
-        u32 at = position + pool.pad[axis], stride = pool.stride[axis], kernel = pool.kernel[axis];
-        u32 last = at / stride + 1;
-        first = at + 1 > kernel ? (at + 1 - kernel + stride - 1) / stride : 0;
-        end = last < pool.output[axis] ? last : pool.output[axis];
-        tap = at - first * stride;
+        const Divisor &stride = pool.stride[axis];
+        u32 at = position + pool.pad[axis], kernel = pool.kernel[axis], output = pool.output[axis].by;
+        u32 last = stride.divide(at) + 1;
+        first = at + 1 > kernel ? stride.divide(at - kernel + stride.by) : 0;
+        end = last < output ? last : output;
+        tap = at - first * stride.by;
     }
 };
 
 // A pixel's sample and position.
 struct Pixel {
     u32 sample, at[3];
-    __device__ Pixel(u32 pixel, const u32 (&size)[3]) {
-        at[2] = pixel % size[2], pixel /= size[2];
-        at[1] = pixel % size[1], pixel /= size[1];
-        at[0] = pixel % size[0], sample = pixel / size[0];
+    __device__ Pixel(u32 pixel, const Divisor (&size)[3]) {
+        at[2] = size[2].rest(pixel);
+        at[1] = size[1].rest(pixel);
+        at[0] = size[0].rest(pixel);
+        sample = pixel;
     }
 };
 
@@ -46,12 +49,12 @@ template <class Body> __device__ inline void each_tap(const Pool &pool, u32 outp
     Pixel pixel(output, pool.output);
     Span t(pool, 0, pixel.at[0]), h(pool, 1, pixel.at[1]), w(pool, 2, pixel.at[2]);
     for (u32 kt = t.first; kt < t.end; kt++) {
-        u32 z = pixel.sample * pool.input[0] + t.base + kt - t.first;
+        u32 z = pixel.sample * pool.input[0].by + t.base + kt - t.first;
         for (u32 kh = h.first; kh < h.end; kh++) {
-            u32 y = z * pool.input[1] + h.base + kh - h.first;
+            u32 y = z * pool.input[1].by + h.base + kh - h.first;
             for (u32 kw = w.first; kw < w.end; kw++) {
                 u32 tap = (kt * pool.kernel[1] + kh) * pool.kernel[2] + kw;
-                body(tap, y * pool.input[2] + w.base + kw - w.first);
+                body(tap, y * pool.input[2].by + w.base + kw - w.first);
             }
         }
     }
@@ -62,12 +65,12 @@ template <class Body> __device__ inline void each_window(const Pool &pool, u32 i
     Pixel pixel(input, pool.input);
     Cover t(pool, 0, pixel.at[0]), h(pool, 1, pixel.at[1]), w(pool, 2, pixel.at[2]);
     u32 kt = t.tap;
-    for (u32 oz = t.first; oz < t.end; oz++, kt -= pool.stride[0]) {
-        u32 z = pixel.sample * pool.output[0] + oz, kh = h.tap;
-        for (u32 oy = h.first; oy < h.end; oy++, kh -= pool.stride[1]) {
-            u32 y = z * pool.output[1] + oy, kw = w.tap;
-            for (u32 ox = w.first; ox < w.end; ox++, kw -= pool.stride[2]) {
-                body((kt * pool.kernel[1] + kh) * pool.kernel[2] + kw, y * pool.output[2] + ox);
+    for (u32 oz = t.first; oz < t.end; oz++, kt -= pool.stride[0].by) {
+        u32 z = pixel.sample * pool.output[0].by + oz, kh = h.tap;
+        for (u32 oy = h.first; oy < h.end; oy++, kh -= pool.stride[1].by) {
+            u32 y = z * pool.output[1].by + oy, kw = w.tap;
+            for (u32 ox = w.first; ox < w.end; ox++, kw -= pool.stride[2].by) {
+                body((kt * pool.kernel[1] + kh) * pool.kernel[2] + kw, y * pool.output[2].by + ox);
             }
         }
     }
@@ -266,14 +269,14 @@ __device__ void global_mean(const T *__restrict__ x, float *__restrict__ y, u32 
 FOR_ACTIVATIONS(GLOBAL_MEAN)
 
 template <class T, int V>
-__device__ void global_mean_backward(const float *__restrict__ dy, T *__restrict__ dx, u32 positions, float share, u32 rows,
-                                     u32 channels) {
+__device__ void global_mean_backward(const float *__restrict__ dy, T *__restrict__ dx, const Divisor &positions, float share,
+                                     u32 rows, u32 channels) {
     Place<V> place;
     if (place.row >= rows || place.channel >= channels) {
         return;
     }
     float d[V];
-    load<V>(dy + u64(place.row / positions) * channels + place.channel, d);
+    load<V>(dy + u64(positions.divide(place.row)) * channels + place.channel, d);
 #pragma unroll
     for (int v = 0; v < V; v++) {
         d[v] *= share;
@@ -282,8 +285,8 @@ __device__ void global_mean_backward(const float *__restrict__ dy, T *__restrict
 }
 
 #define GLOBAL_MEAN_BACKWARD(suffix, T, V)                                                                             \
-    ENTRY(pool_global_mean_backward_##suffix, const float *__restrict__ dy, T *__restrict__ dx, u32 positions,         \
-          float share, u32 rows, u32 channels) {                                                                       \
+    ENTRY(pool_global_mean_backward_##suffix, const float *__restrict__ dy, T *__restrict__ dx,                        \
+          const Divisor positions, float share, u32 rows, u32 channels) {                                              \
         global_mean_backward<T, V>(dy, dx, positions, share, rows, channels);                                          \
     }
 FOR_ACTIVATIONS(GLOBAL_MEAN_BACKWARD)

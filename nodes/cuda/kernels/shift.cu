@@ -4,19 +4,20 @@
 
 // The first `fold` channels come from the frame `ahead`, the next `fold` from the other side, zero beyond the ends.
 template <bool ADD, class T, int V>
-__device__ void shift(const T *__restrict__ from, T *__restrict__ to, u32 frames, u32 pixels, u32 fold, int ahead, u32 rows,
-                      u32 channels) {
+__device__ void shift(const T *__restrict__ from, T *__restrict__ to, const Divisor &frames, const Divisor &pixels, u32 fold, int ahead,
+                      u32 rows, u32 channels) {
     Place<V> place;
     if (place.row >= rows || place.channel >= channels) {
         return;
     }
     u64 at = u64(place.row) * channels + place.channel;
     int by = place.channel < fold ? ahead : place.channel < 2 * fold ? -ahead : 0;
-    // Beyond either end this is not below `frames`: in front of frame 0 it wraps around.
-    u32 frame = place.row / pixels % frames + by;
+    u32 frame = pixels.divide(place.row);
+    // Beyond either end this is not below the number of frames: in front of frame 0 it wraps around.
+    u32 source = frames.rest(frame) + by;
     float values[V] = {};
-    if (frame < frames) {
-        load<V>(from + (long long)at + (long long)by * pixels * channels, values);
+    if (source < frames.by) {
+        load<V>(from + (long long)at + (long long)by * pixels.by * channels, values);
     } else if (ADD) {
         return;
     }
@@ -32,12 +33,12 @@ __device__ void shift(const T *__restrict__ from, T *__restrict__ to, u32 frames
 }
 
 #define SHIFT(suffix, T, V)                                                                                            \
-    ENTRY(shift_##suffix, const T *__restrict__ from, T *__restrict__ to, u32 frames, u32 pixels, u32 fold, int ahead, \
-          u32 rows, u32 channels) {                                                                                    \
+    ENTRY(shift_##suffix, const T *__restrict__ from, T *__restrict__ to, const Divisor frames, const Divisor pixels,  \
+          u32 fold, int ahead, u32 rows, u32 channels) {                                                               \
         shift<false, T, V>(from, to, frames, pixels, fold, ahead, rows, channels);                                     \
     }                                                                                                                  \
-    ENTRY(shift_add_##suffix, const T *__restrict__ from, T *__restrict__ to, u32 frames, u32 pixels, u32 fold,        \
-          int ahead, u32 rows, u32 channels) {                                                                         \
+    ENTRY(shift_add_##suffix, const T *__restrict__ from, T *__restrict__ to, const Divisor frames,                    \
+          const Divisor pixels, u32 fold, int ahead, u32 rows, u32 channels) {                                         \
         shift<true, T, V>(from, to, frames, pixels, fold, ahead, rows, channels);                                      \
     }
 FOR_ACTIVATIONS(SHIFT)

@@ -11,8 +11,11 @@ pub(crate) const WARP: usize = 32;
 const BLOCKS: usize = 512;
 /// Rows that such a thread takes at a time.
 const ROWS_AT_ONCE: usize = 4;
-/// Rows, and pixels, are counted in 32 bits by the kernels, with room for a grid's step on top.
-const MOST_ROWS: usize = 1 << 31;
+/// Rows, and pixels, are counted in 32 bits by the kernels, with room for a grid's step and for padding on top, and divided as
+/// numbers below 2³¹.
+const MOST_ROWS: usize = 1 << 30;
+/// Blocks of a grid along x, at most.
+const MOST_BLOCKS: usize = (1 << 31) - 1;
 /// Blocks of a grid along y or z, at most.
 const MOST_BLOCKS_Y: usize = 65_535;
 
@@ -109,6 +112,26 @@ macro_rules! variant {
 }
 pub(crate) use variant;
 
+/// A size that the kernels count in 32 bits.
+pub(crate) fn count(op: &'static str, n: usize) -> Result<u32> {
+    match u32::try_from(n) {
+        Ok(count) if n <= MOST_ROWS => Ok(count),
+        _ => Err(shape(op, format!("a size of {n} is more than 2³⁰"))),
+    }
+}
+
+/// What divides by `by`, from 1 to 2³⁰, as the kernels have it (`Divisor`): the quotient of any n below 2³¹ is
+/// `(n · magic) >> (32 + shift)` with `magic = ⌈2^(32 + shift) / by⌉` and `shift = ⌈log₂ by⌉ − 1` (Granlund and Montgomery,
+/// 1994). A quotient by 1 is told from these.
+pub(crate) fn divisor(by: u32) -> [u32; 3] {
+    if by <= 1 {
+        return [by, 0, 0];
+    }
+    let shift = u32::BITS - (by - 1).leading_zeros() - 1;
+    let magic = (1u64 << (32 + shift)).div_ceil(by.into());
+    [by, magic as u32, shift]
+}
+
 /// Threads laid over `[rows, lanes]`: a block is as wide as a row, or as [`THREADS`] where rows are longer, and as high as
 /// leaves room. Blocks are counted along x for rows and along y for the parts of a row.
 #[derive(Clone, Copy)]
@@ -124,7 +147,7 @@ impl Layout {
         let too_many = || {
             shape(
                 op,
-                format!("[{rows}, {lanes}] (rows, vectors of a row) is more than 2³¹ rows"),
+                format!("[{rows}, {lanes}] (rows, vectors of a row) is more than 2³⁰ rows"),
             )
         };
         let rows = u32::try_from(rows)
@@ -187,7 +210,7 @@ impl Layout {
 /// A launch over `threads` in a row, [`THREADS`] to a block.
 pub(crate) fn line(op: &'static str, module: &'static str, kernel: &'static str, threads: usize) -> Result<Launch> {
     let blocks = threads.div_ceil(THREADS);
-    if blocks >= MOST_ROWS {
+    if blocks > MOST_BLOCKS {
         return Err(shape(op, format!("{threads} threads are more than a grid holds")));
     }
     Ok(Launch {
@@ -196,4 +219,34 @@ pub(crate) fn line(op: &'static str, module: &'static str, kernel: &'static str,
         grid: [blocks as u32, 1, 1],
         block: [THREADS as u32, 1, 1],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divisors_divide() {
+        let powers = (0..=30).map(|i| 1u32 << i);
+        let near = powers.flat_map(|p| [p.saturating_sub(1), p, p + 1]);
+        for by in near
+            .chain([3, 7, 56, 224, 641, 12_544, 999_999_937])
+            .filter(|by| (1..=1 << 30).contains(by))
+        {
+            let [_, magic, shift] = divisor(by);
+            let quotient = |n: u32| match by {
+                1 => n,
+                _ => ((u64::from(n) * u64::from(magic)) >> 32 >> shift) as u32,
+            };
+            let last = (1u32 << 31) - 1;
+            let multiples = [1, 2, 3, 1000, last / by / 2, last / by].map(|k| k.min(last / by) * by);
+            for n in multiples
+                .into_iter()
+                .flat_map(|m| [m.saturating_sub(1), m, m + 1])
+                .chain([0, 1, last])
+            {
+                assert_eq!(quotient(n.min(last)), n.min(last) / by, "{n} / {by}");
+            }
+        }
+    }
 }

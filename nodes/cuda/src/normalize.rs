@@ -3,7 +3,7 @@
 //! What a graph's `flip`, `bg_mix` and `normalize` do on the host, in that order: a background is not mirrored. Bytes are
 //! the host's, and so are f32 numbers, bit for bit.
 
-use crate::launch::{Layout, THREADS, check, check_floats, check_len, holds, shape, variant, vector};
+use crate::launch::{Layout, THREADS, check, check_floats, check_len, divisor, holds, shape, variant, vector};
 use crate::{Arg, Gpu, In, Number, Out, Result};
 
 const OP: &str = "normalize";
@@ -27,8 +27,10 @@ impl Clips {
         self.videos * self.frames * self.height * self.width
     }
 
-    fn words(&self) -> [u32; 3] {
-        [self.frames, self.height, self.width].map(|n| n as u32)
+    /// As the kernels take them; nothing is more than the rows are, which were counted, or than a row is.
+    fn words(&self) -> Vec<u32> {
+        let rows = divisor((self.frames * self.height) as u32);
+        [&rows[..], &divisor(self.height as u32), &[self.width as u32]].concat()
     }
 }
 
@@ -101,7 +103,7 @@ pub fn normalize<G: Gpu>(
         weights,
         Arg::Words(&scale.words()),
         Arg::U32(threads.rows),
-        Arg::U32(channels as u32),
+        Arg::Words(&divisor(channels as u32)),
     ];
     // SAFETY: the arguments are the kernel's, and every length was checked.
     unsafe { gpu.launch(&threads.each(MODULE, kernel), &args) }

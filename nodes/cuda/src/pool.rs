@@ -3,7 +3,7 @@
 //! `x` and `dx` are activations `[n, t, h, w, channels]`, `y` and `dy` `[n, t', h', w', channels]`, of f32 or bf16.
 
 use crate::launch::{
-    Layout, THREADS, WARP, check, check_floats, check_len, check_number, holds, shape, variant, vector,
+    Layout, THREADS, WARP, check, check_floats, check_len, check_number, count, divisor, holds, shape, variant, vector,
 };
 use crate::{Arg, Gpu, In, Number, Out, Result};
 pub use glad_ops::Pool;
@@ -45,15 +45,11 @@ fn lay(
     check_floats(OP, input, x.number())?;
     check_len(OP, input, x.len(), pool.input_len())?;
     check(OP, output, holds!(y), pool.output_len(), x.number())?;
-    // Pixels of either side are counted in 32 bits, and so is whatever is added to a size.
-    for size in pool
-        .input
-        .iter()
-        .chain(&pool.stride)
-        .chain(&[pool.input_len() / pool.channels])
-    {
-        count(*size)?;
+    // Of these the kernels take sums, along an axis.
+    for a in 0..3 {
+        count(OP, pool.input[a] + pool.pad[a] + pool.stride[a])?;
     }
+    count(OP, pool.input_len() / pool.channels)?;
     let vector = vector(x.number(), pool.channels, addresses);
     let pixels = pool.n * side.iter().product::<usize>();
     Ok(Threads {
@@ -63,16 +59,13 @@ fn lay(
     })
 }
 
-/// A number that the kernels count in 32 bits.
-fn count(n: usize) -> Result<u32> {
-    let fits = u32::try_from(n).ok().filter(|n| *n <= 1 << 31);
-    fits.ok_or_else(|| shape(OP, format!("{n} is more than 2³¹")))
-}
-
-/// The shape, as the kernels take it: sizes of the input, the output, the window, its step and the padding in front.
-fn words(pool: &Pool) -> [u32; 15] {
-    let all = [pool.input, pool.output(), pool.kernel, pool.stride, pool.pad];
-    std::array::from_fn(|i| all[i / 3][i % 3] as u32)
+/// The shape, as the kernels take it: sizes of the input and the output and the window's step, as divisors; sizes of the
+/// window and of the padding in front.
+fn words(pool: &Pool) -> Vec<u32> {
+    let divided = [pool.input, pool.output(), pool.stride].concat();
+    let plain = [pool.kernel, pool.pad].concat();
+    let divided = divided.into_iter().flat_map(|n| divisor(n as u32));
+    divided.chain(plain.into_iter().map(|n| n as u32)).collect()
 }
 
 fn average<G: Gpu>(gpu: &G, pool: &Pool, layout: &Threads, kernel: &'static str, from: u64, to: u64) -> Result<()> {
@@ -211,7 +204,7 @@ pub fn global_mean<G: Gpu>(gpu: &G, n: usize, positions: usize, channels: usize,
     let args = [
         Arg::Address(x.address()),
         Arg::Address(y.address()),
-        Arg::U32(count(positions)?),
+        Arg::U32(count(OP, positions)?),
         Arg::F32(1.0 / positions as f32),
         Arg::U32(channels as u32),
     ];
@@ -240,7 +233,7 @@ pub fn global_mean_backward<G: Gpu>(
     let args = [
         Arg::Address(dy.address()),
         Arg::Address(dx.address()),
-        Arg::U32(count(positions)?),
+        Arg::Words(&divisor(count(OP, positions)?)),
         Arg::F32(1.0 / positions as f32),
         Arg::U32(threads.rows),
         Arg::U32(channels as u32),

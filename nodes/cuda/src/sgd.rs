@@ -95,7 +95,7 @@ pub struct Parameter<'a> {
 ///
 /// # Errors
 /// Operands that do not fit.
-pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &[Parameter<'_>]) -> Result<()> {
+pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &mut [Parameter<'_>]) -> Result<()> {
     let (lr_at, lr_by_value) = match sgd.lr {
         Value::Host(lr) => (0, lr),
         Value::Device(lr) => {
@@ -107,7 +107,7 @@ pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &[Parameter<'_>]) -> Res
         check(OP, "clip_scale", holds!(scale), 1, Number::F32)?;
     }
     let with_momentum = sgd.momentum != 0.0;
-    for parameter in parameters {
+    for parameter in &*parameters {
         let len = parameter.weights.len();
         check_number(OP, "weights", parameter.weights.number(), Number::F32)?;
         check(OP, "grad", holds!(parameter.grad), len, Number::F32)?;

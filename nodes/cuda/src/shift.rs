@@ -3,7 +3,7 @@
 //!
 //! Operands are activations `[n, t, pixels, channels]`, all f32 or all bf16.
 
-use crate::launch::{Layout, THREADS, check, check_floats, check_len, holds, shape, variant, vector};
+use crate::launch::{Layout, THREADS, check, check_floats, check_len, divisor, holds, shape, variant, vector};
 use crate::{Arg, Gpu, In, Out, Result};
 pub use glad_ops::Shift;
 
@@ -69,8 +69,9 @@ fn run<G: Gpu>(
     let args = [
         Arg::Address(from.address()),
         Arg::Address(to.address()),
-        Arg::U32(shift.t as u32),
-        Arg::U32(shift.pixels as u32),
+        // Neither is more than the rows are, which were counted.
+        Arg::Words(&divisor(shift.t as u32)),
+        Arg::Words(&divisor(shift.pixels as u32)),
         Arg::U32(folded as u32),
         Arg::I32(ahead),
         Arg::U32(threads.rows),

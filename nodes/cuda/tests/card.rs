@@ -304,7 +304,6 @@ fn time_and_memory_are_counted() {
     let card = card();
     card.synchronize().unwrap();
     card.reset_peak().unwrap();
-    let before = card.peak_bytes().unwrap();
     let first = Timer::start(&card).unwrap();
     let memory: Vec<CardMemory> = (0..2).map(|_| card.alloc(LEN, Number::U8).unwrap()).collect();
     drop(memory);
@@ -313,8 +312,8 @@ fn time_and_memory_are_counted() {
     assert!(first.milliseconds().unwrap() >= 0.0);
     assert!(second.gap_after(&first).unwrap() >= 0.0);
     assert!(first.is_over().unwrap());
-    // Other tests may run beside this one.
-    assert!(card.peak_bytes().unwrap() >= before + 2 * LEN as u64);
+    // Other tests may take and free memory beside this one.
+    assert!(card.peak_bytes().unwrap() >= 2 * LEN as u64);
     assert!(card.multiprocessors() > 0);
 }
 

@@ -29,6 +29,10 @@ pub trait Footage: Send + Sync {
     fn stated(&self) -> Stated {
         Stated::default()
     }
+    /// What decodes these frames, where the list's node says: a file may be read by one and not by another.
+    fn backend(&self) -> &'static str {
+        ""
+    }
     /// The number of frames, or what is wrong with the file. Nothing is decoded.
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))

@@ -21,6 +21,15 @@ pub enum Defect {
     Missing,
     /// It is there, and no video can be had of it.
     Unreadable(String),
+    /// It is sound as far as was looked, but what is to decode it does not read its kind.
+    Unsupported {
+        /// What the file is.
+        what: String,
+        /// What decodes it: a word that the graph says, such as `rust`.
+        backend: &'static str,
+        /// What would read it.
+        remedy: String,
+    },
     /// It ends before it should.
     Short {
         /// Frames that the list says.
@@ -42,6 +51,7 @@ impl fmt::Display for Defect {
         match self {
             Defect::Missing => f.write_str("is not there"),
             Defect::Unreadable(reason) => f.write_str(reason),
+            Defect::Unsupported { what, .. } => write!(f, "is {what}"),
             Defect::Short { stated, found } => write!(f, "has {found} frames where the list says {stated}"),
             Defect::Offset { offset, found } => write!(f, "has {found} frames, and the segment begins at {offset}"),
         }

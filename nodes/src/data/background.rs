@@ -1,6 +1,6 @@
 //! `background`: the background of each video, as a clip of one frame.
 
-use super::backgrounds::{Backgrounds, Even, Medians};
+use super::backgrounds::{Backgrounds, Medians};
 use crate::contract::*;
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -9,45 +9,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A video without what moves: the median over time of every pixel and channel, as one clip of one frame, for measures
-/// of scenes. Images are kept in the cache that `backgrounds` keeps them in.
+/// of scenes. Images are made as those of `backgrounds`, by the same parameters, and kept in the same cache.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Background {
-    /// Frames of a video that are looked at: all, or of a longer one so many, spread evenly.
-    #[serde(default = "thousand")]
-    pub max_frames: usize,
-    /// MiB of frames that are held for a video, as of `backgrounds`.
-    #[serde(default = "mebibytes")]
-    pub max_mib: usize,
-    /// What the median of an even number of frames is.
-    #[serde(default)]
-    pub even: Even,
-}
-
-fn thousand() -> usize {
-    1024
-}
-
-fn mebibytes() -> usize {
-    256
-}
-
-impl Background {
-    fn params(&self) -> Backgrounds {
-        Backgrounds {
-            max_frames: self.max_frames,
-            max_mib: self.max_mib,
-            even: self.even,
-        }
-    }
-}
+#[serde(transparent)]
+pub struct Background(pub Backgrounds);
 
 impl Kind for Background {
     const NAME: &'static str = "background";
     const GROUP: Group = Group::Data;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        self.params().validate()
+        self.0.validate()
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
@@ -61,7 +33,7 @@ impl Kind for Background {
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         let cache = glad_mini::cache_dir().map_err(|e| vec![ParamProblem::new("", e.to_string())])?;
         Ok(Body::Stage(Box::new(One {
-            medians: Medians { params: self.params() },
+            medians: Medians { params: self.0.clone() },
             cache,
         })))
     }
@@ -93,19 +65,14 @@ impl Stage for One {
 mod tests {
     use super::super::testing::{numbered, sample};
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn a_clip_of_one_frame() {
         let cache = tempfile::tempdir().unwrap();
-        let params = Background {
-            max_frames: 1024,
-            max_mib: 256,
-            even: Even::Lower,
-        };
+        let Background(params) = serde_json::from_value(json!({})).unwrap();
         let stage = One {
-            medians: Medians {
-                params: params.params(),
-            },
+            medians: Medians { params },
             cache: cache.path().into(),
         };
         // frames filled with 0 to 8

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// which none can be made is reported and left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub struct Backgrounds {
     /// Frames of a video that are looked at: all, or of a longer one so many (65,535 at most), spread evenly.
     #[serde(default = "thousand")]
@@ -31,7 +32,7 @@ pub struct Backgrounds {
     pub max_mib: usize,
     /// What the median of an even number of frames is.
     #[serde(default)]
-    pub even: Even,
+    pub even: EvenMedian,
 }
 
 fn thousand() -> usize {
@@ -40,17 +41,6 @@ fn thousand() -> usize {
 
 fn mebibytes() -> usize {
     256
-}
-
-/// The median of an even number of values. Of an odd number it is the one in the middle, in either case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Even {
-    /// The lower of the two in the middle, a colour that occurs: `numpy.quantile(frames, 0.5, axis=0, method="lower")`.
-    #[default]
-    Lower,
-    /// The mean of the two, rounded down: `numpy.median(frames, axis=0).astype(numpy.uint8)`.
-    Mean,
 }
 
 impl Kind for Backgrounds {
@@ -105,10 +95,7 @@ impl Medians {
         ensure!(count > 0, "{}: {} has no frames", video.line, video.path.display());
         let first = video.footage.frames(&[0])?.remove(0);
         let options = BackgroundOptions {
-            even: match self.params.even {
-                Even::Lower => EvenMedian::Lower,
-                Even::Mean => EvenMedian::Mean,
-            },
+            even: self.params.even,
             max_frames: self.params.max_frames,
             max_bytes: self.params.max_mib.saturating_mul(1 << 20),
         };

@@ -2,7 +2,6 @@
 
 use super::input::positive;
 use crate::contract::{Count, DimScope, ParamProblem};
-use glad_video::ops;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -58,25 +57,5 @@ impl Extent {
             return (height, height);
         }
         (height, positive(&self.width, param, dims, problems))
-    }
-}
-
-/// How pixels are made when an image is resized.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Filter {
-    /// Of the four nearest (OpenCV's and mmaction's bilinear).
-    #[default]
-    Bilinear,
-    /// Of all that it covers (Pillow's bilinear).
-    Antialiased,
-}
-
-impl From<Filter> for ops::Filter {
-    fn from(f: Filter) -> ops::Filter {
-        match f {
-            Filter::Bilinear => ops::Filter::Bilinear,
-            Filter::Antialiased => ops::Filter::Antialiased,
-        }
     }
 }

@@ -95,6 +95,10 @@ impl Footage for ListedFootage {
         self.stated
     }
 
+    fn backend(&self) -> &'static str {
+        self.options.decoding.name()
+    }
+
     fn inspect(&self) -> Result<usize, Defect> {
         match std::fs::metadata(&self.path) {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Defect::Missing),
@@ -109,6 +113,13 @@ impl Footage for ListedFootage {
                     Some(stated) if found < stated => Err(Defect::Short { stated, found }),
                     _ => Ok(found),
                 };
+            }
+            Err(VideoError::Unsupported { what, hint, .. }) => {
+                return Err(Defect::Unsupported {
+                    what,
+                    backend: self.backend(),
+                    remedy: hint,
+                });
             }
             Err(e) => Defect::Unreadable(e.to_string()),
         };

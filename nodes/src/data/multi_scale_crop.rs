@@ -1,6 +1,6 @@
 //! `multi_scale_crop`: a random part of the frames.
 
-use super::extent::{Extent, Filter};
+use super::extent::Extent;
 use super::images;
 use super::input::clips_stage;
 use crate::contract::*;
@@ -28,7 +28,7 @@ pub struct MultiScaleCrop {
     pub max_gap: usize,
     /// How pixels are made.
     #[serde(default)]
-    pub filter: Filter,
+    pub filter: ops::Filter,
 }
 
 fn scales() -> Vec<f64> {
@@ -76,7 +76,7 @@ impl Kind for MultiScaleCrop {
                 max_gap: self.max_gap,
                 thirteen: true,
             },
-            filter: self.filter.into(),
+            filter: self.filter,
         })))
     }
 }

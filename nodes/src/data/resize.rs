@@ -1,6 +1,6 @@
 //! `resize`: frames of another size.
 
-use super::extent::{Extent, Filter};
+use super::extent::Extent;
 use super::images;
 use super::input::{clips_stage, positive};
 use crate::contract::*;
@@ -23,7 +23,7 @@ pub struct Resize {
     pub size: Option<Extent>,
     /// How pixels are made.
     #[serde(default)]
-    pub filter: Filter,
+    pub filter: ops::Filter,
 }
 
 impl Kind for Resize {
@@ -57,7 +57,7 @@ impl Kind for Resize {
             (None, None) => return Err(self.validate()),
         };
         if problems.is_empty() {
-            let filter = self.filter.into();
+            let filter = self.filter;
             Ok(Body::Stage(Box::new(Resizer { to, filter })))
         } else {
             Err(problems)

@@ -6,7 +6,7 @@ use super::lists::Lists;
 use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
-use glad_video::lists::{Columns, ListEntry, ListOptions, Scan, read_list, scan_list};
+use glad_video::lists::{Columns, ListEntry, ListFormat, ListOptions, Scan, read_list, scan_list};
 use glad_video::{Decoding, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -14,8 +14,6 @@ use serde::Deserialize;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-
-pub use format::Format;
 
 /// The label of a video that has none.
 const UNKNOWN: u32 = u32::MAX;
@@ -40,7 +38,7 @@ pub struct VideoList {
     pub root: Option<String>,
     /// What kind of lists these are.
     #[serde(default)]
-    pub format: Format,
+    pub format: ListFormat,
     /// The columns of the lists, where the lines leave it open, such as `"path offset frames label"` or `"path start
     /// stop label"` (frames by their numbers, the last included); `_` is a column to pass over.
     #[serde(default)]
@@ -57,7 +55,7 @@ pub struct VideoList {
     pub classes: Option<Classes>,
     /// What decodes the files.
     #[serde(default)]
-    pub backend: Backend,
+    pub backend: Decoding,
     /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
     /// takes never makes it bad.
     #[serde(default = "ten")]
@@ -74,29 +72,6 @@ fn ten() -> f64 {
 
 /// The longest time that can be asked for, in minutes.
 const YEAR: f64 = 60.0 * 24.0 * 365.0;
-
-/// What decodes video files; frames of a sound file are the same bytes whichever it is. Folders of images need none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Backend {
-    /// `ffmpeg` where the program was built with it, else `rust`.
-    #[default]
-    Auto,
-    /// The decoder in pure Rust: H.264 in mp4 or mov.
-    Rust,
-    /// The system's FFmpeg, of a program built with the feature `ffmpeg`: every codec and container that it has.
-    Ffmpeg,
-}
-
-impl From<Backend> for Decoding {
-    fn from(backend: Backend) -> Decoding {
-        match backend {
-            Backend::Auto => Decoding::Auto,
-            Backend::Rust => Decoding::Rust,
-            Backend::Ffmpeg => Decoding::Ffmpeg,
-        }
-    }
-}
 
 /// Data that can be made.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -136,7 +111,7 @@ impl Kind for VideoList {
         {
             problems.push(ParamProblem::new("columns", e));
         }
-        if self.columns.is_some() && self.format != Format::Auto {
+        if self.columns.is_some() && self.format != ListFormat::Auto {
             problems.push(
                 ParamProblem::new("columns", "`format` says the columns already").help("leave one of the two out"),
             );
@@ -148,7 +123,7 @@ impl Kind for VideoList {
             let message = "`stall_minutes` must be above 0, and no more than a year";
             problems.push(ParamProblem::new("stall_minutes", message));
         }
-        if !Decoding::from(self.backend).is_built() {
+        if !self.backend.is_built() {
             problems.push(ParamProblem::new(
                 "backend",
                 "this program was built without FFmpeg: build it with `--features ffmpeg`, or take `auto`",
@@ -260,7 +235,7 @@ impl Listed {
             bail!("{} is not there yet: {unmade}", list.display());
         }
         Ok(ListOptions {
-            format: self.params.format.into(),
+            format: self.params.format,
             columns: self.columns.clone(),
             classes: self.class_names()?,
             first_frame: self.params.start_index(),
@@ -287,7 +262,7 @@ impl Listed {
         let path = root.join(&entry.path);
         let line = format!("{}:{}", list.display(), entry.line);
         let options = OpenOptions {
-            decoding: self.params.backend.into(),
+            decoding: self.params.backend,
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),
@@ -418,6 +393,5 @@ fn missing(path: &Path) -> Option<String> {
     (!path.exists()).then(|| format!("{} is not there", path.display()))
 }
 
-mod format;
 #[cfg(test)]
 mod tests;

@@ -2,16 +2,20 @@
 
 use std::fmt;
 
-/// What decodes video files. Frames of a sound file are the same bytes whichever it is.
+/// What decodes video files; frames of a sound file are the same bytes whichever it is. Folders of images need none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "parameters",
+    derive(serde::Deserialize, schemars::JsonSchema),
+    serde(rename_all = "snake_case")
+)]
 pub enum Decoding {
-    /// The system's FFmpeg where this build has it, which is faster and reads everything; else
-    /// the pure-Rust decoder.
+    /// `ffmpeg` where the program was built with it, which is faster and reads everything; else `rust`.
     #[default]
     Auto,
-    /// The pure-Rust decoder: 8-bit 4:2:0 progressive H.264 in mp4 or mov.
+    /// The decoder in pure Rust: 8-bit 4:2:0 progressive H.264 in mp4 or mov.
     Rust,
-    /// The system's FFmpeg, in a build with the feature `ffmpeg`.
+    /// The system's FFmpeg, of a program built with the feature `ffmpeg`: every codec and container that it has.
     Ffmpeg,
 }
 
@@ -19,6 +23,15 @@ impl Decoding {
     /// Whether this build has it.
     pub fn is_built(self) -> bool {
         self != Self::Ffmpeg || cfg!(feature = "ffmpeg")
+    }
+
+    /// Its name in a graph.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Rust => "rust",
+            Self::Ffmpeg => "ffmpeg",
+        }
     }
 
     /// Whether libavcodec decodes.
@@ -29,10 +42,6 @@ impl Decoding {
 
 impl fmt::Display for Decoding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Rust => "rust",
-            Self::Ffmpeg => "ffmpeg",
-        })
+        f.write_str(self.name())
     }
 }

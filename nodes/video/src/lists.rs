@@ -16,24 +16,45 @@ use std::path::{Path, PathBuf};
 
 /// What kind of list a file is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(
+    feature = "parameters",
+    derive(serde::Deserialize, schemars::JsonSchema),
+    serde(rename_all = "snake_case")
+)]
 pub enum ListFormat {
     /// By what most lines look like: a path, `path label`, `path frames label`, `path offset frames label`, or the
-    /// header of EPIC-KITCHENS. Where lines can be read in two ways, they are malformed, and the reason says what to do.
+    /// header of EPIC-KITCHENS. Where lines can be read in two ways, an error says what to do.
     #[default]
     Auto,
     /// `path label`.
     Plain,
-    /// `path frames label`, of whole videos: Kinetics in Kinetics→BABEL.
+    /// `path frames label`, of whole videos: Kinetics of Kinetics→BABEL.
     Kinetics,
-    /// `path offset frames label`, of segments of sequences: BABEL in Kinetics→BABEL.
+    /// `path offset frames label`, of segments of sequences: BABEL of Kinetics→BABEL (with `start_index = 1`).
     Babel,
     /// `path label` or `path frames label`, by what most lines look like: UCF101 and HMDB51 of UCF-HMDB.
     UcfHmdb,
     /// `path label`, of video files: Mixamo and Kinetics of Mixamo→Kinetics.
     MixamoKinetics,
-    /// A CSV file with the header of EPIC-KITCHENS: a segment is the frames `start_frame` to `stop_frame`, both
-    /// included and numbered from 1, of the folder `participant_id/video_id`; its class is `verb_class`.
+    /// CSV with the columns `participant_id`, `video_id`, `start_frame`, `stop_frame` and `verb_class` (or `verb`, with
+    /// `classes`), in any order: frames `start_frame` to `stop_frame`, both included, of the folder
+    /// `participant_id/video_id`.
     EpicKitchens,
+}
+
+impl ListFormat {
+    /// File names of a folder's images, as the data set has them; [`Template`](crate::Template) reads it.
+    pub fn template(self) -> &'static str {
+        match self {
+            Self::EpicKitchens => "frame_%010d.jpg",
+            _ => "img_%05d.jpg",
+        }
+    }
+
+    /// The number of a folder's first image, as the data set has it.
+    pub fn start_index(self) -> usize {
+        usize::from(self == Self::EpicKitchens)
+    }
 }
 
 /// How to read a list.

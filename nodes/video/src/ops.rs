@@ -8,15 +8,20 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::{CropBox, ImageError, RgbFrame};
 
-/// How a resized pixel is made of the image's.
+/// How pixels are made when an image is resized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "parameters",
+    derive(serde::Deserialize, schemars::JsonSchema),
+    serde(rename_all = "snake_case")
+)]
 pub enum Filter {
-    /// Of the four nearest, whatever the scale: OpenCV's `INTER_LINEAR`, which mmaction and its
-    /// relatives use. Aliases when it shrinks much.
+    /// Of the four nearest, whatever the scale (OpenCV's `INTER_LINEAR`, which mmaction and its relatives use); aliases
+    /// when it shrinks much.
     #[default]
     Bilinear,
-    /// Of all that it covers, with linear weights: Pillow's and torchvision's (antialiased)
-    /// bilinear. Equal to the other when it enlarges.
+    /// Of all that it covers, with linear weights (Pillow's and torchvision's antialiased bilinear); equal to the other
+    /// when it enlarges.
     Antialiased,
 }
 

@@ -6,6 +6,8 @@ use glad_nodes::{Args, Body, HostValue, Key, SampleCx, Side, Source, Stage, Vide
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// The per-sample calls of every stream of a program.
 pub struct HostSide<'a> {
@@ -14,6 +16,8 @@ pub struct HostSide<'a> {
     /// Outputs of whole-list nodes, computed before the phase.
     resources: HashMap<ValueId, HostValue>,
     training: bool,
+    /// Nanoseconds that the threads spent in each call of the program, together.
+    spent: Vec<AtomicU64>,
 }
 
 struct StreamCalls<'a> {
@@ -70,6 +74,7 @@ impl<'a> HostSide<'a> {
             });
         }
         Ok(HostSide {
+            spent: program.calls.iter().map(|_| AtomicU64::new(0)).collect(),
             program,
             streams,
             resources,
@@ -108,10 +113,13 @@ impl<'a> HostSide<'a> {
                 key: key.name(&call.node),
                 training: self.training,
             };
+            let since = Instant::now();
             // A node of a third party, or a parser below it, may panic on damaged bytes; that is a bad video, too.
             let out = catch_unwind(AssertUnwindSafe(|| stage.run(&cx, &args)))
                 .unwrap_or_else(|p| bail!("panic: {}", panic_text(&p)))
                 .with_context(|| format!("node `{}`", call.node))?;
+            let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.spent[*i].fetch_add(spent, Ordering::Relaxed);
             for (id, v) in call.outputs.iter().zip(out) {
                 if let Some(id) = id {
                     values.insert(*id, v);
@@ -127,6 +135,21 @@ impl<'a> HostSide<'a> {
 }
 
 impl HostSide<'_> {
+    /// Time that the threads spent in each node so far, all of them and all streams together, the longest first.
+    pub fn times(&self) -> Vec<(String, Duration)> {
+        let mut times: Vec<(String, Duration)> = vec![];
+        for (call, spent) in self.program.calls.iter().zip(&self.spent) {
+            let spent = Duration::from_nanos(spent.load(Ordering::Relaxed));
+            match times.iter_mut().find(|(node, _)| *node == call.node) {
+                Some((_, sum)) => *sum += spent,
+                None => times.push((call.node.clone(), spent)),
+            }
+        }
+        times.retain(|(_, spent)| !spent.is_zero());
+        times.sort_by_key(|(_, spent)| std::cmp::Reverse(*spent));
+        times
+    }
+
     /// Tells the nodes of a stream that a view has gone through its list. Gives what they say of it.
     pub fn finish(&self, stream: usize, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
         let mut said = vec![];

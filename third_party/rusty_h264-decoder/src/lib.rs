@@ -1122,6 +1122,8 @@ pub struct Decoder {
     detached_idr_long_term: bool,
     /// Frame-MT Phase B: publish row watermarks while decoding.
     pub(crate) frame_mt_row_progress: bool,
+    /// glad: nobody looks at the pictures, others are only predicted from them.
+    unwanted: bool,
 }
 
 /// Running picture-order-count derivation state.
@@ -1200,6 +1202,12 @@ impl Decoder {
     /// Creates a decoder with no parameter sets yet.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// glad: whether the frames that follow are given out. If not, [`Decoder::decode`]
+    /// gives frames without pixels, and spares copying and allocating planes.
+    pub fn set_wanted(&mut self, wanted: bool) {
+        self.unwanted = !wanted;
     }
 
     /// Decodes a complete Annex-B access unit, returning the reconstructed,
@@ -1851,7 +1859,7 @@ impl Decoder {
             }
         }
         self.sc_mmco = mmco_ops; // scratch back (capacity survives)
-        let (frame, pool) = fd.into_frame_recycle(crop_r, crop_b);
+        let (frame, pool) = fd.into_frame_recycle(crop_r, crop_b, !self.unwanted);
         self.grid_pool = pool;
         self.reclaim_retired();
         Ok(Some(frame))

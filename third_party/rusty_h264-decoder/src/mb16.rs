@@ -600,10 +600,13 @@ impl From<OutOfData> for MbError {
 /// correctness bug, not a performance trade. `clear()` + `resize()` keeps the
 /// fill and drops only the allocation.
 ///
-/// The reconstruction planes are deliberately NOT pooled: `into_frame` MOVES
-/// them out as the caller's output frame, so there is nothing to hand back.
+/// The reconstruction planes are pooled only where they do not leave (glad: of
+/// pictures that nobody wants, and of cropped ones, which are copies): `into_frame`
+/// MOVES them out as the caller's output frame.
 #[derive(Default)]
 pub struct GridPool {
+    /// glad: reconstruction planes, see PATCH.md.
+    rec: [Vec<u8>; 3],
     /// Deferred-job boxes carried across pictures (see `take_pinter_job`).
     job_pool: Vec<Box<PInterJob>>,
     nores_pool: Vec<Box<PInterNoResJob>>,
@@ -758,6 +761,9 @@ impl FrameDecoder {
         let (cw, ch) = (mb_w * 16, mb_h * 16);
         let (ccw, cch) = (cw / 2, ch / 2);
         let bits_per_mb = pool.bits_per_mb;
+        // glad: a fresh plane comes zeroed from the allocator.
+        let plane = |v: Vec<u8>, n: usize| if v.is_empty() { vec![0; n] } else { refill(v, n, 0) };
+        let [rec_y, rec_u, rec_v] = pool.rec;
         let ref_poc0 = {
             let mut v = pool.ref_poc0;
             v.clear();
@@ -774,9 +780,9 @@ impl FrameDecoder {
             ch,
             ccw,
             cch,
-            rec_y: vec![0; cw * ch],
-            rec_u: vec![0; ccw * cch],
-            rec_v: vec![0; ccw * cch],
+            rec_y: plane(rec_y, cw * ch),
+            rec_u: plane(rec_u, ccw * cch),
+            rec_v: plane(rec_v, ccw * cch),
             mb_qp: refill(pool.mb_qp, mb_w * mb_h, qp),
             slice_first_mb: 0,
             nnz_y: refill(pool.nnz_y, (mb_w * 4) * (mb_h * 4), 0),
@@ -10105,9 +10111,12 @@ impl FrameDecoder {
     /// Crops the reconstructed coded-size planes to the display window.
     /// `into_frame`, additionally handing the per-picture grids back for reuse by
     /// the next picture. See `GridPool` for why this is worth doing.
-    pub fn into_frame_recycle(mut self, crop_r: usize, crop_b: usize) -> (YuvFrame, GridPool) {
+    ///
+    /// glad: `wanted` is whether anybody looks at the frame; else it has no pixels.
+    pub fn into_frame_recycle(mut self, crop_r: usize, crop_b: usize, wanted: bool) -> (YuvFrame, GridPool) {
         let [c0, c1] = core::mem::take(&mut self.nnz_c);
-        let pool = GridPool {
+        let mut pool = GridPool {
+            rec: Default::default(),
             job_pool: core::mem::take(&mut self.edc_job_pool),
             nores_pool: core::mem::take(&mut self.edc_nores_pool),
             bits_per_mb: self.bits_per_mb,
@@ -10147,19 +10156,35 @@ impl FrameDecoder {
             ref_poc0: core::mem::take(&mut self.ref_poc0),
             ref_poc1: core::mem::take(&mut self.ref_poc1),
         };
-        (self.into_frame(crop_r, crop_b), pool)
+        let frame = match wanted {
+            true => self.into_frame(crop_r, crop_b),
+            false => YuvFrame {
+                width: 0,
+                height: 0,
+                y: Vec::new(),
+                u: Vec::new(),
+                v: Vec::new(),
+            },
+        };
+        pool.rec = [
+            core::mem::take(&mut self.rec_y),
+            core::mem::take(&mut self.rec_u),
+            core::mem::take(&mut self.rec_v),
+        ];
+        (frame, pool)
     }
 
-    pub fn into_frame(self, crop_r: usize, crop_b: usize) -> YuvFrame {
+    /// glad: takes the planes along where they are the output.
+    pub fn into_frame(&mut self, crop_r: usize, crop_b: usize) -> YuvFrame {
         // No cropping (the common case): the reconstruction planes ARE the output —
         // move them out instead of allocating + copying three full planes per frame.
         if crop_r == 0 && crop_b == 0 {
             return YuvFrame {
                 width: self.cw,
                 height: self.ch,
-                y: self.rec_y,
-                u: self.rec_u,
-                v: self.rec_v,
+                y: core::mem::take(&mut self.rec_y),
+                u: core::mem::take(&mut self.rec_u),
+                v: core::mem::take(&mut self.rec_v),
             };
         }
         let dw = self.cw - 2 * crop_r;

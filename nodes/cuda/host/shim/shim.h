@@ -37,6 +37,10 @@ inline unsigned __float_as_uint(float x) {
     return bits;
 }
 
+inline unsigned __umulhi(unsigned a, unsigned b) {
+    return (unsigned)((unsigned long long)a * b >> 32);
+}
+
 // Lets the other threads of the block, or of the warp, run up to the same place.
 enum Wait { BLOCK = 0, WARP = 1 };
 extern "C" void glad_host_wait(unsigned wait);

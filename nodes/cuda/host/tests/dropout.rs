@@ -1,9 +1,8 @@
 //! Dropout: the masks are the CPU's, bit for bit.
 
 mod common;
-use common::{F32, Kind, kinds, on_host, values};
+use common::{F32, Host, Kind, kinds, on_host, values};
 use glad_cuda::{Memory, Value, dropout::dropout};
-use glad_cuda_host::Host;
 use proptest::prelude::*;
 
 proptest! {

@@ -1,4 +1,5 @@
 //! The device in this process is strict: it tells what a card would not.
+#![cfg(not(feature = "card"))]
 
 mod common;
 use common::F32;

@@ -1,9 +1,8 @@
 //! Losses, against the CPU's.
 
 mod common;
-use common::{BF16, F32, Kind, kinds, on_host, values};
+use common::{BF16, F32, Host, Kind, kinds, on_host, values};
 use glad_cuda::{Memory, loss};
-use glad_cuda_host::Host;
 use proptest::prelude::*;
 
 /// Weights of 0, and about 1.

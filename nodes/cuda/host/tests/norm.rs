@@ -1,9 +1,8 @@
 //! Batch norm, against the CPU's.
 
 mod common;
-use common::{BF16, F32, Kind, channels, kinds, on_host, values};
+use common::{BF16, F32, Host, Kind, channels, kinds, on_host, values};
 use glad_cuda::norm;
-use glad_cuda_host::Host;
 use glad_ops::conv::Moments;
 use glad_ops::{BatchNorm, Residual};
 use proptest::prelude::*;

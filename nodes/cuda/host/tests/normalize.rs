@@ -1,10 +1,9 @@
 //! Clips of bytes: mirrored, mixed and normalised as the nodes `flip`, `bg_mix` and `normalize` do it, bit for bit.
 
 mod common;
-use common::{BF16, F32, Kind, bytes, kinds, on_host, values};
+use common::{BF16, F32, Host, Kind, bytes, kinds, on_host, values};
 use glad_cuda::Memory;
 use glad_cuda::normalize::{Changes, Clips, Mix, Scale, change, normalize};
-use glad_cuda_host::Host;
 use proptest::prelude::*;
 
 const IMAGENET: Scale = Scale {

@@ -1,10 +1,9 @@
 //! Numbers one by one, and weights from one layout to the other.
 
 mod common;
-use common::{BF16, F32, Kind, channels, kinds, on_host, values};
+use common::{BF16, F32, Host, Kind, channels, kinds, on_host, values};
 use glad_cuda::layout::{self, Filters};
 use glad_cuda::{Memory, Value, pointwise};
-use glad_cuda_host::Host;
 use half::bf16;
 use proptest::prelude::*;
 

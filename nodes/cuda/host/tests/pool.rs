@@ -1,9 +1,8 @@
 //! Pooling, against the CPU's.
 
 mod common;
-use common::{F32, Kind, channels, kinds, on_host, values};
+use common::{F32, Host, HostMemory, Kind, channels, kinds, on_host, values};
 use glad_cuda::{Memory, pool};
-use glad_cuda_host::Host;
 use glad_ops::Pool;
 use proptest::prelude::*;
 
@@ -29,7 +28,7 @@ fn coarse(seed: u64, len: usize) -> Vec<f32> {
     values(seed, len).iter().map(|v| (v * 4.0).round()).collect()
 }
 
-fn index_of(host: &Host, len: usize, skip: usize) -> glad_cuda_host::HostMemory {
+fn index_of(host: &Host, len: usize, skip: usize) -> HostMemory {
     host.put(&vec![255u8; len + skip])
 }
 

@@ -1,10 +1,9 @@
 //! Optimiser steps over many parameters, against the CPU's one by one.
 
 mod common;
-use common::{F32, Kind, Operand, on_host, values};
+use common::{F32, Host, Kind, Operand, on_host, values};
 use glad_cuda::Value;
 use glad_cuda::sgd::{Parameter, Sgd, clip, step};
-use glad_cuda_host::Host;
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -90,7 +89,7 @@ proptest! {
                     weights: w.write(), grad: g.read(), buffer: b.write(), lr_scale, weight_decay, first,
                 });
             }
-            step(host, &sgd, &parameters)?;
+            step(host, &sgd, &mut parameters)?;
             drop(parameters);
             Ok([&w, &b].map(|all| all.iter().flat_map(Operand::get).collect()))
         });
@@ -151,15 +150,15 @@ fn mistakes_are_told() {
         momentum: 0.9,
         nesterov: false,
     };
-    let e = step(&host, &sgd, std::slice::from_ref(&parameter))
+    let e = step(&host, &sgd, std::slice::from_mut(&mut parameter))
         .unwrap_err()
         .to_string();
     assert_eq!(e, "sgd: `buffer` holds 3 values, but 4 are expected");
     // Without momentum there need not be one.
     sgd.momentum = 0.0;
-    step(&host, &sgd, std::slice::from_ref(&parameter)).unwrap();
+    step(&host, &sgd, std::slice::from_mut(&mut parameter)).unwrap();
     let short = F32.room(&host, 2);
     parameter.grad = short.read();
-    let e = step(&host, &sgd, &[parameter]).unwrap_err().to_string();
+    let e = step(&host, &sgd, &mut [parameter]).unwrap_err().to_string();
     assert_eq!(e, "sgd: `grad` holds 2 values, but 4 are expected");
 }

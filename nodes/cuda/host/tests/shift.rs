@@ -1,9 +1,8 @@
 //! The temporal shift, against the CPU's.
 
 mod common;
-use common::{F32, channels, kinds, on_host, values};
+use common::{F32, Host, channels, kinds, on_host, values};
 use glad_cuda::shift;
-use glad_cuda_host::Host;
 use glad_ops::Shift;
 use proptest::prelude::*;
 

@@ -52,6 +52,8 @@ impl Span {
     /// # Errors
     /// Something queued before failed.
     pub fn is_over(&self) -> Result<bool> {
+        let context = self.end.context();
+        context.bind_to_thread().doing(|| "choose the device".into())?;
         self.end.try_is_complete().doing(|| "ask for an event".into())
     }
 

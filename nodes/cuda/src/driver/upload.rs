@@ -55,6 +55,7 @@ impl Upload {
     /// # Errors
     /// The host has no such memory left.
     pub fn buffer(&self, len: usize) -> Result<Pinned> {
+        self.0.card.bind()?;
         let mut buffers = self.0.buffers();
         buffers.recycle()?;
         // The smallest that is large enough; a last batch is smaller than the others.

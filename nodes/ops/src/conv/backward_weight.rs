@@ -163,7 +163,7 @@ impl Plan {
         with_stage(|stage| {
             stage.fill(self.isa, g, x, group, start..start + rows, 32);
             let (pointers, run_stride) = stage.pointers();
-            let run_len = g.run_len();
+            let (run_len, live) = (g.run_len(), stage.live());
             for panels in mine.chunk_by(|a, b| a.at / GROUP == b.at / GROUP) {
                 let first = &panels[0];
                 let column = group * self.columns + first.at;
@@ -177,7 +177,16 @@ impl Plan {
                         panels,
                     )
                 });
-                for run in 0..g.runs.len() {
+                if !add {
+                    for run in (0..live.start).chain(live.end..g.runs.len()) {
+                        for panel in panels {
+                            let at = panel.at * self.depth + run * run_len * panel.width;
+                            // SAFETY: the sums' columns are this task's alone.
+                            unsafe { sum.add(at).write_bytes(0, run_len * panel.width) };
+                        }
+                    }
+                }
+                for run in live.clone() {
                     // Panels of one width, which is all but the last, share the pieces of the run in the cache.
                     for panels in panels.chunk_by(|a, b| a.vectors == b.vectors) {
                         let (height, kernel) = self.kernels.outer(panels[0].vectors, run_len);

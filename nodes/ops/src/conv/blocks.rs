@@ -6,6 +6,7 @@ use super::pack::Panels;
 use super::stage::with_stage;
 use super::winograd::{self, Tiles};
 use crate::parallel::{self, Shared};
+use std::ops::Range;
 
 /// Source values that a block may keep in the second-level cache.
 const BLOCK_VALUES: usize = 96 * 1024;
@@ -41,21 +42,21 @@ fn lcm(a: usize, b: usize) -> usize {
     a / x * b
 }
 
-/// Pieces of the depth whose weights fit the first-level cache: (first run, runs, start in a run, length).
-fn segments(g: &Gather, width: usize) -> Vec<(usize, usize, usize, usize)> {
+/// Pieces of the depth of `live` runs whose weights fit the first-level cache: (first run, runs, start in a run, length).
+fn segments(g: &Gather, live: Range<usize>, width: usize) -> Vec<(usize, usize, usize, usize)> {
     let fit = CACHED_WEIGHTS / width;
     let len = g.run_len();
     if len >= fit {
         let pieces = len.div_ceil(fit);
         let size = len.div_ceil(pieces);
         let cut = move |run| (0..len).step_by(size).map(move |k0| (run, 1, k0, size.min(len - k0)));
-        (0..g.runs.len()).flat_map(cut).collect()
+        live.flat_map(cut).collect()
     } else {
-        let passes = g.runs.len().div_ceil(fit / len);
-        let size = g.runs.len().div_ceil(passes);
-        (0..g.runs.len())
-            .step_by(size)
-            .map(|run| (run, size.min(g.runs.len() - run), 0, len))
+        let passes = live.len().div_ceil(fit / len);
+        let size = live.len().div_ceil(passes);
+        let end = live.end;
+        live.step_by(size)
+            .map(|run| (run, size.min(end - run), 0, len))
             .collect()
     }
 }
@@ -131,7 +132,7 @@ fn multiply_block(
     target: &Target,
     group: usize,
     block: usize,
-    rows: std::ops::Range<usize>,
+    rows: Range<usize>,
 ) {
     let columns: usize = panels.list.iter().map(|panel| panel.columns).sum();
     let padded: usize = panels.list.iter().map(|panel| panel.width).sum();
@@ -152,7 +153,7 @@ fn multiply_block(
             let triples = triples.filter(|_| whole_triples);
             let column = group * columns + panel.at;
             let weights = panels.panel(group, panel);
-            let segments = segments(g, panel.width);
+            let segments = segments(g, stage.live(), panel.width);
             let moments = target.moments.map_or(std::ptr::null_mut(), |moments| {
                 // The block's part of this group, then the panel's.
                 moments
@@ -204,7 +205,7 @@ mod tests {
     fn segments_cover_the_depth_in_order() {
         for (ci, kernel) in [(3, 7), (16, 3), (64, 3), (100, 3), (512, 3), (2048, 1)] {
             let g = Gather::forward(&Conv::new_2d(1, [9, 9], ci, 64, kernel, 1, kernel / 2));
-            let list = segments(&g, 64);
+            let list = segments(&g, 0..g.runs.len(), 64);
             assert_eq!(list.iter().map(|s| s.1 * s.3).sum::<usize>(), g.depth());
             assert!(list.iter().all(|s| s.1 * s.3 * 64 <= CACHED_WEIGHTS));
             assert!(

@@ -305,6 +305,14 @@ unsafe fn outer<S: Simd, const M: usize, const NV: usize>(o: &Outer) {
     unsafe {
         let mut acc = [[S::zero(); NV]; M];
         let mut b = o.b;
+        if o.add {
+            // What is added to at the end is then there.
+            for i in o.skip..M {
+                for j in 0..NV {
+                    S::prefetch(o.c.wrapping_add(i * o.c_stride + j * S::LANES));
+                }
+            }
+        }
         for r in 0..o.rows {
             let a = (*o.a.add(r)).add(o.at);
             S::prefetch((*o.a.add(r + AHEAD)).wrapping_add(o.at));

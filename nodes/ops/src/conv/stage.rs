@@ -21,6 +21,8 @@ pub(super) struct Stage {
     outputs: Vec<*mut f32>,
     stride: usize,
     step: usize,
+    /// From the first run to the last that some row of the block has in the source; the others are zeros for all.
+    live: Range<usize>,
 }
 
 /// Zeros that stand in for the runs of three neighbouring rows.
@@ -58,6 +60,7 @@ impl Stage {
             self.point_at(g, src, group)
         };
         let zeros = self.buffer.as_ptr();
+        self.live = self.find_live(g);
 
         let rows = rows.len();
         self.stride = rows.next_multiple_of(spare) + spare;
@@ -109,6 +112,21 @@ impl Stage {
     /// The table: for run `r` and row `i` of the block, entry `r · stride + i`.
     pub fn pointers(&self) -> (*const *const f32, usize) {
         (self.pointers.as_ptr(), self.stride)
+    }
+
+    /// From the first run to the last that are not zeros for all rows: where the padding along time is a third of what a
+    /// kernel reads, as with two frames, so is the time that it takes. One run at least.
+    pub fn live(&self) -> Range<usize> {
+        self.live.clone()
+    }
+
+    fn find_live(&self, g: &Gather) -> Range<usize> {
+        let lines = g.lines.len();
+        let inside = |line: usize| self.ids.iter().skip(line).step_by(lines).any(|&id| id != OUTSIDE);
+        let live = |run: &(usize, isize)| inside(run.0);
+        let first = g.runs.iter().position(live).unwrap_or(0);
+        let last = g.runs.iter().rposition(live).unwrap_or(0);
+        first..last + 1
     }
 
     /// The distance in values of the runs of two neighbouring rows of a line; so far may one read from a run of zeros.

@@ -5,10 +5,10 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use super::extent::Filter;
 use super::footage::ListedFootage;
 use crate::contract::*;
 use anyhow::{Context, Result};
+use glad_video::ops::Filter;
 use glad_video::{OpenOptions, Watch, write};
 use listing::Row;
 use rewrite::Coding;
@@ -94,7 +94,7 @@ impl Kind for Transcode {
             out: cx.folder.join(&self.out),
             coding: Coding {
                 short: self.short,
-                filter: self.filter.into(),
+                filter: self.filter,
                 gop: self.gop,
                 qp: self.qp,
             },

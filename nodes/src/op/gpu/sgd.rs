@@ -41,7 +41,7 @@ pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<(
         };
         all.push(inside().with_context(|| format!("update of `{}`", p.name))?);
     }
-    Ok(sgd::step(&gpu.card, &settings, &all)?)
+    Ok(sgd::step(&gpu.card, &settings, &mut all)?)
 }
 
 /// The same memory, to be written: of tensors that a [`Parameter`] gives away for the time of the step. (Candle lends one

@@ -16,13 +16,18 @@ use crate::{ImageError, RgbFrame, Video, VideoError};
 use counts::Counts;
 use held::Held;
 
-/// What the median of an even number of values is.
+/// The median of an even number of values. Of an odd number it is the one in the middle, in either case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(
+    feature = "parameters",
+    derive(serde::Deserialize, schemars::JsonSchema),
+    serde(rename_all = "snake_case")
+)]
 pub enum EvenMedian {
-    /// The lower of the two in the middle: always a colour that occurs.
+    /// The lower of the two in the middle, a colour that occurs: `numpy.quantile(frames, 0.5, axis=0, method="lower")`.
     #[default]
     Lower,
-    /// Their mean, rounded down: what a cast of `numpy.median` to 8 bits gives.
+    /// The mean of the two, rounded down: `numpy.median(frames, axis=0).astype(numpy.uint8)`.
     Mean,
 }
 

@@ -1,8 +1,14 @@
 //! What the tests share: numbers from a seed, operands on a device, and how near results have to be.
 #![allow(dead_code, reason = "each test takes a part of it")]
 
+#[cfg(feature = "card")]
+mod card;
+
+#[cfg(feature = "card")]
+pub use card::{Host, HostMemory};
 use glad_cuda::{In, Number, Out};
-use glad_cuda_host::{Host, HostMemory};
+#[cfg(not(feature = "card"))]
+pub use glad_cuda_host::{Host, HostMemory};
 use half::bf16;
 use proptest::prelude::*;
 

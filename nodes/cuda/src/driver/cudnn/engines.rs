@@ -18,7 +18,8 @@ pub(super) struct Candidate {
     pub rank: usize,
     /// The engine's number.
     pub engine: i64,
-    tensor_cores: bool,
+    /// Whether it multiplies in tensor cores.
+    pub tensor_cores: bool,
 }
 
 /// A configuration made ready to run.
@@ -111,18 +112,23 @@ fn admissible(problem: &Problem, notes: &[u32]) -> bool {
     !notes.iter().any(|&note| barred(note))
 }
 
-/// The order in which candidates are tried, when `limit` will be: the heuristics' first for half of it, then the best of each
-/// engine that is not among these (the list is long runs of one engine with other tiles), then the list's order.
-pub(super) fn order(engines: &[i64], limit: usize) -> Vec<usize> {
+/// The order in which candidates are tried, when `limit` will be, by their engines and whether these use tensor cores: the
+/// heuristics' first for half of it; then the best of each engine that is not among these (the list is long runs of one engine
+/// with other tiles), but none without tensor cores where others have them, which can take a hundred times as long; then the
+/// list's order.
+pub(super) fn order(engines: &[(i64, bool)], limit: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..engines.len().min(limit.div_ceil(2))).collect();
+    let tensor_cores = engines.iter().any(|e| e.1);
     for (i, engine) in engines.iter().enumerate() {
-        if !order.iter().any(|&o| engines[o] == *engine) {
+        if engine.1 == tensor_cores && !order.iter().any(|&o| engines[o].0 == engine.0) {
             order.push(i);
         }
     }
-    for i in 0..engines.len() {
-        if !order.contains(&i) {
-            order.push(i);
+    for among_the_best in [true, false] {
+        for (i, engine) in engines.iter().enumerate() {
+            if (engine.1 == tensor_cores) == among_the_best && !order.contains(&i) {
+                order.push(i);
+            }
         }
     }
     order
@@ -146,11 +152,19 @@ mod tests {
 
     #[test]
     fn every_engine_gets_a_turn() {
-        let engines = [62, 62, 62, 62, 62, 45, 62, 22, 45, 62];
+        let engines = [62, 62, 62, 62, 62, 45, 62, 22, 45, 62].map(|e| (e, true));
         assert_eq!(order(&engines, 6)[..6], [0, 1, 2, 5, 7, 3]);
         assert_eq!(order(&engines, 1)[0], 0);
         let mut all = order(&engines, 4);
         all.sort_unstable();
         assert_eq!(all, (0..engines.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn engines_without_tensor_cores_come_last_unless_the_heuristics_put_them_first() {
+        let engines = [(74, false), (67, true), (67, true), (28, false), (67, true), (71, true)];
+        assert_eq!(order(&engines, 4), [0, 1, 5, 2, 4, 3]);
+        let plain = [(28, false), (1, false), (28, false)];
+        assert_eq!(order(&plain, 2), [0, 1, 2]);
     }
 }

@@ -1,0 +1,117 @@
+//! A card in the place of the device in this process, for the same tests.
+
+use cudarc::driver::{CudaContext, CudaSlice, CudaStream};
+use glad_cuda::driver::{Card, CardMemory, Element};
+use glad_cuda::{Arg, Gpu, In, Launch, Memory, Number, Out, Result};
+use half::bf16;
+use std::sync::{Arc, LazyLock};
+
+static STREAM: LazyLock<Arc<CudaStream>> =
+    LazyLock::new(|| CudaContext::new(0).expect("a card").new_stream().expect("a stream"));
+
+/// The card.
+pub struct Host(Card);
+
+impl Host {
+    pub fn new() -> Host {
+        Host(Card::of(&STREAM).expect("the card"))
+    }
+
+    /// The card again: it runs threads in an order of its own each time.
+    pub fn reversed() -> Host {
+        Host::new()
+    }
+
+    pub fn put<T: Copied>(&self, numbers: &[T]) -> HostMemory {
+        let mut memory = self.alloc(numbers.len(), T::NUMBER).expect("memory of the card");
+        if !numbers.is_empty() {
+            STREAM
+                .memcpy_htod(numbers, T::slice_mut(&mut memory.0))
+                .expect("a copy to the card");
+        }
+        memory
+    }
+}
+
+impl Gpu for Host {
+    type Memory = HostMemory;
+
+    fn alloc(&self, len: usize, number: Number) -> Result<HostMemory> {
+        self.0.alloc(len, number).map(HostMemory)
+    }
+
+    unsafe fn launch(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.launch(launch, args) }
+    }
+}
+
+/// Memory of the card.
+pub struct HostMemory(CardMemory);
+
+impl HostMemory {
+    pub fn numbers<T: Copied>(&self) -> Vec<T> {
+        STREAM.clone_dtoh(T::slice(&self.0)).expect("a copy from the card")
+    }
+
+    pub fn write<T: Copied>(&mut self, numbers: &[T]) {
+        STREAM
+            .memcpy_htod(numbers, T::slice_mut(&mut self.0))
+            .expect("a copy to the card");
+    }
+
+    pub fn input_from(&self, skip: usize) -> In<'_> {
+        let all = self.0.input();
+        let address = all.address() + (skip * all.number().size()) as u64;
+        // SAFETY: a part of what is borrowed for as long.
+        unsafe { In::new(address, all.len() - skip, all.number()) }
+    }
+
+    pub fn output_from(&mut self, skip: usize) -> Out<'_> {
+        let all = self.0.output();
+        let address = all.address() + (skip * all.number().size()) as u64;
+        // SAFETY: a part of what is borrowed mutably for as long.
+        unsafe { Out::new(address, all.len() - skip, all.number()) }
+    }
+}
+
+impl Memory for HostMemory {
+    fn input(&self) -> In<'_> {
+        self.0.input()
+    }
+
+    fn output(&mut self) -> Out<'_> {
+        self.0.output()
+    }
+}
+
+/// Numbers that are copied to and from the card.
+pub trait Copied: Element + Clone + Default {
+    fn slice(memory: &CardMemory) -> &CudaSlice<Self>;
+    fn slice_mut(memory: &mut CardMemory) -> &mut CudaSlice<Self>;
+}
+
+macro_rules! copied {
+    ($ty:ty, $variant:ident) => {
+        impl Copied for $ty {
+            fn slice(memory: &CardMemory) -> &CudaSlice<Self> {
+                match memory {
+                    CardMemory::$variant(slice) => slice,
+                    other => panic!("memory of another type: {other:?}"),
+                }
+            }
+
+            fn slice_mut(memory: &mut CardMemory) -> &mut CudaSlice<Self> {
+                match memory {
+                    CardMemory::$variant(slice) => slice,
+                    other => panic!("memory of another type: {other:?}"),
+                }
+            }
+        }
+    };
+}
+
+copied!(f32, F32);
+copied!(bf16, Bf16);
+copied!(u8, U8);
+copied!(u32, U32);
