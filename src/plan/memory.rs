@@ -160,3 +160,10 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
         })
         .sum()
 }
+
+/// Bytes of one batch: what waits, stacked, while the device computes on the one before.
+pub(super) fn batch_bytes(program: &Program) -> u64 {
+    let boundary = program.calls.iter().filter(|c| c.side == Side::Boundary);
+    let outputs = boundary.flat_map(|c| c.outputs.iter().flatten());
+    outputs.map(|id| value_bytes(program, *id, program.batch)).sum()
+}

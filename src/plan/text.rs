@@ -1,6 +1,6 @@
 //! The plan for people: what runs in each phase and view, where, and what it costs.
 
-use super::memory::{cost, memory, sample_bytes, value_bytes};
+use super::memory::{batch_bytes, cost, memory, sample_bytes, value_bytes};
 use super::program::{Call, Program, ProgramKind};
 use super::table::{bytes, count, table, thousands};
 use crate::check::Checked;
@@ -56,7 +56,7 @@ pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
     programs.sort_by_key(|p| in_run(&p.name));
     for p in programs {
         out += "\n";
-        out += &program_text(p, graph, precision, target.ahead);
+        out += &program_text(p, graph, target);
         if p.kind == ProgramKind::Phase {
             let key = checked.phase_key(graph, &p.name, graph.seed.value, target.device);
             let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
@@ -69,7 +69,8 @@ pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
     out
 }
 
-fn program_text(p: &Program, graph: &Graph, precision: Precision, ahead: usize) -> String {
+fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
+    let precision = graph.precision.value.on(target.device);
     let mut out = heading(p, graph);
     let rows = calls(p, precision);
     out += "\n";
@@ -106,7 +107,7 @@ fn program_text(p: &Program, graph: &Graph, precision: Precision, ahead: usize) 
             );
         }
     }
-    out += &queue(p, ahead);
+    out += &queue(p, target.ahead, target.device != DeviceLocation::Cpu);
     if !p.reset.is_empty() {
         let _ = writeln!(out, "  reset       {}", p.reset.join(", "));
     }
@@ -255,15 +256,17 @@ fn gives(p: &Program, c: &Call) -> String {
     parts.join(", ")
 }
 
-fn queue(p: &Program, ahead: usize) -> String {
+fn queue(p: &Program, ahead: usize, on_device: bool) -> String {
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     if largest == 0 {
         return String::new();
     }
     let mut out = format!(
-        "  data side   at most {ahead} samples in flight of {} each: {}\n",
+        "  data side   at most {ahead} samples in flight of {} each: {}; and the next batch, stacked: {}{}\n",
         bytes(largest),
-        bytes(largest * ahead as u64)
+        bytes(largest * ahead as u64),
+        bytes(batch_bytes(p)),
+        if on_device { ", there and on the device" } else { "" }
     );
     let ragged = |c: &&Call| {
         c.outputs

@@ -176,3 +176,42 @@ fn first_rows(batch: &HashMap<ValueId, Tensor>, rows: usize) -> Result<HashMap<V
     let cut = |(id, t): (&ValueId, &Tensor)| Ok((*id, t.narrow(0, 0, rows)?));
     batch.iter().map(cut).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load_text;
+    use std::path::Path;
+
+    /// What six steps give, each scalar in its bits, or why there are no more.
+    fn steps(late: bool, overlay: &str) -> (Vec<Vec<(String, u64)>>, String) {
+        let text = format!("extends = \"full.toml\"\nset.setting = \"settings/smoke.toml\"\n{overlay}");
+        let graph = load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+        let checked = crate::check::check(&graph, &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();
+        rehearsal.steps.late = late;
+        let mut all = vec![];
+        for _ in 0..6 {
+            match rehearsal.step() {
+                Ok(values) => all.push(values.into_iter().map(|(n, v)| (n, v.to_bits())).collect()),
+                Err(e) => return (all, format!("{e:#}")),
+            }
+        }
+        (all, String::new())
+    }
+
+    #[test]
+    fn when_scalars_are_read_changes_nothing() {
+        for overlay in [
+            "",
+            "[phases.main]\nmicro_batch = 2",
+            // Not finite from the second step on.
+            "[set.phases.main.optimizer]\nlr = 1e30",
+            "[set.phases.main.optimizer]\nlr = 1e30\n[phases.main]\nmicro_batch = 2",
+        ] {
+            let (early, late) = (steps(false, overlay), steps(true, overlay));
+            assert_eq!(early, late, "{overlay}");
+            assert_eq!(early.1.contains("is NaN"), overlay.contains("1e30"), "{}", early.1);
+        }
+    }
+}

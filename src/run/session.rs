@@ -17,7 +17,7 @@ use crate::check::{Checked, RESULT_VIEW, left_out};
 use crate::graph::Graph;
 use crate::plan::{Program, other_precision};
 use anyhow::{Context, Result, bail};
-use candle_core::{Device, Tensor};
+use candle_core::{Device, DeviceLocation, Tensor};
 use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -101,7 +101,9 @@ pub fn run(
         }
         _ => fresh,
     };
-    let used = note_precision(graph, options, &mut position, progress);
+    for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
+        progress.say(&line);
+    }
     let mut log = Log::open(
         &folder.metrics(),
         &folder.events(),
@@ -121,7 +123,7 @@ pub fn run(
         phases: vec![],
         left_out: left_out(graph, checked),
         bad: BTreeMap::new(),
-        precision: used,
+        precision: position.precision.clone(),
     };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
@@ -169,24 +171,19 @@ pub fn run(
     Ok(result)
 }
 
-/// Says where the device computes with another precision than the graph asks for, or than the run did before. Gives what the
-/// run has been computed with, the latest last.
-fn note_precision(graph: &Graph, options: &RunOptions, position: &mut Position, progress: &Progress) -> Vec<Precision> {
-    let (asked, device) = (graph.precision.value, options.device.location());
+/// Notes in `position` what `device` really computes with, where the graph asks for `asked`. Gives what is worth saying: that
+/// it is something else, and that the run was computed in another precision so far.
+fn note_precision(asked: Precision, device: DeviceLocation, position: &mut Position) -> Vec<String> {
     let used = asked.on(device);
-    if let Some(line) = other_precision(asked, device) {
-        progress.say(&line);
-    }
+    let mut said: Vec<String> = other_precision(asked, device).into_iter().collect();
     match position.precision.last() {
         Some(before) if *before == used => {}
         before => {
-            if let Some(before) = before {
-                progress.say(&format!("precision: {before} so far, {used} from here on"));
-            }
+            said.extend(before.map(|before| format!("precision: {before} so far, {used} from here on")));
             position.precision.push(used);
         }
     }
-    position.precision.clone()
+    said
 }
 
 struct Session<'a> {
@@ -392,4 +389,32 @@ fn none_left(program: &Program, view: &ViewResult) -> Option<String> {
 /// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.
 pub fn cache_folder() -> Result<PathBuf> {
     Ok(glad_mini::cache_dir()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Precision::{Bf16, F32};
+
+    #[test]
+    fn going_on_with_another_precision_is_told() {
+        let card = DeviceLocation::Cuda { gpu_id: 0 };
+        let mut position = Position::default();
+        assert!(note_precision(Bf16, card, &mut position).is_empty());
+        assert!(note_precision(Bf16, card, &mut position).is_empty());
+        // The same graph goes on on the CPU.
+        assert_eq!(
+            note_precision(Bf16, DeviceLocation::Cpu, &mut position),
+            [
+                "precision: f32, for the CPU has no other (bf16 is for GPUs)",
+                "precision: bf16 so far, f32 from here on"
+            ]
+        );
+        assert_eq!(position.precision, [Bf16, F32]);
+        assert_eq!(
+            note_precision(Bf16, card, &mut position),
+            ["precision: f32 so far, bf16 from here on"]
+        );
+        assert_eq!(position.precision, [Bf16, F32, Bf16]);
+    }
 }

@@ -24,7 +24,7 @@ pub(super) struct Steps<'a> {
     /// What is not finite in this step.
     symptom: Option<Symptom>,
     /// Whether scalars are read when the device has done all parts, and not one by one while it waits.
-    late: bool,
+    pub(super) late: bool,
     optimizer: Duration,
 }
 

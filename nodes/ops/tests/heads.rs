@@ -282,6 +282,34 @@ fn mistakes_are_errors() {
 }
 
 #[test]
+fn an_update_tells_whether_its_weights_are_finite() {
+    let far = 70_000;
+    for (momentum, nesterov) in [(0.0, false), (0.9, false), (0.9, true)] {
+        let sgd = Sgd {
+            lr: 1.0,
+            momentum,
+            weight_decay: 0.0,
+            nesterov,
+            clip_scale: 1.0,
+        };
+        let step = |at: usize, weight: f32, grad: f32| {
+            let (mut w, mut g) = (vec![0.5; far], vec![0.25; far]);
+            (w[at], g[at]) = (weight, grad);
+            let finite = sgd.step(true, &g, &mut vec![0.0; far], &mut w).unwrap();
+            assert_eq!(finite, w.iter().all(|w| w.is_finite()), "{}", w[at]);
+            f32::from(u8::from(finite))
+        };
+        on_all(
+            || {
+                let each = |at| [step(at, 3e38, 1e38), step(at, -3e38, 3e38), step(at, 0.0, f32::NAN)];
+                vec![[0, 15, 16_384, far - 1].into_iter().flat_map(each).collect()]
+            },
+            |_, told| assert_eq!(told[0], [1.0, 0.0, 0.0].repeat(4)),
+        );
+    }
+}
+
+#[test]
 fn dropout_keeps_its_share_by_key_and_index() {
     let x = vec![1.0; 60_000];
     let run = |key: u64, p: f32, len: usize| {

@@ -156,3 +156,142 @@ pub fn again(
     }
     stack.send()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::host::HostSide;
+    use super::super::order::Drawn;
+    use super::super::testing::{program, video};
+    use super::*;
+    use crate::plan::ValueId;
+    use crate::run::staging::staging;
+    use candle_core::{Device, Tensor};
+    use glad_nodes::Key;
+    use std::collections::HashMap;
+    use std::sync::atomic::AtomicUsize;
+
+    const LABEL: ValueId = ValueId(3);
+    const CLIPS: ValueId = ValueId(4);
+
+    /// What batches of these sizes hold: labels and bytes; with the most samples that were begun and not yet taken.
+    #[allow(clippy::type_complexity)]
+    fn taken(sizes: &[usize], options: FeedOptions, replace: bool) -> (Vec<(Vec<u32>, Vec<u8>)>, usize) {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let program = program(begun.clone());
+        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
+        let lists = vec![(0..20).map(|i| video(i, "v")).collect::<Vec<_>>()];
+        let key = Key::new(5);
+        let other = |_: usize, d: Drawn, attempt: u64| key.index(d.video as u64).index(attempt).rng().below(20);
+        let recipe = Recipe {
+            host: &host,
+            lists: &lists,
+            streams: &program.streams,
+            key,
+            replace: replace.then_some(&other as &(dyn Fn(usize, Drawn, u64) -> usize + Sync)),
+        };
+        let staging = staging(&Device::Cpu).unwrap();
+        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
+        let want = |i: usize| Want {
+            stream: 0,
+            drawn: Drawn { pass: 0, video: i % 20 },
+        };
+        let rows = |n: &usize| vec![*n];
+        let read = |values: HashMap<ValueId, Tensor>| {
+            let n = values[&LABEL].dim(0).unwrap();
+            assert_eq!(values[&CLIPS].dims(), [n, 1, 1, 2, 2, 1]);
+            let bytes = values[&CLIPS].flatten_all().unwrap().to_vec1().unwrap();
+            (values[&LABEL].to_vec1().unwrap(), bytes)
+        };
+        let total: usize = sizes.iter().sum();
+        let (mut out, mut used, mut most) = (vec![], 0, 0);
+        batches(
+            &recipe,
+            options,
+            &stacker,
+            sizes.iter().map(rows),
+            (0..total).map(want),
+            |made| {
+                for n in sizes {
+                    most = most.max(begun.load(Ordering::SeqCst).saturating_sub(used));
+                    let staged = made.next().unwrap().batch.unwrap();
+                    let videos: Vec<u32> = staged.videos[0].iter().map(|v| v.index as u32).collect();
+                    let batch = read(staged.arrive().unwrap());
+                    assert_eq!(videos, batch.0);
+                    if replace {
+                        // Made once more, a batch is the same.
+                        let wants = (used..used + n).map(want);
+                        let again = again(&recipe, &stacker, &[*n], wants).unwrap();
+                        assert_eq!(read(again.arrive().unwrap()), batch);
+                    }
+                    out.push(batch);
+                    used += n;
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                assert!(made.next().is_err(), "there are no more");
+            },
+        );
+        (out, most)
+    }
+
+    #[test]
+    fn batches_hold_their_samples_in_order_and_no_more_than_allowed_wait() {
+        let sizes = [4, 4, 4, 7, 1, 4, 4, 4, 4, 3, 5, 6];
+        for (workers, ahead) in [(1, 1), (1, 8), (4, 5), (3, 16)] {
+            let (out, most) = taken(&sizes, FeedOptions { workers, ahead }, false);
+            let mut at = 0;
+            for ((labels, bytes), n) in out.iter().zip(sizes) {
+                // Videos that cannot be used are left out.
+                let wanted = (at..at + n).map(|i| i as u32 % 20).filter(|v| v % 7 != 3);
+                assert_eq!(*labels, wanted.collect::<Vec<_>>());
+                assert_eq!(*bytes, labels.iter().flat_map(|v| [*v as u8; 4]).collect::<Vec<_>>());
+                at += n;
+            }
+            let bound = ahead + sizes.iter().max().unwrap();
+            assert!(most <= bound, "{most} samples are waiting where {bound} may");
+        }
+    }
+
+    #[test]
+    fn batches_are_the_same_for_any_number_of_workers() {
+        let of = |workers, ahead| taken(&[4, 4, 4, 4, 4, 4], FeedOptions { workers, ahead }, true).0;
+        assert_eq!(of(1, 2), of(4, 9));
+    }
+
+    #[test]
+    fn what_does_not_stack_is_told() {
+        let program = program(Arc::default());
+        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
+        let lists = vec![vec![video(3, "v")]];
+        let recipe = Recipe {
+            host: &host,
+            lists: &lists,
+            streams: &program.streams,
+            key: Key::new(5),
+            replace: Some(&|_, _, _| 0),
+        };
+        let staging = staging(&Device::Cpu).unwrap();
+        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
+        let options = FeedOptions { workers: 2, ahead: 4 };
+        let want = Want {
+            stream: 0,
+            drawn: Drawn { pass: 0, video: 0 },
+        };
+        let outcome = batches(
+            &recipe,
+            options,
+            &stacker,
+            std::iter::repeat_n(vec![2], 3),
+            std::iter::repeat_n(want, 6),
+            |made| -> Result<()> {
+                let ready = made.next()?;
+                assert_eq!(ready.bad.len(), 17, "each attempt is told");
+                ready.batch.map(|_| ())
+            },
+        );
+        let e = format!("{:#}", outcome.unwrap_err());
+        assert_eq!(
+            e,
+            "no usable video for a slot of stream `source`; the last reason: node `work`: damaged"
+        );
+    }
+}

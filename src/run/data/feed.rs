@@ -210,136 +210,19 @@ pub fn feed<R>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{program, video};
     use super::*;
-    use crate::plan::{Call, Program, ProgramKind, ValueId, ValueInfo};
-    use anyhow::bail;
-    use glad_nodes::*;
+    use crate::plan::ValueId;
+    use glad_nodes::HostValue;
     use std::collections::HashMap;
     use std::sync::atomic::AtomicUsize;
-
-    /// Frames of no file: the tests below make samples, not pixels.
-    struct NoFootage;
-    impl Footage for NoFootage {
-        fn frame_count(&self) -> Result<usize> {
-            Ok(1)
-        }
-        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
-            bail!("no frames")
-        }
-    }
-
-    struct List;
-    impl Source for List {
-        fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>> {
-            Ok(vec![])
-        }
-        fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
-            Ok(vec![HostValue::Video(video.clone())])
-        }
-        fn absent(&self, _: bool) -> Vec<String> {
-            vec![]
-        }
-        fn splits(&self) -> Vec<String> {
-            vec![]
-        }
-        fn classes(&self) -> Result<Option<Vec<String>>> {
-            Ok(None)
-        }
-    }
-
-    /// Counts the samples that were begun; every seventh video fails, and work takes uneven time.
-    struct Work(Arc<AtomicUsize>);
-    impl Stage for Work {
-        fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            let video = inputs.video("video")?;
-            if video.path.ends_with("hangs.mp4") {
-                return Err(anyhow::Error::new(Fatal("hangs.mp4: nothing came of it".into())).context("node"));
-            }
-            if video.index % 7 == 3 {
-                bail!("damaged");
-            }
-            std::thread::sleep(Duration::from_micros(cx.key.rng().below(200) as u64));
-            Ok(vec![HostValue::Label(video.index as u32)])
-        }
-    }
-
-    fn program(begun: Arc<AtomicUsize>) -> Program {
-        let call = |node: &str, side, body, inputs, output| Call {
-            node: node.into(),
-            kind: "test",
-            stream: Some(0),
-            joint: None,
-            side,
-            inputs,
-            outputs: vec![Some(ValueId(output))],
-            ports: vec!["label".into()],
-            body,
-            gradient: Gradient::Stops,
-            whole_list: None,
-            trains: false,
-            params: serde_json::Value::Null,
-        };
-        let value = |name: &str, head: &str, call| ValueInfo {
-            name: name.into(),
-            ty: Type {
-                head: head.into(),
-                dims: vec![Size::Batch(1)],
-            },
-            stream: Some(0),
-            side: Side::Host,
-            held_out: false,
-            needs_grad: false,
-            call,
-        };
-        Program {
-            name: "main".into(),
-            kind: ProgramKind::Phase,
-            streams: vec!["source".into()],
-            split: "train".into(),
-            batch: 4,
-            dims: DimScope::default(),
-            values: vec![
-                value("videos.video", "Video", 0),
-                value("work.label", "Label", 1),
-                value("batch.label", "Label", 2),
-            ],
-            calls: vec![
-                call("videos", Side::Host, 0, vec![], 0),
-                call("work", Side::Host, 1, vec![("video".into(), vec![ValueId(0)])], 1),
-                call("batch", Side::Boundary, 2, vec![("label".into(), vec![ValueId(1)])], 2),
-            ],
-            bodies: vec![
-                Body::Source(Box::new(List)),
-                Body::Stage(Box::new(Work(begun))),
-                Body::Boundary,
-            ],
-            sources: vec![0],
-            weights: Default::default(),
-            losses: vec![],
-            roots: vec![],
-            reach: vec![],
-            frozen: vec![],
-            reset: vec![],
-        }
-    }
 
     /// The labels that `n` wants gave, in order, with the bad videos; and the most samples in flight at a time.
     fn labels(n: usize, options: FeedOptions, replace: bool) -> (Vec<Option<u32>>, Vec<usize>, usize) {
         let begun = Arc::new(AtomicUsize::new(0));
         let program = program(begun.clone());
         let host = HostSide::new(&program, HashMap::new(), true).unwrap();
-        let video = |index| {
-            let footage = Arc::new(NoFootage);
-            Arc::new(Video {
-                index,
-                path: "v".into(),
-                line: String::new(),
-                label: None,
-                footage,
-            })
-        };
-        let lists = vec![(0..20).map(video).collect::<Vec<_>>()];
+        let lists = vec![(0..20).map(|i| video(i, "v")).collect::<Vec<_>>()];
         let key = Key::new(5);
         let other = |_: usize, d: Drawn, attempt: u64| key.index(d.video as u64).index(attempt).rng().below(20);
         let recipe = Recipe {
@@ -389,14 +272,8 @@ mod tests {
     fn what_is_no_fault_of_the_video_ends_the_run() {
         let program = program(Arc::default());
         let host = HostSide::new(&program, HashMap::new(), true).unwrap();
-        let video = |index| Video {
-            index,
-            path: if index == 12 { "hangs.mp4" } else { "v" }.into(),
-            line: String::new(),
-            label: None,
-            footage: Arc::new(NoFootage),
-        };
-        let lists = vec![(0..20).map(|i| Arc::new(video(i))).collect::<Vec<_>>()];
+        let path = |i| if i == 12 { "hangs.mp4" } else { "v" };
+        let lists = vec![(0..20).map(|i| video(i, path(i))).collect::<Vec<_>>()];
         let recipe = Recipe {
             host: &host,
             lists: &lists,

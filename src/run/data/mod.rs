@@ -5,6 +5,8 @@ mod feed;
 mod host;
 mod order;
 mod stack;
+#[cfg(test)]
+mod testing;
 
 pub use batches::{again, batches};
 pub use feed::{BadVideo, FeedOptions, Recipe, Want, sample_key};

@@ -191,3 +191,55 @@ impl Staged {
         self.values.into_iter().map(arrive).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{program, video};
+    use super::*;
+    use crate::run::staging::staging;
+    use glad_nodes::Clips;
+
+    fn sample(shape: [usize; 5], label: HostValue) -> Sample {
+        let data = (0..shape.iter().product::<usize>()).map(|i| i as u8).collect();
+        let clips = HostValue::Clips(Arc::new(Clips { shape, data }));
+        Sample {
+            video: video(0, "v"),
+            values: HashMap::from([(ValueId(1), label), (ValueId(2), clips)]),
+        }
+    }
+
+    #[test]
+    fn what_does_not_stack_is_told() {
+        let program = program(Arc::default());
+        let staging = staging(&Device::Cpu).unwrap();
+        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
+        let mut stack = stacker.begin(&[3]);
+        stack.add(0, sample([1, 1, 4, 5, 3], HostValue::Label(1))).unwrap();
+        let e = stack.add(0, sample([1, 1, 6, 7, 3], HostValue::Label(1))).unwrap_err();
+        assert_eq!(
+            format!("{e:#}"),
+            "batch.clips: clips of 5×4 and of 7×6 pixels do not stack: crop or resize before `batch`"
+        );
+        let e = stack
+            .add(0, sample([1, 1, 4, 5, 3], HostValue::Mask(true)))
+            .unwrap_err();
+        assert_eq!(format!("{e:#}"), "batch.label: a batch of labels holds something else");
+        let mut none = sample([1, 1, 4, 5, 3], HostValue::Label(1));
+        none.values.remove(&ValueId(2));
+        let e = stacker.begin(&[1]).add(0, none).unwrap_err();
+        assert_eq!(format!("{e:#}"), "a sample has no work.clips");
+    }
+
+    #[test]
+    fn labels_stay_on_the_host_and_a_batch_of_nothing_has_no_values() {
+        let program = program(Arc::default());
+        let staging = staging(&Device::Cpu).unwrap();
+        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
+        assert!(stacker.begin(&[3]).send().unwrap().arrive().unwrap().is_empty());
+        let mut stack = stacker.begin(&[3]);
+        stack.add(0, sample([1, 1, 1, 2, 3], HostValue::Label(7))).unwrap();
+        let values = stack.send().unwrap().arrive().unwrap();
+        assert_eq!(values[&ValueId(3)].to_vec1::<u32>().unwrap(), [7]);
+        assert_eq!(values[&ValueId(4)].dims(), [1, 1, 1, 1, 2, 3]);
+    }
+}
