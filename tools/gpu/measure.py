@@ -88,7 +88,8 @@ def part(name, machine, found, args):
         row, _, quarter = base.partition("/")
         flags = turns.COMPILED if compiled else turns.step_rows(machine.tiny)[row][1]
         videos = paper(machine) // 4 if quarter else largest(found, row, ["glad", "eager"], machine)
-        found["rows"][name] = turns.measure(row, max(videos, 1), flags, machine)
+        found["rows"][name] = []
+        turns.measure(row, max(videos, 1), flags, machine, found["rows"][name])
 
 
 def paper(machine):

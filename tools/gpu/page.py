@@ -113,7 +113,7 @@ def tests(found):
 def goals(found):
     """Each goal with what was found, of the rows at the largest number of videos that fits."""
     lines, rows = [], found["rows"]
-    for name, tried in rows.items():
+    for tried in filter(None, rows.values()):
         last = tried[-1]
         by, title = last["by"], last["title"]
         best = "compile" if "compile" in by else eager(by)[0]
