@@ -32,8 +32,7 @@ pub fn device(name: &str) -> Result<Device> {
         );
     }
     // On one stream, whichever thread asks.
-    let device =
-        Device::new_cuda_with_stream(gpu_id).with_context(|| format!("device `{name}` is not to be had"))?;
+    let device = Device::new_cuda_with_stream(gpu_id).with_context(|| format!("device `{name}` is not to be had"))?;
     keep_plans(&device)?;
     Ok(device)
 }
