@@ -104,3 +104,21 @@ fn shipped_files_are_toml_1_0() {
         }
     }
 }
+
+/// What `tools/gpu/measure.py` trains from files with.
+#[test]
+fn the_setting_that_feeds_a_card_is_valid() {
+    let full = graph("full.toml");
+    let fed = repository().join("tools/gpu/fed.toml").display().to_string();
+    let sets = [
+        "run=[\"main\"]",
+        "precision=bf16",
+        "phases.main.batch=24",
+        "phases.main.epochs=100000",
+    ];
+    let mut args = vec!["plan", &full, "--setting", &fed];
+    args.extend(sets.iter().flat_map(|s| ["--set", s]));
+    let said = ok(&args);
+    assert!(said.contains("main: 100000 epochs; 24 videos of each"), "{said}");
+    assert!(said.contains("clips Clip[B,3,8,224,224,3]"), "{said}");
+}

@@ -185,7 +185,7 @@ def main():
     parse.add_argument("--rounds", type=int, default=9, help="rounds of a row, at most [9]")
     parse.add_argument("--seconds", type=float, default=30, help="no further round of a row after so long (three at least) [30]")
     parse.add_argument("--op-rounds", type=int, default=2, help="rounds of an operation [2]")
-    parse.add_argument("--compile", action="store_true", help="torch.compile beside PyTorch's own layouts")
+    parse.add_argument("--compile", action="store_true", help="torch.compile beside PyTorch's own layouts (a minute or more a row; needs a C++ compiler)")
     parse.add_argument("--into", type=Path, help="a JSON file that results are added to")
     parse.add_argument("--out", type=Path, help="where the tables go, besides standard output; of a file with the marks of benches/README.md the rest stays")
     args = parse.parse_args()

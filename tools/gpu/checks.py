@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import time
 
@@ -30,7 +31,7 @@ def tested(machine):
     return found | ({"GLAD_PARITY": str(parity)} if parity.is_dir() else {})
 
 
-def run(machine, name, command, seconds):
+def run(machine, name, command, until):
     """A program to its end: status, and all that it wrote. The status of one that takes too long is None."""
     log = machine.log(name)
     with open(log, "w") as f:
@@ -43,7 +44,7 @@ def run(machine, name, command, seconds):
             stdin=subprocess.DEVNULL,
         )
         try:
-            status = process.wait(timeout=max(5, min(seconds, machine.left())))
+            status = process.wait(timeout=max(5, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -51,15 +52,15 @@ def run(machine, name, command, seconds):
     return status, log.read_text(errors="replace")
 
 
-def tests(machine, sanitize):
+def tests(machine, sanitize, until):
     """Runs each test program; a row for each."""
-    rows = []
+    rows, longest = [], LONGEST * (10 if sanitize else 1)
     for program, args in programs(machine):
         command = [program, *args]
         if sanitize:
             command = ["compute-sanitizer", "--tool", sanitize, "--error-exitcode", "99", *command]
         began = time.monotonic()
-        status, text = run(machine, f"test-{program.name}", command, LONGEST * (10 if sanitize else 1))
+        status, text = run(machine, f"test-{program.name}", command, min(until, began + longest))
         counts = [tuple(map(int, m)) for m in RESULT.findall(text)]
         row = {"name": program.name, "status": status, "seconds": time.monotonic() - began}
         row |= dict(zip(("passed", "failed", "ignored"), map(sum, zip(*counts)) if counts else (0, 0, 0)))
@@ -88,18 +89,20 @@ def first_step(folder):
     return {k: v for k, v in row.items() if isinstance(v, float)}
 
 
-def smoke(machine):
+def smoke(machine, until):
     """The smoke setting on the device in each precision, and on the CPU: do they end, and begin with the same losses?"""
     cases = [("cpu", "f32")]
-    cases += [(machine.device, p) for p in ("f32", "tf32", "bf16")] if machine.device != "cpu" else []
+    cases += [(machine.device, p) for p in ("f32", "bf16", "tf32")] if machine.device != "cpu" else []
     rows, first = [], {}
     for device, precision in cases:
         name = f"smoke-{device.replace(':', '')}-{precision}"
         out = machine.out / "runs" / name
         command = [machine.glad(), "graphs/full.toml", "--setting", "graphs/settings/smoke.toml", "--device", device]
         command += ["--set", f"precision={precision}", "--no-share", "--out", out]
+        # Of an earlier call.
+        shutil.rmtree(out, ignore_errors=True)
         began = time.monotonic()
-        status, text = run(machine, name, command, LONGEST)
+        status, text = run(machine, name, command, min(until, began + LONGEST))
         row = {"name": name, "status": status, "seconds": time.monotonic() - began}
         if status != 0:
             row["said"] = last_line(text)
@@ -114,9 +117,10 @@ def smoke(machine):
     return rows
 
 
-def measure(machine, sanitize):
-    """Both; what failed, in words, beside the rows."""
-    found = {"tests": tests(machine, sanitize), "smoke": smoke(machine)}
+def measure(machine, sanitize, seconds):
+    """Both, within so many seconds; what failed, in words, beside the rows."""
+    until = time.monotonic() + seconds
+    found = {"tests": tests(machine, sanitize, until), "smoke": smoke(machine, until)}
     wrong = [words(r) for r in found["tests"] if r["status"] != 0 or not r["passed"]]
     if not found["tests"]:
         wrong.append("there are no test programs in the package")

@@ -15,7 +15,10 @@ WARM_UP = 5
 # The longest that making the videos and the first steps may take, in seconds.
 START = 150
 # glad's line of progress; its figures are from the phase's beginning.
-PROGRESS = re.compile(r"^main (\d+)/\d+ .*?(\d+) videos/s, waits for data (\d+) %.*$", re.M)
+PROGRESS = re.compile(
+    r"^main (\d+)/\d+ .*?(\d+) videos/s, waits for data (\d+) %, data waits (\d+) %(?:, device busy (\d+) %)?.*$", re.M
+)
+SHARES = ("waits", "data_waits", "device_busy")
 
 
 def command(machine, videos, out):
@@ -55,9 +58,9 @@ def measure(machine, videos):
             ends += [now] * (count - len(ends))
             if process.poll() is not None:
                 raise Ended(f"it ended with status {process.returncode}", log.read_text(errors="replace"))
-            if len(ends) > WARM_UP and now - ends[WARM_UP] > machine.seconds and len(ends) > WARM_UP + 5:
+            if len(ends) > WARM_UP and now - ends[WARM_UP] > 2 * machine.seconds and len(ends) > WARM_UP + 5:
                 break
-            if now - began > START + 2 * machine.seconds or machine.left() < 5:
+            if now - began > START + 3 * machine.seconds or machine.left() < 5:
                 raise Ended(f"only {len(ends)} steps in {now - began:.0f} s", log.read_text(errors="replace"))
             if now - said > 5:
                 said = now
@@ -86,19 +89,25 @@ def summary(ends, sampler):
 
 
 def waits(text, videos):
-    """The share of time that compute waited for data, after the first lines of progress, in percent; and the last of them."""
+    """Shares of time after the first lines of progress, in percent: compute waited for data, data for compute, and the device
+    was busy; and the last of the lines."""
     told = list(PROGRESS.finditer(text))
     if not told:
-        return {"waits": None}
+        return dict.fromkeys(SHARES)
     found = []
     for m in told:
-        step, rate, percent = map(int, m.groups())
-        # Time since the beginning, and of it what was waited.
-        wall = step * 2 * videos / max(rate, 1)
-        found.append((step, wall, percent * wall))
+        step, rate, *shares = [int(g) if g else None for g in m.groups()]
+        # Time since the beginning.
+        found.append((step, step * 2 * videos / max(rate, 1), shares))
     first = next((f for f in found if f[0] > WARM_UP), found[-1])
-    (_, a, x), (_, b, y) = first, found[-1]
-    return {"waits": max(0.0, (y - x) / (b - a) if b > a else y / max(b, 1e-9)), "said": told[-1].group(0)}
+    (_, a, before), (_, b, after) = first, found[-1]
+
+    def share(x, y):
+        if y is None or b <= a:
+            return y
+        return min(100.0, max(0.0, (y * b - x * a) / (b - a)))
+
+    return dict(zip(SHARES, map(share, before, after))) | {"said": told[-1].group(0)}
 
 
 def stop(process):

@@ -1,5 +1,6 @@
 """What measure.py found, as tables."""
 
+import math
 import statistics
 
 from machine import ROOT  # noqa: F401  (finds the modules of tools/compare)
@@ -47,32 +48,35 @@ def memory(found, key):
     return f"{found[key]:.0f}" if found and found.get(key) else "–"
 
 
+def by_title(found):
+    """Rows with one title together: what was measured beside eager mode, and beside torch.compile."""
+    together = {}
+    for tried in found["rows"].values():
+        for at in tried:
+            kind = "compile" if "compile" in at["by"] else "eager"
+            together.setdefault(at["title"], {})[kind] = at["by"]
+    return together
+
+
 def steps(found):
     speed, taken = [], []
-    for name, tried in found["rows"].items():
-        for at in tried:
-            by = at["by"]
-            best, cell = eager(by)
-            has = "compile" if "compile" in by else best
-            cells = [cell, "–"] if has != "compile" else ["–", one(by, "compile")]
-            against = ["–", "–"]
-            against[has == "compile"] = times(turns.ratio(by, has))
-            speed.append([at["title"], *cells, one(by, "glad"), *against, rounds(by)])
-            torch, glad = by.get(has, {}), by["glad"]
-            share = lambda key: times(glad[key] / torch[key] if glad.get(key) and torch.get(key) else None)
-            key = "device_mib" if "device_mib" in glad or "device_mib" in torch else "peak_mib"
-            taken.append(
-                [at["title"], has, memory(torch, key), memory(glad, key), share(key)]
-                + [memory(torch, "device_held_mib"), memory(glad, "device_held_mib"), share("device_held_mib")]
-                + [f"{memory(torch, 'smi_mib')} / {memory(glad, 'smi_mib')}"]
-            )
+    for title, measured in by_title(found).items():
+        beside, compiled = measured.get("eager", {}), measured.get("compile", {})
+        best, cell = eager(beside)
+        glad = (beside or compiled)["glad"]
+        ratios = [times(turns.ratio(by, name)) if by else "–" for by, name in ((beside, best), (compiled, "compile"))]
+        rounds = max(len(f["ms"]) for by in (beside, compiled) for f in by.values())
+        speed.append([title, cell, one(compiled, "compile"), one({"glad": glad}, "glad"), *ratios, str(rounds)])
+        key = "peak_mib" if found["device"] == "cpu" else "device_mib"
+        torch = [beside.get(best, {}), compiled.get("compile", {})]
+        share = lambda one, key: times(glad[key] / one[key] if glad.get(key) and one.get(key) else None)
+        row = [title, *(memory(t, key) for t in (*torch, glad)), *(share(t, key) for t in torch)]
+        taken.append(row + [" / ".join(memory(t, k) for t in (*torch, glad)) for k in ("device_held_mib", "smi_mib")])
     what = ["step", "PyTorch eager, ms", "torch.compile, ms", "glad, ms", "speed, eager", "speed, compile", "rounds"]
-    tensors = ["step", "beside", "PyTorch, MiB", "glad, MiB", "memory", "PyTorch holds, MiB", "glad holds, MiB", "held"]
-    return "\n\n".join(["### Training steps", table(what, speed), "### Peak memory", table([*tensors, "nvidia-smi, MiB"], taken)])
-
-
-def rounds(by):
-    return str(max(len(f["ms"]) for f in by.values()))
+    names = "eager / compile / glad"
+    held = ["step", "eager, MiB", "compile, MiB", "glad, MiB", "beside eager", "beside compile"]
+    held += [f"held: {names}", f"by nvidia-smi: {names}"]
+    return "\n\n".join(["### Training steps", table(what, speed), "### Peak memory", table(held, taken)])
 
 
 def fed(found):
@@ -81,10 +85,12 @@ def fed(found):
     percent = lambda v: "–" if v is None else f"{v:.0f} %"
     alone = one.get("alone_ms")
     row = [f"{one['videos']} videos a stream, {one['steps']} steps", number(one["ms"]), number(alone) if alone else "–"]
-    row += [percent(100 * alone / one["ms"] if alone else None), percent(card.get("busy")), percent(one["waits"])]
+    row += [percent(100 * alone / one["ms"] if alone else None), percent(card.get("busy"))]
+    row += [percent(one[k]) for k in ("device_busy", "waits", "data_waits")]
     row += [f"{2e3 * one['videos'] / one['ms']:.0f}", memory(card, "used_mib"), memory(card, "watts")]
     what = ["training from files", "a step, ms", "the step alone, ms", "alone / fed", "card busy (nvidia-smi)"]
-    what += ["compute waits for data", "videos/s", "card's memory, MiB", "watts"]
+    what += ["card busy (glad)", "compute waits for data", "data waits for compute"]
+    what += ["videos/s", "card's memory, MiB", "watts"]
     return f"### Fed from video files\n\n{table(what, [row])}"
 
 
@@ -107,7 +113,7 @@ def tests(found):
 def goals(found):
     """Each goal with what was found, of the rows at the largest number of videos that fits."""
     lines, rows = [], found["rows"]
-    for name, tried in rows.items():
+    for tried in filter(None, rows.values()):
         last = tried[-1]
         by, title = last["by"], last["title"]
         best = "compile" if "compile" in by else eager(by)[0]
@@ -138,6 +144,8 @@ def wrong(found):
                     lines.append(f"- {at['title']}, {program}: out of memory")
                 elif by.get("failed"):
                     lines.append(f"- {at['title']}, {program}: {by['failed']}")
+                elif not math.isfinite(by.get("loss", 0.0)):
+                    lines.append(f"- {at['title']}, {program}: its loss is {by['loss']}")
     return "\n".join(lines)
 
 

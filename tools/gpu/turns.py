@@ -22,6 +22,8 @@ STEPS = ROOT / "tools/compare/steps.py"
 TURN = 1.5
 # The longest that starting and a first step may take; compiled ones take longer.
 START, COMPILE = 120, 240
+# Rounds of a row.
+MOST = 9
 OOM = ("out of memory", "out_of_memory", "alloc_failed", "of the device's memory")
 SEGMENTS = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "PYTORCH_ALLOC_CONF": "expandable_segments:True"}
 
@@ -162,10 +164,10 @@ def in_turns(row, flags, machine):
             alive = [p for p in alive if not p.found.keys() & {"failed", "out_of_memory"}]
             turn += 1
             say(f"  round {turn}: " + ", ".join(f"{p.name} {p.found['ms'][-1]:.1f} ms" for p in alive))
-            # Alone it has nobody to be compared with: two rounds say how long its steps take.
-            if turn >= (3 if len(alive) > 1 else 2) and (time.monotonic() - began > machine.seconds or len(alive) < 2):
-                break
-            if turn == 9:
+            # With nobody to be compared with, two rounds say how long its steps take.
+            compared = len(alive) > 1 and alive[0].name == "glad"
+            over = turn >= 3 and time.monotonic() - began > machine.seconds
+            if over or turn == (MOST if compared else 2):
                 break
     except OverBudget as e:
         say(f"  {e}")
@@ -183,16 +185,16 @@ def fits(by):
     return not any(found.get("out_of_memory") for name, found in by.items() if name != "eager contiguous")
 
 
-def measure(name, videos, flags, machine):
-    """A row at so many videos of a stream, or at the largest half of a half … of them that fits all its programs: what was
-    found at each number of videos that was tried."""
-    make, found = step_rows(machine.tiny)[name][0], []
+def measure(name, videos, flags, machine, found):
+    """A row at so many videos of a stream, or at the largest half of a half … of them that fits all its programs; what was
+    found at each number of videos that was tried is added to the list `found`."""
+    make = step_rows(machine.tiny)[name][0]
     while True:
         row = make(videos)
         by = in_turns(row, flags, machine)
         found.append({"title": row["title"], "videos": videos, "by": by})
         if fits(by) or videos == 1 or name == "glad_small":
-            return found
+            return
         videos //= 2
         say(f"  half of it: {videos} videos a stream")
         machine.need(20)
