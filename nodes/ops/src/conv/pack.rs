@@ -109,7 +109,10 @@ impl Source {
             let used = &used[at * places.len()..][..len * places.len()];
             whole.fill(0.0);
             for (whole, used) in whole.chunks_exact_mut(taps).zip(used.chunks_exact(places.len())) {
-                places.iter().zip(used).for_each(|(&place, &value)| whole[place] = value);
+                places
+                    .iter()
+                    .zip(used)
+                    .for_each(|(&place, &value)| whole[place] = value);
             }
         });
         Ok(())
@@ -237,7 +240,10 @@ impl PackedWeights {
                         part[..panel.columns].copy_from_slice(&filter[..panel.columns]);
                     } else if let [tap] = used[..] {
                         let values = filter[tap..].iter().step_by(taps);
-                        part[..panel.columns].iter_mut().zip(values).for_each(|(to, from)| *to = *from);
+                        part[..panel.columns]
+                            .iter_mut()
+                            .zip(values)
+                            .for_each(|(to, from)| *to = *from);
                     } else {
                         turn(isa, filter, &lines, panel, part);
                     }
