@@ -183,7 +183,7 @@ impl ConvOp {
             let mut dw = buffer(shape.weight_len());
             conv::backward_weight(shape, &floats(x)?, &dy_values, &mut dw)?;
             let dims = scope.value(&self.weight)?.dims().to_vec();
-            scope.add_grad(&self.weight, tensor(taps.place(dw), dims, x.device())?)?;
+            scope.add_grad(&self.weight, tensor(taps.place(dw)?, dims, x.device())?)?;
         }
         if let Some(bias) = self.bias.as_ref().filter(|b| scope.trains(b)) {
             let mut db = buffer(shape.co);

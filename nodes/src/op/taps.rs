@@ -1,7 +1,7 @@
 //! What padding does to a convolution: TensorFlow's "same" padding, and taps of the kernel that meet nothing else.
 
-use glad_ops::Conv;
 use glad_ops::conv::Source;
+use glad_ops::{Conv, Result, buffer};
 
 /// Zeros in front and behind for `⌈size / stride⌉` outputs along each axis, the odd one behind (TensorFlow's "same").
 pub(crate) fn same_padding(input: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> ([usize; 3], [usize; 3]) {
@@ -60,25 +60,6 @@ impl Taps {
         self.conv.kernel == self.whole
     }
 
-    /// Calls `body(index among the used weights, index among all)`.
-    fn each(&self, mut body: impl FnMut(usize, usize)) {
-        let [kt, kh, kw] = self.conv.kernel;
-        let filters = self.conv.co * (self.conv.ci / self.conv.groups);
-        let all: usize = self.whole.iter().product();
-        let mut used = 0;
-        for filter in 0..filters {
-            for t in 0..kt {
-                for y in 0..kh {
-                    for x in 0..kw {
-                        let [t, y, x] = [t + self.first[0], y + self.first[1], x + self.first[2]];
-                        body(used, filter * all + (t * self.whole[1] + y) * self.whole[2] + x);
-                        used += 1;
-                    }
-                }
-            }
-        }
-    }
-
     /// Which of the weights' taps are used.
     pub fn source(&self) -> Source {
         Source {
@@ -88,13 +69,13 @@ impl Taps {
     }
 
     /// The gradient of all taps, from that of the used ones: zero for the others.
-    pub fn place(&self, grad: Vec<f32>) -> Vec<f32> {
+    pub fn place(&self, grad: Vec<f32>) -> Result<Vec<f32>> {
         if self.all() {
-            return grad;
+            return Ok(grad);
         }
-        let mut whole = vec![0.0; grad.len() / self.conv.taps() * self.whole.iter().product::<usize>()];
-        self.each(|from, to| whole[to] = grad[from]);
-        whole
+        let mut whole = buffer(grad.len() / self.conv.taps() * self.whole.iter().product::<usize>());
+        self.source().place(&self.conv, &grad, &mut whole)?;
+        Ok(whole)
     }
 }
 
@@ -123,7 +104,7 @@ mod tests {
             first: [1, 0, 0],
         };
         assert_eq!(taps.source(), source);
-        let back = taps.place(vec![1.0; 6]);
+        let back = taps.place(vec![1.0; 6]).unwrap();
         assert_eq!(back, [0.0, 1.0, 0.0].repeat(6));
     }
 

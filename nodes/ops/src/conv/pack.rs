@@ -84,6 +84,49 @@ impl Source {
     }
 }
 
+/// Filters that a task of [`Source::place`] fills.
+const FILTERS: usize = 1 << 10;
+
+impl Source {
+    /// The gradient of all taps, `whole`, from that of the `used` ones of `conv` that this is the source of; zero for the
+    /// others.
+    ///
+    /// # Errors
+    /// The source has too few taps, or a buffer's length is not the shape's.
+    pub fn place(&self, conv: &Conv, used: &[f32], whole: &mut [f32]) -> Result<()> {
+        const OP: &str = "placing a weight gradient";
+        self.check(OP, conv)?;
+        let filters = conv.co * (conv.ci / conv.groups);
+        let (places, taps) = (self.taps(conv.kernel), self.kernel.iter().product::<usize>());
+        check_len(OP, "gradient", used.len(), filters * places.len())?;
+        check_len(OP, "whole gradient", whole.len(), filters * taps)?;
+        let work = whole.len();
+        let whole = Shared::new(whole);
+        parallel::run(filters.div_ceil(FILTERS), work, |i| {
+            let (at, len) = parallel::chunk_of(filters, FILTERS, i);
+            // SAFETY: tasks have filters of their own, and the lengths were checked.
+            let whole = unsafe { whole.part(at * taps, len * taps) };
+            let used = &used[at * places.len()..][..len * places.len()];
+            whole.fill(0.0);
+            for (whole, used) in whole.chunks_exact_mut(taps).zip(used.chunks_exact(places.len())) {
+                places
+                    .iter()
+                    .zip(used)
+                    .for_each(|(&place, &value)| whole[place] = value);
+            }
+        });
+        Ok(())
+    }
+
+    fn check(&self, op: &'static str, conv: &Conv) -> Result<()> {
+        if (0..3).any(|a| self.first[a] + conv.kernel[a] > self.kernel[a]) {
+            let problem = format!("{self:?} has not all taps of the kernel {:?}", conv.kernel);
+            return Err(shape(op, problem));
+        }
+        Ok(())
+    }
+}
+
 /// Where each of `taps` taps of the source stands in a gather's order of those that are `used`; out of reach where it has
 /// none.
 fn positions(order: &[usize], used: &[usize], taps: usize) -> Vec<usize> {
@@ -140,12 +183,7 @@ impl PackedWeights {
 
     fn pack(conv: &Conv, source: Source, weights: &[f32], [forward, backward]: [bool; 2]) -> Result<Self> {
         conv.validate()?;
-        if (0..3).any(|a| source.first[a] + conv.kernel[a] > source.kernel[a]) {
-            return Err(shape(
-                "packing weights",
-                format!("{source:?} has not all taps of the kernel {:?}", conv.kernel),
-            ));
-        }
+        source.check("packing weights", conv)?;
         let isa = isa::current();
         let kernels = Kernels::of(isa);
         let classes = if backward { Gather::backward(conv) } else { Vec::new() };
@@ -200,6 +238,12 @@ impl PackedWeights {
                     let part = &mut part[c * panel.width..];
                     if taps == 1 {
                         part[..panel.columns].copy_from_slice(&filter[..panel.columns]);
+                    } else if let [tap] = used[..] {
+                        let values = filter[tap..].iter().step_by(taps);
+                        part[..panel.columns]
+                            .iter_mut()
+                            .zip(values)
+                            .for_each(|(to, from)| *to = *from);
                     } else {
                         turn(isa, filter, &lines, panel, part);
                     }

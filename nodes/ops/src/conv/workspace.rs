@@ -19,6 +19,6 @@ pub fn workspace(conv: &Conv) -> usize {
     );
     // Beside the packed weights.
     let passes = passes + conv.weight_len();
-    let sums = Tiles::of(&forward, conv.co).map_or(0, |tiles| tiles.for_sums().pass_values(&forward, conv.co));
+    let sums = Tiles::of(&forward, conv.co).map_or(0, |tiles| tiles.for_sums().sums_values(&forward, conv.co));
     4 * passes.max(sums + sums_len(conv))
 }

@@ -56,6 +56,10 @@ pub(in super::super) struct Tiles {
 /// Values that the transformed tiles of a block have, about, so that they stay in the second-level cache.
 const BLOCK_VALUES: usize = 400 * 1024;
 
+/// Values that all partial sums of a weight gradient together may hold, and how many there are at most.
+const PARTIAL_VALUES: usize = 2 << 20;
+const MOST_SPLITS: usize = 4;
+
 impl Tiles {
     /// The tiles of a pass with `columns` output channels, if the kernel is one that they serve and they pay.
     pub fn of(g: &Gather, columns: usize) -> Option<Tiles> {
@@ -133,10 +137,21 @@ impl Tiles {
         }
     }
 
+    /// Independent sums that the blocks of a weight gradient go to, of so many values each: depends on the shape alone.
+    pub fn splits(&self, values: usize) -> usize {
+        (PARTIAL_VALUES / values).clamp(1, MOST_SPLITS).min(self.blocks())
+    }
+
     /// Values of the buffers that a pass works in: transformed filters and the tiles of a block.
     pub fn pass_values(&self, g: &Gather, columns: usize) -> usize {
         let depth = self.frames.len() * g.channels;
         self.along.points() * (depth * columns + self.block * (depth + columns))
+    }
+
+    /// The same of a weight gradient, whose sums may be several.
+    pub fn sums_values(&self, g: &Gather, columns: usize) -> usize {
+        let sums = self.along.points() * self.frames.len() * g.channels * columns;
+        self.pass_values(g, columns) + (self.splits(sums) - 1) * sums
     }
 
     /// Tiles in all.

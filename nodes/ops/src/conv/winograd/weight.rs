@@ -5,6 +5,7 @@ use super::filter::Layout;
 use super::transform::{Input, Spread, Transforms};
 use crate::conv::gather::Gather;
 use crate::conv::kernels::{Kernels, Outer, Panel};
+use crate::isa::per_isa;
 use crate::parallel::{self, Shared};
 use crate::scratch;
 
@@ -22,21 +23,35 @@ pub(in super::super) struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// The gradient as the direct pass sums it: `[panel][tap][channel][width]`. Blocks add up in order.
+    /// The gradient as the direct pass sums it: `[panel][tap][channel][width]`. Blocks add up in order, where sums are small
+    /// in a few independent parts: threads then need not wait for one another at each block.
     pub fn gradient(&self, x: &[f32], dy: &[f32], grads: &mut [f32]) {
         let layout = Layout::new(self.g, self.tiles, self.panels);
         let isa = self.kernels.isa;
-        let mut sums = scratch::take(layout.len());
+        let (len, blocks, splits) = (layout.len(), self.tiles.blocks(), self.tiles.splits(layout.len()));
+        let mut sums = scratch::take(splits * len);
         {
             let sums = Shared::new(&mut sums);
-            for block in 0..self.tiles.blocks() {
-                self.block(&layout, block, x, dy, sums);
-            }
+            let alone = splits > 1 && splits >= rayon::current_num_threads();
+            parallel::run(splits, splits * len, |split| {
+                // SAFETY: each task has a part of its own.
+                let sums = Shared::new(unsafe { sums.part(split * len, len) });
+                let from = split * blocks / splits;
+                for block in from..(split + 1) * blocks / splits {
+                    self.block(&layout, block, block > from, alone, x, dy, sums);
+                }
+            });
         }
-        layout.filter_grads(isa, self.panels, &sums, grads);
+        let (all, others) = sums.split_at_mut(len);
+        for part in others.chunks_exact(len) {
+            add(isa, part, all);
+        }
+        layout.filter_grads(isa, self.panels, all, grads);
     }
 
-    fn block(&self, layout: &Layout, block: usize, x: &[f32], dy: &[f32], sums: Shared<f32>) {
+    /// The sums of a block, or what is there with them if `add`; by this thread `alone`, or by all.
+    #[allow(clippy::too_many_arguments)]
+    fn block(&self, layout: &Layout, block: usize, add: bool, alone: bool, x: &[f32], dy: &[f32], sums: Shared<f32>) {
         let transforms = Transforms::of(self.kernels.isa, self.tiles.along);
         let (start, count) = self.tiles.block_at(block);
         let points = self.tiles.along.points();
@@ -48,7 +63,11 @@ impl Sums<'_> {
         let (source, grads) = (Shared::new(&mut source), Shared::new(&mut grads));
         let zeros = scratch::take_zeroed(self.g.channels);
         let (zeros, channels): (&[f32], usize) = (&zeros, self.g.channels);
-        let work = count * (layout.depth + padded) * points;
+        let work = if alone {
+            0
+        } else {
+            count * (layout.depth + padded) * points
+        };
         parallel::run(count, work, |i| {
             let place = self.tiles.place(start + i);
             for (frame, offset) in self.tiles.frames.iter().enumerate() {
@@ -77,7 +96,7 @@ impl Sums<'_> {
         });
         let threads = rayon::current_num_threads();
         // Panels shared between threads change no sum.
-        let shares = if threads == 1 {
+        let shares = if threads == 1 || alone {
             1
         } else {
             self.panels.len().min(threads)
@@ -107,7 +126,7 @@ impl Sums<'_> {
                                 .wrapping_add(layout.at(panel) + point * layout.stride(panel) + at * panel.width),
                             c_stride: panel.width,
                             skip: piece - at,
-                            add: block > 0,
+                            add,
                         };
                         // SAFETY: the table points at `count` rows of `depth` values (and has spare entries to look
                         // ahead at), there are as many rows of output gradients, and these sums are this task's alone.
@@ -116,5 +135,11 @@ impl Sums<'_> {
                 }
             }
         });
+    }
+}
+
+per_isa! {
+    fn add(part: &[f32], all: &mut [f32]) {
+        all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
     }
 }
