@@ -7,7 +7,7 @@ use super::optim::{Length, Sgd, StepReport, Taken};
 use crate::graph::PhaseDef;
 use crate::plan::{Program, ValueId};
 use anyhow::{Result, anyhow};
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Precision, WeightStore};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -140,7 +140,7 @@ impl<'a> Steps<'a> {
     /// Reads losses and metrics. Says whether all are finite.
     fn read(&mut self) -> Result<bool> {
         for (scalars, share) in std::mem::take(&mut self.unread) {
-            for (name, v) in told(self.program, &numbers(&scalars, self.late)?) {
+            for (name, v) in told(self.program, &numbers(&scalars)?) {
                 if !v.is_finite() && self.symptom.is_none() {
                     self.symptom = Some(Symptom::Value(name.clone(), v));
                 }
@@ -154,18 +154,20 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Scalars as numbers; `at_once` by one copy from the device.
-fn numbers(scalars: &[(ValueId, Tensor)], at_once: bool) -> Result<HashMap<ValueId, f64>> {
-    if !at_once || scalars.is_empty() {
-        return scalars.iter().map(|(id, t)| Ok((*id, scalar(t)?))).collect();
+/// Scalars as numbers; those that are on the device by one copy.
+fn numbers(scalars: &[(ValueId, Tensor)]) -> Result<HashMap<ValueId, f64>> {
+    let (here, there): (Vec<_>, Vec<_>) = scalars.iter().partition(|(_, t)| t.device().is_cpu());
+    let mut numbers = HashMap::new();
+    for (id, t) in here {
+        numbers.insert(*id, scalar(t)?);
     }
-    let all: Vec<&Tensor> = scalars.iter().map(|(_, t)| t).collect();
-    let all = Tensor::stack(&all, 0)?.to_vec1::<f32>()?;
-    Ok(scalars
-        .iter()
-        .zip(all)
-        .map(|((id, _), v)| (*id, f64::from(v)))
-        .collect())
+    let there_f32 = there.iter().map(|(_, t)| t.to_dtype(DType::F32));
+    let there_f32 = there_f32.collect::<candle_core::Result<Vec<_>>>()?;
+    if !there_f32.is_empty() {
+        let values = Tensor::stack(&there_f32, 0)?.to_vec1::<f32>()?;
+        numbers.extend(there.iter().zip(values).map(|((id, _), v)| (*id, f64::from(v))));
+    }
+    Ok(numbers)
 }
 
 /// Losses, their weighted sum and metrics by name.
