@@ -119,6 +119,11 @@ fn the_layers_of_real_networks_match() {
         Conv::new_2d(1, [30, 34], 3, 64, 7, 2, 3),
         Conv::new_2d(2, [7, 7], 160, 96, 3, 1, 1),
         Conv::new_2d(2, [7, 7], 600, 130, 1, 1, 0),
+        // Weight gradients with filters and channels exchanged: of few rows, and of many in several sums.
+        Conv::new_2d(1, [7, 7], 160, 90, 1, 1, 0),
+        Conv::new_2d(4, [20, 24], 32, 90, 1, 1, 0),
+        // A third of what is read is padding along time, for whole blocks of rows.
+        Conv::new_3d(1, [2, 24, 24], 20, 34, [3, 1, 1], [1; 3], [1, 0, 0]),
         Conv::new_3d(1, [4, 7, 9], 40, 32, [3, 1, 1], [1, 1, 1], [1, 0, 0]),
         Conv::new_3d(1, [8, 13, 14], 3, 20, [5, 7, 7], [2, 2, 2], [2, 3, 3]),
         Conv {

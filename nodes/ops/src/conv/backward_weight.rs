@@ -20,6 +20,8 @@ const CHUNK_VALUES: usize = 160 * 1024;
 const PARTIAL_VALUES: usize = 1 << 20;
 /// Columns of output gradients that are used together: they stay in the second-level cache.
 const GROUP: usize = 256;
+/// Rows up to which turning the sums costs more than what the order of the factors saves.
+const FEW_ROWS: usize = 256;
 /// Rows are split at most this often.
 const MOST_SPLITS: usize = 32;
 
@@ -50,10 +52,31 @@ pub fn backward_weight(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Re
         plan.collect(conv, &g, &sums, dw);
         return Ok(());
     }
+    if let Some(turned) = turned(conv, &g) {
+        let g = Gather::forward(&turned);
+        let plan = Plan {
+            lines: true,
+            ..Plan::new(&turned, &g)
+        };
+        plan.in_place(&g, dy, x, dw);
+        return Ok(());
+    }
     let mut sums = scratch::take(plan.splits * conv.groups * plan.sum_len());
     plan.accumulate(&g, x, dy, &mut sums);
     plan.collect(conv, &g, &sums, dw);
     Ok(())
+}
+
+/// The convolution whose weight gradient is that of `conv` with filters and channels exchanged, if that pays: for a kernel
+/// of one pixel its sums then have the order of the weights, and of the two tensors the one that is copied for each
+/// chunk is the smaller.
+fn turned(conv: &Conv, g: &Gather) -> Option<Conv> {
+    let rows = g.rows();
+    let pixels_alone = conv.taps() == 1 && conv.groups == 1 && g.grid == [1, 1, rows] && g.src_dims == g.grid;
+    // Panels are then whole.
+    let whole = conv.ci.is_multiple_of(Kernels::of(isa::current()).lanes);
+    let pays = conv.co >= conv.ci || rows <= FEW_ROWS;
+    (pixels_alone && whole && pays).then(|| Conv::new_2d(1, [1, rows], conv.co, conv.ci, 1, 1, 0))
 }
 
 /// Values of the sums that a weight gradient gathers.
@@ -82,6 +105,8 @@ struct Plan {
     chunk: usize,
     chunks: usize,
     splits: usize,
+    /// Whether sums are lines of all columns, `[depth][padded]`, instead of `[panel][depth][width]`.
+    lines: bool,
 }
 
 impl Plan {
@@ -113,11 +138,40 @@ impl Plan {
             chunk,
             chunks,
             splits,
+            lines: false,
         }
     }
 
     fn sum_len(&self) -> usize {
         self.depth * self.padded
+    }
+
+    /// Where the sums of a panel begin, and how far apart its lines are.
+    fn place(&self, panel: &Panel) -> (usize, usize) {
+        match self.lines {
+            true => (panel.at, self.padded),
+            false => (panel.at * self.depth, panel.width),
+        }
+    }
+
+    /// Sums in lines, straight into `dw` where there is one split.
+    fn in_place(&self, g: &Gather, x: &[f32], dy: &[f32], dw: &mut [f32]) {
+        if self.splits == 1 {
+            return self.accumulate(g, x, dy, dw);
+        }
+        let len = self.sum_len();
+        let mut sums = scratch::take(self.splits * len);
+        self.accumulate(g, x, dy, &mut sums);
+        let (sums, into) = (&sums[..], Shared::new(dw));
+        parallel::run(len.div_ceil(PIECE), self.splits * len, |i| {
+            let (at, piece) = parallel::chunk_of(len, PIECE, i);
+            // SAFETY: pieces are disjoint, and `dw` has the sums' length.
+            let dw = unsafe { into.part(at, piece) };
+            dw.copy_from_slice(&sums[at..at + piece]);
+            for split in sums.chunks_exact(len).skip(1) {
+                add(self.isa, &split[at..at + piece], dw);
+            }
+        });
     }
 
     /// Sums `[group][split][panel][depth][width]`.
@@ -180,9 +234,11 @@ impl Plan {
                 if !add {
                     for run in (0..live.start).chain(live.end..g.runs.len()) {
                         for panel in panels {
-                            let at = panel.at * self.depth + run * run_len * panel.width;
-                            // SAFETY: the sums' columns are this task's alone.
-                            unsafe { sum.add(at).write_bytes(0, run_len * panel.width) };
+                            let (at, stride) = self.place(panel);
+                            for line in run * run_len..(run + 1) * run_len {
+                                // SAFETY: the sums' columns are this task's alone.
+                                unsafe { sum.add(at + line * stride).write_bytes(0, panel.width) };
+                            }
                         }
                     }
                 }
@@ -201,14 +257,15 @@ impl Plan {
                                         (dy[start * self.channels + column..].as_ptr(), self.channels)
                                     }
                                 };
+                                let (start, stride) = self.place(panel);
                                 let outer = Outer {
                                     a: pointers.wrapping_add(run * run_stride),
                                     at,
                                     rows,
                                     b,
                                     b_stride,
-                                    c: sum.wrapping_add(panel.at * self.depth + (run * run_len + at) * panel.width),
-                                    c_stride: panel.width,
+                                    c: sum.wrapping_add(start + (run * run_len + at) * stride),
+                                    c_stride: stride,
                                     skip: piece - at,
                                     add,
                                 };
@@ -247,6 +304,15 @@ impl Plan {
             };
             sums.turn(self.isa, &lines, filters);
         });
+    }
+}
+
+/// Values that a task adds up.
+const PIECE: usize = 1 << 14;
+
+per_isa! {
+    fn add(part: &[f32], all: &mut [f32]) {
+        all.iter_mut().zip(part).for_each(|(all, part)| *all += part);
     }
 }
 
