@@ -60,7 +60,10 @@ def tests(machine, sanitize, until):
         if sanitize:
             command = ["compute-sanitizer", "--tool", sanitize, "--error-exitcode", "99", *command]
         began = time.monotonic()
-        status, text = run(machine, f"test-{program.name}", command, min(until, began + longest))
+        if began > until:
+            status, text = None, ""
+        else:
+            status, text = run(machine, f"test-{program.name}", command, min(until, began + longest))
         counts = [tuple(map(int, m)) for m in RESULT.findall(text)]
         row = {"name": program.name, "status": status, "seconds": time.monotonic() - began}
         row |= dict(zip(("passed", "failed", "ignored"), map(sum, zip(*counts)) if counts else (0, 0, 0)))
@@ -74,7 +77,7 @@ def tests(machine, sanitize, until):
 
 def words(row):
     if row["status"] is None:
-        end = f"stopped after {row['seconds']:.0f} s"
+        end = f"stopped after {row['seconds']:.0f} s" if row["seconds"] >= 1 else "not run, no time was left"
     elif row["status"] == 0:
         end = "ok" if row["passed"] else "NOTHING RAN"
     else:
