@@ -249,6 +249,31 @@ mod tests {
         assert_eq!(s.colour, Colour::UNSPECIFIED);
     }
 
+    /// `log2_max_frame_num_minus4` of 2³² − 2: four more would be 2, which is a number of bits like others.
+    #[test]
+    fn numbers_that_go_beyond_32_bits_are_refused() {
+        let mut w = BitWriter::new();
+        w.write_bits(66, 8);
+        w.write_bits(0, 8);
+        w.write_bits(30, 8);
+        w.write_ue(0);
+        w.write_bits(0, 31);
+        w.write_bits(1, 1);
+        w.write_bits(u32::MAX >> 1, 31);
+        for n in [2, 1] {
+            w.write_ue(n);
+        }
+        w.write_bits(0, 1);
+        for n in [3, 2] {
+            w.write_ue(n);
+        }
+        w.write_bits(0b1100, 4);
+        w.rbsp_trailing_bits();
+        let mut nal = vec![0x67];
+        rusty_h264_common::nal::emulation_prevent_into(&w.into_bytes(), &mut nal);
+        assert!(parse(&nal).is_err());
+    }
+
     #[test]
     fn colour_of_the_vui() {
         for profile in [66, 100] {

@@ -1427,9 +1427,9 @@ impl Decoder {
         if is_p || is_b {
             // num_ref_idx_active_override_flag
             if r.read_bit()? {
-                num_ref_idx_l0 = (r.read_ue()? + 1) as usize;
+                num_ref_idx_l0 = r.read_ue()?.saturating_add(1) as usize; // glad: see params.rs
                 if is_b {
-                    num_ref_idx_l1 = (r.read_ue()? + 1) as usize;
+                    num_ref_idx_l1 = r.read_ue()?.saturating_add(1) as usize;
                 }
             }
             // ref_pic_list_modification_flag_l0
@@ -1515,8 +1515,8 @@ impl Decoder {
             deblock_idc2 = disable_deblocking_filter_idc == 2;
             if disable_deblocking_filter_idc != 1 {
                 // FilterOffset = slice_*_offset_div2 × 2 (spec §7.4.3).
-                filter_offset_a = r.read_se()? * 2;
-                filter_offset_b = r.read_se()? * 2;
+                filter_offset_a = r.read_se()?.saturating_mul(2); // glad: see params.rs
+                filter_offset_b = r.read_se()?.saturating_mul(2);
             }
         }
         let slice_qp = (pps.pic_init_qp + slice_qp_delta).clamp(0, 51) as u8;

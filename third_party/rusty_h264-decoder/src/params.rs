@@ -220,7 +220,8 @@ impl Sps {
         // Spec §7.4.2.1.1: log2_max_frame_num_minus4 ∈ [0,12] → log2_max_frame_num ≤ 16.
         // Reject anything larger: an attacker-inflated value makes MaxFrameNum = 1<<n
         // billions, which would drive the frame-num-gap loop unbounded.
-        let log2_max_frame_num = r.read_ue()? + 4;
+        // glad: `+` would go beyond 32 bits to a small number, here and below.
+        let log2_max_frame_num = r.read_ue()?.saturating_add(4);
         if log2_max_frame_num > 16 {
             return Err(DecodeError::Unsupported("invalid log2_max_frame_num"));
         }
@@ -228,7 +229,7 @@ impl Sps {
         let mut log2_max_pic_order_cnt_lsb = 0;
         let mut delta_pic_order_always_zero = false;
         if pic_order_cnt_type == 0 {
-            log2_max_pic_order_cnt_lsb = r.read_ue()? + 4;
+            log2_max_pic_order_cnt_lsb = r.read_ue()?.saturating_add(4);
             if log2_max_pic_order_cnt_lsb > 16 {
                 return Err(DecodeError::Unsupported(
                     "invalid log2_max_pic_order_cnt_lsb",
@@ -371,11 +372,11 @@ impl Pps {
             // support — reject before the syntax shifts under us.
             return Err(DecodeError::Unsupported("slice groups (FMO)"));
         }
-        let num_ref_idx_l0_default = r.read_ue()? + 1;
-        let num_ref_idx_l1_default = r.read_ue()? + 1;
+        let num_ref_idx_l0_default = r.read_ue()?.saturating_add(1); // glad: as above
+        let num_ref_idx_l1_default = r.read_ue()?.saturating_add(1);
         let weighted_pred = r.read_bit()?;
         let weighted_bipred_idc = r.read_bits(2)? as u8;
-        let pic_init_qp = 26 + r.read_se()?;
+        let pic_init_qp = r.read_se()?.saturating_add(26);
         let _pic_init_qs = r.read_se()?;
         let chroma_qp_index_offset = r.read_se()?;
         let deblocking_filter_control_present_flag = r.read_bit()?;
