@@ -36,13 +36,14 @@ executables build --release --locked --features cuda --bin glad-run --bench step
 while read -r name _ _ path; do put "$path" "$name"; done <target/gpu/programs
 
 echo "building tests"
-executables test --no-run --release --locked -p glad-nodes -p glad-cuda -p glad-cuda-host \
-    --features glad-nodes/cuda,glad-cuda-host/card --lib --test card --test parity \
+# With glad among the packages, so that what they depend on has the same features as above and is not built again.
+executables test --no-run --release --locked -p glad -p glad-nodes -p glad-cuda -p glad-cuda-host \
+    --features glad/cuda,glad-cuda-host/card --lib --test card --test parity \
     --test dropout --test loss --test norm --test normalize --test pointwise --test pool --test sgd --test shift \
     >target/gpu/tests
 while read -r name kind crate path; do
-    # Only its tests of the kernels are of interest.
-    [ "$crate-$kind" != glad-cuda-host-lib ] || continue
+    # The kernels' tests are the only ones of these that know a device.
+    case $crate-$kind in glad-lib | glad-cuda-host-lib) continue ;; esac
     [ "$kind" = test ] && as=$crate-$name || as=$crate
     put "$path" "tests/$as"
     case $name in
