@@ -272,6 +272,10 @@ mod tests {
         let mut nal = vec![0x67];
         rusty_h264_common::nal::emulation_prevent_into(&w.into_bytes(), &mut nal);
         assert!(parse(&nal).is_err());
+        // Cropped at the left and right by 2³² + 1 units: one, in 32 bits.
+        for crop in [[u32::MAX - 1, 3, 0, 0], [0, 0, 3, u32::MAX - 1]] {
+            assert!(parse(&sps(66, 4, 4, crop, None)).is_err());
+        }
     }
 
     #[test]

@@ -58,7 +58,8 @@ fn parse_scaling_list(r: &mut BitReader, out: &mut [u8], size: usize) -> Result<
     for (j, slot) in out.iter_mut().enumerate().take(size) {
         if next_scale != 0 {
             let delta = r.read_se()?;
-            next_scale = (last_scale + delta + 256).rem_euclid(256);
+            // glad: modulo 256 in either case; `+` may go beyond 32 bits.
+            next_scale = last_scale.wrapping_add(delta).rem_euclid(256);
             if j == 0 && next_scale == 0 {
                 use_default = true;
             }
@@ -287,8 +288,9 @@ impl Sps {
             cb = r.read_ue()?;
             // Reject crop windows that exceed the coded frame (would underflow
             // the display-size subtraction in into_frame / display_*).
-            if (cl + cr) as usize * 2 >= pic_width_in_mbs * 16
-                || (ct + cb) as usize * crop_unit_y >= pic_height_in_mbs * 16
+            // glad: in 64 bits, which the sums fit into.
+            if (u64::from(cl) + u64::from(cr)) * 2 >= pic_width_in_mbs as u64 * 16
+                || (u64::from(ct) + u64::from(cb)) * crop_unit_y as u64 >= pic_height_in_mbs as u64 * 16
             {
                 return Err(DecodeError::Unsupported("crop exceeds frame"));
             }
