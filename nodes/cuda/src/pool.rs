@@ -3,7 +3,7 @@
 //! `x` and `dx` are activations `[n, t, h, w, channels]`, `y` and `dy` `[n, t', h', w', channels]`, of f32 or bf16.
 
 use crate::launch::{
-    Layout, THREADS, WARP, check, check_floats, check_len, check_number, count, divisor, holds, shape, variant, vector,
+    Layout, THREADS, WARP, check, check_floats, check_len, check_number, count, divisor, holds, variant, vector,
 };
 use crate::{Arg, Gpu, In, Number, Out, Result};
 pub use glad_ops::Pool;
@@ -79,23 +79,6 @@ fn average<G: Gpu>(gpu: &G, pool: &Pool, layout: &Threads, kernel: &'static str,
     ];
     // SAFETY: the arguments are the kernel's, and the caller has checked the lengths.
     unsafe { gpu.launch(&layout.threads.each(MODULE, kernel), &args) }
-}
-
-fn check_global(
-    n: usize,
-    positions: usize,
-    channels: usize,
-    x: (&'static str, usize),
-    y: (&'static str, usize),
-) -> Result<()> {
-    if n * positions * channels == 0 {
-        return Err(shape(
-            OP,
-            format!("a mean over [{n}, {positions}, {channels}] (samples, positions, channels) is empty"),
-        ));
-    }
-    check_len(OP, x.0, x.1, n * positions * channels)?;
-    check_len(OP, y.0, y.1, n * channels)
 }
 
 /// `y = max` over windows; `index`, u8 and as long as `y`, takes the place of the maximum in its window (time-major), for the
@@ -194,7 +177,7 @@ pub fn average_backward<G: Gpu>(gpu: &G, pool: &Pool, dy: In<'_>, dx: Out<'_>) -
 /// # Errors
 /// An empty shape, or operands that do not fit it.
 pub fn global_mean<G: Gpu>(gpu: &G, n: usize, positions: usize, channels: usize, x: In<'_>, y: Out<'_>) -> Result<()> {
-    check_global(n, positions, channels, ("x", x.len()), ("y", y.len()))?;
+    glad_ops::pool::check_global(n, positions, channels, ("x", x.len()), ("y", y.len()))?;
     check_floats(OP, "x", x.number())?;
     check_number(OP, "y", y.number(), Number::F32)?;
     let vector = vector(x.number(), channels, &[x.address()]);
@@ -224,7 +207,7 @@ pub fn global_mean_backward<G: Gpu>(
     dy: In<'_>,
     dx: Out<'_>,
 ) -> Result<()> {
-    check_global(n, positions, channels, ("dx", dx.len()), ("dy", dy.len()))?;
+    glad_ops::pool::check_global(n, positions, channels, ("dx", dx.len()), ("dy", dy.len()))?;
     check_floats(OP, "dx", dx.number())?;
     check_number(OP, "dy", dy.number(), Number::F32)?;
     let vector = vector(dx.number(), channels, &[dx.address(), dy.address()]);

@@ -371,7 +371,11 @@ fn whole<T: Copy>(values: &[T], rest: T) -> [T; LANES] {
     }
 }
 
-fn check_global(
+/// Whether operands, each with its name and length, are of a mean over `[n, positions, channels]`: `x` before it, `y` behind.
+///
+/// # Errors
+/// An empty shape, or a length is not the shape's.
+pub fn check_global(
     n: usize,
     positions: usize,
     channels: usize,
