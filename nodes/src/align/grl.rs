@@ -1,5 +1,6 @@
 //! `grl`: the gradient reversal layer.
 
+use crate::op::scale::scale;
 use crate::sizes::arrived;
 use crate::{Args, Body, BuildCx, Compute, Contract, Gradient, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
@@ -87,7 +88,7 @@ impl Compute for Grl {
     fn backward(&self, step: &mut Step<'_>, _: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
         let strength = self.scale * self.schedule.strength(step.progress, step.step);
         Ok(vec![match arrived(&mut grads, 0) {
-            Some(g) => Some((g * -strength)?),
+            Some(g) => Some(scale(&g, -strength)?),
             None => None,
         }])
     }

@@ -23,6 +23,7 @@ pub(crate) mod loss;
 pub(crate) mod matmul;
 pub(crate) mod normalize;
 pub(crate) mod pool;
+pub(crate) mod scale;
 pub mod sgd;
 pub(crate) mod shift;
 pub(crate) mod taps;

@@ -6,7 +6,7 @@ use super::batch_norm::{self, Affine};
 use super::conv::{ConvOp, Dx, Stats};
 use super::linear::{self, LinearOp};
 use super::pool::{self, MaxPool};
-use super::{dropout, loss, matmul, normalize, sgd, shift};
+use super::{dropout, loss, matmul, normalize, scale, sgd, shift};
 use crate::testing::{close, device, f64s, normal};
 use crate::{Init, Key, Precision, Role, Scope, Step, WeightSpec, WeightStore};
 use candle_core::{DType, Device, Tensor};
@@ -317,10 +317,14 @@ fn losses() {
 }
 
 #[test]
-fn masks_and_bytes() {
+fn masks_factors_and_bytes() {
     everywhere("dropout", |place| {
         let x = place.activation(1, &[9, 31]);
         vec![("y", dropout::dropout(Key::new(5), 0.3, &x).unwrap())]
+    });
+    everywhere("scaling", |place| {
+        let x = place.activation(1, &[9, 31]);
+        vec![("y", scale::scale(&x, -0.462).unwrap())]
     });
     everywhere("normalisation", |place| {
         let bytes: Vec<u8> = (0..2 * 3 * 5 * 7 * 3).map(|i| (i * 37 % 256) as u8).collect();

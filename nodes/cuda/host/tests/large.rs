@@ -4,7 +4,7 @@
 
 mod common;
 use common::F32;
-use glad_cuda::normalize::{Changes, Clips, Scale, normalize};
+use glad_cuda::normalize::{Frames, Scale, normalize};
 use glad_cuda::{In, Number, Out, Value, norm, pointwise, pool, shift};
 use glad_cuda_host::Host;
 use glad_ops::{Pool, Shift};
@@ -144,13 +144,12 @@ fn pooling() {
 #[test]
 fn bytes() {
     let host = Host::of_the_last(1);
-    let clips = Clips {
-        videos: 3,
-        frames: 1 << 15,
+    let shape = Frames {
+        frames: 3 << 15,
         height: 255,
         width: 64,
     };
-    let len = clips.videos * clips.frames * clips.height * clips.width * 3;
+    let len = shape.frames * shape.height * shape.width * 3;
     assert!(len > 1 << 32);
     let (mut x, mut y) = (Sparse::new(len, Number::U8), Sparse::new(len, Number::Bf16));
     x.end::<u8>(3).copy_from_slice(&[10, 20, 30]);
@@ -158,6 +157,6 @@ fn bytes() {
         mean: [0.0; 3],
         std: [1.0; 3],
     };
-    normalize(&host, &clips, x.read(), &Changes::default(), &scale, 3, y.write()).unwrap();
+    normalize(&host, &shape, x.read(), &scale, 3, y.write()).unwrap();
     assert_eq!(y.end::<bf16>(3), [10.0, 20.0, 30.0].map(bf16::from_f32));
 }

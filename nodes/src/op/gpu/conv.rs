@@ -81,7 +81,7 @@ pub fn forward(gpu: &Gpu, op: &ConvOp, step: &Step<'_>, x: &Tensor, stats: bool)
     })?;
     if let Some(bias) = &op.bias {
         let bias = gpu.lend(scope.value(bias)?)?;
-        pointwise::bias(&gpu.card, shape.co, Some(bias.input()?), false, y.output())?;
+        pointwise::bias(&gpu.card, shape.co, bias.input()?, y.output())?;
     }
     let [t, h, w] = shape.output();
     let y = gpu.tensor(y, (shape.n, t, h, w, shape.co));

@@ -7,6 +7,7 @@ pub(super) mod dropout;
 pub(super) mod loss;
 pub(super) mod normalize;
 pub(super) mod pool;
+pub(super) mod scale;
 pub(super) mod sgd;
 pub(super) mod shift;
 

@@ -4,31 +4,21 @@ use super::Gpu;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use glad_cuda::Memory;
-use glad_cuda::normalize::{self, Changes, Clips, Scale};
+use glad_cuda::normalize::{self, Frames, Scale};
 
 /// `(x − mean) / std` of clips of bytes `[…, height, width, 3]`, as numbers of type `ty`.
 pub fn normalize(gpu: &Gpu, clips: &Tensor, mean: [f32; 3], std: [f32; 3], ty: DType) -> Result<Tensor> {
     let clips = clips.contiguous()?;
-    let (_, frames, height, width) = match clips.dims() {
-        [frames @ .., height, width, _] => ((), frames.iter().product(), *height, *width),
+    let shape = match clips.dims() {
+        [frames @ .., height, width, _] => Frames {
+            frames: frames.iter().product(),
+            height: *height,
+            width: *width,
+        },
         dims => anyhow::bail!("clips have shape {dims:?}, and [… , height, width, 3] is needed"),
-    };
-    let shape = Clips {
-        videos: 1,
-        frames,
-        height,
-        width,
     };
     let mut y = gpu.fresh(clips.elem_count(), ty)?;
     let (x, scale) = (gpu.lend(&clips)?, Scale { mean, std });
-    normalize::normalize(
-        &gpu.card,
-        &shape,
-        x.input()?,
-        &Changes::default(),
-        &scale,
-        3,
-        y.output(),
-    )?;
+    normalize::normalize(&gpu.card, &shape, x.input()?, &scale, 3, y.output())?;
     Ok(gpu.tensor(y, clips.shape()))
 }
