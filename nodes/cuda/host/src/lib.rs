@@ -17,10 +17,12 @@
 //! `GLAD_SANITIZE=undefined cargo test --release -p glad-cuda-host --target-dir target/sanitize`.
 
 mod block;
+mod entry;
 mod memory;
 mod shim;
 
 use block::Order;
+pub use entry::Entry;
 use glad_cuda::{Arg, Error, Gpu, Launch, Number, Result};
 use memory::Zones;
 pub use memory::{HostMemory, Plain};

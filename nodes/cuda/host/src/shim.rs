@@ -4,9 +4,9 @@ use glad_cuda::Arg;
 use std::ffi::{CStr, c_char, c_void};
 
 #[repr(C)]
-struct Parameter {
-    kind: u8,
-    size: u32,
+pub(crate) struct Parameter {
+    pub(crate) kind: u8,
+    pub(crate) size: u32,
 }
 
 /// An entry point, as the shim lists it.
@@ -20,6 +20,11 @@ pub(crate) struct Kernel {
     call: *const c_void,
     next: *const Kernel,
 }
+
+// SAFETY: constants of the shim, made before `main`.
+unsafe impl Send for Kernel {}
+// SAFETY: as above.
+unsafe impl Sync for Kernel {}
 
 unsafe extern "C" {
     fn glad_host_kernels() -> *const Kernel;
@@ -50,7 +55,8 @@ impl Kernel {
         unsafe { CStr::from_ptr(self.name) }.to_str().unwrap_or("?")
     }
 
-    fn parameters(&self) -> &'static [Parameter] {
+    /// What it takes.
+    pub(crate) fn parameters(&self) -> &'static [Parameter] {
         // SAFETY: a constant array of that length.
         unsafe { std::slice::from_raw_parts(self.parameters, self.count as usize) }
     }

@@ -1,0 +1,146 @@
+//! Device memory: each stretch on pages of its own, with pages that nobody may touch behind it and, once it is freed, in its place.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ptr;
+
+const PAGE: usize = 4096;
+/// Addresses for all that is ever given: none is given twice, so that what was freed is never mistaken for what is alive.
+const RANGE: usize = 1 << 45;
+/// What fresh memory holds, and what fills its last page: a NaN, whatever type of float it is read as.
+const PATTERN: u8 = 0xFF;
+/// What the card has.
+pub const TOTAL: usize = 16 << 30;
+/// The pool takes memory from the card in multiples of this.
+const PIECE: usize = 2 << 20;
+
+#[derive(Debug)]
+pub struct Memory {
+    start: usize,
+    next: usize,
+    live: BTreeMap<usize, usize>,
+    /// Page-locked memory of the host.
+    pub pinned: HashMap<usize, Vec<u8>>,
+    pub used: usize,
+    pub used_high: usize,
+    pub held: usize,
+    pub held_high: usize,
+}
+
+fn pages(bytes: usize) -> usize {
+    bytes.next_multiple_of(PAGE)
+}
+
+impl Memory {
+    pub fn new() -> Memory {
+        // SAFETY: a new range of addresses, without memory.
+        let start = unsafe {
+            libc::mmap(
+                ptr::null_mut(),
+                RANGE,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(start, libc::MAP_FAILED, "no addresses for the emulated card's memory");
+        Memory {
+            start: start as usize,
+            next: start as usize + PAGE,
+            live: BTreeMap::new(),
+            pinned: HashMap::new(),
+            used: 0,
+            used_high: 0,
+            held: 0,
+            held_high: 0,
+        }
+    }
+
+    /// The address of new memory; nothing where the card has not so much left.
+    pub fn alloc(&mut self, bytes: usize) -> Option<usize> {
+        let size = pages(bytes);
+        if bytes > TOTAL - self.used || size + PAGE > self.start + RANGE - self.next {
+            return None;
+        }
+        let at = self.next;
+        // SAFETY: pages of the range that nobody has.
+        unsafe {
+            if libc::mprotect(at as *mut _, size, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+                return None;
+            }
+            (at as *mut u8).write_bytes(PATTERN, size);
+        }
+        self.next += size + PAGE;
+        self.live.insert(at, bytes);
+        self.used += bytes;
+        self.used_high = self.used_high.max(self.used);
+        self.held = self.held.max(self.used.next_multiple_of(PIECE));
+        self.held_high = self.held_high.max(self.held);
+        Some(at)
+    }
+
+    /// Takes memory back, and says where something was written behind its end.
+    pub fn free(&mut self, at: usize) -> Result<(), String> {
+        let bytes = self
+            .live
+            .remove(&at)
+            .ok_or_else(|| format!("memory at {at:#x} is freed that is not given, or was freed before"))?;
+        self.used -= bytes;
+        let size = pages(bytes);
+        // SAFETY: the pages are there until they are unmapped below.
+        let tail = unsafe { std::slice::from_raw_parts((at + bytes) as *const u8, size - bytes) };
+        let written = tail.iter().rposition(|&b| b != PATTERN);
+        // SAFETY: pages of the range, which become addresses without memory again.
+        let there = unsafe {
+            libc::mmap(
+                at as *mut _,
+                size,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED,
+                -1,
+                0,
+            )
+        };
+        if there == libc::MAP_FAILED {
+            return Err("the system does not take memory back".into());
+        }
+        match written {
+            Some(i) => Err(format!(
+                "something was written {} bytes behind the end of memory of {bytes} bytes",
+                i + 1
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether `bytes` from an address on are of one piece of live memory.
+    pub fn check(&self, at: u64, bytes: usize) -> Result<(), String> {
+        let at = at as usize;
+        let inside = self
+            .live
+            .range(..=at)
+            .next_back()
+            .filter(|&(&start, &len)| at - start <= len && bytes <= len - (at - start));
+        match inside {
+            Some(_) => Ok(()),
+            None if !self.is_device(at) => Err(format!("{at:#x} is no address of the device")),
+            None => Err(match self.live.range(..=at).next_back() {
+                Some((&start, &len)) => format!(
+                    "{bytes} bytes at {at:#x} are not inside live memory: the nearest before it is {len} bytes at {start:#x}"
+                ),
+                None => format!("{bytes} bytes at {at:#x} are not inside live memory"),
+            }),
+        }
+    }
+
+    pub fn is_device(&self, at: usize) -> bool {
+        (self.start..self.start + RANGE).contains(&at)
+    }
+
+    /// Whether the bytes are page-locked memory of the host.
+    pub fn is_pinned(&self, at: usize, bytes: usize) -> bool {
+        self.pinned
+            .iter()
+            .any(|(&start, pages)| at >= start && at + bytes <= start + pages.len())
+    }
+}

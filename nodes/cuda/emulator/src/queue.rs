@@ -1,0 +1,227 @@
+//! Streams: queues of what was asked, which run when it is asked, or as late as CUDA allows.
+
+use crate::memory::Memory;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// Something that a stream does. It may be run again, as a recorded graph is.
+pub type Work = Arc<dyn Fn(&mut Memory) -> Result<(), String> + Send + Sync>;
+
+#[derive(Clone)]
+pub enum Item {
+    Work(Work),
+    /// Marks an event as past, where this is still its latest record.
+    Record {
+        event: u64,
+        record: u64,
+    },
+    /// Goes on when the other stream has done as much.
+    Wait {
+        stream: u64,
+        done: u64,
+    },
+}
+
+#[derive(Default)]
+struct Stream {
+    queue: VecDeque<Item>,
+    /// Items that were done.
+    done: u64,
+}
+
+impl Stream {
+    fn asked(&self) -> u64 {
+        self.done + self.queue.len() as u64
+    }
+}
+
+#[derive(Clone, Copy)]
+pub struct Event {
+    pub timed: bool,
+    /// How often it was recorded.
+    record: u64,
+    /// Where it was recorded last: it is past when the stream has done so much.
+    at: Option<(u64, u64)>,
+    pub past: Option<Instant>,
+    asked: u32,
+}
+
+pub struct Card {
+    pub memory: Memory,
+    streams: HashMap<u64, Stream>,
+    pub events: HashMap<u64, Event>,
+    last: u64,
+    late: bool,
+    /// What went wrong: from then on every call fails, as on a card.
+    pub fault: Option<String>,
+}
+
+/// Items that a stream holds before the oldest are run.
+const ROOM: usize = 1024;
+/// How often an event that could be past is said not to be.
+const PATIENCE: u32 = 2;
+
+static CARD: LazyLock<Mutex<Card>> = LazyLock::new(|| {
+    Mutex::new(Card {
+        memory: Memory::new(),
+        streams: HashMap::from([(0, Stream::default())]),
+        events: HashMap::new(),
+        last: 0x100,
+        late: std::env::var("GLAD_EMULATOR").is_ok_and(|mode| mode == "late"),
+        fault: None,
+    })
+});
+
+pub fn card() -> MutexGuard<'static, Card> {
+    CARD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Card {
+    /// A number for something new.
+    pub fn handle(&mut self) -> u64 {
+        self.last += 16;
+        self.last
+    }
+
+    pub fn new_stream(&mut self) -> u64 {
+        let stream = self.handle();
+        self.streams.insert(stream, Stream::default());
+        stream
+    }
+
+    pub fn is_stream(&self, stream: u64) -> bool {
+        self.streams.contains_key(&stream)
+    }
+
+    pub fn end_stream(&mut self, stream: u64) {
+        self.finish(stream);
+        self.streams.remove(&stream);
+    }
+
+    pub fn new_event(&mut self, timed: bool) -> u64 {
+        let event = self.handle();
+        let new = Event {
+            timed,
+            record: 0,
+            at: None,
+            past: None,
+            asked: 0,
+        };
+        self.events.insert(event, new);
+        event
+    }
+
+    /// Puts something at the end of a stream's queue.
+    pub fn push(&mut self, stream: u64, item: Item) {
+        let late = self.late;
+        let Some(queue) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        queue.queue.push_back(item);
+        let (asked, held) = (queue.asked(), queue.queue.len());
+        if !late {
+            self.run_to(stream, asked);
+        } else if held > ROOM {
+            self.run_to(stream, asked - ROOM as u64 / 2);
+        }
+    }
+
+    pub fn work(
+        &mut self,
+        stream: u64,
+        what: String,
+        work: impl Fn(&mut Memory) -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        let work = move |memory: &mut Memory| work(memory).map_err(|e| format!("{what}: {e}"));
+        self.push(stream, Item::Work(Arc::new(work)));
+    }
+
+    pub fn record(&mut self, event: u64, stream: u64) {
+        let at = self.streams.get(&stream).map(|s| (stream, s.asked() + 1));
+        if let Some(e) = self.events.get_mut(&event) {
+            e.record += 1;
+            e.at = at;
+            e.past = None;
+            e.asked = 0;
+            let record = e.record;
+            self.push(stream, Item::Record { event, record });
+        }
+    }
+
+    pub fn wait(&mut self, stream: u64, event: u64) {
+        // An event that was never recorded is past.
+        if let Some((other, done)) = self.events.get(&event).and_then(|e| e.at) {
+            self.push(stream, Item::Wait { stream: other, done });
+        }
+    }
+
+    /// Whether an event is past. Who asks again and again is told the truth in the end.
+    pub fn query(&mut self, event: u64) -> bool {
+        let Some(e) = self.events.get_mut(&event) else {
+            return true;
+        };
+        if e.at.is_none() || e.past.is_some() {
+            return true;
+        }
+        e.asked += 1;
+        if e.asked > PATIENCE {
+            self.reach(event);
+            return true;
+        }
+        false
+    }
+
+    /// Runs what an event waits for.
+    pub fn reach(&mut self, event: u64) {
+        if let Some((stream, done)) = self.events.get(&event).and_then(|e| e.at) {
+            self.run_to(stream, done);
+        }
+    }
+
+    pub fn finish(&mut self, stream: u64) {
+        if let Some(asked) = self.streams.get(&stream).map(Stream::asked) {
+            self.run_to(stream, asked);
+        }
+    }
+
+    pub fn finish_all(&mut self) {
+        let mut all: Vec<u64> = self.streams.keys().copied().collect();
+        // The youngest first: copies that are late are later still.
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        for stream in all {
+            self.finish(stream);
+        }
+    }
+
+    fn run_to(&mut self, stream: u64, done: u64) {
+        loop {
+            let Some(queue) = self.streams.get_mut(&stream) else {
+                return;
+            };
+            if queue.done >= done {
+                return;
+            }
+            let Some(item) = queue.queue.pop_front() else {
+                return;
+            };
+            queue.done += 1;
+            match item {
+                Item::Work(work) => {
+                    if self.fault.is_none()
+                        && let Err(why) = work(&mut self.memory)
+                    {
+                        eprintln!("emulated card: {why}");
+                        self.fault = Some(why);
+                    }
+                }
+                Item::Record { event, record } => {
+                    if let Some(e) = self.events.get_mut(&event).filter(|e| e.record == record) {
+                        e.past = Some(Instant::now());
+                    }
+                }
+                Item::Wait { stream, done } => self.run_to(stream, done),
+            }
+        }
+    }
+}
