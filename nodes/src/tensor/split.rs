@@ -70,7 +70,15 @@ impl Compute for Cut {
         let mut at = 0;
         let mut parts = vec![];
         for n in &self.sizes {
-            parts.push(x.narrow(1, at, *n)?.contiguous()?);
+            parts.push(match n {
+                // A view, since a card gives no memory of no length.
+                0 => {
+                    let mut dims = x.dims().to_vec();
+                    dims[1] = 0;
+                    x.flatten_all()?.narrow(0, 0, 0)?.reshape(dims)?
+                }
+                _ => x.narrow(1, at, *n)?.contiguous()?,
+            });
             at += n;
         }
         Ok((parts, Box::new(x.shape().clone())))
