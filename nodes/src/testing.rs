@@ -55,6 +55,10 @@ pub fn labels(v: &[u32]) -> Tensor {
 
 /// The numbers of a tensor.
 pub fn f64s(t: &Tensor) -> Vec<f64> {
+    // A card gives no memory of no length.
+    if t.elem_count() == 0 {
+        return vec![];
+    }
     t.to_dtype(DType::F64)
         .unwrap()
         .flatten_all()
@@ -261,7 +265,8 @@ impl Probe {
         let mut cotangents = vec![];
         for (i, (out, want)) in outputs.iter().zip(&expect).enumerate() {
             close(&format!("output {i}"), &f64s(out), want, 1e-4);
-            let differentiable = !["Metric", "Label"].contains(&heads[i % heads.len()].as_str());
+            let differentiable =
+                !["Metric", "Label"].contains(&heads[i % heads.len()].as_str()) && out.elem_count() > 0;
             cotangents.push(differentiable.then(|| normal(50 + i as u64, out.dims())));
         }
         let seeds: Vec<Vec<f64>> = cotangents

@@ -70,7 +70,14 @@ fn candle_kernels() -> io::Result<PathBuf> {
     let cargo = env::var_os("CARGO").ok_or_else(|| io::Error::other("no CARGO"))?;
     let target = env::var("TARGET").unwrap_or_default();
     let said = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--locked", "--filter-platform", &target])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--locked",
+            "--filter-platform",
+            &target,
+        ])
         .args(["--features", "glad/cuda", "--manifest-path", "../../../Cargo.toml"])
         .output()?;
     let text = String::from_utf8_lossy(&said.stdout);
