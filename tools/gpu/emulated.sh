@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 . tools/gpu/toolchain.sh
 
 export GLAD_CANDLE_KERNELS=none
-cargo build --release --locked -p glad-cuda-emulator
+cargo build --release --locked -p glad-cuda-emulator --features card
 card=$toolchain/emulated
 mkdir -p "$card"
 for name in libcuda.so.1 libcudnn.so.9 libcublas.so.13 libcurand.so.10; do
@@ -18,6 +18,8 @@ libraries=$card:$compiler/lib
 if [ $# -gt 0 ]; then
     exec env LD_LIBRARY_PATH="$libraries" "$@"
 fi
+
+cargo test --release --locked -p glad-cuda-emulator --features card
 
 # Cargo's own programs need none of them.
 on_card() { env LD_LIBRARY_PATH="$libraries" GLAD_TEST_DEVICE=cuda:0 GLAD_CUDNN_PLANS=3 "$@"; }

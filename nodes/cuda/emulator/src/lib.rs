@@ -2,7 +2,7 @@
 //! that the CUDA build of glad runs, unchanged, where there is no card. It is a test tool: `tools/gpu/check.sh` puts it in the
 //! place of NVIDIA's libraries (`LD_LIBRARY_PATH`), and it is in no package.
 //!
-//! glad's kernels, and with the feature `candle` those of Candle, are run from their sources by `glad-cuda-host`; products of
+//! glad's kernels and those of Candle are run from their sources by `glad-cuda-host`; products of
 //! matrices and convolutions are loops with sums in 32 bits, whose operands are rounded as the precision says. It shows that what
 //! is asked of the card is right: every address is looked up, memory that was freed is never given again and cannot be
 //! touched, and what is wrong stops the device with a message, after which every call fails, as on a card. Kernels are
@@ -14,6 +14,7 @@
 //!
 //! It cannot show speed, what the compiler makes of the kernels, cuDNN's own rounding and refusals, or races between threads.
 
+#![cfg(feature = "card")]
 // The functions are called by CUDA's rules, which are the caller's to keep; see NVIDIA's documentation of each.
 #![allow(clippy::missing_safety_doc, missing_docs, non_snake_case, clippy::too_many_arguments)]
 

@@ -144,3 +144,46 @@ impl Memory {
             .any(|(&start, pages)| at >= start && at + bytes <= start + pages.len())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_looked_up_and_never_given_twice() {
+        let mut memory = Memory::new();
+        let at = memory.alloc(100).unwrap();
+        let start = at as u64;
+        memory.check(start, 100).unwrap();
+        memory.check(start + 100, 0).unwrap();
+        assert!(memory.check(start, 101).is_err());
+        assert!(memory.check(start - 1, 1).is_err());
+        let local = 0_u8;
+        let why = memory.check(&raw const local as u64, 1).unwrap_err();
+        assert!(why.contains("no address of the device"), "{why}");
+        memory.free(at).unwrap();
+        assert!(memory.check(start, 1).is_err());
+        assert!(memory.free(at).is_err());
+        assert_ne!(memory.alloc(100), Some(at));
+    }
+
+    #[test]
+    fn what_is_written_behind_the_end_shows_when_it_is_freed() {
+        let mut memory = Memory::new();
+        let at = memory.alloc(100).unwrap();
+        // SAFETY: the rest of the page.
+        unsafe { *((at + 103) as *mut u8) = 1 };
+        let why = memory.free(at).unwrap_err();
+        assert!(why.contains("4 bytes behind the end"), "{why}");
+    }
+
+    #[test]
+    fn what_the_card_has_is_all_that_it_gives() {
+        let mut memory = Memory::new();
+        assert_eq!(memory.alloc(TOTAL + 1), None);
+        let at = memory.alloc(1000).unwrap();
+        assert_eq!((memory.used, memory.used_high), (1000, 1000));
+        memory.free(at).unwrap();
+        assert_eq!((memory.used, memory.used_high), (0, 1000));
+    }
+}

@@ -63,14 +63,9 @@ const ROOM: usize = 1024;
 const PATIENCE: u32 = 2;
 
 static CARD: LazyLock<Mutex<Card>> = LazyLock::new(|| {
-    Mutex::new(Card {
-        memory: Memory::new(),
-        streams: HashMap::from([(0, Stream::default())]),
-        events: HashMap::new(),
-        last: 0x100,
-        late: std::env::var("GLAD_EMULATOR").is_ok_and(|mode| mode == "late"),
-        fault: None,
-    })
+    Mutex::new(Card::new(
+        std::env::var("GLAD_EMULATOR").is_ok_and(|mode| mode == "late"),
+    ))
 });
 
 pub fn card() -> MutexGuard<'static, Card> {
@@ -78,6 +73,17 @@ pub fn card() -> MutexGuard<'static, Card> {
 }
 
 impl Card {
+    fn new(late: bool) -> Card {
+        Card {
+            memory: Memory::new(),
+            streams: HashMap::from([(0, Stream::default())]),
+            events: HashMap::new(),
+            last: 0x100,
+            late,
+            fault: None,
+        }
+    }
+
     /// A number for something new.
     pub fn handle(&mut self) -> u64 {
         self.last += 16;
@@ -223,5 +229,61 @@ impl Card {
                 Item::Wait { stream, done } => self.run_to(stream, done),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What two streams write down, of which the second is waited for, with or without a wait for the first.
+    fn order(late: bool, wait: bool) -> Vec<&'static str> {
+        let mut card = Card::new(late);
+        let (copies, computing) = (card.new_stream(), card.new_stream());
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let say = |card: &mut Card, stream, word| {
+            let said = said.clone();
+            card.work(stream, word.into(), move |_| {
+                said.lock().unwrap().push(word);
+                Ok(())
+            });
+        };
+        say(&mut card, copies, "copy");
+        let event = card.new_event(false);
+        card.record(event, copies);
+        if wait {
+            card.wait(computing, event);
+        }
+        say(&mut card, computing, "compute");
+        card.finish(computing);
+        let said = said.lock().unwrap();
+        said.clone()
+    }
+
+    #[test]
+    fn a_missing_wait_shows_where_streams_run_late() {
+        assert_eq!(order(false, false), ["copy", "compute"]);
+        assert_eq!(order(true, true), ["copy", "compute"]);
+        assert_eq!(order(true, false), ["compute"]);
+    }
+
+    #[test]
+    fn an_event_is_past_when_its_stream_has_come_there() {
+        let mut card = Card::new(true);
+        let stream = card.new_stream();
+        let event = card.new_event(true);
+        assert!(card.query(event), "never recorded");
+        card.record(event, stream);
+        assert!(!card.query(event));
+        card.reach(event);
+        assert!(card.query(event));
+    }
+
+    #[test]
+    fn nothing_runs_after_a_fault() {
+        let mut card = Card::new(false);
+        card.work(0, "first".into(), |_| Err("it is wrong".into()));
+        card.work(0, "second".into(), |_| panic!("it ran"));
+        assert_eq!(card.fault.as_deref(), Some("first: it is wrong"));
     }
 }
