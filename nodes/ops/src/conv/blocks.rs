@@ -15,8 +15,39 @@ pub(super) const CACHED_WEIGHTS: usize = 8 * 1024;
 /// Rows of a block: a multiple of every kernel's height, where the width of a line allows.
 const ROW_UNIT: usize = 24;
 
-/// Rows per block: depends on the shape alone, because moments are summed block by block.
-pub(super) fn block_rows(g: &Gather) -> usize {
+/// The output pixels of a pass, cut into blocks: depends on the shape alone, because moments are summed block by block.
+#[derive(Clone, Copy, Debug)]
+struct Blocks {
+    rows: usize,
+    size: usize,
+    count: usize,
+}
+
+impl Blocks {
+    fn of(g: &Gather) -> Blocks {
+        let (rows, size) = (g.rows(), block_rows(g));
+        // A rest of few rows joins the block before it: a block of its own would read all weights for them, and leave a
+        // thread with little to do.
+        let (whole, rest) = (rows / size, rows % size);
+        let count = match whole > 0 && 4 * rest <= size {
+            true => whole,
+            false => whole + 1,
+        };
+        Blocks { rows, size, count }
+    }
+
+    fn at(self, i: usize) -> Range<usize> {
+        let end = if i + 1 == self.count {
+            self.rows
+        } else {
+            (i + 1) * self.size
+        };
+        i * self.size..end
+    }
+}
+
+/// Rows per block.
+fn block_rows(g: &Gather) -> usize {
     // Each pixel brings in so many new values.
     let fresh = (g.src_step[1] * g.src_step[2] * g.channels).clamp(1, g.depth());
     let fit = (BLOCK_VALUES / fresh).clamp(48, 960);
@@ -78,10 +109,8 @@ pub(super) fn block_sizes(g: &Gather, columns: usize) -> Vec<usize> {
     if let Some(tiles) = Tiles::of(g, columns) {
         return (0..tiles.blocks()).map(|block| tiles.pixels(block)).collect();
     }
-    let (rows, block) = (g.rows(), block_rows(g));
-    (0..rows.div_ceil(block))
-        .map(|i| parallel::chunk_of(rows, block, i).1)
-        .collect()
+    let blocks = Blocks::of(g);
+    (0..blocks.count).map(|i| blocks.at(i).len()).collect()
 }
 
 /// Multiplies every row of the gather; the caller has checked all lengths.
@@ -90,35 +119,21 @@ pub(super) fn multiply(kernels: &Kernels, g: &Gather, panels: &Panels, src: &[f3
     if let Some(tiles) = Tiles::of(g, columns) {
         return winograd::multiply(kernels, g, &tiles, panels, src, target);
     }
-    let rows = g.rows();
-    let block = block_rows(g);
-    let blocks = rows.div_ceil(block);
+    let blocks = Blocks::of(g);
     // More threads than blocks share the panels of a block, which changes no sum.
     let threads = rayon::current_num_threads();
     let shares = if threads == 1 {
         1
     } else {
-        (3 * threads).div_ceil(blocks * g.groups).min(panels.list.len())
+        (3 * threads).div_ceil(blocks.count * g.groups).min(panels.list.len())
     };
-    let share = panels.list.len().div_ceil(shares);
-    let shares = panels.list.len().div_ceil(share);
-    let work = rows * g.groups * (g.depth() + target.channels);
-    parallel::run(blocks * shares * g.groups, work, |task| {
+    let work = blocks.rows * g.groups * (g.depth() + target.channels);
+    parallel::run(blocks.count * shares * g.groups, work, |task| {
         let (at, rest) = (task % shares, task / shares);
-        let (block_at, group) = (rest % blocks, rest / blocks);
-        let (start, len) = parallel::chunk_of(rows, block, block_at);
-        let mine = &panels.list[at * share..((at + 1) * share).min(panels.list.len())];
-        multiply_block(
-            kernels,
-            g,
-            panels,
-            mine,
-            src,
-            target,
-            group,
-            block_at,
-            start..start + len,
-        );
+        let (block, group) = (rest % blocks.count, rest / blocks.count);
+        let count = panels.list.len();
+        let mine = &panels.list[at * count / shares..(at + 1) * count / shares];
+        multiply_block(kernels, g, panels, mine, src, target, group, block, blocks.at(block));
     });
 }
 
@@ -211,6 +226,20 @@ mod tests {
             assert!(
                 list.windows(2)
                     .all(|w| w[0].0 * g.run_len() + w[0].2 < w[1].0 * g.run_len() + w[1].2)
+            );
+        }
+    }
+
+    #[test]
+    fn blocks_cover_the_rows_once_and_no_rest_is_small() {
+        for rows in (1..60).chain([98, 196, 200, 784, 3136]) {
+            let blocks = Blocks::of(&Gather::forward(&Conv::new_2d(rows, [1, 1], 512, 64, 1, 1, 0)));
+            let all: Vec<_> = (0..blocks.count).map(|i| blocks.at(i)).collect();
+            assert_eq!((all[0].start, all[all.len() - 1].end), (0, rows));
+            assert!(all.windows(2).all(|w| w[0].end == w[1].start));
+            assert!(
+                all.len() == 1 || all.iter().all(|b| 4 * b.len() > blocks.size),
+                "{rows}: {all:?}"
             );
         }
     }

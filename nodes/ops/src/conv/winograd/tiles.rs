@@ -137,9 +137,11 @@ impl Tiles {
         }
     }
 
-    /// Independent sums that the blocks of a weight gradient go to, of so many values each: depends on the shape alone.
+    /// Independent sums that the blocks of a weight gradient go to, of so many values each: depends on the shape alone. A
+    /// power of two, since threads mostly are.
     pub fn splits(&self, values: usize) -> usize {
-        (PARTIAL_VALUES / values).clamp(1, MOST_SPLITS).min(self.blocks())
+        let most = (PARTIAL_VALUES / values).clamp(1, MOST_SPLITS).min(self.blocks());
+        1 << most.ilog2()
     }
 
     /// Values of the buffers that a pass works in: transformed filters and the tiles of a block.

@@ -11,6 +11,8 @@ use crate::scratch;
 
 /// Entries of the table of rows behind the last one, which the kernel looks ahead at.
 const SPARE: usize = 32;
+/// Values of a sum that a thread adds up at a time.
+const PIECE: usize = 1 << 14;
 
 /// A weight gradient over tiles; the caller has checked all lengths.
 pub(in super::super) struct Sums<'a> {
@@ -43,9 +45,15 @@ impl Sums<'_> {
             });
         }
         let (all, others) = sums.split_at_mut(len);
-        for part in others.chunks_exact(len) {
-            add(isa, part, all);
-        }
+        let (into, others) = (Shared::new(all), &*others);
+        parallel::run(len.div_ceil(PIECE), others.len(), |i| {
+            let (at, piece) = parallel::chunk_of(len, PIECE, i);
+            // SAFETY: pieces are disjoint.
+            let all = unsafe { into.part(at, piece) };
+            for part in others.chunks_exact(len) {
+                add(isa, &part[at..at + piece], all);
+            }
+        });
         layout.filter_grads(isa, self.panels, all, grads);
     }
 
