@@ -164,6 +164,29 @@ fn kernels_of_three_match() {
 }
 
 #[test]
+fn kernels_of_four_and_strided_ones_of_seven_match() {
+    // By Winograd's filtering in tiles of 3×3: whole and cut tiles, any padding, odd sizes, several blocks.
+    for c in [
+        Conv::new_2d(3, [12, 10], 40, 36, 4, 1, 1),
+        Conv::new_2d(2, [9, 11], 17, 70, 4, 1, 2),
+        Conv::new_3d(1, [3, 9, 8], 20, 33, [2, 4, 4], [1; 3], [1, 0, 2]),
+        // Folded first.
+        Conv::new_3d(1, [4, 20, 22], 3, 64, [5, 7, 7], [2; 3], [2, 3, 3]),
+        Conv::new_3d(2, [3, 17, 15], 3, 40, [5, 7, 7], [1, 2, 2], [2, 3, 3]),
+        Conv::new_3d(1, [7, 13, 16], 2, 35, [7, 7, 8], [2; 3], [3, 2, 4]),
+        Conv::new_3d(1, [6, 40, 40], 3, 32, [5, 7, 7], [2; 3], [2, 0, 3]),
+        Conv {
+            pad_end: [3, 2, 4],
+            ..Conv::new_3d(1, [4, 15, 14], 12, 17, [7, 7, 7], [2; 3], [2, 3, 2])
+        },
+        // An input that tiles do not pay for.
+        Conv::new_3d(1, [1, 3, 2], 12, 20, [1, 7, 7], [1, 2, 2], [0, 3, 3]),
+    ] {
+        check(&c);
+    }
+}
+
+#[test]
 fn many_rows_are_split_and_still_match() {
     // Rows enough for several blocks, chunks and splits.
     check(&Conv::new_2d(40, [12, 12], 5, 18, 3, 1, 1));
@@ -178,6 +201,7 @@ fn the_epilogue_adds_rectifies_and_measures() {
     check_epilogue(grouped);
     // By Winograd's filtering.
     check_epilogue(Conv::new_2d(40, [12, 11], 18, 42, 3, 1, 1));
+    check_epilogue(Conv::new_3d(2, [6, 21, 20], 3, 42, [5, 7, 7], [2; 3], [2, 3, 3]));
 }
 
 fn check_epilogue(c: Conv) {
@@ -236,30 +260,48 @@ fn a_part_of_the_taps_is_packed() {
         first: [1, 0, 0],
     };
     let used = Conv::new_3d(1, [1, 5, 6], 20, 36, [1, 2, 3], [1; 3], [0, 1, 1]);
-    let w = values(1, whole.weight_len());
-    let taken: Vec<f32> = w.chunks(27).flat_map(|filter| filter[9..15].to_vec()).collect();
-    let (x, dy) = (values(2, used.input_len()), values(3, used.output_len()));
-    let run = |packed: [PackedWeights; 2]| {
-        let (mut y, mut dx) = (garbage(used.output_len()), garbage(used.input_len()));
-        conv::forward(&used, &x, &packed[0], Epilogue::default(), &mut y).unwrap();
-        conv::backward_input(&used, &dy, &packed[1], false, &mut dx).unwrap();
-        (y, dx)
+    check_part(&whole, source, &used, 9..15);
+    // The first four frames of a stem that is folded.
+    let whole = Conv::new_3d(1, [3, 14, 14], 3, 20, [7; 3], [2; 3], [3; 3]);
+    let first = Source {
+        kernel: [7; 3],
+        first: [0; 3],
     };
-    for set in Isa::available() {
-        glad_ops::isa::with(set, || {
-            let part = [false, true].map(|backward| PackedWeights::part(&used, source, backward, &w).unwrap());
-            let plain = [
-                PackedWeights::forward_only(&used, &taken).unwrap(),
-                PackedWeights::backward_only(&used, &taken).unwrap(),
-            ];
-            assert_eq!(run(part), run(plain), "{set}");
-        });
-    }
+    let used = Conv {
+        kernel: [4, 7, 7],
+        ..whole
+    };
+    check_part(&whole, first, &used, 0..4 * 49);
     let beyond = Source {
         first: [1, 2, 0],
         ..source
     };
+    let w = values(1, 36 * 20 * 27);
     assert!(PackedWeights::part(&used, beyond, false, &w).is_err());
+}
+
+/// A part of the taps, those at `taps` of each filter, packed from all or from themselves alone.
+fn check_part(whole: &Conv, source: Source, used: &Conv, taps: std::ops::Range<usize>) {
+    let w = values(1, whole.weight_len());
+    let filters = w.chunks(whole.taps());
+    let taken: Vec<f32> = filters.flat_map(|filter| filter[taps.clone()].to_vec()).collect();
+    let (x, dy) = (values(2, used.input_len()), values(3, used.output_len()));
+    let run = |packed: [PackedWeights; 2]| {
+        let (mut y, mut dx) = (garbage(used.output_len()), garbage(used.input_len()));
+        conv::forward(used, &x, &packed[0], Epilogue::default(), &mut y).unwrap();
+        conv::backward_input(used, &dy, &packed[1], false, &mut dx).unwrap();
+        (y, dx)
+    };
+    for set in Isa::available() {
+        glad_ops::isa::with(set, || {
+            let part = [false, true].map(|backward| PackedWeights::part(used, source, backward, &w).unwrap());
+            let plain = [
+                PackedWeights::forward_only(used, &taken).unwrap(),
+                PackedWeights::backward_only(used, &taken).unwrap(),
+            ];
+            assert_eq!(run(part), run(plain), "{set}");
+        });
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The gradient of the weights.
 
 use super::blocks::whole_lines;
+use super::fold::Fold;
 use super::gather::Gather;
 use super::kernels::{Kernels, Outer, Panel};
 use super::shape::Conv;
@@ -36,6 +37,12 @@ pub fn backward_weight(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Re
     check_len(OP, "x", x.len(), conv.input_len())?;
     check_len(OP, "dy", dy.len(), conv.output_len())?;
     check_len(OP, "dw", dw.len(), conv.weight_len())?;
+    if let Some(fold) = Fold::of(conv) {
+        let mut folded = scratch::take(fold.folded.weight_len());
+        backward_weight(&fold.folded, &fold.input(x), dy, &mut folded)?;
+        fold.weight_grads(&folded, dw);
+        return Ok(());
+    }
     let g = Gather::forward(conv);
     let mut plan = Plan::new(conv, &g);
     if let Some(tiles) = Tiles::of(&g, conv.co) {

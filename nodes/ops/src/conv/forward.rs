@@ -1,6 +1,7 @@
 //! The forward pass.
 
 use super::blocks::{Target, block_sizes, multiply};
+use super::fold::Fold;
 use super::gather::Gather;
 use super::kernels::Kernels;
 use super::pack::PackedWeights;
@@ -49,7 +50,10 @@ pub fn forward(conv: &Conv, x: &[f32], weights: &PackedWeights, epilogue: Epilog
             "the weights were packed for the input gradient only: use PackedWeights::new",
         ));
     };
-    let g = Gather::forward(conv);
+    let fold = Fold::of(conv);
+    let squares = fold.map(|fold| fold.input(x));
+    let x = squares.as_deref().unwrap_or(x);
+    let g = Gather::forward(&fold.map_or(*conv, |fold| fold.folded));
     let kernels = Kernels::of(weights.isa());
     let mut target = Target {
         out: Shared::new(y),

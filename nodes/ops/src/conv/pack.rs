@@ -1,5 +1,6 @@
 //! Weights in the order in which the kernels read them.
 
+use super::fold::Fold;
 use super::gather::Gather;
 use super::kernels::{Kernels, Panel};
 use super::shape::Conv;
@@ -138,6 +139,20 @@ fn positions(order: &[usize], used: &[usize], taps: usize) -> Vec<usize> {
     positions
 }
 
+/// The line of each value of a filter `[ci][taps]` of the source among those of the folded convolution.
+fn folded_lines(fold: &Fold, used: &[usize], ci: usize, taps: usize) -> Vec<usize> {
+    let all: Vec<usize> = (0..fold.folded.taps()).collect();
+    let order = positions(&Gather::forward(&fold.folded).taps, &all, all.len());
+    let mut lines = vec![OUTSIDE; ci * taps];
+    for (tap, source) in used.iter().enumerate() {
+        for channel in 0..ci {
+            let (tap, at) = fold.place(tap, channel);
+            lines[channel * taps + source] = order[tap] * fold.folded.ci + at;
+        }
+    }
+    lines
+}
+
 /// Weights packed for the forward pass, for the input gradient, or for both.
 pub struct PackedWeights {
     conv: Conv,
@@ -195,7 +210,10 @@ impl PackedWeights {
             conv: *conv,
             source,
             isa,
-            forward: forward.then(|| Panels::new(kernels, &Gather::forward(conv), conv.co / conv.groups)),
+            forward: forward.then(|| {
+                let run = Fold::of(conv).map_or(*conv, |fold| fold.folded);
+                Panels::new(kernels, &Gather::forward(&run), conv.co / conv.groups)
+            }),
             backward,
         };
         packed.repack(weights)?;
@@ -214,15 +232,24 @@ impl PackedWeights {
         let used = self.source.taps(conv.kernel);
 
         if let Some(forward) = &mut self.forward {
-            let gather = Gather::forward(&conv);
             // Filters are rows of (channel, tap), and become columns.
-            let order = positions(&gather.taps, &used, taps);
-            let line = |at: usize| match order[at % taps] {
-                OUTSIDE => OUTSIDE,
-                order => order * ci + at / taps,
+            let fold = Fold::of(&conv);
+            let lines = match &fold {
+                Some(fold) => folded_lines(fold, &used, ci, taps),
+                None => {
+                    let order = positions(&Gather::forward(&conv).taps, &used, taps);
+                    let line = |at: usize| match order[at % taps] {
+                        OUTSIDE => OUTSIDE,
+                        order => order * ci + at / taps,
+                    };
+                    (0..ci * taps).map(line).collect()
+                }
             };
-            let lines: Vec<usize> = (0..ci * taps).map(line).collect();
             forward.fill(conv.groups, |group, panel, part| {
+                if fold.is_some() {
+                    // Squares have taps that the kernel has not.
+                    part.fill(0.0);
+                }
                 let filters = &weights[(group * co + panel.at) * ci * taps..];
                 turn(isa, filters, &lines, panel, part);
             });

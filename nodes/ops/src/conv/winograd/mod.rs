@@ -6,6 +6,7 @@
 //! the direct convolution do. `a = 11/16`, `b = 3/2` make every constant of `A` and `B` exact in `f32`, and the error
 //! half of that with the usual 1 and 2: about twice that of the direct sum, where the usual points have four times.
 //!
+//! Kernels of 4×4 pixels go by F(3×3, 4×4) with the same points, and so with the same transform of the input.
 //! Kernels of 3×1×1 go by F(4, 3) along time in the same way: 6 products instead of 12 for 4 frames of a pixel.
 //!
 //! The input gradient is a pass of the same kind (a [`Gather`] of the output gradient). Transformed filters are four
@@ -27,5 +28,3 @@ use super::gather::Gather;
 /// Values of a transformed tile, and of one along time.
 const POINTS: usize = 36;
 const POINTS_OF_A_LINE: usize = 6;
-/// Outputs along a side of a tile.
-const SIDE: usize = 4;

@@ -1,13 +1,15 @@
 //! Output tiles of a pass, and blocks of them.
 
 use super::super::gather::Gather;
-use super::{POINTS, POINTS_OF_A_LINE, SIDE};
+use super::{POINTS, POINTS_OF_A_LINE};
 
 /// What a tile covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Along {
     /// 4×4 pixels of a frame, for kernels of 3×3 pixels.
     Space,
+    /// 3×3 pixels of a frame, for kernels of 4×4 pixels.
+    Wide,
     /// One pixel of 4 frames, for kernels of 3 frames.
     Time,
 }
@@ -16,8 +18,16 @@ impl Along {
     /// Values of a transformed tile.
     pub fn points(self) -> usize {
         match self {
-            Along::Space => POINTS,
+            Along::Space | Along::Wide => POINTS,
             Along::Time => POINTS_OF_A_LINE,
+        }
+    }
+
+    /// Outputs along a side.
+    fn side(self) -> usize {
+        match self {
+            Along::Space | Along::Time => 4,
+            Along::Wide => 3,
         }
     }
 
@@ -25,6 +35,7 @@ impl Along {
     pub fn taps(self) -> usize {
         match self {
             Along::Space => 9,
+            Along::Wide => 16,
             Along::Time => 3,
         }
     }
@@ -64,9 +75,10 @@ impl Tiles {
     /// The tiles of a pass with `columns` output channels, if the kernel is one that they serve and they pay.
     pub fn of(g: &Gather, columns: usize) -> Option<Tiles> {
         let (along, frames) = Self::kernel(g)?;
+        let side = along.side();
         let across = match along {
-            Along::Space => [g.grid[0], g.grid[1].div_ceil(SIDE), g.grid[2].div_ceil(SIDE)],
-            Along::Time => [g.grid[0].div_ceil(SIDE), g.grid[1], g.grid[2]],
+            Along::Space | Along::Wide => [g.grid[0], g.grid[1].div_ceil(side), g.grid[2].div_ceil(side)],
+            Along::Time => [g.grid[0].div_ceil(side), g.grid[1], g.grid[2]],
         };
         let depth = frames.len() * g.channels;
         let total = g.n * across.iter().product::<usize>();
@@ -74,7 +86,7 @@ impl Tiles {
         // both there and back, most of which is memory; tiles of a block at least, because transformed filters are read
         // once for each block, and at most.
         let (transform, filter, least, most) = match along {
-            Along::Space => (190, 450, 48, 96),
+            Along::Space | Along::Wide => (190, 450, 48, 96),
             Along::Time => (30, 80, 96, 384),
         };
         let filters = depth * columns.div_ceil(16);
@@ -110,16 +122,21 @@ impl Tiles {
         let flat = g.src_step[1..] == [1; 2] && g.out_step[1..] == [1; 2] && g.out_at[1..] == [0; 2];
         let (first, runs) = (*g.lines.first()?, *g.runs.first()?);
         let in_order = g.runs.iter().enumerate().all(|(i, run)| *run == (i, runs.1));
-        if !flat || !in_order || g.groups != 1 || g.runs.len() != g.lines.len() || !g.runs.len().is_multiple_of(3) {
+        // Lines of a filter.
+        let height = if g.taps_per_run == 4 { 4 } else { 3 };
+        if !flat || !in_order || g.groups != 1 || g.runs.len() != g.lines.len() || !g.runs.len().is_multiple_of(height)
+        {
             return None;
         }
         let one_after_the_other = |lines: &[[isize; 2]], axis: usize| {
-            (0..3).all(|i| lines[i][axis] == lines[0][axis] + i as isize && lines[i][1 - axis] == lines[0][1 - axis])
+            (0..height)
+                .all(|i| lines[i][axis] == lines[0][axis] + i as isize && lines[i][1 - axis] == lines[0][1 - axis])
         };
-        if g.taps_per_run == 3 {
+        if let 3 | 4 = g.taps_per_run {
             let rows = |lines: &[[isize; 2]]| lines[0][1] == first[1] && one_after_the_other(lines, 1);
-            let frames = g.lines.chunks(3).map(|lines| lines[0][0]).collect();
-            return g.lines.chunks(3).all(rows).then_some((Along::Space, frames));
+            let frames = g.lines.chunks(height).map(|lines| lines[0][0]).collect();
+            let along = if height == 4 { Along::Wide } else { Along::Space };
+            return g.lines.chunks(height).all(rows).then_some((along, frames));
         }
         let along_time = g.taps_per_run == 1
             && g.lines.len() == 3
@@ -187,14 +204,15 @@ impl Tiles {
         let (tx, rest) = (i % right, i / right);
         let (ty, rest) = (rest % down, rest / down);
         let (tz, n) = (rest % times, rest / times);
+        let side = self.along.side();
         let (z, y, x) = match self.along {
-            Along::Space => (tz, ty * SIDE, tx * SIDE),
-            Along::Time => (tz * SIDE, ty, tx),
+            Along::Space | Along::Wide => (tz, ty * side, tx * side),
+            Along::Time => (tz * side, ty, tx),
         };
         let frame = n * self.out_dims[0] + self.out_at + z * self.out_step;
         let valid = match self.along {
-            Along::Space => [SIDE.min(self.grid[1] - y), SIDE.min(self.grid[2] - x)],
-            Along::Time => [SIDE.min(self.grid[0] - z), 1],
+            Along::Space | Along::Wide => [side.min(self.grid[1] - y), side.min(self.grid[2] - x)],
+            Along::Time => [side.min(self.grid[0] - z), 1],
         };
         Place {
             n,
@@ -208,7 +226,7 @@ impl Tiles {
     /// Output pixels between two rows of a tile, or two frames of one along time.
     pub fn out_stride(&self) -> usize {
         match self.along {
-            Along::Space => self.out_dims[2],
+            Along::Space | Along::Wide => self.out_dims[2],
             Along::Time => self.out_dims[1] * self.out_dims[2],
         }
     }
@@ -235,7 +253,7 @@ impl Tiles {
         };
         let ([y, x], z) = (place.at, place.frame as isize + offset);
         match self.along {
-            Along::Space => std::array::from_fn(|i| pixel(z, y + (i / 6) as isize, x + (i % 6) as isize)),
+            Along::Space | Along::Wide => std::array::from_fn(|i| pixel(z, y + (i / 6) as isize, x + (i % 6) as isize)),
             Along::Time => {
                 let mut all = [zeros; POINTS];
                 for (i, one) in all.iter_mut().take(POINTS_OF_A_LINE).enumerate() {
@@ -268,11 +286,12 @@ mod tests {
 
     #[test]
     fn tiles_cover_the_output_once() {
-        let kernels = [[1, 3, 3], [3, 3, 3], [3, 1, 1]];
+        let kernels = [[1, 3, 3], [3, 3, 3], [3, 1, 1], [2, 4, 4]];
         for (n, size, kernel) in [
             (2, [1, 9, 14], kernels[0]),
             (1, [5, 8, 6], kernels[1]),
             (2, [6, 5, 7], kernels[2]),
+            (2, [3, 9, 11], kernels[3]),
         ] {
             let conv = Conv::new_3d(n, size, 64, 64, kernel, [1; 3], kernel.map(|k| k / 2));
             let g = Gather::forward(&conv);

@@ -117,6 +117,77 @@ unsafe fn filter_grad<S: Simd>(u: [S::V; 6]) -> [S::V; 3] {
     }
 }
 
+/// `Aᵀ m` of three outputs.
+#[inline(always)]
+unsafe fn output_wide<S: Simd>(m: [S::V; 6]) -> [S::V; 3] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let (sum_a, diff_a) = (S::add(m[1], m[2]), S::sub(m[1], m[2]));
+        let (sum_b, diff_b) = (S::add(m[3], m[4]), S::sub(m[3], m[4]));
+        [
+            S::add(m[0], S::add(sum_a, sum_b)),
+            S::fma(c::<S>(A), diff_a, S::mul(c::<S>(B), diff_b)),
+            S::fma(c::<S>(A2), sum_a, S::fma(c::<S>(B2), sum_b, m[5])),
+        ]
+    }
+}
+
+/// `A y`: the transpose of [`output_wide`].
+#[inline(always)]
+unsafe fn spread_wide<S: Simd>(y: [S::V; 3]) -> [S::V; 6] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let (even_a, odd_a) = (S::fma(c::<S>(A2), y[2], y[0]), S::mul(c::<S>(A), y[1]));
+        let (even_b, odd_b) = (S::fma(c::<S>(B2), y[2], y[0]), S::mul(c::<S>(B), y[1]));
+        [
+            y[0],
+            S::add(even_a, odd_a),
+            S::sub(even_a, odd_a),
+            S::add(even_b, odd_b),
+            S::sub(even_b, odd_b),
+            y[2],
+        ]
+    }
+}
+
+/// `G g` of four taps.
+#[inline(always)]
+unsafe fn filter_wide<S: Simd>(g: [S::V; 4]) -> [S::V; 6] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let even_a = S::fma(c::<S>(A2 / NA), g[2], S::mul(c::<S>(1.0 / NA), g[0]));
+        let odd_a = S::fma(c::<S>(A2 * A / NA), g[3], S::mul(c::<S>(A / NA), g[1]));
+        let even_b = S::fma(c::<S>(B2 / NB), g[2], S::mul(c::<S>(1.0 / NB), g[0]));
+        let odd_b = S::fma(c::<S>(B2 * B / NB), g[3], S::mul(c::<S>(B / NB), g[1]));
+        [
+            S::mul(c::<S>(1.0 / N0), g[0]),
+            S::add(even_a, odd_a),
+            S::sub(even_a, odd_a),
+            S::add(even_b, odd_b),
+            S::sub(even_b, odd_b),
+            g[3],
+        ]
+    }
+}
+
+/// `Gᵀ u`: the transpose of [`filter_wide`].
+#[inline(always)]
+unsafe fn filter_grad_wide<S: Simd>(u: [S::V; 6]) -> [S::V; 4] {
+    // SAFETY: the caller's promise about the processor.
+    unsafe {
+        let (sum_a, diff_a) = (S::add(u[1], u[2]), S::sub(u[1], u[2]));
+        let (sum_b, diff_b) = (S::add(u[3], u[4]), S::sub(u[3], u[4]));
+        let first = S::fma(c::<S>(1.0 / NA), sum_a, S::mul(c::<S>(1.0 / NB), sum_b));
+        let last = S::fma(c::<S>(A2 * A / NA), diff_a, S::fma(c::<S>(B2 * B / NB), diff_b, u[5]));
+        [
+            S::fma(c::<S>(1.0 / N0), u[0], first),
+            S::fma(c::<S>(A / NA), diff_a, S::mul(c::<S>(B / NB), diff_b)),
+            S::fma(c::<S>(A2 / NA), sum_a, S::mul(c::<S>(B2 / NB), sum_b)),
+            last,
+        ]
+    }
+}
+
 /// A transform of columns and then of rows: what `$load` gives for (i, j) goes to `$store` as (i, j, v). A macro, because
 /// closures are not compiled for the instruction set.
 macro_rules! both_ways {
@@ -237,27 +308,6 @@ pub(super) struct Spread {
 }
 
 #[inline(always)]
-unsafe fn spread_tile<S: Simd>(job: &Spread) {
-    for at in (0..job.channels).step_by(S::LANES) {
-        let lanes = S::LANES.min(job.channels - at);
-        // SAFETY: the job's fields say what may be read and written.
-        unsafe {
-            both_ways!(
-                spread,
-                4,
-                6,
-                |i, j| if i < job.valid[0] && j < job.valid[1] {
-                    load::<S>(job.from.wrapping_add(i * job.row + j * job.pixel + at), lanes)
-                } else {
-                    S::zero()
-                },
-                |y, x, v| S::store(job.to.wrapping_add((y * 6 + x) * job.stride + at), v)
-            );
-        }
-    }
-}
-
-#[inline(always)]
 unsafe fn spread_line<S: Simd>(job: &Spread) {
     for at in (0..job.channels).step_by(S::LANES) {
         let lanes = S::LANES.min(job.channels - at);
@@ -295,24 +345,6 @@ pub(super) struct Output {
     pub width: usize,
     /// Whether the first pixel is the pivot.
     pub first: bool,
-}
-
-#[inline(always)]
-unsafe fn output_tile<S: Simd>(job: &Output) {
-    for at in (0..job.columns).step_by(S::LANES) {
-        // SAFETY: the job's fields say what may be read and written.
-        unsafe {
-            let mut y = [[S::zero(); 4]; 4];
-            both_ways!(
-                output,
-                6,
-                4,
-                |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.stride + at)),
-                |r, x, v| y[r][x] = v
-            );
-            finish::<S>(job, at, &mut y);
-        }
-    }
 }
 
 #[inline(always)]
@@ -400,38 +432,6 @@ pub(super) struct Filter {
 }
 
 #[inline(always)]
-unsafe fn filter_tiles<S: Simd>(job: &Filter) {
-    for at in (0..job.len).step_by(S::LANES) {
-        // SAFETY: the job's fields say what may be read and written.
-        unsafe {
-            both_ways!(
-                filter,
-                3,
-                6,
-                |i, j| S::load(job.from.wrapping_add((i * 3 + j) * job.from_stride + at)),
-                |y, x, v| S::store(job.to.wrapping_add((y * 6 + x) * job.to_stride + at), v)
-            );
-        }
-    }
-}
-
-#[inline(always)]
-unsafe fn filter_tile_grads<S: Simd>(job: &Filter) {
-    for at in (0..job.len).step_by(S::LANES) {
-        // SAFETY: the job's fields say what may be read and written.
-        unsafe {
-            both_ways!(
-                filter_grad,
-                6,
-                3,
-                |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.from_stride + at)),
-                |y, x, v| S::store(job.to.wrapping_add((y * 3 + x) * job.to_stride + at), v)
-            );
-        }
-    }
-}
-
-#[inline(always)]
 unsafe fn filter_lines<S: Simd>(job: &Filter) {
     for at in (0..job.len).step_by(S::LANES) {
         // SAFETY: the job's fields say what may be read and written.
@@ -463,6 +463,89 @@ unsafe fn filter_line_grads<S: Simd>(job: &Filter) {
     }
 }
 
+/// The transforms of tiles of `$outputs` × `$outputs` pixels, for filters of `$taps` × `$taps`.
+macro_rules! square_tiles {
+    ($outputs:literal, $taps:literal, $spread_tile:ident: $spread:ident, $output_tile:ident: $output:ident,
+     $filter_tiles:ident: $filter:ident, $filter_tile_grads:ident: $filter_grad:ident) => {
+        #[inline(always)]
+        unsafe fn $spread_tile<S: Simd>(job: &Spread) {
+            for at in (0..job.channels).step_by(S::LANES) {
+                let lanes = S::LANES.min(job.channels - at);
+                // SAFETY: the job's fields say what may be read and written.
+                unsafe {
+                    both_ways!(
+                        $spread,
+                        $outputs,
+                        6,
+                        |i, j| if i < job.valid[0] && j < job.valid[1] {
+                            load::<S>(job.from.wrapping_add(i * job.row + j * job.pixel + at), lanes)
+                        } else {
+                            S::zero()
+                        },
+                        |y, x, v| S::store(job.to.wrapping_add((y * 6 + x) * job.stride + at), v)
+                    );
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn $output_tile<S: Simd>(job: &Output) {
+            for at in (0..job.columns).step_by(S::LANES) {
+                // SAFETY: the job's fields say what may be read and written.
+                unsafe {
+                    let mut y = [[S::zero(); 4]; 4];
+                    both_ways!(
+                        $output,
+                        6,
+                        $outputs,
+                        |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.stride + at)),
+                        |r, x, v| y[r][x] = v
+                    );
+                    finish::<S>(job, at, &mut y);
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn $filter_tiles<S: Simd>(job: &Filter) {
+            for at in (0..job.len).step_by(S::LANES) {
+                // SAFETY: the job's fields say what may be read and written.
+                unsafe {
+                    both_ways!(
+                        $filter,
+                        $taps,
+                        6,
+                        |i, j| S::load(job.from.wrapping_add((i * $taps + j) * job.from_stride + at)),
+                        |y, x, v| S::store(job.to.wrapping_add((y * 6 + x) * job.to_stride + at), v)
+                    );
+                }
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn $filter_tile_grads<S: Simd>(job: &Filter) {
+            for at in (0..job.len).step_by(S::LANES) {
+                // SAFETY: the job's fields say what may be read and written.
+                unsafe {
+                    both_ways!(
+                        $filter_grad,
+                        6,
+                        $taps,
+                        |i, j| S::load(job.from.wrapping_add((i * 6 + j) * job.from_stride + at)),
+                        |y, x, v| S::store(job.to.wrapping_add((y * $taps + x) * job.to_stride + at), v)
+                    );
+                }
+            }
+        }
+    };
+}
+
+square_tiles!(4, 3, spread_tile: spread, output_tile: output, filter_tiles: filter, filter_tile_grads: filter_grad);
+square_tiles!(
+    3, 4, spread_wide_tile: spread_wide, output_wide_tile: output_wide, filter_wide_tiles: filter_wide,
+    filter_wide_tile_grads: filter_grad_wide
+);
+
 /// The transforms of one instruction set and one kind of tile. Each is `unsafe`: the job's pointers must be good for what it says, and the
 /// processor must have the instruction set.
 pub(super) struct Transforms {
@@ -483,6 +566,13 @@ macro_rules! compile {
             compile!(@ $simd [$($features)?] filters: Filter = filter_tiles);
             compile!(@ $simd [$($features)?] filter_grads: Filter = filter_tile_grads);
             pub static SPACE: Transforms = Transforms { input, spread, output, filters, filter_grads };
+            pub static WIDE: Transforms = {
+                compile!(@ $simd [$($features)?] spread: Spread = spread_wide_tile);
+                compile!(@ $simd [$($features)?] output: Output = output_wide_tile);
+                compile!(@ $simd [$($features)?] filters: Filter = filter_wide_tiles);
+                compile!(@ $simd [$($features)?] filter_grads: Filter = filter_wide_tile_grads);
+                Transforms { input, spread, output, filters, filter_grads }
+            };
             pub static TIME: Transforms = {
                 compile!(@ $simd [$($features)?] input: Input = input_line);
                 compile!(@ $simd [$($features)?] spread: Spread = spread_line);
@@ -514,12 +604,17 @@ impl Transforms {
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512, Along::Space) => &avx512::SPACE,
             #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512, Along::Wide) => &avx512::WIDE,
+            #[cfg(target_arch = "x86_64")]
             (Isa::Avx512, Along::Time) => &avx512::TIME,
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Along::Space) => &avx2::SPACE,
             #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, Along::Wide) => &avx2::WIDE,
+            #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Along::Time) => &avx2::TIME,
             (_, Along::Space) => &portable::SPACE,
+            (_, Along::Wide) => &portable::WIDE,
             (_, Along::Time) => &portable::TIME,
         }
     }
