@@ -437,7 +437,9 @@ impl Descriptor {
                 self.engine = config.engine;
                 self.conv = config.conv.clone();
                 let engine = self.engine.ok_or("a configuration without an engine")?;
-                if engine.refuses {
+                // Engines without tensor cores would lose to the others on a card; here time is no judge.
+                let slow = self.conv.as_ref().is_some_and(|c| c.bf) && !engine.notes.contains(&TENSOR_CORE);
+                if engine.refuses || slow {
                     return Err(format!("engine {} does not take it", engine.number));
                 }
                 if let Some(conv) = &mut self.conv {

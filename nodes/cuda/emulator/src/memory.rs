@@ -5,7 +5,7 @@ use std::ptr;
 
 const PAGE: usize = 4096;
 /// Addresses for all that is ever given: none is given twice, so that what was freed is never mistaken for what is alive.
-const RANGE: usize = 1 << 45;
+const RANGE: usize = 1 << 43;
 /// What fresh memory holds, and what fills its last page: a NaN, whatever type of float it is read as.
 const PATTERN: u8 = 0xFF;
 /// What the card has.
@@ -142,6 +142,13 @@ impl Memory {
         self.pinned
             .iter()
             .any(|(&start, pages)| at >= start && at + bytes <= start + pages.len())
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `new`, and nobody has its addresses any more.
+        unsafe { libc::munmap(self.start as *mut _, RANGE) };
     }
 }
 

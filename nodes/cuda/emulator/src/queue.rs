@@ -240,8 +240,8 @@ mod tests {
     fn order(late: bool, wait: bool) -> Vec<&'static str> {
         let mut card = Card::new(late);
         let (copies, computing) = (card.new_stream(), card.new_stream());
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let say = |card: &mut Card, stream, word| {
+        let said = Arc::new(Mutex::new(Vec::<&str>::new()));
+        let say = |card: &mut Card, stream, word: &'static str| {
             let said = said.clone();
             card.work(stream, word.into(), move |_| {
                 said.lock().unwrap().push(word);
