@@ -1,0 +1,192 @@
+//! Modules and launches of kernels.
+
+use super::{
+    INVALID_HANDLE, INVALID_IMAGE, INVALID_VALUE, NOT_FOUND, NOT_SUPPORTED, SUCCESS, Status, on_card, on_stream,
+};
+use glad_cuda_host::Entry;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, c_char, c_uint, c_void};
+use std::ptr;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+/// The entry points of a loaded module: names in its PTX, or, where it is a stand-in without any, those of Candle.
+struct Module {
+    own: Option<HashSet<String>>,
+}
+
+static MODULES: LazyLock<Mutex<HashMap<u64, Module>>> = LazyLock::new(Mutex::default);
+static FUNCTIONS: LazyLock<Mutex<HashMap<u64, Entry>>> = LazyLock::new(Mutex::default);
+
+/// How the names of Candle's modules begin, in the list of kernels.
+const CANDLE: &str = "candle/";
+
+/// The names of the entry points in a text of PTX.
+fn entries(ptx: &str) -> HashSet<String> {
+    ptx.split(".entry")
+        .skip(1)
+        .map(|rest| {
+            let name = rest.trim_start();
+            let end = name.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'));
+            name[..end.unwrap_or(name.len())].to_owned()
+        })
+        .collect()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuModuleLoadData(module: *mut u64, image: *const c_char) -> Status {
+    // SAFETY: the caller gives text that ends with a zero.
+    let Ok(text) = (unsafe { CStr::from_ptr(image) }).to_str() else {
+        return INVALID_IMAGE;
+    };
+    if !text.contains(".version") {
+        return INVALID_IMAGE;
+    }
+    let own = entries(text);
+    on_card(|card| {
+        let handle = card.handle();
+        let own = (!own.is_empty()).then_some(own);
+        MODULES
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle, Module { own });
+        // SAFETY: the caller has room for a handle.
+        unsafe { *module = handle };
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuModuleLoadDataEx(
+    module: *mut u64,
+    image: *const c_char,
+    _count: c_uint,
+    _options: *mut u32,
+    _values: *mut *mut c_void,
+) -> Status {
+    // SAFETY: as there.
+    unsafe { cuModuleLoadData(module, image) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuModuleUnload(module: u64) -> Status {
+    match MODULES.lock().unwrap_or_else(PoisonError::into_inner).remove(&module) {
+        Some(_) => SUCCESS,
+        None => INVALID_HANDLE,
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuModuleGetFunction(function: *mut u64, module: u64, name: *const c_char) -> Status {
+    // SAFETY: the caller gives text that ends with a zero.
+    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+    let modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = match modules.get(&module) {
+        None => return INVALID_HANDLE,
+        Some(Module { own: Some(own) }) if !own.contains(&*name) => None,
+        Some(Module { own: Some(_) }) => Entry::find(&name, |module| !module.starts_with(CANDLE)),
+        Some(Module { own: None }) => {
+            let found = Entry::find(&name, |module| module.starts_with(CANDLE));
+            if found.is_none() {
+                eprintln!("emulated card: there is no kernel `{name}` of Candle in it");
+            }
+            found
+        }
+    };
+    let Some(entry) = found else {
+        return NOT_FOUND;
+    };
+    on_card(|card| {
+        let handle = card.handle();
+        FUNCTIONS
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handle, entry);
+        // SAFETY: the caller has room for a handle.
+        unsafe { *function = handle };
+        SUCCESS
+    })
+}
+
+fn function(handle: u64) -> Option<Entry> {
+    FUNCTIONS
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .get(&handle)
+        .copied()
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuFuncGetParamInfo(handle: u64, index: usize, offset: *mut usize, size: *mut usize) -> Status {
+    let Some(entry) = function(handle) else {
+        return INVALID_HANDLE;
+    };
+    let Some((bytes, _)) = entry.parameters().nth(index) else {
+        return INVALID_VALUE;
+    };
+    // SAFETY: the caller has room for two numbers.
+    unsafe {
+        // Nobody asks where it is.
+        *offset = 0;
+        *size = bytes;
+    }
+    SUCCESS
+}
+
+/// The bytes of an argument, aligned as those of any type.
+type Argument = Vec<u128>;
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuLaunchKernel(
+    handle: u64,
+    gx: c_uint,
+    gy: c_uint,
+    gz: c_uint,
+    bx: c_uint,
+    by: c_uint,
+    bz: c_uint,
+    _shared: c_uint,
+    stream: u64,
+    arguments: *mut *mut c_void,
+    extra: *mut *mut c_void,
+) -> Status {
+    let Some(entry) = function(handle) else {
+        return INVALID_HANDLE;
+    };
+    if !extra.is_null() {
+        return NOT_SUPPORTED;
+    }
+    let mut values: Vec<Argument> = Vec::new();
+    let mut pointers = Vec::new();
+    for (i, (size, is_pointer)) in entry.parameters().enumerate() {
+        let mut value = vec![0_u128; size.div_ceil(16)];
+        // SAFETY: the caller gives as many arguments as the kernel has parameters, each of its size.
+        unsafe {
+            let from = *arguments.add(i);
+            ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast(), size);
+        }
+        if is_pointer {
+            pointers.push((i, value[0] as u64));
+        }
+        values.push(value);
+    }
+    on_stream(stream, |card| {
+        card.work(stream, format!("kernel `{}`", entry.name()), move |memory| {
+            for &(i, at) in &pointers {
+                if at != 0 {
+                    memory.check(at, 0).map_err(|e| format!("argument {i}: {e}"))?;
+                }
+            }
+            let arguments: Vec<*const c_void> = values.iter().map(|v| v.as_ptr().cast()).collect();
+            // SAFETY: the arguments are copies of the parameters' sizes; where pointers begin was looked up, and behind the end of
+            // memory are pages that stop who touches them.
+            unsafe { entry.run([gx, gy, gz], [bx, by, bz], &arguments) }
+        });
+        SUCCESS
+    })
+}
+
+/// As above.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuModuleLoad(_module: *mut u64, _path: *const c_char) -> Status {
+    NOT_SUPPORTED
+}

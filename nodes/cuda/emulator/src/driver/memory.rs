@@ -1,0 +1,186 @@
+//! Memory: of the device, page-locked memory of the host, and copies between them.
+
+use super::{INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status, on_card, on_stream};
+use std::ffi::{c_uint, c_void};
+use std::ptr;
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u64) -> Status {
+    on_stream(stream, |card| {
+        if bytes == 0 {
+            return INVALID_VALUE;
+        }
+        let mut at = card.memory.alloc(bytes);
+        if at.is_none() {
+            // What is freed in a queue is not free yet.
+            card.finish_all();
+            at = card.memory.alloc(bytes);
+        }
+        let Some(at) = at else {
+            return OUT_OF_MEMORY;
+        };
+        // SAFETY: the caller has room for an address.
+        unsafe { *address = at as u64 };
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> Status {
+    // SAFETY: as there.
+    unsafe { cuMemAllocAsync(address, bytes, 0) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemFreeAsync(address: u64, stream: u64) -> Status {
+    on_stream(stream, |card| {
+        card.work(stream, "free".into(), move |memory| memory.free(address as usize));
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemFree_v2(address: u64) -> Status {
+    on_card(|card| {
+        card.finish_all();
+        card.work(0, "free".into(), move |memory| memory.free(address as usize));
+        card.finish(0);
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _flags: c_uint) -> Status {
+    on_card(|card| {
+        let mut pages = vec![0_u8; bytes];
+        let at = pages.as_mut_ptr();
+        card.memory.pinned.insert(at as usize, pages);
+        // SAFETY: the caller has room for an address.
+        unsafe { *address = at.cast() };
+        SUCCESS
+    })
+}
+
+/// The real one waits for the device.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemFreeHost(address: *mut c_void) -> Status {
+    on_card(|card| {
+        card.finish_all();
+        match card.memory.pinned.remove(&(address as usize)) {
+            Some(_) => SUCCESS,
+            None => INVALID_VALUE,
+        }
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: usize, stream: u64) -> Status {
+    on_stream(stream, |card| {
+        let from = from as usize;
+        if card.memory.is_device(from) {
+            return INVALID_VALUE;
+        }
+        let what = format!("copy of {bytes} bytes to the device");
+        if card.memory.is_pinned(from, bytes) {
+            card.work(stream, what, move |memory| {
+                memory.check(to, bytes)?;
+                if !memory.is_pinned(from, bytes) {
+                    return Err("the host's memory that it reads is gone".into());
+                }
+                // SAFETY: both were looked up.
+                unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
+                Ok(())
+            });
+        } else {
+            // Other memory is read before the call returns.
+            // SAFETY: the caller's promise.
+            let read = unsafe { std::slice::from_raw_parts(from as *const u8, bytes) }.to_vec();
+            card.work(stream, what, move |memory| {
+                memory.check(to, bytes)?;
+                // SAFETY: looked up; and the bytes are ours.
+                unsafe { ptr::copy_nonoverlapping(read.as_ptr(), to as *mut u8, bytes) };
+                Ok(())
+            });
+        }
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize) -> Status {
+    // SAFETY: the caller's promise.
+    let asked = unsafe { cuMemcpyHtoDAsync_v2(to, from, bytes, 0) };
+    if asked != SUCCESS {
+        return asked;
+    }
+    // SAFETY: a stream that there is.
+    unsafe { cuStreamSynchronize(0) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: u64) -> Status {
+    on_stream(stream, |card| {
+        let to = to as usize;
+        if card.memory.is_device(to) {
+            return INVALID_VALUE;
+        }
+        let pinned = card.memory.is_pinned(to, bytes);
+        card.work(
+            stream,
+            format!("copy of {bytes} bytes from the device"),
+            move |memory| {
+                memory.check(from, bytes)?;
+                if pinned && !memory.is_pinned(to, bytes) {
+                    return Err("the host's memory that it writes is gone".into());
+                }
+                // SAFETY: looked up, or the caller's promise until this call returns.
+                unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
+                Ok(())
+            },
+        );
+        if !pinned {
+            // Into other memory the copy is done when the call returns.
+            card.finish(stream);
+        }
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -> Status {
+    // SAFETY: the caller's promise.
+    unsafe { cuMemcpyDtoHAsync_v2(to, from, bytes, 0) }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: u64) -> Status {
+    on_stream(stream, |card| {
+        card.work(stream, format!("copy of {bytes} bytes on the device"), move |memory| {
+            memory.check(from, bytes)?;
+            memory.check(to, bytes)?;
+            // SAFETY: both were looked up.
+            unsafe { ptr::copy(from as *const u8, to as *mut u8, bytes) };
+            Ok(())
+        });
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemsetD8Async(at: u64, value: u8, bytes: usize, stream: u64) -> Status {
+    on_stream(stream, |card| {
+        card.work(stream, format!("setting of {bytes} bytes"), move |memory| {
+            memory.check(at, bytes)?;
+            // SAFETY: looked up.
+            unsafe { (at as *mut u8).write_bytes(value, bytes) };
+            Ok(())
+        });
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemsetD8_v2(at: u64, value: u8, bytes: usize) -> Status {
+    // SAFETY: as there.
+    unsafe { cuMemsetD8Async(at, value, bytes, 0) }
+}

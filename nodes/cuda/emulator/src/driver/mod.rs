@@ -1,0 +1,265 @@
+//! The driver: the one device, its context and its memory pool.
+
+mod launch;
+mod memory;
+mod streams;
+
+use crate::memory::TOTAL;
+use crate::queue::{Card, card};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int, c_uint};
+use std::ptr;
+
+pub type Status = u32;
+pub const SUCCESS: Status = 0;
+const INVALID_VALUE: Status = 1;
+const OUT_OF_MEMORY: Status = 2;
+const INVALID_DEVICE: Status = 101;
+const INVALID_IMAGE: Status = 200;
+const INVALID_CONTEXT: Status = 201;
+const INVALID_HANDLE: Status = 400;
+const NOT_FOUND: Status = 500;
+const NOT_READY: Status = 600;
+const LAUNCH_FAILED: Status = 719;
+const NOT_SUPPORTED: Status = 801;
+
+/// The one context, as a handle.
+const CONTEXT: u64 = 0x10;
+/// The one memory pool, as a handle.
+const POOL: u64 = 0x20;
+
+thread_local! {
+    static CURRENT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Does something on the card, unless the thread has no context or the card has failed.
+pub fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
+    if CURRENT.get() != CONTEXT {
+        return INVALID_CONTEXT;
+    }
+    let mut card = card();
+    if card.fault.is_some() {
+        return LAUNCH_FAILED;
+    }
+    let status = act(&mut card);
+    match card.fault {
+        Some(_) => LAUNCH_FAILED,
+        None => status,
+    }
+}
+
+/// The same, on a stream that there is.
+pub fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
+    on_card(|card| match card.is_stream(stream) {
+        true => act(card),
+        false => INVALID_HANDLE,
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuInit(_flags: c_uint) -> Status {
+    SUCCESS
+}
+
+fn name_of(status: Status) -> (&'static CStr, &'static CStr) {
+    match status {
+        SUCCESS => (c"CUDA_SUCCESS", c"no error"),
+        INVALID_VALUE => (c"CUDA_ERROR_INVALID_VALUE", c"invalid argument"),
+        OUT_OF_MEMORY => (c"CUDA_ERROR_OUT_OF_MEMORY", c"out of memory"),
+        INVALID_DEVICE => (c"CUDA_ERROR_INVALID_DEVICE", c"invalid device ordinal"),
+        INVALID_IMAGE => (c"CUDA_ERROR_INVALID_IMAGE", c"device kernel image is invalid"),
+        INVALID_CONTEXT => (c"CUDA_ERROR_INVALID_CONTEXT", c"invalid device context"),
+        INVALID_HANDLE => (c"CUDA_ERROR_INVALID_HANDLE", c"invalid resource handle"),
+        NOT_FOUND => (c"CUDA_ERROR_NOT_FOUND", c"named symbol not found"),
+        NOT_READY => (c"CUDA_ERROR_NOT_READY", c"device not ready"),
+        LAUNCH_FAILED => (c"CUDA_ERROR_LAUNCH_FAILED", c"unspecified launch failure"),
+        NOT_SUPPORTED => (c"CUDA_ERROR_NOT_SUPPORTED", c"operation not supported"),
+        _ => (c"CUDA_ERROR_UNKNOWN", c"unknown error"),
+    }
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuGetErrorName(status: Status, text: *mut *const c_char) -> Status {
+    // SAFETY: the caller has room for a pointer.
+    unsafe { *text = name_of(status).0.as_ptr() };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuGetErrorString(status: Status, text: *mut *const c_char) -> Status {
+    // SAFETY: the caller has room for a pointer.
+    unsafe { *text = name_of(status).1.as_ptr() };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGetCount(count: *mut c_int) -> Status {
+    // SAFETY: the caller has room for a number.
+    unsafe { *count = 1 };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGet(device: *mut c_int, ordinal: c_int) -> Status {
+    if ordinal != 0 {
+        return INVALID_DEVICE;
+    }
+    // SAFETY: the caller has room for a number.
+    unsafe { *device = 0 };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, room: c_int, _device: c_int) -> Status {
+    let text = c"glad's emulated card".to_bytes_with_nul();
+    if usize::try_from(room).is_ok_and(|room| room >= text.len()) {
+        // SAFETY: the caller has that much room.
+        unsafe { ptr::copy_nonoverlapping(text.as_ptr().cast(), name, text.len()) };
+        return SUCCESS;
+    }
+    INVALID_VALUE
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: u32, _device: c_int) -> Status {
+    let known = match attribute {
+        // Threads of a block, and of a warp.
+        1 => 1024,
+        10 => 32,
+        // Multiprocessors: a number that divides nothing.
+        16 => 7,
+        // Compute capability, an Ampere's.
+        75 => 8,
+        76 => 0,
+        // Memory pools.
+        115 => 1,
+        other => {
+            eprintln!("emulated card: it does not know device attribute {other}");
+            return INVALID_VALUE;
+        }
+    };
+    // SAFETY: the caller has room for a number.
+    unsafe { *value = known };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGetMemPool(pool: *mut u64, _device: c_int) -> Status {
+    // SAFETY: the caller has room for a handle.
+    unsafe { *pool = POOL };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemPoolGetAttribute(pool: u64, attribute: u32, value: *mut u64) -> Status {
+    if pool != POOL {
+        return INVALID_HANDLE;
+    }
+    let card = card();
+    let memory = &card.memory;
+    let number = match attribute {
+        5 => memory.held,
+        6 => memory.held_high,
+        7 => memory.used,
+        8 => memory.used_high,
+        _ => return INVALID_VALUE,
+    };
+    // SAFETY: these attributes are 64-bit numbers.
+    unsafe { *value = number as u64 };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemPoolSetAttribute(pool: u64, attribute: u32, value: *const u64) -> Status {
+    if pool != POOL {
+        return INVALID_HANDLE;
+    }
+    // SAFETY: these attributes are 64-bit numbers.
+    let value = unsafe { *value };
+    let mut card = card();
+    let memory = &mut card.memory;
+    match (attribute, value) {
+        // What is kept when the device is waited for: all, here.
+        (4, _) => {}
+        (6, 0) => memory.held_high = memory.held,
+        (8, 0) => memory.used_high = memory.used,
+        _ => return INVALID_VALUE,
+    }
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemPoolTrimTo(pool: u64, keep: usize) -> Status {
+    if pool != POOL {
+        return INVALID_HANDLE;
+    }
+    let mut card = card();
+    let memory = &mut card.memory;
+    memory.held = memory.held.min(keep.max(memory.used.next_multiple_of(2 << 20)));
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDevicePrimaryCtxRetain(context: *mut u64, _device: c_int) -> Status {
+    // SAFETY: the caller has room for a handle.
+    unsafe { *context = CONTEXT };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDevicePrimaryCtxRelease_v2(_device: c_int) -> Status {
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxDestroy_v2(_context: u64) -> Status {
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxGetCurrent(context: *mut u64) -> Status {
+    // SAFETY: the caller has room for a handle.
+    unsafe { *context = CURRENT.get() };
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxSetCurrent(context: u64) -> Status {
+    if context != CONTEXT && context != 0 {
+        return INVALID_CONTEXT;
+    }
+    CURRENT.set(context);
+    SUCCESS
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxSynchronize() -> Status {
+    on_card(|card| {
+        card.finish_all();
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Status {
+    let card = card();
+    // SAFETY: the caller has room for two numbers.
+    unsafe {
+        *free = TOTAL - card.memory.used;
+        *total = TOTAL;
+    }
+    SUCCESS
+}
+
+/// What Candle has in its program and glad never calls.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyPeerAsync(
+    _to: u64,
+    _at: u64,
+    _from: u64,
+    _of: u64,
+    _bytes: usize,
+    _stream: u64,
+) -> Status {
+    NOT_SUPPORTED
+}

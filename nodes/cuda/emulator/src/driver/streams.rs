@@ -1,0 +1,130 @@
+//! Streams and events.
+
+use super::{INVALID_HANDLE, NOT_READY, SUCCESS, Status, on_card, on_stream};
+use crate::queue::Card;
+use std::ffi::c_uint;
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamCreate(stream: *mut u64, _flags: c_uint) -> Status {
+    on_card(|card| {
+        // SAFETY: the caller has room for a handle.
+        unsafe { *stream = card.new_stream() };
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamDestroy_v2(stream: u64) -> Status {
+    on_stream(stream, |card| {
+        card.end_stream(stream);
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamSynchronize(stream: u64) -> Status {
+    on_stream(stream, |card| {
+        card.finish(stream);
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamIsCapturing(stream: u64, status: *mut u32) -> Status {
+    on_stream(stream, |_| {
+        // SAFETY: the caller has room for a number.
+        unsafe { *status = 0 };
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamWaitEvent(stream: u64, event: u64, _flags: c_uint) -> Status {
+    on_stream(stream, |card| {
+        if !card.events.contains_key(&event) {
+            return INVALID_HANDLE;
+        }
+        card.wait(stream, event);
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventCreate(event: *mut u64, flags: c_uint) -> Status {
+    const DISABLE_TIMING: c_uint = 2;
+    on_card(|card| {
+        // SAFETY: the caller has room for a handle.
+        unsafe { *event = card.new_event(flags & DISABLE_TIMING == 0) };
+        SUCCESS
+    })
+}
+
+fn on_event(event: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
+    on_card(|card| match card.events.contains_key(&event) {
+        true => act(card),
+        false => INVALID_HANDLE,
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventDestroy_v2(event: u64) -> Status {
+    on_event(event, |card| {
+        card.events.remove(&event);
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventRecord(event: u64, stream: u64) -> Status {
+    on_event(event, |card| match card.is_stream(stream) {
+        true => {
+            card.record(event, stream);
+            SUCCESS
+        }
+        false => INVALID_HANDLE,
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventQuery(event: u64) -> Status {
+    on_event(event, |card| match card.query(event) {
+        true => SUCCESS,
+        false => NOT_READY,
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventSynchronize(event: u64) -> Status {
+    on_event(event, |card| {
+        card.reach(event);
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventElapsedTime_v2(milliseconds: *mut f32, start: u64, end: u64) -> Status {
+    on_event(start, |card| {
+        let (Some(a), Some(b)) = (card.events.get(&start), card.events.get(&end)) else {
+            return INVALID_HANDLE;
+        };
+        if !a.timed || !b.timed {
+            return INVALID_HANDLE;
+        }
+        let (Some(a), Some(b)) = (a.past, b.past) else {
+            return NOT_READY;
+        };
+        let seconds = match b.checked_duration_since(a) {
+            Some(later) => later.as_secs_f64(),
+            None => -(a - b).as_secs_f64(),
+        };
+        // SAFETY: the caller has room for a number.
+        unsafe { *milliseconds = (seconds * 1e3) as f32 };
+        SUCCESS
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, start: u64, end: u64) -> Status {
+    // SAFETY: as there.
+    unsafe { cuEventElapsedTime_v2(milliseconds, start, end) }
+}
