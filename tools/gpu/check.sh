@@ -8,6 +8,7 @@ cd "$(dirname "$0")/../.."
 export GLAD_CANDLE_KERNELS=none
 cargo clippy --release --locked -p glad -p glad-nodes -p glad-cuda -p glad-cuda-host --features glad/cuda,glad-cuda-host/card \
     --all-targets -- -D warnings
+cargo clippy --release --locked -p glad-cuda-emulator --features card --all-targets -- -D warnings
 
 # cuDNN, what it compiles with, and (with functions that say that there is no device) what it calls.
 fetch cudnn nvidia-cudnn-cu13==9.28.1.4 nvidia-cuda-nvrtc==13.0.88

@@ -99,9 +99,11 @@ struct Descriptor {
     conv: Option<Conv>,
 }
 
-/// All descriptors by their handles: those that are not finished may change, the others are shared.
-static DESCRIPTORS: LazyLock<Mutex<(u64, HashMap<u64, Arc<Descriptor>>)>> =
-    LazyLock::new(|| Mutex::new((0x10_0000, HashMap::new())));
+/// The last handle that was given, and all descriptors by their handles: those that are not finished may change, the others are
+/// shared.
+type Descriptors = (u64, HashMap<u64, Arc<Descriptor>>);
+
+static DESCRIPTORS: LazyLock<Mutex<Descriptors>> = LazyLock::new(|| Mutex::new((0x10_0000, HashMap::new())));
 static HANDLES: LazyLock<Mutex<HashMap<u64, u64>>> = LazyLock::new(Mutex::default);
 static LAST: Mutex<String> = Mutex::new(String::new());
 
@@ -235,12 +237,12 @@ unsafe extern "C" fn cudnnBackendSetAttribute(
         return refuse(NULL_POINTER, "no values");
     }
     let value = match kind {
-        // SAFETY: the caller has so many of this type.
         T_INT64 | T_POINTER | T_HANDLE => {
+            // SAFETY: the caller has so many of this type.
             Value::Longs(unsafe { std::slice::from_raw_parts(values.cast(), len) }.to_vec())
         }
-        // SAFETY: as above.
         T_DATA_TYPE | T_MODE | T_HEUR => {
+            // SAFETY: as above.
             Value::Words(unsafe { std::slice::from_raw_parts(values.cast(), len) }.to_vec())
         }
         // SAFETY: as above.

@@ -1,5 +1,6 @@
 //! Memory: of the device, page-locked memory of the host, and copies between them.
 
+use super::streams::cuStreamSynchronize;
 use super::{INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status, on_card, on_stream};
 use std::ffi::{c_uint, c_void};
 use std::ptr;

@@ -22,7 +22,7 @@ unsafe extern "C" fn cuStreamDestroy_v2(stream: u64) -> Status {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn cuStreamSynchronize(stream: u64) -> Status {
+pub(super) unsafe extern "C" fn cuStreamSynchronize(stream: u64) -> Status {
     on_stream(stream, |card| {
         card.finish(stream);
         SUCCESS
