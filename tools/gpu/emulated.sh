@@ -49,10 +49,12 @@ smoke tf32 cuda:0 tf32
 GLAD_EMULATOR=late smoke bf16 cuda:0 bf16
 
 # Killed in the middle and gone on with: the same bits.
+set -m # a group of processes of its own
 run killed cuda:0 f32 &
+set +m
 steps() { [ -f "$out/killed/metrics.jsonl" ] && wc -l <"$out/killed/metrics.jsonl" || echo 0; }
 until [ "$(steps)" -ge 6 ] || ! kill -0 $! 2>/dev/null; do sleep 0.1; done
-pkill -KILL -f "$out/killed" || true
+kill -KILL -- -$! 2>/dev/null || true
 wait $! 2>/dev/null && { echo "it ended before it was killed" >&2; exit 1; }
 smoke killed cuda:0 f32 --resume
 cmp "$out/f32/checkpoints/last.safetensors" "$out/killed/checkpoints/last.safetensors"
