@@ -31,7 +31,7 @@ impl Blocks {
         let (whole, rest) = (rows / size, rows % size);
         let count = match whole > 0 && 4 * rest <= size {
             true => whole,
-            false => whole + 1,
+            false => rows.div_ceil(size),
         };
         Blocks { rows, size, count }
     }

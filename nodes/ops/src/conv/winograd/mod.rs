@@ -12,6 +12,7 @@
 //! The input gradient is a pass of the same kind (a [`Gather`] of the output gradient). Transformed filters are four
 //! times as long as the filters, so they are made anew for every pass, and kept by nobody.
 
+mod axis;
 mod filter;
 mod multiply;
 mod tiles;
