@@ -48,6 +48,9 @@ struct Args {
     /// `bf16`, `tf32` or `f32`, instead of the graph's own.
     #[arg(long)]
     precision: Option<String>,
+    /// Records backbones as CUDA graphs.
+    #[arg(long)]
+    cuda_graphs: bool,
     /// Steps for every line on standard input.
     #[arg(long)]
     serve: bool,
@@ -128,6 +131,7 @@ fn run(args: &Args) -> Result<()> {
     let start = peak_mib();
     let device = device(&args.device)?;
     let mut rehearsal = Rehearsal::new(&graph, &checked, &args.phase, &device)?;
+    rehearsal.record(args.cuda_graphs);
     if !args.serve {
         timed(&mut rehearsal, &device, 1)?;
         reset_device_memory(&device, false)?;

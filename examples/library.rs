@@ -44,6 +44,7 @@ fn main() -> Result<()> {
         save_every: Duration::from_secs(60),
         save_steps: None,
         share: true,
+        record: false,
     };
     let target = Target {
         device: options.device.location(),

@@ -282,6 +282,7 @@ fn statistics_that_are_not_finite_are_not_saved() {
         save_every: std::time::Duration::from_secs(3600),
         save_steps: Some(2),
         share: false,
+        record: false,
     };
     let progress = glad::run::Progress::new(true);
     let text = glad::load::effective(&graph);

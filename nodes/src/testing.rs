@@ -208,6 +208,8 @@ impl Probe {
             step: self.step,
             wants,
             backward,
+            again: false,
+            record: false,
             device: &device,
             precision: self.precision,
         };

@@ -145,6 +145,8 @@ impl Node {
             step: 0,
             wants: &[false],
             backward: training,
+            again: false,
+            record: false,
             device: &device,
             precision: Precision::F32,
         };

@@ -88,6 +88,10 @@ pub struct RunArgs {
     /// Train phases anew that another run has trained in just the same way.
     #[arg(long)]
     pub no_share: bool,
+    /// On a GPU: record each backbone's passes once (CUDA graphs) and launch them as a whole from then on. The same bits,
+    /// sooner where networks or batches are small; takes more memory.
+    #[arg(long)]
+    pub cuda_graphs: bool,
     /// The machine.
     #[command(flatten)]
     pub machine: MachineArgs,

@@ -20,6 +20,11 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
     let experiment = open(path, &args.layers, args.seed, registry)?;
     let machine = machine(&args.machine)?;
+    if args.cuda_graphs && machine.device.is_cpu() {
+        return Err(Failure::Usage(
+            "--cuda-graphs records work of a GPU, and --device is cpu: name a GPU there, or leave the flag out".into(),
+        ));
+    }
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     for program in runs(graph, checked) {
@@ -55,6 +60,7 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         save_every: SAVE_EVERY,
         save_steps: args.save_every,
         share: !args.no_share,
+        record: args.cuda_graphs,
     };
     let target = Target {
         device: options.device.location(),
@@ -104,5 +110,53 @@ fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
     if let Some(s) = args.seed {
         c += &format!(" --seed {s}");
     }
+    let m = &args.machine;
+    if m.device != "cpu" {
+        c += &format!(" --device {}", m.device);
+    }
+    let numbers = [
+        ("--workers", m.workers.map(|n| n as u64)),
+        ("--threads", m.threads.map(|n| n as u64)),
+        ("--save-every", args.save_every),
+    ];
+    for (flag, number) in numbers {
+        c += &number.map_or(String::new(), |n| format!(" {flag} {n}"));
+    }
+    for (flag, on) in [
+        ("--quiet", m.quiet),
+        ("--no-share", args.no_share),
+        ("--cuda-graphs", args.cuda_graphs),
+    ] {
+        if on {
+            c += &format!(" {flag}");
+        }
+    }
     format!("{c} --out {} --resume", out.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::args::Args;
+    use clap::Parser;
+
+    #[test]
+    fn going_on_is_told_with_all_that_was_asked_for() {
+        let told = |line: &str| {
+            let args = Args::parse_from(line.split(' ')).run;
+            let graph = args.graph.clone().unwrap();
+            resume_command(&graph, &args, Path::new("there"))
+        };
+        for line in [
+            "glad-run g.toml",
+            "glad-run g.toml --setting s.toml --with o.toml --seed 2 --device cuda:0 --workers 3 --threads 1 --save-every 9 \
+             --quiet --no-share --cuda-graphs",
+        ] {
+            assert_eq!(told(line), format!("{line} --out there --resume"));
+        }
+        assert_eq!(
+            told("glad-run g.toml --set a.b=[1,2]"),
+            "glad-run g.toml --set 'a.b=[1,2]' --out there --resume"
+        );
+    }
 }

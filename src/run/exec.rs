@@ -26,6 +26,8 @@ pub struct Exec<'a> {
     device: Device,
     /// What is really computed with on this device.
     precision: Precision,
+    /// Whether nodes may have repeated work of a GPU recorded.
+    record: bool,
     order: Vec<usize>,
     /// For each call of `order`: values that nothing uses afterwards.
     dies: Vec<Vec<ValueId>>,
@@ -92,10 +94,16 @@ impl<'a> Exec<'a> {
             program,
             device: device.clone(),
             precision: precision.on(device.location()),
+            record: false,
             order,
             dies,
             times,
         }
+    }
+
+    /// Lets nodes record work of a GPU that repeats (CUDA graphs).
+    pub fn record(&mut self, on: bool) {
+        self.record = on;
     }
 
     /// What is really computed with.
@@ -136,7 +144,7 @@ impl<'a> Exec<'a> {
                                 .map(|id| self.program.values[id.0].needs_grad)
                                 .collect();
                             let keeps = backward && (call.trains || wants.iter().any(|w| *w));
-                            let mut step = self.step(store, call, info, &wants, keeps);
+                            let mut step = self.step(store, call, info, &wants, keeps, watch.is_some());
                             let (out, s) = node.forward(&mut step, &args)?;
                             if keeps && call.gradient != Gradient::Stops {
                                 saved[*i] = Some((s, wants));
@@ -211,7 +219,7 @@ impl<'a> Exec<'a> {
                 continue;
             }
             let since = Instant::now();
-            let mut step = self.step(store, call, info, &wants, true);
+            let mut step = self.step(store, call, info, &wants, true, watch.is_some());
             let back = node
                 .backward(&mut step, state, out)
                 .with_context(|| format!("backward of node `{}` ({})", call.node, call.kind))?;
@@ -242,6 +250,7 @@ impl<'a> Exec<'a> {
         info: PassInfo,
         wants: &'s [bool],
         backward: bool,
+        watched: bool,
     ) -> Step<'s> {
         let key = info.key.name(&call.node);
         let key = match call.stream {
@@ -257,6 +266,8 @@ impl<'a> Exec<'a> {
             step: info.step,
             wants,
             backward,
+            again: false,
+            record: self.record && !watched,
             device: &self.device,
             precision: self.precision,
         }

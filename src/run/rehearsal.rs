@@ -63,6 +63,11 @@ impl<'a> Rehearsal<'a> {
         })
     }
 
+    /// Lets nodes record work of a GPU that repeats (CUDA graphs), from the next step on.
+    pub fn record(&mut self, on: bool) {
+        self.steps.record(on);
+    }
+
     /// One step: forward, backward and update. Gives the losses and metrics (their means over the parts of the step).
     pub fn step(&mut self) -> Result<Vec<(String, f64)>> {
         for part in self.parts() {

@@ -45,6 +45,8 @@ pub struct RunOptions {
     pub save_steps: Option<u64>,
     /// Whether a phase that another run has trained in just the same way is taken from there.
     pub share: bool,
+    /// Whether nodes record work of a GPU that repeats (CUDA graphs). The results are the same.
+    pub record: bool,
 }
 
 /// What a run gave.
@@ -247,6 +249,7 @@ impl Session<'_> {
             feed: self.options.feed,
             device: &self.options.device,
             precision: self.graph.precision.value,
+            record: self.options.record,
             progress: self.progress,
             bad_limit: self.graph.bad_videos,
             save_every: self.options.save_every,

@@ -52,6 +52,11 @@ impl<'a> Steps<'a> {
         }
     }
 
+    /// Lets nodes record work of a GPU that repeats (CUDA graphs).
+    pub fn record(&mut self, on: bool) {
+        self.exec.record(on);
+    }
+
     /// Forward and backward on a part: adds to the gradients in `store`. Does nothing more in a step in which something is
     /// not finite.
     pub fn part(&mut self, store: &mut WeightStore, part: Part) -> Result<()> {

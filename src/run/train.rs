@@ -29,6 +29,8 @@ pub struct TrainCx<'a> {
     pub device: &'a Device,
     /// What the graph asks for.
     pub precision: Precision,
+    /// Whether nodes record work of a GPU that repeats.
+    pub record: bool,
     /// What a person sees.
     pub progress: &'a Progress,
     /// The share of a list's videos that may be bad.
@@ -203,6 +205,7 @@ pub fn train(
         })
     };
     let mut steps = Steps::new(program, def, cx.device, cx.precision);
+    steps.record(cx.record);
     let mut smooth = Smooth::default();
     let mut report = PhaseReport::default();
     let began = Instant::now();

@@ -14,6 +14,8 @@ fn step<'a>(store: &'a mut WeightStore, device: &'a Device, wants: &'a [bool]) -
         step: 0,
         wants,
         backward: true,
+        again: false,
+        record: false,
         device,
         precision: Precision::F32,
     }

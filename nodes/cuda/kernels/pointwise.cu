@@ -40,6 +40,31 @@ template <class T, int V> __device__ void scale(const float *factor, float by_va
     }
 FOR_ACTIVATIONS(SCALE)
 
+// y += x where `add` holds a number that is not 0, else y = x.
+template <int V> __device__ void accumulate(const float *add, const float *__restrict__ x, float *__restrict__ y, u64 n) {
+    bool adds = *add != 0;
+    each<V>(n, [&](auto width, u64 i) {
+        constexpr int W = decltype(width)::value;
+        float values[W], before[W];
+        load<W>(x + i, values);
+        if (adds) {
+            load<W>(y + i, before);
+#pragma unroll
+            for (int v = 0; v < W; v++) {
+                values[v] = before[v] + values[v];
+            }
+        }
+        store<W>(values, y + i);
+    });
+}
+
+ENTRY(pointwise_accumulate_f32, const float *add, const float *x, float *y, u64 n) {
+    accumulate<1>(add, x, y, n);
+}
+ENTRY(pointwise_accumulate_f32x4, const float *add, const float *x, float *y, u64 n) {
+    accumulate<4>(add, x, y, n);
+}
+
 // y [rows, channels] += bias.
 template <class T, int V> __device__ void bias(const float *bias, T *y, u32 rows, u32 channels) {
     Place<V> place;

@@ -72,6 +72,28 @@ pub fn scale<G: Gpu>(gpu: &G, factor: Value<'_, f32>, x: In<'_>, y: Out<'_>) -> 
     unsafe { run(gpu, OP, kernel, x.len().div_ceil(vector), &args) }
 }
 
+/// `y += x` where the number at `add` is not 0, else `y = x`; all f32. In a recording the same launch begins a sum and goes on
+/// with it.
+///
+/// # Errors
+/// Operands that do not fit.
+pub fn accumulate<G: Gpu>(gpu: &G, add: In<'_>, x: In<'_>, y: Out<'_>) -> Result<()> {
+    const OP: &str = "sum";
+    check(OP, "add", holds!(add), 1, Number::F32)?;
+    check(OP, "x", holds!(x), x.len(), Number::F32)?;
+    check(OP, "y", holds!(y), x.len(), Number::F32)?;
+    let vector = vector_of(Number::F32, &[x.address(), y.address()]);
+    let kernel = ["pointwise_accumulate_f32", "pointwise_accumulate_f32x4"][usize::from(vector > 1)];
+    let args = [
+        Arg::Address(add.address()),
+        Arg::Address(x.address()),
+        Arg::Address(y.address()),
+        Arg::U64(x.len() as u64),
+    ];
+    // SAFETY: the arguments are the kernel's, and `x` and `y` are of one length.
+    unsafe { run(gpu, OP, kernel, x.len().div_ceil(vector), &args) }
+}
+
 /// `y += bias` for every row of `y` `[rows, channels]`, f32 or bf16, with f32 `bias` `[channels]`: what a convolution without
 /// a norm ends with.
 ///

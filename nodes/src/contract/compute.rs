@@ -29,6 +29,10 @@ pub struct Step<'a> {
     pub wants: &'a [bool],
     /// Whether a backward pass will follow: where not, nothing need be kept.
     pub backward: bool,
+    /// Whether this forward pass repeats one of the same step: what that one changed (running statistics) stays as it is.
+    pub again: bool,
+    /// Whether what is asked of a GPU may be recorded, and repeated in later steps (CUDA graphs).
+    pub record: bool,
     /// Where tensors live.
     pub device: &'a Device,
     /// With how many bits `device` computes: on the CPU always [`Precision::F32`], whatever the graph says.

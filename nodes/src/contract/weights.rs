@@ -299,6 +299,11 @@ impl<'a> Scope<'a> {
         self.find(name).ok()?.grad.clone()
     }
 
+    /// Takes the gradient of a weight away: there is none then.
+    pub fn take_grad(&mut self, name: &str) -> Result<Option<Tensor>> {
+        Ok(self.find_mut(name)?.grad.take())
+    }
+
     /// Adds to the gradient of a weight. Calls happen in the plan's order, so the sum has the same bits every time.
     pub fn add_grad(&mut self, name: &str, grad: Tensor) -> Result<()> {
         let w = self.find_mut(name)?;
@@ -318,9 +323,13 @@ impl<'a> Scope<'a> {
 
     /// Replaces a buffer (running statistics).
     pub fn set_buffer(&mut self, name: &str, value: Tensor) -> Result<()> {
-        let w = self.find_mut(name)?;
-        w.value = value;
-        w.version += 1;
+        self.find_mut(name)?.value = value;
+        self.changed(name)
+    }
+
+    /// The value of a buffer was changed in place.
+    pub fn changed(&mut self, name: &str) -> Result<()> {
+        self.find_mut(name)?.version += 1;
         Ok(())
     }
 }

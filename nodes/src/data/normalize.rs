@@ -121,6 +121,8 @@ mod tests {
             step: 0,
             wants: &[false],
             backward: false,
+            again: false,
+            record: false,
             device: &device(),
             precision: Precision::F32,
         };

@@ -1,6 +1,8 @@
 //! What backbones share: clips in, a feature for each out, and which clips share the statistics of batch norm.
 
 use super::init;
+#[cfg(feature = "cuda")]
+use super::recorded::{self, Recordings};
 use super::sequence::{self, Sequence};
 use crate::sizes::{kept, known};
 use crate::{
@@ -81,6 +83,8 @@ pub(crate) fn build(
         clips: types.len() * clips,
         size: [known(first, 2)?, known(first, 3)?, known(first, 4)?],
         init: init.map(|file| cx.folder.join(file)),
+        #[cfg(feature = "cuda")]
+        recordings: Recordings::default(),
     })))
 }
 
@@ -121,14 +125,23 @@ struct Backbone {
     size: [usize; 3],
     /// Where the weights start from.
     init: Option<PathBuf>,
+    /// Passes on a GPU that are repeated.
+    #[cfg(feature = "cuda")]
+    recordings: Recordings,
 }
 
 /// What one pass through the network kept.
 struct Pass {
-    kept: Option<sequence::Kept>,
+    kept: Inside,
     /// Shape and type of the clips.
     dims: Vec<usize>,
     ty: DType,
+}
+
+enum Inside {
+    Kept(Option<sequence::Kept>),
+    #[cfg(feature = "cuda")]
+    Recorded(recorded::Open),
 }
 
 struct Passes {
@@ -156,21 +169,38 @@ impl Backbone {
         };
         let ty = clips.dtype();
         let clips = clips.contiguous()?.reshape((rows * n, t, h, w, c))?;
-        let clips = clips.to_dtype(step.precision.activations())?;
-        let (feature, kept) = self.network.forward(step, &clips)?;
+        let (feature, kept) = self.run(step, &dims, &clips)?;
         Ok((
             feature.reshape((rows, n, self.network.features))?,
             Pass { kept, dims, ty },
         ))
     }
 
+    /// Clips `[rows · N, T, H, W, C]`, which came as `dims`, → features `[rows · N, D]`.
+    fn run(&self, step: &mut Step<'_>, dims: &[usize], clips: &Tensor) -> Result<(Tensor, Inside)> {
+        #[cfg(feature = "cuda")]
+        if let Some((feature, open)) = self.recordings.forward(&self.network, step, dims, clips)? {
+            return Ok((feature, Inside::Recorded(open)));
+        }
+        let clips = clips.to_dtype(step.precision.activations())?;
+        let (feature, kept) = self.network.forward(step, &clips)?;
+        Ok((feature, Inside::Kept(kept)))
+    }
+
     /// The gradient of the clips, if wanted.
     fn pass_back(&self, step: &mut Step<'_>, pass: Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
-        let kept = pass
-            .kept
-            .context("a backward pass was asked of a forward pass that kept nothing")?;
         let grad = grad.flatten(0, 1)?;
+        let kept = match pass.kept {
+            Inside::Kept(kept) => kept.context("a backward pass was asked of a forward pass that kept nothing")?,
+            #[cfg(feature = "cuda")]
+            Inside::Recorded(open) => {
+                open.backward(&self.network, step, &grad)?;
+                return Ok(None);
+            }
+        };
         let dx = self.network.backward(step, kept, &grad, want)?;
+        #[cfg(feature = "cuda")]
+        self.recordings.ran(&self.network, step, &pass.dims)?;
         Ok(dx.map(|dx| dx.to_dtype(pass.ty)?.reshape(pass.dims)).transpose()?)
     }
 }

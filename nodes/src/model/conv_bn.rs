@@ -118,10 +118,12 @@ impl ConvBn {
         let (y, found) = self.conv.forward(step, x, step.training)?;
         let stats = match found {
             Some(batch) => {
-                let rows = y.elem_count() / self.conv.shape.co;
-                let moved = update_running(&running, &batch, rows, self.norm.momentum)?;
-                step.weights.set_buffer(&self.name("running_mean"), moved.mean)?;
-                step.weights.set_buffer(&self.name("running_var"), moved.var)?;
+                if !step.again {
+                    let rows = y.elem_count() / self.conv.shape.co;
+                    update_running(&running, &batch, rows, self.norm.momentum)?;
+                    step.weights.changed(&self.name("running_mean"))?;
+                    step.weights.changed(&self.name("running_var"))?;
+                }
                 batch
             }
             None => running,

@@ -13,6 +13,8 @@ mod linear;
 mod mixed;
 mod mlp;
 mod non_local;
+#[cfg(feature = "cuda")]
+mod recorded;
 mod resnet;
 mod resnet_2d;
 mod sequence;

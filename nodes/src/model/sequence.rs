@@ -4,7 +4,7 @@
 use super::counter::{Counter, Own};
 use crate::op::pool::{self, MaxPool, Maxima};
 use crate::sizes::kept;
-use crate::{Cost, Precision, Role, Saved, Step, WeightSpec};
+use crate::{Cost, Precision, Saved, Step, WeightSpec};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 
@@ -147,17 +147,11 @@ impl Sequence {
     }
 }
 
-/// Runs a part forward as if for the first time: its running statistics have moved already, and stay.
+/// Runs a part forward once more.
 fn run_again(part: &dyn Part, step: &mut Step<'_>, x: &Tensor) -> Result<Saved> {
-    let mut buffers = vec![];
-    for spec in part.weights().into_iter().filter(|spec| spec.role == Role::Buffer) {
-        let value = step.weights.value(&spec.name)?.clone();
-        buffers.push((spec.name, value));
-    }
+    let before = std::mem::replace(&mut step.again, true);
     let (_, saved) = part.forward(step, x)?;
-    for (name, value) in buffers {
-        step.weights.set_buffer(&name, value)?;
-    }
+    step.again = before;
     Ok(saved)
 }
 

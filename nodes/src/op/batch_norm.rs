@@ -108,21 +108,20 @@ pub(crate) fn backward(
     })
 }
 
-/// Running statistics moved towards those of a batch of `rows` values per channel.
-pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<Stats> {
+/// Moves running statistics, in place, towards those of a batch of `rows` values per channel.
+pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<()> {
     on_gpu!(&batch.mean, gpu => super::gpu::batch_norm::update_running(gpu, running, batch, rows, momentum));
-    let (mut mean, mut var) = (floats(&running.mean)?.to_vec(), floats(&running.var)?.to_vec());
-    norm::update_running(
-        &floats(&batch.mean)?,
-        &floats(&batch.var)?,
-        rows,
-        momentum,
-        &mut mean,
-        &mut var,
-    )?;
-    let (channels, device) = (mean.len(), running.mean.device());
-    Ok(Stats {
-        mean: tensor(mean, channels, device)?,
-        var: tensor(var, channels, device)?,
+    let (of_batch, var_of_batch) = (floats(&batch.mean)?, floats(&batch.var)?);
+    change(&running.mean, |mean| {
+        change(&running.var, |var| {
+            Ok(norm::update_running(
+                &of_batch,
+                &var_of_batch,
+                rows,
+                momentum,
+                mean,
+                var,
+            )?)
+        })
     })
 }

@@ -53,6 +53,8 @@ impl Place {
             step: 0,
             wants: &[true],
             backward: true,
+            again: false,
+            record: false,
             device: &self.device,
             precision: self.precision,
         })
@@ -199,7 +201,11 @@ fn batch_norms() {
             let dy = place.activation(7, &shape).copy().unwrap();
             let out = residual.then(|| y.clone());
             let grads = batch_norm::backward(batch, &x, dy, &stats, &affine, out.as_ref(), relu).unwrap();
-            let moved = batch_norm::update_running(&stats, &stats, 60, 0.1).unwrap();
+            let moved = Stats {
+                mean: place.floats(8, &[channels]),
+                var: place.floats(9, &[channels]).abs().unwrap(),
+            };
+            batch_norm::update_running(&moved, &stats, 60, 0.1).unwrap();
             let mut found = vec![("y", y), ("dx", grads.x), ("dγ", grads.gamma), ("dβ", grads.beta)];
             found.extend(grads.residual.map(|r| ("residual", r)));
             found.extend([("running mean", moved.mean), ("running var", moved.var)]);

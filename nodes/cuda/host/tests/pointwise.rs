@@ -40,6 +40,20 @@ proptest! {
     }
 
     #[test]
+    fn sums_begin_and_go_on(len in lengths(), add in prop_oneof![Just(0.0f32), Just(1.0)], seed: u64) {
+        let x = values(seed, len);
+        // What a sum does not begin with is not looked at.
+        let before = if add == 0.0 { vec![f32::NAN; len] } else { values(seed ^ 1, len) };
+        let [got] = on_host(|host| {
+            let (add, x, mut y) = (F32.put(host, &[add]), F32.put(host, &x), F32.put(host, &before));
+            pointwise::accumulate(host, add.read(), x.read(), y.write())?;
+            Ok([y.get()])
+        });
+        let sums = x.iter().zip(&before).map(|(x, before)| if add == 0.0 { *x } else { before + x });
+        prop_assert_eq!(got, sums.collect::<Vec<_>>());
+    }
+
+    #[test]
     fn biases(rows in 0usize..200, channels in channels(), kind in kinds(), seed: u64) {
         let before = kind.rounded(values(seed, rows * channels));
         let bias = values(seed ^ 2, channels);

@@ -100,21 +100,21 @@ pub fn moments(gpu: &Gpu, x: &Tensor, channels: usize) -> Result<Stats> {
     })
 }
 
-pub fn update_running(gpu: &Gpu, running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<Stats> {
-    // The old ones may be held by others.
-    let (mut mean, mut var) = (gpu.copy(&running.mean)?, gpu.copy(&running.var)?);
+pub fn update_running(gpu: &Gpu, running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<()> {
     let (of_batch, var_of_batch) = (gpu.lend(&batch.mean)?, gpu.lend(&batch.var)?);
-    norm::update_running(
-        &gpu.card,
-        of_batch.input()?,
-        var_of_batch.input()?,
-        rows,
-        momentum,
-        mean.output(),
-        var.output(),
-    )?;
-    Ok(Stats {
-        mean: gpu.tensor(mean, running.mean.shape()),
-        var: gpu.tensor(var, running.var.shape()),
+    let (of_batch, var_of_batch) = (of_batch.input()?, var_of_batch.input()?);
+    gpu.change(&running.mean, |mut mean| {
+        gpu.change(&running.var, |var| {
+            let mean = mean.lend();
+            Ok(norm::update_running(
+                &gpu.card,
+                of_batch,
+                var_of_batch,
+                rows,
+                momentum,
+                mean,
+                var,
+            )?)
+        })
     })
 }

@@ -34,19 +34,24 @@ impl FilterCache {
     ) -> Result<R> {
         let value = scope.value(name)?;
         let of = (scope.version(name)?, value.id(), ty);
+        let make = || -> Result<Tensor> {
+            let filters = Filters::of(shape);
+            let mut made = gpu.fresh(filters.padded_len(), ty)?;
+            layout::channels_last(&gpu.card, &filters, gpu.lend(value)?.input()?, made.output())?;
+            Ok(gpu.tensor(made, filters.padded_len()))
+        };
+        if gpu.is_recording() {
+            // Made anew in each pass: when a recording runs, the weights are others.
+            let filters = make()?;
+            return body(gpu.lend(&filters)?.input()?);
+        }
         let mut cache = self
             .0
             .lock()
             .map_err(|_| anyhow!("an earlier call with `{name}` failed"))?;
         if cache.as_ref().is_none_or(|kept| kept.of != of) {
             *cache = None;
-            let filters = Filters::of(shape);
-            let mut made = gpu.fresh(filters.padded_len(), ty)?;
-            layout::channels_last(&gpu.card, &filters, gpu.lend(value)?.input()?, made.output())?;
-            *cache = Some(Kept {
-                of,
-                filters: gpu.tensor(made, filters.padded_len()),
-            });
+            *cache = Some(Kept { of, filters: make()? });
         }
         match &*cache {
             Some(kept) => body(gpu.lend(&kept.filters)?.input()?),

@@ -7,6 +7,7 @@ pub(super) mod dropout;
 pub(super) mod loss;
 pub(super) mod normalize;
 pub(super) mod pool;
+mod record;
 pub(super) mod scale;
 pub(super) mod sgd;
 pub(super) mod shift;
@@ -18,7 +19,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CudaDevice, CudaStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef};
 use candle_core::{Tensor, cuda_backend::cudarc::driver::CudaSlice};
 use glad_cuda::driver::{Card, CardMemory, Element};
-use glad_cuda::{Gpu as _, In, Memory, Number, Out, pointwise};
+use glad_cuda::{Gpu as _, In, Number, Out};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -48,13 +49,6 @@ impl Gpu {
     /// Memory for `len` numbers, which hold anything.
     fn fresh(&self, len: usize, ty: DType) -> Result<CardMemory> {
         Ok(self.card.alloc(len, number(ty)?)?)
-    }
-
-    /// Memory with the numbers of a tensor.
-    fn copy(&self, tensor: &Tensor) -> Result<CardMemory> {
-        let mut copy = self.fresh(tensor.elem_count(), tensor.dtype())?;
-        pointwise::cast(&self.card, self.lend(tensor)?.input()?, copy.output())?;
-        Ok(copy)
     }
 
     /// A tensor of memory that has been written.

@@ -1,0 +1,499 @@
+//! A network's passes on a GPU as CUDA graphs: where clips of a shape come again, their forward and their backward pass are
+//! recorded, and are one launch each from then on, in place of some hundred.
+//!
+//! A recording holds addresses, so all that goes in and out of it stays where it is: a copy of the clips, the features and
+//! their gradient; the weights and running statistics, which change in place; and sums of the weights' gradients, which the
+//! store is given. What the forward pass keeps for the backward pass is memory of the graphs, there from the launch of the
+//! one to that of the other. So a recording serves one call at a time, and calls of a step that are on their way together
+//! have one each.
+
+use super::sequence::{self, Sequence};
+use crate::op::gpu::Gpu;
+use crate::{Precision, Step};
+use anyhow::{Context, Result, anyhow};
+use candle_core::{DType, Tensor, TensorId};
+use glad_cuda::driver::Recorded;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+/// Recordings of a network, at most: shapes that come rarely are not worth the memory.
+const MOST: usize = 16;
+
+/// The recordings of one network.
+#[derive(Default)]
+pub(super) struct Recordings {
+    shapes: Arc<Mutex<Shapes>>,
+    /// The names of the network's weights.
+    names: OnceLock<Vec<String>>,
+}
+
+#[derive(Default)]
+struct Shapes {
+    all: Vec<Shape>,
+    made: usize,
+    /// The sums of the gradients, by weight, in which all recordings of a step go on.
+    sums: HashMap<String, Tensor>,
+    /// A number that says whether a sum goes on, and the number one.
+    add: Option<[Tensor; 2]>,
+}
+
+/// Clips of a shape, with the recordings of them that no call has.
+struct Shape {
+    key: Key,
+    free: Vec<Recording>,
+}
+
+/// What a recording is good for.
+#[derive(PartialEq)]
+struct Key {
+    dims: Vec<usize>,
+    precision: Precision,
+    /// Each weight, and whether it trains.
+    weights: Vec<(TensorId, bool)>,
+}
+
+struct Recording {
+    clips: Tensor,
+    feature: Tensor,
+    grad: Tensor,
+    forward: Recorded,
+    /// Recorded when it is asked for the first time.
+    backward: Option<Backward>,
+}
+
+struct Backward {
+    graph: Recorded,
+    add: [Tensor; 2],
+    /// The weights that get a gradient, each with its sum.
+    sums: Vec<(String, Tensor)>,
+}
+
+/// A call between its forward and its backward pass.
+pub(super) struct Open {
+    shapes: Arc<Mutex<Shapes>>,
+    at: usize,
+    recording: Option<Recording>,
+    /// What a forward pass that was recorded just now kept.
+    kept: Option<sequence::Kept>,
+}
+
+impl Recordings {
+    /// The features of clips `[rows · N, T, H, W, C]`, which came as `dims`, by a recording. `None` where there is none and none is to be made: recording
+    /// is not asked for, or clips of this shape have not been there and back yet, or their gradient is wanted.
+    pub fn forward(
+        &self,
+        network: &Sequence,
+        step: &mut Step<'_>,
+        dims: &[usize],
+        clips: &Tensor,
+    ) -> Result<Option<(Tensor, Open)>> {
+        let Some(gpu) = self.gpu(step)? else {
+            return Ok(None);
+        };
+        let key = self.key(network, step, dims)?;
+        let mut shapes = lock(&self.shapes)?;
+        let Some(at) = shapes.all.iter().position(|s| s.key == key) else {
+            return Ok(None);
+        };
+        let (recording, kept) = match shapes.all[at].free.pop() {
+            Some(recording) => (recording, None),
+            None if shapes.made < MOST => {
+                shapes.made += 1;
+                let (recording, kept) = Recording::new(&gpu, network, step, clips)?;
+                (recording, Some(kept))
+            }
+            None => return Ok(None),
+        };
+        drop(shapes);
+        gpu.copy_into(clips, &recording.clips)?;
+        recording.forward.launch()?;
+        let feature = gpu.copied(&recording.feature)?;
+        let open = Open {
+            shapes: self.shapes.clone(),
+            at,
+            recording: Some(recording),
+            kept,
+        };
+        Ok(Some((feature, open)))
+    }
+
+    /// Clips of a shape went there and back without a recording: what runs for the first time (the choice of a kernel, its
+    /// loading) has run, and the next such pass can be recorded.
+    pub fn ran(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<()> {
+        if self.gpu(step)?.is_none() {
+            return Ok(());
+        }
+        let key = self.key(network, step, dims)?;
+        let mut shapes = lock(&self.shapes)?;
+        if shapes.all.iter().all(|s| s.key != key) {
+            shapes.all.push(Shape { key, free: vec![] });
+        }
+        Ok(())
+    }
+
+    /// The GPU, where passes are to be recorded.
+    fn gpu(&self, step: &Step<'_>) -> Result<Option<Gpu>> {
+        if !step.record || !step.backward || step.wants.contains(&true) {
+            return Ok(None);
+        }
+        Gpu::at(step.device)
+    }
+
+    fn key(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<Key> {
+        let names = self
+            .names
+            .get_or_init(|| network.weights().into_iter().map(|spec| spec.name).collect());
+        let weight = |name: &String| Ok((step.weights.value(name)?.id(), step.weights.trains(name)));
+        Ok(Key {
+            dims: dims.to_vec(),
+            precision: step.precision,
+            weights: names.iter().map(weight).collect::<Result<_>>()?,
+        })
+    }
+}
+
+impl Recording {
+    /// Records the forward pass.
+    fn new(gpu: &Gpu, network: &Sequence, step: &mut Step<'_>, clips: &Tensor) -> Result<(Recording, sequence::Kept)> {
+        let features = (clips.dim(0)?, network.features);
+        let clips = gpu.room(clips.shape(), step.precision.activations())?;
+        let feature = gpu.room(features, DType::F32)?;
+        let (forward, kept) = gpu
+            .record(|| {
+                let (found, kept) = network.forward(step, &clips)?;
+                gpu.copy_into(&found, &feature)?;
+                kept.context("a forward pass kept nothing for its backward pass")
+            })
+            .context("recording the forward pass as a CUDA graph")?;
+        let recording = Recording {
+            clips,
+            feature,
+            grad: gpu.room(features, DType::F32)?,
+            forward,
+            backward: None,
+        };
+        Ok((recording, kept))
+    }
+
+    /// Records the backward pass of what the recorded forward pass kept.
+    fn record_backward(
+        &self,
+        gpu: &Gpu,
+        network: &Sequence,
+        step: &mut Step<'_>,
+        shapes: &mut Shapes,
+        kept: sequence::Kept,
+    ) -> Result<Backward> {
+        let specs: Vec<_> = network
+            .weights()
+            .into_iter()
+            .filter(|spec| step.weights.trains(&spec.name))
+            .collect();
+        let mut before = vec![];
+        for spec in &specs {
+            if !shapes.sums.contains_key(&spec.name) {
+                let sum = gpu.room(spec.shape.as_slice(), DType::F32)?;
+                shapes.sums.insert(spec.name.clone(), sum);
+            }
+            before.push(step.weights.take_grad(&spec.name)?);
+        }
+        let add = match &shapes.add {
+            Some(add) => add.clone(),
+            None => {
+                let one = Tensor::ones(1, DType::F32, step.device)?;
+                let add = [gpu.room(1, DType::F32)?, one];
+                // Once before it is recorded, which loads its kernel.
+                gpu.accumulate(&add[1], &add[1].zeros_like()?, &add[0])?;
+                shapes.add.insert(add).clone()
+            }
+        };
+        let (graph, reached) = gpu
+            .record(|| {
+                network.backward(step, kept, &self.grad, false)?;
+                let mut reached = vec![];
+                for spec in &specs {
+                    if let Some(grad) = step.weights.take_grad(&spec.name)? {
+                        gpu.accumulate(&add[0], &grad, &shapes.sums[&spec.name])?;
+                        reached.push(spec.name.clone());
+                    }
+                }
+                Ok(reached)
+            })
+            .context("recording the backward pass as a CUDA graph")?;
+        for (spec, grad) in specs.iter().zip(before) {
+            if let Some(grad) = grad {
+                step.weights.add_grad(&spec.name, grad)?;
+            }
+        }
+        let sums = reached.into_iter().map(|name| {
+            let sum = shapes.sums[&name].clone();
+            (name, sum)
+        });
+        Ok(Backward {
+            graph,
+            add,
+            sums: sums.collect(),
+        })
+    }
+}
+
+impl Backward {
+    /// Adds to the gradients of the weights, which are the sums from then on.
+    fn launch(&self, gpu: &Gpu, step: &mut Step<'_>) -> Result<()> {
+        let before: Vec<_> = self.sums.iter().map(|(name, _)| step.weights.grad(name)).collect();
+        let goes_on = before.iter().any(Option::is_some);
+        for ((name, sum), before) in self.sums.iter().zip(before) {
+            match before {
+                Some(grad) if grad.id() == sum.id() => continue,
+                // What others have added already.
+                Some(grad) => gpu.copy_into(&grad.contiguous()?, sum)?,
+                None if goes_on => gpu.set(sum, 0.0, step.weights.value(name)?)?,
+                None => {}
+            }
+            step.weights.take_grad(name)?;
+            step.weights.add_grad(name, sum.clone())?;
+        }
+        let [add, one] = &self.add;
+        gpu.set(add, if goes_on { 1.0 } else { 0.0 }, one)?;
+        self.graph.launch()?;
+        Ok(())
+    }
+}
+
+impl Open {
+    /// Adds the gradients of the weights, for this gradient of the features `[clips, features]`.
+    pub fn backward(mut self, network: &Sequence, step: &mut Step<'_>, grad: &Tensor) -> Result<()> {
+        let gpu = Gpu::at(step.device)?.context("a recording is asked for on a device without any")?;
+        let mut recording = self.recording.take().context("a recording was used twice")?;
+        if let Some(kept) = self.kept.take() {
+            let mut shapes = lock(&self.shapes)?;
+            let backward = recording.record_backward(&gpu, network, step, &mut shapes, kept)?;
+            recording.backward = Some(backward);
+        }
+        gpu.copy_into(&grad.contiguous()?, &recording.grad)?;
+        let backward = recording
+            .backward
+            .as_ref()
+            .context("a backward pass was not recorded")?;
+        backward.launch(&gpu, step)?;
+        self.recording = Some(recording);
+        Ok(())
+    }
+}
+
+/// Gives the recording back, also where nobody asked for the backward pass: the next launch frees what the forward pass kept.
+/// Only without a recorded backward pass it is of no more use, for what it kept goes with it.
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Some(recording) = self.recording.take().filter(|r| r.backward.is_some()) else {
+            return;
+        };
+        if let Ok(mut shapes) = self.shapes.lock() {
+            shapes.all[self.at].free.push(recording);
+        }
+    }
+}
+
+fn lock(shapes: &Mutex<Shapes>) -> Result<MutexGuard<'_, Shapes>> {
+    shapes
+        .lock()
+        .map_err(|_| anyhow!("an earlier call of the network failed while it was recorded"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::block::Block;
+    use crate::model::conv_bn::ConvBn;
+    use crate::op::pool::MaxPool;
+    use crate::testing::{device, normal};
+    use crate::{Key as Draw, Scope, WeightStore};
+    use candle_core::Tensor;
+
+    fn network(recompute: bool) -> Sequence {
+        Sequence {
+            parts: vec![
+                Box::new(ConvBn::flat("stem", 3, 8, 3, 2, true)),
+                Box::new(MaxPool::new([1, 2, 2], [1, 2, 2], [0; 3])),
+                Box::new(Block::bottleneck("first", 8, 4, 1).shifted(4)),
+                Box::new(Block::basic("second", 16, 8, 2)),
+            ],
+            features: 8,
+            recompute,
+        }
+    }
+
+    /// Training of a network, recorded or not.
+    struct Trained {
+        network: Sequence,
+        recordings: Recordings,
+        store: WeightStore,
+        precision: Precision,
+        record: bool,
+        /// The bits of all that came out.
+        bits: Vec<Vec<u32>>,
+    }
+
+    impl Trained {
+        fn new(precision: Precision, recompute: bool, record: bool) -> Trained {
+            let network = network(recompute);
+            let mut store = WeightStore::default();
+            store
+                .declare("node", &network.weights(), Draw::new(1), &device())
+                .unwrap();
+            Trained {
+                network,
+                recordings: Recordings::default(),
+                store,
+                precision,
+                record,
+                bits: vec![],
+            }
+        }
+
+        fn keep(&mut self, t: &Tensor) {
+            let values: Vec<f32> = t.flatten_all().unwrap().to_vec1().unwrap();
+            self.bits.push(values.into_iter().map(f32::to_bits).collect());
+        }
+
+        /// A step of several calls, whose forward passes all come before the backward passes; `asked`: which of these come.
+        fn step(&mut self, seed: u64, asked: [bool; 2]) {
+            let device = device();
+            let mut step = Step {
+                weights: Scope::new(&mut self.store, "node"),
+                key: Draw::new(2),
+                training: true,
+                progress: 0.0,
+                step: 0,
+                wants: &[false],
+                backward: true,
+                again: false,
+                record: self.record,
+                device: &device,
+                precision: self.precision,
+            };
+            let mut calls = vec![];
+            for i in 0..2 {
+                let clips = normal(10 * seed + i, &[2, 4, 16, 16, 3]);
+                let open = self
+                    .recordings
+                    .forward(&self.network, &mut step, clips.dims(), &clips)
+                    .unwrap();
+                let call = match open {
+                    Some((feature, open)) => (feature, Ok(open)),
+                    None => {
+                        let clips = clips.to_dtype(self.precision.activations()).unwrap();
+                        let (feature, kept) = self.network.forward(&mut step, &clips).unwrap();
+                        (feature, Err((clips, kept.unwrap())))
+                    }
+                };
+                calls.push(call);
+            }
+            let mut features = vec![];
+            for ((feature, call), asked) in calls.into_iter().zip(asked).rev() {
+                let grad = feature.affine(0.3, 0.1).unwrap();
+                features.push(feature);
+                match call {
+                    _ if !asked => {}
+                    Ok(open) => open.backward(&self.network, &mut step, &grad).unwrap(),
+                    Err((clips, kept)) => {
+                        self.network.backward(&mut step, kept, &grad, false).unwrap();
+                        self.recordings.ran(&self.network, &step, clips.dims()).unwrap();
+                    }
+                }
+            }
+            for feature in &features {
+                self.keep(feature);
+            }
+            self.update();
+        }
+
+        /// Keeps gradients and statistics, and changes the weights in place.
+        fn update(&mut self) {
+            let gpu = Gpu::at(&device()).unwrap().unwrap();
+            let mut kept = vec![];
+            for (_, w) in self.store.iter() {
+                match &w.grad {
+                    Some(grad) => {
+                        let next = (&w.value - (grad * 0.1).unwrap()).unwrap();
+                        gpu.copy_into(&next, &w.value).unwrap();
+                        kept.push(grad.clone());
+                    }
+                    None => kept.push(w.value.clone()),
+                }
+            }
+            kept.iter().for_each(|t| self.keep(t));
+            for (_, w) in self.store.iter_mut() {
+                w.grad = None;
+                w.version += 1;
+            }
+        }
+
+        fn made(&self) -> usize {
+            self.recordings.shapes.lock().unwrap().made
+        }
+    }
+
+    #[test]
+    fn what_is_recorded_gives_the_same_bits() {
+        if device().is_cpu() {
+            return;
+        }
+        for (precision, recompute) in [
+            (Precision::F32, false),
+            (Precision::F32, true),
+            (Precision::Bf16, false),
+        ] {
+            let mut ran = [false, true].map(|record| Trained::new(precision, recompute, record));
+            for trained in &mut ran {
+                for seed in 0..3 {
+                    trained.step(seed, [true, true]);
+                }
+                // A call whose gradient nobody asks for, and none that anybody asks for, leave nothing behind.
+                for (seed, asked) in [
+                    (3, [true, false]),
+                    (4, [false, false]),
+                    (5, [false, true]),
+                    (6, [true, true]),
+                ] {
+                    trained.step(seed, asked);
+                }
+                // What an optimiser adds up over parts of a batch goes on in the same sums.
+                let before = trained.store.iter().next().map(|(name, _)| name.clone()).unwrap();
+                let w = trained.store.get_mut(&before).unwrap();
+                w.grad = Some(w.value.ones_like().unwrap());
+                trained.step(7, [true, true]);
+            }
+            let [plain, recorded] = ran;
+            assert_eq!((plain.made(), recorded.made()), (0, 2));
+            for (i, (a, b)) in plain.bits.iter().zip(&recorded.bits).enumerate() {
+                assert!(
+                    a == b,
+                    "{precision}, recompute {recompute}: what came out as number {i} differs"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn another_shape_or_weight_is_another_recording() {
+        if device().is_cpu() {
+            return;
+        }
+        let mut trained = Trained::new(Precision::F32, false, true);
+        trained.step(0, [true, true]);
+        trained.step(1, [true, true]);
+        assert_eq!(trained.made(), 2);
+        let (name, w) = trained
+            .store
+            .iter_mut()
+            .next()
+            .map(|(n, w)| (n.clone(), w.clone()))
+            .unwrap();
+        trained.store.insert(name, w.spec, w.value.copy().unwrap());
+        trained.step(2, [true, true]);
+        assert_eq!(trained.made(), 2, "it has not run with this weight");
+        trained.step(3, [true, true]);
+        assert_eq!(trained.made(), 4);
+    }
+}
