@@ -4,13 +4,15 @@ use super::cudnn::Cudnn;
 use super::fault::{Doing, bytes};
 use super::memory::{CardMemory, Element, whole, whole_mut};
 use super::modules::Modules;
+use super::pool;
 use crate::{Arg, Error, Gpu, In, Launch, Number, Out, Result};
-use cudarc::driver::sys::{self, CUdevice_attribute, CUmemPool_attribute as Pool};
-use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr, result};
+use cudarc::driver::sys::{self, CUdevice_attribute};
+use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr};
 use half::bf16;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A card with its stream, kernels, and convolutions. Copies of it are the same card.
@@ -22,6 +24,8 @@ struct Inner {
     modules: Arc<Modules>,
     cudnn: Mutex<Cudnn>,
     multiprocessors: usize,
+    /// Whether the stream is recording a graph.
+    recording: AtomicBool,
 }
 
 /// The cards that were asked for. They stay until the process ends, with their modules, plans and workspace: what made them
@@ -69,7 +73,7 @@ impl Card {
         // SAFETY: slices of this context are used on its one stream alone; Upload, which copies on another, makes each
         // stream wait for the other where it must.
         unsafe { context.disable_event_tracking() };
-        keep_freed_memory(context)?;
+        pool::keep_freed_memory(context)?;
         let multiprocessors = context
             .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
             .doing(|| "count the device's multiprocessors".into())?;
@@ -81,6 +85,7 @@ impl Card {
             },
             cudnn: Mutex::new(Cudnn::new()?),
             multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
+            recording: AtomicBool::new(false),
         })))
     }
 
@@ -98,6 +103,16 @@ impl Card {
         self.context()
             .bind_to_thread()
             .doing(|| "go on (an earlier operation failed)".into())
+    }
+
+    /// Whether what is asked of the card is being [recorded](Self::record), on whatever thread, instead of done.
+    pub fn is_recording(&self) -> bool {
+        self.0.recording.load(Ordering::Acquire)
+    }
+
+    /// Says whether it was so before.
+    pub(super) fn set_recording(&self, on: bool) -> bool {
+        self.0.recording.swap(on, Ordering::AcqRel)
     }
 
     /// Whether convolutions must give the same bits for the same input, as they do by default. Without, cuDNN may add up in
@@ -173,65 +188,6 @@ impl Card {
             .doing(|| "finish what was queued on the device".into())
     }
 
-    /// The most bytes that tensors and workspaces held at a time since the last [`reset_peak`](Self::reset_peak) (Candle's
-    /// too; not what CUDA and its libraries keep for themselves).
-    ///
-    /// # Errors
-    /// The device has no memory pools.
-    pub fn peak_bytes(&self) -> Result<u64> {
-        let pool = pool(self.context())?;
-        let mut bytes = 0_u64;
-        // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
-        unsafe { result::mem_pool::get_attribute(pool, Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH, (&raw mut bytes).cast()) }
-            .doing(|| "read the peak of the device's memory".into())?;
-        Ok(bytes)
-    }
-
-    /// As [`peak_bytes`](Self::peak_bytes), with freed memory that the pool keeps.
-    ///
-    /// # Errors
-    /// The device has no memory pools.
-    pub fn peak_held_bytes(&self) -> Result<u64> {
-        let pool = pool(self.context())?;
-        let mut bytes = 0_u64;
-        // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
-        unsafe {
-            result::mem_pool::get_attribute(pool, Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH, (&raw mut bytes).cast())
-        }
-        .doing(|| "read the peak of the device's held memory".into())?;
-        Ok(bytes)
-    }
-
-    /// Gives freed memory that the pool keeps back to the card, for other programs. Waits until all that was queued is done.
-    ///
-    /// # Errors
-    /// The device has no memory pools, or something queued before failed.
-    pub fn release_kept(&self) -> Result<()> {
-        self.synchronize()?;
-        let pool = pool(self.context())?;
-        // SAFETY: the pool is the device's; what is in use stays.
-        unsafe { result::mem_pool::trim_to(pool, 0) }.doing(|| "give kept memory back to the device".into())
-    }
-
-    /// Counts [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) anew from what is taken now.
-    ///
-    /// # Errors
-    /// The device has no memory pools.
-    pub fn reset_peak(&self) -> Result<()> {
-        let pool = pool(self.context())?;
-        // The one value that these attributes may be set to.
-        let mut zero = 0_u64;
-        for attribute in [
-            Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
-            Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH,
-        ] {
-            // SAFETY: the pool is the device's, and these attributes are cuuint64_t.
-            unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast()) }
-                .doing(|| "reset the peaks of the device's memory".into())?;
-        }
-        Ok(())
-    }
-
     /// Memory for `len` numbers of a type.
     pub(super) fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
         let size = len * size_of::<T>();
@@ -255,27 +211,6 @@ impl Card {
 
 fn offset<T>(part: &Range<usize>) -> u64 {
     (part.start * size_of::<T>()) as u64
-}
-
-/// The pool that stream-ordered memory comes from.
-fn pool(context: &CudaContext) -> Result<sys::CUmemoryPool> {
-    if !context.has_async_alloc() {
-        return Err(Error::Device("the device has no memory pools".into()));
-    }
-    // SAFETY: the device is the context's.
-    unsafe { result::device::get_mem_pool(context.cu_device()) }.doing(|| "find the device's memory pool".into())
-}
-
-/// By default a pool gives everything back to the system whenever the device is waited for.
-fn keep_freed_memory(context: &CudaContext) -> Result<()> {
-    if !context.has_async_alloc() {
-        return Ok(());
-    }
-    let pool = pool(context)?;
-    let mut all = u64::MAX;
-    // SAFETY: the pool is the device's, and this attribute is a cuuint64_t.
-    unsafe { result::mem_pool::set_attribute(pool, Pool::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD, (&raw mut all).cast()) }
-        .doing(|| "have the device's memory pool keep freed memory".into())
 }
 
 impl Gpu for Card {

@@ -16,11 +16,14 @@ mod cudnn;
 mod fault;
 mod memory;
 mod modules;
+mod pool;
+mod record;
 mod timer;
 mod upload;
 
 pub use card::Card;
 pub use cudnn::conv;
 pub use memory::{CardMemory, Element};
+pub use record::Recorded;
 pub use timer::{Span, Timer};
 pub use upload::{Pinned, Sent, Upload};

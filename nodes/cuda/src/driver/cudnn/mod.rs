@@ -118,12 +118,16 @@ impl Cudnn {
     }
 
     fn run(&mut self, card: &Card, problem: &Problem, at: [u64; 3]) -> Fault<()> {
+        let known = self.plans.contains_key(problem);
+        if !known {
+            refuse_while_recording(card)?;
+        }
         let target = match self.target.take() {
             Some(t) => t,
             None => Target::of(card.stream())?,
         };
         let target = self.target.insert(target);
-        if !self.plans.contains_key(problem) {
+        if !known {
             let mut choosing = Choosing {
                 card,
                 target,
@@ -136,8 +140,22 @@ impl Cudnn {
             self.plans.insert(*problem, plan);
         }
         let plan = self.plans.get(problem).ok_or("its plan is gone")?;
+        if card.is_recording() {
+            // The shared one moves when a larger plan comes, and what is recorded keeps its addresses: it gets its own, freed
+            // behind it, so that the next gets the same.
+            let own = card.slice::<u8>(plan.workspace.max(1)).map_err(|e| e.to_string())?;
+            return plan.run(target, at, super::memory::whole(&own).address());
+        }
         let workspace = self.workspace.reserve(card, plan.workspace)?;
         plan.run(target, at, workspace)
+    }
+}
+
+/// A choice waits for the device, and cuDNN takes memory when it starts. Others than this card may have its stream record, too.
+fn refuse_while_recording(card: &Card) -> Fault<()> {
+    match card.stream().capture_status().map_err(|e| e.to_string())? {
+        CU_STREAM_CAPTURE_STATUS_NONE => Ok(()),
+        _ => Err("it is new, and cannot be timed while a CUDA graph is recorded: run it once before".into()),
     }
 }
 
@@ -196,10 +214,6 @@ struct Choosing<'a> {
 
 impl Choosing<'_> {
     fn choose(&mut self, problem: &Problem, at: [u64; 3]) -> Fault<Plan> {
-        let capturing = self.card.stream().capture_status().map_err(|e| e.to_string())?;
-        if capturing != CU_STREAM_CAPTURE_STATUS_NONE {
-            return Err("it is new, and cannot be timed while a CUDA graph is recorded: run it once before".into());
-        }
         let key = problem.to_string();
         let kept = self.choices.as_ref().and_then(|c| c.get(&key));
         if let Some(plan) = kept.and_then(|choice| recall(problem, self.target, choice)) {
