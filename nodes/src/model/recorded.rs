@@ -158,6 +158,9 @@ impl Recording {
         let features = (clips.dim(0)?, network.features);
         let clips = gpu.room(clips.shape(), step.precision.activations())?;
         let feature = gpu.room(features, DType::F32)?;
+        let grad = gpu.room(features, DType::F32)?;
+        // Once before it is recorded, which loads its kernel.
+        gpu.copy_into(&grad, &feature)?;
         let (forward, kept) = gpu
             .record(|| {
                 let (found, kept) = network.forward(step, &clips)?;
@@ -168,7 +171,7 @@ impl Recording {
         let recording = Recording {
             clips,
             feature,
-            grad: gpu.room(features, DType::F32)?,
+            grad,
             forward,
             backward: None,
         };
