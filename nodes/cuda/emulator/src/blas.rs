@@ -1,6 +1,6 @@
 //! cuBLAS: products of matrices whose columns follow each other in memory.
 
-use crate::driver::{SUCCESS, on_stream};
+use crate::driver::{SUCCESS, on_stream, unrecorded};
 use half::bf16;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -22,6 +22,9 @@ static HANDLES: LazyLock<Mutex<HashMap<u64, u64>>> = LazyLock::new(Mutex::defaul
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cublasCreate_v2(handle: *mut u64) -> u32 {
+    if unrecorded("the start of cuBLAS", |_| SUCCESS) != SUCCESS {
+        return NOT_INITIALIZED;
+    }
     let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
     let new = 0x1000 + 16 * handles.len() as u64;
     handles.insert(new, 0);

@@ -12,6 +12,9 @@
 //! it is. Copies from page-locked memory then read it at that time. So a wait that is missing between two streams, or memory
 //! that is used again too early, gives wrong numbers here, too. Without, everything is done when it is asked.
 //!
+//! What a stream records (`capture.rs`) goes the same way, once for each launch. Memory that a graph takes has an address of its
+//! own, and is there from launch to free; what glad may not ask for while it records breaks the recording, with a message.
+//!
 //! It cannot show speed, what the compiler makes of the kernels, cuDNN's own rounding and refusals, or races between threads.
 
 #![cfg(feature = "card")]
@@ -19,6 +22,7 @@
 #![allow(clippy::missing_safety_doc, missing_docs, non_snake_case, clippy::too_many_arguments)]
 
 mod blas;
+mod capture;
 mod conv;
 mod dnn;
 mod driver;

@@ -1,6 +1,6 @@
 //! Device memory: each stretch on pages of its own, with pages that nobody may touch behind it and, once it is freed, in its place.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr;
 
 const PAGE: usize = 4096;
@@ -13,17 +13,44 @@ pub const TOTAL: usize = 16 << 30;
 /// The pool takes memory from the card in multiples of this.
 const PIECE: usize = 2 << 20;
 
+/// What tensors have of a kind of memory, what is kept for them, and the most that it was of each.
+#[derive(Debug, Default)]
+pub struct Count {
+    pub used: usize,
+    pub used_high: usize,
+    pub held: usize,
+    pub held_high: usize,
+}
+
+impl Count {
+    fn take(&mut self, bytes: usize) {
+        self.used += bytes;
+        self.used_high = self.used_high.max(self.used);
+        self.held = self.held.max(self.used.next_multiple_of(PIECE));
+        self.held_high = self.held_high.max(self.held);
+    }
+
+    /// Gives back what is not used, but for `keep`.
+    pub fn trim(&mut self, keep: usize) {
+        self.held = self.held.min(keep.max(self.used.next_multiple_of(PIECE)));
+    }
+}
+
 #[derive(Debug)]
 pub struct Memory {
     start: usize,
     next: usize,
     live: BTreeMap<usize, usize>,
+    /// Addresses that graphs take memory at, with its bytes. It is there between the launch that takes it and what frees it.
+    of_graphs: HashMap<usize, usize>,
+    /// Addresses of graphs that came to nothing.
+    given_up: HashSet<usize>,
     /// Page-locked memory of the host.
     pub pinned: HashMap<usize, Vec<u8>>,
-    pub used: usize,
-    pub used_high: usize,
-    pub held: usize,
-    pub held_high: usize,
+    /// Of the pool.
+    pub pool: Count,
+    /// Of graphs.
+    pub graphs: Count,
 }
 
 fn pages(bytes: usize) -> usize {
@@ -48,35 +75,99 @@ impl Memory {
             start: start as usize,
             next: start as usize + PAGE,
             live: BTreeMap::new(),
+            of_graphs: HashMap::new(),
+            given_up: HashSet::new(),
             pinned: HashMap::new(),
-            used: 0,
-            used_high: 0,
-            held: 0,
-            held_high: 0,
+            pool: Count::default(),
+            graphs: Count::default(),
         }
+    }
+
+    pub fn used(&self) -> usize {
+        self.pool.used + self.graphs.used
+    }
+
+    /// Addresses that nobody has; nothing where the card has not so much memory.
+    fn addresses(&mut self, bytes: usize) -> Option<usize> {
+        let size = pages(bytes);
+        if bytes > TOTAL || size + PAGE > self.start + RANGE - self.next {
+            return None;
+        }
+        let at = self.next;
+        self.next += size + PAGE;
+        Some(at)
+    }
+
+    /// Puts memory at addresses, where the card has so much left.
+    fn fill(&mut self, at: usize, bytes: usize) -> bool {
+        if bytes > TOTAL - self.used() {
+            return false;
+        }
+        let size = pages(bytes);
+        // SAFETY: pages of the range that nobody has.
+        unsafe {
+            if libc::mprotect(at as *mut _, size, libc::PROT_READ | libc::PROT_WRITE) != 0 {
+                return false;
+            }
+            (at as *mut u8).write_bytes(PATTERN, size);
+        }
+        self.live.insert(at, bytes);
+        true
     }
 
     /// The address of new memory; nothing where the card has not so much left.
     pub fn alloc(&mut self, bytes: usize) -> Option<usize> {
-        let size = pages(bytes);
-        if bytes > TOTAL - self.used || size + PAGE > self.start + RANGE - self.next {
-            return None;
-        }
-        let at = self.next;
-        // SAFETY: pages of the range that nobody has.
-        unsafe {
-            if libc::mprotect(at as *mut _, size, libc::PROT_READ | libc::PROT_WRITE) != 0 {
-                return None;
-            }
-            (at as *mut u8).write_bytes(PATTERN, size);
-        }
-        self.next += size + PAGE;
-        self.live.insert(at, bytes);
-        self.used += bytes;
-        self.used_high = self.used_high.max(self.used);
-        self.held = self.held.max(self.used.next_multiple_of(PIECE));
-        self.held_high = self.held_high.max(self.held);
+        let at = self.addresses(bytes)?;
+        self.fill(at, bytes).then(|| {
+            self.pool.take(bytes);
+            at
+        })
+    }
+
+    /// An address for a graph to take memory at.
+    pub fn reserve(&mut self, bytes: usize) -> Option<usize> {
+        let at = self.addresses(bytes)?;
+        self.of_graphs.insert(at, bytes);
         Some(at)
+    }
+
+    /// Whether a graph takes memory there.
+    pub fn is_of_graphs(&self, at: usize) -> bool {
+        self.of_graphs.contains_key(&at)
+    }
+
+    /// A graph that takes memory there will never be launched.
+    pub fn give_up(&mut self, at: usize) {
+        if self.of_graphs.remove(&at).is_some() {
+            self.given_up.insert(at);
+        }
+    }
+
+    /// Whether it is an address of a graph that was never launched and never will be.
+    pub fn is_given_up(&self, at: usize) -> bool {
+        self.given_up.contains(&at)
+    }
+
+    pub fn is_live(&self, at: usize) -> bool {
+        self.live.contains_key(&at)
+    }
+
+    /// Takes memory at a graph's address.
+    pub fn take(&mut self, at: usize) -> Result<(), String> {
+        let bytes = *self
+            .of_graphs
+            .get(&at)
+            .ok_or_else(|| format!("{at:#x} is no graph's address"))?;
+        if self.is_live(at) {
+            return Err(format!(
+                "the memory that it takes at {at:#x} is still there: it was not freed since it was launched"
+            ));
+        }
+        if !self.fill(at, bytes) {
+            return Err(format!("the card has no {bytes} bytes left"));
+        }
+        self.graphs.take(bytes);
+        Ok(())
     }
 
     /// Takes memory back, and says where something was written behind its end.
@@ -85,7 +176,10 @@ impl Memory {
             .live
             .remove(&at)
             .ok_or_else(|| format!("memory at {at:#x} is freed that is not given, or was freed before"))?;
-        self.used -= bytes;
+        match self.is_of_graphs(at) {
+            true => self.graphs.used -= bytes,
+            false => self.pool.used -= bytes,
+        }
         let size = pages(bytes);
         // SAFETY: the pages are there until they are unmapped below.
         let tail = unsafe { std::slice::from_raw_parts((at + bytes) as *const u8, size - bytes) };
@@ -189,8 +283,29 @@ mod tests {
         let mut memory = Memory::new();
         assert_eq!(memory.alloc(TOTAL + 1), None);
         let at = memory.alloc(1000).unwrap();
-        assert_eq!((memory.used, memory.used_high), (1000, 1000));
+        assert_eq!((memory.pool.used, memory.pool.used_high), (1000, 1000));
         memory.free(at).unwrap();
-        assert_eq!((memory.used, memory.used_high), (0, 1000));
+        assert_eq!((memory.pool.used, memory.pool.used_high), (0, 1000));
+    }
+
+    #[test]
+    fn memory_of_graphs_comes_and_goes_at_one_address() {
+        let mut memory = Memory::new();
+        let at = memory.reserve(100).unwrap();
+        assert!(memory.check(at as u64, 1).is_err(), "it is there before a launch");
+        for _ in 0..2 {
+            memory.take(at).unwrap();
+            memory.check(at as u64, 100).unwrap();
+            // SAFETY: just taken.
+            unsafe {
+                assert_eq!(*(at as *const u8), PATTERN, "it kept what was there before");
+                *(at as *mut u8) = 1;
+            }
+            assert!(memory.take(at).unwrap_err().contains("still there"));
+            memory.free(at).unwrap();
+            assert!(memory.free(at).is_err());
+        }
+        assert_eq!((memory.graphs.used, memory.graphs.used_high), (0, 100));
+        assert_eq!(memory.pool.used_high, 0);
     }
 }

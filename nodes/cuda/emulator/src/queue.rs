@@ -1,5 +1,6 @@
 //! Streams: queues of what was asked, which run when it is asked, or as late as CUDA allows.
 
+use crate::capture::Graphs;
 use crate::memory::Memory;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -45,10 +46,19 @@ pub struct Event {
     at: Option<(u64, u64)>,
     pub past: Option<Instant>,
     asked: u32,
+    /// The recording that it was recorded in last.
+    pub captured: Option<u64>,
+}
+
+impl Event {
+    pub fn is_recorded(&self) -> bool {
+        self.at.is_some()
+    }
 }
 
 pub struct Card {
     pub memory: Memory,
+    pub graphs: Graphs,
     streams: HashMap<u64, Stream>,
     pub events: HashMap<u64, Event>,
     last: u64,
@@ -73,9 +83,10 @@ pub fn card() -> MutexGuard<'static, Card> {
 }
 
 impl Card {
-    fn new(late: bool) -> Card {
+    pub fn new(late: bool) -> Card {
         Card {
             memory: Memory::new(),
+            graphs: Graphs::default(),
             streams: HashMap::from([(0, Stream::default())]),
             events: HashMap::new(),
             last: 0x100,
@@ -113,6 +124,7 @@ impl Card {
             at: None,
             past: None,
             asked: 0,
+            captured: None,
         };
         self.events.insert(event, new);
         event
@@ -133,6 +145,7 @@ impl Card {
         }
     }
 
+    /// Puts work there, or into what the stream records.
     pub fn work(
         &mut self,
         stream: u64,
@@ -140,18 +153,26 @@ impl Card {
         work: impl Fn(&mut Memory) -> Result<(), String> + Send + Sync + 'static,
     ) {
         let work = move |memory: &mut Memory| work(memory).map_err(|e| format!("{what}: {e}"));
-        self.push(stream, Item::Work(Arc::new(work)));
+        let work = Arc::new(work);
+        match self.graphs.recording(stream) {
+            Some(_) => self.graphs.add(stream, work),
+            None => self.push(stream, Item::Work(work)),
+        }
     }
 
     pub fn record(&mut self, event: u64, stream: u64) {
+        let captured = self.graphs.recording(stream);
         let at = self.streams.get(&stream).map(|s| (stream, s.asked() + 1));
         if let Some(e) = self.events.get_mut(&event) {
             e.record += 1;
-            e.at = at;
+            e.at = at.filter(|_| captured.is_none());
             e.past = None;
             e.asked = 0;
+            e.captured = captured;
             let record = e.record;
-            self.push(stream, Item::Record { event, record });
+            if captured.is_none() {
+                self.push(stream, Item::Record { event, record });
+            }
         }
     }
 

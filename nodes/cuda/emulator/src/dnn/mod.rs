@@ -3,13 +3,14 @@
 mod descriptor;
 
 use crate::conv::{Conv, Pass};
-use crate::driver::{SUCCESS as CUDA_SUCCESS, on_stream};
+use crate::driver::{SUCCESS as CUDA_SUCCESS, on_stream, unrecorded};
 use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 type Status = u32;
 const SUCCESS: Status = 0;
+const NOT_INITIALIZED: Status = 1001;
 const BAD_PARAM: Status = 2000;
 const NULL_POINTER: Status = 2002;
 const NOT_FINALIZED: Status = 2004;
@@ -121,6 +122,7 @@ unsafe extern "C" fn cudnnGetVersion() -> usize {
 unsafe extern "C" fn cudnnGetErrorString(status: Status) -> *const c_char {
     let text: &'static CStr = match status {
         SUCCESS => c"CUDNN_STATUS_SUCCESS",
+        NOT_INITIALIZED => c"CUDNN_STATUS_NOT_INITIALIZED",
         NULL_POINTER => c"CUDNN_STATUS_BAD_PARAM_NULL_POINTER",
         NOT_FINALIZED => c"CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED",
         SHAPE_MISMATCH => c"CUDNN_STATUS_BAD_PARAM_SHAPE_MISMATCH",
@@ -146,6 +148,9 @@ unsafe extern "C" fn cudnnGetLastErrorString(message: *mut c_char, room: usize) 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cudnnCreate(handle: *mut u64) -> Status {
+    if unrecorded("the start of cuDNN", |_| CUDA_SUCCESS) != CUDA_SUCCESS {
+        return refuse(NOT_INITIALIZED, "the thread has no context, or is recording");
+    }
     let mut handles = HANDLES.lock().unwrap_or_else(PoisonError::into_inner);
     let new = 0x2000 + 16 * handles.len() as u64;
     handles.insert(new, 0);
@@ -439,6 +444,6 @@ unsafe extern "C" fn cudnnBackendExecute(handle: u64, plan: u64, pack: u64) -> S
     });
     match status {
         CUDA_SUCCESS => SUCCESS,
-        _ => refuse(EXECUTION_FAILED, "the device has failed"),
+        _ => refuse(EXECUTION_FAILED, "the device has failed, or what it records is broken"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{
     INVALID_HANDLE, INVALID_IMAGE, INVALID_VALUE, NOT_FOUND, NOT_SUPPORTED, SUCCESS, Status, on_card, on_stream,
+    unrecorded,
 };
 use glad_cuda_host::Entry;
 use std::collections::{HashMap, HashSet};
@@ -42,7 +43,7 @@ unsafe extern "C" fn cuModuleLoadData(module: *mut u64, image: *const c_char) ->
         return INVALID_IMAGE;
     }
     let own = entries(text);
-    on_card(|card| {
+    unrecorded("loading kernels", |card| {
         let handle = card.handle();
         let own = (!own.is_empty()).then_some(own);
         MODULES

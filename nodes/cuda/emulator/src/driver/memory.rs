@@ -1,15 +1,27 @@
 //! Memory: of the device, page-locked memory of the host, and copies between them.
 
 use super::streams::cuStreamSynchronize;
-use super::{INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status, on_card, on_stream};
+use super::{INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status, on_stream, unrecorded};
 use std::ffi::{c_uint, c_void};
 use std::ptr;
+
+const WAITING: &str = "a copy that waits for the device";
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u64) -> Status {
     on_stream(stream, |card| {
         if bytes == 0 {
             return INVALID_VALUE;
+        }
+        if card.graphs.recording(stream).is_some() {
+            return match card.record_take(stream, bytes) {
+                Ok(at) => {
+                    // SAFETY: the caller has room for an address.
+                    unsafe { *address = at as u64 };
+                    SUCCESS
+                }
+                Err(refused) => refused,
+            };
         }
         let mut at = card.memory.alloc(bytes);
         if at.is_none() {
@@ -28,21 +40,31 @@ unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u6
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> Status {
-    // SAFETY: as there.
-    unsafe { cuMemAllocAsync(address, bytes, 0) }
+    match unrecorded("taking memory without a stream", |_| SUCCESS) {
+        // SAFETY: as there.
+        SUCCESS => unsafe { cuMemAllocAsync(address, bytes, 0) },
+        refused => refused,
+    }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFreeAsync(address: u64, stream: u64) -> Status {
     on_stream(stream, |card| {
-        card.work(stream, "free".into(), move |memory| memory.free(address as usize));
+        let at = address as usize;
+        if card.graphs.recording(stream).is_some() {
+            return card.record_free(stream, at);
+        }
+        if card.memory.is_given_up(at) {
+            return INVALID_VALUE;
+        }
+        card.work(stream, "free".into(), move |memory| memory.free(at));
         SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFree_v2(address: u64) -> Status {
-    on_card(|card| {
+    unrecorded("freeing memory without a stream", |card| {
         card.finish_all();
         card.work(0, "free".into(), move |memory| memory.free(address as usize));
         card.finish(0);
@@ -52,7 +74,7 @@ unsafe extern "C" fn cuMemFree_v2(address: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _flags: c_uint) -> Status {
-    on_card(|card| {
+    unrecorded("locking memory of the host", |card| {
         let mut pages = vec![0_u8; bytes];
         let at = pages.as_mut_ptr();
         card.memory.pinned.insert(at as usize, pages);
@@ -65,7 +87,7 @@ unsafe extern "C" fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _fl
 /// The real one waits for the device.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFreeHost(address: *mut c_void) -> Status {
-    on_card(|card| {
+    unrecorded("freeing memory of the host, which waits for the device", |card| {
         card.finish_all();
         match card.memory.pinned.remove(&(address as usize)) {
             Some(_) => SUCCESS,
@@ -92,6 +114,13 @@ unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: u
                 unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
                 Ok(())
             });
+        } else if card.graphs.recording(stream).is_some() {
+            return card.break_recording(
+                stream,
+                &format!(
+                    "a {what} from memory of the host that is not page-locked, which each launch would read again"
+                ),
+            );
         } else {
             // Other memory is read before the call returns.
             // SAFETY: the caller's promise.
@@ -109,6 +138,10 @@ unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: u
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize) -> Status {
+    match unrecorded(WAITING, |_| SUCCESS) {
+        SUCCESS => {}
+        refused => return refused,
+    }
     // SAFETY: the caller's promise.
     let asked = unsafe { cuMemcpyHtoDAsync_v2(to, from, bytes, 0) };
     if asked != SUCCESS {
@@ -124,6 +157,9 @@ unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usi
         let to = to as usize;
         if card.memory.is_device(to) {
             return INVALID_VALUE;
+        }
+        if card.graphs.recording(stream).is_some() {
+            return card.break_recording(stream, &format!("a copy of {bytes} bytes to the host"));
         }
         let pinned = card.memory.is_pinned(to, bytes);
         card.work(
@@ -149,8 +185,11 @@ unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usi
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -> Status {
-    // SAFETY: the caller's promise.
-    unsafe { cuMemcpyDtoHAsync_v2(to, from, bytes, 0) }
+    match unrecorded(WAITING, |_| SUCCESS) {
+        // SAFETY: the caller's promise.
+        SUCCESS => unsafe { cuMemcpyDtoHAsync_v2(to, from, bytes, 0) },
+        refused => refused,
+    }
 }
 
 #[unsafe(no_mangle)]
@@ -182,6 +221,9 @@ unsafe extern "C" fn cuMemsetD8Async(at: u64, value: u8, bytes: usize, stream: u
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemsetD8_v2(at: u64, value: u8, bytes: usize) -> Status {
-    // SAFETY: as there.
-    unsafe { cuMemsetD8Async(at, value, bytes, 0) }
+    match unrecorded("setting memory without a stream", |_| SUCCESS) {
+        // SAFETY: as there.
+        SUCCESS => unsafe { cuMemsetD8Async(at, value, bytes, 0) },
+        refused => refused,
+    }
 }

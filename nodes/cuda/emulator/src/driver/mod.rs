@@ -1,5 +1,6 @@
 //! The driver: the one device, its context and its memory pool.
 
+mod graphs;
 mod launch;
 mod memory;
 mod streams;
@@ -12,16 +13,22 @@ use std::ptr;
 
 pub type Status = u32;
 pub const SUCCESS: Status = 0;
-const INVALID_VALUE: Status = 1;
-const OUT_OF_MEMORY: Status = 2;
+pub const INVALID_VALUE: Status = 1;
+pub const OUT_OF_MEMORY: Status = 2;
 const INVALID_DEVICE: Status = 101;
 const INVALID_IMAGE: Status = 200;
 const INVALID_CONTEXT: Status = 201;
-const INVALID_HANDLE: Status = 400;
+pub const INVALID_HANDLE: Status = 400;
+pub const ILLEGAL_STATE: Status = 401;
 const NOT_FOUND: Status = 500;
 const NOT_READY: Status = 600;
 const LAUNCH_FAILED: Status = 719;
 const NOT_SUPPORTED: Status = 801;
+pub const CAPTURE_UNSUPPORTED: Status = 900;
+pub const CAPTURE_INVALIDATED: Status = 901;
+pub const CAPTURE_ISOLATION: Status = 905;
+pub const CAPTURED_EVENT: Status = 907;
+pub const CAPTURE_WRONG_THREAD: Status = 908;
 
 /// The one context, as a handle.
 const CONTEXT: u64 = 0x10;
@@ -48,11 +55,22 @@ pub fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
     }
 }
 
-/// The same, on a stream that there is.
+/// The same for work of a stream that there is, which may be recording it.
 pub fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
     on_card(|card| match card.is_stream(stream) {
-        true => act(card),
+        true => match card.may_work(stream) {
+            SUCCESS => act(card),
+            refused => refused,
+        },
         false => INVALID_HANDLE,
+    })
+}
+
+/// The same for what no thread may do while it records.
+pub fn unrecorded(what: &str, act: impl FnOnce(&mut Card) -> Status) -> Status {
+    on_card(|card| match card.break_own(what) {
+        SUCCESS => act(card),
+        refused => refused,
     })
 }
 
@@ -70,10 +88,34 @@ fn name_of(status: Status) -> (&'static CStr, &'static CStr) {
         INVALID_IMAGE => (c"CUDA_ERROR_INVALID_IMAGE", c"device kernel image is invalid"),
         INVALID_CONTEXT => (c"CUDA_ERROR_INVALID_CONTEXT", c"invalid device context"),
         INVALID_HANDLE => (c"CUDA_ERROR_INVALID_HANDLE", c"invalid resource handle"),
+        ILLEGAL_STATE => (
+            c"CUDA_ERROR_ILLEGAL_STATE",
+            c"the operation cannot be performed in the present state",
+        ),
         NOT_FOUND => (c"CUDA_ERROR_NOT_FOUND", c"named symbol not found"),
         NOT_READY => (c"CUDA_ERROR_NOT_READY", c"device not ready"),
         LAUNCH_FAILED => (c"CUDA_ERROR_LAUNCH_FAILED", c"unspecified launch failure"),
         NOT_SUPPORTED => (c"CUDA_ERROR_NOT_SUPPORTED", c"operation not supported"),
+        CAPTURE_UNSUPPORTED => (
+            c"CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
+            c"operation not permitted when stream is capturing",
+        ),
+        CAPTURE_INVALIDATED => (
+            c"CUDA_ERROR_STREAM_CAPTURE_INVALIDATED",
+            c"operation failed due to a previous error during capture",
+        ),
+        CAPTURE_ISOLATION => (
+            c"CUDA_ERROR_STREAM_CAPTURE_ISOLATION",
+            c"dependency created on uncaptured work in another stream",
+        ),
+        CAPTURED_EVENT => (
+            c"CUDA_ERROR_CAPTURED_EVENT",
+            c"operation not permitted on an event last recorded in a capturing stream",
+        ),
+        CAPTURE_WRONG_THREAD => (
+            c"CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD",
+            c"attempt to terminate a thread-local capture sequence from another thread",
+        ),
         _ => (c"CUDA_ERROR_UNKNOWN", c"unknown error"),
     }
 }
@@ -156,12 +198,12 @@ unsafe extern "C" fn cuMemPoolGetAttribute(pool: u64, attribute: u32, value: *mu
         return INVALID_HANDLE;
     }
     let card = card();
-    let memory = &card.memory;
+    let pool = &card.memory.pool;
     let number = match attribute {
-        5 => memory.held,
-        6 => memory.held_high,
-        7 => memory.used,
-        8 => memory.used_high,
+        5 => pool.held,
+        6 => pool.held_high,
+        7 => pool.used,
+        8 => pool.used_high,
         _ => return INVALID_VALUE,
     };
     // SAFETY: these attributes are 64-bit numbers.
@@ -177,12 +219,12 @@ unsafe extern "C" fn cuMemPoolSetAttribute(pool: u64, attribute: u32, value: *co
     // SAFETY: these attributes are 64-bit numbers.
     let value = unsafe { *value };
     let mut card = card();
-    let memory = &mut card.memory;
+    let pool = &mut card.memory.pool;
     match (attribute, value) {
         // What is kept when the device is waited for: all, here.
         (4, _) => {}
-        (6, 0) => memory.held_high = memory.held,
-        (8, 0) => memory.used_high = memory.used,
+        (6, 0) => pool.held_high = pool.held,
+        (8, 0) => pool.used_high = pool.used,
         _ => return INVALID_VALUE,
     }
     SUCCESS
@@ -193,9 +235,7 @@ unsafe extern "C" fn cuMemPoolTrimTo(pool: u64, keep: usize) -> Status {
     if pool != POOL {
         return INVALID_HANDLE;
     }
-    let mut card = card();
-    let memory = &mut card.memory;
-    memory.held = memory.held.min(keep.max(memory.used.next_multiple_of(2 << 20)));
+    card().memory.pool.trim(keep);
     SUCCESS
 }
 
@@ -234,9 +274,12 @@ unsafe extern "C" fn cuCtxSetCurrent(context: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuCtxSynchronize() -> Status {
-    on_card(|card| {
-        card.finish_all();
-        SUCCESS
+    on_card(|card| match card.break_all("waiting for the device") {
+        SUCCESS => {
+            card.finish_all();
+            SUCCESS
+        }
+        refused => refused,
     })
 }
 
@@ -245,7 +288,7 @@ unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Sta
     let card = card();
     // SAFETY: the caller has room for two numbers.
     unsafe {
-        *free = TOTAL - card.memory.used;
+        *free = TOTAL - card.memory.used();
         *total = TOTAL;
     }
     SUCCESS

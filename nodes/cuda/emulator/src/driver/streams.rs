@@ -1,6 +1,6 @@
 //! Streams and events.
 
-use super::{INVALID_HANDLE, NOT_READY, SUCCESS, Status, on_card, on_stream};
+use super::{CAPTURED_EVENT, INVALID_HANDLE, NOT_READY, SUCCESS, Status, on_card, on_stream};
 use crate::queue::Card;
 use std::ffi::c_uint;
 
@@ -15,37 +15,47 @@ unsafe extern "C" fn cuStreamCreate(stream: *mut u64, _flags: c_uint) -> Status 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamDestroy_v2(stream: u64) -> Status {
-    on_stream(stream, |card| {
-        card.end_stream(stream);
-        SUCCESS
+    on_card(|card| {
+        if !card.is_stream(stream) {
+            return INVALID_HANDLE;
+        }
+        match card.break_recording(stream, "the end of its stream") {
+            SUCCESS => {
+                card.end_stream(stream);
+                SUCCESS
+            }
+            refused => refused,
+        }
     })
 }
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn cuStreamSynchronize(stream: u64) -> Status {
-    on_stream(stream, |card| {
-        card.finish(stream);
-        SUCCESS
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuStreamIsCapturing(stream: u64, status: *mut u32) -> Status {
-    on_stream(stream, |_| {
-        // SAFETY: the caller has room for a number.
-        unsafe { *status = 0 };
-        SUCCESS
+    on_card(|card| {
+        if !card.is_stream(stream) {
+            return INVALID_HANDLE;
+        }
+        let what = "waiting for a stream";
+        match card.break_recording(stream, what) {
+            SUCCESS => {}
+            refused => return refused,
+        }
+        let refused = card.break_own(what);
+        if refused == SUCCESS {
+            card.finish(stream);
+        }
+        refused
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamWaitEvent(stream: u64, event: u64, _flags: c_uint) -> Status {
     on_stream(stream, |card| {
-        if !card.events.contains_key(&event) {
-            return INVALID_HANDLE;
+        let refused = card.may_wait(stream, event);
+        if refused == SUCCESS {
+            card.wait(stream, event);
         }
-        card.wait(stream, event);
-        SUCCESS
+        refused
     })
 }
 
@@ -76,28 +86,32 @@ unsafe extern "C" fn cuEventDestroy_v2(event: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventRecord(event: u64, stream: u64) -> Status {
-    on_event(event, |card| match card.is_stream(stream) {
-        true => {
-            card.record(event, stream);
-            SUCCESS
+    on_stream(stream, |card| {
+        if !card.events.contains_key(&event) {
+            return INVALID_HANDLE;
         }
-        false => INVALID_HANDLE,
+        card.record(event, stream);
+        SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventQuery(event: u64) -> Status {
-    on_event(event, |card| match card.query(event) {
-        true => SUCCESS,
-        false => NOT_READY,
+    on_event(event, |card| match card.may_ask(event) {
+        SUCCESS if card.query(event) => SUCCESS,
+        SUCCESS => NOT_READY,
+        refused => refused,
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventSynchronize(event: u64) -> Status {
     on_event(event, |card| {
-        card.reach(event);
-        SUCCESS
+        let refused = card.may_ask(event);
+        if refused == SUCCESS {
+            card.reach(event);
+        }
+        refused
     })
 }
 
@@ -109,6 +123,9 @@ unsafe extern "C" fn cuEventElapsedTime_v2(milliseconds: *mut f32, start: u64, e
         };
         if !a.timed || !b.timed {
             return INVALID_HANDLE;
+        }
+        if a.captured.is_some() || b.captured.is_some() {
+            return CAPTURED_EVENT;
         }
         let (Some(a), Some(b)) = (a.past, b.past) else {
             return NOT_READY;

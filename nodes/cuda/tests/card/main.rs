@@ -1,16 +1,21 @@
 //! What only a card can show: that convolutions by cuDNN compute what the CPU's kernels do, that copies and launches keep
 //! their order, and that memory and time are counted. Ignored where there is no card: run with `--include-ignored` on one.
 
+mod record;
+
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr};
 use glad_cuda::driver::conv::{self, Precision};
 use glad_cuda::driver::{Card, CardMemory, Timer, Upload};
 use glad_cuda::{Arg, Gpu, Launch, Memory, Number};
 use glad_ops::{Conv, Epilogue, PackedWeights, conv as cpu};
 use half::bf16;
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 static STREAM: LazyLock<Arc<CudaStream>> =
     LazyLock::new(|| CudaContext::new(0).expect("a card").new_stream().expect("a stream"));
+
+/// For the tests that reset the peaks of the device's memory.
+static PEAK: Mutex<()> = Mutex::new(());
 
 fn card() -> Card {
     Card::of(&STREAM).expect("the card")
@@ -301,6 +306,7 @@ fn an_unsent_or_empty_buffer_is_no_matter() {
 #[ignore = "needs a card"]
 fn time_and_memory_are_counted() {
     const LEN: usize = 64 << 20;
+    let _one = PEAK.lock().unwrap_or_else(PoisonError::into_inner);
     let card = card();
     card.synchronize().unwrap();
     card.reset_peak().unwrap();

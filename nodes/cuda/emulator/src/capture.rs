@@ -1,0 +1,297 @@
+//! Graphs: what a stream was asked for while it recorded, to be run as often as it is launched.
+//!
+//! While a stream records, what would wait for it, or what a launch could not do again, breaks the recording, as CUDA's
+//! documentation has it: from then on every call on the stream fails, and no graph comes of it. Some of it CUDA allows, but
+//! none that glad could mean: copies to the host and from memory of the host that is not page-locked, frees of memory that was
+//! there before, work of another thread, and waiting or asking for anything at all on the thread that records.
+
+use crate::driver::{
+    CAPTURE_INVALIDATED, CAPTURE_ISOLATION, CAPTURE_UNSUPPORTED, CAPTURE_WRONG_THREAD, CAPTURED_EVENT, ILLEGAL_STATE,
+    INVALID_HANDLE, INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status,
+};
+use crate::queue::{Card, Item, Work};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, ThreadId};
+
+/// A stream that records.
+struct Recording {
+    id: u64,
+    thread: ThreadId,
+    graph: Graph,
+    broken: bool,
+}
+
+/// What was recorded. Memory that it takes and frees are pieces of work like all others.
+#[derive(Default)]
+struct Graph {
+    work: Vec<Work>,
+    /// Where it takes memory, and where it frees some.
+    takes: Vec<usize>,
+    frees: Vec<usize>,
+    launched: AtomicBool,
+}
+
+/// A graph that can be launched.
+struct Ready {
+    of: u64,
+    graph: Arc<Graph>,
+    /// Whether a launch frees what the one before left.
+    frees_first: bool,
+}
+
+/// All recordings by their streams, and graphs by their handles.
+#[derive(Default)]
+pub struct Graphs {
+    recordings: HashMap<u64, Recording>,
+    recorded: HashMap<u64, Arc<Graph>>,
+    ready: HashMap<u64, Ready>,
+}
+
+impl Graphs {
+    /// What the recording of a stream is called.
+    pub fn recording(&self, stream: u64) -> Option<u64> {
+        self.recordings.get(&stream).map(|r| r.id)
+    }
+
+    /// Adds work to a stream's recording.
+    pub fn add(&mut self, stream: u64, work: Work) {
+        if let Some(r) = self.recordings.get_mut(&stream) {
+            r.graph.work.push(work);
+        }
+    }
+
+    /// As `cuStreamIsCapturing` says it: not, it is, or it is broken.
+    pub fn status(&self, stream: u64) -> u32 {
+        self.recordings.get(&stream).map_or(0, |r| 1 + u32::from(r.broken))
+    }
+}
+
+/// Breaks the recordings that are meant, where there are any.
+fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &str, status: Status) -> Status {
+    let mut answer = SUCCESS;
+    for (&stream, r) in &mut card.graphs.recordings {
+        if !meant(stream, r) {
+            continue;
+        }
+        answer = if r.broken { CAPTURE_INVALIDATED } else { status };
+        if !r.broken {
+            eprintln!("emulated card: a recording is broken by {what}");
+            r.broken = true;
+        }
+    }
+    answer
+}
+
+impl Card {
+    /// Whether a stream may be asked for work: not where its recording is broken, or is another thread's.
+    pub fn may_work(&mut self, stream: u64) -> Status {
+        let Some(r) = self.graphs.recordings.get(&stream) else {
+            return SUCCESS;
+        };
+        if r.broken {
+            return CAPTURE_INVALIDATED;
+        }
+        if r.thread != thread::current().id() {
+            return self.break_recording(stream, "what another thread asks of its stream");
+        }
+        SUCCESS
+    }
+
+    /// Something that a stream cannot record.
+    pub fn break_recording(&mut self, stream: u64, what: &str) -> Status {
+        break_those(self, |s, _| s == stream, what, CAPTURE_UNSUPPORTED)
+    }
+
+    /// Something that no thread may do while it records.
+    pub fn break_own(&mut self, what: &str) -> Status {
+        let own = thread::current().id();
+        break_those(self, |_, r| r.thread == own, what, CAPTURE_UNSUPPORTED)
+    }
+
+    /// Something that waits for all streams.
+    pub fn break_all(&mut self, what: &str) -> Status {
+        break_those(self, |_, _| true, what, CAPTURE_UNSUPPORTED)
+    }
+
+    /// Waiting or asking for an event.
+    pub fn may_ask(&mut self, event: u64) -> Status {
+        let what = "waiting for an event, or asking whether it is past";
+        let captured = self.events.get(&event).and_then(|e| e.captured);
+        let Some(id) = captured else {
+            return self.break_own(what);
+        };
+        match break_those(self, |_, r| r.id == id, what, CAPTURED_EVENT) {
+            SUCCESS => CAPTURED_EVENT,
+            broken => broken,
+        }
+    }
+
+    /// Having a stream wait for an event: both are of one recording, or neither is of any.
+    pub fn may_wait(&mut self, stream: u64, event: u64) -> Status {
+        let Some(e) = self.events.get(&event) else {
+            return INVALID_HANDLE;
+        };
+        let (captured, is_recorded) = (e.captured, e.is_recorded());
+        match (self.graphs.recording(stream), captured) {
+            (None, None) => SUCCESS,
+            (Some(own), Some(id)) if own == id => SUCCESS,
+            (Some(_), None) if !is_recorded => SUCCESS,
+            (Some(_), _) => {
+                let what = "its stream's wait for what is not in it";
+                break_those(self, |s, _| s == stream, what, CAPTURE_ISOLATION)
+            }
+            (None, Some(id)) => {
+                let what = "another stream's wait for it, which would become part of it";
+                match break_those(self, |_, r| r.id == id, what, CAPTURE_UNSUPPORTED) {
+                    SUCCESS => CAPTURED_EVENT,
+                    broken => broken,
+                }
+            }
+        }
+    }
+
+    pub fn begin_recording(&mut self, stream: u64) -> Status {
+        if self.graphs.recordings.contains_key(&stream) {
+            return ILLEGAL_STATE;
+        }
+        // The default stream cannot.
+        if stream == 0 {
+            return CAPTURE_UNSUPPORTED;
+        }
+        let new = Recording {
+            id: self.handle(),
+            thread: thread::current().id(),
+            graph: Graph::default(),
+            broken: false,
+        };
+        self.graphs.recordings.insert(stream, new);
+        SUCCESS
+    }
+
+    /// The graph that was recorded.
+    pub fn end_recording(&mut self, stream: u64) -> Result<u64, Status> {
+        let Some(r) = self.graphs.recordings.get(&stream) else {
+            return Err(ILLEGAL_STATE);
+        };
+        if r.thread != thread::current().id() {
+            break_those(
+                self,
+                |s, _| s == stream,
+                "its end on another thread",
+                CAPTURE_WRONG_THREAD,
+            );
+            return Err(CAPTURE_WRONG_THREAD);
+        }
+        let Some(r) = self.graphs.recordings.remove(&stream) else {
+            return Err(ILLEGAL_STATE);
+        };
+        if r.broken {
+            self.give_up(&r.graph);
+            return Err(CAPTURE_INVALIDATED);
+        }
+        let graph = self.handle();
+        self.graphs.recorded.insert(graph, Arc::new(r.graph));
+        Ok(graph)
+    }
+
+    fn give_up(&mut self, graph: &Graph) {
+        for &at in &graph.takes {
+            self.memory.give_up(at);
+        }
+    }
+
+    /// The address at which a stream's recording takes memory.
+    pub fn record_take(&mut self, stream: u64, bytes: usize) -> Result<usize, Status> {
+        let at = self.memory.reserve(bytes).ok_or(OUT_OF_MEMORY)?;
+        if let Some(r) = self.graphs.recordings.get_mut(&stream) {
+            r.graph.takes.push(at);
+        }
+        self.work(stream, format!("a graph's memory of {bytes} bytes"), move |memory| {
+            memory.take(at)
+        });
+        Ok(at)
+    }
+
+    pub fn record_free(&mut self, stream: u64, at: usize) -> Status {
+        let of_graphs = self.memory.is_of_graphs(at);
+        let Some(r) = self.graphs.recordings.get_mut(&stream) else {
+            return INVALID_HANDLE;
+        };
+        if !of_graphs {
+            return self.break_recording(stream, "freeing memory that no recording took");
+        }
+        if r.graph.frees.contains(&at) {
+            return self.break_recording(stream, "freeing memory twice");
+        }
+        r.graph.frees.push(at);
+        self.work(stream, "a graph's free".into(), move |memory| memory.free(at));
+        SUCCESS
+    }
+
+    pub fn instantiate(&mut self, of: u64, frees_first: bool) -> Result<u64, Status> {
+        let graph = self.graphs.recorded.get(&of).ok_or(INVALID_VALUE)?.clone();
+        let has_memory = !graph.takes.is_empty() || !graph.frees.is_empty();
+        if has_memory && self.graphs.ready.values().any(|r| r.of == of) {
+            eprintln!("emulated card: a graph with memory can be instantiated once");
+            return Err(INVALID_VALUE);
+        }
+        let ready = self.handle();
+        let new = Ready { of, graph, frees_first };
+        self.graphs.ready.insert(ready, new);
+        Ok(ready)
+    }
+
+    pub fn is_ready(&self, graph: u64) -> bool {
+        self.graphs.ready.contains_key(&graph)
+    }
+
+    pub fn launch(&mut self, ready: u64, stream: u64) -> Status {
+        if self.graphs.recording(stream).is_some() {
+            return self.break_recording(stream, "the launch of a graph");
+        }
+        let Some(r) = self.graphs.ready.get(&ready) else {
+            return INVALID_VALUE;
+        };
+        r.graph.launched.store(true, Ordering::Relaxed);
+        let (graph, frees_first) = (r.graph.clone(), r.frees_first);
+        if frees_first && !graph.takes.is_empty() {
+            let graph = graph.clone();
+            self.work(stream, "a graph's second launch".into(), move |memory| {
+                let left = graph.takes.iter().filter(|&&at| memory.is_live(at)).copied();
+                let left: Vec<usize> = left.collect();
+                left.into_iter().try_for_each(|at| memory.free(at))
+            });
+        }
+        for work in &graph.work {
+            self.push(stream, Item::Work(work.clone()));
+        }
+        SUCCESS
+    }
+
+    /// Memory of its launches stays until it is freed.
+    pub fn destroy_ready(&mut self, ready: u64) -> Status {
+        let gone = self.graphs.ready.remove(&ready).map(|r| r.graph);
+        self.destroy(gone)
+    }
+
+    pub fn destroy_recorded(&mut self, graph: u64) -> Status {
+        let gone = self.graphs.recorded.remove(&graph);
+        self.destroy(gone)
+    }
+
+    fn destroy(&mut self, gone: Option<Arc<Graph>>) -> Status {
+        let Some(graph) = gone else {
+            return INVALID_VALUE;
+        };
+        // Neither what it was made ready from nor what was made of it is left.
+        if Arc::strong_count(&graph) == 1 && !graph.launched.load(Ordering::Relaxed) {
+            self.give_up(&graph);
+        }
+        SUCCESS
+    }
+}
+
+#[cfg(test)]
+mod tests;
