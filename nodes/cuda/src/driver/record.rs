@@ -77,6 +77,8 @@ impl Recording<'_> {
     }
 
     fn end(mut self) -> Result<Recorded> {
+        // What a drop inside was refused is told by the next call, which must not be the one that ends the recording.
+        let dropped = self.card.context().check_err();
         self.open = false;
         let doing = || {
             "record a CUDA graph (something in it cannot be recorded: waiting for the device, a copy to the host or from \
@@ -89,6 +91,7 @@ impl Recording<'_> {
             .end_capture(CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH)
             .doing(doing)?
             .ok_or_else(|| Error::Device(format!("the CUDA driver failed to {}", doing())))?;
+        dropped.doing(doing)?;
         Ok(Recorded {
             graph,
             card: self.card.clone(),
@@ -99,6 +102,8 @@ impl Recording<'_> {
 impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if self.open {
+            // As in `end`; and what was inside may have bound another context.
+            self.card.forget_errors();
             let _ = self.card.bind();
             // SAFETY: the stream is alive. What it gives is a graph that nobody else knows, or, where the recording is
             // broken, nothing.

@@ -2,6 +2,7 @@
 //! its own: what others ask of a stream that records would become part of it.
 
 use super::{PEAK, STREAM, noise};
+use cudarc::driver::CudaContext;
 use glad_cuda::driver::conv::{self, Precision};
 use glad_cuda::driver::{Card, CardMemory};
 use glad_cuda::norm::{self, BatchNorm};
@@ -195,6 +196,13 @@ fn what_is_recorded_gives_the_same_bits_at_each_launch() {
             before,
             "{precision}: it was done while it was recorded"
         );
+        // The choice of other plans moves the workspace that convolutions share.
+        let other = if precision == Precision::F32 {
+            Precision::Bf16
+        } else {
+            Precision::F32
+        };
+        Layer::new(&card, other).forward().map(drop).unwrap();
 
         let mut last = before;
         for step in 0..3 {
@@ -316,6 +324,35 @@ fn a_recording_that_fails_leaves_the_card_as_it_was() {
     graph.launch().unwrap();
     let expected: Vec<u32> = noise(100, 1).into_iter().map(|v| (2.0 * v).to_bits()).collect();
     assert_eq!(bits(&card, &memory), expected);
+}
+
+#[test]
+#[ignore = "needs a card"]
+fn memory_of_a_broken_recording_may_be_dropped() {
+    // A context object of its own keeps what a drop was refused from the other tests.
+    let context = CudaContext::new(0).unwrap();
+    // SAFETY: as in `Card::of`, which does it too late here: the first stream of a context that tracks waits for the device,
+    // which breaks what other tests record.
+    unsafe { context.disable_event_tracking() };
+    let card = Card::of(&context.new_stream().unwrap()).unwrap();
+    let taken = |keep: bool| {
+        card.record(|| {
+            let memory = card.alloc(10, Number::F32)?;
+            let _ = card.synchronize();
+            Result::Ok(keep.then_some(memory))
+        })
+    };
+    for keep in [false, true] {
+        assert!(taken(keep).is_err(), "{keep}");
+        card.alloc(10, Number::F32).map(drop).unwrap();
+        card.synchronize().unwrap();
+    }
+    let fails = card.record(|| {
+        let _memory = card.alloc(10, Number::F32)?;
+        card.synchronize()
+    });
+    assert!(fails.is_err());
+    card.alloc(10, Number::F32).map(drop).unwrap();
 }
 
 #[test]
