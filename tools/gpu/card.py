@@ -1,7 +1,10 @@
-"""What nvidia-smi knows of the card: its name, its memory, who uses it, and how busy it is."""
+"""What nvidia-smi knows of the card: its name, its memory, who uses it, and how busy it is. Where it is not there, the driver
+tells the name, and the rest is not known."""
 
+import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 
@@ -28,13 +31,27 @@ def number(text):
         return None
 
 
-def facts(index):
-    """Name, driver and memory of a card."""
+# In a process of its own, which finds libraries by its own path.
+NAME = """
+import ctypes, sys
+cuda, card, name = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.create_string_buffer(256)
+status = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(card), int(sys.argv[1])) or cuda.cuDeviceGetName(name, 256, card)
+sys.exit(status) if status else print(name.value.decode())
+"""
+
+
+def facts(index, path):
+    """Name, driver and memory of a card; `path`: where libraries are."""
     rows = query("gpu=name,driver_version,memory.total", f"--id={index}")
-    if not rows:
+    if rows:
+        name, driver, total = rows[0]
+        return {"name": name, "driver": driver, "total_mib": number(total)}
+    try:
+        command, env = [sys.executable, "-c", NAME, str(index)], {**os.environ, "LD_LIBRARY_PATH": path}
+        told = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:
         return dict(NONE)
-    name, driver, total = rows[0]
-    return {"name": name, "driver": driver, "total_mib": number(total)}
+    return {**NONE, "name": told.stdout.strip() if told.returncode == 0 else None}
 
 
 def held_by(pid):

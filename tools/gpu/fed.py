@@ -1,6 +1,5 @@
 """A stretch of training that is fed from video files: how busy the card is, and who waits for whom."""
 
-import os
 import re
 import signal
 import statistics
@@ -40,30 +39,24 @@ def lines(path):
 def measure(machine, videos):
     """Trains for a while; when each step ended is seen by the lines of the run's log."""
     out = machine.out / "runs" / f"fed-{int(time.time())}"
-    log, steps = machine.log("fed"), out / "metrics.jsonl"
+    steps = out / "metrics.jsonl"
     say(f"training from files, {videos} videos a stream")
     sampler = card.Sampler(machine.index)
-    with open(log, "w") as f:
-        process = subprocess.Popen(
-            command(machine, videos, out),
-            cwd=machine.package,
-            env={**os.environ, **machine.env, "GLAD_CACHE": str(machine.cache / "glad")},
-            stdout=f,
-            stderr=subprocess.STDOUT,
-        )
-    ends, began, said = [], time.monotonic(), 0
+    process, log = machine.start("fed", command(machine, videos, out))
+    ends, began, told = [], time.monotonic(), 0
     try:
         while True:
             now, count = time.monotonic(), lines(steps)
             ends += [now] * (count - len(ends))
             if process.poll() is not None:
                 raise Ended(f"it ended with status {process.returncode}", log.read_text(errors="replace"))
-            if len(ends) > WARM_UP and now - ends[WARM_UP] > 2 * machine.seconds and len(ends) > WARM_UP + 5:
+            enough, late = len(ends) > WARM_UP + 5, now - began > START + 3 * machine.seconds or machine.left() < 5
+            if enough and (late or now - ends[WARM_UP] > 2 * machine.seconds):
                 break
-            if now - began > START + 3 * machine.seconds or machine.left() < 5:
+            if late:
                 raise Ended(f"only {len(ends)} steps in {now - began:.0f} s", log.read_text(errors="replace"))
-            if now - said > 5:
-                said = now
+            if now - told > 5:
+                told = now
                 say(f"  {len(ends)} steps; {last_line(log.read_text(errors='replace'))}")
             time.sleep(0.01)
     finally:

@@ -41,7 +41,10 @@ def folders():
 def unresolved(program, path):
     """The libraries of a program that are not found."""
     env = {**os.environ, "LD_LIBRARY_PATH": path, "LC_ALL": "C"}
-    told = subprocess.run(["ldd", str(program)], env=env, capture_output=True, text=True)
+    try:
+        told = subprocess.run(["ldd", str(program)], env=env, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise OSError("ldd is not there, which tells what a program lacks (it comes with the C library: libc-bin)") from None
     if told.returncode:
         raise OSError(f"{program}: {told.stderr.strip() or 'not a program that can be run here'}")
     lines = told.stdout.splitlines() + told.stderr.splitlines()

@@ -1,6 +1,7 @@
 """The machine that is measured: its device, glad's programs, folders, and the time that is left."""
 
 import os
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
@@ -44,7 +45,13 @@ class Machine:
 
     @property
     def cores(self):
-        return len(os.sched_getaffinity(0))
+        count = len(os.sched_getaffinity(0))
+        try:
+            # What a container may have of them.
+            quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+            return max(1, min(count, int(quota) // int(period)))
+        except (OSError, ValueError):
+            return count
 
     @property
     def cache(self):
@@ -68,11 +75,48 @@ class Machine:
         (self.out / "logs").mkdir(parents=True, exist_ok=True)
         return self.out / "logs" / f"{name}.txt"
 
+    def start(self, name, command, env=None):
+        """Starts one of glad's programs; the process, and where all that it writes goes."""
+        log = self.log(name)
+        env = {**os.environ, "GLAD_CACHE": str(self.cache / "glad"), **self.env, **(env or {})}
+        with open(log, "w") as f:
+            process = subprocess.Popen(
+                [str(c) for c in command],
+                cwd=self.package,
+                env=env,
+                stdout=f,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+            )
+        return process, log
+
+    def run(self, name, command, until, env=None):
+        """One of glad's programs to its end: its status (None of one that is stopped since it takes longer than `until`), and
+        all that it wrote."""
+        try:
+            process, log = self.start(name, command, env)
+        except OSError as e:
+            return 127, f"error: {e}"
+        try:
+            status = process.wait(timeout=max(5, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            status = None
+        finally:
+            process.kill()
+            process.wait()
+        return status, log.read_text(errors="replace")
+
 
 def last_line(text):
-    """What a program that failed said last."""
+    """What a program said last."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else ""
 
 
-__all__ = ["BEGAN", "Ended", "Machine", "OverBudget", "ROOT", "Worker", "last_line", "say"]
+def said(text):
+    """Of what a program that failed wrote, the line that says why: glad's `error: …`, which advice follows, or the last."""
+    errors = [line for line in text.splitlines() if line.startswith("error: ")]
+    return last_line(errors[-1] if errors else text)
+
+
+__all__ = ["BEGAN", "Ended", "Machine", "OverBudget", "ROOT", "Worker", "last_line", "said", "say"]

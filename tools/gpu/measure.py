@@ -28,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 
 import card
@@ -36,7 +37,7 @@ import fed
 import libraries
 import page
 import turns
-from machine import ROOT, Ended, Machine, OverBudget, last_line, say
+from machine import ROOT, Machine, OverBudget, last_line, say
 
 ROWS = ["tsm50", "glad_tsm50", "fed", "i3d", "tsm50+compile", "i3d+compile", "tsm50/4", "i3d/4", "glad_tsm50+compile"]
 ROWS += ["glad_small", "glad_i3d", "tsm50/4+compile", "i3d/4+compile", "glad_i3d+compile", "glad_small+compile"]
@@ -48,9 +49,13 @@ LEAST = {"tests": 20, "fed": 60, "compile": 75}
 def torch_facts():
     """PyTorch's version and libraries; None where it is not there."""
     code = "import torch; print(f'PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}')"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    try:
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90)
+    except subprocess.TimeoutExpired:
+        say("PyTorch is not there (it does not answer for 90 s): only glad is measured")
+        return None
     if told.returncode:
-        say(f"PyTorch is not there ({last_line(told.stderr)}): only glad is measured")
+        say(f"PyTorch is not there ({last_line(told.stderr)}): only glad is measured; PYTHON=… names a python3 that has it")
     return told.stdout.strip() or None
 
 
@@ -78,7 +83,9 @@ def part(name, machine, found, args):
     machine.need(min(least, machine.budget / 4))
     if name == "tests":
         # Measuring comes second, and must have its time, too.
-        found["checks"] = checks.measure(machine, args.sanitize, machine.left() * (1 if args.parts == ["tests"] else 0.35))
+        found["checks"] = {}
+        share = 1 if args.parts == ["tests"] else 0.35
+        checks.measure(machine, args.sanitize, machine.left() * share, found["checks"], lambda: write(found, args.out))
     elif name == "fed":
         videos = largest(found, "glad_tsm50", ["glad"], machine)
         found["fed"] = fed.measure(machine, videos)
@@ -89,7 +96,7 @@ def part(name, machine, found, args):
         flags = turns.COMPILED if compiled else turns.step_rows(machine.tiny)[row][1]
         videos = paper(machine) // 4 if quarter else largest(found, row, ["glad", "eager"], machine)
         found["rows"][name] = []
-        turns.measure(row, max(videos, 1), flags, machine, found["rows"][name])
+        turns.measure(row, max(videos, 1), flags, machine, found["rows"][name], lambda: write(found, args.out))
 
 
 def paper(machine):
@@ -112,8 +119,19 @@ def alone(found, videos):
 
 
 def write(found, out):
-    (out / "results.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "results.md").write_text(page.text(found))
+    """What was found so far, whole or not at all: what is there must outlive whatever comes."""
+    put(out / "results.json", json.dumps(found, indent=1) + "\n")
+    try:
+        text = page.text(found)
+    except Exception:  # noqa: BLE001  (a page that cannot be written must not end the measuring)
+        text = f"The page could not be made of results.json:\n\n```\n{traceback.format_exc()}```\n"
+    put(out / "results.md", text)
+
+
+def put(path, text):
+    new = path.with_suffix(".new")
+    new.write_text(text)
+    new.replace(path)
 
 
 def options():
@@ -155,13 +173,16 @@ def start(args):
     )
     lacks = [f"{p} is not there: make the package anew by tools/gpu/build.sh" for p in (machine.glad(), machine.package / "bin/step") if not p.exists()]
     if not lacks:
-        path, missing = libraries.search_path(machine.glad())
-        machine.env["LD_LIBRARY_PATH"] = path
-        lacks += [f"not found: {m}" for m in missing]
+        try:
+            path, missing = libraries.search_path(machine.glad())
+            machine.env["LD_LIBRARY_PATH"] = path
+            lacks += [f"not found: {m}" for m in missing]
+        except OSError as e:
+            lacks.append(str(e))
     if args.device != "cpu":
-        machine.card = card.facts(machine.index)
+        machine.card = card.facts(machine.index, machine.env.get("LD_LIBRARY_PATH", ""))
         if machine.card["name"] is None:
-            lacks.append(f"nvidia-smi tells of no card {machine.index}: is NVIDIA's driver there?")
+            lacks.append(f"neither nvidia-smi nor NVIDIA's driver (libcuda.so.1) tells of a card {machine.index}: is the driver there?")
     if lacks:
         sys.exit("cannot begin:\n" + "\n".join(f"  {text}" for text in lacks))
     return machine
@@ -186,11 +207,12 @@ def main():
             found["failed"][name] = f"not measured: it {e}"
             say(f"  {found['failed'][name]}")
         except Exception as e:  # noqa: BLE001  (whatever is wrong with a part, the others go on)
-            text = last_line(e.text) if isinstance(e, Ended) and e.text else ""
-            found["failed"][name] = f"{type(e).__name__}: {e}".splitlines()[0] + (f": {text}" if text else "")
+            found["failed"][name] = turns.why(e)
             say(f"  failed: {found['failed'][name]}")
-        write(found, args.out)
-    print(page.text(found))
+        finally:
+            # Also when this is killed.
+            write(found, args.out)
+    print((args.out / "results.md").read_text())
     say(f"written: {args.out / 'results.md'}, {args.out / 'results.json'}")
 
 

@@ -29,7 +29,8 @@ def one(by, name):
         return "out of memory"
     if found["ms"]:
         return number(statistics.median(found["ms"]))
-    return "failed"
+    # Neither where it was cut off before its turn.
+    return "failed" if "failed" in found else "–"
 
 
 def eager(by):
@@ -103,11 +104,10 @@ def tests(found):
     if rows:
         parts.append(table(["program", "passed", "failed", "ignored", "s", ""], rows))
     runs = [
-        [r["name"], "ok" if r["status"] == 0 else r.get("said", "took too long"), f"{r['seconds']:.0f}"]
-        + [f"{r['apart']:.1e}" if r.get("apart") is not None else "–"]
+        [r["name"], r["wrong"] or "ok", f"{r['seconds']:.0f}", "–" if r["apart"] is None else f"{r['apart']:.1e}"]
         for r in found["smoke"]
     ]
-    return "\n\n".join([*parts, table(["run", "", "s", "losses of the first step, from the CPU's"], runs)])
+    return "\n\n".join([*parts, table(["run", "", "s", "the first step, from the CPU's"], runs)])
 
 
 def goals(found):
@@ -136,7 +136,7 @@ def goal(text, met, wanted):
 def wrong(found):
     """What failed, was left out or ran out of memory, in words."""
     lines = [f"- {name}: {why}" for name, why in found["failed"].items()]
-    lines += [f"- {text}" for text in found.get("checks", {}).get("wrong", [])]
+    lines += [f"- {text}" for text in (checks.wrong(found["checks"]) if found.get("checks") else [])]
     for tried in found["rows"].values():
         for at in tried:
             for program, by in at["by"].items():
@@ -144,7 +144,8 @@ def wrong(found):
                     lines.append(f"- {at['title']}, {program}: out of memory")
                 elif by.get("failed"):
                     lines.append(f"- {at['title']}, {program}: {by['failed']}")
-                elif not math.isfinite(by.get("loss", 0.0)):
+                # JSON has no word for what is not finite.
+                elif by["ms"] and (by.get("loss") is None or not math.isfinite(by["loss"])):
                     lines.append(f"- {at['title']}, {program}: its loss is {by['loss']}")
     return "\n".join(lines)
 

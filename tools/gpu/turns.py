@@ -11,7 +11,7 @@ import sys
 import time
 
 import card
-from machine import ROOT, Ended, OverBudget, Worker, last_line, say
+from machine import ROOT, Ended, OverBudget, Worker, last_line, said, say
 
 import rows
 
@@ -48,9 +48,19 @@ def step_rows(tiny):
     }
 
 
-def out_of_memory(ended):
-    text = f"{ended}\n{ended.text}".lower()
+def out_of_memory(e):
+    text = f"{e}\n{getattr(e, 'text', '')}".lower()
     return any(word in text for word in OOM)
+
+
+def why(e):
+    """What is wrong, in a line."""
+    told = said(getattr(e, "text", ""))
+    # The first lines of a program's end are its command.
+    what = last_line(str(e)) if isinstance(e, Ended) else f"{type(e).__name__}: {last_line(str(e))}"
+    if out_of_memory(e):
+        return f"out of memory: {told or what}"
+    return f"{what}: {told}" if told and told not in what else what
 
 
 class Program:
@@ -130,24 +140,28 @@ def started(program):
             program.found["segments"] = True
             program.start()
         return True
-    except Ended as e:
+    except OverBudget:
+        raise
+    except Exception as e:  # noqa: BLE001  (whatever is wrong with a program, the others go on)
         failed(program, e)
         return False
 
 
-def failed(program, ended):
-    if out_of_memory(ended):
+def failed(program, e):
+    if out_of_memory(e):
         program.found["out_of_memory"] = True
         say(f"  {program.name}: out of memory")
     else:
-        program.found["failed"] = last_line(ended.text) or str(ended)
+        program.found["failed"] = why(e)
         say(f"  {program.name}: {program.found['failed']}")
-    program.worker.kill()
+    if program.worker:
+        program.worker.kill()
 
 
-def in_turns(row, flags, machine):
-    """Rounds in which every program of a row has a turn: what was found of each."""
+def in_turns(row, flags, machine, by):
+    """Rounds in which every program of a row has a turn; what is found of each is in `by`, also when this is cut off."""
     programs = [Program(machine, "glad", row, [])] + [Program(machine, n, row, f) for n, f in flags.items()]
+    by.update((p.name, p.found) for p in programs)
     say(f"{row['title']}: {', '.join(p.name for p in programs)}")
     try:
         alive = [p for p in programs if started(p)]
@@ -159,7 +173,9 @@ def in_turns(row, flags, machine):
             for p in alive[turn % len(alive) :] + alive[: turn % len(alive)]:
                 try:
                     p.turn()
-                except Ended as e:
+                except OverBudget:
+                    raise
+                except Exception as e:  # noqa: BLE001
                     failed(p, e)
             alive = [p for p in alive if not p.found.keys() & {"failed", "out_of_memory"}]
             turn += 1
@@ -177,7 +193,6 @@ def in_turns(row, flags, machine):
     finally:
         for p in programs:
             p.end()
-    return {p.name: p.found for p in programs}
 
 
 def fits(by):
@@ -185,14 +200,15 @@ def fits(by):
     return not any(found.get("out_of_memory") for name, found in by.items() if name != "eager contiguous")
 
 
-def measure(name, videos, flags, machine, found):
+def measure(name, videos, flags, machine, found, keep):
     """A row at so many videos of a stream, or at the largest half of a half … of them that fits all its programs; what was
-    found at each number of videos that was tried is added to the list `found`."""
+    found at each number of videos that was tried is added to the list `found`, and `keep` is called."""
     make = step_rows(machine.tiny)[name][0]
     while True:
-        row = make(videos)
-        by = in_turns(row, flags, machine)
+        row, by = make(videos), {}
         found.append({"title": row["title"], "videos": videos, "by": by})
+        in_turns(row, flags, machine, by)
+        keep()
         if fits(by) or videos == 1 or name == "glad_small":
             return
         videos //= 2

@@ -1,6 +1,7 @@
 //! `domain_rows`: the features of both domains as one batch.
 
 use crate::sizes::{arrived, per_reference};
+use crate::tensor::parts::{join, part};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, sizes};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -51,7 +52,7 @@ impl Compute for Stack {
         let domain: Vec<u32> = (0..all).map(|i| u32::from(i < of_source)).collect();
         let parts: Vec<&Tensor> = inputs.flat().collect();
         Ok((
-            vec![Tensor::cat(&parts, 0)?, Tensor::from_vec(domain, all, &Device::Cpu)?],
+            vec![join(&parts, 0)?, Tensor::from_vec(domain, all, &Device::Cpu)?],
             Box::new(rows),
         ))
     }
@@ -70,7 +71,7 @@ impl Compute for Stack {
         let mut out = vec![];
         for (n, want) in rows.iter().zip(step.wants) {
             out.push(match want {
-                true => Some(grad.narrow(0, at, *n)?.contiguous()?),
+                true => Some(part(&grad, 0, at, *n)?),
                 false => None,
             });
             at += n;
@@ -95,5 +96,20 @@ mod tests {
             .with("source", vec![normal(1, &[2, 3]), normal(2, &[2, 3])])
             .with("target", vec![normal(3, &[2, 3])]);
         p.check(&x, |x, _| vec![x.concat(), vec![1., 1., 1., 1., 0., 0.]]);
+    }
+
+    #[test]
+    fn a_domain_without_rows_has_a_gradient() {
+        let f = || ty("Feature", "B,3");
+        for (source, target) in [(2, 0), (0, 2), (0, 0)] {
+            let types = [("source", vec![f()]), ("target", vec![f()])];
+            let mut p = Probe::new("domain_rows", json!({}), &types, &[]).unwrap();
+            let x = Args::default()
+                .with("source", vec![normal(1, &[source, 3])])
+                .with("target", vec![normal(2, &[target, 3])]);
+            p.check(&x, |x, _| {
+                vec![x.concat(), [vec![1.; source], vec![0.; target]].concat()]
+            });
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::op::linear::product;
 use crate::sizes::{arrived, kept};
+use crate::tensor::parts::{join, part};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
 use candle_core::{D, Tensor};
@@ -79,7 +80,7 @@ impl Compute for Mmd {
         let (source, target) = (inputs.one("source")?, inputs.one("target")?);
         let (ns, nt) = (source.dim(0)?, target.dim(0)?);
         let n = ns + nt;
-        let z = Tensor::cat(&[source, target], 0)?;
+        let z = join(&[source, target], 0)?;
         // Distances do not change, and the cancellation in them is least about the mean.
         let z = z.broadcast_sub(&z.mean_keepdim(0)?)?;
         let squares = z.sqr()?.sum_keepdim(D::Minus1)?;
@@ -131,8 +132,8 @@ impl Compute for Mmd {
         let dz = ((own - others)? * 4.0)?.broadcast_mul(&grad)?;
         let of_target = dz.dim(0)? - of_source;
         Ok(vec![
-            Some(dz.narrow(0, 0, of_source)?.contiguous()?),
-            Some(dz.narrow(0, of_source, of_target)?.contiguous()?),
+            Some(part(&dz, 0, 0, of_source)?),
+            Some(part(&dz, 0, of_source, of_target)?),
         ])
     }
 }
@@ -195,6 +196,21 @@ mod tests {
             probe(params, d).check(&x, |x, _| vec![vec![reference(x, d, base, kernels, factor)]]);
             let params = json!({ "kernels": kernels, "factor": factor, "bandwidth": 2.5 });
             probe(params, d).check(&x, |x, _| vec![vec![reference(x, d, 2.5, kernels, factor)]]);
+        }
+    }
+
+    #[test]
+    fn a_domain_without_rows_has_a_gradient() {
+        // The means over pairs that there are not are left out.
+        for (source, target) in [(3, 0), (0, 4)] {
+            let x = Args::default()
+                .with("source", vec![normal(1, &[source, 2])])
+                .with("target", vec![normal(2, &[target, 2])]);
+            probe(json!({ "bandwidth": 2.5 }), 2).check(&x, |x, _| {
+                // Beside a row that is far from all others, whose five kernels are 1 with itself.
+                let far = vec![1e6; 2];
+                vec![vec![reference(&[x.concat(), far], 2, 2.5, 5, 2.0) - 5.0]]
+            });
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::kernel::labels;
 use crate::op::loss;
 use crate::sizes::{arrived, kept, per_reference};
+use crate::tensor::parts::{join, part};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
@@ -130,8 +131,8 @@ fn check_labels(labels: &[u32], mask: Option<&[f32]>, classes: usize) -> Result<
 
 impl Compute for CrossEntropy {
     fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
-        let parts = inputs.all("logits");
-        let logits = Tensor::cat(parts, 0)?;
+        let parts: Vec<&Tensor> = inputs.all("logits").iter().collect();
+        let logits = join(&parts, 0)?;
         let classes = logits.dim(1)?;
         let label = inputs
             .all("label")
@@ -177,7 +178,7 @@ impl Compute for CrossEntropy {
         let mut at = 0;
         for (i, rows) in kept.rows.iter().enumerate() {
             if step.wants[i] {
-                out[i] = Some(all.narrow(0, at, *rows)?.contiguous()?);
+                out[i] = Some(part(&all, 0, at, *rows)?);
             }
             at += rows;
         }
@@ -241,6 +242,25 @@ mod tests {
                 }
                 let divisor = if reduction == "mean" { total } else { total * k as f64 };
                 vec![vec![sum / divisor], vec![right / total]]
+            });
+        }
+    }
+
+    #[test]
+    fn a_stream_without_rows_has_a_gradient() {
+        for (a, b) in [(&[2u32, 0][..], &[][..]), (&[], &[1])] {
+            let x = Args::default()
+                .with("logits", vec![normal(1, &[a.len(), 3]), normal(2, &[b.len(), 3])])
+                .with("label", vec![labels(a), labels(b)])
+                .with("mask", vec![mask(&vec![1.; a.len()]), mask(&vec![1.; b.len()])]);
+            probe(json!({}), 2, true, 3).check(&x, |x, _| {
+                let log_p = log_softmax(&x[..2].concat(), 3);
+                let rows = || log_p.chunks(3).zip(a.iter().chain(b));
+                let best = |p: &[f64], l: usize| p.iter().all(|v| *v <= p[l]);
+                let n = rows().count() as f64;
+                let loss = rows().map(|(p, l)| -p[*l as usize]).sum::<f64>();
+                let right = rows().filter(|(p, l)| best(p, **l as usize)).count() as f64;
+                vec![vec![loss / n], vec![right / n]]
             });
         }
     }

@@ -1,5 +1,6 @@
 //! `concat`: features side by side.
 
+use super::parts::{join, part};
 use crate::sizes::{arrived, known, per_reference};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
@@ -38,7 +39,8 @@ struct SideBySide {
 
 impl Compute for SideBySide {
     fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
-        Ok((vec![Tensor::cat(inputs.all("x"), 1)?], Box::new(())))
+        let parts: Vec<&Tensor> = inputs.flat().collect();
+        Ok((vec![join(&parts, 1)?], Box::new(())))
     }
 
     fn backward(&self, step: &mut Step<'_>, _: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
@@ -49,7 +51,7 @@ impl Compute for SideBySide {
         let mut out = vec![];
         for (n, want) in self.sizes.iter().zip(step.wants) {
             out.push(match want {
-                true => Some(grad.narrow(1, at, *n)?.contiguous()?),
+                true => Some(part(&grad, 1, at, *n)?),
                 false => None,
             });
             at += n;
@@ -77,5 +79,25 @@ mod tests {
             let row = |i: usize| [&x[0][2 * i..2 * i + 2], &x[1][3 * i..3 * i + 3], &x[2][i..i + 1]].concat();
             vec![(0..4).flat_map(row).collect()]
         });
+    }
+
+    #[test]
+    fn a_part_with_nothing_in_it_has_a_gradient() {
+        let of = |widths: [usize; 3], rows: usize| {
+            let types = widths.map(|d| ty("Feature", &format!("B,{d}"))).to_vec();
+            let mut p = Probe::new("concat", json!({}), &[("x", types)], &[]).unwrap();
+            let x = widths.map(|d| normal(d as u64, &[rows, d])).to_vec();
+            p.check(&Args::default().with("x", x), |x, _| {
+                let row = |i: usize| {
+                    x.iter()
+                        .zip(widths)
+                        .flat_map(move |(x, d)| x[d * i..d * (i + 1)].to_vec())
+                };
+                vec![(0..rows).flat_map(row).collect()]
+            });
+        };
+        of([2, 0, 1], 3);
+        of([0, 0, 0], 3);
+        of([2, 3, 1], 0);
     }
 }

@@ -4,6 +4,7 @@ mod concat;
 mod detach;
 mod mean;
 mod outer;
+pub(crate) mod parts;
 mod softmax;
 mod split;
 

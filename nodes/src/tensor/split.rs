@@ -1,5 +1,6 @@
 //! `split`: views of a video's clips by name.
 
+use super::parts::part;
 use crate::sizes::{input, known};
 use crate::{Args, Body, BuildCx, Compute, Contract, Count, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
@@ -70,15 +71,7 @@ impl Compute for Cut {
         let mut at = 0;
         let mut parts = vec![];
         for n in &self.sizes {
-            parts.push(match n {
-                // A view, since a card gives no memory of no length.
-                0 => {
-                    let mut dims = x.dims().to_vec();
-                    dims[1] = 0;
-                    x.flatten_all()?.narrow(0, 0, 0)?.reshape(dims)?
-                }
-                _ => x.narrow(1, at, *n)?.contiguous()?,
-            });
+            parts.push(part(x, 1, at, *n)?);
             at += n;
         }
         Ok((parts, Box::new(x.shape().clone())))

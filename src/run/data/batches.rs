@@ -159,16 +159,12 @@ pub fn again(
 
 #[cfg(test)]
 mod tests {
-    use super::super::host::HostSide;
-    use super::super::order::Drawn;
-    use super::super::testing::{program, video};
+    use super::super::testing::{Data, Replace, other, video, want};
     use super::*;
     use crate::plan::ValueId;
     use crate::run::staging::staging;
     use candle_core::{Device, Tensor};
-    use glad_nodes::Key;
     use std::collections::HashMap;
-    use std::sync::atomic::AtomicUsize;
 
     const LABEL: ValueId = ValueId(3);
     const CLIPS: ValueId = ValueId(4);
@@ -176,25 +172,11 @@ mod tests {
     /// What batches of these sizes hold: labels and bytes; with the most samples that were begun and not yet taken.
     #[allow(clippy::type_complexity)]
     fn taken(sizes: &[usize], options: FeedOptions, replace: bool) -> (Vec<(Vec<u32>, Vec<u8>)>, usize) {
-        let begun = Arc::new(AtomicUsize::new(0));
-        let program = program(begun.clone());
-        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
-        let lists = vec![(0..20).map(|i| video(i, "v")).collect::<Vec<_>>()];
-        let key = Key::new(5);
-        let other = |_: usize, d: Drawn, attempt: u64| key.index(d.video as u64).index(attempt).rng().below(20);
-        let recipe = Recipe {
-            host: &host,
-            lists: &lists,
-            streams: &program.streams,
-            key,
-            replace: replace.then_some(&other as &(dyn Fn(usize, Drawn, u64) -> usize + Sync)),
-        };
+        let data = Data::twenty();
+        let host = data.host();
+        let recipe = data.recipe(&host, replace.then_some(&other as &Replace));
         let staging = staging(&Device::Cpu).unwrap();
-        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
-        let want = |i: usize| Want {
-            stream: 0,
-            drawn: Drawn { pass: 0, video: i % 20 },
-        };
+        let stacker = Stacker::new(&data.program, staging.as_ref()).unwrap();
         let rows = |n: &usize| vec![*n];
         let read = |values: HashMap<ValueId, Tensor>| {
             let n = values[&LABEL].dim(0).unwrap();
@@ -212,7 +194,7 @@ mod tests {
             (0..total).map(want),
             |made| {
                 for n in sizes {
-                    most = most.max(begun.load(Ordering::SeqCst).saturating_sub(used));
+                    most = most.max(data.begun.load(Ordering::SeqCst).saturating_sub(used));
                     let staged = made.next().unwrap().batch.unwrap();
                     let videos: Vec<u32> = staged.videos[0].iter().map(|v| v.index as u32).collect();
                     let batch = read(staged.arrive().unwrap());
@@ -259,29 +241,18 @@ mod tests {
 
     #[test]
     fn what_does_not_stack_is_told() {
-        let program = program(Arc::default());
-        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
-        let lists = vec![vec![video(3, "v")]];
-        let recipe = Recipe {
-            host: &host,
-            lists: &lists,
-            streams: &program.streams,
-            key: Key::new(5),
-            replace: Some(&|_, _, _| 0),
-        };
+        let data = Data::new([video(3, "v")]);
+        let host = data.host();
+        let recipe = data.recipe(&host, Some(&|_, _, _| 0));
         let staging = staging(&Device::Cpu).unwrap();
-        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
+        let stacker = Stacker::new(&data.program, staging.as_ref()).unwrap();
         let options = FeedOptions { workers: 2, ahead: 4 };
-        let want = Want {
-            stream: 0,
-            drawn: Drawn { pass: 0, video: 0 },
-        };
         let outcome = batches(
             &recipe,
             options,
             &stacker,
             std::iter::repeat_n(vec![2], 3),
-            std::iter::repeat_n(want, 6),
+            (0..6).map(|_| want(0)),
             |made| -> Result<()> {
                 let ready = made.next()?;
                 assert_eq!(ready.bad.len(), 17, "each attempt is told");

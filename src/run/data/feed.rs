@@ -210,37 +210,21 @@ pub fn feed<R>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{program, video};
+    use super::super::testing::{Data, Replace, other, video, want};
     use super::*;
     use crate::plan::ValueId;
     use glad_nodes::HostValue;
-    use std::collections::HashMap;
-    use std::sync::atomic::AtomicUsize;
 
     /// The labels that `n` wants gave, in order, with the bad videos; and the most samples in flight at a time.
     fn labels(n: usize, options: FeedOptions, replace: bool) -> (Vec<Option<u32>>, Vec<usize>, usize) {
-        let begun = Arc::new(AtomicUsize::new(0));
-        let program = program(begun.clone());
-        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
-        let lists = vec![(0..20).map(|i| video(i, "v")).collect::<Vec<_>>()];
-        let key = Key::new(5);
-        let other = |_: usize, d: Drawn, attempt: u64| key.index(d.video as u64).index(attempt).rng().below(20);
-        let recipe = Recipe {
-            host: &host,
-            lists: &lists,
-            streams: &program.streams,
-            key,
-            replace: replace.then_some(&other as &(dyn Fn(usize, Drawn, u64) -> usize + Sync)),
-        };
-        let wants = (0..n).map(|i| Want {
-            stream: 0,
-            drawn: Drawn { pass: 0, video: i % 20 },
-        });
+        let data = Data::twenty();
+        let host = data.host();
+        let recipe = data.recipe(&host, replace.then_some(&other as &Replace));
         let (mut out, mut bad, mut most) = (vec![], vec![], 0);
-        feed(&recipe, options, wants, |made| {
+        feed(&recipe, options, (0..n).map(want), |made| {
             while let Some(m) = {
                 // begun but not yet taken (without replacement, a sample begins once)
-                most = most.max(begun.load(Ordering::SeqCst) - out.len());
+                most = most.max(data.begun.load(Ordering::SeqCst) - out.len());
                 made.next().unwrap()
             } {
                 bad.extend(m.bad.iter().map(|b| b.video));
@@ -270,23 +254,12 @@ mod tests {
 
     #[test]
     fn what_is_no_fault_of_the_video_ends_the_run() {
-        let program = program(Arc::default());
-        let host = HostSide::new(&program, HashMap::new(), true).unwrap();
         let path = |i| if i == 12 { "hangs.mp4" } else { "v" };
-        let lists = vec![(0..20).map(|i| video(i, path(i))).collect::<Vec<_>>()];
-        let recipe = Recipe {
-            host: &host,
-            lists: &lists,
-            streams: &program.streams,
-            key: Key::new(5),
-            replace: Some(&|_, _, _| 0),
-        };
-        let wants = (0..20).map(|video| Want {
-            stream: 0,
-            drawn: Drawn { pass: 0, video },
-        });
+        let data = Data::new((0..20).map(|i| video(i, path(i))));
+        let host = data.host();
+        let recipe = data.recipe(&host, Some(&|_, _, _| 0));
         let options = FeedOptions { workers: 3, ahead: 4 };
-        let outcome = feed(&recipe, options, wants, |made| -> Result<usize> {
+        let outcome = feed(&recipe, options, (0..20).map(want), |made| -> Result<usize> {
             let mut taken = 0;
             while made.next()?.is_some() {
                 taken += 1;

@@ -1,8 +1,12 @@
 //! A data side for tests: samples without files.
 
+use super::feed::{Recipe, Want};
+use super::host::HostSide;
+use super::order::Drawn;
 use crate::plan::{Call, Program, ProgramKind, ValueId, ValueInfo};
 use anyhow::{Result, bail};
 use glad_nodes::*;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -131,6 +135,63 @@ pub fn program(begun: Arc<AtomicUsize>) -> Program {
         reach: vec![],
         frozen: vec![],
         reset: vec![],
+    }
+}
+
+/// A program with the one list that it goes through.
+pub struct Data {
+    pub program: Program,
+    /// Samples begun so far.
+    pub begun: Arc<AtomicUsize>,
+    lists: Vec<Vec<Arc<Video>>>,
+}
+
+/// Names the video that replaces a bad one.
+pub type Replace = dyn Fn(usize, Drawn, u64) -> usize + Sync;
+
+impl Data {
+    /// [`program`] on these videos.
+    pub fn new(videos: impl IntoIterator<Item = Arc<Video>>) -> Data {
+        let begun = Arc::new(AtomicUsize::new(0));
+        Data {
+            program: program(begun.clone()),
+            begun,
+            lists: vec![videos.into_iter().collect()],
+        }
+    }
+
+    /// On twenty videos.
+    pub fn twenty() -> Data {
+        Data::new((0..20).map(|i| video(i, "v")))
+    }
+
+    pub fn host(&self) -> HostSide<'_> {
+        HostSide::new(&self.program, HashMap::new(), true).unwrap()
+    }
+
+    /// How `host` makes samples of it.
+    pub fn recipe<'a>(&'a self, host: &'a HostSide<'a>, replace: Option<&'a Replace>) -> Recipe<'a> {
+        Recipe {
+            host,
+            lists: &self.lists,
+            streams: &self.program.streams,
+            key: Key::new(5),
+            replace,
+        }
+    }
+}
+
+/// Draws one of twenty videos in the place of a bad one.
+pub fn other(_: usize, drawn: Drawn, attempt: u64) -> usize {
+    let key = Key::new(5).index(drawn.video as u64).index(attempt);
+    key.rng().below(20)
+}
+
+/// The `i`-th sample of passes over twenty videos, as if they were one.
+pub fn want(i: usize) -> Want {
+    Want {
+        stream: 0,
+        drawn: Drawn { pass: 0, video: i % 20 },
     }
 }
 

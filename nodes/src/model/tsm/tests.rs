@@ -391,6 +391,26 @@ fn joint_statistics_are_those_of_all_streams() {
 }
 
 #[test]
+fn a_stream_without_rows_changes_nothing() {
+    let (a, none) = (stream(1), normal(2, &[0, 3, 2, 9, 9, 3]));
+    let params = json!({ "depth": "small", "batch_stats": "joint" });
+    let (mut p, mut alone) = (probe(&params, 2, SIZE), probe(&params, 1, SIZE));
+    let args = |clips: Vec<Tensor>| Args::default().with("clips", clips);
+    let seed = normal(9, &[2, 3, 64]);
+    let (x, y) = (args(vec![a.clone(), none]), args(vec![a]));
+    let (out, saved) = p.forward_kept(&x).unwrap();
+    assert_eq!(out[1].dims(), [0, 3, 64]);
+    let dx = p
+        .backward(&x, saved, vec![Some(seed.clone()), Some(out[1].clone())])
+        .unwrap();
+    let (want, saved) = alone.forward_kept(&y).unwrap();
+    let want_dx = alone.backward(&y, saved, vec![Some(seed)]).unwrap();
+    assert_eq!(f64s(&out[0]), f64s(&want[0]));
+    assert_eq!(f64s(dx[0].as_ref().unwrap()), f64s(want_dx[0].as_ref().unwrap()));
+    assert_eq!(dx[1].as_ref().unwrap().dims(), [0, 3, 2, 9, 9, 3]);
+}
+
+#[test]
 fn per_stream_view_is_one_call_for_each_view() {
     let a = stream(1);
     let views = json!({ "depth": "small", "batch_stats": "per_stream_view", "views": ["G", "L"] });

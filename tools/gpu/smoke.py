@@ -1,0 +1,132 @@
+"""Small runs of the whole method on the device: a few steps of each phase in each precision, whose first step is compared with
+the CPU's, and one that is killed and gone on with. A part of measure.py's tests; alone, as emulated.sh calls it:
+
+  python3 tools/gpu/smoke.py --package FOLDER --out FOLDER [--device cuda:0]      # FOLDER has bin/glad-run and graphs/
+"""
+
+import argparse
+import filecmp
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import card
+from machine import Machine, said, say
+
+# The longest that one run may take, in seconds.
+LONGEST = 90
+STEPS = {"pretrain": 4, "warmup": 3, "main": 4}
+# How far the first step may be from the CPU's in f32: by rounding. Later steps go apart, as runs with other sums do.
+APART = {"f32": 1e-4, "tf32": 1e-2, "bf16": 5e-2}
+COMPARED = ("loss", "grad_norm")
+NO_TIME = "not run, no time was left"
+
+
+def command(machine, out, device, precision, *more):
+    found = [machine.glad(), "graphs/full.toml", "--setting", "graphs/settings/smoke.toml", "--device", device]
+    sets = {"precision": precision} | {f"phases.{phase}.steps": n for phase, n in STEPS.items()}
+    found += [a for k, v in sets.items() for a in ("--set", f"{k}={v}")]
+    return [*found, "--no-share", "--save-every", 2, "--out", out, *more]
+
+
+def folder(machine, name):
+    """A run's folder, without what an earlier call left."""
+    out = machine.out / "runs" / name
+    shutil.rmtree(out, ignore_errors=True)
+    return out
+
+
+def steps(out):
+    """The lines of a run's log that are whole."""
+    log = out / "metrics.jsonl"
+    return log.read_text().split("\n")[:-1] if log.exists() else []
+
+
+def row(name, began, status, text, wrong=None, apart=None):
+    """What a run left. `wrong` says in words what is, `apart` how far its first step is from the CPU's."""
+    if status is None:
+        wrong = f"stopped after {time.monotonic() - began:.0f} s"
+    elif status != 0:
+        wrong = f"status {status}: {said(text)}"
+    told = wrong or "ok" + (f", first step {apart:.1e} from the CPU's" if apart is not None else "")
+    found = {"name": name, "seconds": time.monotonic() - began, "apart": apart, "wrong": wrong}
+    say(f"  {name}: {told} ({found['seconds']:.0f} s)")
+    return found
+
+
+def run(machine, device, precision, until, cpu, longest):
+    """A run to its end, held to the first step of `cpu`, another's folder."""
+    name, began = f"smoke-{device.replace(':', '')}-{precision}", time.monotonic()
+    out = folder(machine, name)
+    status, text = machine.run(name, command(machine, out, device, precision), min(until, began + longest))
+    wrong = apart = None
+    if cpu is not None and steps(out) and steps(cpu):
+        here, there = (json.loads(steps(f)[0]) for f in (out, cpu))
+        apart = max(abs(here[k] - there[k]) / max(abs(there[k]), 1e-6) for k in COMPARED)
+        # Also where it is not a number.
+        if not apart <= APART[precision]:
+            wrong = f"its first step is {apart:.1e} from the CPU's, more than {APART[precision]}"
+    elif status == 0 and cpu is not None:
+        wrong = "there is no first step of the CPU's to compare with"
+    return out, row(name, began, status, text, wrong, apart)
+
+
+def killed(machine, whole, until, longest):
+    """A run that is killed in its middle and gone on with; it must leave the state that `whole` has, bit by bit."""
+    name, began = "smoke-killed", time.monotonic()
+    out, until = folder(machine, name), min(until, began + longest)
+    process, _ = machine.start(name, command(machine, out, machine.device, "f32"))
+    try:
+        while process.poll() is None and len(steps(out)) <= sum(STEPS.values()) // 2 and time.monotonic() < until:
+            time.sleep(0.005)
+    finally:
+        early = process.poll() is not None
+        process.kill()
+        process.wait()
+    if early:
+        return row(name, began, 0, "", "it ended before it was killed")
+    again = command(machine, out, machine.device, "f32", "--resume")
+    status, text = machine.run(f"{name}-resumed", again, until)
+    last = [f / "checkpoints/last.safetensors" for f in (whole, out)]
+    same = all(f.exists() for f in last) and filecmp.cmp(*last, shallow=False)
+    return row(name, began, status, text, None if same else "gone on with, it leaves other bits than uninterrupted")
+
+
+def measure(machine, until, keep, longest=LONGEST):
+    """All of them, a row each, which `keep` is handed as soon as it is there; none takes longer than so many seconds."""
+    cases = [("cpu", "f32")] + [(machine.device, p) for p in APART if machine.device != "cpu"]
+    cpu = whole = None
+    for device, precision in cases:
+        if time.monotonic() > until:
+            keep({"name": f"smoke in {precision}", "seconds": 0, "apart": None, "wrong": NO_TIME})
+            continue
+        out, found = run(machine, device, precision, until, cpu, longest)
+        keep(found)
+        cpu = cpu or out
+        if (device, precision) == (machine.device, "f32") and not found["wrong"]:
+            whole = out
+    if whole and time.monotonic() < until:
+        keep(killed(machine, whole, until, longest))
+    else:
+        why = NO_TIME if whole else "not run, there is no whole run in f32 to compare with"
+        keep({"name": "smoke-killed", "seconds": 0, "apart": None, "wrong": why})
+
+
+def main():
+    parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parse.add_argument("--package", type=Path, required=True)
+    parse.add_argument("--out", type=Path, required=True)
+    parse.add_argument("--device", default="cuda:0")
+    args = parse.parse_args()
+    machine = Machine(args.package.resolve(), args.out.resolve(), args.device, "f32", 0, 0, card.NONE)
+    rows = []
+    # An emulated card takes its time.
+    measure(machine, time.monotonic() + 3600, rows.append, longest=600)
+    if wrong := [f"{r['name']}: {r['wrong']}" for r in rows if r["wrong"]]:
+        sys.exit("\n".join(wrong) + f"\nwhat they wrote: {machine.out / 'logs'}")
+
+
+if __name__ == "__main__":
+    main()
