@@ -125,3 +125,25 @@ fn another_number_of_orders_needs_reset() {
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     assert!(said.contains("reset") && said.contains("tol"), "{said}");
 }
+
+#[test]
+fn recording_work_of_a_gpu_needs_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (out, smoke) = (dir.path().join("run"), smoke());
+    let args = [
+        "graphs/full.toml",
+        "--setting",
+        &smoke,
+        "--cuda-graphs",
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let said = glad(&args);
+    assert_eq!(said.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(
+        said.starts_with("error: --cuda-graphs records work of a GPU, and --device is cpu"),
+        "{said}"
+    );
+    assert!(!out.exists());
+}

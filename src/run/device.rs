@@ -101,6 +101,19 @@ pub fn reset_device_memory(device: &Device, release: bool) -> Result<()> {
     Ok(())
 }
 
+/// How often recorded work (a CUDA graph) was launched on a card so far; `None` of the CPU.
+///
+/// # Errors
+/// The card is not to be had.
+pub fn graphs_launched(device: &Device) -> Result<Option<u64>> {
+    #[cfg(feature = "cuda")]
+    if let Some(card) = card(device)? {
+        return Ok(Some(card.graphs_launched()));
+    }
+    let _ = device;
+    Ok(None)
+}
+
 #[cfg(feature = "cuda")]
 fn card(device: &Device) -> Result<Option<glad_cuda::driver::Card>> {
     match device {

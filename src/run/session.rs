@@ -256,10 +256,12 @@ impl Session<'_> {
             save_steps: self.options.save_steps,
         };
         let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
+        let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
         self.progress.say(&format!(
-            "{name}: {} steps in {}  {}",
+            "{name}: {} steps in {}{}  {}",
             report.steps,
             duration(report.wall),
+            graphs.unwrap_or_default(),
             report
                 .smooth
                 .iter()

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Position;
 use super::data::{Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Want, again, batches};
+use super::device::graphs_launched;
 use super::exec::PassInfo;
 use super::log::Log;
 use super::optim::{Length, Sgd};
@@ -63,6 +64,8 @@ pub struct PhaseReport {
     pub held: Duration,
     /// Time that the device worked, where it is not the CPU.
     pub device_busy: Option<Duration>,
+    /// How often recorded work was launched, where recording was asked for.
+    pub graphs: Option<u64>,
     /// Time that the data side's threads worked, together.
     pub data_busy: Duration,
     /// Time of each node of the data side, all threads and streams together, the longest first.
@@ -206,6 +209,7 @@ pub fn train(
     };
     let mut steps = Steps::new(program, def, cx.device, cx.precision);
     steps.record(cx.record);
+    let launched = graphs_launched(cx.device)?;
     let mut smooth = Smooth::default();
     let mut report = PhaseReport::default();
     let began = Instant::now();
@@ -265,6 +269,9 @@ pub fn train(
         Ok(())
     });
     report.steps = position.step - start;
+    if let (Some(before), Some(now), true) = (launched, graphs_launched(cx.device)?, cx.record) {
+        report.graphs = Some(now - before);
+    }
     report.wall = began.elapsed();
     report.data_nodes = host.times();
     report.nodes = node_times(program, steps.times());

@@ -1,5 +1,5 @@
 """Small runs of the whole method on the device: a few steps of each phase in each precision, whose first step is compared with
-the CPU's, and one that is killed and gone on with. A part of measure.py's tests; alone, as emulated.sh calls it:
+the CPU's; one that is recorded as CUDA graphs, and one that is killed and gone on with. A part of measure.py's tests; alone, as emulated.sh calls it:
 
   python3 tools/gpu/smoke.py --package FOLDER --out FOLDER [--device cuda:0]      # FOLDER has bin/glad-run and graphs/
 """
@@ -7,6 +7,7 @@ the CPU's, and one that is killed and gone on with. A part of measure.py's tests
 import argparse
 import filecmp
 import json
+import re
 import shutil
 import sys
 import time
@@ -73,6 +74,26 @@ def run(machine, device, precision, until, cpu, longest):
     return out, row(name, began, status, text, wrong, apart)
 
 
+def as_bits(whole, out):
+    """Whether two runs left the same state."""
+    last = [f / "checkpoints/last.safetensors" for f in (whole, out)]
+    return all(f.exists() for f in last) and filecmp.cmp(*last, shallow=False)
+
+
+def recorded(machine, whole, until, longest):
+    """A run whose backbone is recorded; it must leave the state that `whole` has, bit by bit."""
+    name, began = "smoke-recorded", time.monotonic()
+    out = folder(machine, name)
+    asked = command(machine, out, machine.device, "f32", "--cuda-graphs")
+    status, text = machine.run(name, asked, min(until, began + longest))
+    wrong = None if as_bits(whole, out) else "recorded, it leaves other bits than not recorded"
+    # A line a phase.
+    launches = [int(n) for n in re.findall(r"(\d+) launches of CUDA graphs", text)]
+    if len(launches) != len(STEPS) or not all(launches):
+        wrong = wrong or f"launches of CUDA graphs by phase: {launches}"
+    return row(name, began, status, text, wrong)
+
+
 def killed(machine, whole, until, longest):
     """A run that is killed in its middle and gone on with; it must leave the state that `whole` has, bit by bit."""
     name, began = "smoke-killed", time.monotonic()
@@ -89,9 +110,7 @@ def killed(machine, whole, until, longest):
         return row(name, began, 0, "", "it ended before it was killed")
     again = command(machine, out, machine.device, "f32", "--resume")
     status, text = machine.run(f"{name}-resumed", again, until)
-    last = [f / "checkpoints/last.safetensors" for f in (whole, out)]
-    same = all(f.exists() for f in last) and filecmp.cmp(*last, shallow=False)
-    return row(name, began, status, text, None if same else "gone on with, it leaves other bits than uninterrupted")
+    return row(name, began, status, text, None if as_bits(whole, out) else "gone on with, it leaves other bits than uninterrupted")
 
 
 def measure(machine, until, keep, longest=LONGEST):
@@ -107,11 +126,13 @@ def measure(machine, until, keep, longest=LONGEST):
         cpu = cpu or out
         if (device, precision) == (machine.device, "f32") and not found["wrong"]:
             whole = out
-    if whole and time.monotonic() < until:
-        keep(killed(machine, whole, until, longest))
-    else:
-        why = NO_TIME if whole else "not run, there is no whole run in f32 to compare with"
-        keep({"name": "smoke-killed", "seconds": 0, "apart": None, "wrong": why})
+    more = {"smoke-recorded": recorded, "smoke-killed": killed} if machine.device != "cpu" else {"smoke-killed": killed}
+    for name, test in more.items():
+        if whole and time.monotonic() < until:
+            keep(test(machine, whole, until, longest))
+        else:
+            why = NO_TIME if whole else "not run, there is no whole run in f32 to compare with"
+            keep({"name": name, "seconds": 0, "apart": None, "wrong": why})
 
 
 def main():

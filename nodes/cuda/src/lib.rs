@@ -22,6 +22,7 @@ mod error;
 mod gpu;
 mod launch;
 
+pub mod channels;
 pub mod dropout;
 pub mod layout;
 pub mod loss;

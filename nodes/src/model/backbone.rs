@@ -169,17 +169,17 @@ impl Backbone {
         };
         let ty = clips.dtype();
         let clips = clips.contiguous()?.reshape((rows * n, t, h, w, c))?;
-        let (feature, kept) = self.run(step, &dims, &clips)?;
+        let (feature, kept) = self.run(step, &clips)?;
         Ok((
             feature.reshape((rows, n, self.network.features))?,
             Pass { kept, dims, ty },
         ))
     }
 
-    /// Clips `[rows · N, T, H, W, C]`, which came as `dims`, → features `[rows · N, D]`.
-    fn run(&self, step: &mut Step<'_>, dims: &[usize], clips: &Tensor) -> Result<(Tensor, Inside)> {
+    /// Clips `[rows · N, T, H, W, C]` → features `[rows · N, D]`.
+    fn run(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Inside)> {
         #[cfg(feature = "cuda")]
-        if let Some((feature, open)) = self.recordings.forward(&self.network, step, dims, clips)? {
+        if let Some((feature, open)) = self.recordings.forward(&self.network, step, clips)? {
             return Ok((feature, Inside::Recorded(open)));
         }
         let clips = clips.to_dtype(step.precision.activations())?;

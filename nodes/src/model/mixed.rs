@@ -4,6 +4,7 @@ use super::chain::{Chain, Input};
 use super::conv_bn::{self, ConvBn};
 use super::counter::Counter;
 use super::sequence::Part;
+use crate::op::channels;
 use crate::op::pool::{MaxPool, Maxima};
 use crate::sizes::kept;
 use crate::{Saved, Step, WeightSpec};
@@ -62,7 +63,7 @@ impl Part for Mixed {
             outputs.push(y);
             branches.push(kept);
         }
-        let y = Tensor::cat(&outputs, 4)?;
+        let y = channels::join(&outputs)?;
         let kept = Kept {
             x: x.clone(),
             pooled,
@@ -85,7 +86,7 @@ impl Part for Mixed {
         for units in self.branches.iter().rev() {
             let kept = branches.pop().context("an Inception module kept too little")?;
             end -= units.channels();
-            let of_branch = grad.narrow(4, end, units.channels())?.contiguous()?;
+            let of_branch = channels::part(&grad, end, units.channels())?;
             match &dx {
                 Some(sum) => {
                     units.backward(step, kept, || Ok(x.clone()), of_branch, Input::AddTo(sum))?;

@@ -10,7 +10,7 @@
 use super::sequence::{self, Sequence};
 use crate::op::gpu::Gpu;
 use crate::{Precision, Step};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{DType, Tensor, TensorId};
 use glad_cuda::driver::Recorded;
 use std::collections::HashMap;
@@ -46,7 +46,7 @@ struct Shape {
 /// What a recording is good for.
 #[derive(PartialEq)]
 struct Key {
-    dims: Vec<usize>,
+    clips: Vec<usize>,
     precision: Precision,
     /// Each weight, and whether it trains.
     weights: Vec<(TensorId, bool)>,
@@ -78,19 +78,13 @@ pub(super) struct Open {
 }
 
 impl Recordings {
-    /// The features of clips `[rows · N, T, H, W, C]`, which came as `dims`, by a recording. `None` where there is none and none is to be made: recording
+    /// The features of clips `[rows · N, T, H, W, C]` by a recording. `None` where there is none and none is to be made: recording
     /// is not asked for, or clips of this shape have not been there and back yet, or their gradient is wanted.
-    pub fn forward(
-        &self,
-        network: &Sequence,
-        step: &mut Step<'_>,
-        dims: &[usize],
-        clips: &Tensor,
-    ) -> Result<Option<(Tensor, Open)>> {
+    pub fn forward(&self, network: &Sequence, step: &mut Step<'_>, clips: &Tensor) -> Result<Option<(Tensor, Open)>> {
         let Some(gpu) = self.gpu(step)? else {
             return Ok(None);
         };
-        let key = self.key(network, step, dims)?;
+        let key = self.key(network, step, clips.dims())?;
         let mut shapes = lock(&self.shapes)?;
         let Some(at) = shapes.all.iter().position(|s| s.key == key) else {
             return Ok(None);
@@ -117,13 +111,17 @@ impl Recordings {
         Ok(Some((feature, open)))
     }
 
-    /// Clips of a shape went there and back without a recording: what runs for the first time (the choice of a kernel, its
+    /// Clips `[rows, N, T, H, W, C]` of a shape went there and back without a recording: what runs for the first time (the choice of a kernel, its
     /// loading) has run, and the next such pass can be recorded.
     pub fn ran(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<()> {
         if self.gpu(step)?.is_none() {
             return Ok(());
         }
-        let key = self.key(network, step, dims)?;
+        let [rows, n, rest @ ..] = dims else {
+            bail!("clips have shape {dims:?}");
+        };
+        let clips: Vec<usize> = std::iter::once(rows * n).chain(rest.iter().copied()).collect();
+        let key = self.key(network, step, &clips)?;
         let mut shapes = lock(&self.shapes)?;
         if shapes.all.iter().all(|s| s.key != key) {
             shapes.all.push(Shape { key, free: vec![] });
@@ -139,13 +137,13 @@ impl Recordings {
         Gpu::at(step.device)
     }
 
-    fn key(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<Key> {
+    fn key(&self, network: &Sequence, step: &Step<'_>, clips: &[usize]) -> Result<Key> {
         let names = self
             .names
             .get_or_init(|| network.weights().into_iter().map(|spec| spec.name).collect());
         let weight = |name: &String| Ok((step.weights.value(name)?.id(), step.weights.trains(name)));
         Ok(Key {
-            dims: dims.to_vec(),
+            clips: clips.to_vec(),
             precision: step.precision,
             weights: names.iter().map(weight).collect::<Result<_>>()?,
         })
@@ -308,6 +306,8 @@ mod tests {
     use super::*;
     use crate::model::block::Block;
     use crate::model::conv_bn::ConvBn;
+    use crate::model::mixed::Mixed;
+    use crate::model::non_local::NonLocal;
     use crate::op::pool::MaxPool;
     use crate::testing::{device, normal};
     use crate::{Key as Draw, Scope, WeightStore};
@@ -328,8 +328,10 @@ mod tests {
                 Box::new(MaxPool::new([1, 2, 2], [1, 2, 2], [0; 3])),
                 Box::new(Block::bottleneck("first", 8, 4, 1).shifted(4)),
                 Box::new(Block::basic("second", 16, 8, 2)),
+                Box::new(NonLocal::new("third", 8)),
+                Box::new(Mixed::new("fourth", 8, [4, 2, 4, 2, 3, 5])),
             ],
-            features: 8,
+            features: 16,
             recompute,
         }
     }
@@ -387,16 +389,13 @@ mod tests {
             for i in 0..2 {
                 let clips = normal(10 * seed + i, &[2, 4, 16, 16, 3]);
                 let clips = clips.to_device(&Device::Cpu).unwrap().to_device(&device).unwrap();
-                let open = self
-                    .recordings
-                    .forward(&self.network, &mut step, clips.dims(), &clips)
-                    .unwrap();
+                let open = self.recordings.forward(&self.network, &mut step, &clips).unwrap();
                 let call = match open {
                     Some((feature, open)) => (feature, Ok(open)),
                     None => {
                         let clips = clips.to_dtype(self.precision.activations()).unwrap();
                         let (feature, kept) = self.network.forward(&mut step, &clips).unwrap();
-                        (feature, Err((clips, kept.unwrap())))
+                        (feature, Err(kept.unwrap()))
                     }
                 };
                 calls.push(call);
@@ -408,9 +407,11 @@ mod tests {
                 match call {
                     _ if !asked => {}
                     Ok(open) => open.backward(&self.network, &mut step, &grad).unwrap(),
-                    Err((clips, kept)) => {
+                    Err(kept) => {
                         self.network.backward(&mut step, kept, &grad, false).unwrap();
-                        self.recordings.ran(&self.network, &step, clips.dims()).unwrap();
+                        self.recordings
+                            .ran(&self.network, &step, &[1, 2, 4, 16, 16, 3])
+                            .unwrap();
                     }
                 }
             }

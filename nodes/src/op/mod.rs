@@ -14,6 +14,7 @@ macro_rules! on_gpu {
 }
 
 pub(crate) mod batch_norm;
+pub(crate) mod channels;
 pub(crate) mod conv;
 pub(crate) mod dropout;
 #[cfg(feature = "cuda")]

@@ -6,7 +6,7 @@ use super::batch_norm::{self, Affine};
 use super::conv::{ConvOp, Dx, Stats};
 use super::linear::{self, LinearOp};
 use super::pool::{self, MaxPool};
-use super::{dropout, loss, matmul, normalize, scale, sgd, shift};
+use super::{channels, dropout, loss, matmul, normalize, scale, sgd, shift};
 use crate::testing::{close, device, f64s, normal};
 use crate::{Init, Key, Precision, Role, Scope, Step, WeightSpec, WeightStore};
 use candle_core::{DType, Device, Tensor};
@@ -340,6 +340,20 @@ fn masks_factors_and_bytes() {
         assert_eq!(y.dtype(), ty);
         vec![("y", y)]
     });
+}
+
+#[test]
+fn channels_side_by_side() {
+    for widths in [[16, 8, 24], [3, 16, 5]] {
+        everywhere(&format!("channels {widths:?}"), |place| {
+            let parts: Vec<Tensor> = (0..3)
+                .map(|i| place.activation(1 + i as u64, &[2, 1, 3, 4, widths[i]]))
+                .collect();
+            let all = channels::join(&parts).unwrap();
+            let middle = channels::part(&all, widths[0], widths[1]).unwrap();
+            vec![("all", all), ("the middle", middle)]
+        });
+    }
 }
 
 #[test]

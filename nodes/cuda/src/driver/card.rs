@@ -12,7 +12,7 @@ use half::bf16;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A card with its stream, kernels, and convolutions. Copies of it are the same card.
@@ -26,6 +26,8 @@ struct Inner {
     multiprocessors: usize,
     /// Whether the stream is recording a graph.
     recording: AtomicBool,
+    /// How often something recorded was launched.
+    launched: AtomicU64,
 }
 
 /// The cards that were asked for. They stay until the process ends, with their modules, plans and workspace: what made them
@@ -86,6 +88,7 @@ impl Card {
             cudnn: Mutex::new(Cudnn::new()?),
             multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
             recording: AtomicBool::new(false),
+            launched: AtomicU64::new(0),
         })))
     }
 
@@ -108,6 +111,15 @@ impl Card {
     /// Whether what is asked of the card is being [recorded](Self::record), on whatever thread, instead of done.
     pub fn is_recording(&self) -> bool {
         self.0.recording.load(Ordering::Acquire)
+    }
+
+    /// How often something [recorded](Self::record) was launched so far.
+    pub fn graphs_launched(&self) -> u64 {
+        self.0.launched.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_launch(&self) {
+        self.0.launched.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Says whether it was so before.

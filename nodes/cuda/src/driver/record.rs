@@ -140,7 +140,9 @@ impl Recorded {
                 "what was recorded cannot be launched inside of another recording".into(),
             ));
         }
-        self.graph.launch().doing(|| "launch a CUDA graph".into())
+        self.graph.launch().doing(|| "launch a CUDA graph".into())?;
+        self.card.count_launch();
+        Ok(())
     }
 }
 

@@ -2,6 +2,7 @@
 //! Each file is the other side of the one of the same name in [`crate::op`], which looks where its tensors live.
 
 pub(super) mod batch_norm;
+pub(super) mod channels;
 pub(super) mod conv;
 pub(super) mod dropout;
 pub(super) mod loss;

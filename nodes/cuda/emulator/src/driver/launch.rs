@@ -80,13 +80,20 @@ unsafe extern "C" fn cuModuleUnload(module: u64) -> Status {
 unsafe extern "C" fn cuModuleGetFunction(function: *mut u64, module: u64, name: *const c_char) -> Status {
     // SAFETY: the caller gives text that ends with a zero.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-    let modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = match modules.get(&module) {
+    let own = match MODULES.lock().unwrap_or_else(PoisonError::into_inner).get(&module) {
         None => return INVALID_HANDLE,
-        Some(Module { own: Some(own) }) if !own.contains(&*name) => None,
-        Some(Module { own: Some(_) }) => Entry::find(&name, |module| !module.starts_with(CANDLE)),
-        Some(Module { own: None }) => {
-            let found = Entry::find(&name, |module| module.starts_with(CANDLE));
+        Some(Module { own }) => own.as_ref().map(|own| own.contains(&*name)),
+    };
+    let (glads, candles) = (
+        |module: &str| !module.starts_with(CANDLE),
+        |module: &str| module.starts_with(CANDLE),
+    );
+    let found = match own {
+        Some(false) => None,
+        // Of a module of glad, or of Candle's where these were compiled.
+        Some(true) => Entry::find(&name, glads).or_else(|| Entry::find(&name, candles)),
+        None => {
+            let found = Entry::find(&name, candles);
             if found.is_none() {
                 eprintln!("emulated card: there is no kernel `{name}` of Candle in it");
             }

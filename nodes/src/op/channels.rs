@@ -1,0 +1,18 @@
+//! Channels side by side.
+
+use anyhow::Result;
+use candle_core::Tensor;
+
+/// Tensors `[…, channels]` of the same other sizes, the channels of one behind those of another.
+pub(crate) fn join(parts: &[Tensor]) -> Result<Tensor> {
+    if let Some(_first) = parts.first() {
+        on_gpu!(_first, gpu => super::gpu::channels::join(gpu, parts));
+    }
+    Ok(Tensor::cat(parts, candle_core::D::Minus1)?)
+}
+
+/// The channels `first..first + n` of a tensor `[…, channels]`, in memory of their own.
+pub(crate) fn part(all: &Tensor, first: usize, n: usize) -> Result<Tensor> {
+    on_gpu!(all, gpu => super::gpu::channels::part(gpu, all, first, n));
+    Ok(all.narrow(candle_core::D::Minus1, first, n)?.contiguous()?)
+}
