@@ -124,7 +124,7 @@ class Program:
 
     def end(self):
         if self.worker:
-            self.worker.end()
+            self.worker.end(max(1, min(20, self.machine.left())))
 
 
 def started(program):
