@@ -37,7 +37,7 @@ import fed
 import libraries
 import page
 import turns
-from machine import ROOT, Machine, OverBudget, last_line, say
+from machine import ROOT, Ended, Machine, OverBudget, last_line, say
 
 ROWS = ["tsm50", "glad_tsm50", "fed", "i3d", "tsm50+compile", "i3d+compile", "tsm50/4", "i3d/4", "glad_tsm50+compile"]
 ROWS += ["glad_small", "glad_i3d", "tsm50/4+compile", "i3d/4+compile", "glad_i3d+compile", "glad_small+compile"]
@@ -96,7 +96,7 @@ def part(name, machine, found, args):
         flags = turns.COMPILED if compiled else turns.step_rows(machine.tiny)[row][1]
         if not found["torch"]:
             if compiled:
-                raise LookupError("there is no PyTorch to compare with")
+                raise Ended("there is no PyTorch to compare with")
             flags = {}
         videos = paper(machine) // 4 if quarter else largest(found, row, ["glad", "eager"], machine)
         found["rows"][name] = []
