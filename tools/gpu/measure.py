@@ -6,7 +6,7 @@
   python3 tools/gpu/measure.py --dry-run-cpu    the same on the CPU with tiny sizes, of target/release, to try this program
 
 Parts, in their order:
-  tests                 the packed tests, and the smoke setting in each precision beside the CPU's
+  tests                 the packed tests, and small runs of the whole method in each precision (smoke.py)
   tsm50, i3d            a training step of TSM-R50 and I3D-R50-NL with a classifier, on as many clips as the paper's batch has
                         (24 videos × 3 clips × 2 streams, 8 frames of 224×224), beside PyTorch's eager mixed precision
   glad_tsm50, glad_i3d  a step of the whole method, 24 videos of each stream
