@@ -4,6 +4,7 @@ import json
 import os
 import queue
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -40,7 +41,11 @@ class Worker:
 
     def _listen(self):
         for line in self.process.stdout:
-            self.lines.put(line)
+            if line.startswith("{"):
+                self.lines.put(line)
+            else:
+                # No answer: a library has something to say.
+                sys.stderr.write(line)
         self.lines.put(None)
 
     def read(self, seconds=None):

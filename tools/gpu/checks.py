@@ -9,6 +9,9 @@ from machine import said, say
 
 # The longest that one program may take, in seconds.
 LONGEST = 90
+# The failed tests of a program that are named.
+NAMED = 4
+PANIC = re.compile(r"^thread .* panicked at .*\n(.+)", re.M)
 RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 
 
@@ -43,8 +46,9 @@ def tests(machine, sanitize, until, keep):
         row = {"name": program.name, "status": status, "seconds": time.monotonic() - began}
         row |= dict(zip(("passed", "failed", "ignored"), map(sum, zip(*counts)) if counts else (0, 0, 0)))
         row["failures"] = re.findall(r"^test (\S+) \.\.\. FAILED", text, re.M)
-        if status != 0 and not row["failures"]:
-            row["said"] = said(text)
+        if status != 0:
+            first = PANIC.search(text)
+            row["said"] = first[1][:300] if first else said(text)
         keep(row)
         say(f"  {words(row)}")
 
@@ -55,7 +59,9 @@ def words(row):
     elif row["status"] == 0:
         end = "ok" if row["passed"] else "NOTHING RAN"
     else:
-        end = f"FAILED (status {row['status']}) {', '.join(row['failures']) or row.get('said', '')}"
+        named, more = row["failures"][:NAMED], len(row["failures"]) - NAMED
+        names = ", ".join(named + ([f"{more} more"] if more > 0 else []))
+        end = f"FAILED (status {row['status']}) " + (f"{names}; the first says: " if names else "") + row["said"]
     return f"{row['name']}: {row['passed']} passed, {row['failed']} failed, {row['ignored']} ignored: {end}"
 
 

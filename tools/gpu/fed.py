@@ -1,6 +1,7 @@
 """A stretch of training that is fed from video files: how busy the card is, and who waits for whom."""
 
 import re
+import shutil
 import signal
 import statistics
 import subprocess
@@ -64,6 +65,8 @@ def measure(machine, videos):
         stop(process)
     found = {"videos": videos, **summary(ends, sampler)}
     found |= waits(log.read_text(errors="replace"), videos)
+    # States are large.
+    shutil.rmtree(out, ignore_errors=True)
     say(f"  {found['ms']:.0f} ms a step, {2e3 * videos / found['ms']:.0f} videos/s")
     return found
 

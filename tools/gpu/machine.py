@@ -38,6 +38,13 @@ class Machine:
     # Small sizes, to try this program on a CPU.
     tiny: bool = False
 
+    def __post_init__(self):
+        # Whether there is a home or not: else each process would compile the kernels and try the plans anew.
+        kept = {"GLAD_CACHE": self.cache / "glad", "CUDA_CACHE_PATH": self.cache / "kernels"}
+        for folder in kept.values():
+            folder.mkdir(parents=True, exist_ok=True)
+        self.env = {name: str(folder) for name, folder in kept.items()} | self.env
+
     @property
     def index(self):
         """The card's number."""
@@ -55,8 +62,8 @@ class Machine:
 
     @property
     def cache(self):
-        """What is worth keeping for another call: made videos, compiled kernels."""
-        return ROOT / "target/gpu/cache"
+        """What is worth keeping for another call: made videos, compiled kernels, cuDNN's plans."""
+        return (ROOT / "target/gpu" if os.access(ROOT, os.W_OK) else self.out) / "cache"
 
     def left(self):
         return self.budget - (time.monotonic() - BEGAN)
@@ -78,7 +85,7 @@ class Machine:
     def start(self, name, command, env=None):
         """Starts one of glad's programs; the process, and where all that it writes goes."""
         log = self.log(name)
-        env = {**os.environ, "GLAD_CACHE": str(self.cache / "glad"), **self.env, **(env or {})}
+        env = {**os.environ, **self.env, **(env or {})}
         with open(log, "w") as f:
             process = subprocess.Popen(
                 [str(c) for c in command],

@@ -6,7 +6,7 @@
   python3 tools/gpu/measure.py --dry-run-cpu    the same on the CPU with tiny sizes, of target/release, to try this program
 
 Parts, in their order:
-  tests                 the packed tests, and the smoke setting in each precision beside the CPU's
+  tests                 the packed tests, and small runs of the whole method in each precision (smoke.py)
   tsm50, i3d            a training step of TSM-R50 and I3D-R50-NL with a classifier, on as many clips as the paper's batch has
                         (24 videos × 3 clips × 2 streams, 8 frames of 224×224), beside PyTorch's eager mixed precision
   glad_tsm50, glad_i3d  a step of the whole method, 24 videos of each stream
@@ -37,7 +37,7 @@ import fed
 import libraries
 import page
 import turns
-from machine import ROOT, Machine, OverBudget, last_line, say
+from machine import ROOT, Ended, Machine, OverBudget, last_line, say
 
 ROWS = ["tsm50", "glad_tsm50", "fed", "i3d", "tsm50+compile", "i3d+compile", "tsm50/4", "i3d/4", "glad_tsm50+compile"]
 ROWS += ["glad_small", "glad_i3d", "tsm50/4+compile", "i3d/4+compile", "glad_i3d+compile", "glad_small+compile"]
@@ -94,6 +94,10 @@ def part(name, machine, found, args):
         base, _, compiled = name.partition("+")
         row, _, quarter = base.partition("/")
         flags = turns.COMPILED if compiled else turns.step_rows(machine.tiny)[row][1]
+        if not found["torch"]:
+            if compiled:
+                raise Ended("there is no PyTorch to compare with")
+            flags = {}
         videos = paper(machine) // 4 if quarter else largest(found, row, ["glad", "eager"], machine)
         found["rows"][name] = []
         turns.measure(row, max(videos, 1), flags, machine, found["rows"][name], lambda: write(found, args.out))
@@ -126,6 +130,13 @@ def write(found, out):
     except Exception:  # noqa: BLE001  (a page that cannot be written must not end the measuring)
         text = f"The page could not be made of results.json:\n\n```\n{traceback.format_exc()}```\n"
     put(out / "results.md", text)
+
+
+def keep_earlier(args):
+    """Results of an earlier call that are not added to keep, under another name."""
+    for old in (args.out / "results.json", args.out / "results.md"):
+        if old.exists() and args.into is None:
+            old.replace(old.with_stem(time.strftime("results-%Y%m%d-%H%M%S", time.localtime(old.stat().st_mtime))))
 
 
 def put(path, text):
@@ -195,6 +206,7 @@ def main():
     found |= {"date": time.strftime("%Y-%m-%d"), "device": args.device, "precision": args.precision, "card": machine.card}
     found |= {"torch": torch_facts(), "cores": machine.cores}
     found["torch_precision"] = {"bf16": "bf16 autocast", "tf32": "TF32", "f32": "f32"}[args.precision]
+    keep_earlier(args)
     say(page.head(found))
     # A kill from outside still ends what was started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("killed"))

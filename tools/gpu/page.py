@@ -97,7 +97,7 @@ def fed(found):
 
 def tests(found):
     rows = [
-        [r["name"], str(r["passed"]), str(r["failed"]), str(r["ignored"]), f"{r['seconds']:.0f}", checks.words(r).split(": ")[-1]]
+        [r["name"], str(r["passed"]), str(r["failed"]), str(r["ignored"]), f"{r['seconds']:.0f}", checks.words(r).split(": ", 2)[2]]
         for r in found["tests"]
     ]
     parts = ["### Tests on the device"]

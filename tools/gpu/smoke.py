@@ -34,7 +34,7 @@ def command(machine, out, device, precision, *more):
 
 def folder(machine, name):
     """A run's folder, without what an earlier call left."""
-    out = machine.out / "runs" / name
+    out = machine.out / "smoke" / name
     shutil.rmtree(out, ignore_errors=True)
     return out
 
@@ -114,7 +114,20 @@ def killed(machine, whole, until, longest):
 
 
 def measure(machine, until, keep, longest=LONGEST):
-    """All of them, a row each, which `keep` is handed as soon as it is there; none takes longer than so many seconds."""
+    """All of them, a row each, which `keep` is handed as soon as it is there; none takes longer than so many seconds. The
+    folders of the runs are left where one went wrong."""
+    rows = []
+
+    def told(row):
+        rows.append(row)
+        keep(row)
+
+    each(machine, until, told, longest)
+    if not any(r["wrong"] for r in rows):
+        shutil.rmtree(machine.out / "smoke", ignore_errors=True)
+
+
+def each(machine, until, keep, longest):
     cases = [("cpu", "f32")] + [(machine.device, p) for p in APART if machine.device != "cpu"]
     cpu = whole = None
     for device, precision in cases:

@@ -124,7 +124,7 @@ class Program:
 
     def end(self):
         if self.worker:
-            self.worker.end()
+            self.worker.end(max(1, min(20, self.machine.left())))
 
 
 def started(program):
@@ -158,8 +158,9 @@ def failed(program, e):
         program.worker.kill()
 
 
-def in_turns(row, flags, machine, by):
-    """Rounds in which every program of a row has a turn; what is found of each is in `by`, also when this is cut off."""
+def in_turns(row, flags, machine, by, keep):
+    """Rounds in which every program of a row has a turn; what is found of each is in `by`, and `keep` is called after
+    each round."""
     programs = [Program(machine, "glad", row, [])] + [Program(machine, n, row, f) for n, f in flags.items()]
     by.update((p.name, p.found) for p in programs)
     say(f"{row['title']}: {', '.join(p.name for p in programs)}")
@@ -179,6 +180,7 @@ def in_turns(row, flags, machine, by):
                     failed(p, e)
             alive = [p for p in alive if not p.found.keys() & {"failed", "out_of_memory"}]
             turn += 1
+            keep()
             say(f"  round {turn}: " + ", ".join(f"{p.name} {p.found['ms'][-1]:.1f} ms" for p in alive))
             # With nobody to be compared with, two rounds say how long its steps take.
             compared = len(alive) > 1 and alive[0].name == "glad"
@@ -207,8 +209,7 @@ def measure(name, videos, flags, machine, found, keep):
     while True:
         row, by = make(videos), {}
         found.append({"title": row["title"], "videos": videos, "by": by})
-        in_turns(row, flags, machine, by)
-        keep()
+        in_turns(row, flags, machine, by, keep)
         if fits(by) or videos == 1 or name == "glad_small":
             return
         videos //= 2
