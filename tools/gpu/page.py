@@ -80,6 +80,20 @@ def steps(found):
     return "\n\n".join(["### Training steps", table(what, speed), "### Peak memory", table(held, taken)])
 
 
+def recorded(found):
+    """Steps of glad without and with CUDA graphs."""
+    lines = []
+    for at in [at for tried in found["rows"].values() for at in tried if turns.RECORDED.keys() & at["by"].keys()]:
+        plain, graphs = at["by"]["glad"], at["by"]["glad recorded"]
+        ratios = [a / b for a, b in zip(plain["ms"], graphs["ms"])]
+        cells = [one(at["by"], "glad"), one(at["by"], "glad recorded"), times(statistics.median(ratios) if ratios else None)]
+        lines.append([at["title"], *cells, *(memory(by, "device_mib") for by in (plain, graphs))])
+    if not lines:
+        return None
+    what = ["step", "glad, ms", "recorded, ms", "speed", "glad, MiB", "recorded, MiB"]
+    return f"### Recorded as CUDA graphs\n\n{table(what, lines)}"
+
+
 def fed(found):
     one = found["fed"]
     card = one.get("card") or {}
@@ -155,7 +169,7 @@ def text(found):
     if found["device"] == "cpu":
         parts.append("A dry run on the CPU with tiny sizes: its numbers say nothing.")
     if found["rows"]:
-        parts.append(steps(found))
+        parts += filter(None, [steps(found), recorded(found)])
     if found.get("fed"):
         parts.append(fed(found))
     if found["device"] != "cpu" and (listed := goals(found)):

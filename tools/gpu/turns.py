@@ -32,6 +32,8 @@ EAGER = {"eager": ["--channels-last"]}
 # Where channels-last need not be the faster layout.
 BOTH = {**EAGER, "eager contiguous": []}
 COMPILED = {"compile": ["--channels-last", "--compile"]}
+# glad once more, its backbone recorded as CUDA graphs: where launches may be what takes the time.
+RECORDED = {"glad recorded": ["--cuda-graphs"]}
 
 
 def step_rows(tiny):
@@ -70,12 +72,13 @@ class Program:
         self.machine, self.name, self.row, self.flags = machine, name, row, flags
         self.worker, self.found, self.env = None, {"ms": []}, {}
         self.count = 1
+        self.of_glad = name.startswith("glad")
 
     def command(self):
         m = self.machine
-        if self.name == "glad":
+        if self.of_glad:
             at = ["--device", m.device, "--precision", m.precision, "--threads", m.cores, "--serve"]
-            return [m.package / "bin/step", *self.row["command"], *at]
+            return [m.package / "bin/step", *self.row["command"], *at, *self.flags]
         at = ["--device", m.device, "--precision", m.precision, "--threads", m.cores]
         return [sys.executable, STEPS, "--spec", json.dumps(self.row["spec"]), *at, *self.flags]
 
@@ -83,7 +86,7 @@ class Program:
         """Starts it and takes the first steps, which nobody times: kernels are chosen and compiled in them."""
         m = self.machine
         longest = COMPILE if "--compile" in self.flags else START
-        env = m.env if self.name == "glad" else {"TORCHINDUCTOR_CACHE_DIR": str(m.cache / "inductor")}
+        env = m.env if self.of_glad else {"TORCHINDUCTOR_CACHE_DIR": str(m.cache / "inductor")}
         log = m.log(f"{self.row['title']}-{self.name}".replace(" ", "_").replace("/", "_"))
         self.worker = Worker(self.command(), {**env, **self.env}, log, m.package)
         began = time.monotonic()
@@ -133,7 +136,7 @@ def started(program):
         try:
             program.start()
         except Ended as e:
-            if not out_of_memory(e) or program.name == "glad" or program.machine.device == "cpu":
+            if not out_of_memory(e) or program.of_glad or program.machine.device == "cpu":
                 raise
             # PyTorch's other way to lay out memory wastes less of it.
             program.env = SEGMENTS
@@ -198,8 +201,8 @@ def in_turns(row, flags, machine, by, keep):
 
 
 def fits(by):
-    """Whether none of the programs that count ran out of memory: PyTorch's second layout may."""
-    return not any(found.get("out_of_memory") for name, found in by.items() if name != "eager contiguous")
+    """Whether none of the programs that count ran out of memory: PyTorch's second layout may, and glad's recordings."""
+    return not any(found.get("out_of_memory") for name, found in by.items() if name not in ("eager contiguous", *RECORDED))
 
 
 def measure(name, videos, flags, machine, found, keep):
