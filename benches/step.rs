@@ -16,7 +16,7 @@ use candle_core::Device;
 use clap::Parser;
 use glad::check::check;
 use glad::load::{LoadOptions, load};
-use glad::run::{Rehearsal, device, device_memory, keep_freed_memory, reset_device_memory};
+use glad::run::{Rehearsal, device, device_memory, keep_freed_memory, release_device_memory, reset_device_memory};
 use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -84,7 +84,8 @@ fn timed(rehearsal: &mut Rehearsal, device: &Device, count: usize) -> Result<(f6
 fn answer(line: &str, rehearsal: &mut Rehearsal, device: &Device) -> Result<Value> {
     const MIB: f64 = (1 << 20) as f64;
     if line == "release" {
-        reset_device_memory(device, true)?;
+        release_device_memory(device)?;
+        reset_device_memory(device)?;
         return Ok(json!({ "released": true }));
     }
     let count = if line.is_empty() {
@@ -93,7 +94,7 @@ fn answer(line: &str, rehearsal: &mut Rehearsal, device: &Device) -> Result<Valu
         line.parse().context("neither a number of steps nor `release`")?
     };
     anyhow::ensure!(count > 0, "a number of steps is at least 1");
-    reset_device_memory(device, false)?;
+    reset_device_memory(device)?;
     let (ms, loss) = timed(rehearsal, device, count)?;
     let mut found = json!({ "ms": ms, "loss": loss, "peak_mib": peak_mib() });
     if let Some(memory) = device_memory(device)? {
@@ -134,7 +135,7 @@ fn run(args: &Args) -> Result<()> {
     rehearsal.record(args.cuda_graphs);
     if !args.serve {
         timed(&mut rehearsal, &device, 1)?;
-        reset_device_memory(&device, false)?;
+        reset_device_memory(&device)?;
         let mut all = vec![];
         for _ in 0..args.steps.max(1) {
             let (ms, loss) = timed(&mut rehearsal, &device, 1)?;

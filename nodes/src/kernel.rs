@@ -66,8 +66,8 @@ impl<F: FnMut(&mut [f32]) -> Result<()>> InplaceOp1 for Mutate<F> {
     }
 }
 
-/// Changes the numbers of a tensor in place. For tensors that the caller has just made: other holders of the same
-/// storage would see the change.
+/// Changes the numbers of a tensor in place. For tensors that the caller has just made, or that are there to be changed
+/// (weights, running statistics): other holders of the same storage see the change.
 ///
 /// # Errors
 /// As [`floats`], and those of `body`.

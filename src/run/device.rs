@@ -85,19 +85,29 @@ pub fn device_memory(_: &Device) -> Result<Option<DeviceMemory>> {
     Ok(None)
 }
 
-/// Counts [`device_memory`] anew. With `release`, freed memory that is kept goes back to the card first.
+/// Counts [`device_memory`] anew.
 ///
 /// # Errors
 /// The driver refuses, or something queued before failed.
-pub fn reset_device_memory(device: &Device, release: bool) -> Result<()> {
+pub fn reset_device_memory(device: &Device) -> Result<()> {
     #[cfg(feature = "cuda")]
     if let Some(card) = card(device)? {
-        if release {
-            card.release_kept()?;
-        }
         card.reset_peak()?;
     }
-    let _ = (device, release);
+    let _ = device;
+    Ok(())
+}
+
+/// Gives freed memory that is kept back to the card. Waits for it.
+///
+/// # Errors
+/// The driver refuses, or something queued before failed.
+pub fn release_device_memory(device: &Device) -> Result<()> {
+    #[cfg(feature = "cuda")]
+    if let Some(card) = card(device)? {
+        card.release_kept()?;
+    }
+    let _ = device;
     Ok(())
 }
 
@@ -134,7 +144,8 @@ mod tests {
             assert_eq!(e, format!("there is no device `{name}`; it is `cpu` or `cuda:0`"));
         }
         assert_eq!(device_memory(&Device::Cpu).unwrap(), None);
-        reset_device_memory(&Device::Cpu, true).unwrap();
+        reset_device_memory(&Device::Cpu).unwrap();
+        release_device_memory(&Device::Cpu).unwrap();
     }
 
     #[test]

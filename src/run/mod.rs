@@ -24,7 +24,7 @@ mod view;
 
 pub use checkpoint::{Position, State, load};
 pub use data::{BadVideo, FeedOptions, sample_key};
-pub use device::{DeviceMemory, device, device_memory, location, reset_device_memory};
+pub use device::{DeviceMemory, device, device_memory, location, release_device_memory, reset_device_memory};
 pub use folder::{RunFolder, write_whole};
 pub use memory::keep_freed_memory;
 pub use peek::{batch_at, phase_key};

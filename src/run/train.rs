@@ -2,7 +2,7 @@
 
 use super::checkpoint::Position;
 use super::data::{Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Want, again, batches};
-use super::device::graphs_launched;
+use super::device::{graphs_launched, release_device_memory};
 use super::exec::PassInfo;
 use super::log::Log;
 use super::optim::{Length, Sgd};
@@ -271,6 +271,8 @@ pub fn train(
     report.steps = position.step - start;
     if let (Some(before), Some(now), true) = (launched, graphs_launched(cx.device)?, cx.record) {
         report.graphs = Some(now - before);
+        // Views, and the first steps of another phase, compute in memory that is not the graphs'.
+        release_device_memory(cx.device)?;
     }
     report.wall = began.elapsed();
     report.data_nodes = host.times();

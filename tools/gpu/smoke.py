@@ -80,11 +80,11 @@ def as_bits(whole, out):
     return all(f.exists() for f in last) and filecmp.cmp(*last, shallow=False)
 
 
-def recorded(machine, whole, until, longest):
+def recorded(machine, precision, whole, until, longest):
     """A run whose backbone is recorded; it must leave the state that `whole` has, bit by bit."""
-    name, began = "smoke-recorded", time.monotonic()
+    name, began = f"smoke-recorded-{precision}", time.monotonic()
     out = folder(machine, name)
-    asked = command(machine, out, machine.device, "f32", "--cuda-graphs")
+    asked = command(machine, out, machine.device, precision, "--cuda-graphs")
     status, text = machine.run(name, asked, min(until, began + longest))
     wrong = None if as_bits(whole, out) else "recorded, it leaves other bits than not recorded"
     # A line a phase.
@@ -94,11 +94,11 @@ def recorded(machine, whole, until, longest):
     return row(name, began, status, text, wrong)
 
 
-def killed(machine, whole, until, longest):
+def killed(machine, precision, whole, until, longest):
     """A run that is killed in its middle and gone on with; it must leave the state that `whole` has, bit by bit."""
-    name, began = "smoke-killed", time.monotonic()
+    name, began = f"smoke-killed-{precision}", time.monotonic()
     out, until = folder(machine, name), min(until, began + longest)
-    process, _ = machine.start(name, command(machine, out, machine.device, "f32"))
+    process, _ = machine.start(name, command(machine, out, machine.device, precision))
     try:
         while process.poll() is None and len(steps(out)) <= sum(STEPS.values()) // 2 and time.monotonic() < until:
             time.sleep(0.005)
@@ -108,7 +108,7 @@ def killed(machine, whole, until, longest):
         process.wait()
     if early:
         return row(name, began, 0, "", "it ended before it was killed")
-    again = command(machine, out, machine.device, "f32", "--resume")
+    again = command(machine, out, machine.device, precision, "--resume")
     status, text = machine.run(f"{name}-resumed", again, until)
     return row(name, began, status, text, None if as_bits(whole, out) else "gone on with, it leaves other bits than uninterrupted")
 
@@ -129,7 +129,7 @@ def measure(machine, until, keep, longest=LONGEST):
 
 def each(machine, until, keep, longest):
     cases = [("cpu", "f32")] + [(machine.device, p) for p in APART if machine.device != "cpu"]
-    cpu = whole = None
+    cpu, whole = None, {}
     for device, precision in cases:
         if time.monotonic() > until:
             keep({"name": f"smoke in {precision}", "seconds": 0, "apart": None, "wrong": NO_TIME})
@@ -137,15 +137,14 @@ def each(machine, until, keep, longest):
         out, found = run(machine, device, precision, until, cpu, longest)
         keep(found)
         cpu = cpu or out
-        if (device, precision) == (machine.device, "f32") and not found["wrong"]:
-            whole = out
-    more = {"smoke-recorded": recorded, "smoke-killed": killed} if machine.device != "cpu" else {"smoke-killed": killed}
-    for name, test in more.items():
-        if whole and time.monotonic() < until:
-            keep(test(machine, whole, until, longest))
+        if device == machine.device and not found["wrong"]:
+            whole[precision] = out
+    for test, precision in [(killed, "f32"), *((recorded, p) for p in ("f32", "bf16") if machine.device != "cpu")]:
+        if precision in whole and time.monotonic() < until:
+            keep(test(machine, precision, whole[precision], until, longest))
         else:
-            why = NO_TIME if whole else "not run, there is no whole run in f32 to compare with"
-            keep({"name": name, "seconds": 0, "apart": None, "wrong": why})
+            why = NO_TIME if precision in whole else f"not run, there is no whole run in {precision} to compare with"
+            keep({"name": f"smoke-{test.__name__}-{precision}", "seconds": 0, "apart": None, "wrong": why})
 
 
 def main():

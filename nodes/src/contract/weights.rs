@@ -284,7 +284,7 @@ impl<'a> Scope<'a> {
         Ok(&self.find(name)?.value)
     }
 
-    /// Changes whenever the value does.
+    /// Changes whenever the value does (but for running statistics that a recorded pass moves).
     pub fn version(&self, name: &str) -> Result<u64> {
         Ok(self.find(name)?.version)
     }
@@ -321,7 +321,7 @@ impl<'a> Scope<'a> {
         Ok(())
     }
 
-    /// Replaces a buffer (running statistics).
+    /// Replaces a buffer.
     pub fn set_buffer(&mut self, name: &str, value: Tensor) -> Result<()> {
         self.find_mut(name)?.value = value;
         self.changed(name)

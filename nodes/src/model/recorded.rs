@@ -41,6 +41,8 @@ struct Shapes {
 struct Shape {
     key: Key,
     free: Vec<Recording>,
+    /// Whether a recording was of no use, as nobody asked for its backward pass: then no more are made.
+    wasted: bool,
 }
 
 /// What a recording is good for.
@@ -48,6 +50,7 @@ struct Shape {
 struct Key {
     clips: Vec<usize>,
     precision: Precision,
+    training: bool,
     /// Each weight, and whether it trains.
     weights: Vec<(TensorId, bool)>,
 }
@@ -91,7 +94,7 @@ impl Recordings {
         };
         let (recording, kept) = match shapes.all[at].free.pop() {
             Some(recording) => (recording, None),
-            None if shapes.made < MOST => {
+            None if shapes.made < MOST && !shapes.all[at].wasted => {
                 shapes.made += 1;
                 let (recording, kept) = Recording::new(&gpu, network, step, clips)?;
                 (recording, Some(kept))
@@ -124,7 +127,11 @@ impl Recordings {
         let key = self.key(network, step, &clips)?;
         let mut shapes = lock(&self.shapes)?;
         if shapes.all.iter().all(|s| s.key != key) {
-            shapes.all.push(Shape { key, free: vec![] });
+            shapes.all.push(Shape {
+                key,
+                free: vec![],
+                wasted: false,
+            });
         }
         Ok(())
     }
@@ -145,6 +152,7 @@ impl Recordings {
         Ok(Key {
             clips: clips.to_vec(),
             precision: step.precision,
+            training: step.training,
             weights: names.iter().map(weight).collect::<Result<_>>()?,
         })
     }
@@ -248,7 +256,7 @@ impl Backward {
                 Some(grad) if grad.id() == sum.id() => continue,
                 // What others have added already.
                 Some(grad) => gpu.copy_into(&grad.contiguous()?, sum)?,
-                None if goes_on => gpu.set(sum, 0.0, step.weights.value(name)?)?,
+                None if goes_on => gpu.copy_into(&sum.zeros_like()?, sum)?,
                 None => {}
             }
             step.weights.take_grad(name)?;
@@ -282,15 +290,18 @@ impl Open {
     }
 }
 
-/// Gives the recording back, also where nobody asked for the backward pass: the next launch frees what the forward pass kept.
-/// Only without a recorded backward pass it is of no more use, for what it kept goes with it.
+/// Gives the recording back, also where nobody asked for the backward pass: the next launch frees what the forward pass kept. (If
+/// none comes, it stays taken until the process ends.) Only without a recorded backward pass it is of no more use, for what it
+/// kept goes with it.
 impl Drop for Open {
     fn drop(&mut self) {
-        let Some(recording) = self.recording.take().filter(|r| r.backward.is_some()) else {
+        let (Some(recording), Ok(mut shapes)) = (self.recording.take(), self.shapes.lock()) else {
             return;
         };
-        if let Ok(mut shapes) = self.shapes.lock() {
-            shapes.all[self.at].free.push(recording);
+        let shape = &mut shapes.all[self.at];
+        match recording.backward {
+            Some(_) => shape.free.push(recording),
+            None => shape.wasted = true,
         }
     }
 }
@@ -313,12 +324,17 @@ mod tests {
     use crate::{Key as Draw, Scope, WeightStore};
     use candle_core::{Device, DeviceLocation, Tensor};
 
-    /// The card that tests run on, if they do, with a stream of its own: what other tests ask of theirs meanwhile is not recorded.
-    fn card() -> Option<Device> {
-        match device().location() {
-            DeviceLocation::Cuda { gpu_id } => Some(Device::new_cuda_with_stream(gpu_id).unwrap()),
+    /// The card that tests run on, if they do, for one test at a time, on a stream that they have for themselves: what other
+    /// tests ask of theirs meanwhile is not recorded. It is never dropped, which would wait for the whole device, nor made while
+    /// another test records, which would, too.
+    fn card() -> Option<MutexGuard<'static, Device>> {
+        static CARD: OnceLock<Option<Mutex<Device>>> = OnceLock::new();
+        let made = || match device().location() {
+            DeviceLocation::Cuda { gpu_id } => Some(Mutex::new(Device::new_cuda_with_stream(gpu_id).unwrap())),
             _ => None,
-        }
+        };
+        let card = CARD.get_or_init(made).as_ref()?;
+        Some(card.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     fn network(recompute: bool) -> Sequence {

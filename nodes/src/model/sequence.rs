@@ -150,9 +150,9 @@ impl Sequence {
 /// Runs a part forward once more.
 fn run_again(part: &dyn Part, step: &mut Step<'_>, x: &Tensor) -> Result<Saved> {
     let before = std::mem::replace(&mut step.again, true);
-    let (_, saved) = part.forward(step, x)?;
+    let passed = part.forward(step, x);
     step.again = before;
-    Ok(saved)
+    Ok(passed?.1)
 }
 
 #[cfg(test)]

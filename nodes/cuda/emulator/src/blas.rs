@@ -1,6 +1,6 @@
 //! cuBLAS: products of matrices whose columns follow each other in memory.
 
-use crate::driver::{SUCCESS, on_stream, unrecorded};
+use crate::driver::{SUCCESS, on_card, on_stream, unrecorded};
 use half::bf16;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -35,7 +35,11 @@ unsafe extern "C" fn cublasCreate_v2(handle: *mut u64) -> u32 {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cublasDestroy_v2(_handle: u64) -> u32 {
-    0
+    // It waits for the device.
+    match on_card(|card| card.break_all("the end of cuBLAS")) {
+        SUCCESS => 0,
+        _ => NOT_INITIALIZED,
+    }
 }
 
 #[unsafe(no_mangle)]

@@ -1,7 +1,7 @@
 //! A card, and the one stream on which all that it is asked is done in order.
 
 use super::cudnn::Cudnn;
-use super::fault::{Doing, bytes};
+use super::fault::{Doing, bytes, is_out_of_memory};
 use super::memory::{CardMemory, Element, whole, whole_mut};
 use super::modules::Modules;
 use super::pool;
@@ -205,7 +205,14 @@ impl Card {
         let size = len * size_of::<T>();
         // SAFETY: what it holds is read by nobody before it is written: kernels and copies are given it as an output.
         // Of no length the driver gives nothing, so a slice of length 0 has one number.
-        let slice = unsafe { self.stream().alloc::<T>(len.max(1)) }.doing(|| {
+        let take = || unsafe { self.stream().alloc::<T>(len.max(1)) };
+        let mut slice = take();
+        if is_out_of_memory(&slice) && !self.is_recording() {
+            // Graphs have a pool of their own: what they keep is not this one's.
+            self.release_kept()?;
+            slice = take();
+        }
+        let slice = slice.doing(|| {
             let free = self
                 .context()
                 .mem_get_info()

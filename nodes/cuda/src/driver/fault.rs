@@ -2,6 +2,7 @@
 
 use crate::{Error, Result};
 use cudarc::driver::DriverError;
+use cudarc::driver::sys::CUresult;
 
 /// Says what was being done when the driver refused.
 pub(super) trait Doing<T> {
@@ -22,6 +23,11 @@ fn words(error: DriverError) -> String {
         (Some(name), Some(text)) => format!("{text} ({name})"),
         _ => format!("{:?}", error.0),
     }
+}
+
+/// Whether the device has not so much memory left.
+pub(super) fn is_out_of_memory<T>(of: &std::result::Result<T, DriverError>) -> bool {
+    matches!(of, Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)))
 }
 
 /// `n` bytes for people.

@@ -8,8 +8,9 @@ use cudarc::driver::{CudaContext, result};
 
 impl Card {
     /// The most bytes that tensors and workspaces held at a time since the last [`reset_peak`](Self::reset_peak) (Candle's
-    /// too; not what CUDA and its libraries keep for themselves). It is at most so much where there are recorded graphs: their
-    /// memory is counted for itself, and the two peaks, which are added, may have been at different times.
+    /// too; not what CUDA and its libraries keep for themselves). It is at most so much where there are recorded graphs: of
+    /// theirs is counted what is mapped for one of them, whether it works or not, and the two peaks, which are added, may have
+    /// been at different times.
     ///
     /// # Errors
     /// The device has no memory pools.

@@ -1,12 +1,13 @@
 //! Work that is recorded once and launched from then on: CUDA graphs.
 
 use super::card::Card;
-use super::fault::Doing;
+use super::fault::{Doing, is_out_of_memory};
 use crate::{Error, Result};
 use cudarc::driver::sys::CUgraphInstantiate_flags;
 use cudarc::driver::sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
-use cudarc::driver::{CudaGraph, result};
+use cudarc::driver::{CudaGraph, CudaSlice, result};
 use std::fmt;
+use std::sync::Arc;
 
 impl Card {
     /// Records what `body` asks of the card's stream on this thread, does none of it, and gives it ready to be launched, with
@@ -34,9 +35,13 @@ impl Card {
         &self,
         body: impl FnOnce() -> std::result::Result<R, E>,
     ) -> std::result::Result<(Recorded, R), E> {
+        let workspace = match self.is_recording() {
+            true => None,
+            false => self.lock_cudnn().hold_workspace(self)?,
+        };
         let recording = Recording::begin(self)?;
         let gave = body()?;
-        match recording.end() {
+        match recording.end(workspace) {
             Ok(recorded) => Ok((recorded, gave)),
             Err(e) => {
                 drop(gave);
@@ -76,7 +81,7 @@ impl Recording<'_> {
         Ok(recording)
     }
 
-    fn end(mut self) -> Result<Recorded> {
+    fn end(mut self, workspace: Option<Arc<CudaSlice<u8>>>) -> Result<Recorded> {
         // What a drop inside was refused is told by the next call, which must not be the one that ends the recording.
         let dropped = self.card.context().check_err();
         self.open = false;
@@ -95,6 +100,7 @@ impl Recording<'_> {
         Ok(Recorded {
             graph,
             card: self.card.clone(),
+            _workspace: workspace,
         })
     }
 }
@@ -124,6 +130,8 @@ impl Drop for Recording<'_> {
 pub struct Recorded {
     graph: CudaGraph,
     card: Card,
+    /// What its convolutions work in.
+    _workspace: Option<Arc<CudaSlice<u8>>>,
 }
 
 // SAFETY: CUDA's graphs belong to no thread, but one thread at a time may use one: this is the only handle, and it is not Sync.
@@ -140,7 +148,13 @@ impl Recorded {
                 "what was recorded cannot be launched inside of another recording".into(),
             ));
         }
-        self.graph.launch().doing(|| "launch a CUDA graph".into())?;
+        let mut launched = self.graph.launch();
+        if is_out_of_memory(&launched) {
+            // Graphs have a pool of their own: what the other keeps is not theirs.
+            self.card.release_kept()?;
+            launched = self.graph.launch();
+        }
+        launched.doing(|| "launch a CUDA graph".into())?;
         self.card.count_launch();
         Ok(())
     }

@@ -83,8 +83,8 @@ impl Gpu {
         })
     }
 
-    /// Has `body` change the numbers of a tensor. For tensors that the caller has just made: other holders of the same storage
-    /// would see the change.
+    /// Has `body` change the numbers of a tensor. For tensors that the caller has just made, or that are there to be changed
+    /// (weights, running statistics): other holders of the same storage see the change.
     ///
     /// # Errors
     /// As [`Gpu::lend`], and those of `body`.

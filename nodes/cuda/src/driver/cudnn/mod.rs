@@ -34,6 +34,7 @@ use engines::{MODES, Plan, Ranking, order};
 use problem::{Pass, Problem};
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use target::Target;
 
 const MIB: usize = 1 << 20;
@@ -140,14 +141,17 @@ impl Cudnn {
             self.plans.insert(*problem, plan);
         }
         let plan = self.plans.get(problem).ok_or("its plan is gone")?;
-        if card.is_recording() {
-            // The shared one moves when a larger plan comes, and what is recorded keeps its addresses: it gets its own, freed
-            // behind it, so that the next gets the same.
-            let own = card.slice::<u8>(plan.workspace.max(1)).map_err(|e| e.to_string())?;
-            return plan.run(target, at, super::memory::whole(&own).address());
-        }
         let workspace = self.workspace.reserve(card, plan.workspace)?;
         plan.run(target, at, workspace)
+    }
+
+    /// The memory that the plans chosen so far work in, for a recording to hold: a larger plan takes other memory then.
+    pub fn hold_workspace(&mut self, card: &Card) -> Result<Option<Arc<CudaSlice<u8>>>> {
+        if self.workspace.needed == 0 {
+            return Ok(None);
+        }
+        self.workspace.reserve(card, 0).map_err(Error::Device)?;
+        Ok(self.workspace.memory.clone())
     }
 }
 
@@ -172,10 +176,10 @@ fn run(card: &Card, problem: Problem, at: [u64; 3]) -> Result<()> {
         .map_err(|why| Error::Device(format!("{problem}: {why}")))
 }
 
-/// The one stretch of memory that plans work in, one after the other.
+/// The one stretch of memory that plans work in, one after the other. Recordings hold it, too.
 #[derive(Default)]
 struct Workspace {
-    memory: Option<CudaSlice<u8>>,
+    memory: Option<Arc<CudaSlice<u8>>>,
     /// What the largest of the plans in use needs.
     needed: usize,
 }
@@ -187,10 +191,13 @@ impl Workspace {
         if let Some(memory) = self.memory.as_ref().filter(|m| m.len() >= size) {
             return Ok(super::memory::whole(memory).address());
         }
+        if card.is_recording() {
+            return Err("it works in more memory than any before: run it once before it is recorded".into());
+        }
         // The old one first: it is freed behind what was queued with it.
         self.memory = None;
         let memory = card.slice::<u8>(size).map_err(|e| e.to_string())?;
-        Ok(super::memory::whole(self.memory.insert(memory)).address())
+        Ok(super::memory::whole(self.memory.insert(Arc::new(memory))).address())
     }
 
     /// A plan was chosen: what the losers needed is given back.
