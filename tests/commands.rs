@@ -147,3 +147,34 @@ fn recording_work_of_a_gpu_needs_one() {
     );
     assert!(!out.exists());
 }
+
+#[test]
+fn a_plan_may_be_measured() {
+    let smoke = smoke();
+    let said = ok(&[
+        "plan",
+        "graphs/full.toml",
+        "--setting",
+        &smoke,
+        "--measure",
+        "2",
+        "--workers",
+        "1",
+        "--threads",
+        "1",
+    ]);
+    let (plan, measured) = said
+        .split_once("\nmeasured: 2 steps of each phase on cpu, 1 workers, 1 threads\n")
+        .expect(&said);
+    assert!(plan.contains("phase main:"), "{plan}");
+    for phase in ["pretrain", "warmup", "main"] {
+        let row = measured
+            .lines()
+            .find(|l| l.trim_start().starts_with(phase) && l.contains(" ms "))
+            .expect(measured);
+        assert!(row.contains("% ") && row.contains("about "), "{row}");
+        assert!(measured.contains(&format!("  {phase}: ")), "{measured}");
+    }
+    let refused = glad(&["plan", "graphs/full.toml", "--threads", "2"]);
+    assert_eq!(refused.status.code(), Some(2), "threads of a plan that is not measured");
+}

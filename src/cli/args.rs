@@ -177,6 +177,16 @@ pub enum Command {
         /// Where it is to compute, for its memory: `cpu` or `cuda:0`, which need not be there.
         #[arg(long, default_value = "cpu")]
         device: String,
+        /// Also train so many steps of each phase on its real data, and tell which side waits for the other, the time that a run
+        /// will take, and on a GPU its memory. Nothing is kept.
+        #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "20")]
+        measure: Option<usize>,
+        /// With --measure: threads that compute [default: the number of cores].
+        #[arg(long, requires = "measure")]
+        threads: Option<usize>,
+        /// With --measure, on a GPU: as in a run with it.
+        #[arg(long, requires = "measure")]
+        cuda_graphs: bool,
     },
     /// Which file set a value: `explain graphs/full.toml phases.main.steps`.
     Explain {

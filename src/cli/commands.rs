@@ -1,6 +1,6 @@
 //! One function a command.
 
-use super::args::{Args, Command, LayerArgs};
+use super::args::{Args, Command, LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{frames, lint, predict, train};
@@ -67,7 +67,14 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             lint::lint(&graph, what, registry)
         }
-        Some(Command::Plan { graph, workers, device }) => {
+        Some(Command::Plan {
+            graph,
+            workers,
+            device,
+            measure,
+            threads,
+            cuda_graphs,
+        }) => {
             let e = open_args(&graph, None, registry)?;
             let target = Target {
                 device: crate::run::location(&device).map_err(|e| Failure::Usage(e.to_string()))?,
@@ -75,7 +82,14 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             print!("{}", plan_text(&e.checked, &e.graph, target));
             notes(&e.checked.notes);
-            Ok(())
+            let Some(steps) = measure else { return Ok(()) };
+            let machine = MachineArgs {
+                workers,
+                threads,
+                device,
+                quiet: false,
+            };
+            train::measure(&e, &machine, steps, cuda_graphs)
         }
         Some(Command::Explain { graph, path }) => {
             let e = open_args(&graph, None, registry)?;

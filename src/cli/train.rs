@@ -1,14 +1,17 @@
 //! `glad-run GRAPH`.
 
-use super::args::RunArgs;
+use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
-use super::experiment::{machine, open};
+use super::experiment::{Experiment, machine, open};
 use crate::check::{absent_of, left_out, runs};
 use crate::diag::Severity;
 use crate::load::effective;
 use crate::plan::{Program, Target, plan_text};
 use crate::report;
-use crate::run::{Progress, RunFolder, RunOptions, Stopped, cache_folder, listen, make_data, run};
+use crate::run::{
+    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,
+};
+use candle_core::Device;
 use glad_nodes::Registry;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,23 +23,10 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
     let experiment = open(path, &args.layers, args.seed, registry)?;
     let machine = machine(&args.machine)?;
-    if args.cuda_graphs && machine.device.is_cpu() {
-        return Err(Failure::Usage(
-            "--cuda-graphs records work of a GPU, and --device is cpu: name a GPU there, or leave the flag out".into(),
-        ));
-    }
+    recordable(args.cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
-    for program in runs(graph, checked) {
-        make_data(program, &progress)?;
-    }
-    let left_out = left_out(graph, checked);
-    let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
-    let mut missing = absent_of(graph, runs(graph, checked).filter(taken), false);
-    if !missing.list.is_empty() {
-        missing.list.iter_mut().for_each(|p| p.severity = Severity::Error);
-        return Err(Failure::Graph(missing));
-    }
+    have_data(&experiment, &progress)?;
     let seed = graph.seed.value;
     let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
     progress.say(&format!(
@@ -83,6 +73,57 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
             Err(e.into())
         }
     }
+}
+
+/// Trains a few steps of each phase, and prints which side waits for the other.
+pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_graphs: bool) -> Result<(), Failure> {
+    let machine = machine(args)?;
+    recordable(cuda_graphs, &machine.device)?;
+    let progress = Progress::new(args.quiet);
+    have_data(experiment, &progress)?;
+    let options = TrialOptions {
+        steps,
+        feed: machine.feed,
+        device: &machine.device,
+        cache: &cache_folder()?,
+        record: cuda_graphs,
+    };
+    let trials = try_phases(&experiment.graph, &experiment.checked, &options, &progress)?;
+    let on = format!(
+        "on {}, {} workers, {} threads{}",
+        args.device,
+        machine.feed.workers,
+        rayon::current_num_threads(),
+        if cuda_graphs { ", CUDA graphs" } else { "" }
+    );
+    print!("\n{}", report::trial_text(&trials, &on));
+    Ok(())
+}
+
+/// Refuses to record on a device that cannot.
+fn recordable(cuda_graphs: bool, device: &Device) -> Result<(), Failure> {
+    if cuda_graphs && device.is_cpu() {
+        return Err(Failure::Usage(
+            "--cuda-graphs records work of a GPU, and --device is cpu: name a GPU there, or leave the flag out".into(),
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the data that can be made; what is absent otherwise is an error.
+fn have_data(experiment: &Experiment, progress: &Progress) -> Result<(), Failure> {
+    let (graph, checked) = (&experiment.graph, &experiment.checked);
+    for program in runs(graph, checked) {
+        make_data(program, progress)?;
+    }
+    let left_out = left_out(graph, checked);
+    let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
+    let mut missing = absent_of(graph, runs(graph, checked).filter(taken), false);
+    if !missing.list.is_empty() {
+        missing.list.iter_mut().for_each(|p| p.severity = Severity::Error);
+        return Err(Failure::Graph(missing));
+    }
+    Ok(())
 }
 
 /// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.

@@ -8,4 +8,5 @@ mod text;
 
 pub use memory::{Memory, memory, sample_bytes};
 pub use program::{Call, LossTerm, Program, ProgramKind, Reach, ValueId, ValueInfo};
+pub(crate) use table::{bytes, table};
 pub use text::{Target, other_precision, plan_text};

@@ -2,7 +2,7 @@
 
 /// Rows in aligned columns, the first row the headings, each line behind `indent`. Columns of `right` are aligned
 /// to the right; the last column is not padded.
-pub(super) fn table(rows: &[Vec<String>], right: &[usize], indent: &str) -> String {
+pub(crate) fn table(rows: &[Vec<String>], right: &[usize], indent: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {
         rows.iter()
@@ -35,7 +35,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// `950 B`, `1.23 KiB`, `45.6 MiB`.
-pub(super) fn bytes(n: u64) -> String {
+pub(crate) fn bytes(n: u64) -> String {
     scaled(n, 1024.0, &[" B", " KiB", " MiB", " GiB", " TiB", " PiB"])
 }
 

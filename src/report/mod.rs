@@ -16,6 +16,7 @@ mod schema;
 mod scores;
 mod svg;
 mod times;
+mod trial;
 mod write;
 
 pub use draw::draw;
@@ -24,4 +25,5 @@ pub use predictions::{predictions_csv, write_ports};
 pub use result::{probabilities_text, result_text, summary_json, view_text};
 pub use schema::schema;
 pub use scores::class_names;
+pub use trial::trial_text;
 pub use write::write;

@@ -10,17 +10,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The two logs of a run.
 pub struct Log {
+    /// Nothing where what is logged is not kept.
+    to: Option<Files>,
+    step: i64,
+}
+
+struct Files {
     metrics: File,
     events: File,
-    step: i64,
 }
 
 impl Log {
     /// Opens the logs, cut to the given lengths.
     pub fn open(metrics: &Path, events: &Path, metrics_bytes: u64, events_bytes: u64) -> Result<Log> {
-        let mut log = Log {
+        let files = Files {
             metrics: cut(metrics, metrics_bytes)?,
             events: cut(events, events_bytes)?,
+        };
+        let mut log = Log {
+            to: Some(files),
             step: 0,
         };
         if events_bytes == 0 {
@@ -32,22 +40,33 @@ impl Log {
         Ok(log)
     }
 
+    /// A log that is not kept.
+    pub fn nowhere() -> Log {
+        Log { to: None, step: 0 }
+    }
+
     /// Lengths so far, with everything on the disk.
     pub fn lengths(&mut self) -> Result<(u64, u64)> {
-        self.metrics.sync_data()?;
-        self.events.sync_data()?;
-        Ok((self.metrics.stream_position()?, self.events.stream_position()?))
+        let Some(Files { metrics, events }) = &mut self.to else {
+            return Ok((0, 0));
+        };
+        metrics.sync_data()?;
+        events.sync_data()?;
+        Ok((metrics.stream_position()?, events.stream_position()?))
     }
 
     /// One line of metrics.jsonl, and each of `values` as a TensorBoard scalar `tag/name` at `at`.
     pub fn write(&mut self, head: Map<String, Value>, tag: &str, at: u64, values: &[(String, f64)]) -> Result<()> {
+        let Some(files) = &mut self.to else {
+            return Ok(());
+        };
         let mut line = head;
         for (name, v) in values {
             line.insert(name.clone(), json!(v));
         }
         let mut text = serde_json::to_string(&line)?;
         text.push('\n');
-        self.metrics.write_all(text.as_bytes())?;
+        files.metrics.write_all(text.as_bytes())?;
         self.step = at as i64;
         for (name, v) in values {
             self.scalar(&format!("{tag}/{name}"), *v as f32)?;
@@ -82,7 +101,9 @@ impl Log {
         record.extend(masked_crc(&length).to_le_bytes());
         record.extend(&event);
         record.extend(masked_crc(&event).to_le_bytes());
-        self.events.write_all(&record)?;
+        if let Some(files) = &mut self.to {
+            files.events.write_all(&record)?;
+        }
         Ok(())
     }
 }

@@ -20,6 +20,7 @@ mod start;
 mod step;
 mod stop;
 mod train;
+mod trial;
 mod view;
 
 pub use checkpoint::{Position, State, load};
@@ -34,6 +35,7 @@ pub use session::{RunOptions, RunResult, cache_folder, run};
 pub use setup::{Setup, make_data, set_up};
 pub use stop::listen;
 pub use train::{NodeTime, PhaseReport};
+pub use trial::{Trial, TrialOptions, try_phases};
 pub use view::{NodeScores, PortValue, Prediction, ViewCx, ViewResult, run_view};
 
 /// The run was asked to stop, and has saved its state.

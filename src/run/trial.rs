@@ -1,0 +1,147 @@
+//! A few steps of each phase, to tell before a run which side will wait for the other, and how long it will take.
+
+use super::checkpoint::Position;
+use super::data::FeedOptions;
+use super::device::{DeviceMemory, device_memory, reset_device_memory};
+use super::log::Log;
+use super::optim::Sgd;
+use super::peek::phase_key;
+use super::progress::Progress;
+use super::setup::set_up;
+use super::start::{mark_trained, start_weights};
+use super::train::{PhaseHooks, PhaseReport, TrainCx, length, order, train};
+use crate::check::Checked;
+use crate::diag::Spanned;
+use crate::graph::Graph;
+use anyhow::{Context, Result};
+use candle_core::Device;
+use glad_nodes::{Key, WeightStore};
+use std::path::Path;
+use std::time::Duration;
+
+/// Steps in front of the measured ones: kernels are chosen in them, and what repeats is recorded.
+const BEFORE: usize = 3;
+
+/// How phases are tried.
+pub struct TrialOptions<'a> {
+    /// Measured steps of each phase.
+    pub steps: usize,
+    /// Data side.
+    pub feed: FeedOptions,
+    /// Where tensors live.
+    pub device: &'a Device,
+    /// Where results that runs share are kept.
+    pub cache: &'a Path,
+    /// Whether nodes record work of a GPU that repeats (CUDA graphs).
+    pub record: bool,
+}
+
+/// How a phase did.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The phase.
+    pub phase: String,
+    /// How many steps it has.
+    pub of: u64,
+    /// Its measured steps.
+    pub report: PhaseReport,
+    /// Videos that could not be used.
+    pub bad: usize,
+    /// The peaks of a card's memory in these steps.
+    pub memory: Option<DeviceMemory>,
+}
+
+impl Trial {
+    /// The time of a step.
+    pub fn step(&self) -> Duration {
+        self.report.wall / u32::try_from(self.report.steps.max(1)).unwrap_or(u32::MAX)
+    }
+}
+
+/// Nothing is saved or validated.
+struct Nothing;
+
+impl PhaseHooks for Nothing {
+    fn save(&mut self, _: u64, _: &WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+        Ok(())
+    }
+
+    fn epoch(&mut self, _: u64, _: &mut WeightStore, _: &mut Position, _: &mut Log) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Trains a few steps of each phase of the run, one phase after the other as in a run, from fresh weights or those of files,
+/// and forgets what came of it.
+///
+/// # Errors
+/// Those of a run.
+pub fn try_phases(
+    graph: &Graph,
+    checked: &Checked,
+    options: &TrialOptions<'_>,
+    progress: &Progress,
+) -> Result<Vec<Trial>> {
+    let seed = graph.seed.value;
+    let mut store = WeightStore::default();
+    let mut trials = vec![];
+    for name in &graph.run {
+        let (Some(program), Some(def)) = (checked.phases.get(&name.value), graph.phases.get(&name.value)) else {
+            // A view.
+            continue;
+        };
+        let cx = TrainCx {
+            key: phase_key(def, seed),
+            feed: options.feed,
+            device: options.device,
+            precision: graph.precision.value,
+            record: options.record,
+            progress,
+            bad_limit: graph.bad_videos,
+            save_every: Duration::MAX,
+            save_steps: None,
+        };
+        program.reset.iter().for_each(|node| store.remove_node(node));
+        start_weights(
+            program,
+            &mut store,
+            Key::new(seed).name("init"),
+            options.device,
+            progress,
+        )?;
+        mark_trained(program, &mut store);
+        let (mut sgd, mut log) = (Sgd::new(&def.optimizer), Log::nowhere());
+        let mut of = 0;
+        let mut run = |steps: usize| -> Result<(PhaseReport, usize)> {
+            let setup = set_up(program, options.cache, progress)?;
+            of = length(def, &order(program, def, cx.key, &setup)).steps;
+            let mut short = def.clone();
+            short.epochs = None;
+            short.steps = Some(Spanned::new(steps, def.place.clone()));
+            let mut position = Position::default();
+            let report = train(
+                program,
+                &short,
+                setup,
+                &mut store,
+                &mut sgd,
+                &mut position,
+                &mut log,
+                &cx,
+                &mut Nothing,
+            )?;
+            Ok((report, position.bad.values().map(|of_stream| of_stream.len()).sum()))
+        };
+        run(BEFORE)?;
+        reset_device_memory(options.device)?;
+        let (report, bad) = run(options.steps.max(1)).with_context(|| format!("phase `{}`", name.value))?;
+        trials.push(Trial {
+            phase: name.value.clone(),
+            of,
+            report,
+            bad,
+            memory: device_memory(options.device)?,
+        });
+    }
+    Ok(trials)
+}
