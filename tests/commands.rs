@@ -164,7 +164,7 @@ fn a_plan_may_be_measured() {
         "1",
     ]);
     let (plan, measured) = said
-        .split_once("\nmeasured: 2 steps of each phase on cpu, 1 workers, 1 threads\n")
+        .split_once("\nmeasured: 2 steps of each phase on cpu, 1 worker, 1 thread\n")
         .expect(&said);
     assert!(plan.contains("phase main:"), "{plan}");
     for phase in ["pretrain", "warmup", "main"] {

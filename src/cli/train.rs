@@ -90,14 +90,19 @@ pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_g
     };
     let trials = try_phases(&experiment.graph, &experiment.checked, &options, &progress)?;
     let on = format!(
-        "on {}, {} workers, {} threads{}",
+        "on {}, {}, {}{}",
         args.device,
-        machine.feed.workers,
-        rayon::current_num_threads(),
+        count(machine.feed.workers, "worker"),
+        count(rayon::current_num_threads(), "thread"),
         if cuda_graphs { ", CUDA graphs" } else { "" }
     );
     print!("\n{}", report::trial_text(&trials, &on));
     Ok(())
+}
+
+/// `1 thread`, `2 threads`.
+fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Refuses to record on a device that cannot.

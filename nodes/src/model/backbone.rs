@@ -5,6 +5,7 @@ use super::init;
 use super::recorded::{self, Recordings};
 use super::sequence::{self, Sequence};
 use crate::sizes::{kept, known};
+use crate::tensor::parts::part;
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Saved, Side, Step,
     Type, WeightSpec,
@@ -155,7 +156,7 @@ fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
     let mut at = 0;
     let cut = |n: &usize| {
         at += n;
-        crate::tensor::parts::part(all, 0, at - n, *n)
+        part(all, 0, at - n, *n)
     };
     rows.iter().map(cut).collect()
 }
