@@ -38,7 +38,7 @@ while read -r name _ _ path; do put "$path" "$name"; done <target/gpu/programs
 echo "building tests"
 # Those of kernels: all but what tries the host that stands in for a card, and what that alone can do.
 kernels=()
-for file in nodes/cuda/host/tests/*.rs; do
+for file in crates/cuda-host/tests/*.rs; do
     name=$(basename "$file" .rs)
     case $name in host | large) ;; *) kernels+=(--test "$name") ;; esac
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests of the device and small runs of glad on a card that is the CPU (nodes/cuda/emulator), in the place of NVIDIA's
+# Runs the tests of the device and small runs of glad on a card that is the CPU (crates/cuda-emulator), in the place of NVIDIA's
 # libraries: as a rule as late as CUDA allows, so that waits that are missing show. Called by check.sh; alone:
 #
 #   tools/gpu/emulated.sh [COMMAND…]      # without: everything; with: that command, on the emulated card
@@ -30,7 +30,7 @@ GLAD_EMULATOR=late on_card cargo test "${same[@]}" --lib
 # that needs none comes back to its place.
 out=$(mktemp -d)
 trap 'rm -rf "$out"; cargo build --release --locked --quiet --bin glad-run' EXIT
-on_card cargo test "${same[@]}" --test parity --test finite -- backbones_compute named
+on_card cargo test "${same[@]}" --test parity --test it -- backbones_compute finite::
 
 mkdir -p "$out/package/bin"
 ln -s "$PWD/target/release/glad-run" "$out/package/bin/"

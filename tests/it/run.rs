@@ -1,8 +1,6 @@
 //! A whole small run: trained, scored, written down; the same bits whatever the number of threads.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::path::Path;
 
 fn train(dir: &Path, extra: &[&str]) -> String {

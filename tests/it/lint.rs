@@ -1,8 +1,6 @@
 //! `glad-run lint`: what a person reads of lists that are wrong in every way that lists are, and of sound ones.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use glad_video::write::VideoWriter;
 use std::path::{Path, PathBuf};
 use std::process::Output;

@@ -1,7 +1,7 @@
 //! What each backend makes of each kind of file, beside the program `ffmpeg`, as a table:
 //!
 //! ```text
-//! cargo run --release -p glad-video --features ffmpeg --example conformance > nodes/video/CONFORMANCE.md
+//! cargo run --release -p glad-video --features ffmpeg --example conformance > crates/video/CONFORMANCE.md
 //! ```
 //!
 //! With paths behind `--`, what they make of these files.

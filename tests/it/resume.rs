@@ -1,9 +1,7 @@
 //! A run that is killed and resumed leaves the bytes of an uninterrupted one.
 #![cfg(unix)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,8 +1,6 @@
 //! The README's graph on a person's own mp4 files: lists, a class list, and nothing of the small data set.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use glad_video::write::WriteOptions;
 
 #[test]

@@ -2,9 +2,7 @@
 //! train; a broken video is left out and told.
 #![cfg(unix)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use glad_video::write::WriteOptions;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

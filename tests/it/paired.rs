@@ -1,9 +1,7 @@
 //! Dropping a node changes nothing in what the others draw, and a phase's seed is its own.
 
-mod common;
-
+use crate::common::*;
 use candle_core::Tensor;
-use common::*;
 use glad::check::check;
 use glad::load::{LoadOptions, load};
 use glad::run::{Progress, batch_at, set_up};
@@ -25,9 +23,6 @@ fn batch(with: Option<&str>, phase: &str, step: u64, seed: u64) -> Vec<(String, 
     .unwrap_or_else(|e| panic!("{e}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|e| panic!("{e}"));
     let program = &checked.phases[phase];
-    // the data set is where the program's own runs find it
-    // SAFETY: the tests of this file set the same value, before any of them reads it.
-    unsafe { std::env::set_var("GLAD_CACHE", cache()) };
     let setup = set_up(program, &cache(), &Progress::new(true)).unwrap();
     batch_at(program, &graph.phases[phase], setup, seed, step).unwrap()
 }

@@ -1,8 +1,6 @@
 //! The commands around a run: what they print, and their exit codes.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 
 #[test]
 fn explain_names_the_file_that_set_a_value() {

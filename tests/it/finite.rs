@@ -1,11 +1,9 @@
 //! A number that is not finite stops a run, and is named: where it was made first, in which step, and what to try; the same
 //! on the device that the environment's `GLAD_TEST_DEVICE` names.
 
-mod common;
-
+use crate::common::*;
 use anyhow::Result;
 use candle_core::{Device, DeviceLocation, Tensor};
-use common::*;
 use glad::check::{Checked, check};
 use glad::graph::Graph;
 use glad::load::load_text;

@@ -1,9 +1,7 @@
 //! A phase's steps on random clips: what the benchmarks of whole steps run.
 
-mod common;
-
+use crate::common::*;
 use candle_core::Device;
-use common::*;
 use glad::check::{Checked, check};
 use glad::graph::Graph;
 use glad::load::{LoadOptions, load};

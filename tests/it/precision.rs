@@ -1,8 +1,6 @@
 //! `precision` on the CPU, which has f32 alone: the same bits, told once, and noted in the result.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::path::Path;
 
 /// Two steps in this precision.

@@ -16,8 +16,8 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     println!("cargo::rerun-if-changed=shim");
-    println!("cargo::rerun-if-changed=../host/shim/shim.h");
-    println!("cargo::rerun-if-changed=../../../Cargo.lock");
+    println!("cargo::rerun-if-changed=../cuda-host/shim/shim.h");
+    println!("cargo::rerun-if-changed=../../Cargo.lock");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo gave no OUT_DIR"))?);
     let candle = candle_kernels()?.join("src");
     let compiler = || {
@@ -25,7 +25,7 @@ fn main() -> io::Result<()> {
         build
             .cpp(true)
             .std("c++17")
-            .includes([Path::new("shim"), Path::new("../host/shim"), &candle])
+            .includes([Path::new("shim"), Path::new("../cuda-host/shim"), &candle])
             .flag("-fno-strict-aliasing")
             .flag("-Wno-unknown-pragmas")
             .opt_level(2)
@@ -81,7 +81,7 @@ fn candle_kernels() -> io::Result<PathBuf> {
             "--filter-platform",
             &target,
         ])
-        .args(["--features", "glad/cuda", "--manifest-path", "../../../Cargo.toml"])
+        .args(["--features", "glad/cuda", "--manifest-path", "../../Cargo.toml"])
         .output()?;
     let text = String::from_utf8_lossy(&said.stdout);
     // A path in JSON.

@@ -1,8 +1,6 @@
 //! `graphs/gap.toml`: Δ_temp from lists alone, Δ_bg with a scene network, their pictures.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use glad_video::write::VideoWriter;
 use std::fmt::Write as _;
 use std::path::Path;

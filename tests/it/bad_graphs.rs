@@ -41,7 +41,7 @@ fn each_is_told() {
     paths.sort();
     assert!(paths.len() >= 30);
     let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("bad_graphs/snapshots");
+    settings.set_snapshot_path("../bad_graphs/snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     let _guard = settings.bind_to_scope();

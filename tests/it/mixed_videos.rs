@@ -3,9 +3,7 @@
 //! `apt-get install ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev`
 #![cfg(feature = "ffmpeg")]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use glad_video::write::WriteOptions;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,8 +1,6 @@
 //! Every graph that comes with glad is valid, under every setting that it can run in.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use std::path::{Path, PathBuf};
 
 fn graphs_in(folder: &str) -> Vec<PathBuf> {

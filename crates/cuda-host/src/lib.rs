@@ -1,6 +1,6 @@
 //! A [`Gpu`] that is this process, so that glad's kernels can be tested on a machine without a card.
 //!
-//! The sources of the kernels (`nodes/cuda/kernels`) are compiled as C++ with a shim in place of CUDA (`shim/`). [`Host`] runs a
+//! The sources of the kernels (`crates/cuda/kernels`) are compiled as C++ with a shim in place of CUDA (`shim/`). [`Host`] runs a
 //! grid block by block, and a block's threads one after the other, each up to the next barrier or the end, on stacks of their
 //! own. It is strict where a card is not, and gives an error for
 //!

@@ -1,8 +1,6 @@
 //! `glad-run frames`: pictures that are the video's frames, and what a sampler picks.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use glad_video::write::VideoWriter;
 use glad_video::{OpenOptions, Template, Video};
 use std::path::Path;

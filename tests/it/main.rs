@@ -1,0 +1,26 @@
+//! The integration tests of the framework and of `glad-run`: one binary, since linking each file took longer than running it.
+
+mod bad_graphs;
+mod check;
+mod commands;
+mod common;
+mod draw;
+mod finite;
+mod frames;
+mod gap;
+mod graphs;
+mod lint;
+mod load;
+mod load_layers;
+mod load_mutations;
+mod mixed_videos;
+mod own_videos;
+mod paired;
+mod plan;
+mod precision;
+mod prepare;
+mod rehearsal;
+mod resume;
+mod run;
+mod schema;
+mod untrusted;
