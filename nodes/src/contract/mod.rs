@@ -4,6 +4,7 @@
 
 mod compute;
 mod dim;
+mod head;
 mod host;
 mod kind;
 mod lint;
@@ -16,6 +17,7 @@ mod weights;
 
 pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
 pub use dim::{DimError, DimExpr, DimScope, Size};
+pub use head::Head;
 pub use host::{
     Args, Clips, Fatal, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage,
     Video,
