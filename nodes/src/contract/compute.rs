@@ -1,6 +1,7 @@
 //! Nodes of the compute side: batches of tensors, forward and backward. The graph is the tape.
 
 use super::host::Args;
+use super::kind::ParamProblem;
 use super::precision::Precision;
 use super::rng::Key;
 use super::weights::{LoadedWeights, Scope, WeightSpec};
@@ -39,6 +40,17 @@ pub struct Step<'a> {
     pub precision: Precision,
 }
 
+/// What a node's weights start from, where a graph has to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartsFrom<'a> {
+    /// The graph does not say.
+    NotGiven,
+    /// Random numbers, as the graph says.
+    Random,
+    /// The values in this file.
+    File(&'a Path),
+}
+
 /// A node of the compute side. One value serves all calls of the node; what a call keeps goes into [`Saved`].
 pub trait Compute: Send + Sync {
     /// The weights that it has.
@@ -46,16 +58,26 @@ pub trait Compute: Send + Sync {
         vec![]
     }
 
-    /// The file that its weights start from, where there is one: named in notes while it is not there.
-    fn init_file(&self) -> Option<&Path> {
+    /// What its weights start from, where a graph has to say so (backbones); `None` where that is no choice. A run of a node
+    /// that has the choice and does not make it is refused.
+    fn starts_from(&self) -> Option<StartsFrom<'_>> {
         None
     }
 
-    /// Reads the values that its weights start from out of [`Compute::init_file`]. Called once, when the weights are
-    /// made.
+    /// Whether the file that its weights start from fits them, without reading their values: asked before anything runs, and
+    /// only where the file is there.
     ///
     /// # Errors
-    /// The file is not there, is damaged, or has nothing for this node.
+    /// What does not fit, and what to write.
+    fn examine(&self) -> Result<(), ParamProblem> {
+        Ok(())
+    }
+
+    /// Reads the values that its weights start from out of the file of [`Compute::starts_from`]. Called once, when the
+    /// weights are made.
+    ///
+    /// # Errors
+    /// The file is not there, is damaged, or does not fit.
     fn load(&self, device: &Device) -> Result<Option<LoadedWeights>> {
         let _ = device;
         Ok(None)

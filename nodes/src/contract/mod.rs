@@ -14,7 +14,7 @@ mod rng;
 mod types;
 mod weights;
 
-pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
+pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom, Step, Tally};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use host::{
     Args, Clips, Fatal, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage,

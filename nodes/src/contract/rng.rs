@@ -1,7 +1,7 @@
 //! Keyed randomness: every draw is a function of what it is for, never of when or where it happens.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// Names a stream of random numbers: a hash of (seed, node, stream, phase, pass, sample, attempt, …).
 ///

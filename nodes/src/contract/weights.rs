@@ -113,11 +113,14 @@ pub struct Weight {
 pub struct LoadedWeights {
     /// Values by name below the node, of the shapes that the node has.
     pub values: Vec<(String, Tensor)>,
-    /// Weights of the node that the file has nothing for: they start as without a file.
+    /// Where in the file they were: keys and the beginning of names, `.` for its top.
+    pub from: String,
+    /// Weights of the node that the file has nothing for, as the graph allows: they start at random.
     pub missing: Vec<String>,
-    /// Tensors of the file that the node has no weight for.
+    /// Tensors of the file that the node has no weight for, such as a classifier.
     pub unexpected: Vec<String>,
-    /// Weights whose tensor in the file has another shape, with that shape and their own: they start as without a file.
+    /// Weights whose tensor in the file has another shape, with that shape and their own, as the graph allows: they start
+    /// at random.
     pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
     /// How many values were made from kernels of two dimensions, repeated along time and divided by its length.
     pub inflated: usize,
@@ -139,6 +142,9 @@ impl fmt::Display for LoadedWeights {
         }
         let all = self.values.len() + self.missing.len() + self.misshapen.len();
         write!(f, "{} of {all} weights loaded", self.values.len())?;
+        if !matches!(self.from.as_str(), "" | ".") {
+            write!(f, " from `{}`", self.from)?;
+        }
         if self.inflated > 0 {
             write!(f, " ({} inflated from two dimensions)", self.inflated)?;
         }
