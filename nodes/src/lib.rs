@@ -13,6 +13,8 @@ pub mod fuzzing {
     pub use crate::model::weights;
 }
 #[cfg(feature = "kinds")]
+mod input;
+#[cfg(feature = "kinds")]
 mod kernel;
 #[cfg(feature = "kinds")]
 mod kinds;
@@ -26,8 +28,6 @@ pub mod model;
 mod op;
 #[cfg(feature = "kinds")]
 pub mod order;
-#[cfg(feature = "kinds")]
-mod sizes;
 #[cfg(feature = "kinds")]
 pub mod tensor;
 #[cfg(all(test, feature = "kinds"))]

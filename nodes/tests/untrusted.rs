@@ -93,14 +93,20 @@ fn safetensors(header: &str) -> Vec<u8> {
 }
 
 /// A tensor of two numbers, put under number 0.
-const TENSOR: &[u8] = b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000\
+const TENSOR: &[u8] =
+    b"ctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000\
     X\x03\x00\x00\x00cpuK\x02tQK\x00K\x02\x85K\x01\x85tRq\x00";
 
 #[test]
 fn what_a_file_asks_for_is_bounded() {
     let _alone = alone();
     const MANY: usize = 20_000_000;
-    let ordered = [&b"ccollections\nOrderedDict\nq\x00]("[..], &b"NN\x86".repeat(500_000), b"e\x85q\x01"].concat();
+    let ordered = [
+        &b"ccollections\nOrderedDict\nq\x00]("[..],
+        &b"NN\x86".repeat(500_000),
+        b"e\x85q\x01",
+    ]
+    .concat();
     let name = [&b"X\xe8\x03\x00\x00"[..], &[b'a'; 1000], b"q\x00"].concat();
     let tensors = [TENSOR, b"0}("].concat();
     let members: Vec<(String, &[u8])> = (0..400_000).map(|i| (format!("a/data/{i}"), &b""[..])).collect();
@@ -109,27 +115,55 @@ fn what_a_file_asks_for_is_bounded() {
         ("copies of what is on top", pickled(b"N", b"2", MANY, b".")),
         ("lists", pickled(b"", b"]", MANY, b".")),
         ("tuples inside of tuples", pickled(b"N", b"\x85", MANY, b".")),
-        ("dictionaries of themselves", pickled(b"}q\x00", b"NN\x86h\x00s", MANY / 6, b".")),
+        (
+            "dictionaries of themselves",
+            pickled(b"}q\x00", b"NN\x86h\x00s", MANY / 6, b"."),
+        ),
         ("a list that grows", pickled(b"](", b"K\x01", MANY / 2, b"e.")),
         ("numbers", pickled(b"", b"J\xff\xff\xff\x7f", MANY / 5, b".")),
         ("marks", pickled(b"", b"(", MANY, b".")),
         ("remembered values", pickled(b"N", b"\x94", MANY, b".")),
         ("recalled values", pickled(b"Nq\x00", b"h\x00", MANY / 2, b".")),
         ("short texts", pickled(b"", b"U\x01a", MANY / 3, b".")),
-        ("texts", pickled(b"", &[&b"U\xff"[..], &[b'a'; 255]].concat(), MANY / 257, b".")),
+        (
+            "texts",
+            pickled(b"", &[&b"U\xff"[..], &[b'a'; 255]].concat(), MANY / 257, b"."),
+        ),
         ("one long text", pickled(b"X\x00\x00\x00\x01", b"a", 1 << 24, b".")),
         ("bytes", pickled(b"B\x00\x00\x00\x01", b"a", 1 << 24, b".")),
-        ("a text that is not there", pickled(b"X\xff\xff\xff\x7f", b"a", 1 << 10, b".")),
+        (
+            "a text that is not there",
+            pickled(b"X\xff\xff\xff\x7f", b"a", 1 << 10, b"."),
+        ),
         ("copied dictionaries", pickled(&ordered, b"h\x00h\x01R", 1000, b".")),
-        ("classes of long names", pickled(&name, b"h\x00h\x00\x93", MANY / 5, b".")),
-        ("one tensor under all names", pickled(&tensors, b"U\x01ah\x00", MANY / 5, b"u.")),
+        (
+            "classes of long names",
+            pickled(&name, b"h\x00h\x00\x93", MANY / 5, b"."),
+        ),
+        (
+            "one tensor under all names",
+            pickled(&tensors, b"U\x01ah\x00", MANY / 5, b"u."),
+        ),
         ("members", archive(&members)),
-        ("a shape of many axes", safetensors(&format!(
-            "{{\"a\":{{\"dtype\":\"F32\",\"data_offsets\":[0,0],\"shape\":[0{}]}}}}", ",1".repeat(MANY / 4)))),
-        ("a header of many tensors", safetensors(&format!("{{{}\"z\":0}}",
-            "\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0],\"shape\":[0]},".repeat(300_000)))),
+        (
+            "a shape of many axes",
+            safetensors(&format!(
+                "{{\"a\":{{\"dtype\":\"F32\",\"data_offsets\":[0,0],\"shape\":[0{}]}}}}",
+                ",1".repeat(MANY / 4)
+            )),
+        ),
+        (
+            "a header of many tensors",
+            safetensors(&format!(
+                "{{{}\"z\":0}}",
+                "\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,0],\"shape\":[0]},".repeat(300_000)
+            )),
+        ),
         ("a header of much nesting", safetensors(&"{\"a\":".repeat(MANY / 8))),
-        ("much about the file", safetensors(&format!("{{\"__metadata__\":{{\"a\":\"{}\"}}}}", "a".repeat(MANY / 2)))),
+        (
+            "much about the file",
+            safetensors(&format!("{{\"__metadata__\":{{\"a\":\"{}\"}}}}", "a".repeat(MANY / 2))),
+        ),
     ] {
         let (bytes, _) = taken(&file);
         assert!(bytes < 160 << 20, "{what}: {} bytes of a file take {bytes}", file.len());

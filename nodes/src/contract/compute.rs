@@ -1,8 +1,8 @@
 //! Nodes of the compute side: batches of tensors, forward and backward. The graph is the tape.
 
 use super::host::Args;
-use super::kind::ParamProblem;
 use super::precision::Precision;
+use super::problem::ParamProblem;
 use super::rng::Key;
 use super::weights::{LoadedWeights, Scope, WeightSpec};
 use anyhow::Result;

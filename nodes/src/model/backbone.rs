@@ -4,11 +4,11 @@ use super::init::{self, Start};
 #[cfg(feature = "cuda")]
 use super::recorded::{self, Recordings};
 use super::sequence::{self, Sequence};
-use crate::sizes::{kept, known};
+use crate::input::known;
 use crate::tensor::parts::part;
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Saved, Side,
-    StartsFrom, Step, Type, WeightSpec,
+    StartsFrom, Step, Type, WeightSpec, kept,
 };
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};

@@ -83,7 +83,11 @@ pub(super) fn candidates<'f>(dictionaries: &'f [Dictionary], specs: &[WeightSpec
         let mut by_front: BTreeMap<&str, BTreeMap<usize, &Entry>> = BTreeMap::new();
         for tensor in &dictionary.tensors {
             if let Some((name, front)) = names::ours(&tensor.name, |n| index.contains_key(n)) {
-                by_front.entry(front).or_default().entry(index[&*name]).or_insert(tensor);
+                by_front
+                    .entry(front)
+                    .or_default()
+                    .entry(index[&*name])
+                    .or_insert(tensor);
             }
         }
         for (front, pairs) in by_front {

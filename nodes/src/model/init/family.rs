@@ -14,7 +14,9 @@ pub(super) struct Seems {
 pub(super) enum Family {
     Residual(Residual),
     /// I3D on Inception-v1, with so many channels in its stem.
-    Inception { width: usize },
+    Inception {
+        width: usize,
+    },
     /// Another, by name.
     Other(&'static str),
     Unknown,
@@ -74,7 +76,9 @@ const HEADS: [&str; 9] = [
 
 /// Whether a tensor belongs to a classifier behind the network.
 pub(super) fn is_head(name: &str) -> bool {
-    HEADS.iter().any(|h| name.strip_prefix(h).is_some_and(|r| r.starts_with('.')))
+    HEADS
+        .iter()
+        .any(|h| name.strip_prefix(h).is_some_and(|r| r.starts_with('.')))
 }
 
 /// The part of a name from the residual network's first layer on, or its stem.
@@ -82,7 +86,9 @@ fn tail(name: &str) -> Option<&str> {
     let mut rest = name;
     loop {
         let part = rest.split('.').next().unwrap_or("");
-        let layer = part.strip_prefix("layer").is_some_and(|n| matches!(n, "1" | "2" | "3" | "4"));
+        let layer = part
+            .strip_prefix("layer")
+            .is_some_and(|n| matches!(n, "1" | "2" | "3" | "4"));
         if layer || rest == "conv1.weight" || rest == "conv1.conv.weight" {
             return Some(rest);
         }
@@ -94,7 +100,9 @@ impl Residual {
     /// Notes a tensor by the tail of its name.
     fn note(&mut self, name: &str, shape: &[usize]) {
         let mut parts = name.split('.');
-        let layer = parts.next().and_then(|p| p.strip_prefix("layer")?.parse::<usize>().ok());
+        let layer = parts
+            .next()
+            .and_then(|p| p.strip_prefix("layer")?.parse::<usize>().ok());
         self.solid |= shape.len() == 5 && shape[2] > 1;
         let Some(layer) = layer else {
             self.widths[0] = shape.first().copied().unwrap_or(0);
@@ -144,7 +152,10 @@ impl Seems {
             if name.ends_with("Conv3d_1a_7x7.conv3d.weight") {
                 inception = shape.first().copied();
             }
-            other = other.or(OTHERS.iter().find(|(part, _)| name.contains(part)).map(|(_, name)| *name));
+            other = other.or(OTHERS
+                .iter()
+                .find(|(part, _)| name.contains(part))
+                .map(|(_, name)| *name));
             let behind = HEADS.iter().filter_map(|h| name.find(&format!("{h}.")));
             let head = behind.min().filter(|at| *at == 0 || name.as_bytes()[at - 1] == b'.');
             if head.is_some() && name.ends_with("weight") && shape.len() >= 2 {
@@ -243,7 +254,10 @@ mod tests {
             seems(&[
                 ("module.backbone.conv1.conv.weight", &[64, 3, 5, 7, 7]),
                 ("module.backbone.layer1.2.conv3.conv.weight", &[256, 64, 1, 1, 1]),
-                ("module.backbone.layer2.3.non_local_block.g.0.conv.weight", &[256, 512, 1, 1, 1]),
+                (
+                    "module.backbone.layer2.3.non_local_block.g.0.conv.weight",
+                    &[256, 512, 1, 1, 1]
+                ),
                 ("module.backbone.layer3.5.conv1.bn.weight", &[256]),
                 ("module.backbone.layer4.2.conv1.bn.weight", &[512]),
                 ("module.cls_head.fc_cls.weight", &[400, 2048]),
@@ -261,13 +275,21 @@ mod tests {
             seems(&[("encoder.patch_embed.proj.weight", &[768, 3, 16, 16])]),
             "a vision transformer"
         );
-        assert_eq!(seems(&[("layer1.9.conv1.weight", &[8, 3, 1, 1])]), "a ResNet of [10, 0, 0, 0] blocks (2-D)");
+        assert_eq!(
+            seems(&[("layer1.9.conv1.weight", &[8, 3, 1, 1])]),
+            "a ResNet of [10, 0, 0, 0] blocks (2-D)"
+        );
         assert_eq!(seems(&[("a.weight", &[2])]), "a network that is not known");
     }
 
     #[test]
     fn classifiers_are_known() {
-        for name in ["fc.weight", "cls_head.fc_cls.bias", "new_fc.weight", "logits.conv3d.weight"] {
+        for name in [
+            "fc.weight",
+            "cls_head.fc_cls.bias",
+            "new_fc.weight",
+            "logits.conv3d.weight",
+        ] {
             assert!(is_head(name), "{name}");
         }
         for name in ["fc", "layer1.0.fc.weight", "fcn.weight"] {

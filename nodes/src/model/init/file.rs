@@ -74,7 +74,9 @@ fn mistaken(head: &[u8]) -> &'static str {
         _ if head.trim_ascii_start().starts_with(b"<") => {
             "the file is a web page: the weights were not downloaded, but a page about them"
         }
-        _ if head.starts_with(b"\x89HDF") => "the file is of HDF5 (Keras): only files of PyTorch and safetensors are read",
+        _ if head.starts_with(b"\x89HDF") => {
+            "the file is of HDF5 (Keras): only files of PyTorch and safetensors are read"
+        }
         _ if head.starts_with(&[0x1f, 0x8b]) => "the file is compressed by gzip: unpack it first",
         _ => "the file is neither PyTorch's nor safetensors",
     }

@@ -61,7 +61,10 @@ pub(super) fn read(from: &mut impl Read, len: u64) -> Result<Dictionary> {
     let n = u64::from_le_bytes(n);
     ensure!(n <= LARGEST, "a header of {n} bytes: it is no file of safetensors");
     let begin = PREFIX + n;
-    ensure!(begin <= len, "the file ends in its header: it was not copied or downloaded whole");
+    ensure!(
+        begin <= len,
+        "the file ends in its header: it was not copied or downloaded whole"
+    );
     let mut text = vec![];
     from.take(n).read_to_end(&mut text)?;
     let Header(mut all) = serde_json::from_slice(&text).context("the header is damaged")?;
@@ -109,7 +112,11 @@ fn entry(name: &std::sync::Arc<str>, info: &Info, begin: u64) -> Result<Entry> {
     };
     entry.check()?;
     let exact = entry.end() == Some(bytes / dtype.size()) && bytes.is_multiple_of(dtype.size());
-    ensure!(exact || entry.shape.contains(&0), "shape {:?} has {bytes} bytes", entry.shape);
+    ensure!(
+        exact || entry.shape.contains(&0),
+        "shape {:?} has {bytes} bytes",
+        entry.shape
+    );
     Ok(entry)
 }
 

@@ -164,9 +164,8 @@ fn rest(chosen: &Candidate<'_>, specs: &[WeightSpec], misfit: &mut Misfit, left:
     let tensors = chosen.dictionary.tensors.iter().map(|t| &*t.name);
     let tensors = tensors.filter(|name| !used.contains(name));
     // Those that are weights are noted already.
-    let is_weight = |name: &str| {
-        names::ours(name, |n| weights.contains(n)).is_some_and(|(_, front)| front == chosen.front)
-    };
+    let is_weight =
+        |name: &str| names::ours(name, |n| weights.contains(n)).is_some_and(|(_, front)| front == chosen.front);
     let unread = chosen.dictionary.unread.iter().map(|(name, _)| &**name);
     let unread = unread.filter(|name| !is_weight(name));
     for name in tensors.chain(unread).filter(|n| !n.ends_with("num_batches_tracked")) {

@@ -105,7 +105,10 @@ mod tests {
         assert_eq!(read(json!("random")), Ok(Start::Random));
         assert_eq!(read(json!("./random")), Ok(Start::File(StartFile::whole("./random"))));
         assert_eq!(read(json!("a.pth")), Ok(Start::File(StartFile::whole("a.pth"))));
-        assert_eq!(read(json!({ "file": "a.pth" })), Ok(Start::File(StartFile::whole("a.pth"))));
+        assert_eq!(
+            read(json!({ "file": "a.pth" })),
+            Ok(Start::File(StartFile::whole("a.pth")))
+        );
         let all = StartFile {
             file: "a.pth".into(),
             state: Some("ema".into()),

@@ -95,5 +95,8 @@ fn numbers_of_unknown_types_are_noted() {
     let d = std::mem::take(&mut file.dictionaries).remove(0);
     assert_eq!(file.numbers(&d.tensors[0]).unwrap(), [0.0, 0.0]);
     let unread: Vec<&str> = d.unread.iter().map(|(_, why)| why.as_str()).collect();
-    assert_eq!(unread, ["numbers of type `F8_E4M3` are not read", "shape [3] has 8 bytes"]);
+    assert_eq!(
+        unread,
+        ["numbers of type `F8_E4M3` are not read", "shape [3] has 8 bytes"]
+    );
 }

@@ -61,7 +61,11 @@ fn torchvision(blocks: [usize; 4], bottleneck: bool, widths: [usize; 5], classes
                 unit(format!("{at}.conv{}", i + 1), format!("{at}.bn{}", i + 1), shape);
             }
             if block == 0 && (from != to || layer > 0) {
-                unit(format!("{at}.downsample.0"), format!("{at}.downsample.1"), [to, from, 1, 1]);
+                unit(
+                    format!("{at}.downsample.0"),
+                    format!("{at}.downsample.1"),
+                    [to, from, 1, 1],
+                );
             }
             from = to;
         }
@@ -89,7 +93,10 @@ fn i3d(non_local: bool) -> Vec<WeightSpec> {
 
 fn inception() -> Vec<WeightSpec> {
     let kind = json!({ "width": 3, "batch_stats": "joint" });
-    serde_json::from_value::<I3dInception>(kind).unwrap().network().weights()
+    serde_json::from_value::<I3dInception>(kind)
+        .unwrap()
+        .network()
+        .weights()
 }
 
 /// The tensors of a network under its own names.
@@ -148,7 +155,11 @@ fn networks_as_published_fit_their_own_kind() {
         (own(&inception()), inception()),
     ] {
         let loaded = loads(&tensors, &specs, &[]);
-        assert_eq!((loaded.values.len(), loaded.missing.len()), (specs.len(), 0), "{loaded}");
+        assert_eq!(
+            (loaded.values.len(), loaded.missing.len()),
+            (specs.len(), 0),
+            "{loaded}"
+        );
     }
     let loaded = loads(&resnet50(), &tsm(50), &[]);
     assert_eq!(loaded.unexpected, ["fc.bias", "fc.weight"]);
@@ -175,7 +186,10 @@ fn another_width_is_refused() {
 fn another_family_is_refused() {
     insta::assert_snapshot!("i3d_into_tsm", wrong("i3d.pth", &own(&i3d(true)), &tsm(50)));
     insta::assert_snapshot!("inception_into_tsm", wrong("rgb.pt", &own(&inception()), &tsm(50)));
-    insta::assert_snapshot!("resnet_into_inception", wrong("resnet50.pth", &resnet50(), &inception()));
+    insta::assert_snapshot!(
+        "resnet_into_inception",
+        wrong("resnet50.pth", &resnet50(), &inception())
+    );
     let vit = tensors(&[
         ("cls_token", &[1, 1, 8]),
         ("patch_embed.proj.weight", &[8, 3, 4, 4]),
@@ -214,16 +228,25 @@ fn what_partial_names_may_be_left_out() {
     // A pattern may be in the words of the file, too.
     let loaded = loads(&all, &tsm(50), &["layer4.2", "layer1.0.conv1.bias"]);
     assert_eq!(loaded.values.len(), tsm(50).len() - 15);
-    insta::assert_snapshot!("partial_is_not_enough", wrong_with("w.pth", &all, &tsm(50), |s| {
-        s.partial = vec!["layer4.2".into()];
-    }));
-    insta::assert_snapshot!("partial_without_use", wrong_with("w.pth", &resnet50(), &tsm(50), |s| {
-        s.partial = vec!["layer5".into()];
-    }));
+    insta::assert_snapshot!(
+        "partial_is_not_enough",
+        wrong_with("w.pth", &all, &tsm(50), |s| {
+            s.partial = vec!["layer4.2".into()];
+        })
+    );
+    insta::assert_snapshot!(
+        "partial_without_use",
+        wrong_with("w.pth", &resnet50(), &tsm(50), |s| {
+            s.partial = vec!["layer5".into()];
+        })
+    );
     // All of layer 4 is there: nothing is left out.
-    insta::assert_snapshot!("partial_of_what_is_there", wrong_with("w.pth", &resnet50(), &tsm(50), |s| {
-        s.partial = vec!["layer4".into()];
-    }));
+    insta::assert_snapshot!(
+        "partial_of_what_is_there",
+        wrong_with("w.pth", &resnet50(), &tsm(50), |s| {
+            s.partial = vec!["layer4".into()];
+        })
+    );
 }
 
 #[test]
@@ -235,12 +258,20 @@ fn patterns_mean_whole_parts() {
         ("layer", "layer4.2.conv1.conv.weight", false),
         ("layer*", "layer4.2.conv1.conv.weight", true),
         ("*.non_local_block", "layer2.1.non_local_block.g.0.conv.weight", true),
-        ("layer2.*.non_local_block", "layer3.1.non_local_block.g.0.conv.weight", false),
+        (
+            "layer2.*.non_local_block",
+            "layer3.1.non_local_block.g.0.conv.weight",
+            false,
+        ),
         ("*", "a", true),
         ("*bias", "layer1.0.conv1.bias", true),
         ("*.bn.running_*", "conv1.bn.running_mean", true),
         ("", "a", false),
-        ("**********************b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false),
+        (
+            "**********************b",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            false,
+        ),
     ] {
         assert_eq!(means(pattern, name), is, "{pattern} {name}");
     }
@@ -253,8 +284,15 @@ fn kernels_of_two_dimensions_are_inflated() {
     let loaded = loads(&torchvision([3, 4, 6, 3], true, two, 10), &specs, &[]);
     assert_eq!(loaded.values.len(), specs.len());
     assert!(loaded.inflated > 5, "{loaded}");
-    insta::assert_snapshot!("resnet_into_non_local", wrong("resnet50.pth", &torchvision([3, 4, 6, 3], true, two, 10), &i3d(true)));
-    let loaded = loads(&torchvision([3, 4, 6, 3], true, two, 10), &i3d(true), &["*.non_local_block"]);
+    insta::assert_snapshot!(
+        "resnet_into_non_local",
+        wrong("resnet50.pth", &torchvision([3, 4, 6, 3], true, two, 10), &i3d(true))
+    );
+    let loaded = loads(
+        &torchvision([3, 4, 6, 3], true, two, 10),
+        &i3d(true),
+        &["*.non_local_block"],
+    );
     assert!(loaded.missing.iter().all(|n| n.contains("non_local_block")), "{loaded}");
     insta::assert_snapshot!("non_local_into_none", wrong("i3d.pth", &own(&i3d(true)), &specs));
 }
@@ -265,7 +303,11 @@ fn planes_are_repeated_along_time() {
     assert_eq!(fit(&[4, 3, 1, 7, 7], &[4, 3, 7, 7]), Some(Fit::Same));
     assert_eq!(fit(&[4, 3, 7, 7], &[4, 3, 5, 7, 7]), Some(Fit::Inflated(5)));
     assert_eq!(fit(&[4, 3, 5, 7, 7], &[4, 3, 7, 7]), None);
-    let loaded = loads(&tensors(&[("a.w", &[2, 2, 1, 1])]), &[spec("a.w", &[2, 2, 3, 1, 1])], &[]);
+    let loaded = loads(
+        &tensors(&[("a.w", &[2, 2, 1, 1])]),
+        &[spec("a.w", &[2, 2, 3, 1, 1])],
+        &[],
+    );
     let inflated: Vec<f32> = loaded.values[0].1.flatten_all().unwrap().to_vec1().unwrap();
     let third = |v: f32| [v / 3.0; 3];
     assert_eq!(inflated, [third(0.), third(1.), third(2.), third(3.)].concat());
@@ -287,7 +329,10 @@ fn what_was_loaded_is_told() {
         spec("layer1.0.conv1.bn.bias", &[2]),
     ];
     let loaded = loads(&all, &specs, &["conv1.bn", "layer1.0.conv1.bn"]);
-    assert_eq!(names(&loaded.values), ["conv1.conv.weight", "layer1.0.conv1.conv.weight"]);
+    assert_eq!(
+        names(&loaded.values),
+        ["conv1.conv.weight", "layer1.0.conv1.conv.weight"]
+    );
     assert_eq!(
         loaded.to_string(),
         "2 of 4 weights loaded from `module` (1 inflated from two dimensions); missing: layer1.0.conv1.bn.bias; of another \
@@ -300,7 +345,10 @@ fn several_networks_in_a_file_are_a_choice() {
     let mut two = renamed(resnet50(), "encoder_q.");
     two.extend(renamed(resnet50(), "encoder_k."));
     insta::assert_snapshot!("several_networks", wrong("moco.pth", &two, &tsm(50)));
-    insta::assert_snapshot!("none_of_several", wrong_with("moco.pth", &two, &tsm(50), |s| s.state = Some("ema".into())));
+    insta::assert_snapshot!(
+        "none_of_several",
+        wrong_with("moco.pth", &two, &tsm(50), |s| s.state = Some("ema".into()))
+    );
     let folder = tempfile::tempdir().unwrap();
     let start = StartFile {
         state: Some("encoder_k".into()),
@@ -310,7 +358,11 @@ fn several_networks_in_a_file_are_a_choice() {
     assert!(loaded.to_string().contains("from `encoder_k`"), "{loaded}");
     // The one that is whole is meant, and not a part of another.
     let mut one = resnet50();
-    one.extend(renamed(resnet50(), "ema.").into_iter().filter(|(n, _)| !n.contains("running")));
+    one.extend(
+        renamed(resnet50(), "ema.")
+            .into_iter()
+            .filter(|(n, _)| !n.contains("running")),
+    );
     let loaded = loads(&one, &tsm(50), &[]);
     assert_eq!(loaded.from, ".");
 }
@@ -318,7 +370,11 @@ fn several_networks_in_a_file_are_a_choice() {
 #[test]
 fn a_state_of_this_program_is_a_file_of_weights() {
     let mut all = renamed(own(&tsm(18)), "weight/backbone.");
-    all.extend(renamed(own(&tsm(18)), "momentum/backbone.").into_iter().filter(|(n, _)| !n.contains("running")));
+    all.extend(
+        renamed(own(&tsm(18)), "momentum/backbone.")
+            .into_iter()
+            .filter(|(n, _)| !n.contains("running")),
+    );
     all.push(("weight/classify.weight".into(), vec![3, 8]));
     let loaded = loads(&all, &tsm(18), &[]);
     assert_eq!((loaded.values.len(), &*loaded.from), (tsm(18).len(), "weight/backbone"));

@@ -28,7 +28,13 @@ pub(super) struct Machine {
 
 impl Machine {
     pub fn new() -> Machine {
-        let mut values = vec![Value::None, Value::Bool(true), Value::Bool(false), Value::Float, Value::Bytes];
+        let mut values = vec![
+            Value::None,
+            Value::Bool(true),
+            Value::Bool(false),
+            Value::Float,
+            Value::Bytes,
+        ];
         values.push(Value::Tuple(Box::new([])));
         debug_assert_eq!(values.len(), SMALL as usize);
         values.extend((0..SMALL_INTS).map(Value::Int));
@@ -218,7 +224,10 @@ impl Machine {
             _ => None,
         };
         // Counted before it is copied: a list may be recalled again and again.
-        ensure!(self.pushed + copied <= MOST_PUSHED, "the pickle holds more than {MOST_PUSHED} values");
+        ensure!(
+            self.pushed + copied <= MOST_PUSHED,
+            "the pickle holds more than {MOST_PUSHED} values"
+        );
         let pairs = pairs.iter().filter_map(pair).collect();
         self.count(copied)?;
         self.push(Value::Dict(pairs))
