@@ -109,7 +109,7 @@ fn what_a_file_asks_for_is_bounded() {
     .concat();
     let name = [&b"X\xe8\x03\x00\x00"[..], &[b'a'; 1000], b"q\x00"].concat();
     let tensors = [TENSOR, b"0}("].concat();
-    let members: Vec<(String, &[u8])> = (0..400_000).map(|i| (format!("a/data/{i}"), &b""[..])).collect();
+    let members: Vec<(String, &[u8])> = (0..250_000).map(|i| (format!("a/data/{i}"), &b""[..])).collect();
     for (what, file) in [
         ("nothing at all", pickled(b"", b"N", MANY, b".")),
         ("copies of what is on top", pickled(b"N", b"2", MANY, b".")),

@@ -85,10 +85,16 @@ pub trait Compute: Send + Sync {
 
     /// Computes the outputs, in the contract's order (for a joint node: the outputs of the first stream, then of
     /// the next; its inputs have one value per stream).
+    ///
+    /// # Errors
+    /// What arrives is of another shape than the contract says, or the device fails.
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)>;
 
     /// Takes the gradients of the outputs (`None`: none arrived), adds those of its weights to `step.weights`, and
     /// gives those of its flattened inputs (`None` where not wanted).
+    ///
+    /// # Errors
+    /// `saved` is another call's, or the device fails.
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>>;
 
     /// What a call costs, for a batch of `batch` samples of each stream, computed in `precision`.
@@ -120,6 +126,9 @@ pub trait Metric: Send + Sync {
 pub trait Tally: Send {
     /// Takes a batch. Of a metric over several streams, whose lists may differ in length, the ports of a stream that
     /// has run out have no values.
+    ///
+    /// # Errors
+    /// What arrives cannot be scored, such as a label beyond the classes.
     fn update(&mut self, inputs: &Args<Tensor>) -> Result<()>;
     /// The scores so far, in the order of the contract's outputs where the values have ports.
     fn scores(&self) -> Scores;

@@ -9,12 +9,21 @@ use std::sync::Arc;
 /// Frames of one video, by index. Implementations are exact: frame `i` is the same bytes whatever else was asked.
 pub trait Footage: Send + Sync {
     /// How many frames there are (of the segment, where the list names one).
+    ///
+    /// # Errors
+    /// The file cannot be read.
     fn frame_count(&self) -> Result<usize>;
     /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
     /// All frames are RGB, 8 bits.
+    ///
+    /// # Errors
+    /// A frame is not there or damaged, or the file cannot be read.
     fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
     /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
     /// never held together. An error of `take` ends it.
+    ///
+    /// # Errors
+    /// As [`Footage::frames`], and those of `take`.
     fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
         let mut once = wanted.to_vec();
         once.sort_unstable();
@@ -33,10 +42,16 @@ pub trait Footage: Send + Sync {
         ""
     }
     /// The number of frames, or what is wrong with the file. Nothing is decoded.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
     }
     /// Frames a second on average, where that is known.
+    ///
+    /// # Errors
+    /// The file cannot be read.
     fn fps(&self) -> Result<Option<f64>> {
         Ok(None)
     }

@@ -97,6 +97,9 @@ pub trait Kind: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     fn contract(&self, wiring: &Wiring) -> Contract;
 
     /// The node itself. Cheap: no weights are made and no files opened here.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters, given what arrives.
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>>;
 }
 
@@ -105,6 +108,9 @@ pub trait Node: Send + Sync {
     /// See [`Kind::contract`].
     fn contract(&self, wiring: &Wiring) -> Contract;
     /// See [`Kind::build`].
+    ///
+    /// # Errors
+    /// What is wrong with the parameters, given what arrives.
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>>;
 }
 

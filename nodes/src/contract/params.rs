@@ -40,6 +40,9 @@ impl Count {
     }
 
     /// The number in this phase or view. The checker has already said if there is none.
+    ///
+    /// # Errors
+    /// It is no number in this phase or view.
     pub fn get(&self, dims: &super::dim::DimScope) -> Result<usize, ParamProblem> {
         match self.0.eval(dims) {
             Ok(super::dim::Size::Known(n)) => Ok(n),

@@ -71,6 +71,17 @@ pub struct Output {
 }
 
 /// What a node takes, gives and does to gradients, for one setting of its parameters and its wiring.
+///
+/// ```
+/// use glad_nodes::{Arity, Contract, Side};
+/// let c = Contract::on(Side::Device)
+///     .input("x", "Feature[B,D]", "features")
+///     .input("mask", "Mask[B]", "rows that count")
+///     .optional()
+///     .output("y", "Feature[B,D]", "the features of those rows");
+/// assert_eq!(c.inputs[1].arity, Arity::Optional);
+/// assert_eq!(c.outputs[0].name, "y");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Contract {
     /// Where it runs.

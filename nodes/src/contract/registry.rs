@@ -47,6 +47,9 @@ impl KindEntry {
 
     /// A node with these parameters (a JSON object without `kind`, `inputs` and the framework's own keys), or all
     /// that is wrong with them.
+    ///
+    /// # Errors
+    /// All that is wrong with the parameters.
     pub fn parse(&self, params: &Value) -> Result<Arc<dyn Node>, Vec<ParamProblem>> {
         (self.parse)(params)
     }

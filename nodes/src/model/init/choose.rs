@@ -142,3 +142,121 @@ pub(super) fn choose<'f>(mut all: Vec<Candidate<'f>>, state: Option<&str>) -> Re
     places.sort();
     Err(NoChoice::Several(places))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::entry::{DType, Storage, row_major};
+    use super::*;
+    use crate::{Init, Role};
+
+    fn tensor(name: &str, shape: &[usize], key: &str) -> Entry {
+        Entry {
+            name: name.into(),
+            shape: shape.to_vec(),
+            stride: row_major(shape).unwrap(),
+            offset: 0,
+            storage: Storage {
+                key: key.into(),
+                dtype: DType::F32,
+                len: shape.iter().product(),
+            },
+        }
+    }
+
+    fn dictionary(path: &str, names: &[&str]) -> Dictionary {
+        let tensors = names.iter().enumerate();
+        Dictionary {
+            path: path.into(),
+            tensors: tensors.map(|(i, n)| tensor(n, &[2], &format!("{path}{i}"))).collect(),
+            unread: vec![],
+        }
+    }
+
+    /// What is chosen for the weights `a.w` and `b.w`, each of two numbers.
+    fn chosen(dictionaries: &[Dictionary], state: Option<&str>) -> Result<String, NoChoice> {
+        let specs = ["a.w", "b.w"].map(|n| WeightSpec::new(n, &[2], Init::Constant(0.0), Role::Weight));
+        choose(candidates(dictionaries, &specs), state).map(|c| c.place())
+    }
+
+    /// A checkpoint as training programs leave it: numbers and states beside the weights.
+    #[test]
+    fn tensors_beside_the_weights_do_not_matter() {
+        let beside = dictionary("", &["best_acc1", "class_weights", "iteration"]);
+        for path in [
+            "state_dict",
+            "model",
+            "model_state_dict",
+            "net",
+            "module",
+            "network",
+            "ema",
+            "what.ever",
+        ] {
+            let all = [dictionary("", &["best_acc1"]), dictionary(path, &["a.w", "b.w"])];
+            assert_eq!(chosen(&all, None), Ok(path.into()));
+        }
+        for front in ["module", "backbone", "base_model", "model", "module.base_model"] {
+            let names = ["a.w", "b.w"].map(|n| format!("{front}.{n}"));
+            let all = [
+                beside_of(&beside),
+                dictionary("state_dict", &[&names[0], &names[1], "cls_head.fc.weight"]),
+            ];
+            assert_eq!(chosen(&all, None), Ok(format!("state_dict.{front}")));
+        }
+        assert_eq!(chosen(&[dictionary("", &["a.w", "b.w"])], None), Ok(".".into()));
+        assert_eq!(chosen(&[beside], None), Err(NoChoice::Nothing));
+    }
+
+    fn beside_of(d: &Dictionary) -> Dictionary {
+        dictionary(&d.path, &d.tensors.iter().map(|t| &*t.name).collect::<Vec<_>>())
+    }
+
+    /// The momentum of an optimiser by the names of weights, or some loose tensors, are less than the whole.
+    #[test]
+    fn the_whole_is_chosen_before_a_part() {
+        let all = [
+            dictionary("", &["a.w"]),
+            dictionary("model", &["a.w", "b.w"]),
+            dictionary("momentum", &["b.w"]),
+        ];
+        assert_eq!(chosen(&all, None), Ok("model".into()));
+        let mut wrong = dictionary("old", &["a.w", "b.w"]);
+        wrong.tensors[1].shape = vec![3];
+        assert_eq!(
+            chosen(&[wrong, dictionary("new", &["a.w", "b.w"])], None),
+            Ok("new".into())
+        );
+    }
+
+    #[test]
+    fn several_are_a_choice() {
+        let all = || {
+            [
+                dictionary("state_dict", &["a.w", "b.w"]),
+                dictionary("ema.module", &["x.a.w", "x.b.w"]),
+            ]
+        };
+        let places = vec!["ema.module.x".to_string(), "state_dict".into()];
+        assert_eq!(chosen(&all(), None), Err(NoChoice::Several(places.clone())));
+        for (state, place) in [
+            ("state_dict", "state_dict"),
+            ("ema", "ema.module.x"),
+            ("ema.module", "ema.module.x"),
+            ("module.x", "ema.module.x"),
+        ] {
+            assert_eq!(chosen(&all(), Some(state)), Ok(place.into()), "{state}");
+        }
+        let elsewhere = Err(NoChoice::Elsewhere(vec!["state_dict".into(), "ema.module.x".into()]));
+        assert_eq!(chosen(&all(), Some("state")), elsewhere);
+        assert_eq!(chosen(&all(), Some(".")), elsewhere);
+        let top = [dictionary("", &["a.w", "b.w"]), dictionary("ema", &["a.w", "b.w"])];
+        assert_eq!(chosen(&top, Some(".")), Ok(".".into()));
+        // The same numbers under two names are no choice.
+        let mut twice = [
+            dictionary("model", &["a.w", "b.w"]),
+            dictionary("model", &["a.w", "b.w"]),
+        ];
+        twice[1].path = "state_dict".into();
+        assert_eq!(chosen(&twice, None), Ok("model".into()));
+    }
+}

@@ -125,6 +125,19 @@ impl Residual {
         }
     }
 
+    /// Whether it has the inner convolutions of a Wide ResNet, with the channels of a plain one around them.
+    pub fn is_wide(&self) -> bool {
+        self.bottleneck && self.widths[0] > 0 && self.widths[1] == 2 * self.widths[0]
+    }
+
+    /// Whether it may be what is left of `whole`, of which some blocks are missing.
+    pub fn is_part_of(&self, whole: &Residual) -> bool {
+        let fewer = self.blocks.iter().zip(&whole.blocks).all(|(a, b)| a <= b);
+        let widths = self.widths.iter().zip(&whole.widths).all(|(a, b)| a == b || *a == 0);
+        let known = self.depth().is_some() && self.depth() != whole.depth();
+        fewer && widths && !known && self.bottleneck == whole.bottleneck && self.groups == whole.groups
+    }
+
     /// Its depth, as it is known by.
     pub fn depth(&self) -> Option<usize> {
         Some(match (self.bottleneck, self.blocks) {
@@ -171,15 +184,15 @@ impl Seems {
         Seems { family, classes }
     }
 
-    /// What a graph says to take a file of this network, where it can be taken.
+    /// The kind that takes a file of this network, where there is one.
     pub fn kind(&self) -> Option<String> {
         match &self.family {
-            Family::Inception { .. } => Some("kind = \"i3d_inception\"".into()),
-            Family::Residual(r) if r.groups > 1 => None,
-            Family::Residual(r) if r.solid => (r.depth() == Some(50)).then(|| "kind = \"i3d_r50\"".into()),
+            Family::Inception { .. } => Some("kind `i3d_inception`".into()),
+            Family::Residual(r) if r.groups > 1 || r.is_wide() => None,
+            Family::Residual(r) if r.solid => (r.depth() == Some(50)).then(|| "kind `i3d_r50`".into()),
             Family::Residual(r) => {
                 let depth = r.depth().filter(|d| [18, 34, 50].contains(d))?;
-                Some(format!("kind = \"tsm\" or \"resnet\", depth = {depth}"))
+                Some(format!("kind `tsm` or `resnet` with `depth = {depth}`"))
             }
             _ => None,
         }
@@ -194,7 +207,7 @@ impl fmt::Display for Seems {
             Family::Residual(r) => {
                 let name = match r.groups {
                     2.. => "ResNeXt",
-                    _ if r.bottleneck && r.widths[0] > 0 && r.widths[1] == 2 * r.widths[0] => "Wide ResNet",
+                    _ if r.is_wide() => "Wide ResNet",
                     _ => "ResNet",
                 };
                 match r.depth() {

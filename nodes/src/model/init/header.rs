@@ -82,7 +82,7 @@ pub(super) fn read(from: &mut impl Read, len: u64) -> Result<Dictionary> {
         let name = name.into();
         match entry(&name, &info, begin) {
             Ok(e) => found.tensors.push(e),
-            Err(e) => found.unread.push((name, format!("{e:#}"))),
+            Err(e) => found.unread.push((name, format!("{e:#}").chars().take(200).collect())),
         }
     }
     ensure!(
@@ -110,13 +110,13 @@ fn entry(name: &std::sync::Arc<str>, info: &Info, begin: u64) -> Result<Entry> {
         },
         offset: 0,
     };
-    entry.check()?;
     let exact = entry.end() == Some(bytes / dtype.size()) && bytes.is_multiple_of(dtype.size());
     ensure!(
         exact || entry.shape.contains(&0),
         "shape {:?} has {bytes} bytes",
         entry.shape
     );
+    entry.check()?;
     Ok(entry)
 }
 

@@ -1,7 +1,7 @@
 //! From a file to the weights of a network, strictly: what does not fit is an error unless the graph says that it may be
 //! left out.
 
-use super::choose::{Candidate, Fit, NoChoice, candidates, choose, fit};
+use super::choose::{Candidate, Fit, candidates, choose, fit};
 use super::entry::Entry;
 use super::family::{Seems, is_head};
 use super::file::WeightFile;
@@ -94,9 +94,9 @@ fn short(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-fn problem(message: String, help: impl Into<Option<String>>) -> ParamProblem {
+fn problem(message: String, help: Option<String>) -> ParamProblem {
     let p = ParamProblem::new("init", message);
-    match help.into() {
+    match help {
         Some(help) => p.help(help),
         None => p,
     }
@@ -232,14 +232,17 @@ fn leave_out(
     misfit.unread = stay;
     left.missing.extend(out.into_iter().map(|(name, _)| name));
     // A classifier may be named, too.
-    left.unexpected.iter().for_each(|name| drop(may(name)));
+    for name in &left.unexpected {
+        may(name);
+    }
     match partial.iter().zip(used).find(|(_, used)| !used) {
         None => Ok(()),
         Some((pattern, _)) => Err(problem(
             format!("`partial` names `{pattern}`, and nothing of `{file}` is left out by it"),
+            Some(
             "remove it; or correct it to what the file lacks or has besides: a name or its first parts, such as \"layer4\"; \
              `*` stands for anything"
-                .to_string(),
+                .to_string()),
         )),
     }
 }

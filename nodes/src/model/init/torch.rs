@@ -18,6 +18,10 @@ pub(super) struct Dictionary {
 
 /// Tensors of all dictionaries together; a network of 100 layers has some 600.
 pub(super) const MOST_TENSORS: usize = 1 << 17;
+/// Dictionaries with tensors, and those looked into of one.
+const MOST_DICTIONARIES: usize = 256;
+/// Bytes of the keys that lead to a dictionary.
+const LONGEST_PATH: usize = 1024;
 /// How deep dictionaries are looked for: `model`, `state_dict`, `ema` inside of one another, and some more.
 const DEEPEST: usize = 5;
 
@@ -61,7 +65,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn visit(&mut self, id: Id, path: &str, depth: usize) -> Result<()> {
-        if depth > DEEPEST || !self.seen.insert(id) {
+        if depth > DEEPEST || path.len() > LONGEST_PATH || !self.seen.insert(id) {
             return Ok(());
         }
         let below = |key: &str| match path {
@@ -76,8 +80,10 @@ impl Search<'_> {
         for (key, value) in self.p.dict(id).unwrap_or(&[]) {
             let Some(name) = self.p.text(*key) else { continue };
             match self.p.get(*value) {
-                Value::Dict(_) | Value::List(_) | Value::Tuple(_) if !self.seen.contains(value) => {
-                    inner.push((below(name), *value));
+                Value::Dict(_) | Value::List(_) | Value::Tuple(_) => {
+                    if inner.len() < MOST_DICTIONARIES && !self.seen.contains(value) {
+                        inner.push((below(name), *value));
+                    }
                 }
                 Value::Call { .. } => self.object(name, *value, &below, &mut own)?,
                 _ => {}
@@ -89,6 +95,10 @@ impl Search<'_> {
             inner.extend(items.map(|(i, item)| (below(&i.to_string()), *item)));
         }
         if !own.tensors.is_empty() || !own.unread.is_empty() {
+            ensure!(
+                self.found.len() < MOST_DICTIONARIES,
+                "the file has more than {MOST_DICTIONARIES} dictionaries of tensors: it is no network's"
+            );
             self.found.push(own);
         }
         for (path, id) in inner {
@@ -114,7 +124,10 @@ impl Search<'_> {
                 return Ok(());
             }
             Ok(Some(entry)) => own.tensors.push(entry),
-            Err(e) => own.unread.push((name.clone(), format!("{e:#}"))),
+            // What it quotes of the file may be long.
+            Err(e) => own
+                .unread
+                .push((name.clone(), format!("{e:#}").chars().take(200).collect())),
         }
         self.count += 1;
         ensure!(
@@ -198,5 +211,135 @@ fn storage(p: &Pickle, id: Id) -> Result<(Storage, usize)> {
 
 /// All storages that a pickle names, whether a state dictionary needs them or not.
 pub(super) fn storages(p: &Pickle) -> impl Iterator<Item = Storage> {
-    p.ids().filter_map(|id| storage(p, id).ok()).map(|(s, _)| s)
+    p.ids().filter_map(move |id| storage(p, id).ok()).map(|(s, _)| s)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(s: &str) -> Vec<u8> {
+        [&b"X"[..], &(s.len() as u32).to_le_bytes(), s.as_bytes()].concat()
+    }
+
+    /// A tensor of two numbers of this storage.
+    fn tensor(class: &str, key: &str) -> Vec<u8> {
+        [
+            &b"ctorch._utils\n_rebuild_tensor_v2\n(("[..],
+            &text("storage"),
+            format!("ctorch\n{class}\n").as_bytes(),
+            &text(key),
+            &text("cpu"),
+            b"K\x02tQK\x00K\x02\x85K\x01\x85tR",
+        ]
+        .concat()
+    }
+
+    fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let inside = entries.iter().flat_map(|(k, v)| [text(k), v.clone()].concat());
+        [b"}(".to_vec(), inside.collect(), b"u".to_vec()].concat()
+    }
+
+    fn found(object: &[u8]) -> Result<Vec<Dictionary>> {
+        let bytes = [b"\x80\x02", object, b"."].concat();
+        dictionaries(&Pickle::read(&mut &bytes[..])?)
+    }
+
+    fn names(object: &[u8]) -> Vec<(String, Vec<String>)> {
+        let all = found(object).unwrap().into_iter();
+        all.map(|d| (d.path, d.tensors.iter().map(|t| t.name.to_string()).collect()))
+            .collect()
+    }
+
+    fn f32s() -> Vec<u8> {
+        tensor("FloatStorage", "0")
+    }
+
+    #[test]
+    fn all_dictionaries_of_a_checkpoint_are_found() {
+        let weights = || dict(&[("conv1.weight", f32s())]);
+        let checkpoint = dict(&[
+            ("epoch", b"K\x07".to_vec()),
+            ("best_acc1", f32s()),
+            ("state_dict", weights()),
+            ("ema", dict(&[("module", weights()), ("decay", b"K\x01".to_vec())])),
+            ("optimizer", dict(&[("state", b"}".to_vec())])),
+            ("pair", [b"(".to_vec(), weights(), weights(), b"t".to_vec()].concat()),
+        ]);
+        let one = |path: &str| (path.to_string(), vec!["conv1.weight".to_string()]);
+        assert_eq!(
+            names(&checkpoint),
+            [
+                (String::new(), vec!["best_acc1".to_string()]),
+                one("state_dict"),
+                one("ema.module"),
+                one("pair.0"),
+                one("pair.1")
+            ]
+        );
+        assert_eq!(names(&weights()), [one("")]);
+    }
+
+    #[test]
+    fn a_dictionary_under_two_keys_is_one() {
+        let twice = [
+            &b"}("[..],
+            &text("a"),
+            &dict(&[("w", f32s())]),
+            b"q\x00",
+            &text("b"),
+            b"h\x00u",
+        ]
+        .concat();
+        assert_eq!(names(&twice).len(), 1);
+    }
+
+    /// A tensor of a type that is not read is only an error for those who need it.
+    #[test]
+    fn what_cannot_be_read_is_noted() {
+        let all = dict(&[("a", tensor("ComplexFloatStorage", "0")), ("b", f32s())]);
+        let d = found(&all).unwrap().remove(0);
+        assert_eq!((d.tensors.len(), d.unread.len()), (1, 1));
+        assert_eq!(d.unread[0].1, "numbers of type `ComplexFloatStorage` are not read");
+    }
+
+    #[test]
+    fn objects_are_no_dictionaries() {
+        let object = || b"cmodels\nNet\n)\x81".to_vec();
+        for (bytes, said) in [
+            (object(), "holds a whole Python object"),
+            (
+                dict(&[("epoch", b"K\x01".to_vec()), ("model", object())]),
+                "`model` in the file is a whole Python object",
+            ),
+            (b"K\x01".to_vec(), "no state dictionary"),
+            (b"}".to_vec(), "no tensors"),
+        ] {
+            let e = found(&bytes).unwrap_err().to_string();
+            assert!(e.contains(said), "{e}");
+        }
+    }
+
+    /// Bounds that hold whatever a file repeats: each of these would be gigabytes of names.
+    #[test]
+    fn more_than_networks_have_is_an_error() {
+        let tensor = [f32s(), b"q\x000".to_vec()].concat();
+        let many = [
+            tensor,
+            b"}(".to_vec(),
+            b"U\x01ah\x00".repeat(MOST_TENSORS + 1),
+            b"u".to_vec(),
+        ]
+        .concat();
+        let e = found(&many).unwrap_err().to_string();
+        assert!(e.contains("more than 131072 tensors"), "{e}");
+        let inner = b"U\x01a}U\x01wh\x00s".repeat(300);
+        let mut groups = vec![];
+        for _ in 0..2 {
+            groups.extend([text("g"), b"}(".to_vec(), inner.clone(), b"u".to_vec()].concat());
+        }
+        let many = [f32s(), b"q\x000}(".to_vec(), groups, b"u".to_vec()].concat();
+        let e = found(&many).unwrap_err().to_string();
+        assert!(e.contains("more than 256 dictionaries"), "{e}");
+    }
 }

@@ -57,7 +57,7 @@ fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
 fn headers_that_contradict_the_file_are_errors() {
     let one = |offsets: &str| format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{offsets}}}}}");
     for (header, bytes, hint) in [
-        (one("[0,8]"), 7, "has 84 bytes, and its header says 85"),
+        (one("[0,8]"), 7, "has 69 bytes, and its header says 70"),
         (one("[0,8]"), 9, "not copied or downloaded whole"),
         (one("[4,12]"), 12, "those up to 0 are taken"),
         (one("[8,0]"), 8, "the header is damaged"),

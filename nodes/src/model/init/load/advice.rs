@@ -40,15 +40,15 @@ pub(super) fn no_choice(
                 places.len(),
                 some(&places, 6)
             ),
-            format!(
+            Some(format!(
                 "say which: `init = {{ file = \"{file}\", state = \"{}\" }}`, or {}",
                 places[0],
                 choices(&places[1..])
-            ),
+            )),
         ),
         NoChoice::Elsewhere(places) => problem(
             format!("`state` means nothing in `{file}` that has weights of this network"),
-            format!("it may be {}", choices(&places)),
+            Some(format!("it may be {}", choices(&places))),
         ),
         NoChoice::Nothing => {
             let largest = dictionaries.iter().max_by_key(|d| d.tensors.len());
@@ -58,12 +58,11 @@ pub(super) fn no_choice(
             let needed = specs.first().map_or("nothing", |s| &s.name);
             problem(
                 format!(
-                    "`{file}` seems to be of {seems}, and the network here is {own}: none of its {} is a weight of it; it has \
-                     {}, and the network needs `{needed}` and so on",
-                    count(names.len(), "tensor"),
+                    "`{file}` seems to be of {seems}, and the network here is {own}: nothing of the file is a weight of it; there \
+                     are {}, and the network needs `{needed}` and so on",
                     some(&names, 3)
                 ),
-                other_kind(&seems, own),
+                Some(other_kind(&seems, own)),
             )
         }
     }
@@ -105,7 +104,7 @@ pub(super) fn misfit(misfit: &Misfit, file: &str, seems: &Seems, own: &Seems) ->
     };
     problem(
         format!("{networks}: {}", facts.join("; ")),
-        advice(misfit, file, seems, own),
+        Some(advice(misfit, file, seems, own)),
     )
 }
 
@@ -113,9 +112,7 @@ pub(super) fn misfit(misfit: &Misfit, file: &str, seems: &Seems, own: &Seems) ->
 fn same(seems: &Seems, own: &Seems) -> bool {
     match (&seems.family, &own.family) {
         (Family::Residual(f), Family::Residual(o)) => {
-            (f.blocks, f.bottleneck, f.widths, f.groups) == (o.blocks, o.bottleneck, o.widths, o.groups)
-                && f.non_local == o.non_local
-                && (o.solid || !f.solid)
+            f.is_part_of(o) && f.non_local == o.non_local && (o.solid || !f.solid)
         }
         (f, o) => f == o || *f == Family::Unknown,
     }
@@ -128,7 +125,8 @@ fn other_kind(seems: &Seems, own: &Seems) -> String {
         ..own.clone()
     };
     match seems.kind() {
-        Some(kind) => format!("this file is for `{kind}`; this node takes files of {own}"),
+        Some(kind) => format!("this file is for {kind}; this node takes files of {own}"),
+        None if seems.family == Family::Unknown => format!("this node takes files of {own}"),
         None => format!("no kind here has this network; this node takes files of {own}"),
     }
 }
@@ -140,15 +138,16 @@ fn advice(misfit: &Misfit, file: &str, seems: &Seems, own: &Seems) -> String {
     };
     match (&seems.family, &own.family) {
         (Family::Residual(f), Family::Residual(o)) => {
-            if (f.blocks, f.bottleneck) != (o.blocks, o.bottleneck) || f.solid && !o.solid || f.groups > 1 {
+            let other = (f.blocks, f.bottleneck) != (o.blocks, o.bottleneck) && !f.is_part_of(o);
+            if other || f.solid && !o.solid || f.groups > 1 || f.is_wide() {
                 return match f.depth() {
-                    Some(d @ (18 | 34 | 50)) if !f.solid && !o.solid && f.groups <= 1 => {
+                    Some(d @ (18 | 34 | 50)) if !f.solid && !o.solid && seems.kind().is_some() => {
                         format!("write `depth = {d}`, or take a file of {own}")
                     }
                     _ => other_kind(seems, own),
                 };
             }
-            if f.widths != o.widths {
+            if f.widths != o.widths && !f.is_part_of(o) {
                 return match o.solid {
                     true => format!("write `width = {}`, or take a file of {own}", f.widths[0]),
                     false => format!("write `widths = {:?}`, or take a file of {own}", f.widths),
