@@ -6,7 +6,7 @@ pub mod contract;
 pub mod align;
 #[cfg(feature = "kinds")]
 pub mod data;
-/// Parsers of bytes that nobody vouches for, for fuzz targets and tests.
+/// Parsers of untrusted input, for fuzz targets and tests.
 #[cfg(feature = "kinds")]
 #[doc(hidden)]
 pub mod fuzzing {

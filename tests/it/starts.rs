@@ -15,7 +15,7 @@ fn open(init: &str, depth: usize) -> (Graph, Checked) {
         "extends = \"full.toml\"\n[replace.nodes.backbone]\nkind = \"tsm\"\ndepth = {depth}\nwidths = [8, 8, 8, 8, 16]\n\
          batch_stats = \"joint\"\ninputs = {{ clips = \"normalize.clips\" }}\n{init}\n"
     );
-    let graph = load_text("overlay.toml", &text, &repository().join("graphs")).unwrap_or_else(|p| panic!("{p}"));
+    let graph = load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
     (graph, checked)
 }
@@ -69,7 +69,7 @@ fn a_file_of_another_network_is_refused_at_its_line() {
     insta::assert_snapshot!("another_depth", problems(&format!("init = \"{FILE}\""), 34));
     insta::assert_snapshot!("not_there", problems("init = \"no.pth\"", 18));
     insta::assert_snapshot!("a_folder", problems("init = \"settings\"", 18));
-    insta::assert_snapshot!("no_weights", problems("init = \"full.svg\"", 18));
+    insta::assert_snapshot!("no_weights", problems("init = \"full.toml\"", 18));
     insta::assert_snapshot!(
         "nothing_left_out",
         problems(&format!("init = {{ file = \"{FILE}\", partial = [\"layer9\"] }}"), 18)
