@@ -115,6 +115,7 @@ fn what_weights_started_from_is_written_down() {
         "phases.main.steps=2",
         "--set",
         "phases.main.optimizer.warmup_steps=0",
+        "--no-share",
         "--out",
         &path(&run),
     ]);
