@@ -19,6 +19,8 @@ mod staging;
 mod start;
 mod step;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod train;
 mod trial;
 mod view;

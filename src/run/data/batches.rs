@@ -209,7 +209,8 @@ mod tests {
                     used += n;
                     std::thread::sleep(Duration::from_micros(100));
                 }
-                assert!(made.next().is_err(), "there are no more");
+                let e = made.next().err().expect("there are no more");
+                assert_eq!(e.to_string(), "the data side ended early");
             },
         );
         (out, most)
