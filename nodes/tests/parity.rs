@@ -286,7 +286,10 @@ fn damaged_files_are_errors() {
         for cut in (0..whole.len()).step_by(whole.len() / 40) {
             std::fs::write(&path, &whole[..cut]).unwrap();
             let e = node.compute.load(&Device::Cpu).expect_err("it was cut");
-            assert!(format!("{e:#}").contains("damaged.pth"), "{name} cut to {cut} bytes: {e:#}");
+            assert!(
+                format!("{e:#}").contains("damaged.pth"),
+                "{name} cut to {cut} bytes: {e:#}"
+            );
         }
         for at in (0..whole.len()).step_by(whole.len() / 150) {
             let mut changed = whole.clone();

@@ -258,9 +258,15 @@ mod tests {
         memory.check(start, 100).unwrap();
         memory.check(start + 100, 0).unwrap();
         let why = memory.check(start, 101).unwrap_err();
-        assert!(why.contains("101 bytes") && why.contains("are not inside live memory"), "{why}");
+        assert!(
+            why.contains("101 bytes") && why.contains("are not inside live memory"),
+            "{why}"
+        );
         let why = memory.check(start - 1, 1).unwrap_err();
-        assert!(why.contains("1 bytes") && why.contains("are not inside live memory"), "{why}");
+        assert!(
+            why.contains("1 bytes") && why.contains("are not inside live memory"),
+            "{why}"
+        );
         let local = 0_u8;
         let why = memory.check(&raw const local as u64, 1).unwrap_err();
         assert!(why.contains("no address of the device"), "{why}");

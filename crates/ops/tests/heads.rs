@@ -255,7 +255,9 @@ fn mistakes_are_errors() {
     );
     let message = bce_with_logits(&[0.0], &[1.5], None, None).unwrap_err().to_string();
     assert!(message.contains("target of row 0 is 1.5"), "{message}");
-    let message = cross_entropy(&[0.0; 6], 3, &[0, 1], 1.5, None, None).unwrap_err().to_string();
+    let message = cross_entropy(&[0.0; 6], 3, &[0, 1], 1.5, None, None)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("smoothing of 1.5 is not in [0, 1]"), "{message}");
     let message = cross_entropy(&[0.0; 6], 3, &[0, 1], 0.0, Some(&[1.0, -1.0]), None)
         .unwrap_err()
@@ -289,7 +291,10 @@ fn mistakes_are_errors() {
     assert_eq!(length(found), ("dx", 7, 6));
     let found = few.backward_weight(&[0.0; 6], &[0.0; 7], &mut [0.0; 12]);
     assert_eq!(length(found), ("dy", 7, 8));
-    let message = layer(0, 3, 4).forward(&[], &[0.0; 12], None, false, &mut []).unwrap_err().to_string();
+    let message = layer(0, 3, 4)
+        .forward(&[], &[0.0; 12], None, false, &mut [])
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("zero"), "{message}");
     let found = sgd.step(true, &[0.0; 3], &mut [0.0; 2], &mut [0.0; 3]).map(|_| ());
     assert_eq!(length(found), ("buffer", 2, 3));

@@ -218,7 +218,9 @@ fn running_statistics_move_as_in_pytorch() {
     norm::update_running(&[3.0], &[3.5], 4, 0.1, &mut mean, &mut var).unwrap();
     assert!((mean[0] - 0.3f32).abs() < 1e-6);
     assert!((var[0] - (0.9 + 0.1 * 14.0 / 3.0) as f32).abs() < 1e-6);
-    let message = norm::update_running(&[3.0], &[3.5], 0, 0.1, &mut mean, &mut var).unwrap_err().to_string();
+    let message = norm::update_running(&[3.0], &[3.5], 0, 0.1, &mut mean, &mut var)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("running statistics of no rows"), "{message}");
 }
 

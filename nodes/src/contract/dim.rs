@@ -277,9 +277,15 @@ mod tests {
         assert_eq!(eval("M"), Err(DimError::Unbound("M".into())));
         let bad = |text: &str| eval(text).unwrap_err().to_string();
         assert_eq!(bad("B+1"), "`B+1` has no size: a batch and a number cannot be added");
-        assert_eq!(bad("H+1"), "`H+1` has no size: a size that differs per video cannot be added");
+        assert_eq!(
+            bad("H+1"),
+            "`H+1` has no size: a size that differs per video cannot be added"
+        );
         assert_eq!(bad("B*B"), "`B*B` has no size: two batches cannot be multiplied");
-        assert_eq!(bad("2*H"), "`2*H` has no size: a size that differs per video cannot be multiplied");
+        assert_eq!(
+            bad("2*H"),
+            "`2*H` has no size: a size that differs per video cannot be multiplied"
+        );
         assert_eq!(bad("9!"), "`9!` has no size: a factorial above 8! is too large");
         assert_eq!(eval("8!"), Ok(Size::Known(40_320)));
         assert_eq!(bad("B!"), "`B!` has no size: only a number has a factorial");
@@ -294,7 +300,10 @@ mod tests {
             ("(G", "missing `)` in dimension `(G`"),
             ("G)", "unexpected `)` in dimension `G)`"),
             ("2x!", "`2x` is not a number in dimension `2x!`"),
-            ("99999999999999999999999", "`99999999999999999999999` is not a number in dimension `99999999999999999999999`"),
+            (
+                "99999999999999999999999",
+                "`99999999999999999999999` is not a number in dimension `99999999999999999999999`",
+            ),
             ("é", "expected a name or a number in dimension `é`"),
         ] {
             assert_eq!(DimExpr::parse(text, true).unwrap_err(), why);

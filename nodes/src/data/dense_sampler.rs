@@ -299,7 +299,14 @@ mod tests {
 
     #[test]
     fn a_clip_more_leaves_the_others_as_they_are() {
-        let of = |clips| run(json!({"clips": clips, "frames": 4, "interval": 2}), 200, sample(5, true)).0;
+        let of = |clips| {
+            run(
+                json!({"clips": clips, "frames": 4, "interval": 2}),
+                200,
+                sample(5, true),
+            )
+            .0
+        };
         assert_eq!(of(3)[..2], of(2));
     }
 

@@ -6,10 +6,9 @@ use crate::check::{Checked, check};
 use crate::graph::Graph;
 use crate::load::load_text;
 use crate::run::checkpoint::Position;
-use crate::run::data::FeedOptions;
+use crate::run::data::{FeedOptions, draw_key};
 use crate::run::log::Log;
 use crate::run::optim::Sgd;
-use crate::run::peek::phase_key;
 use crate::run::progress::Progress;
 use crate::run::setup::set_up;
 use crate::run::start::{mark_trained, start_weights};
@@ -180,10 +179,17 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         momentum.into_iter().for_each(|(name, v)| sgd.restore(name, v));
     }
     let device = Device::Cpu;
-    start_weights(program, &mut store, Key::new(graph.seed.value).name("init"), &device, &progress).unwrap();
+    start_weights(
+        program,
+        &mut store,
+        Key::new(graph.seed.value).name("init"),
+        &device,
+        &progress,
+    )
+    .unwrap();
     mark_trained(program, &mut store);
     let cx = TrainCx {
-        key: phase_key(def, graph.seed.value),
+        key: draw_key(def, graph.seed.value),
         feed: FeedOptions {
             workers: how.workers,
             ahead: 7,
@@ -227,7 +233,10 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
 #[track_caller]
 pub fn near(what: &str, found: f64, right: f64) {
     let error = (found - right).abs();
-    assert!(error <= 2e-5 * right.abs().max(0.05), "{what}: {found}, and {right} is right");
+    assert!(
+        error <= 2e-5 * right.abs().max(0.05),
+        "{what}: {found}, and {right} is right"
+    );
 }
 
 /// Trains the small graph with `changes`, and holds each step to `training`: its line in the log, and every weight after it.
@@ -238,14 +247,20 @@ pub fn hold(changes: &str, training: &Training, parts: &[usize]) -> Trained {
     let run = trained(&graph, &checked, How::default());
     run.outcome.as_ref().unwrap();
     let steps = training.lr.len();
-    assert_eq!((run.rows.len(), run.weights.len(), parts.len()), (steps, steps + 1, steps), "{changes}");
+    assert_eq!(
+        (run.rows.len(), run.weights.len(), parts.len()),
+        (steps, steps + 1, steps),
+        "{changes}"
+    );
     let mut weights = run.weights[0].clone();
     let (mut momentum, mut at) = (Numbers::new(), 0);
     for k in 0..steps {
         let rows = run.parts[at..at + parts[k]].concat();
         at += parts[k];
         for (name, right) in training.step(k, &mut weights, &mut momentum, &rows) {
-            let found = run.rows[k][name].as_f64().unwrap_or_else(|| panic!("no {name} in {}", run.rows[k]));
+            let found = run.rows[k][name]
+                .as_f64()
+                .unwrap_or_else(|| panic!("no {name} in {}", run.rows[k]));
             near(&format!("step {k}, {name}"), found, right);
         }
         assert!(weights.keys().eq(run.weights[k + 1].keys()));

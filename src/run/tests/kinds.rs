@@ -1,8 +1,8 @@
 //! Kinds for the small graph: videos without files, which are a few bytes each.
 
-use glad_nodes::*;
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
+use glad_nodes::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::cell::RefCell;

@@ -113,7 +113,13 @@ impl Training {
     }
 
     /// Takes step `k` on these rows. Gives what is logged: the losses, their accuracies, the total and the gradient's norm.
-    pub fn step(&self, k: usize, weights: &mut Numbers, momentum: &mut Numbers, rows: &[Row]) -> Vec<(&'static str, f64)> {
+    pub fn step(
+        &self,
+        k: usize,
+        weights: &mut Numbers,
+        momentum: &mut Numbers,
+        rows: &[Row],
+    ) -> Vec<(&'static str, f64)> {
         let mut found = pass(weights, rows, self.losses, self.reversal[k]);
         found.grads.retain(|name, _| (self.trains)(name));
         let norm = found.grads.values().flatten().map(|g| g * g).sum::<f64>().sqrt();

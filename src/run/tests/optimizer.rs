@@ -54,7 +54,13 @@ fn a_rate_that_falls_at_epochs() {
 #[test]
 fn a_cosine_over_the_phase_with_warm_up() {
     let cosine = |k: f64| 0.1 + 0.9 * (1.0 + (PI * k / 5.0).cos()) / 2.0;
-    let lr = [0.1 * cosine(0.0), 0.2 * cosine(1.0), 0.2 * cosine(2.0), 0.2 * cosine(3.0), 0.2 * cosine(4.0)];
+    let lr = [
+        0.1 * cosine(0.0),
+        0.2 * cosine(1.0),
+        0.2 * cosine(2.0),
+        0.2 * cosine(3.0),
+        0.2 * cosine(4.0),
+    ];
     five(
         r#"lr = 0.2, warmup_steps = 2, schedule = { kind = "cosine", end = 0.1 }"#,
         Training::plain(&lr),
@@ -79,7 +85,10 @@ fn nesterov() {
         group: |_| (1.0, 0.02),
         ..Training::plain(&[0.05; 5])
     };
-    five("lr = 0.05, momentum = 0.8, nesterov = true, weight_decay = 0.02", training);
+    five(
+        "lr = 0.05, momentum = 0.8, nesterov = true, weight_decay = 0.02",
+        training,
+    );
 }
 
 #[test]
@@ -124,12 +133,16 @@ fn a_gradient_is_clipped_by_its_norm() {
         ..Training::plain(&[0.1; 5])
     };
     let norms = |clip: f64| {
-        let optimizer = format!("optimizer = {{ lr = 0.1, momentum = 0.9, weight_decay = 0.01, clip_norm = {clip:?} }}");
+        let optimizer =
+            format!("optimizer = {{ lr = 0.1, momentum = 0.9, weight_decay = 0.01, clip_norm = {clip:?} }}");
         let run = hold(&format!("{FIVE}{optimizer}"), &training(clip), &[1; 5]);
         let norm = |r: &serde_json::Value| r["grad_norm"].as_f64().unwrap();
         run.rows.iter().map(norm).collect::<Vec<_>>()
     };
     assert!(norms(0.2).iter().all(|n| *n > 0.2), "{:?}", norms(0.2));
     let some = norms(0.6);
-    assert!(some.iter().any(|n| *n > 0.6) && some.iter().any(|n| *n < 0.6), "{some:?}");
+    assert!(
+        some.iter().any(|n| *n > 0.6) && some.iter().any(|n| *n < 0.6),
+        "{some:?}"
+    );
 }

@@ -79,14 +79,23 @@ fn key_of(orders: &[u32]) -> Key {
     let drawn = |key: &Key| {
         let node = key.name("tol.shuffle");
         let of_stream = |s: &str| (0..VIDEOS as u64).map(move |r| node.name(s).index(r).rng().below(2) as u32);
-        ["source", "target"].map(of_stream).into_iter().flatten().collect::<Vec<u32>>()
+        ["source", "target"]
+            .map(of_stream)
+            .into_iter()
+            .flatten()
+            .collect::<Vec<u32>>()
     };
     let mut keys = (0..).map(|i| Key::new(i));
     keys.find(|key| drawn(key) == orders).unwrap()
 }
 
 fn floats(t: &Tensor) -> Vec<f32> {
-    t.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+    t.to_dtype(DType::F32)
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 /// The root of the mean square.

@@ -171,7 +171,11 @@ fn a_report_counts_and_smooths() {
     }
     let nodes: Vec<&str> = report.nodes.iter().map(|n| n.node.as_str()).collect();
     assert!(nodes.contains(&"embed") && !nodes.contains(&"pixels"), "{nodes:?}");
-    assert!(report.data_nodes.iter().any(|(n, _)| n == "pixels"), "{:?}", report.data_nodes);
+    assert!(
+        report.data_nodes.iter().any(|(n, _)| n == "pixels"),
+        "{:?}",
+        report.data_nodes
+    );
     let busy: Duration = report.nodes.iter().map(|n| n.forward + n.backward).sum();
     assert_eq!(report.rest(), report.wall - busy - report.optimizer - report.waited);
 }
@@ -227,7 +231,10 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
         let mut momentum = Numbers::new();
         for k in 0..3 {
             let row = &rows[3 * phase + k];
-            assert_eq!((row["phase"].as_str(), row["step"].as_u64()), (Some(name), Some(k as u64)));
+            assert_eq!(
+                (row["phase"].as_str(), row["step"].as_u64()),
+                (Some(name), Some(k as u64))
+            );
             for (what, right) in training.step(k, &mut weights, &mut momentum, &parts[3 * phase + k]) {
                 near(&format!("{name}, step {k}, {what}"), row[what].as_f64().unwrap(), right);
             }

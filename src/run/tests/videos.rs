@@ -24,7 +24,10 @@ fn every_pass_has_each_video_once_in_an_order_of_its_own() {
         assert_eq!(videos.len(), 70);
         let passes: Vec<&[usize]> = videos.chunks(size).collect();
         for pass in &passes {
-            assert!(pass.iter().copied().collect::<BTreeSet<_>>().into_iter().eq(0..size), "{pass:?}");
+            assert!(
+                pass.iter().copied().collect::<BTreeSet<_>>().into_iter().eq(0..size),
+                "{pass:?}"
+            );
         }
         let orders: BTreeSet<&&[usize]> = passes.iter().collect();
         assert_eq!(orders.len(), passes.len());
@@ -47,7 +50,10 @@ fn augmentation_differs_from_pass_to_pass_from_video_to_video_and_from_stream_to
             assert!(different.len() + 2 >= drawn.len(), "video {video}: {drawn:?}");
         }
         let first: Vec<usize> = by_video.values().map(|d| d[0]).collect();
-        assert!(first.iter().collect::<BTreeSet<_>>().len() + 2 >= first.len(), "{first:?}");
+        assert!(
+            first.iter().collect::<BTreeSet<_>>().len() + 2 >= first.len(),
+            "{first:?}"
+        );
         all.push(first[0]);
     }
     assert_ne!(all[0], all[1], "the first videos of the streams");
@@ -88,7 +94,14 @@ fn bad_videos_are_replaced_by_different_ones_and_counted_once() {
 #[test]
 fn more_bad_videos_than_allowed_end_the_phase_and_no_fewer() {
     // Of ten videos, three are bad.
-    for (limit, ends) in [(0.0, true), (0.15, true), (0.2, true), (0.21, false), (0.3, false), (1.0, false)] {
+    for (limit, ends) in [
+        (0.0, true),
+        (0.15, true),
+        (0.2, true),
+        (0.21, false),
+        (0.3, false),
+        (1.0, false),
+    ] {
         let changes = "optimizer = { lr = 0.01 }\nepochs = 2\nbatch = 5\n[nodes.pixels]\nsource.bad = [1, 4, 8]\n";
         let (mut graph, checked) = graph(changes);
         graph.bad_videos = limit;
