@@ -271,6 +271,52 @@ mod tests {
     }
 
     #[test]
+    fn attempts_are_counted_until_a_video_can_be_used_or_the_slot_is_given_up() {
+        let data = Data::twenty();
+        let host = data.host();
+        let asked = std::sync::Mutex::new(vec![]);
+        // Videos 3, 10 and 17 are bad.
+        let replace = |stream: usize, drawn: Drawn, attempt: u64| {
+            asked.lock().unwrap().push((stream, drawn.video, attempt));
+            [10, 17, 3, 5][attempt as usize - 1]
+        };
+        let recipe = data.recipe(&host, Some(&replace));
+        let made = recipe.make(want(3));
+        assert_eq!(made.sample.unwrap().video.index, 5);
+        let videos: Vec<usize> = made.bad.iter().map(|b| b.video).collect();
+        assert_eq!(videos, [3, 10, 17, 3]);
+        assert_eq!(made.bad[1].reason, "node `work`: damaged");
+        assert_eq!(
+            asked.into_inner().unwrap(),
+            [(0, 3, 1), (0, 3, 2), (0, 3, 3), (0, 3, 4)]
+        );
+
+        let always = |_: usize, _: Drawn, _: u64| 10;
+        let made = data.recipe(&host, Some(&always)).make(want(3));
+        assert!(made.sample.is_none());
+        assert_eq!(made.bad.len(), 1 + ATTEMPTS as usize);
+        let made = data.recipe(&host, None).make(want(3));
+        assert!(made.sample.is_none());
+        assert_eq!(made.bad.len(), 1, "a view leaves it out");
+    }
+
+    #[test]
+    fn a_sample_has_a_key_of_all_that_names_it() {
+        let key = |seed: u64, stream, pass, video, attempt| sample_key(Key::new(seed), stream, pass, video, attempt);
+        let one = key(1, "a", 2, 3, 0);
+        assert_eq!(one, key(1, "a", 2, 3, 0));
+        for other in [
+            key(2, "a", 2, 3, 0),
+            key(1, "b", 2, 3, 0),
+            key(1, "a", 3, 3, 0),
+            key(1, "a", 2, 4, 0),
+            key(1, "a", 2, 3, 1),
+        ] {
+            assert_ne!(one, other);
+        }
+    }
+
+    #[test]
     fn a_bad_video_is_replaced_in_the_same_way_by_any_number_of_workers() {
         let one = labels(80, FeedOptions { workers: 1, ahead: 2 }, true);
         let four = labels(80, FeedOptions { workers: 4, ahead: 9 }, true);

@@ -42,6 +42,7 @@ pub fn registry() -> Registry {
     r.add::<Numbers>();
     r.add::<Pixels>();
     r.add::<Rows>();
+    r.add::<Together>();
     r
 }
 
@@ -210,5 +211,41 @@ impl Compute for Rows {
 
     fn backward(&self, _: &mut Step<'_>, _: Saved, _: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
         Ok(vec![None])
+    }
+}
+
+/// Rows less the mean of all rows of all streams: a joint node.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Together {}
+
+impl Kind for Together {
+    const NAME: &'static str = "together";
+    const GROUP: Group = Group::Tensor;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Device)
+            .input("x", "Feature[B,D]", "rows")
+            .output("x", "Feature[B,D]", "them, about their mean")
+            .joint(true)
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Compute(Box::new(self.clone())))
+    }
+}
+
+impl Compute for Together {
+    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let mean = Tensor::cat(inputs.all("x"), 0)?.mean_keepdim(0)?;
+        let about = |x: &Tensor| x.broadcast_sub(&mean);
+        Ok((
+            inputs.all("x").iter().map(about).collect::<Result<_, _>>()?,
+            Box::new(()),
+        ))
+    }
+
+    fn backward(&self, _: &mut Step<'_>, _: Saved, _: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        bail!("it is for views")
     }
 }

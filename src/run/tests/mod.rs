@@ -7,3 +7,4 @@ mod optimizer;
 mod parity;
 mod steps;
 mod videos;
+mod views;
