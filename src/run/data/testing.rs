@@ -170,7 +170,11 @@ impl Data {
     }
 
     /// How `host` makes samples of it.
-    pub fn recipe<'a>(&'a self, host: &'a HostSide<'a>, replace: Option<&'a Replace>) -> Recipe<'a> {
+    pub fn recipe<'a>(
+        &'a self,
+        host: &'a HostSide<'a>,
+        replace: Option<&'a (dyn Fn(usize, Drawn, u64) -> usize + Sync)>,
+    ) -> Recipe<'a> {
         Recipe {
             host,
             lists: &self.lists,

@@ -2,9 +2,10 @@
 
 use super::kinds::{Row, registry, seen};
 use super::net::{Numbers, Training};
-use crate::check::{Checked, check};
+use crate::check::check;
 use crate::graph::Graph;
 use crate::load::load_text;
+use crate::program::Checked;
 use crate::run::checkpoint::Position;
 use crate::run::data::{FeedOptions, draw_key};
 use crate::run::log::Log;

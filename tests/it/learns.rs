@@ -1,0 +1,81 @@
+//! A small run that must learn: bars that move across or down, source and target of different colours. Chance is one half.
+
+use crate::common::*;
+use glad_video::write::{VideoWriter, WriteOptions};
+use std::path::Path;
+
+const SIZE: usize = 48;
+
+/// A clip of 24 frames. In the source a bright bar moves on a dark ground, in the target a dark one on a bright ground; where it
+/// starts, how fast it is and how long differs from clip to clip.
+fn clip(path: &Path, class: usize, i: usize, target: bool) {
+    let (ground, bar) = if target {
+        ([185, 170, 200], [60, 20, 40])
+    } else {
+        ([40, 60, 45], [230, 200, 120])
+    };
+    let mut video = VideoWriter::create_with(path, SIZE, SIZE, 24.0, WriteOptions::default()).unwrap();
+    let (side, from, length) = (4 + 7 * i % 29, 1 + i % 5, 10 + 3 * i % 7);
+    for t in 0..24 {
+        let at = from + t * (10 + i % 4) / 8;
+        let mut rgb: Vec<u8> = ground.repeat(SIZE * SIZE);
+        for (a, b) in (at..at + 5).flat_map(|a| (side..side + length).map(move |b| (a, b))) {
+            let (x, y) = if class == 0 { (a, b) } else { (b, a) };
+            if x < SIZE && y < SIZE {
+                rgb[(y * SIZE + x) * 3..][..3].copy_from_slice(&bar);
+            }
+        }
+        video.push(&rgb).unwrap();
+    }
+    video.finish().unwrap();
+}
+
+#[test]
+fn a_small_run_learns_the_source_and_carries_it_to_the_target() {
+    let dir = tempfile::tempdir().unwrap();
+    own::lists(dir.path(), 24, |folder, class, i| {
+        let name = format!("{i}.mp4");
+        clip(
+            &folder.join(&name),
+            class,
+            i,
+            folder.ends_with("target_train") || folder.ends_with("target_test"),
+        );
+        name
+    });
+    let (setting, out) = (own::setting(dir.path()), dir.path().join("run").display().to_string());
+    let mut args = vec![
+        graph("full.toml"),
+        "--setting".into(),
+        setting,
+        "--out".into(),
+        out.clone(),
+        "--no-share".into(),
+    ];
+    for set in [
+        "drop=warmup",
+        "dims.T=4",
+        "params.local_interval=3",
+        "nodes.augment.short=36",
+        "nodes.augment.size=32",
+        "phases.main.epochs=20",
+        "phases.main.reset=[]",
+    ] {
+        args.extend(["--set".to_string(), set.into()]);
+    }
+    ok(&args);
+    let text = std::fs::read_to_string(dir.path().join("run/metrics.jsonl")).unwrap();
+    let rows: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(rows.len(), 60);
+    let mean = |rows: &[serde_json::Value], name: &str| {
+        rows.iter().map(|r| r[name].as_f64().unwrap()).sum::<f64>() / rows.len() as f64
+    };
+    let last = &rows[48..];
+    let summary = std::fs::read_to_string(dir.path().join("run/summary.json")).unwrap();
+    for (name, most) in [("ce", 0.2), ("tol", 0.4)] {
+        let (begins, ends) = (mean(&rows[..3], name), mean(last, name));
+        assert!(begins > 0.5 && ends < most, "{name}: {begins} → {ends}\n{summary}");
+    }
+    let predictions = std::fs::read_to_string(dir.path().join("run/predictions.csv")).unwrap();
+    println!("{predictions}\n{summary}\n{text}");
+}
