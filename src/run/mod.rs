@@ -10,6 +10,7 @@ mod log;
 mod memory;
 mod optim;
 mod peek;
+mod phase;
 mod progress;
 mod rehearsal;
 mod session;

@@ -5,7 +5,7 @@
 //! than `ahead` samples in memory, whatever the speeds.
 
 use super::host::{HostSide, Sample};
-use super::order::Drawn;
+use super::order::{Drawn, Replace};
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use glad_nodes::{Fatal, Key, Video};
@@ -64,8 +64,8 @@ pub struct Recipe<'a> {
     pub streams: &'a [String],
     /// The phase's key.
     pub key: Key,
-    /// The video that replaces a bad one (stream, drawn, attempt); `None` where bad videos are left out (views).
-    pub replace: Option<&'a (dyn Fn(usize, Drawn, u64) -> usize + Sync)>,
+    /// What replaces a bad video; `None` where bad videos are left out (views).
+    pub replace: Option<&'a dyn Replace>,
 }
 
 /// The key below which the nodes of a sample draw: that of the phase or view, the stream, its pass over its list, the
@@ -108,7 +108,7 @@ impl Recipe<'_> {
                 }),
             }
             match self.replace {
-                Some(f) => video = f(want.stream, want.drawn, attempt + 1),
+                Some(r) => video = r.replacement(want.stream, want.drawn, attempt + 1),
                 None => break,
             }
         }
@@ -210,7 +210,7 @@ pub fn feed<R>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Data, Replace, other, video, want};
+    use super::super::testing::{Data, other, video, want};
     use super::*;
     use crate::program::ValueId;
     use glad_nodes::HostValue;
@@ -219,7 +219,7 @@ mod tests {
     fn labels(n: usize, options: FeedOptions, replace: bool) -> (Vec<Option<u32>>, Vec<usize>, usize) {
         let data = Data::twenty();
         let host = data.host();
-        let recipe = data.recipe(&host, replace.then_some(&other as &Replace));
+        let recipe = data.recipe(&host, replace.then_some(&other as &dyn Replace));
         let (mut out, mut bad, mut most) = (vec![], vec![], 0);
         feed(&recipe, options, (0..n).map(want), |made| {
             while let Some(m) = {
@@ -257,7 +257,7 @@ mod tests {
         let path = |i| if i == 12 { "hangs.mp4" } else { "v" };
         let data = Data::new((0..20).map(|i| video(i, path(i))));
         let host = data.host();
-        let recipe = data.recipe(&host, Some(&|_, _, _| 0));
+        let recipe = data.recipe(&host, Some(&|_: usize, _: Drawn, _: u64| 0usize));
         let options = FeedOptions { workers: 3, ahead: 4 };
         let outcome = feed(&recipe, options, (0..20).map(want), |made| -> Result<usize> {
             let mut taken = 0;

@@ -76,9 +76,16 @@ impl Order {
             })
             .collect()
     }
+}
 
-    /// The video that replaces a bad one, at attempt 1, 2, …
-    pub fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize {
+/// Names the video that replaces a bad one.
+pub trait Replace: Sync {
+    /// The video's place in the list, at attempt 1, 2, …
+    fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize;
+}
+
+impl Replace for Order {
+    fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize {
         self.key
             .name(&self.streams[stream])
             .name("replacement")
@@ -87,6 +94,12 @@ impl Order {
             .index(attempt)
             .rng()
             .below(self.sizes[stream])
+    }
+}
+
+impl<F: Fn(usize, Drawn, u64) -> usize + Sync> Replace for F {
+    fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize {
+        self(stream, drawn, attempt)
     }
 }
 

@@ -7,16 +7,17 @@ use crate::graph::Graph;
 use crate::load::load_text;
 use crate::program::Checked;
 use crate::run::checkpoint::Position;
-use crate::run::data::{FeedOptions, draw_key};
+use crate::run::data::FeedOptions;
 use crate::run::log::Log;
 use crate::run::optim::Sgd;
+use crate::run::phase::PhaseRun;
 use crate::run::progress::Progress;
 use crate::run::setup::set_up;
-use crate::run::start::{mark_trained, start_weights};
-use crate::run::train::{PhaseHooks, PhaseReport, TrainCx, train};
+use crate::run::start::begin_phase;
+use crate::run::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use glad_nodes::{Key, Precision, WeightStore};
+use glad_nodes::{Precision, WeightStore};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -180,22 +181,13 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         momentum.into_iter().for_each(|(name, v)| sgd.restore(name, v));
     }
     let device = Device::Cpu;
-    start_weights(
-        program,
-        &mut store,
-        Key::new(graph.seed.value).name("init"),
-        &device,
-        &progress,
-    )
-    .unwrap();
-    mark_trained(program, &mut store);
+    let (fresh, seed) = (position.step == 0, graph.seed.value);
+    begin_phase(program, def, &mut store, fresh, seed, &device, &progress).unwrap();
     let cx = TrainCx {
-        key: draw_key(def, graph.seed.value),
         feed: FeedOptions {
             workers: how.workers,
             ahead: 7,
         },
-        device: &device,
         precision: Precision::F32,
         record: false,
         progress: &progress,
@@ -205,17 +197,14 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     };
     let mut watcher = Watcher::default();
     watcher.weights.push(numbers(&store));
-    let outcome = train(
-        program,
-        def,
-        setup,
-        &mut store,
-        &mut sgd,
-        &mut position,
-        &mut log,
-        &cx,
-        &mut watcher,
-    );
+    let run = PhaseRun::new(program, def, setup, seed, &device).unwrap();
+    let mut state = State {
+        store: &mut store,
+        sgd: &mut sgd,
+        position: &mut position,
+        log: &mut log,
+    };
+    let outcome = train(&run, &mut state, &cx, &mut watcher);
     watcher.weights.push(numbers(&store));
     let text = std::fs::read_to_string(&metrics).unwrap();
     let calls = seen();

@@ -4,11 +4,11 @@ use crate::check::check;
 use crate::graph::Graph;
 use crate::load::load_text;
 use crate::program::Program;
-use crate::run::exec::PassInfo;
+use crate::run::exec::{Part, PassInfo};
 use crate::run::optim::{Length, Sgd};
 use crate::run::progress::Progress;
-use crate::run::start::{mark_trained, start_weights};
-use crate::run::step::{Part, Steps};
+use crate::run::start::begin_phase;
+use crate::run::step::Steps;
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Key, Precision, Side, WeightStore};
@@ -78,14 +78,11 @@ fn clips(stream: usize, frames: usize) -> Tensor {
 fn key_of(orders: &[u32]) -> Key {
     let drawn = |key: &Key| {
         let node = key.name("tol.shuffle");
-        let of_stream = |s: &str| (0..VIDEOS as u64).map(move |r| node.name(s).index(r).rng().below(2) as u32);
-        ["source", "target"]
-            .map(of_stream)
-            .into_iter()
-            .flatten()
-            .collect::<Vec<u32>>()
+        let rows = ["source", "target"].map(|s| node.name(s));
+        let rows = rows.iter().flat_map(|s| (0..VIDEOS as u64).map(|r| s.index(r)));
+        rows.map(|key| key.rng().below(2) as u32).collect::<Vec<u32>>()
     };
-    let mut keys = (0..).map(|i| Key::new(i));
+    let mut keys = (0..).map(Key::new);
     keys.find(|key| drawn(key) == orders).unwrap()
 }
 
@@ -157,8 +154,7 @@ fn two_steps(name: &str, frames: usize, backbone: &str) -> Result<()> {
     let (program, def) = (&checked.phases["main"], &graph.phases["main"]);
 
     let mut store = WeightStore::default();
-    start_weights(program, &mut store, Key::new(0), &Device::Cpu, &Progress::new(true))?;
-    mark_trained(program, &mut store);
+    begin_phase(program, def, &mut store, true, 0, &Device::Cpu, &Progress::new(true))?;
     for (name, w) in store.iter_mut().filter(|(name, _)| !name.starts_with("backbone.")) {
         let start = &reference.0[&format!("start.{name}")];
         assert_eq!(start.dims(), w.value.dims(), "{name}");

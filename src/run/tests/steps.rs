@@ -6,6 +6,7 @@ use super::net::{Numbers, Training};
 use crate::run::data::FeedOptions;
 use crate::run::progress::Progress;
 use crate::run::session::{RunOptions, run};
+use crate::run::train::{NodeTime, PhaseReport, node_times};
 use candle_core::Device;
 use std::path::Path;
 use std::time::Duration;
@@ -176,8 +177,51 @@ fn a_report_counts_and_smooths() {
         "{:?}",
         report.data_nodes
     );
+    assert!(report.waited > Duration::ZERO, "the first batch is waited for");
+    assert!(report.held > Duration::ZERO && report.data_busy > Duration::ZERO);
     let busy: Duration = report.nodes.iter().map(|n| n.forward + n.backward).sum();
     assert_eq!(report.rest(), report.wall - busy - report.optimizer - report.waited);
+}
+
+#[test]
+fn times_of_calls_add_up_by_node() {
+    let (_, checked) = graph("steps = 4\nbatch = 4\noptimizer = { lr = 0.1 }");
+    let program = &checked.phases["main"];
+    let ms = Duration::from_millis;
+    let mut times = vec![(Duration::ZERO, Duration::ZERO); program.calls.len()];
+    let calls = program.calls.iter().zip(&mut times);
+    for (n, (_, time)) in calls.filter(|(c, _)| c.node == "embed").enumerate() {
+        *time = (ms(1 + n as u64), ms(10));
+    }
+    let judge = program.calls.iter().position(|c| c.node == "judge").unwrap();
+    times[judge] = (ms(30), ms(0));
+    let found = node_times(program, &times);
+    let found: Vec<_> = found.iter().map(|n| (n.node.as_str(), n.forward, n.backward)).collect();
+    assert_eq!(found, [("judge", ms(30), ms(0)), ("embed", ms(3), ms(20))]);
+}
+
+#[test]
+fn a_report_says_which_side_waits() {
+    let s = Duration::from_secs;
+    let node = |forward, backward| NodeTime {
+        node: "n".into(),
+        forward: s(forward),
+        backward: s(backward),
+    };
+    let mut report = PhaseReport {
+        wall: s(100),
+        waited: s(25),
+        held: s(10),
+        nodes: vec![node(10, 20), node(5, 7)],
+        optimizer: s(3),
+        ..PhaseReport::default()
+    };
+    assert_eq!(report.rest(), s(30));
+    assert_eq!(report.waits(), "waits for data 25 %, data waits 10 %");
+    report.device_busy = Some(s(80));
+    assert_eq!(report.waits(), "waits for data 25 %, data waits 10 %, device busy 80 %");
+    report.device_busy = Some(s(120));
+    assert!(report.waits().ends_with("device busy 100 %"), "{}", report.waits());
 }
 
 #[test]
