@@ -22,8 +22,8 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 
-/// Both streams, both losses; `changes` are verbs and tables on top.
-const GRAPH: &str = r#"
+/// Both streams, both losses.
+const GRAPH: &str = r#"[]
 streams  = ["source", "target"]
 held_out = ["target"]
 dims     = { K = 3 }
@@ -82,12 +82,46 @@ kind   = "domain_bce"
 inputs = { logits = "judge.logits", domain = "domains.domain" }
 
 [phases.main]
-losses = { ce = 1.0, adv = 0.5 }
+losses.ce  = 1.0
+losses.adv = 0.5
 "#;
 
-/// The small graph with these lines after it, which begin inside `[phases.main]`.
+/// The sections of a TOML file, with their lines.
+fn sections(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = vec![];
+    for line in text.lines() {
+        match line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            Some(name) => all.push((name, vec![])),
+            None => {
+                if let Some((_, lines)) = all.last_mut() {
+                    lines.push(line);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The small graph with these lines in it, the first of them in `[phases.main]`: other sections are named, `[]` is the top.
 pub fn graph(changes: &str) -> (Graph, Checked) {
-    let graph = load_text("small.toml", &format!("{GRAPH}{changes}"), Path::new("."));
+    let key = |line: &str| line.split_once('=').map(|(k, _)| k.trim().to_string());
+    let mut all = sections(GRAPH);
+    let changes = format!("[phases.main]\n{changes}");
+    for (name, lines) in sections(&changes) {
+        match all.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, old)) => {
+                old.retain(|l| key(l).is_none() || lines.iter().all(|new| key(new) != key(l)));
+                old.extend(lines);
+            }
+            None => all.push((name, lines)),
+        }
+    }
+    let text = |(name, lines): &(&str, Vec<&str>)| match *name {
+        "" => lines.join("\n"),
+        name => format!("[{name}]\n{}", lines.join("\n")),
+    };
+    let text = all.iter().map(text).collect::<Vec<_>>().join("\n");
+    let graph = load_text("small.toml", &text, Path::new("."));
     let graph = graph.unwrap_or_else(|p| panic!("{changes}\n{p}"));
     let checked = check(&graph, &registry()).unwrap_or_else(|p| panic!("{changes}\n{p}"));
     (graph, checked)
@@ -103,6 +137,8 @@ pub struct Trained {
     pub parts: Vec<Vec<Row>>,
     /// Where the run stands.
     pub position: Position,
+    /// All weights in the end.
+    pub store: WeightStore,
     /// What the trainer reports.
     pub outcome: Result<PhaseReport>,
     /// The states that were saved: after how many steps, weights and momentum.
@@ -113,7 +149,9 @@ pub struct Trained {
 
 /// How to train, besides what the graph says.
 pub struct How {
-    /// Steps done before, with weights and momentum.
+    /// Which phase.
+    pub phase: &'static str,
+    /// Steps of it done before, with weights and momentum.
     pub from: Option<(u64, WeightStore, Vec<(String, Tensor)>)>,
     pub workers: usize,
     pub save_steps: Option<u64>,
@@ -122,6 +160,7 @@ pub struct How {
 impl Default for How {
     fn default() -> How {
         How {
+            phase: "main",
             from: None,
             workers: 2,
             save_steps: Some(1),
@@ -166,10 +205,10 @@ pub fn numbers(store: &WeightStore) -> Numbers {
         .collect()
 }
 
-/// Trains phase `main` of a graph.
+/// Trains a phase of a graph.
 pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     seen();
-    let (program, def) = (&checked.phases["main"], &graph.phases["main"]);
+    let (program, def) = (&checked.phases[how.phase], &graph.phases[how.phase]);
     let folder = tempfile::tempdir().unwrap();
     let metrics = folder.path().join("metrics.jsonl");
     let progress = Progress::new(true);
@@ -213,6 +252,7 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         rows: text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
         parts: calls.chunks(2).map(<[_]>::concat).collect(),
         position,
+        store,
         outcome,
         saved: watcher.saved,
         epochs: watcher.epochs,

@@ -1,14 +1,8 @@
 //! What a step is made of: parts of a batch, weights of losses, the gradient reversal, frozen nodes; and phases.
 
 use super::harness::{How, graph, hold, near, numbers, trained};
-use super::kinds::seen;
 use super::net::{Numbers, Training};
-use crate::run::data::FeedOptions;
-use crate::run::progress::Progress;
-use crate::run::session::{RunOptions, run};
 use crate::run::train::{NodeTime, PhaseReport, node_times};
-use candle_core::Device;
-use std::path::Path;
 use std::time::Duration;
 
 /// tanh(5p), which is 2 / (1 + e^(-10p)) - 1.
@@ -23,15 +17,15 @@ fn losses_have_their_weights() {
         ..Training::plain(&[0.1; 4])
     };
     let changes = "steps = 4\nbatch = 4\noptimizer = { lr = 0.1 }\n\
-        [set.phases.main]\nlosses.ce = 0.25\nlosses.adv = 1.5";
+        losses.ce = 0.25\nlosses.adv = 1.5";
     hold(changes, &training, &[1; 4]);
 }
 
 #[test]
 fn a_loss_that_is_there_once_per_stream_adds_up() {
     let changes = "steps = 3\nbatch = 5\noptimizer = { lr = 0.0 }\n\
-        [nodes.size]\nkind = \"entropy\"\ninputs = { logits = \"classify.logits\" }\n\
-        [phases.main.losses]\nsize = 0.1";
+        losses.size = 0.1\n\
+        [nodes.size]\nkind = \"entropy\"\ninputs = { logits = \"classify.logits\" }";
     let (graph, checked) = graph(changes);
     let term = checked.phases["main"].losses.iter().find(|l| l.name == "size");
     let run = trained(&graph, &checked, How::default());
@@ -230,30 +224,19 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
         [phases.second]\nsteps = 3\nbatch = 5\nreset = [\"judge\"]\nlosses = { ce = 0.5, adv = 2.0 }\n\
         optimizer = { lr = 0.2, momentum = 0.9, warmup_steps = 2 }\n\
         [nodes.grl]\nschedule = \"ganin\"\n";
-    let (graph, checked) = graph(&format!("{changes}[set]\nrun = [\"main\", \"second\"]"));
-    seen();
-    let folder = tempfile::tempdir().unwrap();
-    let options = RunOptions {
-        out: folder.path().join("run"),
-        resume: false,
-        seed: graph.seed.value,
-        feed: FeedOptions { workers: 2, ahead: 8 },
-        device: Device::Cpu,
-        cache: folder.path().join("cache"),
-        save_every: Duration::MAX,
-        save_steps: None,
-        share: false,
-        record: false,
-    };
-    let result = run(&graph, &checked, "small", "plan", &options, &Progress::new(true)).unwrap();
-    let state = crate::run::load(&result.folder.last(), &Device::Cpu).unwrap();
-    let text = std::fs::read_to_string(result.folder.metrics()).unwrap();
-    let rows: Vec<serde_json::Value> = text.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
-    let parts: Vec<Vec<_>> = seen().chunks(2).map(<[_]>::concat).collect();
-    assert_eq!((rows.len(), parts.len()), (6, 6));
-
-    // The same graph trained elsewhere begins with the same weights.
-    let start = trained(&graph, &checked, How::default()).weights[0].clone();
+    let (graph, checked) = graph(&format!("{changes}[]\nrun = [\"main\", \"second\"]"));
+    let first = trained(&graph, &checked, How::default());
+    let start = first.weights[0].clone();
+    let second = trained(
+        &graph,
+        &checked,
+        How {
+            phase: "second",
+            from: Some((0, first.store.clone(), vec![])),
+            ..How::default()
+        },
+    );
+    let runs = [first, second];
     let mut weights = start.clone();
     let phases = [
         ("main", [1.0, 0.5], [0.05, 0.1, 0.1]),
@@ -274,20 +257,19 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
         }
         let mut momentum = Numbers::new();
         for k in 0..3 {
-            let row = &rows[3 * phase + k];
+            let row = &runs[phase].rows[k];
             assert_eq!(
                 (row["phase"].as_str(), row["step"].as_u64()),
                 (Some(name), Some(k as u64))
             );
-            for (what, right) in training.step(k, &mut weights, &mut momentum, &parts[3 * phase + k]) {
+            for (what, right) in training.step(k, &mut weights, &mut momentum, &runs[phase].parts[k]) {
                 near(&format!("{name}, step {k}, {what}"), row[what].as_f64().unwrap(), right);
             }
         }
     }
-    for (name, found) in numbers(&state.store) {
+    for (name, found) in numbers(&runs[1].store) {
         for (found, right) in found.iter().zip(&weights[&name]) {
             near(&name, *found, *right);
         }
     }
-    assert!(Path::new(&result.folder.metrics()).exists());
 }

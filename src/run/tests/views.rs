@@ -121,7 +121,7 @@ fn every_video_is_scored_once_though_one_list_is_shorter() {
 #[test]
 fn a_joint_node_goes_on_with_the_streams_that_are_left() {
     let changes = "[nodes.together]\nkind = \"together\"\ninputs = { x = \"embed.y\" }\n\
-        [set.nodes.classify]\ninputs = { x = \"together.x\" }";
+        [nodes.classify]\ninputs = { x = \"together.x\" }";
     let (result, weights) = view(changes, "together.x", Some(0.0));
     let result = result.unwrap();
     assert_eq!(result.ports.len(), 17);
@@ -159,9 +159,12 @@ fn bad_videos_are_left_out_and_too_many_end_the_view() {
     assert_eq!(scored, [1, 2, 3, 4, 6, 7, 8]);
     assert_eq!(view(bad, "embed.y", None).0.unwrap().predictions.len(), 14);
     let e = view(bad, "embed.y", Some(0.2)).0.unwrap_err().to_string();
-    assert_eq!(
-        e,
-        "3 of the 10 videos of stream `source` cannot be used, more than bad_videos = 0.2 allows; \
-         one of them: video0 (list:1): node `pixels`: its bytes are bad"
+    assert!(
+        e.starts_with("3 of the 10 videos of stream `source` cannot be used"),
+        "{e}"
+    );
+    assert!(
+        e.ends_with("one of them: video0 (list:1): node `pixels`: its bytes are bad"),
+        "{e}"
     );
 }
