@@ -121,6 +121,7 @@ fn a_phase_that_goes_on_is_the_same() {
             &graph,
             &checked,
             How {
+                phase: "main",
                 from: Some(whole.saved[from].clone()),
                 workers: 1,
                 save_steps: None,
