@@ -70,7 +70,7 @@ fn the_gradient_reversal_grows_over_the_phase() {
 
 #[test]
 fn the_parts_of_a_batch_are_one_step() {
-    // Three parts of 4, 4 and 2 videos; the last step of an epoch has three videos: one part.
+    // An epoch is a step of six videos and one of four: in parts of three, the last one has one video.
     let training = Training {
         reversal: ganin(6),
         momentum: 0.9,
@@ -79,17 +79,17 @@ fn the_parts_of_a_batch_are_one_step() {
     };
     let changes = |micro: usize| {
         format!(
-            "epochs = 3\nbatch = 7\nmicro_batch = {micro}\n\
+            "epochs = 3\nbatch = 6\nmicro_batch = {micro}\n\
              optimizer = {{ lr = 0.1, momentum = 0.9, clip_norm = 0.5 }}\n[nodes.grl]\nschedule = \"ganin\""
         )
     };
-    let run = hold(&changes(3), &training, &[3, 1, 3, 1, 3, 1]);
+    let run = hold(&changes(3), &training, &[2; 6]);
     let sizes: Vec<usize> = run.parts.iter().map(Vec::len).collect();
-    assert_eq!(sizes[..4], [6, 6, 2, 6]);
+    assert_eq!(sizes[..4], [6, 6, 6, 2]);
     assert_eq!(run.outcome.unwrap().samples, 3 * 2 * 10);
-    hold(&changes(2), &training, &[4, 2, 4, 2, 4, 2]);
-    hold(&changes(1), &training, &[7, 3, 7, 3, 7, 3]);
-    hold(&changes(7), &training, &[1; 6]);
+    hold(&changes(2), &training, &[3, 2, 3, 2, 3, 2]);
+    hold(&changes(1), &training, &[6, 4, 6, 4, 6, 4]);
+    hold(&changes(6), &training, &[1; 6]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn what_is_frozen_stays_and_is_no_part_of_the_norm() {
 #[test]
 fn a_phase_that_goes_on_is_the_same() {
     let (graph, checked) = graph(
-        "epochs = 2\nbatch = 4\nmicro_batch = 3\n\
+        "epochs = 2\nbatch = 4\nmicro_batch = 2\n\
          optimizer = { lr = 0.1, momentum = 0.9, warmup_steps = 3, schedule = { kind = \"cosine\" } }\n\
          [nodes.grl]\nschedule = \"ganin\"",
     );
