@@ -32,9 +32,11 @@ fn linear_back(grads: &mut Numbers, name: &str, w: &[f64], x: &[f64], dy: &[f64]
     let mut dx = vec![0.0; x.len()];
     for (o, d) in dy.iter().enumerate() {
         grads.get_mut(&format!("{name}.bias")).unwrap()[o] += d;
-        for i in 0..x.len() {
-            grads.get_mut(&format!("{name}.weight")).unwrap()[o * x.len() + i] += d * x[i];
-            dx[i] += d * w[o * x.len() + i];
+        let of = |all: &[f64]| o * all.len() / dy.len()..(o + 1) * all.len() / dy.len();
+        let dw = &mut grads.get_mut(&format!("{name}.weight")).unwrap()[of(w)];
+        for (((dw, dx), x), w) in dw.iter_mut().zip(&mut dx).zip(x).zip(&w[of(w)]) {
+            *dw += d * x;
+            *dx += d * w;
         }
     }
     dx
@@ -138,12 +140,12 @@ impl Training {
                 }
                 None => momentum.entry(name.clone()).or_insert(d.clone()),
             };
-            for i in 0..w.len() {
+            for ((w, d), b) in w.iter_mut().zip(&d).zip(&*buffer) {
                 let update = match self.nesterov {
-                    true => d[i] + self.momentum * buffer[i],
-                    false => buffer[i],
+                    true => d + self.momentum * b,
+                    false => *b,
                 };
-                w[i] -= scale * self.lr[k] * update;
+                *w -= scale * self.lr[k] * update;
             }
         }
         vec![
