@@ -32,9 +32,9 @@ fn linear_back(grads: &mut Numbers, name: &str, w: &[f64], x: &[f64], dy: &[f64]
     let mut dx = vec![0.0; x.len()];
     for (o, d) in dy.iter().enumerate() {
         grads.get_mut(&format!("{name}.bias")).unwrap()[o] += d;
-        let of = |all: &[f64]| o * all.len() / dy.len()..(o + 1) * all.len() / dy.len();
-        let dw = &mut grads.get_mut(&format!("{name}.weight")).unwrap()[of(w)];
-        for (((dw, dx), x), w) in dw.iter_mut().zip(&mut dx).zip(x).zip(&w[of(w)]) {
+        let row = o * x.len()..(o + 1) * x.len();
+        let dw = &mut grads.get_mut(&format!("{name}.weight")).unwrap()[row.clone()];
+        for (((dw, dx), x), w) in dw.iter_mut().zip(&mut dx).zip(x).zip(&w[row]) {
             *dw += d * x;
             *dx += d * w;
         }
