@@ -155,6 +155,7 @@ pub struct How {
     pub from: Option<(u64, WeightStore, Vec<(String, Tensor)>)>,
     pub workers: usize,
     pub save_steps: Option<u64>,
+    pub save_every: Duration,
 }
 
 impl Default for How {
@@ -164,6 +165,7 @@ impl Default for How {
             from: None,
             workers: 2,
             save_steps: Some(1),
+            save_every: Duration::MAX,
         }
     }
 }
@@ -231,7 +233,7 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         record: false,
         progress: &progress,
         bad_limit: graph.bad_videos,
-        save_every: Duration::MAX,
+        save_every: how.save_every,
         save_steps: how.save_steps,
     };
     let mut watcher = Watcher::default();

@@ -125,6 +125,7 @@ fn a_phase_that_goes_on_is_the_same() {
                 from: Some(whole.saved[from].clone()),
                 workers: 1,
                 save_steps: None,
+                save_every: Duration::MAX,
             },
         );
         let report = rest.outcome.unwrap();
@@ -138,19 +139,22 @@ fn a_phase_that_goes_on_is_the_same() {
 
 #[test]
 fn states_are_saved_as_often_as_asked() {
-    let (graph, checked) = graph("steps = 7\nbatch = 4\noptimizer = { lr = 0.1 }");
-    let run = trained(
-        &graph,
-        &checked,
-        How {
-            save_steps: Some(3),
+    let after = |steps: usize, save_steps, save_every| {
+        let (graph, checked) = graph(&format!("steps = {steps}\nbatch = 4\noptimizer = {{ lr = 0.1 }}"));
+        let how = How {
+            save_steps,
+            save_every,
             ..How::default()
-        },
-    );
-    let after: Vec<u64> = run.saved.iter().map(|s| s.0).collect();
-    assert_eq!(after, [3, 6]);
-    // An epoch has three steps; the phase's end is one, too.
-    assert_eq!(run.epochs, [3, 6, 7]);
+        };
+        let run = trained(&graph, &checked, how);
+        let after: Vec<u64> = run.saved.iter().map(|s| s.0).collect();
+        (after, run.epochs)
+    };
+    // An epoch has three steps; the phase's end is one, too, and is saved by the run that it is part of.
+    assert_eq!(after(7, Some(3), Duration::MAX), (vec![3, 6], vec![3, 6, 7]));
+    assert_eq!(after(6, Some(3), Duration::MAX), (vec![3], vec![3, 6]));
+    assert_eq!(after(4, None, Duration::ZERO), (vec![1, 2, 3], vec![3, 4]));
+    assert_eq!(after(4, None, Duration::MAX), (vec![], vec![3, 4]));
 }
 
 #[test]
@@ -165,6 +169,8 @@ fn a_report_counts_and_smooths() {
         let found = report.smooth.iter().find(|(n, _)| n == name).unwrap().1;
         near(name, found, smooth);
     }
+    // Packed copies of weights are made anew after each change.
+    assert!(run.store.iter().all(|(_, w)| w.version == 4 && w.grad.is_none()));
     let nodes: Vec<&str> = report.nodes.iter().map(|n| n.node.as_str()).collect();
     assert!(nodes.contains(&"embed") && !nodes.contains(&"pixels"), "{nodes:?}");
     assert!(
