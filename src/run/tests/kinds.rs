@@ -171,6 +171,11 @@ impl Stage for Pixels {
         let shape = [1, 1, 1, FEATURES / 3, 3];
         Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
     }
+
+    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+        let bad: Vec<usize> = bad.iter().map(|(video, _)| *video).collect();
+        Ok(vec![format!("{} videos, without {bad:?}", videos.len())])
+    }
 }
 
 /// Bytes as features, from -1 to about 3. Notes what it gets.

@@ -94,6 +94,7 @@ fn the_parts_of_a_batch_are_one_step() {
 
 #[test]
 fn what_is_frozen_stays_and_is_no_part_of_the_norm() {
+    // It computes as in a view, too: its dropout does nothing.
     let training = Training {
         trains: |name| !name.starts_with("embed."),
         momentum: 0.9,
@@ -101,7 +102,7 @@ fn what_is_frozen_stays_and_is_no_part_of_the_norm() {
         ..Training::plain(&[0.1; 4])
     };
     let changes = "steps = 4\nbatch = 5\nfrozen = [\"embed\"]\n\
-        optimizer = { lr = 0.1, momentum = 0.9, weight_decay = 0.1 }";
+        optimizer = { lr = 0.1, momentum = 0.9, weight_decay = 0.1 }\n[nodes.embed]\ndropout = 0.5";
     hold(changes, &training, &[1; 4]);
 }
 

@@ -4,14 +4,17 @@
 use super::harness::{graph, near, numbers};
 use super::kinds::{CLASSES, class, seen};
 use super::net::Numbers;
+use crate::program::ValueId;
 use crate::run::data::FeedOptions;
+use crate::run::exec::{Exec, PassInfo};
 use crate::run::progress::Progress;
 use crate::run::setup::set_up;
 use crate::run::start::start_weights;
 use crate::run::view::{ViewCx, ViewResult, run_view};
 use anyhow::Result;
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Key, Precision, WeightStore};
+use std::collections::HashMap;
 
 const SCORES: &str = r#"
 steps = 1
@@ -39,7 +42,7 @@ fn view(changes: &str, port: &str, limit: Option<f64>) -> (Result<ViewResult>, N
     let wanted = |v: &crate::program::ValueInfo| v.name.starts_with(&format!("{port}@"));
     let ports: Vec<_> = (0..program.values.len())
         .filter(|i| wanted(&program.values[*i]))
-        .map(crate::program::ValueId)
+        .map(ValueId)
         .collect();
     let cx = ViewCx {
         key: Key::new(4),
@@ -72,6 +75,7 @@ fn every_video_is_scored_once_though_one_list_is_shorter() {
     assert_eq!(result.counts, [("source".to_string(), 10), ("target".to_string(), 7)]);
     assert_eq!((result.predictions.len(), result.ports.len()), (17, 17));
     assert!(result.bad.is_empty());
+    assert_eq!(result.said, ["10 videos, without []", "7 videos, without []"]);
     for (stream, name, size) in [(0, "source", 10), (1, "target", 7)] {
         let rows: Vec<_> = calls.iter().flatten().filter(|r| r.stream == stream).collect();
         assert!(rows.iter().map(|r| r.video).eq(0..size));
@@ -143,6 +147,39 @@ fn a_joint_node_goes_on_with_the_streams_that_are_left() {
 }
 
 #[test]
+fn a_node_over_several_streams_is_left_out_where_one_of_them_has_run_out() {
+    let (_, checked) = graph(&format!(
+        "{SCORES}[views.both]\nbatch = 4\nroots = [\"judge.logits\", \"classify.logits@source\"]"
+    ));
+    let program = &checked.views["both"];
+    let id = |name: &str| ValueId(program.values.iter().position(|v| v.name == name).unwrap());
+    let mut store = WeightStore::default();
+    start_weights(program, &mut store, Key::new(3), &Device::Cpu, &Progress::new(true)).unwrap();
+    let info = PassInfo {
+        key: Key::new(5),
+        training: false,
+        progress: 0.0,
+        step: 0,
+    };
+    let clips = Tensor::zeros((2, 1, 1, 1, 2, 3), DType::U8, &Device::Cpu).unwrap();
+    let mut rows = |streams: &[&str]| {
+        let given = streams
+            .iter()
+            .map(|s| (id(&format!("batch.clips@{s}")), clips.clone()))
+            .collect();
+        let mut exec = Exec::new(program, &Device::Cpu, Precision::F32, &[]);
+        let out = exec
+            .forward(&mut store, info, given, false, &mut HashMap::new(), None)
+            .unwrap();
+        let of = |name: &str| out.kept.get(&id(name)).map(|t| t.dims()[0]);
+        (of("classify.logits@source"), of("judge.logits"))
+    };
+    assert_eq!(rows(&["source", "target"]), (Some(2), Some(4)));
+    assert_eq!(rows(&["source"]), (Some(2), None));
+    assert_eq!(rows(&["target"]), (None, None));
+}
+
+#[test]
 fn bad_videos_are_left_out_and_too_many_end_the_view() {
     let bad = "[nodes.pixels]\nsource.bad = [0, 5, 9]";
     let (result, _) = view(bad, "embed.y", Some(0.3));
@@ -150,6 +187,7 @@ fn bad_videos_are_left_out_and_too_many_end_the_view() {
     assert_eq!(result.counts, [("source".to_string(), 7), ("target".to_string(), 7)]);
     let videos: Vec<usize> = result.bad.iter().map(|b| b.video).collect();
     assert_eq!(videos, [0, 5, 9]);
+    assert_eq!(result.said, ["10 videos, without [0, 5, 9]", "7 videos, without []"]);
     let scored: Vec<usize> = result
         .predictions
         .iter()
