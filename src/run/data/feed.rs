@@ -234,6 +234,7 @@ mod tests {
                 }));
                 std::thread::sleep(Duration::from_micros(50));
             }
+            assert!(made.busy() > Duration::ZERO);
         });
         (out, bad, most)
     }

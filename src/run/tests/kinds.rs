@@ -133,6 +133,9 @@ struct Pixels {
     /// Videos that cannot be used.
     #[serde(default)]
     bad: Vec<usize>,
+    /// Videos that the node panics on.
+    #[serde(default)]
+    panics: Vec<usize>,
 }
 
 fn one() -> usize {
@@ -159,6 +162,7 @@ impl Kind for Pixels {
 impl Stage for Pixels {
     fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
         let video = inputs.video("video")?.index;
+        assert!(!self.panics.contains(&video), "video {video} is too much");
         if self.bad.contains(&video) {
             bail!("its bytes are bad");
         }

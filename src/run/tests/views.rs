@@ -196,6 +196,9 @@ fn bad_videos_are_left_out_and_too_many_end_the_view() {
         .collect();
     assert_eq!(scored, [1, 2, 3, 4, 6, 7, 8]);
     assert_eq!(view(bad, "embed.y", None).0.unwrap().predictions.len(), 14);
+    let (result, _) = view("[nodes.pixels]\ntarget.panics = [3]", "embed.y", None);
+    let reasons: Vec<String> = result.unwrap().bad.into_iter().map(|b| b.reason).collect();
+    assert_eq!(reasons, ["node `pixels`: panic: video 3 is too much"]);
     let e = view(bad, "embed.y", Some(0.2)).0.unwrap_err().to_string();
     assert!(
         e.starts_with("3 of the 10 videos of stream `source` cannot be used"),
