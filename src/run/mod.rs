@@ -10,6 +10,7 @@ mod log;
 mod memory;
 mod optim;
 mod peek;
+mod phase;
 mod progress;
 mod rehearsal;
 mod session;
@@ -20,6 +21,8 @@ mod staging;
 mod start;
 mod step;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod train;
 mod trial;
 mod view;

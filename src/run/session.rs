@@ -1,17 +1,18 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
 use super::checkpoint::{self, Position};
-use super::data::{FeedOptions, draw_key};
+use super::data::FeedOptions;
 use super::finite;
 use super::folder::{Found, RunFolder, write_whole};
 use super::log::Log;
 use super::optim::Sgd;
+use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
 use super::setup::set_up;
 use super::share::{self, Shared};
 use super::share_key::cache_key;
-use super::start::{mark_trained, start_weights};
-use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
+use super::start::{begin_phase, start_weights};
+use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{left_out, starts_from};
 use crate::describe::other_precision;
@@ -235,7 +236,6 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
-        let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(&self.options.cache);
         let device = self.options.device.location();
         let key = cache_key(self.checked, self.graph, name, self.options.seed, device)?;
@@ -255,27 +255,15 @@ impl Session<'_> {
             return Ok(PhaseReport::default());
         }
         let setup = set_up(program, &self.options.cache, self.progress)?;
-        if position.step == 0 {
-            for node in &program.reset {
-                store.remove_node(node);
-            }
-        }
-        start_weights(
-            program,
-            store,
-            Key::new(seed).name("init"),
-            &self.options.device,
-            self.progress,
-        )?;
-        mark_trained(program, store);
+        let fresh = position.step == 0;
+        let (seed, device) = (self.options.seed, &self.options.device);
+        begin_phase(program, def, store, fresh, seed, device, self.progress)?;
         let mut sgd = Sgd::new(&def.optimizer);
         for (name, v) in momentum.drain(..) {
             sgd.restore(name, v);
         }
         let cx = TrainCx {
-            key: draw_key(def, self.options.seed),
             feed: self.options.feed,
-            device: &self.options.device,
             precision: self.graph.precision.value,
             record: self.options.record,
             progress: self.progress,
@@ -283,7 +271,14 @@ impl Session<'_> {
             save_every: self.options.save_every,
             save_steps: self.options.save_steps,
         };
-        let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
+        let run = PhaseRun::new(program, def, setup, seed, device)?;
+        let mut state = State {
+            store: &mut *store,
+            sgd: &mut sgd,
+            position: &mut *position,
+            log: &mut *log,
+        };
+        let report = train(&run, &mut state, &cx, self)?;
         let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
         self.progress.say(&format!(
             "{name}: {} steps in {}{}  {}",
