@@ -22,7 +22,8 @@ const UNKNOWN: u32 = u32::MAX;
 ///
 /// A line is `path label`, `path frames label` (frames of the file), `path offset frames label` (a segment of the
 /// file) or a bare path; which one, `format` says, or most lines tell. Labels are numbers from 0, or names of
-/// `classes`; `-` is none. Blank lines and lines that begin with `#` are passed over. A path is a video file, or a
+/// `classes`; `-` is none. Behind all columns of any list a word `b3:` with 64 hexadecimal digits may stand, the BLAKE3 of
+/// the file (`transcode` writes it): a file that is another one is a bad video. Blank lines and lines that begin with `#` are passed over. A path is a video file, or a
 /// folder of images, one a frame. Frames are counted when a video is opened: what a list says of whole files is not
 /// relied on. `glad-run lint` goes through all lists of a graph.
 ///
@@ -268,6 +269,7 @@ impl Listed {
             frames: entry.offset.and(entry.frames),
             template: self.template.clone(),
             start_index: self.params.start_index(),
+            checksum: entry.checksum,
             ..OpenOptions::default()
         };
         let watch = Watch {
