@@ -125,7 +125,7 @@ fn weights(t: &mut String, program: &Program, call: &Call) -> Result<()> {
         && let Some(file) = compute.init_file().filter(|f| f.exists())
     {
         let mut hash = blake3::Hasher::new();
-        let read = std::fs::File::open(file).and_then(|f| hash.update_reader(f).map(drop));
+        let read = glad_video::open_file(file).and_then(|f| hash.update_reader(f).map(drop));
         read.with_context(|| format!("weights from {}", file.display()))?;
         writeln!(t, "weights of {} {}", call.node, hash.finalize().to_hex())?;
     }

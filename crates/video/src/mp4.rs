@@ -247,38 +247,53 @@ impl Candidate<'_> {
     fn score(&self) -> (bool, usize) {
         const ENABLED: usize = 5_000_000;
         let pixels = self.size.0 * self.size.1;
-        (self.filled, pixels + if self.head.flag_track_enabled { ENABLED } else { 0 })
+        (
+            self.filled,
+            pixels + if self.head.flag_track_enabled { ENABLED } else { 0 },
+        )
     }
 }
 
-/// The video tracks of a file, in its order.
+/// The video tracks of a file, in its order. A broken one counts where there is no other.
 fn candidates<'a>(moov: &[Child<'a>], fragmented: bool) -> Result<Vec<Candidate<'a>>, Fault> {
     let mut found = Vec::new();
+    let mut broken = None;
     for trak in moov.iter().filter(|b| b.kind == *b"trak") {
-        let trak = children(trak.payload)?;
-        let Some(mdia) = find(&trak, b"mdia") else {
-            continue;
-        };
-        let mdia = children(mdia.payload)?;
-        let handler = need(&mdia, b"hdlr", "mdia")?.decode::<HdlrBox>()?;
-        if handler.handler_type != *b"vide" {
-            continue;
+        match candidate(trak, fragmented) {
+            Ok(track) => found.extend(track),
+            Err(fault) => broken = broken.or(Some(fault)),
         }
-        let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
-        let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
-        let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
-        // Its count of samples stands behind version, flags and a size.
-        let count = find(&stbl, b"stsz").and_then(|b| b.payload.get(8..12).map(|n| n != [0; 4]));
-        found.push(Candidate {
-            head,
-            trak,
-            filled: fragmented || count == Some(true),
-            size: described_size(need(&stbl, b"stsd", "stbl")?),
-            mdia,
-            stbl,
-        });
     }
-    Ok(found)
+    match broken {
+        Some(fault) if found.is_empty() => Err(fault),
+        _ => Ok(found),
+    }
+}
+
+/// A track, if it is one of video.
+fn candidate<'a>(trak: &Child<'a>, fragmented: bool) -> Result<Option<Candidate<'a>>, Fault> {
+    let trak = children(trak.payload)?;
+    let Some(mdia) = find(&trak, b"mdia") else {
+        return Ok(None);
+    };
+    let mdia = children(mdia.payload)?;
+    let handler = need(&mdia, b"hdlr", "mdia")?.decode::<HdlrBox>()?;
+    if handler.handler_type != *b"vide" {
+        return Ok(None);
+    }
+    let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
+    let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
+    let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
+    // Its count of samples stands behind version, flags and a size.
+    let count = find(&stbl, b"stsz").and_then(|b| b.payload.get(8..12).map(|n| n != [0; 4]));
+    Ok(Some(Candidate {
+        head,
+        trak,
+        filled: fragmented || count == Some(true),
+        size: described_size(need(&stbl, b"stsd", "stbl")?),
+        mdia,
+        stbl,
+    }))
 }
 
 /// Reads the tables of the file's largest video track.
@@ -291,9 +306,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
     let tracks = candidates(&moov, !tables.moofs.is_empty())?;
     let sizes: Vec<_> = tracks.iter().map(|t| (t.head.track_id, t.size)).collect();
     // Of equals, the lowest number.
-    let chosen = tracks
-        .into_iter()
-        .max_by_key(|t| (t.score(), Reverse(t.head.track_id)));
+    let chosen = tracks.into_iter().max_by_key(|t| (t.score(), Reverse(t.head.track_id)));
     let Some(chosen) = chosen else {
         let rest = match moov.iter().any(|b| b.kind == *b"trak") {
             true => "its tracks hold sound or something else",

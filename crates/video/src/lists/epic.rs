@@ -112,7 +112,10 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
 }
 
 fn row(header: &Header, record: &ByteRecord, labels: &Labels<'_>) -> Result<ListEntry, String> {
-    let last = record.iter().next_back().and_then(|field| std::str::from_utf8(field).ok());
+    let last = record
+        .iter()
+        .next_back()
+        .and_then(|field| std::str::from_utf8(field).ok());
     let checksum = last.map(str::trim).filter(|word| Checksum::is_meant(word));
     // The first row need not name it.
     let unnamed = usize::from(checksum.is_some() && record.len() == header.names.len() + 1);

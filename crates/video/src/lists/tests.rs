@@ -132,7 +132,7 @@ fn columns_can_be_given() {
 fn files_and_their_errors() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("l.txt");
-    fs::write(&path, "a.mp4 1\nb.mp4 x y\nc.mp4 2\nd.mp4\n").unwrap();
+    std::fs::write(&path, "a.mp4 1\nb.mp4 x y\nc.mp4 2\nd.mp4\n").unwrap();
     let e = read_list(&path, &ListOptions::default()).unwrap_err();
     let text = e.to_string();
     assert!(text.starts_with("2 of 4 lines"), "{text}");

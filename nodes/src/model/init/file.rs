@@ -43,7 +43,7 @@ impl WeightFile {
     /// # Errors
     /// It cannot be read, or is none of the formats, or its contents contradict themselves.
     pub fn open(path: &Path) -> Result<WeightFile> {
-        let mut file = File::open(path)?;
+        let mut file = glad_video::open_file(path)?;
         let mut head = vec![];
         Read::by_ref(&mut file).take(9).read_to_end(&mut head)?;
         file.seek(SeekFrom::Start(0))?;
