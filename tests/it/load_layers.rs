@@ -260,7 +260,13 @@ frozen = ["c.deep"]
 fn a_graph_or_setting_that_is_no_file_is_refused_unopened() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("pipe.toml");
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
     let mut options = LoadOptions::of("base.toml");
     options.setting = Some(pipe.clone());
     for options in [LoadOptions::of(pipe.clone()), options] {

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::{env, fs, process};
 
 use glad_video::fuzzing::{Damage, Mutator, slices};
-use glad_video::{Decoding, OpenOptions, RgbFrame, Video, VideoError};
+use glad_video::{DecoderChoice, OpenOptions, RgbFrame, Video, VideoError};
 
 const ROUNDS: usize = 100;
 
@@ -69,7 +69,7 @@ fn concealed(path: &Path, damage: Damage) -> Result<usize, VideoError> {
 
 fn open(path: &Path) -> Result<Video, VideoError> {
     let options = OpenOptions {
-        decoding: Decoding::Rust,
+        decoder: DecoderChoice::Rust,
         ..OpenOptions::default()
     };
     Video::open(path, &options)

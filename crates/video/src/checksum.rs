@@ -1,20 +1,16 @@
 //! The BLAKE3 of a file, which a list may give: what was changed or damaged since is then reported, whatever a decoder
 //! would make of it.
 
-use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{LazyLock, Mutex, PoisonError};
 
-use crate::VideoError;
-use crate::index::Stamp;
 use crate::regular::open_file;
 
 /// The BLAKE3 of a file's bytes; written as `b3:` and 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Checksum([u8; 32]);
+pub struct Checksum(pub(crate) [u8; 32]);
 
 /// What a checksum begins with.
 const PREFIX: &str = "b3:";
@@ -58,50 +54,10 @@ impl FromStr for Checksum {
     }
 }
 
-/// Fingerprints of the files that were found sound, of their time and length, and of what was expected: each is read once,
-/// however many segments of it a list names.
-static SOUND: LazyLock<Mutex<HashSet<[u8; 16]>>> = LazyLock::new(Mutex::default);
-
-/// An error if a file is not what it is expected to be.
-pub(crate) fn check(path: &Path, stamp: Stamp, expected: Checksum) -> Result<(), VideoError> {
-    let key = fingerprint(path, stamp, expected);
-    if sound().contains(&key) {
-        return Ok(());
-    }
-    let found = Checksum::of(path).map_err(|e| VideoError::io(path, e))?;
-    if found != expected {
-        return Err(VideoError::Checksum {
-            path: path.to_owned(),
-            found,
-            expected,
-        });
-    }
-    sound().insert(key);
-    Ok(())
-}
-
-fn sound() -> std::sync::MutexGuard<'static, HashSet<[u8; 16]>> {
-    SOUND.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn fingerprint(path: &Path, stamp: Stamp, expected: Checksum) -> [u8; 16] {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(format!("{stamp:?}").as_bytes());
-    hasher.update(&expected.0);
-    hasher.update(path.as_os_str().as_encoded_bytes());
-    let mut key = [0; 16];
-    key.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    key
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::fs;
-
-    fn stamp(path: &Path) -> Stamp {
-        Stamp::of(&fs::metadata(path).unwrap())
-    }
 
     #[test]
     fn words_are_read_and_written() {
@@ -117,24 +73,5 @@ mod tests {
             let e = wrong.parse::<Checksum>().unwrap_err();
             assert!(e.contains("64 hexadecimal digits"), "{e}");
         }
-    }
-
-    #[test]
-    fn a_file_is_read_once_until_it_changes() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("a");
-        fs::write(&file, b"one").unwrap();
-        let (sum, before) = (Checksum::of(&file).unwrap(), stamp(&file));
-        check(&file, before, sum).unwrap();
-        // Still the same by its stamp: not read again.
-        fs::write(&file, b"two").unwrap();
-        check(&file, before, sum).unwrap();
-        fs::write(&file, b"three").unwrap();
-        let e = check(&file, stamp(&file), sum).unwrap_err();
-        assert!(
-            matches!(e, VideoError::Checksum { expected, .. } if expected == sum),
-            "{e}"
-        );
-        assert!(e.to_string().starts_with(&file.display().to_string()), "{e}");
     }
 }

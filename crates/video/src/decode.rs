@@ -14,8 +14,7 @@ use crate::color::{Planes, to_rgb};
 use crate::h264::H264Index;
 use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
-use crate::video::Sink;
-use crate::{Limits, VideoError};
+use crate::{Limits, Sink, VideoError};
 
 /// Decodes `frames` (each at most once) and gives each to `sink`, in decoding order.
 pub(crate) fn decode_frames(

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::boxes::{Fault, RawSample, malformed};
 use crate::color::Window;
-use crate::mp4::{Fault, RawSample, Track, malformed, read_track};
+use crate::mp4::{Track, read_track};
 use crate::nal::{self, Entry, Nal};
 use crate::orientation::Orientation;
 use crate::parameter_sets::ParameterSets;

@@ -100,7 +100,7 @@ fn no_file_is_too_broken() {
     let headers = headers.map(|h| (h, 0));
     assert!(fuzzing::headers(&headers[0].0) == 3);
     let good = storm(2, 2000, &headers, fuzzing::headers);
-    assert!((2000..3 * 2000).contains(&good), "{good}");
+    assert!((500..3 * 2000).contains(&good), "{good}");
 
     let lists = [
         "a.mp4 0\nb c.mp4 1\n# no\n\nd.mp4 -\n",

@@ -105,7 +105,7 @@ impl Footage for ListedFootage {
     }
 
     fn backend(&self) -> &'static str {
-        self.options.decoding.name()
+        self.options.decoder.name()
     }
 
     fn inspect(&self) -> Result<usize, Defect> {

@@ -7,7 +7,7 @@ use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
 use glad_video::lists::{Columns, ListEntry, ListFormat, ListOptions, Scan, read_list, scan_list};
-use glad_video::{Decoding, OpenOptions, Template, Watch};
+use glad_video::{DecoderChoice, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -56,7 +56,7 @@ pub struct VideoList {
     pub classes: Option<Classes>,
     /// What decodes the files.
     #[serde(default)]
-    pub backend: Decoding,
+    pub backend: DecoderChoice,
     /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
     /// takes never makes it bad.
     #[serde(default = "ten")]
@@ -263,7 +263,7 @@ impl Listed {
         let path = root.join(&entry.path);
         let line = format!("{}:{}", list.display(), entry.line);
         let options = OpenOptions {
-            decoding: self.params.backend,
+            decoder: self.params.backend,
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use cases::{CASES, Expect, frames_of_ffmpeg};
-use glad_video::{Decoding, OpenOptions, RgbFrame, Video, VideoError};
+use glad_video::{DecoderChoice, OpenOptions, RgbFrame, Video, VideoError};
 
 fn main() {
     let paths: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
@@ -22,7 +22,7 @@ fn main() {
     }
     for path in paths {
         let truth = frames_of_ffmpeg(&path);
-        let [rust, ffmpeg] = [Decoding::Rust, Decoding::Ffmpeg].map(|d| judge(&path, d, &truth));
+        let [rust, ffmpeg] = [DecoderChoice::Rust, DecoderChoice::Ffmpeg].map(|d| judge(&path, d, &truth));
         println!("{}: rust: {rust}; ffmpeg: {ffmpeg}", path.display());
     }
 }
@@ -50,7 +50,7 @@ fn table() {
         };
         let truth = frames_of_ffmpeg(&path);
         let container = case.file.rsplit('.').next().unwrap_or_default();
-        let [rust, ffmpeg] = [Decoding::Rust, Decoding::Ffmpeg].map(|d| judge(&path, d, &truth));
+        let [rust, ffmpeg] = [DecoderChoice::Rust, DecoderChoice::Ffmpeg].map(|d| judge(&path, d, &truth));
         let as_expected = match case.rust {
             Expect::Exact => rust.starts_with("exact"),
             Expect::Refused => rust.starts_with("refused"),
@@ -81,9 +81,9 @@ fn version() -> String {
 }
 
 /// What a backend makes of a file, in a few words.
-fn judge(path: &Path, decoding: Decoding, truth: &[u8]) -> String {
+fn judge(path: &Path, decoding: DecoderChoice, truth: &[u8]) -> String {
     let options = OpenOptions {
-        decoding,
+        decoder: decoding,
         ..OpenOptions::default()
     };
     match Video::open(path, &options) {
