@@ -21,11 +21,13 @@ pub enum DecoderChoice {
 
 impl DecoderChoice {
     /// Whether this build has it.
+    #[must_use]
     pub fn is_built(self) -> bool {
         self != Self::Ffmpeg || cfg!(feature = "ffmpeg")
     }
 
     /// Its name in a graph.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",

@@ -257,6 +257,7 @@ pub struct Mutator(u64);
 
 impl Mutator {
     /// With a seed.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
     }

@@ -50,6 +50,7 @@ impl Template {
     }
 
     /// The file name of a number.
+    #[must_use]
     pub fn name(&self, number: usize) -> String {
         let Self { before, digits, after } = self;
         format!("{before}{number:0digits$}{after}")

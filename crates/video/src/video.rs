@@ -112,6 +112,7 @@ impl Video {
     }
 
     /// What a reader may want to know of a sound file, such as which of several tracks is read.
+    #[must_use]
     pub fn remark(&self) -> Option<&str> {
         self.index.as_ref()?.content().remark()
     }

@@ -177,12 +177,19 @@ fn a_damaged_image_is_an_error_with_its_name() {
             let e = read(&hole).map(|_| from).unwrap_err();
             assert!(e.to_string().contains("img_00000.jpg"), "{format:?} {from}: {e}");
         }
-        // The middle is lost.
-        let mut lost = whole.clone();
-        lost.drain(whole.len() / 3..whole.len() * 5 / 6);
-        let e = read(&lost).map(|_| "lost").unwrap_err();
-        assert!(e.to_string().contains("img_00000.jpg"), "{format:?}: {e}");
     }
+    // A code that the picture's tables do not have.
+    let whole = noise(ImageFormat::Jpeg);
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = whole.clone();
+    let middle = whole.len() / 2;
+    (middle..middle + 200)
+        .step_by(2)
+        .for_each(|i| (bytes[i], bytes[i + 1]) = (0xff, 0));
+    fs::write(folder.path().join("img_00000.jpg"), bytes).unwrap();
+    let video = Video::open(folder.path(), &OpenOptions::default()).unwrap();
+    let e = video.frames(&[0]).map(|_| "a picture").unwrap_err();
+    assert!(matches!(e, VideoError::Damaged { .. }), "{e}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn no_file_is_too_broken() {
     let coded = encode(48, 32, 14, 7, 2);
     let samples: Vec<(Vec<u8>, usize)> = coded.units.iter().map(|u| (u.bytes.clone(), 0)).collect();
     let good = storm(1, 2000, &samples, fuzzing::nal_units);
-    assert!(good > 1000, "{good}");
+    assert!(good > 500, "{good}");
 
     let prefixed = |units: &[&[u8]]| -> Vec<u8> {
         let prefix = |u: &&[u8]| [&(u.len() as u16).to_be_bytes()[..], u].concat();
