@@ -1,8 +1,10 @@
 //! What each backend makes of each kind of file, beside the program `ffmpeg`, as a table:
 //!
 //! ```text
-//! cargo run --release -p glad-video --features ffmpeg --example conformance > crates/video/CONFORMANCE.md
+//! cargo run --release -p glad-video --features ffmpeg --example conformance
 //! ```
+//!
+//! which is the first part of CONFORMANCE.md; the example `concealed` measures what the second part has.
 //!
 //! With paths behind `--`, what they make of these files.
 
