@@ -168,6 +168,7 @@ impl List<'_> {
         let mut cut = vec![];
         let mut longer = vec![];
         let mut few = vec![];
+        let mut remarks = vec![];
         let least = self.listed.clip.unwrap_or(6);
         for (video, look) in self.scan.videos.iter().zip(&self.listed.looks) {
             let item = |text: String| Item {
@@ -193,6 +194,9 @@ impl List<'_> {
                     }
                 }
                 Ok(n) => {
+                    if let Some(remark) = video.footage.remark() {
+                        remarks.push(item(format!("{}: {remark}", video.path.display())));
+                    }
                     if stated.offset.is_none()
                         && let Some(s) = stated.frames.filter(|s| s < n)
                     {
@@ -277,6 +281,16 @@ impl List<'_> {
                 "samplers repeat frames of them, and the order of their clips may not be defined; delete the lines if \
                  they are accidents",
                 few,
+            );
+        }
+        if !remarks.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of several video tracks", count(remarks.len(), "file")),
+                "none, if the largest is meant, which is read; else keep the one that is meant (ffmpeg -i IN -map 0:1 -c \
+                 copy OUT)",
+                remarks,
             );
         }
         if !longer.is_empty() {

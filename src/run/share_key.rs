@@ -130,7 +130,7 @@ fn weights(t: &mut String, program: &Program, call: &Call) -> Result<()> {
         && file.is_file()
     {
         let mut hash = blake3::Hasher::new();
-        let read = std::fs::File::open(file).and_then(|f| hash.update_reader(f).map(drop));
+        let read = glad_video::open_file(file).and_then(|f| hash.update_reader(f).map(drop));
         read.with_context(|| format!("weights from {}", file.display()))?;
         writeln!(t, "weights of {} {}", call.node, hash.finalize().to_hex())?;
     }

@@ -1,7 +1,8 @@
 //! Annotation lists: one video a line, or a table (CSV) with one a row.
 //!
 //! [`ListFormat`] names the kinds of lists that there are. Of lists without a header, blank lines and lines that begin
-//! with `#` are passed over, and paths may hold spaces, since what follows them is numbers. [`read_list`] takes a list
+//! with `#` are passed over, and paths may hold spaces, since what follows them is numbers. Behind all columns of any list
+//! a word `b3:` with a BLAKE3 may stand, the [`Checksum`] of the file. [`read_list`] takes a list
 //! only if all of it is understood; [`scan_list`] gives what is, beside what is not.
 
 mod columns;
@@ -10,9 +11,10 @@ mod text;
 
 pub use columns::{Column, Columns};
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use crate::Checksum;
 
 /// What kind of list a file is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -82,6 +84,8 @@ pub struct ListEntry {
     /// Frames of the file before its first, where the list has a column for that: then `frames` is the length of a
     /// segment, else of the whole file.
     pub offset: Option<usize>,
+    /// The checksum of its file, if the list has it.
+    pub checksum: Option<Checksum>,
     /// The line, from 1.
     pub line: usize,
 }
@@ -169,7 +173,7 @@ const LARGEST: u64 = 1 << 30;
 /// All of a file, unless it is too large, or one that never ends such as a device.
 fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    crate::open_file(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("it is larger than 1 GiB, so it is no list"));
     }

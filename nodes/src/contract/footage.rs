@@ -48,6 +48,11 @@ pub trait Footage: Send + Sync {
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
     }
+    /// What a reader may want to know of a sound file that was looked at or opened, such as which of several tracks is
+    /// read.
+    fn remark(&self) -> Option<String> {
+        None
+    }
     /// Frames a second on average, where that is known.
     ///
     /// # Errors

@@ -1,12 +1,16 @@
 //! Names of classes as a parameter: a list, or a file.
 
 use anyhow::{Context, Result, bail};
+use glad_video::open_file;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
+
+/// Bytes that are read of a file: far more than anybody writes.
+const LARGEST: u64 = 1 << 24;
 
 /// Names of the classes.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -60,7 +64,10 @@ impl Classes {
 
     /// The names in a file.
     pub(super) fn read(path: &Path) -> Result<Vec<String>> {
-        let text = fs::read_to_string(path).with_context(|| format!("{}: cannot read the classes", path.display()))?;
+        let mut text = String::new();
+        open_file(path)
+            .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+            .with_context(|| format!("{}: cannot read the classes", path.display()))?;
         let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
         let names: Vec<String> = lines
             .filter(|l| !l.is_empty() && !l.starts_with('#'))

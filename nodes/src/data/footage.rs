@@ -18,6 +18,7 @@ pub(super) struct ListedFootage {
     stated: Stated,
     watch: Watch,
     opened: OnceLock<Arc<Video>>,
+    remark: OnceLock<String>,
 }
 
 impl ListedFootage {
@@ -29,6 +30,7 @@ impl ListedFootage {
             stated,
             watch,
             opened: OnceLock::new(),
+            remark: OnceLock::new(),
         }
     }
 
@@ -38,7 +40,14 @@ impl ListedFootage {
         }
         // Threads that come at the same time may open it twice: the first one's is kept.
         let video = self.watch.open(&self.path, &self.options).map_err(|e| self.error(e))?;
+        self.note(&video);
         Ok(self.opened.get_or_init(|| Arc::new(video)))
+    }
+
+    fn note(&self, video: &Video) {
+        if let Some(remark) = video.remark() {
+            self.remark.get_or_init(|| remark.to_owned());
+        }
     }
 
     /// `e`, which names the file, with the line of the list.
@@ -96,7 +105,7 @@ impl Footage for ListedFootage {
     }
 
     fn backend(&self) -> &'static str {
-        self.options.decoding.name()
+        self.options.decoder.name()
     }
 
     fn inspect(&self) -> Result<usize, Defect> {
@@ -108,6 +117,7 @@ impl Footage for ListedFootage {
         // Not kept open: a report looks at tens of thousands, once.
         let failed = match self.watch.open(&self.path, &self.options) {
             Ok(v) => {
+                self.note(&v);
                 let found = v.frame_count();
                 return match self.stated.frames {
                     Some(stated) if found < stated => Err(Defect::Short { stated, found }),
@@ -142,6 +152,10 @@ impl Footage for ListedFootage {
             },
             Err(_) => failed,
         })
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.remark.get().cloned()
     }
 
     fn fps(&self) -> Result<Option<f64>> {

@@ -7,7 +7,7 @@ use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
 use glad_video::lists::{Columns, ListEntry, ListFormat, ListOptions, Scan, read_list, scan_list};
-use glad_video::{Decoding, OpenOptions, Template, Watch};
+use glad_video::{DecoderChoice, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,7 +22,8 @@ const UNKNOWN: u32 = u32::MAX;
 ///
 /// A line is `path label`, `path frames label` (frames of the file), `path offset frames label` (a segment of the
 /// file) or a bare path; which one, `format` says, or most lines tell. Labels are numbers from 0, or names of
-/// `classes`; `-` is none. Blank lines and lines that begin with `#` are passed over. A path is a video file, or a
+/// `classes`; `-` is none. Behind all columns of any list a word `b3:` with 64 hexadecimal digits may stand, the BLAKE3 of
+/// the file (`transcode` writes it): a file that is another one is a bad video. Blank lines and lines that begin with `#` are passed over. A path is a video file, or a
 /// folder of images, one a frame. Frames are counted when a video is opened: what a list says of whole files is not
 /// relied on. `glad-run lint` goes through all lists of a graph.
 ///
@@ -55,7 +56,7 @@ pub struct VideoList {
     pub classes: Option<Classes>,
     /// What decodes the files.
     #[serde(default)]
-    pub backend: Decoding,
+    pub backend: DecoderChoice,
     /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
     /// takes never makes it bad.
     #[serde(default = "ten")]
@@ -262,12 +263,13 @@ impl Listed {
         let path = root.join(&entry.path);
         let line = format!("{}:{}", list.display(), entry.line);
         let options = OpenOptions {
-            decoding: self.params.backend,
+            decoder: self.params.backend,
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),
             template: self.template.clone(),
             start_index: self.params.start_index(),
+            checksum: entry.checksum,
             ..OpenOptions::default()
         };
         let watch = Watch {

@@ -1,6 +1,7 @@
 //! Lists with a line a video, their columns separated by spaces or tabs.
 
 use super::{BadLine, Column, Columns, Labels, ListEntry, ListFormat, ListOptions, Scan};
+use crate::Checksum;
 
 /// Reads what can be read.
 pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
@@ -32,10 +33,16 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         found.bad.push(doubt);
         return found;
     }
-    for (line, text) in lines(bytes) {
+    for (line, text, checksum) in lines(bytes) {
         let entry = std::str::from_utf8(text)
             .map_err(|_| "is not UTF-8 text".to_owned())
-            .and_then(|text| reader.read(line, text));
+            .and_then(|text| reader.read(line, text))
+            .and_then(|entry| {
+                Ok(ListEntry {
+                    checksum: checksum.map(str::parse).transpose()?,
+                    ..entry
+                })
+            });
         match entry {
             Ok(e) => found.entries.push(e),
             Err(reason) => found.bad.push(BadLine { line, reason }),
@@ -44,18 +51,29 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     found
 }
 
-/// The lines that matter, numbered from 1.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+/// The lines that matter, numbered from 1, each without the checksum at its end, and that.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], Option<&str>)> {
     (1..)
         .zip(bytes.split(|&b| b == b'\n'))
         .map(|(n, line)| (n, line.trim_ascii()))
         .filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
+        .map(|(n, line)| match checksum(line) {
+            Some((rest, checksum)) => (n, rest, Some(checksum)),
+            None => (n, line, None),
+        })
+}
+
+/// A line without the checksum that is its last word, and that.
+fn checksum(line: &[u8]) -> Option<(&[u8], &str)> {
+    let at = line.iter().rposition(u8::is_ascii_whitespace)?;
+    let word = std::str::from_utf8(&line[at + 1..]).ok()?;
+    Checksum::is_meant(word).then(|| (line[..at].trim_ascii_end(), word))
 }
 
 /// The columns that most lines have, by the numbers at their ends; of equally many, the most.
 fn detect(bytes: &[u8], labels: &Labels<'_>, among: std::ops::Range<usize>) -> Columns {
     let mut votes = [0usize; 4];
-    for (_, line) in lines(bytes) {
+    for (_, line, _) in lines(bytes) {
         if let Ok(line) = std::str::from_utf8(line) {
             votes[numbers_after_path(line, labels)] += 1;
         }
@@ -85,7 +103,7 @@ fn is_number(word: &str) -> bool {
 /// Why a guess at the columns may be wrong, at the first line that shows it. A wrong guess would read other frames than
 /// were meant, or no file at all.
 fn doubt(bytes: &[u8], columns: &Columns) -> Option<BadLine> {
-    let lines = || lines(bytes).filter_map(|(n, l)| Some((n, std::str::from_utf8(l).ok()?)));
+    let lines = || lines(bytes).filter_map(|(n, l, _)| Some((n, std::str::from_utf8(l).ok()?)));
     match columns.0.len() {
         1 => lines().find_map(|(line, text)| {
             let last = text.split_whitespace().next_back()?;
@@ -173,6 +191,7 @@ impl LineReader<'_> {
             label: None,
             frames: None,
             offset: None,
+            checksum: None,
             line,
         };
         let outside = words[..before].iter().chain(&words[path_end..]);

@@ -1,4 +1,4 @@
-//! Which code decodes.
+//! Which decoder is taken.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use std::fmt;
     derive(serde::Deserialize, schemars::JsonSchema),
     serde(rename_all = "snake_case")
 )]
-pub enum Decoding {
+pub enum DecoderChoice {
     /// `ffmpeg` where the program was built with it, which is faster and reads everything; else `rust`.
     #[default]
     Auto,
@@ -19,13 +19,15 @@ pub enum Decoding {
     Ffmpeg,
 }
 
-impl Decoding {
+impl DecoderChoice {
     /// Whether this build has it.
+    #[must_use]
     pub fn is_built(self) -> bool {
         self != Self::Ffmpeg || cfg!(feature = "ffmpeg")
     }
 
     /// Its name in a graph.
+    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -40,7 +42,7 @@ impl Decoding {
     }
 }
 
-impl fmt::Display for Decoding {
+impl fmt::Display for DecoderChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
