@@ -1,17 +1,19 @@
-//! Data that is not there, and lists that are malformed.
+//! Data that is not there, and lists that are malformed or do not fit the graph.
 
 use super::checker::{Checked, RESULT_VIEW};
 use crate::diag::shown;
-use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
-use crate::graph::{Graph, NodeDef};
+use super::lists::{self, Lists, Wanted, list_place};
+use super::sink::Sink;
+use crate::diag::{Problem, Problems, Severity, did_you_mean};
+use crate::graph::Graph;
 use crate::program::{Call, Program};
-use crate::tree::TreeValue;
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;
 use std::path::Path;
 
 /// What is not there of the data and weights that a run reads: notes, or errors with `files` (then every video of every list is
-/// looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
+/// looked at, too). Lists that are there and malformed, splits that a list does not have, and lists that do not fit what the
+/// graph does with them are errors; what may not be meant is a warning.
 ///
 /// Of optional views nothing is an error: a run leaves them out.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
@@ -20,11 +22,15 @@ pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
 
 /// As [`absent`], of these programs alone.
 pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>, files: bool) -> Problems {
+    let programs: Vec<&Program> = programs.collect();
     let mut out = Found {
         list: vec![],
         seen: HashSet::new(),
+        lists: Lists::default(),
+        // Held-out streams and training streams are compared by their videos.
+        wanted: Wanted { shown: true },
     };
-    for program in programs {
+    for program in &programs {
         let files = files && !is_optional(graph, program);
         for (i, call) in program.calls.iter().enumerate() {
             if let Body::Compute(compute) = &program.bodies[call.body]
@@ -43,9 +49,13 @@ pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>,
             look(graph, program, (call, stream), source.as_ref(), files, &mut out);
         }
     }
+    let mut sink = Sink::default();
+    lists::check(graph, &programs, &out.lists, &mut sink);
+    let mut list = out.list;
+    list.extend(sink.finish());
     Problems {
         files: graph.files.clone(),
-        list: out.list,
+        list,
     }
 }
 
@@ -100,6 +110,8 @@ pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c
 struct Found {
     list: Vec<Problem>,
     seen: HashSet<(String, String)>,
+    lists: Lists,
+    wanted: Wanted,
 }
 
 impl Found {
@@ -119,7 +131,7 @@ fn look(
     out: &mut Found,
 ) {
     let node = &graph.nodes[&call.node];
-    let place = list_place(node, stream);
+    let place = list_place(node, stream, &program.split);
     let whose = match stream {
         Some(s) => format!("the list of stream {s}"),
         None => "the list".to_string(),
@@ -150,9 +162,9 @@ fn look(
     }
     // What is not there cannot be read; what is there must be readable.
     if source.absent(false).is_empty()
-        && let Err(e) = source.videos(&program.split)
+        && let Err(e) = out.lists.read(program, call, source, out.wanted)
     {
-        out.add(&call.node, Problem::error(format!("{e:#}")).at(&place, whose));
+        out.add(&call.node, Problem::error(e).at(&place, whose));
     }
 }
 
@@ -165,17 +177,4 @@ fn weights(graph: &Graph, path: &str, file: &Path, files: bool, out: &mut Found)
         p.severity = Severity::Error;
     }
     out.add(path, p);
-}
-
-/// Where the list of a stream is written, or else the node.
-fn list_place(node: &NodeDef, stream: Option<&str>) -> Place {
-    let own = stream.and_then(|s| node.per_stream.get(s));
-    let list = own.and_then(|p| p.get("list")).or_else(|| node.params.get("list"));
-    match list {
-        Some(t) => match &t.value {
-            TreeValue::Table(_) => t.key.clone(),
-            _ => t.place.clone(),
-        },
-        None => node.place.clone(),
-    }
 }

@@ -2,10 +2,10 @@
 //! the value that it is about.
 
 use super::cx::Cx;
-use crate::diag::{Place, Problem, did_you_mean};
+use crate::diag::{Place, Problem, Severity, did_you_mean};
 use crate::graph::NodeDef;
 use crate::tree::{Tree, TreeValue};
-use glad_nodes::{KindEntry, Node, ParamProblem};
+use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem};
 use indexmap::IndexMap;
 use serde_json::Value;
 use std::sync::Arc;
@@ -141,6 +141,21 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
     out
 }
 
+/// What is allowed and seldom meant in the parameters of `node`; only in those of `among`, where it is given.
+pub(super) fn remarks(cx: &Cx, node: &NodeDef, parsed: &Parsed, stream: Option<&str>, among: Option<&IndexMap<String, Tree>>) {
+    let stream = stream.filter(|_| !node.per_stream.is_empty());
+    for remark in parsed.node.remarks() {
+        // A phase that turns something off for itself means it.
+        let meant = |t: &Tree| matches!(t.value, TreeValue::Integer(0) | TreeValue::Float(0.0));
+        let of = remark.path.split(['.', '[']).next().unwrap_or_default();
+        if among.is_none_or(|own| own.get(of).is_some_and(|t| !meant(t))) {
+            let mut p = placed(node, &parsed.written, &remark, stream);
+            p.severity = Severity::Warning;
+            cx.push(p);
+        }
+    }
+}
+
 /// A kind's problem with its parameters, as a problem of the file.
 pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, stream: Option<&str>) -> Problem {
     let whose = match stream {
@@ -229,6 +244,37 @@ fn found_words(found: &str) -> String {
                 None => f,
             }
         }
+    }
+}
+
+/// The parameters that a size was written in: those that hold its number or one of its names, three at most.
+pub(super) fn param_places(written: &Written, d: &DimExpr) -> Vec<Place> {
+    let names = d.globals();
+    let number = match d {
+        DimExpr::Number(n) => i64::try_from(*n).ok(),
+        _ => None,
+    };
+    let hit = |t: &Tree| match &t.value {
+        TreeValue::String(s) if !names.is_empty() => {
+            DimExpr::parse(s, true).is_ok_and(|e| e.globals().iter().any(|g| names.contains(g)))
+        }
+        TreeValue::Integer(n) => Some(*n) == number,
+        _ => false,
+    };
+    let mut found = vec![];
+    written.values().for_each(|t| find(t, &hit, &mut found));
+    found.truncate(if number.is_some() { 1 } else { 3 });
+    found
+}
+
+fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool, found: &mut Vec<Place>) {
+    if hit(t) {
+        found.push(t.place.clone());
+    }
+    match &t.value {
+        TreeValue::Table(m) => m.values().for_each(|t| find(t, hit, found)),
+        TreeValue::Array(v) => v.iter().for_each(|t| find(t, hit, found)),
+        _ => {}
     }
 }
 

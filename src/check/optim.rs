@@ -1,0 +1,104 @@
+//! Settings of optimisers that change nothing.
+
+use super::cx::Cx;
+use crate::diag::{Place, Problem};
+use crate::graph::{Graph, GroupDef, PhaseDef, ScheduleDef};
+
+/// Where a key of a phase's optimiser was written, or what is nearest to it.
+pub(super) fn place(graph: &Graph, phase: &PhaseDef, key: &str) -> Place {
+    let path = ["phases", &phase.name, "optimizer"];
+    let written = graph.tree.at(path.into_iter().chain(key.split('.')));
+    written.map_or_else(|| phase.optimizer.place.clone().unwrap_or_else(|| phase.place.clone()), |t| t.place.clone())
+}
+
+/// Checks an optimiser against itself and the phase's length as it is written.
+pub(super) fn check(cx: &Cx, phase: &PhaseDef) {
+    let o = &phase.optimizer;
+    let at = |key: &str| place(cx.graph, phase, key);
+    let warn = |message: String, key: &str, label: &str| Problem::warning(message).at(&at(key), label);
+    if o.lr == 0.0 {
+        let p = warn(format!("the learning rate of phase {} is 0", phase.name), "lr", "no weight changes");
+        cx.push(p.help("only running statistics of norms do: raise it, unless these are what the phase is for"));
+    }
+    if o.nesterov && o.momentum == 0.0 {
+        let p = Problem::error(format!("`nesterov` of phase {} needs a momentum", phase.name));
+        cx.push(p.at(&at("nesterov"), "without momentum there is nothing to look ahead along"));
+    }
+    if let Some(steps) = &phase.steps {
+        warm_up(cx.graph, phase, steps.value as u64).into_iter().for_each(|p| cx.push(p));
+    }
+    match &o.schedule {
+        ScheduleDef::Constant => {}
+        ScheduleDef::Cosine { end } if *end == 1.0 => {
+            let p = warn(format!("the rate of phase {} does not fall", phase.name), "schedule.end", "of 1 is no fall");
+            cx.push(p.help("`end` is the share of `lr` that is left at the end: 0 by default"));
+        }
+        ScheduleDef::Cosine { end } if *end > 1.0 => {
+            let label = format!("rises to {end} times `lr`");
+            let p = warn(format!("the rate of phase {} rises over the phase", phase.name), "schedule.end", &label);
+            cx.push(p.help("`end` is the share of `lr` that is left at the end: 0 by default"));
+        }
+        ScheduleDef::Cosine { .. } => {}
+        ScheduleDef::Step { at: steps, gamma } => {
+            let (length, unit) = match (&phase.steps, &phase.epochs) {
+                (Some(s), _) => (s, "steps"),
+                (None, Some(e)) => (e, "epochs"),
+                (None, None) => return,
+            };
+            let late: Vec<String> = (steps.iter().filter(|s| **s >= length.value)).map(usize::to_string).collect();
+            if *gamma == 1.0 || steps.is_empty() {
+                let key = if steps.is_empty() { "schedule.at" } else { "schedule.gamma" };
+                cx.push(warn(format!("the rate of phase {} does not fall", phase.name), key, "changes nothing"));
+            } else if !late.is_empty() {
+                let what = format!("the rate of phase {} never falls at {}", phase.name, late.join(", "));
+                let p = warn(what, "schedule.at", &format!("in {unit}"));
+                cx.push(p.at(&length.place, format!("the phase ends after {} {unit}", length.value)));
+            }
+        }
+    }
+    groups(cx, phase);
+}
+
+/// A warm-up that reaches the rate at the end of the phase or later.
+pub(super) fn warm_up(graph: &Graph, phase: &PhaseDef, steps: u64) -> Option<Problem> {
+    let warm = phase.optimizer.warmup_steps as u64;
+    let length = phase.steps.as_ref().or(phase.epochs.as_ref());
+    (warm > 0 && warm >= steps).then(|| {
+        let count = |n: u64| format!("{n} step{}", if n == 1 { "" } else { "s" });
+        let p = Problem::warning(format!("the warm-up of phase {} takes all of it", phase.name))
+            .at(&place(graph, phase, "warmup_steps"), format!("{} of warm-up", count(warm)));
+        let p = match length {
+            Some(l) => p.at(&l.place, format!("the phase has {}", count(steps))),
+            None => p,
+        };
+        p.help("the learning rate is reached with the last step or never: give it fewer `warmup_steps`")
+    })
+}
+
+/// Groups behind others that take all of theirs.
+fn groups(cx: &Cx, phase: &PhaseDef) {
+    let groups = &phase.optimizer.groups;
+    let takes = |a: &GroupDef, b: &GroupDef| {
+        let roles = a.roles.is_empty() || !b.roles.is_empty() && b.roles.iter().all(|r| a.roles.contains(r));
+        let inside = |n: &str| {
+            let mut of = a.nodes.iter();
+            of.any(|m| n.strip_prefix(m.value.as_str()).is_some_and(|r| r.is_empty() || r.starts_with('.')))
+        };
+        let nodes = a.nodes.is_empty() || !b.nodes.is_empty() && b.nodes.iter().all(|n| inside(&n.value));
+        roles && nodes
+    };
+    let path = ["phases", &phase.name, "optimizer", "groups"];
+    let items = cx.graph.tree.at(path).and_then(|t| t.items()).unwrap_or_default();
+    for (j, b) in groups.iter().enumerate() {
+        if let Some(i) = groups[..j].iter().position(|a| takes(a, b))
+            && let (Some(first), Some(second)) = (items.get(i), items.get(j))
+        {
+            cx.push(
+                Problem::warning(format!("group {} of the optimiser of phase {} is never used", j + 1, phase.name))
+                    .at(&second.place, "all its weights")
+                    .at(&first.place, "belong to this one already")
+                    .help("a weight goes by the first group that it fits: put the narrower one first"),
+            );
+        }
+    }
+}
