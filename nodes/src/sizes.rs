@@ -28,8 +28,11 @@ pub(crate) fn input<'a>(cx: &'a BuildCx<'_>, port: &str) -> Result<&'a Type, Vec
 pub(crate) fn several_classes(cx: &BuildCx<'_>, port: &str) -> Result<(), Vec<ParamProblem>> {
     match cx.input(port).and_then(|ty| ty.known(-1)) {
         Some(1) => Err(vec![
-            ParamProblem::new("", format!("`{port}` are scores of a single class, so there is nothing to tell apart"))
-                .help("give the classifier as many outputs as there are classes; two at least"),
+            ParamProblem::new(
+                "",
+                format!("`{port}` are scores of a single class, so there is nothing to tell apart"),
+            )
+            .help("give the classifier as many outputs as there are classes; two at least"),
         ]),
         _ => Ok(()),
     }

@@ -26,14 +26,19 @@ pub(super) fn check(draft: &mut Draft) {
                 let losses = draft.program.losses.iter();
                 let losses = losses.filter(|l| flow::makers(&draft.program, &l.values).contains(&i));
                 let losses: Vec<String> = losses.map(|l| l.name.clone()).collect();
-                uses.extend(streams.iter().map(|stream| LabelUse {
-                    stream: *stream,
-                    call: i,
-                    port: (port.clone(), n),
-                    scores: scores(draft, i, n),
-                    needed: input.is_some_and(|p| p.labelled),
-                    masked: call.inputs.iter().any(|(_, ids)| ids.iter().any(|v| is(draft, *v, "Mask"))),
-                    losses: losses.clone(),
+                uses.extend(streams.iter().map(|stream| {
+                    LabelUse {
+                        stream: *stream,
+                        call: i,
+                        port: (port.clone(), n),
+                        scores: scores(draft, i, n),
+                        needed: input.is_some_and(|p| p.labelled),
+                        masked: call
+                            .inputs
+                            .iter()
+                            .any(|(_, ids)| ids.iter().any(|v| is(draft, *v, "Mask"))),
+                        losses: losses.clone(),
+                    }
                 }));
             }
         }
@@ -85,7 +90,9 @@ fn passes_on(draft: &Draft, call: usize, from: &HashMap<ValueId, BTreeSet<usize>
 /// The scores that the `n`-th labels of a call are compared with.
 fn scores(draft: &Draft, call: usize, n: usize) -> Option<ValueId> {
     let inputs = &draft.program.calls[call].inputs;
-    let (_, all) = inputs.iter().find(|(_, ids)| ids.iter().any(|v| is(draft, *v, "Logits")))?;
+    let (_, all) = inputs
+        .iter()
+        .find(|(_, ids)| ids.iter().any(|v| is(draft, *v, "Logits")))?;
     all.get(n).or(all.first()).copied()
 }
 
@@ -123,10 +130,91 @@ fn paired(draft: &Draft, call: usize) {
                 ));
                 let refs = &draft.sites[call].refs;
                 let p = p
-                    .at(&refs[b][n].place, format!("`{}`: videos of {}", refs[b][n].value, name(t)))
-                    .at(&refs[a][n].place, format!("`{}`: videos of {}", refs[a][n].value, name(s)));
-                draft.scene.push(super::cx::inside(p, node).help("take both from the same stream"));
+                    .at(
+                        &refs[b][n].place,
+                        format!("`{}`: videos of {}", refs[b][n].value, name(t)),
+                    )
+                    .at(
+                        &refs[a][n].place,
+                        format!("`{}`: videos of {}", refs[a][n].value, name(s)),
+                    );
+                draft
+                    .scene
+                    .push(super::cx::inside(p, node).help("take both from the same stream"));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{errors, graph};
+    use crate::program::LabelUse;
+
+    #[test]
+    fn uses_are_those_of_the_lists_labels() {
+        let checked = crate::check::check(&graph(""), &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let told = |name: &str| -> Vec<String> {
+            let p = checked.phases.get(name).unwrap_or_else(|| &checked.views[name]);
+            let say = |u: &LabelUse| {
+                let (call, n) = (&p.calls[u.call], u.classes(p));
+                format!(
+                    "{} {} {n:?} {} {} {:?}",
+                    call.node, p.streams[u.stream], u.needed, u.masked, u.losses
+                )
+            };
+            p.labels.iter().map(say).collect()
+        };
+        // Orders and domains are labels that nodes make themselves.
+        assert!(told("warmup").is_empty(), "{:?}", told("warmup"));
+        assert_eq!(told("main"), ["ce source Some(12) true false [\"ce\"]"]);
+        assert_eq!(
+            told("pretrain"),
+            ["auxiliary_ce auxiliary Some(12) true false [\"auxiliary_ce\"]"]
+        );
+        let infer = [
+            "scores source Some(12) false false []",
+            "scores target Some(12) false false []",
+        ];
+        assert_eq!(told("infer"), infer);
+    }
+
+    #[test]
+    fn rows_go_with_labels_of_the_same_stream() {
+        let refused = errors("[set.nodes.ce.inputs]\nlogits = \"classify.logits@target\"");
+        assert_eq!(
+            refused,
+            [
+                "`ce` takes `logits` of stream target with `label` of stream source: they are of different videos (in phase main)"
+            ]
+        );
+        let scored = errors("[set.nodes.scores.inputs]\nlabel = \"batch.label@source\"");
+        let infer = "`scores` takes `logits` of stream target with `label` of stream source: they are of different videos (in \
+                     view infer and view validate)";
+        assert_eq!(scored, [infer]);
+        let masks = errors(
+            "[set.nodes.tol]\ninputs = { x = \"views.local\", valid = [\"batch.valid@target\", \"batch.valid@source\"] }",
+        );
+        assert!(
+            masks
+                .iter()
+                .any(|m| m.starts_with("`tol.ce` takes `logits` of stream source with `mask` of stream target")),
+            "{masks:?}"
+        );
+    }
+
+    #[test]
+    fn a_single_class_is_refused() {
+        let one = errors("[set.dims]\nK = 1");
+        assert!(
+            one.iter()
+                .any(|e| e.contains("`ce`: `logits` are scores of a single class")),
+            "{one:?}"
+        );
+        assert!(
+            one.iter()
+                .any(|e| e.contains("`scores`: `logits` are scores of a single class")),
+            "{one:?}"
+        );
     }
 }

@@ -27,10 +27,12 @@ mod scene;
 mod select;
 mod sink;
 mod terms;
+#[cfg(test)]
+mod testing;
 mod typing;
 mod unused;
 mod weights;
 mod wiring;
 
-pub use absent::{absent, absent_of, left_out, runs};
+pub use absent::{Look, absent, absent_of, between_lists, left_out, runs};
 pub use checker::check;

@@ -142,7 +142,13 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
 }
 
 /// What is allowed and seldom meant in the parameters of `node`; only in those of `among`, where it is given.
-pub(super) fn remarks(cx: &Cx, node: &NodeDef, parsed: &Parsed, stream: Option<&str>, among: Option<&IndexMap<String, Tree>>) {
+pub(super) fn remarks(
+    cx: &Cx,
+    node: &NodeDef,
+    parsed: &Parsed,
+    stream: Option<&str>,
+    among: Option<&IndexMap<String, Tree>>,
+) {
     let stream = stream.filter(|_| !node.per_stream.is_empty());
     for remark in parsed.node.remarks() {
         // A phase that turns something off for itself means it.

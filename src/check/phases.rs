@@ -22,10 +22,13 @@ pub(super) fn check(cx: &Cx) {
         for reset in &p.reset {
             if let Some(frozen) = p.frozen.iter().find(|f| f.value == reset.value) {
                 cx.push(
-                    Problem::warning(format!("`{}` starts anew in phase {} and is not trained there", reset.value, p.name))
-                        .at(&reset.place, "`reset` here")
-                        .at(&frozen.place, "and `frozen` here")
-                        .help("what was learned before is lost: leave one of the two out"),
+                    Problem::warning(format!(
+                        "`{}` starts anew in phase {} and is not trained there",
+                        reset.value, p.name
+                    ))
+                    .at(&reset.place, "`reset` here")
+                    .at(&frozen.place, "and `frozen` here")
+                    .help("what was learned before is lost: leave one of the two out"),
                 );
             }
         }
@@ -37,5 +40,22 @@ pub(super) fn check(cx: &Cx) {
                     .help(format!("`append.run = [\"{}\"]` runs it", p.name)),
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{errors, warnings};
+
+    #[test]
+    fn weights_of_0_and_weights_that_are_lost_are_reported() {
+        let zero = warnings("[set.phases.main.losses]\nalign_g = 0.0");
+        assert_eq!(zero, ["loss `align_g` of phase main has weight 0"]);
+        let all = errors("[set.phases.warmup.losses]\ntol = 0.0");
+        assert_eq!(all, ["phase warmup trains nothing: all its losses have weight 0"]);
+        let lost = warnings(
+            "[phases.main]\nfrozen = [\"tol\"]\n[set.phases.main.losses]\ntol = { of = \"tol\", weight = 1.0 }",
+        );
+        assert_eq!(lost, ["`tol` starts anew in phase main and is not trained there"]);
     }
 }

@@ -23,7 +23,8 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
         if scores.is_empty() {
             let what = format!("view {} scores nothing", view.name);
             let p = match best {
-                true => Problem::error(format!("{what}, and `select = \"best\"` goes by its scores")).at(place, "asked for here"),
+                true => Problem::error(format!("{what}, and `select = \"best\"` goes by its scores"))
+                    .at(place, "asked for here"),
                 false => Problem::warning(what),
             };
             let p = p.at(&validate.place, format!("phase {} is validated by it", def.name));
@@ -95,5 +96,68 @@ fn unmoved(cx: &Cx, (phase, def): (&Program, &PhaseDef), view: &Program, scores:
             .at(place, "so none of them is the best")
             .help("validate by a view of what is trained, or leave `select` at \"last\""),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{errors, notes, warnings};
+
+    fn validated(view: &str, more: &str) -> String {
+        format!("{more}\n[phases.main]\nvalidate = \"validate\"\n[set.views.validate]\nroots = [{view}]")
+    }
+
+    #[test]
+    fn labels_that_are_not_held_out_may_choose() {
+        let (source, target) = (
+            "\"scores.mean_class_accuracy@source\"",
+            "\"scores.mean_class_accuracy@target\"",
+        );
+        let best = "select = \"best\"";
+        assert!(warnings(&validated(source, best)).is_empty());
+        // What is only predicted is not chosen by.
+        assert!(warnings(&validated(&format!("{source}, \"classify.logits@target\""), best)).is_empty());
+        let refused = ["`select = \"best\"` would choose by labels of `target`, which is held out"];
+        assert_eq!(errors(&validated(target, best)), refused);
+        assert_eq!(errors(&validated(&format!("{source}, {target}"), best)), refused);
+        assert!(warnings(&validated(target, "oracle = true\nselect = \"best\"")).is_empty());
+        assert_eq!(errors(best), ["`select = \"best\"` has no scores to choose by"]);
+    }
+
+    #[test]
+    fn a_choice_needs_scores_that_change() {
+        let none = "\"classify.logits@source\"";
+        assert_eq!(warnings(&validated(none, "")), ["view validate scores nothing"]);
+        let best = errors(&validated(none, "select = \"best\""));
+        assert_eq!(
+            best,
+            ["view validate scores nothing, and `select = \"best\"` goes by its scores"]
+        );
+        let unmoved = format!(
+            "select = \"best\"\n[phases.warmup]\nvalidate = \"validate\"\nfrozen = [\"backbone\"]\n[set.views.validate]\nroots = \
+             [\"scores.mean_class_accuracy@source\"]"
+        );
+        assert_eq!(
+            errors(&unmoved),
+            ["the scores of view validate do not depend on what phase warmup trains"]
+        );
+    }
+
+    #[test]
+    fn an_oracle_without_use_is_noted() {
+        assert_eq!(notes("oracle = true"), ["`oracle = true` changes nothing"]);
+        let used = "[set.nodes.ce.inputs]\nlogits = \"classify.logits@target\"\nlabel = \"batch.label@target\"";
+        assert!(
+            notes(&format!("oracle = true\n{used}"))
+                .iter()
+                .all(|n| n.starts_with("oracle: "))
+        );
+    }
+
+    #[test]
+    fn a_result_without_the_target_is_reported() {
+        let found = warnings("[set.views.infer]\nroots = [\"scores.mean_class_accuracy@source\"]");
+        assert_eq!(found, ["nothing scores `target`, to which the method adapts"]);
+        assert!(warnings("[set.views.infer]\nroots = [\"classify.logits@target\"]").is_empty());
     }
 }

@@ -26,7 +26,9 @@ pub(super) fn check(draft: &Draft) {
         let p = Problem::warning(format!("losses `{first}` and `{}` are the same value", term.name))
             .at(&a.target.place, format!("`{}`", a.target.value))
             .at(&b.target.place, format!("`{}` is the same", b.target.value));
-        draft.scene.push(p.help(format!("together they are one term of weight {sum}: keep one of them")));
+        draft
+            .scene
+            .push(p.help(format!("together they are one term of weight {sum}: keep one of them")));
     }
 }
 
@@ -53,4 +55,34 @@ fn numbered(draft: &Draft) -> Vec<usize> {
         }
     }
     same
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::warnings;
+
+    #[test]
+    fn a_loss_that_counts_twice_is_reported() {
+        let twice = |more: &str, losses: &str| warnings(&format!("{more}\n[phases.main.losses]\n{losses}"));
+        let again = twice("", "again = { of = \"ce.loss\", weight = 0.5 }");
+        assert_eq!(again, ["losses `ce` and `again` are the same value (in phase main)"]);
+        let like = "[nodes.like]\nkind = \"cross_entropy\"\ninputs = { logits = \"classify.logits@source\", label = \
+                    \"batch.label@source\" }";
+        assert_eq!(
+            twice(like, "like = 0.5"),
+            ["losses `ce` and `like` are the same value (in phase main)"]
+        );
+        // Other parameters, other inputs, weights or random numbers of their own are other values.
+        let smooth = like.replace("inputs", "smoothing = 0.1\ninputs");
+        assert!(twice(&smooth, "like = 0.5").is_empty());
+        let entropy =
+            |stream: &str| format!("kind = \"entropy\"\ninputs = {{ logits = \"classify.logits@{stream}\" }}");
+        let two = format!("[nodes.e]\n{}\n[nodes.f]\n{}", entropy("target"), entropy("source"));
+        assert!(twice(&two, "e = 0.1\nf = 0.1").is_empty());
+        let two = format!("[nodes.e]\n{}\n[nodes.f]\n{}", entropy("target"), entropy("target"));
+        assert_eq!(
+            twice(&two, "e = 0.1\nf = 0.1"),
+            ["losses `e` and `f` are the same value (in phase main)"]
+        );
+    }
 }

@@ -271,8 +271,7 @@ impl<'g> Typer<'g> {
         });
         let p = Problem::error(format!(
             "`{}` stacks samples of one size, and `{}` is {ty}",
-            at.node.path,
-            e.r.value
+            at.node.path, e.r.value
         ))
         .at(&e.r.place, "~ is a size that differs from video to video");
         let p = match from {

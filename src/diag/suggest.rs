@@ -31,7 +31,8 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
     for k in known {
         let name = k.to_lowercase();
         let edits = strsim::damerau_levenshtein(&lower, &name);
-        let allowed = match lower.chars().count().max(name.chars().count()) {
+        // By the shorter of the two: of three letters, three edits leave none.
+        let allowed = match lower.chars().count().min(name.chars().count()) {
             0..=2 => 1,
             3..=5 => 2,
             6..=8 => 3,

@@ -52,7 +52,10 @@ impl Kind for Normalize {
         }
         let mut remarks = vec![];
         let of_unit = |name: &str, of: [f64; 3]| {
-            let message = format!("[{}] looks meant for values from 0 to 1, and the clips are bytes, 0 to 255", listed(of, 1.0));
+            let message = format!(
+                "[{}] looks meant for values from 0 to 1, and the clips are bytes, 0 to 255",
+                listed(of, 1.0)
+            );
             ParamProblem::new(name, message).help(format!("times 255: {name} = [{}]", listed(of, 255.0)))
         };
         if unit_mean {
@@ -65,7 +68,10 @@ impl Kind for Normalize {
         let [red, green, blue] = self.mean;
         let near = |a: f64, b: f64| (a - b).abs() < 1.0;
         if near(red, 103.9) && near(green, 116.5) && near(blue, 123.4) {
-            let message = format!("[{}] are ImageNet's means of blue, green and red", listed(self.mean, 1.0));
+            let message = format!(
+                "[{}] are ImageNet's means of blue, green and red",
+                listed(self.mean, 1.0)
+            );
             let swapped = listed([blue, green, red], 1.0);
             remarks.push(ParamProblem::new("mean", message).help(format!("frames are RGB: mean = [{swapped}]")));
         }

@@ -1,8 +1,8 @@
 //! Labels and names of classes against the scores that they are compared with.
 
-use super::place::{list_place, param};
-use super::{Cx, title, videos};
 use super::digest::Digest;
+use super::place::{list_place, param};
+use super::{About, Cx, title, videos};
 use crate::diag::{Place, Problem};
 use crate::graph::{Graph, NodeDef};
 use crate::program::{LabelUse, Program, ProgramKind, ValueId};
@@ -16,18 +16,27 @@ const SHOWN: usize = 5;
 pub(super) fn check(cx: &mut Cx, program: &Program) {
     for (i, label) in program.labels.iter().enumerate() {
         let lists = cx.lists;
-        let Some(list) = lists.of(program, label.stream) else { continue };
-        let found = Use { graph: cx.graph, program, label, list };
+        let Some(list) = lists.of(program, label.stream) else {
+            continue;
+        };
+        let found = Use {
+            graph: cx.graph,
+            program,
+            label,
+            list,
+        };
         let mut problems = vec![];
         if let Some(classes) = label.classes(program) {
             let names = found.names(classes);
             // Labels beyond the scores are told by the names alone, where these are more.
             let more = names.as_ref().is_some_and(|p| p.1);
             problems.extend(names.map(|p| p.0));
-            problems.extend(found.beyond(classes).filter(|_| !more));
-            problems.extend(found.never(classes));
+            if cx.about == About::All {
+                problems.extend(found.beyond(classes).filter(|_| !more));
+                problems.extend(found.never(classes));
+            }
         }
-        problems.extend(found.unlabelled());
+        problems.extend(found.unlabelled().filter(|_| cx.about == About::All));
         problems.extend(found.other_names(&program.labels[..i], lists));
         let title = title(program);
         problems.into_iter().for_each(|p| cx.sink.push_in(&title, p));
@@ -55,12 +64,18 @@ impl<'a> Use<'a> {
     }
 
     fn is_metric(&self) -> bool {
-        matches!(self.program.bodies[self.program.calls[self.label.call].body], Body::Metric(_))
+        matches!(
+            self.program.bodies[self.program.calls[self.label.call].body],
+            Body::Metric(_)
+        )
     }
 
     /// Adds the line of the list, at the place where the graph names the list.
     fn at_list(&self, p: Problem, text: String) -> Problem {
-        p.at(&list_place(self.source(), Some(self.stream()), &self.program.split), text)
+        p.at(
+            &list_place(self.source(), Some(self.stream()), &self.program.split),
+            text,
+        )
     }
 
     /// Adds where the labels are compared with scores.
@@ -70,12 +85,18 @@ impl<'a> Use<'a> {
         let refs = node.inputs.get(port).map_or(&[][..], |r| r.as_slice());
         // A reference that names no stream stands for all of them.
         let written = refs.get(*n).or(refs.first());
-        p.at(written.map_or(&node.place, |r| &r.place), format!("`{}` {text}", node.path))
+        p.at(
+            written.map_or(&node.place, |r| &r.place),
+            format!("`{}` {text}", node.path),
+        )
     }
 
     /// The node that makes the scores, and where the number of its outputs was written.
     fn scorer(&self) -> Option<(&'a NodeDef, Vec<(Place, String)>)> {
-        let node = self.graph.nodes.get(maker(self.program, self.graph, self.label.scores?))?;
+        let node = self
+            .graph
+            .nodes
+            .get(maker(self.program, self.graph, self.label.scores?))?;
         let mut places = vec![];
         if let Some(outputs) = node.params.get("outputs") {
             places.push((outputs.place.clone(), format!("outputs of `{}`", node.path)));
@@ -119,7 +140,10 @@ impl<'a> Use<'a> {
     /// Names of classes that are more or fewer than the scores; and whether they are more.
     fn names(&self, classes: usize) -> Option<(Problem, bool)> {
         let (names, place) = match (&self.graph.classes, &self.list.classes) {
-            (_, Some(names)) => (names, param(self.source(), Some(self.stream()), "classes").map(|t| &t.place)),
+            (_, Some(names)) => (
+                names,
+                param(self.source(), Some(self.stream()), "classes").map(|t| &t.place),
+            ),
             (Some(names), None) => (&names.value, Some(&names.place)),
             (None, None) => return None,
         };
@@ -133,8 +157,15 @@ impl<'a> Use<'a> {
             names.len(),
             self.scorer_name()
         );
-        let p = if more { Problem::error(what) } else { Problem::warning(what) };
-        let p = p.at(place.unwrap_or(&self.source().place), format!("{} classes: {}", names.len(), some(names)));
+        let p = if more {
+            Problem::error(what)
+        } else {
+            Problem::warning(what)
+        };
+        let p = p.at(
+            place.unwrap_or(&self.source().place),
+            format!("{} classes: {}", names.len(), some(names)),
+        );
         let p = self.at_use(self.at_scores(p), "compares labels with its scores");
         let set = self.set_classes(names.len());
         let p = p.help(match more {
@@ -146,7 +177,12 @@ impl<'a> Use<'a> {
 
     /// Labels that are no class of the scores.
     fn beyond(&self, classes: usize) -> Option<Problem> {
-        let mut of = self.list.labels.iter().filter_map(|(l, seen)| Some(((*l)?, seen))).filter(|(l, _)| *l >= classes);
+        let mut of = self
+            .list
+            .labels
+            .iter()
+            .filter_map(|(l, seen)| Some(((*l)?, seen)))
+            .filter(|(l, _)| *l >= classes);
         let (least, (_, line)) = of.next()?;
         let n: usize = self.list.labels.range(Some(classes)..).map(|(_, (n, _))| n).sum();
         let most = self.list.labels.keys().next_back().copied().flatten().unwrap_or(least);
@@ -161,11 +197,21 @@ impl<'a> Use<'a> {
             true => Problem::warning(what),
             false => Problem::error(what),
         };
-        let p = self.at_list(p, format!("{line}: label {least}; {} of {} have labels beyond", n, videos(self.list.videos)));
+        let p = self.at_list(
+            p,
+            format!(
+                "{line}: label {least}; {} of {} have labels beyond",
+                n,
+                videos(self.list.videos)
+            ),
+        );
         let p = self.at_use(self.at_scores(p), "compares labels with its scores");
         Some(p.help(match first == 1 && most == classes {
             true => "the labels begin with 1: classes are numbered from 0, so make each label 1 less".to_string(),
-            false if most < 10_000 => format!("correct the list, or give the classifier more outputs: {}", self.set_classes(most + 1)),
+            false if most < 10_000 => format!(
+                "correct the list, or give the classifier more outputs: {}",
+                self.set_classes(most + 1)
+            ),
             false => "correct the list: a number is a label here that can be none".to_string(),
         }))
     }
@@ -175,7 +221,11 @@ impl<'a> Use<'a> {
         if self.label.losses.is_empty() || self.label.masked {
             return None;
         }
-        let names = self.list.classes.as_ref().or(self.graph.classes.as_ref().map(|c| &c.value));
+        let names = self
+            .list
+            .classes
+            .as_ref()
+            .or(self.graph.classes.as_ref().map(|c| &c.value));
         let count = names.map_or(classes, |n| n.len().min(classes));
         let seen = |k: &usize| self.list.labels.contains_key(&Some(*k));
         let missing: Vec<usize> = (0..count).filter(|k| !seen(k)).collect();
@@ -183,14 +233,20 @@ impl<'a> Use<'a> {
         if missing.is_empty() || missing.len() == count {
             return None;
         }
-        let named: Vec<String> = missing.iter().map(|k| names.map_or(k.to_string(), |n| n[*k].clone())).collect();
+        let named: Vec<String> = missing
+            .iter()
+            .map(|k| names.map_or(k.to_string(), |n| n[*k].clone()))
+            .collect();
         let what = format!(
             "{} of {count} classes {} no video in the training list of stream {}",
             missing.len(),
             if missing.len() == 1 { "has" } else { "have" },
             self.stream()
         );
-        let p = self.at_list(Problem::warning(what), format!("{}: none of {}", self.list.name, some(&named)));
+        let p = self.at_list(
+            Problem::warning(what),
+            format!("{}: none of {}", self.list.name, some(&named)),
+        );
         let p = self.at_use(p, "never learns them");
         let from_one = missing == [0] && self.list.labels.contains_key(&Some(count - 1));
         Some(p.help(match from_one && names.is_none() {
@@ -205,7 +261,11 @@ impl<'a> Use<'a> {
         let all = *n == self.list.videos;
         let count = match all {
             true => format!("no video of stream {} has a label", self.stream()),
-            false => format!("{n} of {} of stream {} have no label", videos(self.list.videos), self.stream()),
+            false => format!(
+                "{n} of {} of stream {} have no label",
+                videos(self.list.videos),
+                self.stream()
+            ),
         };
         let first = format!("{line}: the first without a label");
         if self.is_metric() {
@@ -246,15 +306,23 @@ impl<'a> Use<'a> {
     fn other_names(&self, before: &[LabelUse], lists: &super::Lists) -> Option<Problem> {
         let scorer = |l: &LabelUse| Some(maker(self.program, self.graph, l.scores?));
         let mine = self.list.classes.as_ref()?;
-        let other = before.iter().filter(|l| l.stream != self.label.stream && scorer(l) == scorer(self.label));
+        let other = before
+            .iter()
+            .filter(|l| l.stream != self.label.stream && scorer(l) == scorer(self.label));
         let (other, theirs) = other
             .filter_map(|l| Some((l, lists.of(self.program, l.stream)?.classes.as_ref()?)))
             .find(|(_, theirs)| *theirs != mine)?;
         let stream = &self.program.streams[other.stream];
         let source = &self.graph.nodes[&self.program.calls[self.program.sources[other.stream]].node];
         let k = mine.iter().zip(theirs).position(|(a, b)| a != b);
-        let what = format!("streams {stream} and {} have other classes, and `{}` for both", self.stream(), self.scorer_name());
-        let place = |node: &NodeDef, stream: &str| param(node, Some(stream), "classes").map_or(node.place.clone(), |t| t.place.clone());
+        let what = format!(
+            "streams {stream} and {} have other classes, and `{}` for both",
+            self.stream(),
+            self.scorer_name()
+        );
+        let place = |node: &NodeDef, stream: &str| {
+            param(node, Some(stream), "classes").map_or(node.place.clone(), |t| t.place.clone())
+        };
         let say = |names: &[String], stream: &str| match k {
             Some(k) => format!("class {k} of {stream} is {}", names[k]),
             None => format!("{} classes of {stream}", names.len()),
@@ -262,7 +330,10 @@ impl<'a> Use<'a> {
         let p = Problem::error(what)
             .at(&place(self.source(), self.stream()), say(mine, self.stream()))
             .at(&place(source, stream), say(theirs, stream));
-        Some(self.at_scores(p).help("one classifier needs the same classes in the same order: give both streams the same `classes`"))
+        Some(
+            self.at_scores(p)
+                .help("one classifier needs the same classes in the same order: give both streams the same `classes`"),
+        )
     }
 }
 
@@ -272,7 +343,11 @@ fn maker<'p>(program: &'p Program, graph: &Graph, scores: ValueId) -> &'p str {
     for _ in 0..program.calls.len() {
         let call = &program.calls[program.values[value.0].call];
         let says = graph.nodes[&call.node].params.contains_key("outputs") || program.weights.contains_key(&call.node);
-        let before = call.inputs.iter().flat_map(|(_, ids)| ids).find(|v| program.values[v.0].ty.head == "Logits");
+        let before = call
+            .inputs
+            .iter()
+            .flat_map(|(_, ids)| ids)
+            .find(|v| program.values[v.0].ty.head == "Logits");
         match before.filter(|_| !says) {
             Some(v) => value = *v,
             None => return &call.node,

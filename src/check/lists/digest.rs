@@ -6,6 +6,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What is kept of a list.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +17,7 @@ pub(in crate::check) struct Digest {
     pub labels: BTreeMap<Option<usize>, (usize, String)>,
     /// How many have each number of frames that the list states; `None` where it states none.
     pub frames: BTreeMap<Option<usize>, usize>,
-    /// What each video shows, by file; empty where nobody asks.
+    /// What each video shows, by file.
     pub shown: Vec<Shown>,
     /// The list, before the number of a line.
     pub name: String,
@@ -30,20 +31,13 @@ pub(in crate::check) struct Shown {
     /// A hash of the file's path.
     pub file: u64,
     /// The first frame.
-    pub from: usize,
+    pub from: u32,
     /// The frame after the last.
-    pub to: usize,
+    pub to: u32,
     /// The line.
-    pub line: usize,
+    pub line: u32,
     /// Whether it has a label.
     pub labelled: bool,
-}
-
-/// What is wanted of a list besides its labels.
-#[derive(Clone, Copy, Debug, Default)]
-pub(in crate::check) struct Wanted {
-    /// Which frames of which files its lines name.
-    pub shown: bool,
 }
 
 /// A source's list of a split: the node and its parameters, and the split.
@@ -62,13 +56,13 @@ fn key(program: &Program, call: &Call) -> Key {
 
 impl Lists {
     /// Reads the list of a source call, if nobody has. What is wrong with it is the answer, the first time that it is read.
-    pub fn read(&mut self, program: &Program, call: &Call, source: &dyn Source, wanted: Wanted) -> Result<(), String> {
+    pub fn read(&mut self, program: &Program, call: &Call, source: &dyn Source) -> Result<(), String> {
         let key = key(program, call);
         if self.read.contains_key(&key) {
             return Ok(());
         }
         let digest = source.videos(&program.split).and_then(|videos| {
-            let mut digest = self.digest(&videos, wanted);
+            let mut digest = self.digest(&videos);
             digest.classes = source.classes()?;
             Ok(digest)
         });
@@ -84,7 +78,7 @@ impl Lists {
         self.read.get(&key(program, call))?.as_ref().ok()
     }
 
-    fn digest(&mut self, videos: &[std::sync::Arc<Video>], wanted: Wanted) -> Digest {
+    fn digest(&mut self, videos: &[Arc<Video>]) -> Digest {
         let mut digest = Digest {
             videos: videos.len(),
             ..Digest::default()
@@ -93,24 +87,26 @@ impl Lists {
             digest.name = name.to_string();
         }
         for video in videos {
-            let entry = digest.labels.entry(video.label).or_insert_with(|| (0, video.line.clone()));
+            let entry = digest
+                .labels
+                .entry(video.label)
+                .or_insert_with(|| (0, video.line.clone()));
             entry.0 += 1;
             let stated = video.footage.stated();
             *digest.frames.entry(stated.frames).or_default() += 1;
-            if wanted.shown {
-                let (from, to) = match (stated.offset, stated.frames) {
-                    (Some(from), Some(n)) => (from, from.saturating_add(n)),
-                    (Some(from), None) => (from, usize::MAX),
-                    (None, _) => (0, usize::MAX),
-                };
-                digest.shown.push(Shown {
-                    file: self.file(&video.path),
-                    from,
-                    to,
-                    line: line_number(&video.line),
-                    labelled: video.label.is_some(),
-                });
-            }
+            let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let (from, to) = match (stated.offset, stated.frames) {
+                (Some(from), Some(n)) => (number(from), number(from.saturating_add(n))),
+                (Some(from), None) => (number(from), u32::MAX),
+                (None, _) => (0, u32::MAX),
+            };
+            digest.shown.push(Shown {
+                file: self.file(&video.path),
+                from,
+                to,
+                line: line_number(&video.line),
+                labelled: video.label.is_some(),
+            });
         }
         digest.shown.sort_unstable();
         digest
@@ -134,7 +130,7 @@ impl Lists {
 }
 
 /// `12` of `list.txt:12`.
-fn line_number(line: &str) -> usize {
+fn line_number(line: &str) -> u32 {
     line.rsplit(':').next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
@@ -161,7 +157,7 @@ pub(super) fn common(of: &[Shown], among: &[Shown]) -> Vec<(Shown, Shown)> {
 mod tests {
     use super::*;
 
-    fn shown(file: u64, from: usize, to: usize, line: usize) -> Shown {
+    fn shown(file: u64, from: u32, to: u32, line: u32) -> Shown {
         Shown {
             file,
             from,
@@ -173,11 +169,14 @@ mod tests {
 
     #[test]
     fn segments_of_a_file_that_overlap_are_common() {
-        let whole = |file, line| shown(file, 0, usize::MAX, line);
-        let lines = |of: &[Shown], among: &[Shown]| -> Vec<(usize, usize)> {
+        let whole = |file, line| shown(file, 0, u32::MAX, line);
+        let lines = |of: &[Shown], among: &[Shown]| -> Vec<(u32, u32)> {
             common(of, among).iter().map(|(a, b)| (a.line, b.line)).collect()
         };
-        assert_eq!(lines(&[whole(1, 1), whole(3, 2)], &[whole(2, 7), whole(3, 8)]), [(2, 8)]);
+        assert_eq!(
+            lines(&[whole(1, 1), whole(3, 2)], &[whole(2, 7), whole(3, 8)]),
+            [(2, 8)]
+        );
         // One after the other, then one that begins inside, then a whole file around all.
         let segments = [shown(5, 0, 10, 1), shown(5, 10, 20, 2), shown(5, 30, 40, 3)];
         assert_eq!(lines(&segments, &[shown(5, 19, 30, 9)]), [(2, 9)]);
@@ -186,7 +185,10 @@ mod tests {
         assert!(lines(&segments, &[shown(5, 20, 30, 9)]).is_empty());
         // A long one that begins first, and a short one inside it.
         let among = [shown(5, 0, 100, 1), shown(5, 1, 2, 2)];
-        assert_eq!(lines(&[shown(5, 50, 60, 8), shown(5, 90, 99, 9)], &among), [(8, 1), (9, 1)]);
+        assert_eq!(
+            lines(&[shown(5, 50, 60, 8), shown(5, 90, 99, 9)], &among),
+            [(8, 1), (9, 1)]
+        );
     }
 
     #[test]

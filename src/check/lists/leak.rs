@@ -3,7 +3,7 @@
 
 use super::digest::{Digest, Shown, common};
 use super::place::list_place;
-use super::{Cx, title, videos};
+use super::{About, Cx, title, videos};
 use crate::diag::{Place, Problem};
 use crate::program::{Program, ProgramKind, RESULT_VIEW};
 use glad_nodes::Body;
@@ -39,7 +39,13 @@ pub(super) fn check(cx: &mut Cx, programs: &[&Program]) {
     let lists = cx.lists;
     let reads: Vec<Read> = (programs.iter())
         .flat_map(|program| {
-            let of = move |stream| Some(Read { program, stream, list: lists.of(program, stream)? });
+            let of = move |stream| {
+                Some(Read {
+                    program,
+                    stream,
+                    list: lists.of(program, stream)?,
+                })
+            };
             (0..program.streams.len()).filter_map(of)
         })
         .collect();
@@ -49,7 +55,12 @@ pub(super) fn check(cx: &mut Cx, programs: &[&Program]) {
         for b in &reads {
             if held_out(b) && a.name() != b.name() && !held_out(a) {
                 found.extend(leak(cx, a, b).map(|p| (a.program, p)));
-            } else if !held_out(b) && a.name() == b.name() && b.program.kind == ProgramKind::View && b.scores() {
+            } else if !held_out(b)
+                && a.name() == b.name()
+                && b.program.kind == ProgramKind::View
+                && b.scores()
+                && cx.about == About::All
+            {
                 found.extend(seen(cx, a, b).map(|p| (b.program, p)));
             }
         }
@@ -88,8 +99,14 @@ fn leak(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
         false => Problem::error(what),
     };
     let p = p
-        .at(&place(cx, a), format!("{} of stream {}, with a label", line(a, first), a.name()))
-        .at(&place(cx, b), format!("{} of stream {} ({})", line(b, again), b.name(), b.program.split));
+        .at(
+            &place(cx, a),
+            format!("{} of stream {}, with a label", line(a, first), a.name()),
+        )
+        .at(
+            &place(cx, b),
+            format!("{} of stream {} ({})", line(b, again), b.name(), b.program.split),
+        );
     let held = cx.graph.held_out.iter().find(|h| h.value == b.name());
     let p = held.map_or(p.clone(), |h| p.at(&h.place, "held out here"));
     Some(match cx.graph.oracle {
@@ -106,7 +123,12 @@ fn leak(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
 fn seen(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
     let both = common(&b.list.shown, &a.list.shown);
     let (first, again) = both.iter().min_by_key(|(shown, _)| shown.line)?;
-    let what = format!("{} of {} of stream {} are scored, and trained on, too", both.len(), videos(b.list.videos), b.name());
+    let what = format!(
+        "{} of {} of stream {} are scored, and trained on, too",
+        both.len(),
+        videos(b.list.videos),
+        b.name()
+    );
     // A view of the training split says so itself.
     let p = match a.program.split == b.program.split {
         true => Problem::note(what),
@@ -125,7 +147,9 @@ fn chosen<'a>(cx: &Cx, reads: &[Read<'a>]) -> Option<(&'a Program, Problem)> {
         return None;
     }
     let phases = cx.graph.run.iter().filter_map(|r| cx.graph.phases.get(&r.value));
-    let by: Vec<&str> = phases.filter_map(|p| Some(p.validate.as_ref()?.value.as_str())).collect();
+    let by: Vec<&str> = phases
+        .filter_map(|p| Some(p.validate.as_ref()?.value.as_str()))
+        .collect();
     let chooses = |r: &&Read| r.scores() && by.contains(&r.program.name.as_str()) && r.program.name != RESULT_VIEW;
     let scores = |r: &&Read| r.scores() && r.program.name == RESULT_VIEW;
     for a in reads.iter().filter(chooses) {
@@ -144,7 +168,10 @@ fn chosen<'a>(cx: &Cx, reads: &[Read<'a>]) -> Option<(&'a Program, Problem)> {
                 .at(&place(cx, b), format!("{} ({})", line(b, first), b.program.split))
                 .at(&place(cx, a), format!("{} ({})", line(a, again), a.program.split))
                 .at(&cx.graph.select.place, "chooses");
-            return Some((b.program, p.help("keep videos for the choice that are not in the test list")));
+            return Some((
+                b.program,
+                p.help("keep videos for the choice that are not in the test list"),
+            ));
         }
     }
     None

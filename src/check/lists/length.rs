@@ -24,7 +24,10 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
         };
         found.push(
             Problem::warning(what)
-                .at(&list_place(source, Some(stream), &program.split), format!("the list names {}", videos(n)))
+                .at(
+                    &list_place(source, Some(stream), &program.split),
+                    format!("the list names {}", videos(n)),
+                )
                 .at(&phase.batch.place, consequence)
                 .help(format!("add videos, or give the phase a batch of {n} at most")),
         );

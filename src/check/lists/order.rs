@@ -57,7 +57,10 @@ fn masked(cx: &Cx, program: &Program, loss: &str, mask: ValueId) -> Option<Probl
                 &list_place(source, Some(name), &program.split),
                 format!("{}: {} of {frames}", list.name, videos(list.videos)),
             )
-            .at(&sampler.place, format!("`{}` needs longer ones for clips in a defined order", sampler.path))
+            .at(
+                &sampler.place,
+                format!("`{}` needs longer ones for clips in a defined order", sampler.path),
+            )
             .at(&term.target.place, "counts the videos alone for which it is defined")
             .help("take longer videos, clips of fewer frames or a smaller `interval`, or leave the loss out"),
     )
@@ -78,7 +81,9 @@ fn maker(program: &Program, mask: ValueId) -> Option<(usize, usize)> {
             masks.next().is_none().then(|| maker(program, *mask))?
         }
         Side::Host => {
-            let [(_, from)] = call.inputs.as_slice() else { return None };
+            let [(_, from)] = call.inputs.as_slice() else {
+                return None;
+            };
             let [video] = from.as_slice() else { return None };
             let port = call.outputs.iter().position(|o| *o == Some(mask))?;
             (program.values[video.0].ty.head == "Video").then_some((info.call, port))
