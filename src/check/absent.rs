@@ -1,12 +1,11 @@
 //! Data that is not there, and lists that are malformed or do not fit the graph.
 
-use super::checker::{Checked, RESULT_VIEW};
 use super::lists::{self, About, Lists, list_place};
 use super::sink::Sink;
 use crate::diag::shown;
 use crate::diag::{Problem, Problems, Severity, did_you_mean};
 use crate::graph::Graph;
-use crate::program::{Call, Program};
+use crate::program::{Call, Checked, Program, RESULT_VIEW};
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;
 use std::path::Path;
