@@ -143,21 +143,25 @@ fn groups(cx: &Cx, phase: &PhaseDef) {
 mod tests {
     use crate::check::testing::{errors, warnings};
 
-    fn main(optimizer: &str) -> String {
-        format!("[set.phases.main]\nsteps = 50\n[set.phases.main.optimizer]\n{optimizer}")
+    /// The main phase with another optimiser's settings, whatever schedule and warm-up the setting has.
+    fn main(overlay: &str) -> String {
+        format!(
+            "drop = [\"phases.main.optimizer.schedule\", \"phases.main.optimizer.warmup_steps\"]\n[set.phases.main]\nsteps = \
+             50\n{overlay}"
+        )
     }
 
     #[test]
     fn settings_that_change_nothing_are_reported() {
-        let of = |optimizer: &str| warnings(&main(optimizer));
-        assert!(of("lr = 0.1").is_empty());
-        assert_eq!(of("lr = 0.0"), ["the learning rate of phase main is 0"]);
-        for (steps, reported) in [(49, false), (50, true), (51, true)] {
+        let of = |optimizer: &str| warnings(&main(&format!("[phases.main.optimizer]\n{optimizer}")));
+        assert!(of("").is_empty());
+        let still = warnings(&main("[set.phases.main.optimizer]\nlr = 0.0"));
+        assert_eq!(still, ["the learning rate of phase main is 0"]);
+        for (steps, reported) in [(0, false), (1, false), (49, false), (50, true), (51, true)] {
             let found = of(&format!("warmup_steps = {steps}"));
-            let expect: &[&str] = if reported {
-                &["the warm-up of phase main takes all of it"]
-            } else {
-                &[]
+            let expect: &[&str] = match reported {
+                true => &["the warm-up of phase main takes all of it"],
+                false => &[],
             };
             assert_eq!(found, expect, "{steps}");
         }
@@ -191,12 +195,12 @@ mod tests {
 
     #[test]
     fn nesterov_needs_a_momentum() {
-        let nesterov = |momentum: &str| format!("{}\n[phases.main.optimizer]\nnesterov = true", main(momentum));
-        assert_eq!(
-            errors(&nesterov("momentum = 0.0")),
-            ["`nesterov` of phase main needs a momentum"]
-        );
-        assert!(warnings(&nesterov("momentum = 0.5")).is_empty());
+        let nesterov = |momentum: &str| {
+            let o = "[phases.main.optimizer]\nnesterov = true\n[set.phases.main.optimizer]";
+            main(&format!("{o}\nmomentum = {momentum}"))
+        };
+        assert_eq!(errors(&nesterov("0.0")), ["`nesterov` of phase main needs a momentum"]);
+        assert!(warnings(&nesterov("0.5")).is_empty());
     }
 
     #[test]

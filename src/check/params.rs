@@ -309,4 +309,42 @@ mod tests {
         assert_eq!(help.as_deref(), Some("did you mean `ganin`?"));
         assert_eq!(h("weights are not negative"), "weights are not negative");
     }
+
+    #[test]
+    fn what_a_kind_remarks_is_a_warning_unless_a_phase_means_it() {
+        use crate::check::testing::warnings;
+        let normalize = |mean: &str, std: &str| {
+            let found = warnings(&format!("[set.nodes.normalize]\nmean = {mean}\nstd = {std}"));
+            found
+                .iter()
+                .map(|w| w.split(':').next().unwrap_or_default().to_string())
+                .collect::<Vec<_>>()
+        };
+        let (mean, std) = ("parameter `mean` of `normalize`", "parameter `std` of `normalize`");
+        let unit = normalize("[0.485, 0.456, 0.406]", "[0.229, 0.224, 0.225]");
+        assert_eq!(unit, [mean, std]);
+        assert_eq!(normalize("[0.5, 0.5, 0.5]", "[58.0, 57.0, 57.0]"), [mean]);
+        assert_eq!(normalize("[123.0, 116.0, 103.0]", "[0.229, 0.224, 0.225]"), [std]);
+        // Divided alone; as it is; means alone, as of Caffe, in the wrong order of channels.
+        assert!(normalize("[0.0, 0.0, 0.0]", "[255.0, 255.0, 255.0]").is_empty());
+        assert_eq!(normalize("[0.0, 0.0, 0.0]", "[1.0, 1.0, 1.0]"), [std]);
+        assert!(normalize("[123.675, 116.28, 103.53]", "[1.0, 1.0, 1.0]").is_empty());
+        assert_eq!(
+            normalize("[103.53, 116.28, 123.675]", "[57.375, 57.12, 58.395]"),
+            [mean]
+        );
+        let said = warnings("[set.nodes.normalize]\nmean = [0.485, 0.456, 0.406]");
+        assert!(
+            said[0].contains("[0.485, 0.456, 0.406] looks meant for values from 0 to 1"),
+            "{said:?}"
+        );
+
+        assert_eq!(warnings("[set.params]\nbg_prob = 0.0").len(), 1);
+        assert_eq!(warnings("[set.params]\nbg_weight = 0.0").len(), 1);
+        assert_eq!(warnings("[set.params]\nbg_weight = 1.0").len(), 1);
+        assert!(warnings("[phases.warmup.nodes]\nbg_mix = { prob = 0.0 }").is_empty());
+        let view = "[views.infer.nodes]\nnormalize = { mean = [0.485, 0.456, 0.406] }";
+        assert_eq!(warnings(view).len(), 1, "{:?}", warnings(view));
+        assert_eq!(warnings("[nodes.ce]\nsmoothing = 1.0").len(), 1);
+    }
 }

@@ -7,7 +7,7 @@ use super::scene::{Inst, Scene};
 use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, Ref};
 use crate::program::ValueId;
-use crate::tree::{Tree, TreeValue};
+
 use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Side, Size, Type, TypeExpr};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};

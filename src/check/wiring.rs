@@ -48,7 +48,7 @@ fn kind_and_params(cx: &Cx, node: &NodeDef) -> Option<Contract> {
     };
     for stream in variants {
         let parsed = params::parse(cx, node, None, stream);
-        for p in &parsed {
+        if let Some(p) = &parsed {
             unknown_dims(cx, node, p);
             params::remarks(cx, node, p, stream, None);
         }

@@ -28,9 +28,11 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
         let mut problems = vec![];
         if let Some(classes) = label.classes(program) {
             let names = found.names(classes);
+            let name = (found.stream().to_string(), found.scorer_name().to_string());
+            let new = names.is_none() || cx.named.insert(name);
             // Labels beyond the scores are told by the names alone, where these are more.
             let more = names.as_ref().is_some_and(|p| p.1);
-            problems.extend(names.map(|p| p.0));
+            problems.extend(names.map(|p| p.0).filter(|_| new));
             if cx.about == About::All {
                 problems.extend(found.beyond(classes).filter(|_| !more));
                 problems.extend(found.never(classes));

@@ -1,5 +1,6 @@
 //! What is kept of a list that was read.
 
+use crate::diag::lexical;
 use crate::program::{Call, Program};
 use glad_nodes::{Source, Video};
 use std::collections::hash_map::DefaultHasher;
@@ -118,7 +119,7 @@ impl Lists {
         match (path.parent(), path.file_name()) {
             (Some(folder), Some(name)) => {
                 if !self.folders.contains_key(folder) {
-                    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
+                    let real = folder.canonicalize().unwrap_or_else(|_| lexical(folder));
                     self.folders.insert(folder.to_path_buf(), real);
                 }
                 (&self.folders[folder], name).hash(&mut hasher);

@@ -53,15 +53,22 @@ pub(super) fn check(cx: &mut Cx, programs: &[&Program]) {
     let mut found = vec![];
     for a in reads.iter().filter(|a| a.trains()) {
         for b in &reads {
-            if held_out(b) && a.name() != b.name() && !held_out(a) {
-                found.extend(leak(cx, a, b).map(|p| (a.program, p)));
-            } else if !held_out(b)
-                && a.name() == b.name()
-                && b.program.kind == ProgramKind::View
-                && b.scores()
-                && cx.about == About::All
-            {
-                found.extend(seen(cx, a, b).map(|p| (b.program, p)));
+            let leaks = held_out(b) && a.name() != b.name() && !held_out(a);
+            let scored = !held_out(b) && a.name() == b.name() && b.program.kind == ProgramKind::View && b.scores();
+            // Of a stream that is held out, one of its lists; of a list that several phases and views read, the first.
+            let of = if leaks { b.name() } else { &b.list.name };
+            let pair = [a.name(), &a.list.name, of].map(String::from);
+            if cx.shared.contains(&pair) {
+                continue;
+            }
+            let p = match (leaks, scored && cx.about == About::All) {
+                (true, _) => leak(cx, a, b).map(|p| (a.program, p)),
+                (false, true) => seen(cx, a, b).map(|p| (b.program, p)),
+                (false, false) => None,
+            };
+            if let Some(p) = p {
+                cx.shared.insert(pair);
+                found.push(p);
             }
         }
     }
