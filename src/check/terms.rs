@@ -102,7 +102,8 @@ mod tests {
     #[test]
     fn clips_that_no_loss_takes_are_reported() {
         let dropped = "drop = [\"align_g\", \"align_x\"]\n[set.nodes.consensus.inputs]\nx = \"views.local\"";
-        let what = "the clips of `views.global` go through the network, and no loss takes them (in phase main)";
+        let what = "the clips of `views.global` go through the network, and no loss takes them (in phase pretrain and \
+                    phase main)";
         assert_eq!(warnings(dropped), [what]);
         assert!(warnings(&format!("{dropped}\n[set.dims]\nG = 0")).is_empty());
     }
