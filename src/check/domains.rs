@@ -8,7 +8,7 @@ use super::gradients::{Signs, back};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
 use crate::program::{ProgramKind, ValueId};
-use glad_nodes::Gradient;
+use glad_nodes::{Gradient, Head};
 use std::collections::BTreeSet;
 
 const SIDES: [&str; 2] = ["source", "target"];
@@ -138,7 +138,7 @@ fn unreversed(draft: &Draft, stack: usize) {
         .collect();
     let mut domains = program.calls[stack].outputs.iter().flatten();
     let Some(domain) = domains
-        .find(|v| program.values[v.0].ty.head == "Label")
+        .find(|v| program.values[v.0].ty.head == Head::Label)
         .filter(|_| !features.is_empty())
     else {
         return;

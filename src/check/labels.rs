@@ -5,7 +5,7 @@ use super::flow;
 use super::prune::comes_from;
 use crate::diag::Problem;
 use crate::program::{LabelUse, ValueId};
-use glad_nodes::{HeadExpr, Side};
+use glad_nodes::{Head, HeadExpr, Side};
 use std::collections::{BTreeSet, HashMap};
 
 /// Fills in the program's uses of labels; refuses rows of one stream beside labels or masks of another.
@@ -36,7 +36,7 @@ pub(super) fn check(draft: &mut Draft) {
                         masked: call
                             .inputs
                             .iter()
-                            .any(|(_, ids)| ids.iter().any(|v| is(draft, *v, "Mask"))),
+                            .any(|(_, ids)| ids.iter().any(|v| is(draft, *v, &Head::Mask))),
                         losses: losses.clone(),
                     }
                 }));
@@ -46,8 +46,8 @@ pub(super) fn check(draft: &mut Draft) {
     draft.program.labels = uses;
 }
 
-fn is(draft: &Draft, value: ValueId, head: &str) -> bool {
-    draft.program.values[value.0].ty.head == head
+fn is(draft: &Draft, value: ValueId, head: &Head) -> bool {
+    draft.program.values[value.0].ty.head == *head
 }
 
 /// The streams whose lists' labels a value holds, of those that hold nothing but labels of lists.
@@ -56,7 +56,7 @@ fn origins(draft: &Draft) -> HashMap<ValueId, BTreeSet<usize>> {
     for (call, site) in draft.program.calls.iter().zip(&draft.sites) {
         let per_stream = site.contract.outputs.len();
         for (i, id) in call.outputs.iter().enumerate() {
-            let Some(id) = id.filter(|id| is(draft, *id, "Label")) else {
+            let Some(id) = id.filter(|id| is(draft, *id, &Head::Label)) else {
                 continue;
             };
             let output = &site.contract.outputs[i % per_stream];
@@ -92,7 +92,7 @@ fn scores(draft: &Draft, call: usize, n: usize) -> Option<ValueId> {
     let inputs = &draft.program.calls[call].inputs;
     let (_, all) = inputs
         .iter()
-        .find(|(_, ids)| ids.iter().any(|v| is(draft, *v, "Logits")))?;
+        .find(|(_, ids)| ids.iter().any(|v| is(draft, *v, &Head::Logits)))?;
     all.get(n).or(all.first()).copied()
 }
 
@@ -105,7 +105,7 @@ fn paired(draft: &Draft, call: usize) {
     let stream = |v: ValueId| draft.program.values[v.0].stream;
     let node = &draft.scene.cx.graph.nodes[&draft.program.calls[call].node];
     for (a, (port, marks)) in inputs.iter().enumerate() {
-        let of_rows = |v: &ValueId| is(draft, *v, "Label") || is(draft, *v, "Mask");
+        let of_rows = |v: &ValueId| is(draft, *v, &Head::Label) || is(draft, *v, &Head::Mask);
         if !marks.iter().all(of_rows) {
             continue;
         }

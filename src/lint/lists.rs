@@ -4,7 +4,7 @@ use crate::program::Checked;
 use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
-use glad_nodes::{Body, Defect, ListScan, Size, Source, Stated, Video};
+use glad_nodes::{Body, Defect, Head, ListScan, Size, Source, Stated, Video};
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -144,7 +144,7 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     listed.trains |= program.kind == ProgramKind::Phase;
     let at = program.streams.iter().position(|s| *s == listed.stream);
     for value in program.values.iter().filter(|v| v.stream == at && at.is_some()) {
-        if let ("FrameIndex", Some(Size::Known(frames))) = (value.ty.head.as_str(), value.ty.dims.last()) {
+        if let (Head::FrameIndex, Some(Size::Known(frames))) = (&value.ty.head, value.ty.dims.last()) {
             listed.clip = listed.clip.max(Some(*frames));
         }
     }

@@ -3,6 +3,7 @@
 use crate::graph::Graph;
 use crate::program::{Program, ValueId};
 use anyhow::{Context, Result};
+use glad_nodes::Head;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -60,7 +61,7 @@ pub(super) fn idle_losses(program: &Program, graph: &Graph, metrics: &Path) -> R
 fn takes_mask(program: &Program, values: &[ValueId]) -> bool {
     let makers = values.iter().map(|v| &program.calls[program.values[v.0].call]);
     let mut inputs = makers.flat_map(|c| &c.inputs).flat_map(|(_, ids)| ids);
-    inputs.any(|v| program.values[v.0].ty.head == "Mask")
+    inputs.any(|v| program.values[v.0].ty.head == Head::Mask)
 }
 
 #[cfg(test)]

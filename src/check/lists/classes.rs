@@ -7,7 +7,7 @@ use crate::diag::{Place, Problem};
 use crate::graph::{Graph, NodeDef, Select};
 use crate::program::{LabelUse, Program, ProgramKind, ValueId};
 use crate::tree::Tree;
-use glad_nodes::Body;
+use glad_nodes::{Body, Head};
 
 /// Names that are shown of many.
 const SHOWN: usize = 5;
@@ -354,7 +354,7 @@ fn maker<'p>(program: &'p Program, graph: &Graph, scores: ValueId) -> &'p str {
             .inputs
             .iter()
             .flat_map(|(_, ids)| ids)
-            .find(|v| program.values[v.0].ty.head == "Logits");
+            .find(|v| program.values[v.0].ty.head == Head::Logits);
         match before.filter(|_| !says) {
             Some(v) => value = *v,
             None => return &call.node,

@@ -6,7 +6,7 @@ use crate::check::flow;
 use crate::diag::Problem;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
-use glad_nodes::{Args, Body, Footage, Frame, HostValue, Key, SampleCx, Side, Stage, Video};
+use glad_nodes::{Args, Body, Footage, Frame, Head, HostValue, Key, SampleCx, Side, Stage, Video};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,14 +69,14 @@ fn masked(cx: &Cx, program: &Program, loss: &str, mask: ValueId) -> Option<Probl
 /// The stage that makes a mask from nothing but the video, and which of its outputs it is.
 fn maker(program: &Program, mask: ValueId) -> Option<(usize, usize)> {
     let info = &program.values[mask.0];
-    if info.ty.head != "Mask" {
+    if info.ty.head != Head::Mask {
         return None;
     }
     let call = &program.calls[info.call];
     match call.side {
         Side::Boundary => {
             let inputs = call.inputs.iter().flat_map(|(_, ids)| ids);
-            let mut masks = inputs.filter(|v| program.values[v.0].ty.head == "Mask");
+            let mut masks = inputs.filter(|v| program.values[v.0].ty.head == Head::Mask);
             let mask = masks.next()?;
             masks.next().is_none().then(|| maker(program, *mask))?
         }
@@ -86,7 +86,7 @@ fn maker(program: &Program, mask: ValueId) -> Option<(usize, usize)> {
             };
             let [video] = from.as_slice() else { return None };
             let port = call.outputs.iter().position(|o| *o == Some(mask))?;
-            (program.values[video.0].ty.head == "Video").then_some((info.call, port))
+            (program.values[video.0].ty.head == Head::Video).then_some((info.call, port))
         }
         Side::Device => None,
     }
