@@ -21,6 +21,20 @@ pub struct Ref {
     pub stream: Option<String>,
 }
 
+/// As a file writes it: `node.port@stream`.
+impl std::fmt::Display for Ref {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.node)?;
+        if !self.port.is_empty() {
+            write!(f, ".{}", self.port)?;
+        }
+        match &self.stream {
+            Some(s) => write!(f, "@{s}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A node.
 #[derive(Clone, Debug)]
 pub struct NodeDef {

@@ -6,6 +6,7 @@ mod device;
 mod exec;
 mod finite;
 mod folder;
+mod idle;
 mod log;
 mod memory;
 mod optim;
