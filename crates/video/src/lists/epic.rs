@@ -1,7 +1,8 @@
 //! Annotations of EPIC-KITCHENS: CSV, its columns named by the first row.
 
 use super::text::segment;
-use super::{BadLine, Labels, ListEntry, ListOptions, Scan};
+use super::labels::Labels;
+use super::{BadLine, ListEntry, ListOptions, Scan};
 use csv::{ByteRecord, ReaderBuilder};
 
 /// Frames are `frame_0000000001.jpg` and so on.
@@ -70,9 +71,10 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         .flexible(true)
         .has_headers(false)
         .from_reader(bytes);
-    let labels = Labels::of(options);
+    let labels = Labels::of(options.classes.as_deref());
     let mut header: Option<Header> = None;
     let mut record = ByteRecord::new();
+    let mut path = String::new();
     // The line of the byte `from`.
     let (mut line, mut from) = (1, 0);
     loop {
@@ -102,15 +104,23 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
             header = Some(read);
             continue;
         };
-        match row(columns, &record, &labels) {
-            Ok(entry) => found.entries.push(ListEntry { line, ..entry }),
-            Err(reason) => found.bad.push(bad(reason)),
+        let kept = row(columns, &record, &labels, &mut path)
+            .and_then(|entry| found.entries.push(ListEntry { line, ..entry }));
+        if let Err(reason) = kept {
+            found.bad.push(bad(reason));
         }
     }
+    found.entries.shrink();
     found
 }
 
-fn row(header: &Header, record: &ByteRecord, labels: &Labels<'_>) -> Result<ListEntry, String> {
+/// An entry, whose path is written to `path`.
+fn row<'p>(
+    header: &Header,
+    record: &ByteRecord,
+    labels: &Labels<'_>,
+    path: &'p mut String,
+) -> Result<ListEntry<'p>, String> {
     if record.len() != header.names.len() {
         return Err(format!(
             "has {} columns where the first row names {}",
@@ -148,12 +158,14 @@ fn row(header: &Header, record: &ByteRecord, labels: &Labels<'_>) -> Result<List
     };
     let (offset, frames) = segment(frame(START)?, frame(STOP)?, FIRST)?;
     let label = match (text(CLASS)?, text(NAME)?) {
-        (Some(class), _) => labels.read(class, &format!(" in {CLASS}"))?,
-        (None, Some(name)) if header.place(CLASS).is_none() => labels.read(name, &format!(" in {NAME}"))?,
+        (Some(class), _) => labels.read(class, &|| format!(" in {CLASS}"))?,
+        (None, Some(name)) if header.place(CLASS).is_none() => labels.read(name, &|| format!(" in {NAME}"))?,
         _ => None,
     };
+    path.clear();
+    path.extend([participant, "/", video]);
     Ok(ListEntry {
-        path: format!("{participant}/{video}"),
+        path,
         label,
         frames: Some(frames),
         offset: Some(offset),
