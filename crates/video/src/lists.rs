@@ -118,6 +118,8 @@ pub struct Scan {
     pub bad: Vec<BadLine>,
     /// What was taken for the columns, such as `path frames label`.
     pub columns: String,
+    /// Whether the columns are a guess, by what most lines look like.
+    pub guessed: bool,
     /// The format, where it was recognised or given: EPIC-KITCHENS numbers images otherwise than others.
     pub format: ListFormat,
     /// What is unusual about the file and was read all the same, as fragments: `is UTF-16 text, …`.

@@ -1,6 +1,6 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
-use super::lint::{Defect, ListScan, Stated};
+use super::lint::{Clue, Defect, ListScan, Stated, Survey};
 use super::rng::Key;
 use anyhow::{Result, bail};
 use std::fmt;
@@ -36,6 +36,10 @@ pub trait Footage: Send + Sync {
     /// The number of frames, or what is wrong with the file. Nothing is decoded.
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
+    }
+    /// Where the file is not there: what may be meant by its path.
+    fn clue(&self) -> Option<Clue> {
+        None
     }
     /// Frames a second on average, where that is known.
     fn fps(&self) -> Result<Option<f64>> {
@@ -292,6 +296,16 @@ pub trait Source: Send + Sync {
             videos: self.videos(split)?,
             ..ListScan::default()
         })
+    }
+    /// Counts what the list of `split` says, as [`Source::videos`] would read it, and makes no videos: lists may have
+    /// millions of lines.
+    fn survey(&self, split: &str) -> Result<Survey> {
+        let mut survey = Survey::default();
+        for video in self.videos(split)? {
+            let line = video.line.rsplit(':').next().and_then(|n| n.parse().ok());
+            survey.add(video.label, line.unwrap_or(video.index + 1));
+        }
+        Ok(survey)
     }
     /// The outputs for a video, in the contract's order.
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;

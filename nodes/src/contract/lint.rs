@@ -1,6 +1,7 @@
 //! Lists and files as they are, sound or not: for reports that name every line.
 
 use super::host::Video;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,6 +59,104 @@ impl fmt::Display for Defect {
     }
 }
 
+/// What may be meant by a path where there is nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clue {
+    /// What is there.
+    pub found: Vec<PathBuf>,
+    /// What to write; the same for all lines of which the same is wrong.
+    pub advice: String,
+}
+
+impl fmt::Display for Clue {
+    /// `a.mp4 is`, `a.avi and a.mp4 are`, or nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, path) in self.found.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { " and " }, path.display())?;
+        }
+        match self.found.len() {
+            0 => Ok(()),
+            1 => f.write_str(" is"),
+            _ => f.write_str(" are"),
+        }
+    }
+}
+
+/// A file of a list, or of the names of its classes, that is of no use as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct FileFault {
+    /// The file.
+    pub file: PathBuf,
+    /// What is wrong with it, as a fragment: `is JSON, not a list`.
+    pub what: String,
+    /// What to do about it.
+    pub advice: String,
+    /// The lines that it is about, from 1; none where it is about all.
+    pub lines: Vec<usize>,
+}
+
+impl fmt::Display for FileFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.file.display(), self.what)?;
+        match self.lines.as_slice() {
+            [] => {}
+            [one] => write!(f, " (line {one})")?,
+            lines => {
+                let shown: Vec<String> = lines.iter().take(8).map(usize::to_string).collect();
+                let more = if lines.len() > shown.len() { ", …" } else { "" };
+                write!(f, " (lines {}{more})", shown.join(", "))?;
+            }
+        }
+        if !self.advice.is_empty() {
+            write!(f, "; {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
+/// How often a label stands in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Labelled {
+    /// Lines that have it.
+    pub count: usize,
+    /// The first of them, from 1.
+    pub line: usize,
+}
+
+/// What a list says, counted; its files are not looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Survey {
+    /// The list, where it is a file.
+    pub file: Option<PathBuf>,
+    /// How many videos it names.
+    pub videos: usize,
+    /// Its labels.
+    pub labels: BTreeMap<usize, Labelled>,
+    /// Videos without a label.
+    pub unlabelled: usize,
+    /// The lines of the first of them, from 1: at most [`Survey::SHOWN`].
+    pub unlabelled_lines: Vec<usize>,
+}
+
+impl Survey {
+    /// Lines of unlabelled videos that are kept.
+    pub const SHOWN: usize = 3;
+
+    /// Counts one more video: its label and its line.
+    pub fn add(&mut self, label: Option<usize>, line: usize) {
+        self.videos += 1;
+        match label {
+            Some(label) => self.labels.entry(label).or_insert(Labelled { count: 0, line }).count += 1,
+            None => {
+                self.unlabelled += 1;
+                if self.unlabelled_lines.len() < Self::SHOWN {
+                    self.unlabelled_lines.push(line);
+                }
+            }
+        }
+    }
+}
+
 /// A line that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Malformed {
@@ -78,4 +177,6 @@ pub struct ListScan {
     pub malformed: Vec<Malformed>,
     /// What was taken for the columns; empty where there are none.
     pub columns: String,
+    /// What is unusual about the file and was read all the same, as fragments: `is UTF-16 text, …`.
+    pub notes: Vec<String>,
 }

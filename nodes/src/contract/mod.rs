@@ -21,7 +21,7 @@ pub use host::{
     Video,
 };
 pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
-pub use lint::{Defect, ListScan, Malformed, Stated};
+pub use lint::{Clue, Defect, FileFault, Labelled, ListScan, Malformed, Stated, Survey};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use precision::Precision;

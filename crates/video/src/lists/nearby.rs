@@ -69,6 +69,11 @@ impl Nearby {
         }
     }
 
+    /// What the list's paths are relative to.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// What may be meant by `written`, a path that is not there; `numbers` are the columns after it.
     pub fn clue(&self, written: &str, numbers: &[usize]) -> Option<Clue> {
         let there = |text: &str| {

@@ -16,7 +16,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         (None, _) => None,
     };
     let mut found = Scan::default();
-    let mut shape = match Shape::of(bytes, given, options, &labels) {
+    let shape = match Shape::of(bytes, given, options, &labels) {
         Ok(shape) => shape,
         Err(doubt) => {
             found.bad.push(doubt);
@@ -37,6 +37,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         return found;
     }
     found.columns = shape.columns.to_string();
+    found.guessed = shape.detected;
     let reader = LineReader {
         shape,
         labels,
