@@ -150,7 +150,7 @@ fn look(
     }
     // What is not there cannot be read; what is there must be readable.
     if source.absent(false).is_empty()
-        && let Err(e) = source.survey(&program.split)
+        && let Err(e) = source.each(&program.split, &mut |_| {})
     {
         out.add(&call.node, Problem::error(format!("{e:#}")).at(&place, whose));
     }

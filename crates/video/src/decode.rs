@@ -186,7 +186,6 @@ impl Run<'_> {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };
-        chain.decoder.set_wanted(wanted);
         // The decoder promises never to panic; a process must not depend on that.
         match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&picture.stream))) {
             Ok(Ok(Some(picture))) => Ok(Some(picture)),

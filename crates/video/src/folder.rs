@@ -1,15 +1,12 @@
 //! Folders of image files, one a frame.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{ImageReader, Limits as ImageLimits};
-
 use crate::video::Sink;
-use crate::{Limits, OpenOptions, RgbFrame, VideoError};
+use crate::{Limits, OpenOptions, VideoError, picture};
 
 /// Names of the files of a folder: text around one number, such as `img_%05d.jpg`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +50,13 @@ impl Template {
         })
     }
 
+    /// The number of a file name, if it is one of these.
+    fn number(&self, name: &str) -> Option<usize> {
+        let digits = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
+        let number = digits.parse().ok()?;
+        (self.name(number) == name).then_some(number)
+    }
+
     /// The file name of a number.
     pub fn name(&self, number: usize) -> String {
         let Self { before, digits, after } = self;
@@ -83,7 +87,7 @@ pub(crate) struct FolderIndex {
 }
 
 impl FolderIndex {
-    /// Counts the frames, up to the first number without a file, and reads the size of the first.
+    /// Counts the frames and reads the size of the first. A number without a file is an error where others follow it.
     pub fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let first = options.start_index.saturating_add(options.offset);
         // One listing, not a look at every file: folders are often on network disks.
@@ -123,6 +127,9 @@ impl FolderIndex {
                 ),
             ));
         }
+        if options.frames.is_none() {
+            no_gap(path, &options.template, &present, first + count)?;
+        }
         let mut index = Self {
             template: options.template.clone(),
             first,
@@ -131,9 +138,8 @@ impl FolderIndex {
             height: 0,
         };
         let file = index.file(path, 0);
-        let (width, height) = reader(&file, &options.limits)
-            .and_then(|r| r.into_dimensions().map_err(|e| e.to_string()))
-            .map_err(|reason| VideoError::malformed(&file, reason))?;
+        let (width, height) =
+            picture::size(&file, &options.limits).map_err(|reason| VideoError::malformed(&file, reason))?;
         let pixels = u64::from(width) * u64::from(height);
         if pixels > options.limits.max_pixels {
             return Err(VideoError::limit(
@@ -161,7 +167,7 @@ impl FolderIndex {
     ) -> Result<(), VideoError> {
         for &frame in frames {
             let file = self.file(path, frame);
-            let outcome = picture(&file, limits)
+            let outcome = picture::read(&file, limits)
                 .and_then(|p| {
                     if (p.width(), p.height()) == (self.width, self.height) {
                         Ok(p)
@@ -184,19 +190,23 @@ impl FolderIndex {
     }
 }
 
-fn reader(file: &Path, limits: &Limits) -> Result<ImageReader<BufReader<File>>, String> {
-    let mut reader = ImageReader::open(file)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|e| e.to_string())?;
-    let mut bounds = ImageLimits::default();
-    // Room for the picture, and as much again for the decoder.
-    bounds.max_alloc = Some(limits.max_pixels.saturating_mul(8));
-    reader.limits(bounds);
-    Ok(reader)
-}
-
-fn picture(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
-    let picture = reader(file, limits)?.decode().map_err(|e| e.to_string())?.into_rgb8();
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    Ok(RgbFrame::of(width, height, picture.into_raw()))
+/// An error if the folder goes on after `missing`, the first number without a file: the video would end there in silence.
+fn no_gap(path: &Path, template: &Template, present: &HashSet<OsString>, missing: usize) -> Result<(), VideoError> {
+    let later = present
+        .iter()
+        .filter_map(|name| template.number(name.to_str()?))
+        .filter(|number| *number > missing);
+    let (count, last) = later.fold((0, 0), |(count, last), number| (count + 1, number.max(last)));
+    if count == 0 {
+        return Ok(());
+    }
+    Err(VideoError::malformed(
+        path,
+        format!(
+            "{} is missing, and {count} {} after it, up to {}",
+            template.name(missing),
+            if count == 1 { "image comes" } else { "images come" },
+            template.name(last)
+        ),
+    ))
 }

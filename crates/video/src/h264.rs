@@ -29,6 +29,8 @@ pub(crate) struct Sample {
 /// All that is needed to decode any frame.
 #[derive(Debug)]
 pub(crate) struct H264Index {
+    /// Which of several tracks it is of.
+    pub remark: Option<String>,
     pub samples: Vec<Sample>,
     /// The sample of each frame, in display order.
     pub frames: Vec<u32>,
@@ -56,7 +58,7 @@ impl H264Index {
     }
 
     fn build(file: &mut File, limits: &Limits) -> Result<Self, Fault> {
-        let track = read_track(file, limits)?;
+        let mut track = read_track(file, limits)?;
         let geometry = geometry(&track, limits)?;
         let mut sets = ParameterSets::default();
         let units = || track.sps.iter().chain(&track.pps).filter(|u| !u.is_empty());
@@ -79,6 +81,7 @@ impl H264Index {
         }
         let frames = shown_frames(&track, order, limits)?;
         Ok(Self {
+            remark: track.remark.take(),
             fps: frame_rate(&track),
             entries: entries(file, &track)?,
             frames,

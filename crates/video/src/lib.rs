@@ -7,6 +7,8 @@
 
 mod access;
 mod backend;
+mod bits;
+mod checksum;
 mod color;
 mod crops;
 mod decode;
@@ -28,8 +30,11 @@ mod nal;
 pub mod ops;
 mod orientation;
 mod parameter_sets;
+mod picture;
+mod regular;
 mod sample_table;
 mod sheet;
+mod slice_header;
 mod sniff;
 mod sps;
 mod video;
@@ -37,6 +42,7 @@ mod watch;
 pub mod write;
 
 pub use backend::Decoding;
+pub use checksum::Checksum;
 pub use crops::{CropBox, MultiScaleCrop};
 pub use error::VideoError;
 pub use folder::Template;
@@ -45,6 +51,7 @@ pub use index::VideoIndex;
 pub use limits::Limits;
 pub use median::{BackgroundOptions, EvenMedian, Median, background, background_frames};
 pub use orientation::Orientation;
+pub use regular::open_file;
 pub use sheet::{Cell, contact_sheet, png};
 pub use video::{Backend, OpenOptions, Sink, Video};
 pub use watch::Watch;

@@ -3,7 +3,8 @@
 //! [`ListFormat`] names the kinds of lists that there are. Blank lines are passed over, and comments: lines that begin
 //! with `#` and a blank (names of files may begin with a `#`, too). Paths may hold spaces, since what follows them is
 //! numbers. Columns may be parted by tabs, commas or semicolons, if all lines are, and named by a first line; text may be
-//! UTF-16, with the line ends of any system. [`read_list`] takes a list only if all of it is understood; [`scan_list`]
+//! UTF-16, with the line ends of any system. After all columns of any list a word `b3:` with a BLAKE3 may stand, the
+//! [`Checksum`] of the file. [`read_list`] takes a list only if all of it is understood; [`scan_list`]
 //! gives what is, and what is not.
 
 mod columns;
@@ -24,9 +25,10 @@ pub use names::{BadNames, class_names};
 pub use nearby::{Clue, Nearby};
 pub use table::Entries;
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use crate::Checksum;
 
 /// What kind of list a file is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -96,6 +98,8 @@ pub struct ListEntry<'a> {
     /// Frames of the file before its first, where the list has a column for that: then `frames` is the length of a
     /// segment, else of the whole file.
     pub offset: Option<usize>,
+    /// The checksum of its file, if the list has it.
+    pub checksum: Option<Checksum>,
     /// The line, from 1.
     pub line: usize,
 }
@@ -228,15 +232,9 @@ const LARGEST: u64 = 1 << 30;
 
 /// All of a file, unless it is too large, or one that may never end such as a device or a pipe.
 fn read_all(path: &Path) -> io::Result<Vec<u8>> {
-    let meta = fs::metadata(path)?;
-    if meta.is_dir() {
-        return Err(io::Error::other("it is a folder: name the file in it"));
-    }
-    if !meta.is_file() {
-        return Err(io::Error::other("it is no file (a device, pipe or socket)"));
-    }
-    let mut bytes = Vec::with_capacity(meta.len().min(LARGEST) as usize);
-    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    let file = crate::open_file(path)?;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(LARGEST) as usize);
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("it is larger than 1 GiB, so it is no list"));
     }

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use crate::backend::Decoding;
@@ -12,8 +13,9 @@ use crate::decode::decode_frames;
 use crate::folder::{FolderIndex, Template};
 use crate::h264::H264Index;
 use crate::index::{Content, Stamp, VideoIndex};
-use crate::sniff::{Kind, sniff};
-use crate::{Limits, RgbFrame, VideoError};
+use crate::regular::{not_a_file, open_file, refusal};
+use crate::sniff::{HEAD, Kind, sniff};
+use crate::{Checksum, Limits, RgbFrame, VideoError, checksum};
 
 /// Takes a decoded frame, or why it could not be had, and says whether to go on.
 pub type Sink<'a> = dyn FnMut(usize, Result<RgbFrame, VideoError>) -> ControlFlow<()> + 'a;
@@ -45,6 +47,8 @@ pub struct OpenOptions {
     pub index: Option<VideoIndex>,
     /// What decodes a file.
     pub decoding: Decoding,
+    /// The checksum of the file, as a list has it: another file is an error. A file is read for it once in a process.
+    pub checksum: Option<Checksum>,
     /// Frames to pass over at the beginning: frame 0 is this one of the file or folder.
     pub offset: usize,
     /// How many frames there are, from `offset` on; more than there are is an error. `None`: all.
@@ -76,10 +80,17 @@ impl Video {
     /// # Errors
     /// If it cannot be read, is of a kind this build does not decode (the message says which and
     /// what to do), breaks its format, is beyond the limits, has fewer frames than
-    /// [`OpenOptions::frames`] says, or is not what [`OpenOptions::index`] was made from.
+    /// [`OpenOptions::frames`] says, or is not what [`OpenOptions::index`] or [`OpenOptions::checksum`] was made from.
+    /// What is neither a file nor a folder, such as a named pipe, is refused unopened.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
+        if let Some(what) = not_a_file(&metadata).filter(|_| !metadata.is_dir()) {
+            return Err(VideoError::io(path, refusal(what)));
+        }
         let stamp = Stamp::of(&metadata);
+        if let Some(expected) = options.checksum {
+            checksum::check(path, stamp, expected)?;
+        }
         let index = match &options.index {
             Some(index) => {
                 index.check(path, stamp)?;
@@ -149,6 +160,16 @@ impl Video {
     /// The index, to open the same file again with; `None` for a foreign [`Backend`].
     pub fn index(&self) -> Option<&VideoIndex> {
         self.index.as_ref()
+    }
+
+    /// What a reader may want to know of a sound file, such as which of several tracks is read.
+    pub fn remark(&self) -> Option<&str> {
+        match &self.index.as_ref()?.0.content {
+            Content::H264(h) => h.remark.as_deref(),
+            #[cfg(feature = "ffmpeg")]
+            Content::Av(a) => a.remark.as_deref(),
+            Content::Folder(_) => None,
+        }
     }
 
     /// Number of frames.
@@ -334,7 +355,10 @@ fn index_file(path: &Path, options: &OpenOptions) -> Result<Content, VideoError>
             hint: "this build does not have it: build with `--features ffmpeg`, or take the backend `auto`".to_owned(),
         });
     }
-    match index_in_rust(path, options) {
+    // Untrusted input must not end a process, whatever a library makes of it.
+    let indexed = catch_unwind(AssertUnwindSafe(|| index_in_rust(path, options)))
+        .unwrap_or_else(|_| Err(VideoError::malformed(path, "reading its index failed")));
+    match indexed {
         Ok(index) => Ok(Content::H264(index)),
         #[cfg(feature = "ffmpeg")]
         Err(VideoError::Unsupported { .. }) if options.decoding.is_ffmpeg() => {
@@ -346,12 +370,13 @@ fn index_file(path: &Path, options: &OpenOptions) -> Result<Content, VideoError>
 
 fn index_in_rust(path: &Path, options: &OpenOptions) -> Result<H264Index, VideoError> {
     let io = |e| VideoError::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = open_file(path).map_err(io)?;
     let mut head = Vec::new();
-    (&mut file).take(16).read_to_end(&mut head).map_err(io)?;
+    (&mut file).take(HEAD).read_to_end(&mut head).map_err(io)?;
     match sniff(&head) {
         Kind::Mp4 => H264Index::read(path, &mut file, &options.limits),
         Kind::Other(what) => Err(VideoError::unsupported(path, what)),
+        Kind::NoVideo(what) => Err(VideoError::malformed(path, format!("there is no video in it; it is {what}"))),
         Kind::Empty => Err(VideoError::malformed(path, "the file is empty")),
         Kind::Unknown if options.decoding.is_ffmpeg() => {
             Err(VideoError::unsupported(path, "a file of an unknown kind"))

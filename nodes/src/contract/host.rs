@@ -1,6 +1,6 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
-use super::lint::{Clue, Defect, ListScan, Stated, Survey};
+use super::lint::{Clue, Defect, ListScan, Listing, Stated};
 use super::rng::Key;
 use anyhow::{Result, bail};
 use std::fmt;
@@ -297,15 +297,23 @@ pub trait Source: Send + Sync {
             ..ListScan::default()
         })
     }
-    /// Counts what the list of `split` says, as [`Source::videos`] would read it, and makes no videos: lists may have
-    /// millions of lines.
-    fn survey(&self, split: &str) -> Result<Survey> {
-        let mut survey = Survey::default();
+    /// Gives each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
+    /// lists may have millions of lines.
+    ///
+    /// # Errors
+    /// As [`Source::videos`], before the first line is given.
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
         for video in self.videos(split)? {
-            let line = video.line.rsplit(':').next().and_then(|n| n.parse().ok());
-            survey.add(video.label, line.unwrap_or(video.index + 1));
+            let (list, line) = video.line.rsplit_once(':').unwrap_or((&video.line, ""));
+            take(Listing {
+                list: Path::new(list),
+                line: line.parse().unwrap_or(video.index + 1),
+                path: &video.path,
+                label: video.label,
+                stated: video.footage.stated(),
+            });
         }
-        Ok(survey)
+        Ok(())
     }
     /// The outputs for a video, in the contract's order.
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;

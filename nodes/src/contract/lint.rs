@@ -1,9 +1,8 @@
 //! Lists and files as they are, sound or not: for reports that name every line.
 
 use super::host::Video;
-use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What a list says of a video's frames.
@@ -114,47 +113,19 @@ impl fmt::Display for FileFault {
     }
 }
 
-/// How often a label stands in a list.
+/// A line of a list, as it is written; its file is not looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Labelled {
-    /// Lines that have it.
-    pub count: usize,
-    /// The first of them, from 1.
+pub struct Listing<'a> {
+    /// The list.
+    pub list: &'a Path,
+    /// The line, from 1.
     pub line: usize,
-}
-
-/// What a list says, counted; its files are not looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
-    /// The list, where it is a file.
-    pub file: Option<PathBuf>,
-    /// How many videos it names.
-    pub videos: usize,
-    /// Its labels.
-    pub labels: BTreeMap<usize, Labelled>,
-    /// Videos without a label.
-    pub unlabelled: usize,
-    /// The lines of the first of them, from 1: at most [`Survey::SHOWN`].
-    pub unlabelled_lines: Vec<usize>,
-}
-
-impl Survey {
-    /// Lines of unlabelled videos that are kept.
-    pub const SHOWN: usize = 3;
-
-    /// Counts one more video: its label and its line.
-    pub fn add(&mut self, label: Option<usize>, line: usize) {
-        self.videos += 1;
-        match label {
-            Some(label) => self.labels.entry(label).or_insert(Labelled { count: 0, line }).count += 1,
-            None => {
-                self.unlabelled += 1;
-                if self.unlabelled_lines.len() < Self::SHOWN {
-                    self.unlabelled_lines.push(line);
-                }
-            }
-        }
-    }
+    /// The file or folder.
+    pub path: &'a Path,
+    /// Its class, where the list has one.
+    pub label: Option<usize>,
+    /// What the line says of its frames.
+    pub stated: Stated,
 }
 
 /// A line that cannot be understood.

@@ -21,7 +21,7 @@ pub use host::{
     Video,
 };
 pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
-pub use lint::{Clue, Defect, FileFault, Labelled, ListScan, Malformed, Stated, Survey};
+pub use lint::{Clue, Defect, FileFault, ListScan, Listing, Malformed, Stated};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use precision::Precision;

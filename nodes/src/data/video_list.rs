@@ -2,12 +2,11 @@
 
 use super::classes::Classes;
 use super::footage::ListedFootage;
-use super::kept::Kept;
 use super::lists::Lists;
 use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
-use glad_video::lists::{BadLine, Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan};
+use glad_video::lists::{BadLine, Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan, scan_list};
 use glad_video::{Decoding, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -24,11 +23,12 @@ const UNKNOWN: u32 = u32::MAX;
 ///
 /// A line is `path label`, `path frames label` (frames of the file), `path offset frames label` (a segment of the
 /// file) or a bare path; which one, `format` says, or most lines tell. Labels are numbers from 0, or names of
-/// `classes`, which may have several words; `-` and `-1` are none. Blank lines are passed over, and comments: lines that
-/// begin with `#` and a blank. Columns are separated by blanks, or all by tabs, commas or semicolons, and a first line may
-/// name them. A path is a video file, or a folder of images, one a frame; `~/` at its beginning is the home folder. Frames
-/// are counted when a video is opened: what a list says of whole files is not
-/// relied on. `glad-run lint` goes through all lists of a graph.
+/// `classes`, which may have several words; `-` and `-1` are none. After all columns of any list a word `b3:` with 64
+/// hexadecimal digits may stand, the BLAKE3 of the file (`transcode` writes it): a file that is another one is a bad video.
+/// Blank lines are passed over, and comments: lines that begin with `#` and a blank. Columns are separated by blanks, or all
+/// by tabs, commas or semicolons, and a first line may name them. A path is a video file, or a folder of images, one a
+/// frame; `~/` at its beginning is the home folder. Frames are counted when a video is opened: what a list says of whole
+/// files is not relied on. `glad-run lint` goes through all lists of a graph.
 ///
 /// Relative paths of parameters are meant from the folder of the graph file that gives them, of the command line from
 /// the current folder, or, with `generate`, from the folder of the data that is made.
@@ -160,8 +160,6 @@ impl Kind for VideoList {
 struct Listed {
     params: VideoList,
     columns: Option<Columns>,
-    /// Lists as they were read last.
-    kept: Kept,
     /// Where data that can be made is kept.
     cache: PathBuf,
     /// The folder that relative paths of parameters are meant from.
@@ -174,7 +172,6 @@ impl Listed {
         let columns = params.columns.as_deref().map(Columns::parse).transpose();
         let listed = Listed {
             columns: columns.map_err(|e| problem("columns", e))?,
-            kept: Kept::default(),
             params: params.clone(),
             cache: PathBuf::new(),
             base: folder,
@@ -257,14 +254,14 @@ impl Listed {
     }
 
     /// What can be read of a list.
-    fn read(&self, list: &Path) -> Result<Arc<Scan>> {
+    fn read(&self, list: &Path) -> Result<Scan> {
         let fault = |what: String, advice: &str| FileFault {
             file: list.to_owned(),
             what,
             advice: advice.into(),
             lines: vec![],
         };
-        let scan = self.kept.read(list, &self.options(list)?).map_err(|e| match e {
+        let scan = scan_list(list, &self.options(list)?).map_err(|e| match e {
             ListError::Io { source, .. } => {
                 fault(format!("cannot read the list: {source}"), "put it there, or correct its path (`list`)")
             }
@@ -275,7 +272,7 @@ impl Listed {
     }
 
     /// All of a list that is sound.
-    fn sound(&self, list: &Path, root: &Path) -> Result<Arc<Scan>> {
+    fn sound(&self, list: &Path, root: &Path) -> Result<Scan> {
         let scan = self.read(list)?;
         let mut bad = scan.bad.clone();
         bad.extend(self.two_ways(&scan, root));
@@ -352,6 +349,7 @@ impl Opener<'_> {
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),
+            checksum: entry.checksum,
             ..self.options.clone()
         };
         let stated = Stated {
@@ -399,15 +397,23 @@ impl Source for Listed {
         })
     }
 
-    fn survey(&self, split: &str) -> Result<Survey> {
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
         let list = self.list(split)?;
-        let scan = self.sound(&list, &self.root(&list))?;
-        let mut survey = Survey::default();
+        let root = self.root(&list);
+        let scan = self.sound(&list, &root)?;
         for e in scan.entries.iter() {
-            survey.add(e.label, e.line);
+            take(Listing {
+                list: &list,
+                line: e.line,
+                path: &root.join(from_home(e.path)),
+                label: e.label,
+                stated: Stated {
+                    offset: e.offset,
+                    frames: e.frames,
+                },
+            });
         }
-        survey.file = Some(list);
-        Ok(survey)
+        Ok(())
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {

@@ -49,6 +49,8 @@ pub(crate) struct AvIndex {
     /// The samples at which decoding can begin, ascending.
     entries: Vec<(u32, Entry)>,
     pub fps: Option<f64>,
+    /// Which of several streams it is of.
+    pub remark: Option<String>,
     orientation: Orientation,
     width: usize,
     height: usize,
@@ -67,7 +69,7 @@ impl AvIndex {
         super::prepare();
         let refused = |e: Error| VideoError::malformed(path, format!("libavformat does not read it ({e})"));
         let Some(mut reader) = Reader::first(path).map_err(refused)? else {
-            return Err(VideoError::malformed(path, "it has no video stream"));
+            return Err(VideoError::malformed(path, "there is no video in it; it has no video stream"));
         };
         let parameters = reader.stream().parameters().clone();
         let id = parameters.id();
@@ -104,6 +106,7 @@ impl AvIndex {
             stream: reader.stream().index(),
             orientation: reader.orientation(),
             fps: rate(&reader),
+            remark: reader.remark(),
             width,
             height,
             ..Self::arranged(survey.raw, order, entries, parameters.clone())
@@ -141,6 +144,7 @@ impl AvIndex {
             frames: Vec::new(),
             entries,
             fps: None,
+            remark: None,
             orientation: Orientation::UPRIGHT,
             width: 0,
             height: 0,

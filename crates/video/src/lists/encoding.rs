@@ -1,5 +1,6 @@
 //! The text of a list, whatever program saved it, and files that are no lists at all.
 
+use crate::sniff::{HEAD, Kind, sniff};
 use std::borrow::Cow;
 
 /// The text of a file.
@@ -102,15 +103,12 @@ fn binary(bytes: &[u8]) -> Option<String> {
     }
     // Containers of video hold zeros early; a text that begins like one does not.
     let zeros = bytes.iter().take(64).any(|b| *b == 0);
-    match crate::sniff::sniff(&bytes[..bytes.len().min(16)]) {
-        crate::sniff::Kind::Mp4 if zeros => {
-            Some("is a video (mp4 or mov), not a list: a list is text, with a line for each video".into())
-        }
-        crate::sniff::Kind::Other(what) if zeros => {
-            Some(format!("is {what}, not a list: a list is text, with a line for each video"))
-        }
-        _ => None,
-    }
+    let what = match sniff(&bytes[..bytes.len().min(HEAD)]) {
+        Kind::Mp4 if zeros => "a video (mp4 or mov)",
+        Kind::Other(what) | Kind::NoVideo(what) if zeros => what,
+        _ => return None,
+    };
+    Some(format!("is {what}, not a list: a list is text, with a line for each video"))
 }
 
 /// Documents of other kinds, by the beginning of their text.

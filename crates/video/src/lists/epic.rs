@@ -3,6 +3,7 @@
 use super::text::segment;
 use super::labels::Labels;
 use super::{BadLine, ListEntry, ListOptions, Scan};
+use crate::Checksum;
 use csv::{ByteRecord, ReaderBuilder};
 
 /// Frames are `frame_0000000001.jpg` and so on.
@@ -122,6 +123,14 @@ fn row<'p>(
     path: &'p mut String,
 ) -> Result<ListEntry<'p>, String> {
     if record.len() != header.names.len() {
+    let last = record
+        .iter()
+        .next_back()
+        .and_then(|field| std::str::from_utf8(field).ok());
+    let checksum = last.map(str::trim).filter(|word| Checksum::is_meant(word));
+    // The first row need not name it.
+    let unnamed = usize::from(checksum.is_some() && record.len() == header.names.len() + 1);
+    if record.len() - unnamed != header.names.len() {
         return Err(format!(
             "has {} columns where the first row names {}",
             record.len(),
@@ -169,6 +178,7 @@ fn row<'p>(
         label,
         frames: Some(frames),
         offset: Some(offset),
+        checksum: checksum.map(str::parse).transpose()?,
         line: 0,
     })
 }

@@ -34,8 +34,8 @@ pub(super) fn read(line: &str, labels: &Labels<'_>) -> Option<Header> {
     let marks = MARKS.into_iter().map(Separator::Mark);
     for separator in marks.chain([Separator::Blanks]) {
         separator.split(line, &mut names);
-        // Columns that are empty in every row have no name.
-        while names.last().is_some_and(|n| n.is_empty()) {
+        // Columns that are empty in every row have no name, and checksums are no column.
+        while names.last().is_some_and(|n| n.is_empty() || n.eq_ignore_ascii_case("checksum")) {
             names.pop();
         }
         let names_only = names.iter().all(|n| !is_count(n) && !n.contains(['/', '\\', '.']) && !labels.like(n));

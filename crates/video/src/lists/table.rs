@@ -1,15 +1,18 @@
 //! Entries of a list, packed: lists of a million lines are common.
 
 use super::ListEntry;
+use crate::Checksum;
 
 /// Numbers from this one on cannot be kept; it stands for none.
 const NONE: u32 = u32::MAX;
 
-/// The entries of a list, in order. One takes its path's bytes and 24 more.
+/// The entries of a list, in order. One takes its path's bytes and 24 more, and 36 where it has a checksum.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Entries {
     paths: String,
     rows: Vec<Row>,
+    /// Checksums, with the places of their entries.
+    sums: Vec<(u32, Checksum)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,7 @@ impl Entries {
         Self {
             paths: String::with_capacity(bytes),
             rows: Vec::with_capacity(lines),
+            sums: vec![],
         }
     }
 
@@ -35,6 +39,7 @@ impl Entries {
     pub(super) fn shrink(&mut self) {
         self.paths.shrink_to_fit();
         self.rows.shrink_to_fit();
+        self.sums.shrink_to_fit();
     }
 
     /// Adds an entry.
@@ -54,6 +59,8 @@ impl Entries {
             frames: number(entry.frames, "number of frames")?,
             offset: number(entry.offset, "offset")?,
         };
+        let place = number(Some(self.rows.len()), "the list")?;
+        self.sums.extend(entry.checksum.map(|sum| (place, sum)));
         self.paths.push_str(entry.path);
         self.rows.push(row);
         Ok(())
@@ -71,7 +78,7 @@ impl Entries {
 
     /// Bytes of memory that they take.
     pub fn bytes(&self) -> usize {
-        self.paths.capacity() + self.rows.capacity() * size_of::<Row>()
+        self.paths.capacity() + self.rows.capacity() * size_of::<Row>() + self.sums.capacity() * size_of::<(u32, Checksum)>()
     }
 
     /// Entry `i`, from 0.
@@ -84,6 +91,7 @@ impl Entries {
             label: number(row.label),
             frames: number(row.frames),
             offset: number(row.offset),
+            checksum: self.sums.binary_search_by_key(&i, |(at, _)| *at as usize).ok().map(|at| self.sums[at].1),
             line: row.line as usize,
         })
     }

@@ -10,6 +10,7 @@ pub(super) struct Entry {
     pub label: Option<usize>,
     pub frames: Option<usize>,
     pub offset: Option<usize>,
+    pub checksum: Option<Checksum>,
     pub line: usize,
 }
 
@@ -19,6 +20,7 @@ fn owned(e: ListEntry<'_>) -> Entry {
         label: e.label,
         frames: e.frames,
         offset: e.offset,
+        checksum: e.checksum,
         line: e.line,
     }
 }
@@ -57,6 +59,7 @@ pub(super) fn entry(
         label,
         frames,
         offset,
+        checksum: None,
         line,
     }
 }
@@ -409,4 +412,49 @@ proptest! {
             prop_assert_eq!(e, &entry(p, *o, Some(*f), Some(*l), i + 1));
         }
     }
+}
+
+#[test]
+fn a_checksum_may_stand_behind_the_columns_of_any_list() {
+    let word = "b3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    let sum = word.parse().unwrap();
+    for format in [
+        ListFormat::Auto,
+        ListFormat::Plain,
+        ListFormat::Kinetics,
+        ListFormat::Babel,
+        ListFormat::UcfHmdb,
+        ListFormat::MixamoKinetics,
+    ] {
+        let columns = match format {
+            ListFormat::Kinetics => "30 3",
+            ListFormat::Babel => "4 8 3",
+            _ => "3",
+        };
+        let options = ListOptions {
+            format,
+            ..ListOptions::default()
+        };
+        // Of some lines, or of all.
+        let text = format!("a b.mp4 {columns} {word}\nc.mp4 {columns}\n");
+        let entries = read(text.as_bytes(), &options).unwrap();
+        assert_eq!(entries[0].path, "a b.mp4", "{format:?}");
+        assert_eq!((entries[0].checksum, entries[1].checksum), (Some(sum), None));
+        assert_eq!(entries[0].label, Some(3));
+    }
+    let bare = read(format!("a.mp4\t{word}\n").as_bytes(), &ListOptions::default()).unwrap();
+    assert_eq!((bare[0].path.as_str(), bare[0].checksum), ("a.mp4", Some(sum)));
+    let options = ListOptions {
+        columns: Some(Columns::parse("label path").unwrap()),
+        ..ListOptions::default()
+    };
+    let first = read(format!("3 a.mp4 {word}\n").as_bytes(), &options).unwrap();
+    assert_eq!((first[0].path.as_str(), first[0].checksum), ("a.mp4", Some(sum)));
+    for names in [",sum", ""] {
+        let text = format!("video_id,start_frame,stop_frame,verb_class{names}\nP01_01,1,9,2,{word}\n");
+        let entries = read(text.as_bytes(), &ListOptions::default()).unwrap();
+        assert_eq!((entries[0].checksum, entries[0].frames), (Some(sum), Some(9)));
+    }
+    let bad = read(b"a.mp4 0 b3:12\n", &ListOptions::default()).unwrap_err();
+    assert!(bad[0].reason.contains("64 hexadecimal digits"), "{}", bad[0].reason);
 }

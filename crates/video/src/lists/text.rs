@@ -2,8 +2,9 @@
 
 use super::doubt::{self, first_column};
 use super::labels::{Labels, is_count, whole, why_not};
-use super::separator::{self, Separator, has_ending, unquoted};
+use super::separator::{self, MARKS, Separator, has_ending, unquoted};
 use super::{BadLine, Column, Columns, Entries, ListEntry, ListFormat, ListOptions, Scan, header};
+use crate::Checksum;
 
 /// Reads what can be read.
 pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
@@ -47,9 +48,13 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     found.entries = Entries::with_room(rows, bytes.len());
     let mut words = vec![];
     for (line, text) in lines(bytes).skip(usize::from(reader.shape.header)) {
+        let (text, checksum) = without_checksum(text);
         let entry = utf8(text)
             .and_then(|text| reader.read(line, text, &mut words))
-            .and_then(|entry| found.entries.push(entry));
+            .and_then(|entry| {
+                let checksum = checksum.map(str::parse).transpose()?;
+                found.entries.push(ListEntry { checksum, ..entry })
+            });
         if let Err(reason) = entry {
             found.bad.push(BadLine { line, reason });
         }
@@ -86,9 +91,20 @@ pub(super) fn is_comment(line: &[u8]) -> bool {
     after.first().is_none_or(|b| b.is_ascii_whitespace()) || after.iter().all(|b| *b == b'#')
 }
 
-/// As [`lines`], of those that are text.
+/// As [`lines`], of those that are text, without checksums.
 pub(super) fn texts(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> + Clone {
-    lines(bytes).filter_map(|(n, l)| Some((n, std::str::from_utf8(l).ok()?)))
+    lines(bytes).filter_map(|(n, l)| Some((n, std::str::from_utf8(without_checksum(l).0).ok()?)))
+}
+
+/// A line without the checksum that is its last column, and that.
+fn without_checksum(line: &[u8]) -> (&[u8], Option<&str>) {
+    let parts = |b: &u8| b.is_ascii_whitespace() || MARKS.contains(b);
+    let word = || {
+        let at = line.iter().rposition(parts)?;
+        let word = std::str::from_utf8(&line[at + 1..]).ok()?.trim_matches('"');
+        Checksum::is_meant(word).then(|| (line[..at].trim_ascii_end(), Some(word)))
+    };
+    word().unwrap_or((line, None))
 }
 
 /// How the lines of a list are made.
@@ -353,6 +369,7 @@ impl Fields {
             label: self.label,
             frames: self.frames,
             offset: self.offset,
+            checksum: None,
             line: self.line,
         };
         if entry.path.is_empty() {
