@@ -3,5 +3,5 @@
 mod def;
 mod optim;
 
-pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef};
+pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
 pub use optim::{GroupDef, OptimizerDef, ScheduleDef};

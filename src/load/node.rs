@@ -12,10 +12,16 @@ use indexmap::IndexMap;
 /// other programs take them.
 const FILES: [&str; 4] = ["list", "root", "classes", "init"];
 
-/// Makes relative paths that the command line gave absolute. A list of names (`classes`) is none.
+/// Makes paths absolute that begin with `~/`, the home folder, and relative ones that the command line gave. A list of names
+/// (`classes`) is none.
 fn from_here(files: &Files, t: &mut Tree) {
     match &mut t.value {
         TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, t)),
+        TreeValue::String(s) if s.starts_with("~/") => {
+            if let Some(home) = std::env::home_dir().filter(|h| !h.as_os_str().is_empty()) {
+                *s = home.join(&s[2..]).display().to_string();
+            }
+        }
         TreeValue::String(s) if files.path(t.place.file).is_none() => {
             if let Ok(path) = std::path::absolute(&*s) {
                 *s = path.display().to_string();

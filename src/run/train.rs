@@ -11,7 +11,7 @@ use super::setup::Setup;
 use super::staging::staging;
 use super::step::{Part, Steps};
 use super::stop;
-use crate::graph::PhaseDef;
+use crate::graph::{PhaseDef, bad_allowed};
 use crate::program::Program;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
@@ -322,11 +322,11 @@ fn check_bad(
 ) -> Result<()> {
     for (stream, list) in program.streams.iter().zip(lists) {
         let Some(bad) = position.bad.get(stream) else { continue };
-        let most = (cx.bad_limit * list.len() as f64).ceil() as usize;
+        let most = bad_allowed(cx.bad_limit, list.len());
         if bad.len() > most {
             let (one, why) = bad.iter().next().expect("it is longer than a number");
             bail!(
-                "{} of the {} videos of stream `{stream}` cannot be used, more than bad_videos = {} allows; \
+                "{} of the {} videos of stream `{stream}` cannot be used, more than the {most} that bad_videos = {} allows; \
                  one of them: {one}: {why}",
                 bad.len(),
                 list.len(),

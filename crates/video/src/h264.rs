@@ -269,6 +269,7 @@ mod tests {
             height: 2,
         };
         let index = H264Index {
+            remark: None,
             samples: ranks
                 .map(|rank| Sample {
                     offset: 0,

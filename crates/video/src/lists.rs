@@ -268,7 +268,11 @@ pub fn scan(bytes: &[u8], options: &ListOptions) -> Result<Scan, NotAList> {
         true => epic::scan(&bytes, options),
         false => text::scan(&bytes, options),
     };
-    found.format = if table { ListFormat::EpicKitchens } else { options.format };
+    found.format = if table {
+        ListFormat::EpicKitchens
+    } else {
+        options.format
+    };
     found.notes.extend(note.map(String::from));
     Ok(found)
 }

@@ -200,7 +200,7 @@ mod tests {
     /// A clock on which one step in the middle takes a day.
     #[test]
     fn time_in_which_the_process_is_suspended_does_not_count() {
-        let minutes = |n| Duration::from_secs(60 * n);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
         let mut clock = Duration::ZERO;
         let outcome = wait(minutes(10), |step| {
             let suspended = clock < minutes(5) && clock + step >= minutes(5);

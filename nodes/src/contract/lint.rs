@@ -84,6 +84,8 @@ impl fmt::Display for Clue {
 /// A file of a list, or of the names of its classes, that is of no use as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct FileFault {
+    /// What the file should be: `the list`.
+    pub role: &'static str,
     /// The file.
     pub file: PathBuf,
     /// What is wrong with it, as a fragment: `is JSON, not a list`.

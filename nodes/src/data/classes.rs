@@ -61,6 +61,7 @@ impl Classes {
     /// The names in a file.
     pub(super) fn read(path: &Path) -> Result<Vec<String>, FileFault> {
         let fault = |what: String, advice: &str, lines| FileFault {
+            role: "the names of the classes",
             file: path.to_owned(),
             what,
             advice: advice.into(),

@@ -256,16 +256,21 @@ impl Listed {
     /// What can be read of a list.
     fn read(&self, list: &Path) -> Result<Scan> {
         let fault = |what: String, advice: &str| FileFault {
+            role: "the list",
             file: list.to_owned(),
             what,
             advice: advice.into(),
             lines: vec![],
         };
         let scan = scan_list(list, &self.options(list)?).map_err(|e| match e {
-            ListError::Io { source, .. } => {
-                fault(format!("cannot read the list: {source}"), "put it there, or correct its path (`list`)")
+            ListError::Io { source, .. } => fault(
+                format!("cannot read the list: {source}"),
+                "put it there, or correct its path (`list`)",
+            ),
+            ListError::NotAList { what, .. } => {
+                let (what, advice) = what.0.split_once(": ").unwrap_or((&what.0, ""));
+                fault(what.to_owned(), advice)
             }
-            ListError::NotAList { what, .. } => fault(what.0, ""),
             e => fault(e.to_string(), ""),
         })?;
         Ok(scan)
@@ -373,7 +378,12 @@ impl Source for Listed {
         let root = self.root(&list);
         let scan = self.sound(&list, &root)?;
         let opener = self.opener(&list, &root, &scan)?;
-        Ok(scan.entries.iter().enumerate().map(|(i, e)| opener.video(i, e)).collect())
+        Ok(scan
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(i, e)| opener.video(i, e))
+            .collect())
     }
 
     fn scan(&self, split: &str) -> Result<ListScan> {
@@ -494,7 +504,9 @@ fn without_detours(path: PathBuf) -> PathBuf {
 
 /// A path with `~/` or `$HOME/` at its beginning replaced by the home folder.
 fn from_home(path: &str) -> Cow<'_, Path> {
-    let rest = ["~/", "$HOME/", "${HOME}/"].iter().find_map(|start| path.strip_prefix(start));
+    let rest = ["~/", "$HOME/", "${HOME}/"]
+        .iter()
+        .find_map(|start| path.strip_prefix(start));
     match (rest, std::env::home_dir()) {
         (Some(rest), Some(home)) if !home.as_os_str().is_empty() => home.join(rest).into(),
         _ => Path::new(path).into(),

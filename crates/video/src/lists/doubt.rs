@@ -85,7 +85,11 @@ fn column_before_path(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Optio
     }
     // Numbers that count the lines, or one and the same thing that happens to stand before every path.
     let mut counted = 0..;
-    let start = |text: &str| text.split([' ', '\t', ',', ';', '|']).next().and_then(|w| w.trim_matches('"').parse().ok());
+    let start = |text: &str| {
+        text.split([' ', '\t', ',', ';', '|'])
+            .next()
+            .and_then(|w| w.trim_matches('"').parse().ok())
+    };
     let from = start(text).filter(|n: &usize| *n < 2).unwrap_or_default();
     let counts = texts(bytes).all(|(_, text)| start(text) == counted.next().map(|n: usize| n + from));
     let rest = match marks {
@@ -121,7 +125,9 @@ fn too_many(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine>
         return None;
     }
     let mut lines = 0usize;
-    let mut many = after_path(shape, bytes, labels).inspect(|_| lines += 1).filter(|(_, v)| v.iter().filter(|v| !v.is_empty()).count() > 3);
+    let mut many = after_path(shape, bytes, labels)
+        .inspect(|_| lines += 1)
+        .filter(|(_, v)| v.iter().filter(|v| !v.is_empty()).count() > 3);
     let (line, values) = many.next()?;
     let more = many.count();
     (2 * (more + 1) > lines).then(|| BadLine {

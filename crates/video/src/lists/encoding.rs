@@ -79,15 +79,42 @@ const BINARY: [(&[u8], &str); 17] = [
         b"\xd0\xcf\x11\xe0",
         "is a workbook or document of an office program: save the table as text (CSV)",
     ),
-    (b"%PDF", "is a PDF document: a list is plain text, a line for each video"),
-    (b"\x93NUMPY", "is an array of NumPy: write it as text, a line for each video"),
-    (b"PAR1", "is a table in Parquet: write it as text (`to_csv(…, index=False)`)"),
-    (b"\x89HDF", "is an HDF5 file: write the table as text, a line for each video"),
-    (b"SQLite format 3", "is a database (SQLite): write the table as text, a line for each video"),
-    (b"\x80\x02", "is a pickle of Python: write it as text, a line for each video"),
-    (b"\x80\x03", "is a pickle of Python: write it as text, a line for each video"),
-    (b"\x80\x04", "is a pickle of Python: write it as text, a line for each video"),
-    (b"\x80\x05", "is a pickle of Python: write it as text, a line for each video"),
+    (
+        b"%PDF",
+        "is a PDF document: a list is plain text, a line for each video",
+    ),
+    (
+        b"\x93NUMPY",
+        "is an array of NumPy: write it as text, a line for each video",
+    ),
+    (
+        b"PAR1",
+        "is a table in Parquet: write it as text (`to_csv(…, index=False)`)",
+    ),
+    (
+        b"\x89HDF",
+        "is an HDF5 file: write the table as text, a line for each video",
+    ),
+    (
+        b"SQLite format 3",
+        "is a database (SQLite): write the table as text, a line for each video",
+    ),
+    (
+        b"\x80\x02",
+        "is a pickle of Python: write it as text, a line for each video",
+    ),
+    (
+        b"\x80\x03",
+        "is a pickle of Python: write it as text, a line for each video",
+    ),
+    (
+        b"\x80\x04",
+        "is a pickle of Python: write it as text, a line for each video",
+    ),
+    (
+        b"\x80\x05",
+        "is a pickle of Python: write it as text, a line for each video",
+    ),
 ];
 
 fn binary(bytes: &[u8]) -> Option<String> {
@@ -103,18 +130,23 @@ fn binary(bytes: &[u8]) -> Option<String> {
     }
     // Containers of video hold zeros early; a text that begins like one does not.
     let zeros = bytes.iter().take(64).any(|b| *b == 0);
-    let what = match sniff(&bytes[..bytes.len().min(HEAD)]) {
+    let what = match sniff(&bytes[..bytes.len().min(HEAD as usize)]) {
         Kind::Mp4 if zeros => "a video (mp4 or mov)",
         Kind::Other(what) | Kind::NoVideo(what) if zeros => what,
         _ => return None,
     };
-    Some(format!("is {what}, not a list: a list is text, with a line for each video"))
+    Some(format!(
+        "is {what}, not a list: a list is text, with a line for each video"
+    ))
 }
 
 /// Documents of other kinds, by the beginning of their text.
 fn document(bytes: &[u8]) -> Option<String> {
     let text = bytes.trim_ascii();
-    let begins = |start: &str| text.get(..start.len()).is_some_and(|t| t.eq_ignore_ascii_case(start.as_bytes()));
+    let begins = |start: &str| {
+        text.get(..start.len())
+            .is_some_and(|t| t.eq_ignore_ascii_case(start.as_bytes()))
+    };
     if begins("version https://git-lfs.github.com/spec/") {
         return Some("is a pointer of Git LFS, not the file: fetch it (`git lfs pull`)".into());
     }
@@ -142,7 +174,10 @@ fn document(bytes: &[u8]) -> Option<String> {
     let mut lines = text.split(|b| *b == b'\n').map(|l| l.trim_ascii());
     let first = lines.next().unwrap_or_default();
     let key = first.strip_prefix(b"- ").unwrap_or(first);
-    let colon = key.iter().position(|b| *b == b':').filter(|at| *at > 0 && key[..*at].iter().all(u8::is_ascii_alphabetic));
+    let colon = key
+        .iter()
+        .position(|b| *b == b':')
+        .filter(|at| *at > 0 && key[..*at].iter().all(u8::is_ascii_alphabetic));
     let yaml = first == b"---" || colon.is_some_and(|at| key.len() == at + 1 || first.len() > key.len());
     if yaml {
         return Some(format!("is YAML, not a list: {LINES}"));
@@ -150,7 +185,8 @@ fn document(bytes: &[u8]) -> Option<String> {
     None
 }
 
-const LINES: &str = "write a line for each video, `path label`; of segments, such as BABEL's, `path offset frames label`";
+const LINES: &str =
+    "write a line for each video, `path label`; of segments, such as BABEL's, `path offset frames label`";
 
 /// Objects or arrays, of JSON or as Python writes them, together or one a line.
 fn is_json(text: &[u8]) -> bool {

@@ -1,7 +1,7 @@
 //! Annotations of EPIC-KITCHENS: CSV, its columns named by the first row.
 
-use super::text::segment;
 use super::labels::Labels;
+use super::text::segment;
 use super::{BadLine, ListEntry, ListOptions, Scan};
 use crate::Checksum;
 use csv::{ByteRecord, ReaderBuilder};
@@ -105,8 +105,8 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
             header = Some(read);
             continue;
         };
-        let kept = row(columns, &record, &labels, &mut path)
-            .and_then(|entry| found.entries.push(ListEntry { line, ..entry }));
+        let kept =
+            row(columns, &record, &labels, &mut path).and_then(|entry| found.entries.push(ListEntry { line, ..entry }));
         if let Err(reason) = kept {
             found.bad.push(bad(reason));
         }
@@ -122,7 +122,6 @@ fn row<'p>(
     labels: &Labels<'_>,
     path: &'p mut String,
 ) -> Result<ListEntry<'p>, String> {
-    if record.len() != header.names.len() {
     let last = record
         .iter()
         .next_back()

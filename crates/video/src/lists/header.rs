@@ -15,7 +15,9 @@ pub(super) struct Header {
 fn meaning(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     Some(match name.as_str() {
-        "path" | "video" | "video_path" | "file" | "file_name" | "filename" | "file_path" | "filepath" | "clip" => "path",
+        "path" | "video" | "video_path" | "file" | "file_name" | "filename" | "file_path" | "filepath" | "clip" => {
+            "path"
+        }
         "label" | "class" | "class_id" | "class_name" | "category" | "action" => "label",
         "frames" | "num_frames" | "n_frames" | "nframes" | "frame_count" | "total_frames" => "frames",
         "offset" => "offset",
@@ -35,10 +37,15 @@ pub(super) fn read(line: &str, labels: &Labels<'_>) -> Option<Header> {
     for separator in marks.chain([Separator::Blanks]) {
         separator.split(line, &mut names);
         // Columns that are empty in every row have no name, and checksums are no column.
-        while names.last().is_some_and(|n| n.is_empty() || n.eq_ignore_ascii_case("checksum")) {
+        while names
+            .last()
+            .is_some_and(|n| n.is_empty() || n.eq_ignore_ascii_case("checksum"))
+        {
             names.pop();
         }
-        let names_only = names.iter().all(|n| !is_count(n) && !n.contains(['/', '\\', '.']) && !labels.like(n));
+        let names_only = names
+            .iter()
+            .all(|n| !is_count(n) && !n.contains(['/', '\\', '.']) && !labels.like(n));
         if names.len() < 2 || !names_only {
             continue;
         }

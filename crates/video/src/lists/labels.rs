@@ -107,7 +107,11 @@ impl<'a> Labels<'a> {
                 )),
             };
         };
-        let exact = names.exact.get(word).or_else(|| names.exact.get(&joined(word))).copied();
+        let exact = names
+            .exact
+            .get(word)
+            .or_else(|| names.exact.get(&joined(word)))
+            .copied();
         match (exact, whole(word)) {
             // A class that is named 1 and is not number 1.
             (Some(label), Some(number)) if number != label && number < names.all.len() => Err(format!(
@@ -139,7 +143,9 @@ impl<'a> Labels<'a> {
 
     fn suggestion(&self, word: &str, names: &Names<'_>) -> String {
         self.suggested.set(self.suggested.get().saturating_add(1));
-        let meant = (self.suggested.get() <= SUGGESTIONS).then(|| near(word, names.all)).flatten();
+        let meant = (self.suggested.get() <= SUGGESTIONS)
+            .then(|| near(word, names.all))
+            .flatten();
         meant.map_or(String::new(), |m| format!("; did you mean {m:?}?"))
     }
 }
@@ -151,7 +157,10 @@ fn joined(text: &str) -> String {
 
 /// Signs for no label: of this program, of lists of TSN and losses of PyTorch, and of pandas.
 pub(super) fn is_none(word: &str) -> bool {
-    matches!(word, "-" | "-1" | "-1.0") || ["nan", "none", "null", "na", "n/a", "<na>"].iter().any(|n| word.eq_ignore_ascii_case(n))
+    matches!(word, "-" | "-1" | "-1.0")
+        || ["nan", "none", "null", "na", "n/a", "<na>"]
+            .iter()
+            .any(|n| word.eq_ignore_ascii_case(n))
 }
 
 /// Digits, perhaps with the `.0` that pandas gives whole numbers of a column with gaps.
@@ -181,7 +190,11 @@ pub(super) fn why_not(word: &str) -> &'static str {
         " (take the mark at its end away)"
     } else if body.starts_with('[') || body.ends_with(']') {
         " (a video has one label, without brackets)"
-    } else if word.len() > 1 && word.strip_prefix(['"', '\'']).is_some_and(|w| digits(w.trim_end_matches(['"', '\'']))) {
+    } else if word.len() > 1
+        && word
+            .strip_prefix(['"', '\''])
+            .is_some_and(|w| digits(w.trim_end_matches(['"', '\''])))
+    {
         " (take the quotes away)"
     } else {
         ""

@@ -81,12 +81,13 @@ pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
 /// The first number of names that have their place before them, or behind a comma: `0 walk`, `1 run` (of two or more).
 fn numbered(names: &[(usize, String)]) -> Option<usize> {
     let number = |name: &str, end: bool| {
-        let parts = |sep: fn(char) -> bool| match end {
-            true => name.rsplit_once(sep).map(|(rest, n)| (n, rest)),
-            false => name.split_once(sep),
+        let mark = |c: char| matches!(c, ',' | ';' | '\t');
+        let parts = match end {
+            // A name may end in a number (`level 0`).
+            true => name.rsplit_once(mark).map(|(rest, n)| (n, rest)),
+            false => name.split_once(|c: char| c.is_whitespace() || mark(c) || matches!(c, ':' | '.' | ')')),
         };
-        let sep = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | ':' | '.' | ')');
-        let (number, rest) = parts(sep)?;
+        let (number, rest) = parts?;
         number.trim().parse::<usize>().ok().filter(|_| !rest.trim().is_empty())
     };
     [false, true].into_iter().find_map(|end| {

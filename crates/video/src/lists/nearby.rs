@@ -100,19 +100,38 @@ impl Nearby {
             ));
         }
         let slashed = written.replace('\\', "/");
-        let edge = |c: char| c.is_whitespace() || matches!(c, ',' | ';' | '"' | '\'' | '`' | '“' | '”' | '‘' | '’' | '„' | '«' | '»');
+        let edge = |c: char| {
+            c.is_whitespace()
+                || matches!(
+                    c,
+                    ',' | ';' | '"' | '\'' | '`' | '“' | '”' | '‘' | '’' | '„' | '«' | '»'
+                )
+        };
         let bare = written.trim_matches(edge);
-        let after_first = written.split_once(char::is_whitespace).map_or("", |(_, rest)| rest.trim());
-        let before_last = written.rsplit_once(char::is_whitespace).map_or("", |(rest, _)| rest.trim());
+        let after_first = written
+            .split_once(char::is_whitespace)
+            .map_or("", |(_, rest)| rest.trim());
+        let before_last = written
+            .rsplit_once(char::is_whitespace)
+            .map_or("", |(rest, _)| rest.trim());
         let with_numbers = (1..=numbers.len()).map(|n| {
             let words: Vec<String> = numbers[..n].iter().map(usize::to_string).collect();
             format!("{written} {}", words.join(" "))
         });
         let simple = [
             (slashed.clone(), "the paths have backslashes: write `/`"),
-            (bare.to_owned(), "take the commas, semicolons or quotes around the paths away"),
-            (bare.replace('\\', "/"), "take the marks around the paths away, and write `/` for backslashes"),
-            (decoded(written).unwrap_or_default(), "write the names as they are, not as in web addresses (`%20`)"),
+            (
+                bare.to_owned(),
+                "take the commas, semicolons or quotes around the paths away",
+            ),
+            (
+                bare.replace('\\', "/"),
+                "take the marks around the paths away, and write `/` for backslashes",
+            ),
+            (
+                decoded(written).unwrap_or_default(),
+                "write the names as they are, not as in web addresses (`%20`)",
+            ),
             (
                 after_first.to_owned(),
                 "what stands before the path is a column of its own: say so (`columns = \"_ path label\"`)",
@@ -133,7 +152,8 @@ impl Nearby {
             .or_else(|| self.spelled(&slashed))
             .or_else(|| {
                 let drive = written.as_bytes().get(1) == Some(&b':') && written.as_bytes()[0].is_ascii_alphabetic();
-                drive.then(|| Clue::only("these are paths of Windows: write them from the list's folder, or say `root`"))
+                drive
+                    .then(|| Clue::only("these are paths of Windows: write them from the list's folder, or say `root`"))
             })
     }
 
@@ -145,7 +165,10 @@ impl Nearby {
             for base in bases.into_iter().flatten() {
                 let found = base.join(path);
                 if base != self.root && found.exists() {
-                    let advice = format!("the paths are meant from another folder: say `root = \"{}\"`", base.display());
+                    let advice = format!(
+                        "the paths are meant from another folder: say `root = \"{}\"`",
+                        base.display()
+                    );
                     return Some(Clue::new(found, advice));
                 }
             }
@@ -154,7 +177,8 @@ impl Nearby {
         (1..parts.len().min(PARTS)).find_map(|from| {
             let found = self.root.join(parts[from..].join("/"));
             let dropped = parts[..from].join("/");
-            let advice = format!("the paths begin with what `root`, or the list's folder, has already: take `{dropped}/` away");
+            let advice =
+                format!("the paths begin with what `root`, or the list's folder, has already: take `{dropped}/` away");
             found.exists().then(|| Clue::new(found, advice))
         })
     }
@@ -186,8 +210,13 @@ impl Nearby {
             names.sort();
             let advice = match names.as_slice() {
                 [] => return None,
-                [one] if self::stem(one) == one.as_str() => "the files are folders of frames: write their names without an ending".to_owned(),
-                [one, ..] => format!("write the names with their endings, `.{}`", one.rsplit('.').next().unwrap_or_default()),
+                [one] if self::stem(one) == one.as_str() => {
+                    "the files are folders of frames: write their names without an ending".to_owned()
+                }
+                [one, ..] => format!(
+                    "write the names with their endings, `.{}`",
+                    one.rsplit('.').next().unwrap_or_default()
+                ),
             };
             return Some(Clue {
                 found: names.iter().take(2).map(|n| at.join(n)).collect(),
@@ -210,13 +239,23 @@ impl Nearby {
             return Some(known.clone());
         }
         let room = NAMES.saturating_sub(folders.names);
-        let here = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let here = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         let mut folder = Folder::default();
         let mut count = 0;
         for entry in fs::read_dir(here).ok()?.flatten().take(room) {
-            let Ok(name) = entry.file_name().into_string() else { continue };
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
             count += 1;
-            folder.stems.entry(skeleton(stem(&name))).or_default().push(name.clone());
+            folder
+                .stems
+                .entry(skeleton(stem(&name)))
+                .or_default()
+                .push(name.clone());
             folder.whole.entry(skeleton(&name)).or_default().push(name);
         }
         folders.names += count;
@@ -280,7 +319,15 @@ mod tests {
 
     #[test]
     fn names_that_differ_as_lists_differ() {
-        let there = ["v/a.mp4", "v/b c.mp4", "v/caf\u{e9}.mp4", "v/Walk/x.avi", "v/d/", "v/e.avi", "v/e.mp4"];
+        let there = [
+            "v/a.mp4",
+            "v/b c.mp4",
+            "v/caf\u{e9}.mp4",
+            "v/Walk/x.avi",
+            "v/d/",
+            "v/e.avi",
+            "v/e.mp4",
+        ];
         for (written, found, word) in [
             (r"v\a.mp4", "v/a.mp4", "backslashes"),
             ("v/a.mp4,", "v/a.mp4", "commas"),
@@ -305,7 +352,10 @@ mod tests {
             let (paths, advice) = clue(&there, written, &[]).unwrap_or_else(|| panic!("{written}"));
             // from the folder above, where both begin with the root's name
             let paths = paths.join(" ");
-            assert!(paths == found || paths.ends_with(&format!("data/{found}")), "{written}: {paths}");
+            assert!(
+                paths == found || paths.ends_with(&format!("data/{found}")),
+                "{written}: {paths}"
+            );
             assert!(advice.contains(word), "{written}: {advice}");
         }
         let (paths, _) = clue(&there, "v/e", &[]).unwrap();
@@ -318,8 +368,14 @@ mod tests {
     #[test]
     fn folders_whose_names_end_in_numbers() {
         let (paths, advice) = clue(&["take 12/", "take 13 4/"], "take", &[12]).unwrap();
-        assert!(paths == ["take 12"] && advice.contains("`columns = \"path label\"`"), "{paths:?} {advice}");
-        assert_eq!(clue(&["take 12/", "take 13 4/"], "take", &[13, 4]).unwrap().0, ["take 13 4"]);
+        assert!(
+            paths == ["take 12"] && advice.contains("`columns = \"path label\"`"),
+            "{paths:?} {advice}"
+        );
+        assert_eq!(
+            clue(&["take 12/", "take 13 4/"], "take", &[13, 4]).unwrap().0,
+            ["take 13 4"]
+        );
     }
 
     #[test]

@@ -47,7 +47,11 @@ fn text_of_every_system_is_read() {
         assert_eq!(pairs(&bytes, &ListOptions::default()), two());
         assert_eq!(notes(&bytes), ["is UTF-16 text, and was read as such"]);
     }
-    for text in [mark.replace('\n', "\r\n"), text.replace('\n', "\r"), text.replace('\n', "\r\n")] {
+    for text in [
+        mark.replace('\n', "\r\n"),
+        text.replace('\n', "\r"),
+        text.replace('\n', "\r\n"),
+    ] {
         assert_eq!(pairs(text.as_bytes(), &ListOptions::default()), two());
         assert_eq!(notes(text.as_bytes()), [""; 0]);
     }
@@ -55,7 +59,12 @@ fn text_of_every_system_is_read() {
     // what Windows calls ANSI
     let said = parse_list(b"v/a.mp4 1\nv/caf\xe9.mp4 1\n", &ListOptions::default()).unwrap_err();
     assert_eq!((said.len(), said[0].line), (1, 2));
-    assert!(said[0].reason.contains("save the list as UTF-8 (as Windows-1252 this line is \"v/café.mp4 1\")"), "{said:?}");
+    assert!(
+        said[0]
+            .reason
+            .contains("save the list as UTF-8 (as Windows-1252 this line is \"v/café.mp4 1\")"),
+        "{said:?}"
+    );
 }
 
 /// `#` begins a comment only where a blank or nothing follows: HMDB51 has videos whose names begin with it.
@@ -94,12 +103,21 @@ fn tables_of_spreadsheets_and_pandas_are_read() {
     ] {
         assert_eq!(pairs(text.as_bytes(), &ListOptions::default()), two(), "{text:?}");
     }
-    assert_eq!(notes(b"v/a.mp4, 1\n"), ["has columns that are separated by commas, and was read so"]);
+    assert_eq!(
+        notes(b"v/a.mp4, 1\n"),
+        ["has columns that are separated by commas, and was read so"]
+    );
     // names with the marks of other columns in them
     assert_eq!(parse("a,b.mp4 3\nc,d.mp4 1\n").unwrap()[0].path, "a,b.mp4");
     assert_eq!(parse("\"a,b.mp4\",3\nc.mp4,1\n").unwrap()[0].path, "a,b.mp4");
-    assert_eq!(parse("walk; fast/a.mp4\nrun/b.mp4\n").unwrap()[0].path, "walk; fast/a.mp4");
-    assert_eq!(parse("take 12\t0\ntake 13\t1\n").unwrap()[0], entry("take 12", None, None, Some(0), 1));
+    assert_eq!(
+        parse("walk; fast/a.mp4\nrun/b.mp4\n").unwrap()[0].path,
+        "walk; fast/a.mp4"
+    );
+    assert_eq!(
+        parse("take 12\t0\ntake 13\t1\n").unwrap()[0],
+        entry("take 12", None, None, Some(0), 1)
+    );
     let list = parse("file,start_frame,stop_frame,class\nv.mp4,0,9,2\n").unwrap();
     assert_eq!(list, [entry("v.mp4", 0, Some(10), Some(2), 2)]);
     let list = parse("a.mp4,4,9,1\nb.mp4,8,7,0\n").unwrap();
@@ -109,7 +127,10 @@ fn tables_of_spreadsheets_and_pandas_are_read() {
         columns: Some(Columns::parse("label path _").unwrap()),
         ..ListOptions::default()
     };
-    assert_eq!(read(b"3;my clip;x\n", &given).unwrap(), [entry("my clip", None, None, Some(3), 1)]);
+    assert_eq!(
+        read(b"3;my clip;x\n", &given).unwrap(),
+        [entry("my clip", None, None, Some(3), 1)]
+    );
 }
 
 #[test]
@@ -125,21 +146,46 @@ fn tables_that_leave_a_question_say_what_to_write() {
         ("0 v/a.mp4 1\n1 v/b.mp4 0\n", 1, "`columns = \"_ path label\"`"),
         ("3 v/a.mp4\n1 v/b.mp4\n", 1, "`columns = \"label path\"`"),
         ("3,v/a.mp4\n1,v/b.mp4\n", 1, "`columns = \"label path\"`"),
-        ("label,youtube_id,time_start,time_end,split\nwalk,-3B32lodo2M,59,69,train\n", 1, "none of them the videos' path"),
-        ("path,label,split\na.mp4,1,train\n", 1, "a column that is not known, `split`"),
+        (
+            "label,youtube_id,time_start,time_end,split\nwalk,-3B32lodo2M,59,69,train\n",
+            1,
+            "none of them the videos' path",
+        ),
+        (
+            "path,label,split\na.mp4,1,train\n",
+            1,
+            "a column that is not known, `split`",
+        ),
         ("path,label,class\na.mp4,1,1\n", 1, "\"label\" comes twice"),
         ("v/a.mp4 1,3\nv/b.mp4 0,2\n", 1, "separated by commas"),
-        ("a.mp4 0 1 0\na.mp4 1 0 0\nb.mp4 0 0 1\n", 1, "zeros and ones, one for each class"),
-        ("# scores\na.mp4,0,1\nb.mp4,1,0\n", 2, "zeros and ones, one for each class"),
+        (
+            "a.mp4 0 1 0\na.mp4 1 0 0\nb.mp4 0 0 1\n",
+            1,
+            "zeros and ones, one for each class",
+        ),
+        (
+            "# scores\na.mp4,0,1\nb.mp4,1,0\n",
+            2,
+            "zeros and ones, one for each class",
+        ),
         ("a.mp4 1 2 3 4\nb.mp4 5 6 7 8\n", 1, "has 4 columns after its path"),
         ("a.mp4,1,2,3,4\nb.mp4,5,6,7,8\n", 1, "has 4 columns after its path"),
     ] {
         let said = one(text, &auto);
-        assert!(said.starts_with(&format!("{line}: ")) && said.contains(word), "{text:?}: {said}");
+        assert!(
+            said.starts_with(&format!("{line}: ")) && said.contains(word),
+            "{text:?}: {said}"
+        );
     }
     let said = one("path frames label\na.mp4 3 1\n", &of(ListFormat::Plain));
-    assert!(said.contains("\"path frames label\", where \"path label\" are expected"), "{said}");
-    assert_eq!(parse("path frames label\na.mp4 3 1\n").unwrap()[0], entry("a.mp4", None, Some(3), Some(1), 2));
+    assert!(
+        said.contains("\"path frames label\", where \"path label\" are expected"),
+        "{said}"
+    );
+    assert_eq!(
+        parse("path frames label\na.mp4 3 1\n").unwrap()[0],
+        entry("a.mp4", None, Some(3), Some(1), 2)
+    );
     // numbers that are no whole numbers as programs write them
     for (number, word) in [
         ("1,234", "digits alone"),
@@ -162,13 +208,23 @@ fn tables_that_leave_a_question_say_what_to_write() {
 #[test]
 fn signs_for_no_label() {
     for sign in ["-", "-1", "-1.0", "NaN", "nan", "None", "null", "N/A", "<NA>"] {
-        for text in [format!("a.mp4 {sign}\nb.mp4 1\n"), format!("a.mp4 {sign}\nb.mp4 {sign}\n")] {
+        for text in [
+            format!("a.mp4 {sign}\nb.mp4 1\n"),
+            format!("a.mp4 {sign}\nb.mp4 {sign}\n"),
+        ] {
             for options in [ListOptions::default(), of(ListFormat::Plain), classes(&["walk", "run"])] {
-                assert_eq!(read(text.as_bytes(), &options).unwrap()[0], entry("a.mp4", None, None, None, 1), "{text}");
+                assert_eq!(
+                    read(text.as_bytes(), &options).unwrap()[0],
+                    entry("a.mp4", None, None, None, 1),
+                    "{text}"
+                );
             }
         }
     }
-    assert_eq!(parse("a.mp4,\nb.mp4,1\n").unwrap()[0], entry("a.mp4", None, None, None, 1));
+    assert_eq!(
+        parse("a.mp4,\nb.mp4,1\n").unwrap()[0],
+        entry("a.mp4", None, None, None, 1)
+    );
     // a class of that name is one
     let list = read(b"a.mp4 none\nb.mp4 walk\n", &classes(&["none", "walk"])).unwrap();
     assert_eq!(list[0].label, Some(0));
@@ -199,21 +255,30 @@ fn class_names_of_several_words() {
         columns: Some(Columns::parse("label path").unwrap()),
         ..two.clone()
     };
-    assert_eq!(read(b"riding a bike my clip.mp4\n", &first).unwrap()[0].path, "my clip.mp4");
+    assert_eq!(
+        read(b"riding a bike my clip.mp4\n", &first).unwrap()[0].path,
+        "my clip.mp4"
+    );
     // a name that is the end of another one
     let nested = classes(&["bike", "riding a bike"]);
     assert_eq!(read(b"v/a.mp4 riding a bike\n", &nested).unwrap()[0].label, Some(1));
     assert_eq!(read(b"v/a.mp4 bike\n", &nested).unwrap()[0].label, Some(0));
     let said = bad("takes/my riding a bike\nb.mp4 bike\n", &nested);
     assert!(said.len() == 1 && said[0].contains("by a tab"), "{said:?}");
-    assert_eq!(read(b"takes/my\triding a bike\nb.mp4\tbike\n", &nested).unwrap()[0].label, Some(1));
+    assert_eq!(
+        read(b"takes/my\triding a bike\nb.mp4\tbike\n", &nested).unwrap()[0].label,
+        Some(1)
+    );
 }
 
 #[test]
 fn a_class_that_is_none_is_one_that_was_meant() {
     let two = classes(&["walk", "run", "brush hair"]);
     assert_eq!(
-        bad("v/a.mp4 Walk\nv/b.mp4 RUN\nv/c.mp4 walc\nv/d.mp4 brush_hair\nv/e.mp4 Brush Hair\nv/f.mp4 fly\nv/g.mp4 3\n", &two),
+        bad(
+            "v/a.mp4 Walk\nv/b.mp4 RUN\nv/c.mp4 walc\nv/d.mp4 brush_hair\nv/e.mp4 Brush Hair\nv/f.mp4 fly\nv/g.mp4 3\n",
+            &two
+        ),
         [
             "1: label \"Walk\" is no class: did you mean \"walk\"?",
             "2: label \"RUN\" is no class: did you mean \"run\"?",
@@ -228,7 +293,10 @@ fn a_class_that_is_none_is_one_that_was_meant() {
     assert_eq!(bad("a.mp4 cafe\u{301}\n", &classes(&["caf\u{e9}"])).len(), 1);
     // names that are numbers
     let said = bad("a.mp4 1\n", &classes(&["1", "2"]));
-    assert!(said.len() == 1 && said[0].contains("can be read in two ways: class number 1, \"2\""), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].contains("can be read in two ways: class number 1, \"2\""),
+        "{said:?}"
+    );
     assert_eq!(read(b"a.mp4 1\n", &classes(&["0", "1"])).unwrap()[0].label, Some(1));
 }
 
@@ -236,23 +304,39 @@ fn a_class_that_is_none_is_one_that_was_meant() {
 #[test]
 fn a_test_list_of_ucf_has_no_labels() {
     let options = of(ListFormat::UcfHmdb);
-    let list = read(b"ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi\nArchery/v_Archery_g01_c02.avi\n", &options).unwrap();
+    let list = read(
+        b"ApplyEyeMakeup/v_ApplyEyeMakeup_g01_c01.avi\nArchery/v_Archery_g01_c02.avi\n",
+        &options,
+    )
+    .unwrap();
     assert_eq!(list[1], entry("Archery/v_Archery_g01_c02.avi", None, None, None, 2));
     let said = bad("UCF-101/a.avi\nUCF-101/b.avi\nUCF-101/c.avi 3\n", &options);
-    assert!(said.len() == 1 && said[0].starts_with("3: has 1 numbers after its path where 0 are expected"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].starts_with("3: has 1 numbers after its path where 0 are expected"),
+        "{said:?}"
+    );
 }
 
 #[test]
 fn other_kinds_of_files_are_named() {
     for (bytes, what) in [
-        (&b"{\"906\": {\"babel_sid\": 906}}"[..], "is JSON, not a list: write a line for each video"),
+        (
+            &b"{\"906\": {\"babel_sid\": 906}}"[..],
+            "is JSON, not a list: write a line for each video",
+        ),
         (b"[\n  {\"path\": \"a.mp4\", \"label\": 1}\n]\n", "is JSON"),
         (b"{\"path\": \"a.mp4\"}\n{\"path\": \"b.mp4\"}\n", "is JSON"),
         (b"[['a.mp4', 1], ['b.mp4', 0]]", "is JSON"),
         (b"\xef\xbb\xbf{\r\n \"a\": 1 }", "is JSON"),
-        (b"<!DOCTYPE html>\n<html><body>404</body></html>\n", "is a web page (HTML)"),
+        (
+            b"<!DOCTYPE html>\n<html><body>404</body></html>\n",
+            "is a web page (HTML)",
+        ),
         (b"<?xml version=\"1.0\"?><annotation/>", "is XML"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n", "git lfs pull"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+            "git lfs pull",
+        ),
         (b"../../.git/annex/objects/ab/cd/SHA256E-s5--x.txt", "git annex get"),
         (b"{\\rtf1\\ansi a.mp4 1\\par}", "is rich text (RTF)"),
         (b"- path: a.mp4\n  label: 1\n", "is YAML"),
@@ -272,7 +356,14 @@ fn other_kinds_of_files_are_named() {
     let utf16: Vec<u8> = "\u{feff}{\"a\": 1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(refused(utf16).starts_with("is JSON"));
     // names of files that begin like documents
-    for text in ["[group] clip.mp4 3\n", "{a} clip.mp4 3\n", "Godfather.mp4 1\n", "<3.mp4 1\n", "a: b.mp4 1\n", "BZ.mp4 0\n"] {
+    for text in [
+        "[group] clip.mp4 3\n",
+        "{a} clip.mp4 3\n",
+        "Godfather.mp4 1\n",
+        "<3.mp4 1\n",
+        "a: b.mp4 1\n",
+        "BZ.mp4 0\n",
+    ] {
         assert_eq!(parse(text).unwrap().len(), 1, "{text}");
     }
     assert_eq!(parse("").unwrap(), []);
@@ -283,28 +374,47 @@ fn other_kinds_of_files_are_named() {
 
 #[test]
 fn names_of_classes() {
-    assert_eq!(class_names(b"\xef\xbb\xbfwalk\r\n\r\nriding a bike\r\n").unwrap(), ["walk", "riding a bike"]);
+    assert_eq!(
+        class_names(b"\xef\xbb\xbfwalk\r\n\r\nriding a bike\r\n").unwrap(),
+        ["walk", "riding a bike"]
+    );
     assert_eq!(class_names(b"\"walk\",\n\"run\",\n").unwrap(), ["walk", "run"]);
     let fault = |bytes: &[u8]| class_names(bytes).unwrap_err();
     let twice = fault(b"walk\nrun\n# more\nwalk\nrun\nwalk\n");
-    assert_eq!((twice.what.as_str(), &twice.lines[..]), ("classes come twice: walk, run", &[1, 4, 6, 2, 5][..]));
+    assert_eq!(
+        (twice.what.as_str(), &twice.lines[..]),
+        ("classes come twice: walk, run", &[1, 4, 6, 2, 5][..])
+    );
     assert_eq!(fault(b"\n# none\n").what, "names no classes");
-    assert!(fault(b"[\"walk\", \"run\"]").what.starts_with("is JSON, no names of classes"));
+    assert!(
+        fault(b"[\"walk\", \"run\"]")
+            .what
+            .starts_with("is JSON, no names of classes")
+    );
     // UCF101's classInd.txt
     let numbered = fault(b"1 ApplyEyeMakeup\n2 ApplyLipstick\n");
-    assert_eq!((numbered.what.contains("numbers its lines from 1"), numbered.lines), (true, vec![1]));
+    assert_eq!(
+        (numbered.what.contains("numbers its lines from 1"), numbered.lines),
+        (true, vec![1])
+    );
     assert!(class_names(b"walk,0\nrun,1\n").is_err());
     assert_eq!(class_names(b"0\n1\n").unwrap(), ["0", "1"]);
+    assert_eq!(class_names(b"level 0\nlevel 1\n").unwrap(), ["level 0", "level 1"]);
     assert_eq!(fault(b"walk\ncaf\xe9\n").lines, [2]);
 }
 
 /// Ten thousand lines take a hundredth of what a million may.
 #[test]
 fn entries_are_packed() {
-    let text: String = (0..10_000).map(|i| format!("class_{:02}/video_{i:07}.mp4 300 {}\n", i % 40, i % 40)).collect();
+    let text: String = (0..10_000)
+        .map(|i| format!("class_{:02}/video_{i:07}.mp4 300 {}\n", i % 40, i % 40))
+        .collect();
     let list = parse_list(text.as_bytes(), &ListOptions::default()).unwrap();
     assert_eq!(list.len(), 10_000);
-    assert_eq!(list.get(9_999).map(owned_path), Some(("class_39/video_0009999.mp4".to_owned(), Some(300), Some(39))));
+    assert_eq!(
+        list.get(9_999).map(owned_path),
+        Some(("class_39/video_0009999.mp4".to_owned(), Some(300), Some(39)))
+    );
     assert!(list.bytes() <= 10_000 * (24 + 26), "{}", list.bytes());
 }
 

@@ -93,7 +93,9 @@ pub(super) fn detect<'a>(
         }
         Some(columns.max(2)).filter(|_| columns > path_at)
     };
-    let found = MARKS.into_iter().find_map(|mark| Some((Separator::Mark(mark), fits(mark)?)));
+    let found = MARKS
+        .into_iter()
+        .find_map(|mark| Some((Separator::Mark(mark), fits(mark)?)));
     found.unwrap_or((Separator::Blanks, 0))
 }
 

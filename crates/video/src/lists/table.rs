@@ -78,7 +78,9 @@ impl Entries {
 
     /// Bytes of memory that they take.
     pub fn bytes(&self) -> usize {
-        self.paths.capacity() + self.rows.capacity() * size_of::<Row>() + self.sums.capacity() * size_of::<(u32, Checksum)>()
+        self.paths.capacity()
+            + self.rows.capacity() * size_of::<Row>()
+            + self.sums.capacity() * size_of::<(u32, Checksum)>()
     }
 
     /// Entry `i`, from 0.
@@ -91,7 +93,11 @@ impl Entries {
             label: number(row.label),
             frames: number(row.frames),
             offset: number(row.offset),
-            checksum: self.sums.binary_search_by_key(&i, |(at, _)| *at as usize).ok().map(|at| self.sums[at].1),
+            checksum: self
+                .sums
+                .binary_search_by_key(&i, |(at, _)| *at as usize)
+                .ok()
+                .map(|at| self.sums[at].1),
             line: row.line as usize,
         })
     }

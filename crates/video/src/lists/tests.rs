@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::fs;
 
 /// A [`ListEntry`] with a path of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -255,7 +256,10 @@ fn a_guess_that_may_be_wrong_is_an_error() {
     assert_eq!(parse("some name.mp4\nb c.mp4\n").unwrap()[1].path, "b c.mp4");
 
     let said = bad("a.mp4,3\nb.mp4,1\nc.mp4\n", &auto);
-    assert!(said.len() == 1 && said[0].starts_with("1: seems to be separated by commas"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].starts_with("1: seems to be separated by commas"),
+        "{said:?}"
+    );
 }
 
 /// Spaces that are none of ASCII's are spaces, too.

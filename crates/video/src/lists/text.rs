@@ -28,7 +28,9 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         && lines(bytes).next().is_some()
     {
         let name = shape.separator.name();
-        found.notes.push(format!("has columns that are separated by {name}, and was read so"));
+        found
+            .notes
+            .push(format!("has columns that are separated by {name}, and was read so"));
     }
     if shape.detected
         && let Some(doubt) = shape.doubt(bytes, &labels)
@@ -118,12 +120,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    fn of(
-        bytes: &[u8],
-        given: Option<Columns>,
-        options: &ListOptions,
-        labels: &Labels<'_>,
-    ) -> Result<Self, BadLine> {
+    fn of(bytes: &[u8], given: Option<Columns>, options: &ListOptions, labels: &Labels<'_>) -> Result<Self, BadLine> {
         let first = texts(bytes).next();
         if let Some((line, text)) = first
             && let Some(header) = header::read(text, labels)
@@ -176,7 +173,8 @@ fn detect(bytes: &[u8], labels: &Labels<'_>, among: std::ops::Range<usize>) -> C
         votes[numbers.min(3)] += 1;
         lines += 1;
         // A word that may be a class, only none of those that there are.
-        unknown_label += usize::from(numbers == 0 && words.len() > 1 && !words[words.len() - 1].contains(['.', '/', '\\']));
+        unknown_label +=
+            usize::from(numbers == 0 && words.len() > 1 && !words[words.len() - 1].contains(['.', '/', '\\']));
     }
     let least = among.start;
     let most = among.max_by_key(|&n| votes[n]).unwrap_or(least);
@@ -213,7 +211,11 @@ impl LineReader<'_> {
     }
 
     fn expected(&self) -> String {
-        let detected = if self.shape.detected { ", as most lines have" } else { "" };
+        let detected = if self.shape.detected {
+            ", as most lines have"
+        } else {
+            ""
+        };
         format!("\"{}\"{detected}", self.shape.columns)
     }
 
