@@ -154,7 +154,7 @@ fn no_columns(bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine> {
                  columns by spaces",
                 Separator::Mark(mark).name()
             )
-        } else if last.len() < text.len() && !last.contains(['.', '/', '\\']) {
+        } else if last.len() < text.len() && !last.contains(['.', '/', '\\']) && !labels.like(last) {
             match labels.named() {
                 true => format!(
                     "has no label after its path, since {last:?} is neither a class nor a number; if it belongs to the path, \

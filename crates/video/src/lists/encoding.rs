@@ -135,6 +135,7 @@ fn binary(bytes: &[u8]) -> Option<String> {
         Kind::Other(what) | Kind::NoVideo(what) if zeros => what,
         _ => return None,
     };
+    let what = what.split(';').next().unwrap_or(what);
     Some(format!(
         "is {what}, not a list: a list is text, with a line for each video"
     ))

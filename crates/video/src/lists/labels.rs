@@ -1,5 +1,6 @@
 //! Labels as they are written: numbers from 0, names of classes, or a sign that there is none.
 
+use super::separator::unquoted;
 use super::words::{near, skeleton};
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -58,11 +59,13 @@ impl<'a> Labels<'a> {
 
     /// Whether a text is a label, sound or nearly so: a number, a sign for none, a class in any case.
     pub fn like(&self, text: &str) -> bool {
+        let text = unquoted(text);
         is_count(text) || is_none(text) || self.is_class(text)
     }
 
     fn is_class(&self, text: &str) -> bool {
         let Some(names) = &self.names else { return false };
+        let text = unquoted(text);
         names.exact.contains_key(text) || names.exact.contains_key(&joined(text)) || {
             let loose = skeleton(text);
             !loose.is_empty() && names.loose.contains_key(&loose)

@@ -76,6 +76,9 @@ impl Nearby {
 
     /// What may be meant by `written`, a path that is not there; `numbers` are the columns after it.
     pub fn clue(&self, written: &str, numbers: &[usize]) -> Option<Clue> {
+        if written.trim().is_empty() {
+            return None;
+        }
         let there = |text: &str| {
             let path = self.root.join(text);
             (!text.is_empty() && path.exists()).then_some(path)

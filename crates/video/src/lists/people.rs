@@ -99,6 +99,8 @@ fn tables_of_spreadsheets_and_pandas_are_read() {
         "Unnamed: 0,label,video_path\n0,1,v/a.mp4\n1,0,v/b.mp4\n",
         "Label;Path\n1;v/a.mp4\n0;v/b.mp4\n",
         "path label\nv/a.mp4 1\nv/b.mp4 0\n",
+        "\tpath\tlabel\n0\tv/a.mp4\t1\n1\tv/b.mp4\t0\n",
+        "v/a.mp4 1\n\u{feff}v/b.mp4 0\n",
         "# made by hand\npath\tlabel\nv/a.mp4\t1\nv/b.mp4\t0\n",
     ] {
         assert_eq!(pairs(text.as_bytes(), &ListOptions::default()), two(), "{text:?}");
@@ -312,7 +314,7 @@ fn a_test_list_of_ucf_has_no_labels() {
     assert_eq!(list[1], entry("Archery/v_Archery_g01_c02.avi", None, None, None, 2));
     let said = bad("UCF-101/a.avi\nUCF-101/b.avi\nUCF-101/c.avi 3\n", &options);
     assert!(
-        said.len() == 1 && said[0].starts_with("3: has 1 numbers after its path where 0 are expected"),
+        said.len() == 1 && said[0].starts_with("3: has 1 number after its path where 0 are expected"),
         "{said:?}"
     );
 }
@@ -346,7 +348,7 @@ fn other_kinds_of_files_are_named() {
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "workbook"),
         (b"\x80\x04\x95\x10\0\0\0", "pickle"),
         (b"\0\0\0\x20ftypisom\0\0\x02\0", "is a video"),
-        (b"\x89PNG\r\n\x1a\n\0\0\0\x0d", "is a single image, not a list"),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\x0d", "is a single image (PNG), not a list"),
         (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
         (b"a.mp4 1\nb\0.mp4 0\n", "line 2 holds a zero byte"),
     ] {

@@ -214,7 +214,7 @@ fn a_format_says_the_columns() {
         bad("a 300 3\nb 0 40 3\nc 1 -5 2\n", &of(ListFormat::Babel)),
         [
             "1: has 3 of the 4 columns \"path offset frames label\"",
-            "3: number of frames \"-5\" is not a number from 0 (\"path offset frames label\")",
+            "3: number of frames \"-5\" is not a number from 0 (it is negative) (\"path offset frames label\")",
         ]
     );
     assert_eq!(

@@ -77,12 +77,21 @@ fn utf8(text: &[u8]) -> Result<&str, String> {
 }
 
 /// The lines that matter, numbered from 1: not blank, and no comment, which is a `#` with a blank or nothing after it.
-/// Names of files may begin with a `#`, too.
+/// Names of files may begin with a `#`, too. Tabs at the ends of a line are left: a table's first or last cell may be empty.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> + Clone {
     (1..)
         .zip(bytes.split(|&b| b == b'\n'))
-        .map(|(n, line)| (n, line.trim_ascii()))
-        .filter(|(_, line)| !line.is_empty() && !is_comment(line))
+        .map(|(n, line)| (n, trimmed(line)))
+        .filter(|(_, line)| !line.trim_ascii().is_empty() && !is_comment(line))
+}
+
+/// A line without spaces at its ends, and without the byte order mark of a file that was appended.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let mut line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    while let [b' ' | b'\r' | b'\x0c', rest @ ..] | [rest @ .., b' ' | b'\r' | b'\x0c'] = line {
+        line = rest;
+    }
+    line
 }
 
 pub(super) fn is_comment(line: &[u8]) -> bool {
@@ -235,8 +244,9 @@ impl LineReader<'_> {
             let (numbers, after) = (numbers_after_path(words, &self.labels), columns.len() - 1);
             if numbers > after {
                 return Err(format!(
-                    "has {numbers} numbers after its path where {after} are expected ({}); say \
+                    "has {numbers} number{} after its path where {after} are expected ({}); say \
                      which columns the list has if the path ends in a number",
+                    if numbers == 1 { "" } else { "s" },
                     self.expected()
                 ));
             }
