@@ -3,17 +3,19 @@
 use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, machine, open};
-use crate::check::{absent_of, left_out, runs};
+use crate::check::{Look, absent_of, left_out, runs};
 use crate::describe::{Target, plan_text};
-use crate::diag::Severity;
+use crate::diag::{Problems, Severity, render};
 use crate::load::effective;
 use crate::program::Program;
 use crate::report;
 use crate::run::{
-    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,
+    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, cache_keys, listen, make_data, run,
+    try_phases,
 };
 use candle_core::Device;
 use glad_nodes::Registry;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,7 +29,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     recordable(args.cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
-    have_data(&experiment, &progress)?;
+    let mut warnings = checked.notes.clone();
+    warnings.list.extend(have_data(&experiment, &progress)?.list);
+    warnings.list.retain(|p| p.severity == Severity::Warning);
+    if !warnings.list.is_empty() {
+        progress.say(&render(&warnings, std::io::stderr().is_terminal()));
+    }
     let seed = graph.seed.value;
     let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
     progress.say(&format!(
@@ -57,9 +64,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         device: options.device.location(),
         ahead: machine.feed.ahead,
     };
-    let plan = plan_text(checked, graph, target);
+    let keys = cache_keys(checked, graph, graph.seed.value, target.device);
+    let plan = plan_text(checked, graph, target, &keys);
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
-        Ok(result) => {
+        Ok(mut result) => {
+            result.warnings.splice(0..0, warnings.warnings());
             report::write(graph, checked, registry, &result)?;
             print!("{}", report::result_text(graph, &result));
             Ok(())
@@ -116,20 +125,20 @@ fn recordable(cuda_graphs: bool, device: &Device) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the data that can be made; what is absent otherwise is an error.
-fn have_data(experiment: &Experiment, progress: &Progress) -> Result<(), Failure> {
+/// Makes the data that can be made; what is absent otherwise, or does not fit the graph, is an error. Gives what is worth a
+/// warning.
+fn have_data(experiment: &Experiment, progress: &Progress) -> Result<Problems, Failure> {
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     for program in runs(graph, checked) {
         make_data(program, progress)?;
     }
     let left_out = left_out(graph, checked);
     let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
-    let mut missing = absent_of(graph, runs(graph, checked).filter(taken), false);
-    if !missing.list.is_empty() {
-        missing.list.iter_mut().for_each(|p| p.severity = Severity::Error);
-        return Err(Failure::Graph(missing));
+    let found = absent_of(graph, runs(graph, checked).filter(taken), Look::Needed);
+    match found.has_errors() {
+        true => Err(Failure::Graph(found)),
+        false => Ok(found),
     }
-    Ok(())
 }
 
 /// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.

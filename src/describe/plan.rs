@@ -22,8 +22,13 @@ pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<Strin
     (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
 }
 
-/// The plan of all phases and views, those of `run` first.
-pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
+/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase.
+pub fn plan_text(
+    checked: &Checked,
+    graph: &Graph,
+    target: Target,
+    key: &dyn Fn(&str) -> anyhow::Result<String>,
+) -> String {
     let mut out = String::new();
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
     let run: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
@@ -56,8 +61,7 @@ pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
         out += "\n";
         out += &program_text(p, graph, target);
         if p.kind == ProgramKind::Phase {
-            let key = checked.phase_key(graph, &p.name, graph.seed.value, target.device);
-            let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
+            let key = key(&p.name).map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
             let _ = writeln!(
                 out,
                 "  key         {key}  (runs with this key share what the phase trains)"

@@ -151,7 +151,7 @@ fn experiment() -> Map<String, Value> {
             "select",
             one_of(
                 &["last", "best"],
-                "Which weights are scored: the last, or those of the best validation score (needs `oracle`).",
+                "Which weights are scored: the last, or those of the best validation score (by held-out labels with `oracle` alone).",
             ),
         ),
         ("seed", at_least("integer", 0, "The seed of everything random.")),

@@ -20,6 +20,20 @@ pub struct Ref {
     pub stream: Option<String>,
 }
 
+/// As a file writes it: `node.port@stream`.
+impl std::fmt::Display for Ref {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.node)?;
+        if !self.port.is_empty() {
+            write!(f, ".{}", self.port)?;
+        }
+        match &self.stream {
+            Some(s) => write!(f, "@{s}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A node.
 #[derive(Clone, Debug)]
 pub struct NodeDef {
@@ -139,7 +153,7 @@ pub struct Graph {
     pub held_out: Vec<Spanned<String>>,
     /// Whether held-out labels may be used after all; every output says so.
     pub oracle: bool,
-    /// `last`, or `best` (by a validation score of the target: needs `oracle`).
+    /// `last`, or `best`: by a validation score, which may read held-out labels with `oracle` alone.
     pub select: Spanned<String>,
     /// Names for sizes.
     pub dims: IndexMap<String, Spanned<usize>>,

@@ -1,6 +1,7 @@
 //! What is wrong with lists and their files, in the order of what it does to a run.
 
 use super::lists::Listed;
+use crate::diag::{Place, Problem, Problems, Severity};
 use crate::graph::bad_allowed;
 use glad_nodes::{Defect, ListScan, Video};
 use indexmap::IndexMap;
@@ -65,9 +66,10 @@ pub struct Finding {
     pub items: Vec<Item>,
 }
 
-/// All that is wrong with lists, the gravest first. `limit` is the share of bad videos above which a run ends.
-pub fn findings(lists: &[Listed], limit: f64) -> Vec<Finding> {
-    let mut found = vec![];
+/// All that is wrong with lists, the gravest first. `between` is what is wrong with them against each other and the graph,
+/// `limit` the share of bad videos above which a run ends.
+pub fn findings(lists: &[Listed], between: &Problems, limit: f64) -> Vec<Finding> {
+    let mut found: Vec<Finding> = between.list.iter().map(|p| of_problem(p, between)).collect();
     for (i, listed) in lists.iter().enumerate() {
         match &listed.scan {
             Err(e) => {
@@ -130,6 +132,28 @@ fn unread(listed: &Listed, error: &str) -> Finding {
             "the list" => format!("{file} ({})", listed.whose()),
             _ => file,
         },
+    }
+}
+
+/// What the checker says, as the linter says it.
+fn of_problem(p: &Problem, of: &Problems) -> Finding {
+    let item = |(place, text): &(Place, String)| Item {
+        place: of.files.at(place),
+        text: text.clone(),
+    };
+    Finding {
+        level: match p.severity {
+            Severity::Error => Level::Stops,
+            Severity::Warning => Level::Hurts,
+            Severity::Note => Level::Note,
+        },
+        list: p
+            .labels
+            .first()
+            .map_or("the graph".into(), |(place, _)| of.files.at(place)),
+        what: p.message.clone(),
+        advice: p.help.clone().unwrap_or_else(|| "look at both".into()),
+        items: p.labels.iter().map(item).collect(),
     }
 }
 
@@ -369,7 +393,22 @@ impl List<'_> {
                 text: format!("{} has no label", v.path.display()),
             })
             .collect();
-        if unlabelled.len() == videos.len() {
+        let trained_on = &self.listed.trained_on;
+        if !unlabelled.is_empty() && !trained_on.is_empty() {
+            let losses: Vec<String> = trained_on.iter().map(|l| format!("`{l}`")).collect();
+            self.push(
+                found,
+                Level::Stops,
+                format!(
+                    "{} of {} without a label, which {} needs",
+                    count(unlabelled.len(), "video"),
+                    videos.len(),
+                    losses.join(", ")
+                ),
+                "label them, delete their lines, or leave the stream out of the loss",
+                unlabelled.clone(),
+            );
+        } else if unlabelled.len() == videos.len() {
             if !videos.is_empty() {
                 self.push(
                     found,
@@ -380,18 +419,22 @@ impl List<'_> {
                 );
             }
             return;
-        }
-        if !unlabelled.is_empty() {
+        } else if !unlabelled.is_empty() {
             let n = unlabelled.len();
             self.push(
                 found,
                 Level::Note,
                 format!("{} of {} without a label", count(n, "video"), videos.len()),
-                "give them labels: losses and scores pass them over",
+                "give them labels: scores pass them over",
                 unlabelled,
             );
         }
-        let Some(classes) = self.listed.class_count else { return };
+        if videos.iter().all(|v| v.label.is_none()) {
+            return;
+        }
+        let Some(classes) = self.listed.scored.or(self.listed.class_count) else {
+            return;
+        };
         let beyond: Vec<Item> = videos
             .iter()
             .filter_map(|v| Some((v, v.label.filter(|l| *l >= classes)?)))
@@ -401,6 +444,8 @@ impl List<'_> {
             })
             .collect();
         if !beyond.is_empty() {
+            let labels = || videos.iter().filter_map(|v| v.label);
+            let from_one = labels().min() == Some(1) && labels().max() == Some(classes);
             self.push(
                 found,
                 Level::Stops,
@@ -409,13 +454,17 @@ impl List<'_> {
                     count(beyond.len(), "video"),
                     videos.len()
                 ),
-                "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                match from_one {
+                    true => "the labels begin with 1, and classes are numbered from 0: make each label 1 less",
+                    false => "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                },
                 beyond,
             );
         }
+        let classes = self.listed.class_count.unwrap_or(classes);
         let counts = self.listed.per_class();
         let empty: Vec<String> = (0..classes)
-            .filter(|k| counts[*k] == 0)
+            .filter(|k| counts.get(*k).is_none_or(|n| *n == 0))
             .map(|k| self.listed.class(k))
             .collect();
         if !empty.is_empty() {

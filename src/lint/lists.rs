@@ -28,8 +28,12 @@ pub struct Listed {
     pub fault: Option<FileFault>,
     /// Names of the classes, where known.
     pub classes: Option<Vec<String>>,
-    /// How many classes there are: as many as have names, else as the classifiers of the stream tell apart.
+    /// How many classes there are: as many as have names, else as the scores tell apart that its labels are compared with.
     pub class_count: Option<usize>,
+    /// How many classes these scores tell apart, at least.
+    pub scored: Option<usize>,
+    /// Losses that need a label of every video.
+    pub trained_on: Vec<String>,
     /// The frames of the longest clip that is taken of a video.
     pub clip: Option<usize>,
     /// What each video of the scan is like, in its order.
@@ -134,6 +138,8 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
             fault,
             class_count: classes.as_ref().map(Vec::len),
             classes,
+            scored: None,
+            trained_on: vec![],
             clip: None,
             looks: vec![],
         });
@@ -143,12 +149,22 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     listed.trains |= program.kind == ProgramKind::Phase;
     let at = program.streams.iter().position(|s| *s == listed.stream);
     for value in program.values.iter().filter(|v| v.stream == at && at.is_some()) {
-        match (value.ty.head.as_str(), value.ty.dims.last()) {
-            ("FrameIndex", Some(Size::Known(frames))) => listed.clip = listed.clip.max(Some(*frames)),
-            ("Logits", Some(Size::Known(n))) if listed.classes.is_none() => {
-                listed.class_count = listed.class_count.max(Some(*n));
+        if let ("FrameIndex", Some(Size::Known(frames))) = (value.ty.head.as_str(), value.ty.dims.last()) {
+            listed.clip = listed.clip.max(Some(*frames));
+        }
+    }
+    for label in program.labels.iter().filter(|l| Some(l.stream) == at) {
+        let n = label.classes(program);
+        listed.scored = listed.scored.into_iter().chain(n).min();
+        if listed.classes.is_none() {
+            listed.class_count = listed.class_count.max(n);
+        }
+        if label.needed && !label.masked {
+            for loss in &label.losses {
+                if !listed.trained_on.contains(loss) {
+                    listed.trained_on.push(loss.clone());
+                }
             }
-            _ => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `entropy`: how undecided a classifier is.
 
-use crate::sizes::{arrived, kept};
+use crate::sizes::{arrived, kept, several_classes};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
 use candle_core::{D, Tensor};
@@ -23,7 +23,8 @@ impl Kind for Entropy {
             .output("loss", "Loss[]", "the mean entropy in nats")
     }
 
-    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        several_classes(cx, "logits")?;
         Ok(Body::Compute(Box::new(Shannon)))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::kernel::labels;
 use crate::op::loss;
-use crate::sizes::{arrived, kept, per_reference};
+use crate::sizes::{arrived, kept, per_reference, several_classes};
 use crate::tensor::parts::{join, part};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::{Result, bail};
@@ -48,6 +48,16 @@ impl Kind for CrossEntropy {
         }
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        match self.smoothing == 1.0 {
+            false => vec![],
+            true => vec![
+                ParamProblem::new("smoothing", "with 1 the labels count for nothing")
+                    .help("the target is the same for every label then: usual is 0.1"),
+            ],
+        }
+    }
+
     fn contract(&self, wiring: &Wiring) -> Contract {
         // Rows are called R where there is one reference, R1, R2, … where there are several.
         let several = ["logits", "label", "mask"].iter().any(|p| wiring.of(p) > 1);
@@ -71,6 +81,7 @@ impl Kind for CrossEntropy {
             )
             .all_streams()
             .constant()
+            .labelled()
             .many(
                 "mask",
                 &types("mask", &|r| format!("Mask[{r}]")),
@@ -90,6 +101,7 @@ impl Kind for CrossEntropy {
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         let count = |port: &str| cx.inputs.get(port).map_or(0, Vec::len);
         let logits = count("logits");
+        several_classes(cx, "logits")?;
         for (port, n) in [("label", count("label")), ("mask", count("mask"))] {
             if n != logits && !(port == "mask" && n == 0) {
                 return Err(vec![
