@@ -129,6 +129,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], batch: usize, used: &m
         gradients::check(&mut draft);
         domains::adversaries(&draft);
         terms::check(&draft);
+        terms::clips(&draft);
         let cx = scene.cx;
         for name in &cx.graph.phases[scene.name].reset {
             for node in cx.named(&name.value) {

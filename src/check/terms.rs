@@ -1,9 +1,10 @@
-//! Terms of an objective that are the same value.
+//! Terms of an objective that are the same value, and clips that no term needs.
 
+use super::cx::inside;
 use super::draft::Draft;
 use crate::diag::Problem;
 use crate::program::{ProgramKind, ValueId};
-use glad_nodes::Side;
+use glad_nodes::{Count, Side};
 use std::collections::HashMap;
 
 /// Warns of terms that are one and the same: computed by the same call, or by calls that must agree.
@@ -29,6 +30,43 @@ pub(super) fn check(draft: &Draft) {
         draft
             .scene
             .push(p.help(format!("together they are one term of weight {sum}: keep one of them")));
+    }
+}
+
+/// Warns of clips that go through the network, and of whose features no loss is made.
+pub(super) fn clips(draft: &Draft) {
+    let program = &draft.program;
+    for (i, call) in program.calls.iter().enumerate() {
+        let [(_, from)] = call.inputs.as_slice() else { continue };
+        let alone = |v: &ValueId| {
+            program
+                .calls
+                .iter()
+                .filter(|c| c.inputs.iter().any(|(_, ids)| ids.contains(v)))
+                .count()
+                == 1
+        };
+        let Some(parts) = call.params.get("parts").and_then(|p| p.as_object()) else {
+            continue;
+        };
+        if program.kind != ProgramKind::Phase || call.kind != "split" || !from.iter().all(alone) {
+            continue;
+        }
+        for (name, _) in call.ports.iter().zip(&call.outputs).filter(|(_, o)| o.is_none()) {
+            let size = parts.get(name).cloned().and_then(|size| Count::try_from(size).ok());
+            if !size.and_then(|s| s.get(&program.dims).ok()).is_some_and(|n| n > 0) {
+                continue;
+            }
+            let node = draft.scene.node(draft.sites[i].insts[0]);
+            let p = Problem::warning(format!(
+                "the clips of `{}.{name}` go through the network, and no loss takes them",
+                node.path
+            ))
+            .at(&node.place, format!("nothing needs `{name}` here"));
+            draft
+                .scene
+                .push(inside(p, node).help("give the phase none of them (its `dims`), or drop their sampler"));
+        }
     }
 }
 
@@ -60,6 +98,15 @@ fn numbered(draft: &Draft) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use crate::check::testing::warnings;
+
+    #[test]
+    fn clips_that_no_loss_takes_are_reported() {
+        let dropped = "drop = [\"align_g\", \"align_x\"]\n[set.nodes.consensus.inputs]\nx = \"views.local\"";
+        let what = "the clips of `views.global` go through the network, and no loss takes them (in phase pretrain and \
+                    phase main)";
+        assert_eq!(warnings(dropped), [what]);
+        assert!(warnings(&format!("{dropped}\n[set.dims]\nG = 0")).is_empty());
+    }
 
     #[test]
     fn a_loss_that_counts_twice_is_reported() {

@@ -55,7 +55,7 @@ pub fn list(name: &str, videos: usize, labels: &[&str]) -> String {
 
 /// What a graph and lists of one's own have against each other: the whole method over two classes, with sound lists of eight
 /// videos but for those that are given. `overlay` begins inside the node of the lists; keys of the graph itself (`select`,
-/// `oracle`) may stand anywhere in it.
+/// `oracle`, `drop`) may stand anywhere in it.
 pub fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
     let dir = tempfile::tempdir().expect("a folder");
     let sound = [
@@ -70,7 +70,7 @@ pub fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
     let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs");
     let (top, overlay): (Vec<&str>, Vec<&str>) = overlay
         .lines()
-        .partition(|l| l.starts_with("select =") || l.starts_with("oracle ="));
+        .partition(|l| ["select =", "oracle =", "drop ="].iter().any(|k| l.starts_with(k)));
     let (top, overlay) = (top.join("\n"), overlay.join("\n"));
     let text = format!(
         "{top}\nextends = \"{0}/full.toml\"\nset.setting = \"{0}/settings/own_videos.toml\"\n[replace.nodes.videos]\nkind = \

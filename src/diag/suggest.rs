@@ -41,7 +41,8 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         let part = lower.len() >= 3 && name.split(['_', '.']).any(|p| p == lower)
             || name.len() >= 3 && lower.split(['_', '.']).any(|p| p == name);
         // Where most letters would have to change, it is short for the name (`tgt`) or no typo of it (`init` of `inputs`).
-        let short = 2 * edits <= lower.chars().count().min(name.chars().count()) || abbreviates(&lower, &name);
+        let short =
+            edits <= 1 || 2 * edits <= lower.chars().count().min(name.chars().count()) || abbreviates(&lower, &name);
         let shares = lower.chars().any(|c| name.contains(c));
         if k != word && shares && (edits <= allowed && short || part) && !scored.iter().any(|s| s.1 == k) {
             scored.push((edits, k));

@@ -337,3 +337,68 @@ fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
     assert_eq!(out.status.code(), Some(0), "{said}");
     assert!(said.contains("nothing is wrong, 1 note"), "{said}");
 }
+
+#[test]
+fn labels_are_held_against_the_classifier_that_they_go_to() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 1\nb.mp4 2\n"),
+        ("source_test.txt", "c.mp4 0\nd.mp4 1\n"),
+        ("target_train.txt", "e.mp4 -\n"),
+        ("target_test.txt", "f.mp4 0\ng.mp4 1\n"),
+    ]);
+    for name in "abcdefg".chars() {
+        video(&data.join(format!("{name}.mp4")), 20);
+    }
+    // Without names of classes it is the classifier that says how many there are, not the orders of `tol`.
+    let setting = dir.path().join("settings/mine.toml");
+    let text = std::fs::read_to_string(&setting).unwrap();
+    let text: Vec<&str> = text.lines().filter(|l| !l.starts_with("classes ")).collect();
+    std::fs::write(&setting, text.join("\n")).unwrap();
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "1 video of 2 with a label beyond the classes",
+        "data/source_train.txt:2: label 2 is beyond the 2 classes",
+        "the labels begin with 1, and classes are numbered from 0: make each label 1 less",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // The checker and the run say so as well, and nothing runs.
+    let full = graph("full.toml");
+    let check = || {
+        let args = ["check", full.as_str(), "--setting", "settings/mine.toml"];
+        let out = command(&args).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.code(), said + &String::from_utf8_lossy(&out.stdout))
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("source_train.txt:2: label 2") && said.contains("wrong "),
+        "{said}"
+    );
+    let args = [full.as_str(), "--setting", "settings/mine.toml", "--out", "run", "-q"];
+    let out = command(&args).current_dir(dir.path()).output().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(!dir.path().join("run").exists());
+
+    // A video of the target among those of the source, and one without a label.
+    std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 -\nf.mp4 1\n").unwrap();
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "1 video of 3 without a label, which `ce` needs",
+        "1 video of `target`, which is held out, is trained on with labels by stream source",
+        "source_train.txt:3 of stream source, with a label",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // Sound lists, of fewer videos than a batch: a warning, and no more.
+    std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 1\n").unwrap();
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("stream source has fewer videos than a batch") && said.contains("warning"),
+        "{said}"
+    );
+}

@@ -28,14 +28,19 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
         let mut problems = vec![];
         if let Some(classes) = label.classes(program) {
             let names = found.names(classes);
-            let name = (found.stream().to_string(), found.scorer_name().to_string());
-            let new = names.is_none() || cx.named.insert(name);
+            // Streams that share their names, and phases and views that share a classifier, are told once.
+            let new = match &names {
+                Some((p, _)) => cx
+                    .named
+                    .insert((p.labels[0].0.clone(), found.scorer_name().to_string())),
+                None => true,
+            };
             // Labels beyond the scores are told by the names alone, where these are more.
             let more = names.as_ref().is_some_and(|p| p.1);
             problems.extend(names.map(|p| p.0).filter(|_| new));
-            if cx.about == About::All {
-                problems.extend(found.beyond(classes).filter(|_| !more));
-                problems.extend(found.never(classes));
+            if cx.about == About::All && !more {
+                // With a number too many, the class that is missed is another question.
+                problems.extend(found.beyond(classes).or_else(|| found.never(classes)));
             }
         }
         problems.extend(found.unlabelled().filter(|_| cx.about == About::All));

@@ -14,6 +14,7 @@ pub(super) use digest::Lists;
 pub(super) use place::list_place;
 
 use super::sink::Sink;
+use crate::diag::Place;
 use crate::graph::Graph;
 use crate::program::{Program, ProgramKind};
 use std::collections::HashSet;
@@ -24,8 +25,8 @@ struct Cx<'a> {
     lists: &'a Lists,
     sink: &'a mut Sink,
     about: About,
-    /// Classifiers whose number of classes was reported, with the stream that has others.
-    named: HashSet<(String, String)>,
+    /// Names of classes that were reported to be more or fewer than a classifier's outputs: where they are, and the classifier.
+    named: HashSet<(Place, String)>,
     /// Pairs of lists whose common videos were reported.
     shared: HashSet<[String; 3]>,
 }
@@ -116,13 +117,18 @@ mod tests {
         let three = "classes = [\"a\", \"b\", \"c\"]";
         let errors = list_errors(&[], three);
         let what = "has 3 classes by name, and `classify` tells 2 apart";
-        assert_eq!(errors.len(), 2, "{errors:?}");
-        assert_eq!(errors[0], format!("stream source {what} (in phase main)"));
-        assert_eq!(errors[1], format!("stream target {what} (in view infer)"));
+        assert_eq!(errors, [format!("stream source {what} (in phase main)")]);
+        let own = "source.classes = [\"a\", \"b\", \"c\"]\ntarget.classes = [\"a\", \"b\", \"d\"]";
+        let errors = list_errors(&[], own);
+        assert!(
+            errors.contains(&format!("stream target {what} (in view infer)")),
+            "{errors:?}"
+        );
+        // A class that has no name may be meant.
         let fewer = list_warnings(&[], "classes = [\"a\", \"b\"]\n[set.dims]\nK = 3");
         assert_eq!(
-            fewer[0],
-            "stream source has 2 classes by name, and `classify` tells 3 apart (in phase main)"
+            fewer,
+            ["stream source has 2 classes by name, and `classify` tells 3 apart (in phase main)"]
         );
     }
 
@@ -223,6 +229,24 @@ mod tests {
         let warm = |steps: usize| list_warnings(&[], &format!("[phases.main.optimizer]\nwarmup_steps = {steps}"));
         assert!(warm(19).is_empty());
         assert_eq!(warm(20), ["the warm-up of phase main takes all of it (in phase main)"]);
+    }
+
+    #[test]
+    fn a_reversal_has_to_grow_within_the_phase() {
+        let of = |schedule: &str, steps: usize| {
+            let length = format!("drop = [\"phases.main.epochs\"]\n[phases.main]\nsteps = {steps}");
+            list_warnings(&[], &format!("{length}\n[set.params]\ngrl = \"{schedule}\""))
+        };
+        let weak = |strength: &str| {
+            let of =
+                |l: &str| format!("λ of `align_{l}.grl` is at most {strength} in all of the phase (in phase main)");
+            ["g", "l", "x"].map(of)
+        };
+        // tanh(i/2000) after i steps.
+        assert_eq!(of("warm_start", 13), weak("0.006"));
+        assert!(of("warm_start", 300).is_empty());
+        assert_eq!(of("ganin", 1), weak("0.000"));
+        assert!(of("ganin", 2).is_empty() && of("constant", 1).is_empty());
     }
 
     #[test]
