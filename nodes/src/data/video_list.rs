@@ -268,7 +268,7 @@ impl Listed {
                 "put it there, or correct its path (`list`)",
             ),
             ListError::NotAList { what, .. } => {
-                let (what, advice) = what.0.split_once(": ").unwrap_or((&what.0, ""));
+                let (what, advice) = what.0.split_once(": ").unwrap_or((what.0.as_str(), ""));
                 fault(what.to_owned(), advice)
             }
             e => fault(e.to_string(), ""),
