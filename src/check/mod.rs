@@ -28,6 +28,7 @@ mod refs;
 mod scene;
 mod select;
 mod sink;
+mod starts;
 mod terms;
 #[cfg(test)]
 mod testing;
@@ -38,3 +39,4 @@ mod wiring;
 
 pub use absent::{Look, absent, absent_of, between_lists, left_out, runs};
 pub use checker::check;
+pub use starts::{not_given, starts_from};

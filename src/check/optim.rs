@@ -8,10 +8,8 @@ use crate::graph::{Graph, GroupDef, PhaseDef, ScheduleDef};
 pub(super) fn place(graph: &Graph, phase: &PhaseDef, key: &str) -> Place {
     let path = ["phases", &phase.name, "optimizer"];
     let written = graph.tree.at(path.into_iter().chain(key.split('.')));
-    written.map_or_else(
-        || phase.optimizer.place.clone().unwrap_or_else(|| phase.place.clone()),
-        |t| t.place.clone(),
-    )
+    let nearest = written.map(|t| &t.place).or_else(|| Some(&graph.tree.at(path)?.key));
+    nearest.unwrap_or(&phase.place).clone()
 }
 
 /// Checks an optimiser against itself and the phase's length as it is written.
@@ -108,7 +106,7 @@ pub(super) fn warm_up(graph: &Graph, phase: &PhaseDef, steps: u64) -> Option<Pro
 fn groups(cx: &Cx, phase: &PhaseDef) {
     let groups = &phase.optimizer.groups;
     let takes = |a: &GroupDef, b: &GroupDef| {
-        let roles = a.roles.is_empty() || !b.roles.is_empty() && b.roles.iter().all(|r| a.roles.contains(r));
+        let roles = a.roles.0.is_empty() || !b.roles.0.is_empty() && b.roles.0.iter().all(|r| a.roles.0.contains(r));
         let inside = |n: &str| {
             let mut of = a.nodes.iter();
             of.any(|m| {

@@ -3,14 +3,14 @@
 use super::cx::Cx;
 use super::flow;
 use crate::diag::{Place, Problem};
-use crate::graph::PhaseDef;
+use crate::graph::{PhaseDef, Select};
 use crate::program::{LabelUse, Program};
 use glad_nodes::Body;
 use indexmap::IndexMap;
 
 /// Checks the choice of the best state, and views by which a phase is validated.
 pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>) {
-    let best = cx.graph.select.value == "best";
+    let best = cx.graph.select.value == Select::Best;
     let place = &cx.graph.select.place;
     let mut validated = false;
     for def in cx.graph.run.iter().filter_map(|r| cx.graph.phases.get(&r.value)) {

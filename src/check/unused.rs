@@ -4,6 +4,7 @@ use super::cx::Cx;
 use super::prune::Needs;
 use super::scene::Scene;
 use crate::diag::Problem;
+use crate::graph::Select;
 use crate::program::{Program, RESULT_VIEW};
 use glad_nodes::Body;
 use indexmap::IndexMap;
@@ -81,7 +82,7 @@ fn oracle(cx: &Cx, phases: &IndexMap<String, Program>) {
             .any(|u| !u.losses.is_empty() && held(&p.streams[u.stream]))
     };
     let depends = |p: &Program| p.losses.iter().any(|l| l.values.iter().any(|v| p.values[v.0].held_out));
-    let used = phases.values().any(|p| trains(p) || depends(p)) || cx.graph.select.value == "best";
+    let used = phases.values().any(|p| trains(p) || depends(p)) || cx.graph.select.value == Select::Best;
     if cx.graph.oracle && !used {
         cx.push(
             cx.graph

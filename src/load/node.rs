@@ -1,10 +1,10 @@
 //! Nodes: from their tables to [`NodeDef`]s.
 
-use super::expand::{Flat, NODE_KEYS, references};
-use super::read::Out;
+use super::expand::{Flat, references};
 use super::refs::{Resolver, Use};
 use crate::diag::{Files, Problem, Spanned, suggest};
-use crate::graph::NodeDef;
+use crate::graph::{NodeDef, is_node_key};
+use crate::tree::Out;
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
@@ -12,11 +12,17 @@ use indexmap::IndexMap;
 /// other programs take them.
 const FILES: [&str; 4] = ["list", "root", "classes", "init"];
 
-/// Makes paths absolute that begin with `~/`, the home folder, and relative ones that the command line gave. A list of names
-/// (`classes`) is none.
-fn from_here(files: &Files, t: &mut Tree) {
+/// Makes paths absolute that begin with `~/`, the home folder, and relative ones that the command line gave. A list of names (`classes`) is none, nor is `init = "random"`,
+/// and of the table that `init` may be only `file` is one.
+fn from_here(files: &Files, name: &str, t: &mut Tree) {
     match &mut t.value {
-        TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, t)),
+        TreeValue::Table(entries) if name == "init" => {
+            if let Some(t) = entries.get_mut("file") {
+                from_here(files, "file", t);
+            }
+        }
+        TreeValue::String(s) if name == "init" && s == "random" => {}
+        TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, name, t)),
         TreeValue::String(s) if s.starts_with("~/") => {
             if let Some(home) = std::env::home_dir().filter(|h| !h.as_os_str().is_empty()) {
                 *s = home.join(&s[2..]).display().to_string();
@@ -82,7 +88,7 @@ impl NodeCx<'_, '_> {
         for params in std::iter::once(&mut table).chain(per_stream.values_mut()) {
             for name in FILES {
                 if let Some(t) = params.get_mut(name) {
-                    from_here(self.files, t);
+                    from_here(self.files, name, t);
                 }
             }
         }
@@ -113,11 +119,11 @@ impl NodeCx<'_, '_> {
             let Some(t) = table.shift_remove(stream) else { continue };
             match t.entries() {
                 Some(entries) => {
-                    for key in entries.keys().filter(|k| NODE_KEYS.contains(&k.as_str())) {
+                    for key in entries.keys().filter(|k| is_node_key(k)) {
                         let p = Problem::error(format!("`{key}` cannot differ from stream to stream"));
                         out.push(p.at(&entries[key].key, format!("inside `nodes.{path}.{stream}`")));
                     }
-                    let entries = entries.iter().filter(|(k, _)| !NODE_KEYS.contains(&k.as_str()));
+                    let entries = entries.iter().filter(|(k, _)| !is_node_key(k));
                     per_stream.insert(stream.clone(), entries.map(|(k, v)| (k.clone(), v.clone())).collect());
                 }
                 None => {

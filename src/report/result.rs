@@ -2,7 +2,8 @@
 
 use super::gap;
 use super::scores::{self, Row};
-use crate::graph::Graph;
+use crate::graph::{Graph, Select};
+use crate::keys::Word;
 use crate::run::{Prediction, RunResult, ViewResult};
 use serde_json::{Map, Value, json};
 
@@ -93,7 +94,7 @@ fn videos(count: usize) -> String {
 
 /// ` (oracle: …)` where held-out labels were used.
 pub(super) fn oracle(graph: &Graph) -> &'static str {
-    match (graph.oracle, graph.select.value == "best") {
+    match (graph.oracle, graph.select.value == Select::Best) {
         (true, true) => " (oracle: weights chosen by held-out labels)",
         (true, false) => " (oracle: held-out labels may be used)",
         _ => "",
@@ -165,12 +166,13 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
         "title": graph.title.as_ref().map(|t| t.value.as_str()),
         "expect": graph.expect.as_ref().map(|e| e.value.as_str()),
         "oracle": graph.oracle,
-        "select": graph.select.value,
+        "select": graph.select.value.word(),
         "seed": graph.seed.value,
         "precision": {
             "graph": graph.precision.value,
             "used": result.precision,
         },
+        "starts_from": result.starts_from,
         "held_out": graph.held_out.iter().map(|s| s.value.as_str()).collect::<Vec<_>>(),
         "classes": classes,
         "views": views,
@@ -264,6 +266,7 @@ mod tests {
             left_out: vec![("scenes".into(), "no weights".into())],
             precision: vec![Precision::F32],
             warnings: vec!["g.toml:3: loss `x` has weight 0".into()],
+            starts_from: BTreeMap::from([("backbone".into(), "a.pth (blake3 0123456789ab)".into())]),
             bad: BTreeMap::from([(
                 "source".into(),
                 BTreeMap::from([("a.mp4 (l.txt:3)".into(), "no frames".into())]),
@@ -277,6 +280,7 @@ mod tests {
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
         assert_eq!(json["warnings"][0], "g.toml:3: loss `x` has weight 0");
         assert_eq!(json["oracle"], true);
+        assert_eq!(json["starts_from"]["backbone"], "a.pth (blake3 0123456789ab)");
         assert_eq!(
             json["precision"],
             serde_json::json!({ "graph": "f32", "used": ["f32"] })
@@ -288,6 +292,7 @@ mod tests {
         assert_eq!(json["bad_videos"]["source"]["a.mp4 (l.txt:3)"], "no frames");
         let page = super::super::page::page(&g, &result, &super::super::page::Parts::default());
         assert!(page.contains("Warning: g.toml:3: loss `x` has weight 0"));
+        assert!(page.contains("Starts from: backbone a.pth (blake3 0123456789ab)"));
         assert!(page.contains("Oracle") && page.contains("a.mp4 (l.txt:3)"));
     }
 }

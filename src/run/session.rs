@@ -14,9 +14,9 @@ use super::share_key::cache_key;
 use super::start::{mark_trained, start_weights};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{NodeScores, ViewCx, ViewResult, run_view};
-use crate::check::left_out;
+use crate::check::{left_out, starts_from};
 use crate::describe::other_precision;
-use crate::graph::Graph;
+use crate::graph::{Graph, Select};
 use crate::program::Program;
 use crate::program::{Checked, RESULT_VIEW};
 use anyhow::{Context, Result, bail};
@@ -69,6 +69,8 @@ pub struct RunResult {
     pub warnings: Vec<String>,
     /// What was really computed with; more than one where the run went on with another.
     pub precision: Vec<Precision>,
+    /// What the weights of networks started from, by node: `random`, or a file with the hash of its content.
+    pub starts_from: BTreeMap<String, String>,
 }
 
 /// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
@@ -91,6 +93,7 @@ pub fn run(
         seed: options.seed,
         ..Position::default()
     };
+    let begins = !(matches!(found, Found::Same) && folder.last().exists());
     let mut position = match found {
         Found::Same if folder.last().exists() => {
             let state = checkpoint::load(&folder.last(), &options.device)?;
@@ -117,6 +120,9 @@ pub fn run(
         position.metrics_bytes,
         position.events_bytes,
     )?;
+    if begins {
+        note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
+    }
     let mut session = Session {
         graph,
         checked,
@@ -132,6 +138,7 @@ pub fn run(
         bad: BTreeMap::new(),
         warnings: vec![],
         precision: position.precision.clone(),
+        starts_from: position.starts_from.clone(),
     };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
@@ -188,6 +195,25 @@ pub fn run(
         .for_each(|w| progress.say(&format!("warning: {w}")));
     session.save_state(None, &store, &mut position, &mut log)?;
     Ok(result)
+}
+
+/// Notes what the weights of networks start from, on the terminal and in front of all else in the log.
+fn note_start(
+    from: BTreeMap<String, String>,
+    position: &mut Position,
+    log: &mut Log,
+    progress: &Progress,
+) -> Result<()> {
+    if from.is_empty() {
+        return Ok(());
+    }
+    for (node, from) in &from {
+        progress.say(&format!("{node} starts from: {from}"));
+    }
+    let mut head = Map::new();
+    head.insert("starts_from".into(), json!(from));
+    position.starts_from = from;
+    log.write(head, "", 0, &[])
 }
 
 /// Notes in `position` what `device` really computes with, where the graph asks for `asked`. Gives what is worth saying: that
@@ -378,7 +404,7 @@ impl PhaseHooks for Session<'_> {
         let words: Vec<String> = row.iter().map(|(n, v)| format!("{n} {v:.3}")).collect();
         self.progress
             .say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
-        if self.graph.select.value == "best" {
+        if self.graph.select.value == Select::Best {
             let held = |stream: &str| self.graph.held_out.iter().any(|h| h.value == stream);
             // What compares with labels; of an oracle, first of all those of a held-out stream.
             let labelled = |s: &&NodeScores| program.labels.iter().any(|u| program.calls[u.call].node == s.node);

@@ -24,4 +24,5 @@ mod rehearsal;
 mod resume;
 mod run;
 mod schema;
+mod starts;
 mod untrusted;

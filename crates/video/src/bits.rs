@@ -36,11 +36,7 @@ impl<'a> Bits<'a> {
         let value = self.0.read_se().map_err(|_| ends(name))?;
         match range.contains(&value) {
             true => Ok(value),
-            false => Err(format!(
-                "`{name}` is {value}, not {} to {}",
-                range.start(),
-                range.end()
-            )),
+            false => Err(format!("`{name}` is {value}, not {} to {}", range.start(), range.end())),
         }
     }
 

@@ -131,7 +131,10 @@ mod tests {
         check(&file, before, sum).unwrap();
         fs::write(&file, b"three").unwrap();
         let e = check(&file, stamp(&file), sum).unwrap_err();
-        assert!(matches!(e, VideoError::Checksum { expected, .. } if expected == sum), "{e}");
+        assert!(
+            matches!(e, VideoError::Checksum { expected, .. } if expected == sum),
+            "{e}"
+        );
         assert!(e.to_string().starts_with(&file.display().to_string()), "{e}");
     }
 }

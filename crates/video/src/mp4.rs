@@ -247,7 +247,10 @@ impl Candidate<'_> {
     fn score(&self) -> (bool, usize) {
         const ENABLED: usize = 5_000_000;
         let pixels = self.size.0 * self.size.1;
-        (self.filled, pixels + if self.head.flag_track_enabled { ENABLED } else { 0 })
+        (
+            self.filled,
+            pixels + if self.head.flag_track_enabled { ENABLED } else { 0 },
+        )
     }
 }
 
@@ -291,9 +294,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
     let tracks = candidates(&moov, !tables.moofs.is_empty())?;
     let sizes: Vec<_> = tracks.iter().map(|t| (t.head.track_id, t.size)).collect();
     // Of equals, the lowest number.
-    let chosen = tracks
-        .into_iter()
-        .max_by_key(|t| (t.score(), Reverse(t.head.track_id)));
+    let chosen = tracks.into_iter().max_by_key(|t| (t.score(), Reverse(t.head.track_id)));
     let Some(chosen) = chosen else {
         let rest = match moov.iter().any(|b| b.kind == *b"trak") {
             true => "its tracks hold sound or something else",

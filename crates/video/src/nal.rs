@@ -278,10 +278,16 @@ mod tests {
             assert_eq!(of(sound), Ok(1), "{sound:?}");
         }
         for (broken, words) in [
-            (&[0x65, 0x88, 0, 0, 0, 9][..], "zeros that no encoder writes at byte 2 of"),
+            (
+                &[0x65, 0x88, 0, 0, 0, 9][..],
+                "zeros that no encoder writes at byte 2 of",
+            ),
             (&[0x65, 0x88, 0, 0, 1, 9], "zeros that no encoder writes at byte 2 of"),
             (&[0x41, 0, 0, 2, 9], "zeros that no encoder writes at byte 1 of"),
-            (&[0x41, 0x88, 0, 0, 3, 4], "an escape that no encoder writes at byte 2 of"),
+            (
+                &[0x41, 0x88, 0, 0, 3, 4],
+                "an escape that no encoder writes at byte 2 of",
+            ),
             (&[0x41, 0x88, 9, 0], "a zero that no encoder writes at byte 3 of"),
             (&[0x67, 0, 0, 1, 0x80], "zeros that no encoder writes at byte 1 of"),
         ] {

@@ -34,7 +34,11 @@ const KINDS: [(usize, &[u8], Kind); 36] = [
     (0, b".RMF", Kind::Other("a RealMedia file")),
     (0, &[0x06, 0x0e, 0x2b, 0x34], Kind::Other("an MXF file")),
     (0, &[0xff, 0xd8, 0xff], Kind::Other("a single image (JPEG)")),
-    (0, b"\x89PNG", Kind::NoVideo("a single image (PNG); a video may be a folder of them")),
+    (
+        0,
+        b"\x89PNG",
+        Kind::NoVideo("a single image (PNG); a video may be a folder of them"),
+    ),
     (8, b"WEBP", Kind::Other("an image (WebP)")),
     (0, b"BM", Kind::NoVideo("a single image (BMP)")),
     (0, b"II*\0", Kind::NoVideo("a single image (TIFF)")),
@@ -53,11 +57,31 @@ const KINDS: [(usize, &[u8], Kind); 36] = [
     (0, &[0xfd, b'7', b'z', b'X', b'Z'], Kind::NoVideo("an archive (xz)")),
     (257, b"ustar", Kind::NoVideo("an archive (tar)")),
     (0, b"%PDF", Kind::NoVideo("a PDF document")),
-    (0, b"<!DOCTYPE", Kind::NoVideo("a web page, as a download that fails leaves it")),
-    (0, b"<!doctype", Kind::NoVideo("a web page, as a download that fails leaves it")),
-    (0, b"<html", Kind::NoVideo("a web page, as a download that fails leaves it")),
-    (0, b"<HTML", Kind::NoVideo("a web page, as a download that fails leaves it")),
-    (0, b"<?xml", Kind::NoVideo("an XML document, as a download that fails leaves it")),
+    (
+        0,
+        b"<!DOCTYPE",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<!doctype",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<html",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<HTML",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<?xml",
+        Kind::NoVideo("an XML document, as a download that fails leaves it"),
+    ),
     (
         0,
         b"version https://git-lfs",
@@ -170,7 +194,10 @@ mod tests {
             );
         }
         // A text and an image that begin with the same letter.
-        assert_eq!(sniff(&[b"Good morning".as_slice(), &[b' '; 400]].concat()), Kind::Unknown);
+        assert_eq!(
+            sniff(&[b"Good morning".as_slice(), &[b' '; 400]].concat()),
+            Kind::Unknown
+        );
         assert_eq!(
             sniff(&[b"GIF87a".as_slice(), &[1; 4000]].concat()),
             Kind::Other("a GIF file")
@@ -180,7 +207,12 @@ mod tests {
     #[test]
     fn sound_alone_is_no_video() {
         let matroska = |codecs: &[u8]| {
-            let head = [&b"\x1a\x45\xdf\xa3\x80"[..], b"\x16\x54\xae\x6b", &[0x40, codecs.len() as u8]].concat();
+            let head = [
+                &b"\x1a\x45\xdf\xa3\x80"[..],
+                b"\x16\x54\xae\x6b",
+                &[0x40, codecs.len() as u8],
+            ]
+            .concat();
             [&head, codecs, b"V_ is a cluster's"].concat()
         };
         assert_eq!(

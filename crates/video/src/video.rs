@@ -376,7 +376,10 @@ fn index_in_rust(path: &Path, options: &OpenOptions) -> Result<H264Index, VideoE
     match sniff(&head) {
         Kind::Mp4 => H264Index::read(path, &mut file, &options.limits),
         Kind::Other(what) => Err(VideoError::unsupported(path, what)),
-        Kind::NoVideo(what) => Err(VideoError::malformed(path, format!("there is no video in it; it is {what}"))),
+        Kind::NoVideo(what) => Err(VideoError::malformed(
+            path,
+            format!("there is no video in it; it is {what}"),
+        )),
         Kind::Empty => Err(VideoError::malformed(path, "the file is empty")),
         Kind::Unknown if options.decoding.is_ffmpeg() => {
             Err(VideoError::unsupported(path, "a file of an unknown kind"))

@@ -1,7 +1,9 @@
 //! `entropy`: how undecided a classifier is.
 
-use crate::sizes::{arrived, kept, several_classes};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::input::several_classes;
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::Result;
 use candle_core::{D, Tensor};
 use schemars::JsonSchema;

@@ -4,7 +4,7 @@ use super::digest::Digest;
 use super::place::{list_place, param};
 use super::{About, Cx, title, videos};
 use crate::diag::{Place, Problem};
-use crate::graph::{Graph, NodeDef};
+use crate::graph::{Graph, NodeDef, Select};
 use crate::program::{LabelUse, Program, ProgramKind, ValueId};
 use crate::tree::Tree;
 use glad_nodes::Body;
@@ -277,7 +277,7 @@ impl<'a> Use<'a> {
         let first = format!("{line}: the first without a label");
         if self.is_metric() {
             let view = self.program.kind == ProgramKind::View;
-            let best = self.graph.select.value == "best" && view && self.validates();
+            let best = self.graph.select.value == Select::Best && view && self.validates();
             let p = match (all, best) {
                 (true, true) => Problem::error(format!("{count}, and `select = \"best\"` goes by their scores")),
                 (true, false) => Problem::warning(format!("{count}, so it cannot be scored")),

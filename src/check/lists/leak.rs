@@ -5,6 +5,7 @@ use super::digest::{Digest, Shown, common};
 use super::place::list_place;
 use super::{About, Cx, title, videos};
 use crate::diag::{Place, Problem};
+use crate::graph::Select;
 use crate::program::{Program, ProgramKind, RESULT_VIEW};
 use glad_nodes::Body;
 
@@ -150,7 +151,7 @@ fn seen(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
 
 /// Videos that the best state is chosen by, and that the result is scored on.
 fn chosen<'a>(cx: &Cx, reads: &[Read<'a>]) -> Option<(&'a Program, Problem)> {
-    if cx.graph.select.value != "best" {
+    if cx.graph.select.value != Select::Best {
         return None;
     }
     let phases = cx.graph.run.iter().filter_map(|r| cx.graph.phases.get(&r.value));

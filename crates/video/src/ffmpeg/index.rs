@@ -69,7 +69,10 @@ impl AvIndex {
         super::prepare();
         let refused = |e: Error| VideoError::malformed(path, format!("libavformat does not read it ({e})"));
         let Some(mut reader) = Reader::first(path).map_err(refused)? else {
-            return Err(VideoError::malformed(path, "there is no video in it; it has no video stream"));
+            return Err(VideoError::malformed(
+                path,
+                "there is no video in it; it has no video stream",
+            ));
         };
         let parameters = reader.stream().parameters().clone();
         let id = parameters.id();

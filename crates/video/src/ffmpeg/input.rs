@@ -102,7 +102,11 @@ impl Reader {
         let chosen = videos(&input)
             .max_by_key(|s| {
                 let (width, height) = size(s);
-                let advance = if s.disposition().contains(Disposition::DEFAULT) { 5_000_000 } else { 0 };
+                let advance = if s.disposition().contains(Disposition::DEFAULT) {
+                    5_000_000
+                } else {
+                    0
+                };
                 (width * height + advance, Reverse((s.id(), s.index())))
             })
             .map(|s| s.index());

@@ -19,7 +19,10 @@ const NAME: &str = "verb";
 pub(super) fn has_header(bytes: &[u8]) -> bool {
     let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let names = String::from_utf8_lossy(first).to_ascii_lowercase();
-    let names: Vec<&str> = names.split([',', '\t', ';']).map(|n| n.trim().trim_matches('"')).collect();
+    let names: Vec<&str> = names
+        .split([',', '\t', ';'])
+        .map(|n| n.trim().trim_matches('"'))
+        .collect();
     names.len() > 1 && names.contains(&START) && names.contains(&VIDEO)
 }
 

@@ -278,7 +278,10 @@ fn a_new_file_that_changes_is_a_bad_video() {
         source
     };
     let videos = source().videos("train").unwrap();
-    assert_eq!((videos[0].label, videos[0].footage.frame_count().unwrap()), (Some(0), 9));
+    assert_eq!(
+        (videos[0].label, videos[0].footage.frame_count().unwrap()),
+        (Some(0), 9)
+    );
     assert!(source().absent(true).is_empty());
     // A bit of the picture data: the file is as long as before, and its tables are sound.
     let victim = videos[1].path.clone();
@@ -289,12 +292,12 @@ fn a_new_file_that_changes_is_a_bad_video() {
     let videos = source().videos("train").unwrap();
     videos[0].footage.frame_count().unwrap();
     let e = format!("{:#}", videos[1].footage.frame_count().unwrap_err());
-    assert!(
-        e.contains("train.txt:4: ") && e.contains("its BLAKE3 is b3:"),
-        "{e}"
-    );
+    assert!(e.contains("train.txt:4: ") && e.contains("its BLAKE3 is b3:"), "{e}");
     let defect = videos[1].footage.inspect().unwrap_err();
-    assert!(matches!(&defect, Defect::Unreadable(why) if why.contains("its BLAKE3 is b3:")), "{defect}");
+    assert!(
+        matches!(&defect, Defect::Unreadable(why) if why.contains("its BLAKE3 is b3:")),
+        "{defect}"
+    );
     let absent = source().absent(true);
     assert!(absent.len() == 1 && absent[0].contains("its BLAKE3 is"), "{absent:?}");
 }
