@@ -120,8 +120,9 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     let fault = scan.as_ref().err().and_then(|e| e.downcast_ref::<FileFault>()).cloned();
     let scan = scan.map_err(|e| format!("{e:#}"));
     // A split without a list is told apart by its name.
-    let file = match &scan {
-        Ok(ListScan { file: Some(f), .. }) => f.clone(),
+    let file = match (&scan, &fault) {
+        (Ok(ListScan { file: Some(f), .. }), _) => f.clone(),
+        (_, Some(fault)) => fault.file.clone(),
         _ => Path::new("split").join(&program.split),
     };
     let classes = source.classes().ok().flatten();

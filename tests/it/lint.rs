@@ -280,7 +280,9 @@ fn lists_as_people_have_them() {
         };
         std::fs::write(data.join(format!("{list}.txt")), bytes).unwrap();
     }
-    (0..7).for_each(|i| drop(std::fs::copy(data.join("v/a.mp4"), data.join(format!("v/{i}.mp4"))).unwrap()));
+    for i in 0..7 {
+        std::fs::copy(data.join("v/a.mp4"), data.join(format!("v/{i}.mp4"))).unwrap();
+    }
     std::fs::write(data.join("v/7.mp4"), "<html>404</html>").unwrap();
     let (_, said, _) = lint(dir.path(), &[]);
     assert!(

@@ -222,7 +222,7 @@ impl Listed {
     /// Where the names of the classes are: beside the lists, or, where these are one's own (a finished run on other
     /// videos), still with the data that was made.
     fn classes_file(&self, file: &str) -> PathBuf {
-        let beside = self.base.join(file);
+        let beside = without_detours(self.base.join(file));
         let made = || {
             let mini = &self.params.generate.as_ref()?.mini;
             Some(glad_mini::folder(&glad_mini::cache_dir().ok()?, mini).join(file))
@@ -457,7 +457,7 @@ impl Source for Listed {
         for (split, list) in self.params.list.distinct() {
             absent.extend(missing(&self.base.join(list)));
             // What is wrong with a list itself is for `videos` to tell.
-            if let (true, Ok(videos)) = (files, self.videos(split)) {
+            if files && let Ok(videos) = self.videos(split) {
                 let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
                 absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());
             }
