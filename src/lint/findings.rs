@@ -2,6 +2,7 @@
 
 use super::lists::Listed;
 use crate::diag::{Place, Problem, Problems, Severity};
+use crate::graph::bad_allowed;
 use glad_nodes::{Defect, ListScan, Video};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -71,16 +72,13 @@ pub fn findings(lists: &[Listed], between: &Problems, limit: f64) -> Vec<Finding
     let mut found: Vec<Finding> = between.list.iter().map(|p| of_problem(p, between)).collect();
     for (i, listed) in lists.iter().enumerate() {
         match &listed.scan {
-            Err(e) => found.push(Finding {
-                level: Level::Stops,
-                list: format!("{} ({})", listed.name(), listed.whose()),
-                what: "the list cannot be read".into(),
-                advice: "put the list there, or correct its path in the graph or setting".into(),
-                items: vec![Item {
-                    place: String::new(),
-                    text: e.clone(),
-                }],
-            }),
+            Err(e) => {
+                let finding = unread(listed, e);
+                // The names of the classes are one file for all lists.
+                if !found.contains(&finding) {
+                    found.push(finding);
+                }
+            }
             Ok(scan) => {
                 let list = List { listed, scan };
                 list.lines(&mut found);
@@ -93,6 +91,48 @@ pub fn findings(lists: &[Listed], between: &Problems, limit: f64) -> Vec<Finding
     }
     found.sort_by_key(|f| f.level);
     found
+}
+
+/// A list that cannot be read, or another file that it needs.
+fn unread(listed: &Listed, error: &str) -> Finding {
+    let list = format!("{} ({})", listed.name(), listed.whose());
+    let Some(fault) = &listed.fault else {
+        return Finding {
+            level: Level::Stops,
+            list,
+            what: "the list cannot be read".into(),
+            advice: "put the list there, or correct its path in the graph or setting".into(),
+            items: vec![Item {
+                place: String::new(),
+                text: error.into(),
+            }],
+        };
+    };
+    let file = fault.file.display().to_string();
+    let place = |line: &usize| Item {
+        place: format!("{file}:{line}"),
+        text: fault.what.clone(),
+    };
+    let whole = || Item {
+        place: file.clone(),
+        text: fault.what.clone(),
+    };
+    Finding {
+        level: Level::Stops,
+        what: format!("{} cannot be read", fault.role),
+        advice: match fault.advice.as_str() {
+            "" => "correct it, or its path in the graph or setting".into(),
+            advice => advice.into(),
+        },
+        items: match fault.lines.as_slice() {
+            [] => vec![whole()],
+            lines => lines.iter().map(place).collect(),
+        },
+        list: match fault.role {
+            "the list" => format!("{file} ({})", listed.whose()),
+            _ => file,
+        },
+    }
 }
 
 /// What the checker says, as the linter says it.
@@ -178,12 +218,17 @@ impl List<'_> {
                 vec![],
             );
         }
+        for note in &self.scan.notes {
+            let what = format!("the list {note}");
+            self.push(found, Level::Note, what, "none, if that is what it is", vec![]);
+        }
     }
 
     fn files(&self, limit: f64, found: &mut Vec<Finding>) {
         let all = self.scan.videos.len();
         // By kind of defect: of those that make a video bad in a run, and those that do not.
-        let mut missing = vec![];
+        // By what may be meant instead.
+        let mut missing: IndexMap<Option<(bool, String)>, Vec<Item>> = IndexMap::new();
         let mut unreadable = vec![];
         // By what does not read them, and what would.
         let mut unsupported: IndexMap<(&str, &str), Vec<Item>> = IndexMap::new();
@@ -201,7 +246,14 @@ impl List<'_> {
             };
             let stated = video.footage.stated();
             match &look.frames {
-                Err(d @ Defect::Missing) => missing.push(item(format!("{} {d}", video.path.display()))),
+                Err(d @ Defect::Missing) => {
+                    let clue = video.footage.clue();
+                    let there = clue.as_ref().filter(|c| !c.found.is_empty());
+                    let there = there.map_or(String::new(), |c| format!("; {c}"));
+                    let text = format!("{} {d}{there}", video.path.display());
+                    let of = clue.map(|c| (!c.found.is_empty(), c.advice));
+                    missing.entry(of).or_default().push(item(text));
+                }
                 Err(Defect::Unreadable(reason)) => unreadable.push(item(reason.clone())),
                 Err(d @ Defect::Unsupported { backend, remedy, .. }) => {
                     let of = unsupported.entry((*backend, remedy.as_str())).or_default();
@@ -238,27 +290,44 @@ impl List<'_> {
             }
         }
         let unread: usize = unsupported.values().map(Vec::len).sum();
-        let bad = missing.len() + unreadable.len() + unread + offset.len() + short.len();
-        let share = bad as f64 / all.max(1) as f64;
-        let ends = self.listed.trains && share > limit || bad == all && all > 0;
+        let missing_ones: usize = missing.values().map(Vec::len).sum();
+        let bad = missing_ones + unreadable.len() + unread + offset.len() + short.len();
+        let allowed = bad_allowed(limit, all);
+        let ends = bad > allowed || bad == all;
         let level = if ends { Level::Stops } else { Level::Hurts };
-        let consequence = match (ends, self.listed.trains) {
-            (true, true) => format!(
-                " ({:.1} % of the list cannot be used in all, and above `bad_videos` = {:.1} % a run ends)",
-                100.0 * share,
+        let consequence = if bad == all {
+            " (no video of the list can be used)".into()
+        } else if ends {
+            format!(
+                " ({:.1} % of the list cannot be used in all, and above `bad_videos` = {:.1} % a run ends: {allowed} of {all})",
+                100.0 * bad as f64 / all as f64,
                 100.0 * limit
-            ),
-            (true, false) => " (no video of the list can be used)".into(),
-            (false, true) => " (in training other videos take their places)".into(),
-            (false, false) => " (they are not scored)".into(),
+            )
+        } else {
+            let then = match self.listed.trains {
+                true => "in training other videos take their places",
+                false => "they are not scored",
+            };
+            format!(" ({then}; a run ends above {allowed} of {all}, by `bad_videos`)")
         };
-        let kinds: [(Vec<Item>, &str, &str); 4] = [
-            (
-                missing,
-                "missing",
-                "fetch the files, correct the paths (`root` of the node is the folder that they are relative to), or \
-                 delete the lines",
-            ),
+        for (clue, items) in missing {
+            let (otherwise, advice) = match clue {
+                Some((true, advice)) => (", and there under another path", advice),
+                Some((false, advice)) => ("", advice),
+                None => (
+                    "",
+                    "fetch the files, correct the paths (`root` of the node is the folder that they are relative to), or \
+                     delete the lines"
+                        .into(),
+                ),
+            };
+            let what = format!(
+                "{} of {all} missing{otherwise}{consequence}",
+                count(items.len(), "video")
+            );
+            self.push(found, level, what, &advice, items);
+        }
+        let kinds: [(Vec<Item>, &str, &str); 3] = [
             (
                 unreadable,
                 "unreadable",

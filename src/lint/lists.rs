@@ -4,7 +4,7 @@ use crate::program::Checked;
 use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
-use glad_nodes::{Body, Defect, Head, ListScan, Size, Source, Stated, Video};
+use glad_nodes::{Body, Defect, FileFault, Head, ListScan, Size, Source, Stated, Video};
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -24,6 +24,8 @@ pub struct Listed {
     pub trains: bool,
     /// Its lines; what is wrong with the list as a whole.
     pub scan: Result<ListScan, String>,
+    /// The file that is to blame where the list cannot be read, if it is one.
+    pub fault: Option<FileFault>,
     /// Names of the classes, where known.
     pub classes: Option<Vec<String>>,
     /// How many classes there are: as many as have names, else as the scores tell apart that its labels are compared with.
@@ -114,10 +116,13 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
         .next()
         .map(|id| &program.values[id.0].name);
     let stream = name.and_then(|n| n.split_once('@')).map_or("", |(_, s)| s).to_string();
-    let scan = source.scan(&program.split).map_err(|e| format!("{e:#}"));
+    let scan = source.scan(&program.split);
+    let fault = scan.as_ref().err().and_then(|e| e.downcast_ref::<FileFault>()).cloned();
+    let scan = scan.map_err(|e| format!("{e:#}"));
     // A split without a list is told apart by its name.
-    let file = match &scan {
-        Ok(ListScan { file: Some(f), .. }) => f.clone(),
+    let file = match (&scan, &fault) {
+        (Ok(ListScan { file: Some(f), .. }), _) => f.clone(),
+        (_, Some(fault)) => fault.file.clone(),
         _ => Path::new("split").join(&program.split),
     };
     let classes = source.classes().ok().flatten();
@@ -131,6 +136,7 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
             splits: vec![],
             trains: false,
             scan,
+            fault,
             class_count: classes.as_ref().map(Vec::len),
             classes,
             scored: None,

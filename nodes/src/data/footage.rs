@@ -1,7 +1,8 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Defect, Fatal, Footage, Frame, Stated};
+use crate::contract::{Clue, Defect, Fatal, Footage, Frame, Stated};
 use anyhow::{Context, Result, anyhow};
+use glad_video::lists::Nearby;
 use glad_video::{OpenOptions, RgbFrame, Video, VideoError, Watch};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,6 +18,8 @@ pub(super) struct ListedFootage {
     options: OpenOptions,
     stated: Stated,
     watch: Watch,
+    /// Where to look for a file that is not there.
+    nearby: Option<Arc<Nearby>>,
     opened: OnceLock<Arc<Video>>,
     remark: OnceLock<String>,
 }
@@ -29,9 +32,16 @@ impl ListedFootage {
             options,
             stated,
             watch,
+            nearby: None,
             opened: OnceLock::new(),
             remark: OnceLock::new(),
         }
+    }
+
+    /// With a place to look where the file is not there: the paths of its list are relative to that.
+    pub(super) fn near(mut self, nearby: Arc<Nearby>) -> Self {
+        self.nearby = Some(nearby);
+        self
     }
 
     fn video(&self) -> Result<&Arc<Video>> {
@@ -59,6 +69,11 @@ impl ListedFootage {
                 "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
             ))
             .into(),
+            VideoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => match self.clue() {
+                Some(clue) if clue.found.is_empty() => anyhow!("{text}; {}", clue.advice),
+                Some(clue) => anyhow!("{text}; {clue} there: {}", clue.advice),
+                None => anyhow!(text),
+            },
             _ => anyhow!(text),
         }
     }
@@ -156,6 +171,14 @@ impl Footage for ListedFootage {
 
     fn remark(&self) -> Option<String> {
         self.remark.get().cloned()
+    }
+
+    fn clue(&self) -> Option<Clue> {
+        let nearby = self.nearby.as_ref()?;
+        let written = self.path.strip_prefix(nearby.root()).unwrap_or(&self.path).to_str()?;
+        let numbers: Vec<usize> = self.stated.offset.into_iter().chain(self.stated.frames).collect();
+        let glad_video::lists::Clue { found, advice } = nearby.clue(written, &numbers)?;
+        Some(Clue { found, advice })
     }
 
     fn fps(&self) -> Result<Option<f64>> {

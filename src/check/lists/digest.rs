@@ -2,12 +2,11 @@
 
 use crate::diag::lexical;
 use crate::program::{Call, Program};
-use glad_nodes::{Source, Video};
+use glad_nodes::{Listing, Source};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// What is kept of a list.
 #[derive(Clone, Debug, Default)]
@@ -62,8 +61,10 @@ impl Lists {
         if self.read.contains_key(&key) {
             return Ok(());
         }
-        let digest = source.videos(&program.split).and_then(|videos| {
-            let mut digest = self.digest(&videos);
+        let mut digest = Digest::default();
+        let read = source.each(&program.split, &mut |line| self.add(&mut digest, line));
+        let digest = read.and_then(|()| {
+            digest.shown.sort_unstable();
             digest.classes = source.classes()?;
             Ok(digest)
         });
@@ -79,38 +80,29 @@ impl Lists {
         self.read.get(&key(program, call))?.as_ref().ok()
     }
 
-    fn digest(&mut self, videos: &[Arc<Video>]) -> Digest {
-        let mut digest = Digest {
-            videos: videos.len(),
-            ..Digest::default()
+    /// Counts one more line.
+    fn add(&mut self, digest: &mut Digest, of: Listing<'_>) {
+        if digest.videos == 0 {
+            digest.name = of.list.display().to_string();
+        }
+        digest.videos += 1;
+        let line = || format!("{}:{}", of.list.display(), of.line);
+        let entry = digest.labels.entry(of.label).or_insert_with(|| (0, line()));
+        entry.0 += 1;
+        *digest.frames.entry(of.stated.frames).or_default() += 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (from, to) = match (of.stated.offset, of.stated.frames) {
+            (Some(from), Some(n)) => (number(from), number(from.saturating_add(n))),
+            (Some(from), None) => (number(from), u32::MAX),
+            (None, _) => (0, u32::MAX),
         };
-        if let Some((name, _)) = videos.first().and_then(|v| v.line.rsplit_once(':')) {
-            digest.name = name.to_string();
-        }
-        for video in videos {
-            let entry = digest
-                .labels
-                .entry(video.label)
-                .or_insert_with(|| (0, video.line.clone()));
-            entry.0 += 1;
-            let stated = video.footage.stated();
-            *digest.frames.entry(stated.frames).or_default() += 1;
-            let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-            let (from, to) = match (stated.offset, stated.frames) {
-                (Some(from), Some(n)) => (number(from), number(from.saturating_add(n))),
-                (Some(from), None) => (number(from), u32::MAX),
-                (None, _) => (0, u32::MAX),
-            };
-            digest.shown.push(Shown {
-                file: self.file(&video.path),
-                from,
-                to,
-                line: line_number(&video.line),
-                labelled: video.label.is_some(),
-            });
-        }
-        digest.shown.sort_unstable();
-        digest
+        digest.shown.push(Shown {
+            file: self.file(of.path),
+            from,
+            to,
+            line: number(of.line),
+            labelled: of.label.is_some(),
+        });
     }
 
     /// Names a file: its folder without links and detours, and its name.
@@ -128,11 +120,6 @@ impl Lists {
         }
         hasher.finish()
     }
-}
-
-/// `12` of `list.txt:12`.
-fn line_number(line: &str) -> u32 {
-    line.rsplit(':').next().and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
 /// The lines of `of` that name frames which `among` names, too, each with a line of `among`. Both are in order.
@@ -202,6 +189,5 @@ mod tests {
         assert_eq!(file("a/x.mp4"), file("./a/./x.mp4"));
         assert_ne!(file("a/x.mp4"), file("a/y.mp4"));
         assert_ne!(file("a/x.mp4"), file("a/b/x.mp4"));
-        assert_eq!(line_number("data/l.txt:12"), 12);
     }
 }
