@@ -1,5 +1,6 @@
 //! From the merged tree to a [`Graph`]: every mistake of every file at once.
 
+use super::expect::expect;
 use super::expand::{Expander, Flat, Member, NODE_KEYS};
 use super::history::History;
 use super::layers::Reader;
@@ -39,8 +40,9 @@ const TOP_KEYS: [&str; 16] = [
 /// The seed of a run that names none.
 const DEFAULT_SEED: u64 = 1;
 
-/// Reads the merged tree. Returns nothing where anything is wrong; what is, is in `reader.problems`.
-pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option<Graph> {
+/// Reads the merged tree, `setting` being the name of its lowest layer where it has a setting. Returns nothing where
+/// anything is wrong; what is, is in `reader.problems`.
+pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: Option<&str>) -> Option<Graph> {
     let mut problems = std::mem::take(&mut reader.problems);
     let out = &mut Out(&mut problems);
     let top = tree.entries()?.clone();
@@ -51,6 +53,15 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
                 .at(&t.key, "here")
                 .help("a graph uses it as a node's kind: `kind = \"lib/order.toml\"`"),
         );
+        reader.problems = problems;
+        return None;
+    }
+    if setting.is_none() && !top.contains_key("streams") && top.contains_key("nodes") {
+        let file = reader.files.name(root.file);
+        let problem = Problem::error("this file is a setting, not a graph")
+            .at(root, "it has no `streams`")
+            .help(format!("a graph runs with it: `glad-run full --setting {file}`; a graph has `streams = [\"source\", \"target\"]`"));
+        out.push(problem);
         reader.problems = problems;
         return None;
     }
@@ -108,7 +119,7 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
     let dims = dims(&settled, out);
     let mut graph = Graph {
         title: settled.get("title").and_then(|t| out.string("title", t)),
-        expect: settled.get("expect").and_then(|t| out.string("expect", t)),
+        expect: settled.get("expect").and_then(|t| expect(t, setting, out)),
         held_out: settled
             .get("held_out")
             .and_then(|t| out.names("held_out", t))

@@ -1,5 +1,7 @@
 //! Composite nodes: files of nodes that stand for one.
 
+use super::builtin;
+use super::history::Role;
 use super::layers::Reader;
 use super::read::Out;
 use super::tree::Tree;
@@ -22,7 +24,7 @@ pub(super) struct CompositeDef {
 impl CompositeDef {
     /// Reads the file that `from` names.
     pub fn read(reader: &mut Reader, path: &Path, from: &Place) -> Option<CompositeDef> {
-        let (_, tree) = reader.file(path, Some(from))?;
+        let (_, tree) = reader.file(path, Some(from), Role::Graph)?;
         let mut problems = vec![];
         let mut out = Out(&mut problems);
         let def = parse(&tree, from, &mut out);
@@ -32,12 +34,12 @@ impl CompositeDef {
 
     /// Whether a node's kind is such a file.
     pub fn is_file(kind: &str) -> bool {
-        kind.ends_with(".toml")
+        kind.ends_with(".toml") || builtin::is_named(kind)
     }
 
     /// Where the file of `kind` is, as written in `file`.
     pub fn path(reader: &Reader, file: FileId, kind: &str) -> PathBuf {
-        reader.files.folder(file).join(kind)
+        builtin::resolve(&reader.files.folder(file), kind)
     }
 
     /// Whether the parameter has to be given.

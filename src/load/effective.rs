@@ -1,5 +1,6 @@
 //! The effective experiment as one graph file: all layers merged, composites expanded, parameters in place.
 
+use super::expect::NO_SETTING;
 use super::tree::{Tree, TreeValue, dotted, key};
 use crate::diag::{Files, Place};
 use crate::graph::{Graph, GroupDef, LossDef, NodeDef, OptimizerDef, PhaseDef, Ref, ScheduleDef, ViewDef};
@@ -23,7 +24,7 @@ pub fn effective(graph: &Graph) -> String {
     }
     for (section, table) in entries {
         let Some(items) = table.entries() else { continue };
-        if section == "dims" {
+        if section == "dims" || section == "expect" {
             write_table(&mut out, &[section], items);
             continue;
         }
@@ -60,7 +61,11 @@ pub(super) fn plain(graph: &Graph) -> Tree {
     let at = &graph.tree.place;
     let mut top = Table::new(at);
     top.opt("title", graph.title.as_ref().map(|t| string(&t.value)));
-    top.opt("expect", graph.expect.as_ref().map(|t| string(&t.value)));
+    if let Some(number) = &graph.expect {
+        let mut expect = Table::new(at);
+        expect.put(NO_SETTING, string(&number.value));
+        top.put("expect", expect.tree().value);
+    }
     top.put("streams", strings(graph.streams.iter().map(|s| &s.value)));
     if !graph.held_out.is_empty() {
         top.put("held_out", strings(graph.held_out.iter().map(|s| &s.value)));
