@@ -2,7 +2,6 @@
 
 use super::expect::expect;
 use super::expand::{Expander, Flat, Member, NODE_KEYS};
-use super::history::History;
 use super::layers::Reader;
 use super::node::{NodeCx, known_streams};
 use super::optim::choice;
@@ -11,9 +10,10 @@ use super::phase::PhaseCx;
 use super::read::{Out, is_name};
 use super::refs::Resolver;
 use super::set_arg::VERBS;
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
 use crate::graph::{Graph, NodeDef, PhaseDef, ViewDef};
+use crate::tree::History;
+use crate::tree::{Tree, TreeValue};
 use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::sync::Arc;

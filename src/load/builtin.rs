@@ -4,7 +4,7 @@
 //! name (`glad:lib/order`), on the command line it may be left out where no file has the name. Its path is
 //! `glad:/lib/order.toml`, so that relative paths in it lead to other built-in files.
 
-use super::history::Role;
+use crate::tree::Role;
 use std::path::{Component, Path, PathBuf};
 
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));

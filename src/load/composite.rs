@@ -1,11 +1,10 @@
 //! Composite nodes: files of nodes that stand for one.
 
 use super::builtin;
-use super::history::Role;
 use super::layers::Reader;
 use super::read::Out;
-use super::tree::Tree;
 use crate::diag::{FileId, Place, Problem, Spanned, suggest};
+use crate::tree::{Role, Tree};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 

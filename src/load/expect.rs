@@ -1,8 +1,8 @@
 //! `expect`: the published number for an experiment, by the setting that it is of.
 
 use super::read::Out;
-use super::tree::{Tree, TreeValue, basic_string};
 use crate::diag::{Problem, Spanned};
+use crate::tree::{Tree, TreeValue, basic_string};
 
 /// Names a graph that has no setting, such as the effective one of a run.
 pub(super) const NO_SETTING: &str = "without_setting";

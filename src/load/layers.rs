@@ -1,13 +1,12 @@
 //! Which files are laid on each other, in which order: the setting, what the graph extends, the graph, overlays.
 
 use super::builtin;
-use super::history::Role;
 use super::{missing, raw};
-use super::tree::{Tree, TreeValue};
-use crate::diag::{FileId, Files, Place, Problem, Spanned};
+use crate::diag::{FileId, Files, Place, Problem, Spanned, lexical, simplified};
+use crate::tree::{Role, Tree, TreeValue};
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A file's tree, ready to be laid on the ones below.
 pub(super) struct Layer {
@@ -239,35 +238,12 @@ fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| lexical(path))
 }
 
-/// `graphs/ablations/../full.toml` is `graphs/full.toml`, unless links make that another file.
-fn simplified(path: &Path) -> PathBuf {
-    let short = lexical(path);
-    match (path.canonicalize(), short.canonicalize()) {
-        (Ok(a), Ok(b)) if a != b => path.to_path_buf(),
-        _ => short,
+/// A file as people see it.
+pub(super) fn shown(path: &Path) -> String {
+    match builtin::name_of(path) {
+        Some(name) => builtin::written(&name),
+        None => crate::diag::shown(path),
     }
-}
-
-fn lexical(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for c in path.components() {
-        match c {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                out.pop();
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// A path without detours, as people see it.
-pub(crate) fn shown(path: &Path) -> String {
-    if let Some(name) = builtin::name_of(path) {
-        return builtin::written(&name);
-    }
-    simplified(path).display().to_string()
 }
 
 /// Why a file cannot be read, without the numbers of the operating system.

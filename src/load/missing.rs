@@ -1,9 +1,9 @@
 //! Help for a graph file that is not there: what else there is.
 
 use super::builtin::{self, Use};
-use super::history::Role;
 use super::layers::shown;
 use crate::diag::{did_you_mean, suggest};
+use crate::tree::Role;
 use std::path::Path;
 
 /// Files that are looked at for being graph files; a folder with more gets no complete list.

@@ -4,9 +4,9 @@ use super::builtin::{home, name_of};
 use super::expand::{Flat, NODE_KEYS, references};
 use super::read::Out;
 use super::refs::{Resolver, Use};
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Files, Problem, Spanned, suggest};
 use crate::graph::NodeDef;
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 

@@ -2,13 +2,13 @@
 
 use super::build::build;
 use super::builtin;
-use super::history::{History, Role};
 use super::layers::{Layer, Reader, Stack};
 use super::merge::Merger;
 use super::set_arg;
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Problem, Problems, Severity, Spanned};
 use crate::graph::Graph;
+use crate::tree::{History, Role};
+use crate::tree::{Tree, TreeValue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
