@@ -1,11 +1,12 @@
 //! One function a command.
 
-use super::args::{Args, Command, LayerArgs, MachineArgs};
+use super::args::{Args, Command, LayerArgs, MachineArgs, near_command};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
-use super::{frames, lint, predict, train};
+use super::{builtin, frames, lint, predict, train};
 use crate::describe::{Target, plan_text};
 use crate::diag::{Problems, Severity, render};
+use crate::tree::Role;
 use crate::{load, report};
 use anyhow::Context;
 use glad_nodes::Registry;
@@ -16,9 +17,17 @@ use std::path::{Path, PathBuf};
 pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     match args.command {
         None => match &args.run.graph {
-            Some(graph) => train::train(graph, &args.run, registry),
+            Some(graph) => {
+                not_a_command(graph)?;
+                train::train(graph, &args.run, registry)
+            }
             None => Err(Failure::Usage("which graph?".into())),
         },
+        Some(Command::List) => {
+            print!("{}", builtin::list());
+            Ok(())
+        }
+        Some(Command::New { name, out }) => builtin::new(&name, out.as_deref()),
         Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),
         Some(Command::Frames {
             videos,
@@ -104,6 +113,9 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             Ok(())
         }
         Some(Command::Draw { graph, out }) => {
+            if let Some(out) = &out {
+                is_svg(out)?;
+            }
             let e = open_args(&graph, None, registry)?;
             let svg = describe::draw(&e.graph, &e.checked, registry);
             match out {
@@ -124,8 +136,8 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => {
                 let names: Vec<&str> = registry.iter().map(|k| k.name).collect();
                 let hint = crate::diag::did_you_mean(&kind, names.iter().copied());
-                let hint = hint.map_or(String::new(), |h| format!("; did you mean `{h}`?"));
-                Err(Failure::Usage(format!("there is no node kind `{kind}`{hint}")))
+                let hint = hint.unwrap_or_else(|| "`glad-run nodes` lists them".into());
+                Err(Failure::Usage(format!("there is no node kind `{kind}`: {hint}")))
             }
         },
         Some(Command::Schema) => {
@@ -154,6 +166,30 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             predict::predict(&run, &videos, what, &machine, registry)
         }
+    }
+}
+
+/// Refuses a graph that is none where a command of about its name may have been meant.
+fn not_a_command(graph: &Path) -> Result<(), Failure> {
+    let there = graph.exists() || load::name_of(&load::from_command_line(graph, Role::Graph)).is_some();
+    match graph.to_str().and_then(near_command).filter(|_| !there) {
+        Some(command) => {
+            let graph = graph.display();
+            Err(Failure::Usage(format!("there is no graph `{graph}`, and no such command: {command}")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses to write a picture into a file of another kind by its name.
+fn is_svg(out: &Path) -> Result<(), Failure> {
+    match out.extension().and_then(|e| e.to_str()) {
+        None | Some("svg") => Ok(()),
+        Some(other) => Err(Failure::Usage(format!(
+            "the picture is SVG, and {} would not be one of `{other}`: write `-o {}`, and convert it (`rsvg-convert`, or a browser)",
+            out.display(),
+            out.with_extension("svg").display()
+        ))),
     }
 }
 
@@ -234,7 +270,10 @@ fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()
 
 /// Whether a file, or what it extends, has streams or names a setting. Settings extend one another, too.
 fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
-    let text = std::fs::read_to_string(path)?;
+    let text = match load::name_of(path) {
+        Some(name) => load::built_in(&name).map_or(String::new(), |b| b.text.to_string()),
+        None => std::fs::read_to_string(path)?,
+    };
     let Ok(table) = text.parse::<toml::Table>() else {
         return Ok(true);
     };
@@ -243,7 +282,10 @@ fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
     }
     match table.get("extends").and_then(toml::Value::as_str) {
         // What it extends may be missing: then it is checked, so that it is told.
-        Some(base) => Ok(is_experiment(&path.with_file_name(base), depth + 1).unwrap_or(true)),
+        Some(base) => {
+            let base = load::resolve(path.parent().unwrap_or(path), base);
+            Ok(is_experiment(&base, depth + 1).unwrap_or(true))
+        }
         None => Ok(false),
     }
 }

@@ -9,7 +9,7 @@ mod schema;
 pub(crate) mod svg;
 mod table;
 
-pub use draw::draw;
+pub use draw::{draw, draw_open};
 pub use nodes::{node_page, nodes};
 pub use plan::{Target, other_precision, plan_text};
 pub use schema::schema;

@@ -119,20 +119,25 @@ fn keys(entries: Vec<(&str, Value)>) -> Map<String, Value> {
 }
 
 fn experiment() -> Map<String, Value> {
-    let files = json!({ "description": "Files that this one is laid over, relative to it.",
+    let files = json!({ "description": "Files that this one is laid over, relative to it, or built-in ones (`glad:full`).",
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
     keys(vec![
         ("title", typed("string", "What the experiment is called.")),
         (
             "expect",
-            typed("string", "The published number for this row, printed beside ours."),
+            object(
+                "The published number for this row, by the name of its setting; printed under that one.",
+                Map::new(),
+                typed("string", "Such as `37.7 ± 2.5`."),
+            ),
         ),
         ("extends", files),
         (
             "setting",
             typed(
                 "string",
-                "The layer below: data, sizes, backbone and lengths of phases. `--setting FILE` takes another.",
+                "The layer below: data, sizes, backbone and lengths of phases; a file, or a built-in one (`glad:settings/mini`). \
+                 `--setting` takes another.",
             ),
         ),
         (
@@ -227,7 +232,7 @@ fn node(registry: &Registry) -> Value {
     let kinds: Vec<Value> = registry
         .iter()
         .map(|k| json!({ "const": k.name, "description": first_sentence(k.doc()) }))
-        .chain([json!({ "type": "string", "pattern": "\\.toml$", "description": "A composite: a file of nodes, relative to this one." })])
+        .chain([json!({ "type": "string", "pattern": "(\\.toml$|^glad:)", "description": "A composite: a file of nodes, relative to this one, or a built-in one (`glad:lib/order`)." })])
         .collect();
     let kind = json!({ "description": "The node's kind, or a composite's file.", "anyOf": kinds });
     let mut properties = keys(node_keys());

@@ -79,7 +79,7 @@ pub(crate) fn name_of(path: &Path) -> Option<String> {
 }
 
 /// The path of a built-in file.
-fn path_of(name: &str) -> PathBuf {
+pub(super) fn path_of(name: &str) -> PathBuf {
     let name = name.trim_start_matches('/');
     Path::new(PREFIX).join(format!("{}.toml", name.strip_suffix(".toml").unwrap_or(name)))
 }

@@ -43,6 +43,7 @@
 mod build;
 mod builtin;
 mod composite;
+mod copy;
 mod diff;
 mod effective;
 mod expand;
@@ -65,6 +66,7 @@ mod set_arg;
 
 pub use builtin::{BuiltIn, Use, built_in, built_ins};
 pub(crate) use builtin::{from_command_line, name_of, resolve};
+pub use copy::copy_of;
 pub use diff::diff;
 pub use effective::effective;
 pub use explain::explain;
