@@ -9,7 +9,7 @@ use candle_core::Device;
 use glad::check::check;
 use glad::describe::{Target, plan_text};
 use glad::load::{LoadOptions, effective, load};
-use glad::run::{FeedOptions, Progress, RunFolder, RunOptions, cache_folder, run};
+use glad::run::{FeedOptions, Progress, RunFolder, RunOptions, cache_folder, cache_keys, run};
 use std::path::Path;
 use std::time::Duration;
 
@@ -50,7 +50,8 @@ fn main() -> Result<()> {
         device: options.device.location(),
         ahead: feed.ahead,
     };
-    let plan = plan_text(&checked, &graph, target);
+    let keys = cache_keys(&checked, &graph, graph.seed.value, target.device);
+    let plan = plan_text(&checked, &graph, target, &keys);
     let result = run(
         &graph,
         &checked,

@@ -182,6 +182,9 @@ pub enum Command {
         /// The experiment.
         #[command(flatten)]
         graph: GraphArgs,
+        /// The whole plan as JSON, for programs (`glad-run schema --plan` is its schema).
+        #[arg(long, conflicts_with = "measure")]
+        json: bool,
         /// Threads that read and decode, for the memory of the queue.
         #[arg(long)]
         workers: Option<usize>,
@@ -219,6 +222,9 @@ pub enum Command {
         /// The experiment.
         #[command(flatten)]
         graph: GraphArgs,
+        /// Show what is inside every composite, also of those that are alike.
+        #[arg(long)]
+        open: bool,
         /// The file to write [default: standard output].
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -229,7 +235,11 @@ pub enum Command {
         kind: Option<String>,
     },
     /// The JSON schema of graph files, for editors.
-    Schema,
+    Schema {
+        /// That of `glad-run plan --json` instead.
+        #[arg(long)]
+        plan: bool,
+    },
     /// Score a finished run again.
     Eval {
         /// The run's folder.

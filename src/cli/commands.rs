@@ -4,10 +4,11 @@ use super::args::{Args, Command, LayerArgs, MachineArgs, near_command};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{builtin, frames, lint, predict, train};
-use crate::describe::{Target, plan_text};
+use crate::describe::{self, Plan, Target, plan_text};
 use crate::diag::{Problems, Severity, render};
+use crate::load;
+use crate::run::cache_keys;
 use crate::tree::Role;
-use crate::{load, report};
 use anyhow::Context;
 use glad_nodes::Registry;
 use std::io::IsTerminal;
@@ -78,6 +79,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         }
         Some(Command::Plan {
             graph,
+            json,
             workers,
             device,
             measure,
@@ -89,7 +91,13 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 device: crate::run::location(&device).map_err(|e| Failure::Usage(e.to_string()))?,
                 ahead: feed_options(workers).ahead,
             };
-            print!("{}", plan_text(&e.checked, &e.graph, target));
+            let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
+            if json {
+                let plan = Plan::new(&e.checked, &e.graph, target, &keys);
+                println!("{}", serde_json::to_string_pretty(&plan).context("the plan")?);
+                return Ok(());
+            }
+            print!("{}", plan_text(&e.checked, &e.graph, target, &keys));
             notes(&e.checked.notes);
             let Some(steps) = measure else { return Ok(()) };
             let machine = MachineArgs {
@@ -112,12 +120,13 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             print!("{}", load::diff(&a.graph, &b.graph));
             Ok(())
         }
-        Some(Command::Draw { graph, out }) => {
+        Some(Command::Draw { graph, open, out }) => {
             if let Some(out) = &out {
                 is_svg(out)?;
             }
             let e = open_args(&graph, None, registry)?;
-            let svg = describe::draw(&e.graph, &e.checked, registry);
+            let draw = if open { describe::draw_open } else { describe::draw };
+            let svg = draw(&e.graph, &e.checked, registry);
             match out {
                 None => print!("{svg}"),
                 Some(path) => std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?,
@@ -140,8 +149,9 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 Err(Failure::Usage(format!("there is no node kind `{kind}`: {hint}")))
             }
         },
-        Some(Command::Schema) => {
-            let text = serde_json::to_string_pretty(&describe::schema(registry)).context("the schema")?;
+        Some(Command::Schema { plan }) => {
+            let schema = if plan { describe::plan_schema() } else { describe::schema(registry) };
+            let text = serde_json::to_string_pretty(&schema).context("the schema")?;
             println!("{text}");
             Ok(())
         }

@@ -10,7 +10,8 @@ use crate::load::effective;
 use crate::program::Program;
 use crate::report;
 use crate::run::{
-    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,
+    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, cache_keys, listen, make_data, run,
+    try_phases,
 };
 use candle_core::Device;
 use glad_nodes::Registry;
@@ -57,7 +58,8 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         device: options.device.location(),
         ahead: machine.feed.ahead,
     };
-    let plan = plan_text(checked, graph, target);
+    let keys = cache_keys(checked, graph, graph.seed.value, target.device);
+    let plan = plan_text(checked, graph, target, &keys);
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
         Ok(result) => {
             report::write(graph, checked, registry, &result)?;

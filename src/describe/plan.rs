@@ -1,5 +1,7 @@
 //! The plan for people: what runs in each phase and view, where, and what it costs.
 
+use super::plan_data::Plan;
+use super::plan_summary::summary;
 use super::table::{bytes, count, table, thousands};
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{Call, Checked, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, value_bytes};
@@ -22,8 +24,13 @@ pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<Strin
     (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
 }
 
-/// The plan of all phases and views, those of `run` first.
-pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
+/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase.
+pub fn plan_text(
+    checked: &Checked,
+    graph: &Graph,
+    target: Target,
+    key: &dyn Fn(&str) -> anyhow::Result<String>,
+) -> String {
     let mut out = String::new();
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
     let run: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
@@ -50,14 +57,16 @@ pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
         }
     );
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
+    // Keys read lists and files of weights: once is enough.
+    let without_keys = |_: &str| anyhow::bail!("it is printed below");
+    out += &summary(&Plan::new(checked, graph, target, &without_keys));
     let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
     programs.sort_by_key(|p| in_run(&p.name));
     for p in programs {
         out += "\n";
         out += &program_text(p, graph, target);
         if p.kind == ProgramKind::Phase {
-            let key = checked.phase_key(graph, &p.name, graph.seed.value, target.device);
-            let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
+            let key = key(&p.name).map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
             let _ = writeln!(
                 out,
                 "  key         {key}  (runs with this key share what the phase trains)"

@@ -35,7 +35,7 @@ pub use progress::{Progress, duration};
 pub use rehearsal::Rehearsal;
 pub use session::{RunOptions, RunResult, run};
 pub use setup::{Setup, make_data, set_up};
-pub use share_key::cache_key;
+pub use share_key::{cache_key, cache_keys};
 pub use stop::listen;
 pub use train::{NodeTime, PhaseReport};
 pub use trial::{Trial, TrialOptions, try_phases};

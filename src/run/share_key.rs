@@ -34,6 +34,16 @@ pub fn cache_key(checked: &Checked, graph: &Graph, name: &str, seed: u64, device
     key(program, &graph.phases[name], graph, seed, device, &[])
 }
 
+/// The keys of all phases, by name, as [`cache_key`] gives them.
+pub fn cache_keys(
+    checked: &Checked,
+    graph: &Graph,
+    seed: u64,
+    device: DeviceLocation,
+) -> impl Fn(&str) -> Result<String> {
+    move |name| cache_key(checked, graph, name, seed, device)
+}
+
 fn key(
     program: &Program,
     def: &PhaseDef,
@@ -80,7 +90,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     )?;
     writeln!(t, "bad videos {}", graph.bad_videos)?;
     for c in &p.calls {
-        let names = |ids: &[super::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
+        let names =
+            |ids: &[crate::program::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
         writeln!(
             t,
             "call {} {} {:?} {:?} trains {} {}",

@@ -7,6 +7,7 @@ use glad::graph::Graph;
 use glad::load::{LoadOptions, load, load_text};
 use glad::program::Checked;
 use glad::program::{memory, sample_bytes};
+use glad::run::{cache_key, cache_keys};
 use glad_nodes::Precision::{Bf16, F32, Tf32};
 use std::path::Path;
 
@@ -22,14 +23,19 @@ fn of(overlay: &str) -> (Graph, Checked) {
 
 fn key(overlay: &str, phase: &str, seed: u64) -> String {
     let (graph, checked) = of(overlay);
-    checked.phase_key(&graph, phase, seed, CPU).expect("a key")
+    cache_key(&checked, &graph, phase, seed, CPU).expect("a key")
 }
 
 #[test]
 fn reads_well() {
     let graph = load(&LoadOptions::of("graphs/full.toml")).unwrap_or_else(|p| panic!("{p}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
-    let text = plan_text(&checked, &graph, Target { device: CPU, ahead: 32 });
+    let text = plan_text(
+        &checked,
+        &graph,
+        Target { device: CPU, ahead: 32 },
+        &cache_keys(&checked, &graph, 1, CPU),
+    );
     // Keys hash this very program: they change with every build.
     let text: String = text
         .lines()
@@ -100,7 +106,7 @@ fn phases_share_a_key_where_they_are_the_same() {
 fn precision_belongs_to_a_phase_where_it_is_computed_with() {
     let at = |precision: &str, device| {
         let (graph, checked) = of(&format!("precision = \"{precision}\""));
-        checked.phase_key(&graph, "warmup", 1, device).unwrap()
+        cache_key(&checked, &graph, "warmup", 1, device).unwrap()
     };
     // The CPU computes in f32 whatever the graph says.
     assert_eq!(at("f32", CPU), at("bf16", CPU));
@@ -114,7 +120,12 @@ fn precision_belongs_to_a_phase_where_it_is_computed_with() {
 fn the_plan_says_what_is_computed_with() {
     let said = |precision: &str, device| -> Vec<String> {
         let (graph, checked) = of(&format!("precision = \"{precision}\""));
-        let text = plan_text(&checked, &graph, Target { device, ahead: 32 });
+        let text = plan_text(
+            &checked,
+            &graph,
+            Target { device, ahead: 32 },
+            &cache_keys(&checked, &graph, 1, device),
+        );
         let lines = text.lines().filter(|l| l.contains("precision"));
         lines.map(String::from).collect()
     };
