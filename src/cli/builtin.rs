@@ -16,7 +16,10 @@ const WIDTH: usize = 90;
 pub fn list() -> String {
     let mut out = String::new();
     let parts = [
-        (Use::Graph, "graphs: glad-run NAME (also with check, plan, draw, …; --with NAME lays one over another)"),
+        (
+            Use::Graph,
+            "graphs: glad-run NAME (also with check, plan, draw, …; --with NAME lays one over another)",
+        ),
         (Use::Setting, "settings: --setting NAME"),
         (Use::Composite, "composites: kind = \"glad:NAME\" in a graph"),
     ];
@@ -38,7 +41,12 @@ fn about(text: &str) -> String {
     let comment: Vec<&str> = lines.map_while(|l| l.strip_prefix("# ")).collect();
     let comment = comment.join(" ");
     if !comment.is_empty() {
-        return comment.split_inclusive(". ").next().unwrap_or_default().trim_end().to_string();
+        return comment
+            .split_inclusive(". ")
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .to_string();
     }
     let table = text.parse::<toml::Table>().unwrap_or_default();
     let title = table.get("title").or_else(|| table.get("set")?.get("title"));
@@ -63,9 +71,15 @@ pub fn new(name: &str, out: Option<&Path>) -> Result<(), Failure> {
             .with_context(|| format!("cannot write {}", path.display()))?,
         Err(e) if e.kind() == ErrorKind::AlreadyExists => {
             let path = path.display();
-            return Err(Failure::Usage(format!("{path} is there already, and nothing is overwritten: name another file by -o")));
+            return Err(Failure::Usage(format!(
+                "{path} is there already, and nothing is overwritten: name another file by -o"
+            )));
         }
-        Err(e) => return Err(anyhow::Error::new(e).context(format!("cannot write {}", path.display())).into()),
+        Err(e) => {
+            return Err(anyhow::Error::new(e)
+                .context(format!("cannot write {}", path.display()))
+                .into());
+        }
     }
     print!("{}", next(found, &path.display().to_string()));
     Ok(())
@@ -99,7 +113,11 @@ mod tests {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }
         for b in built_ins() {
-            assert!(!about(b.text).is_empty(), "{} says what it is in its first line, or has a title", b.name);
+            assert!(
+                !about(b.text).is_empty(),
+                "{} says what it is in its first line, or has a title",
+                b.name
+            );
         }
     }
 
@@ -119,12 +137,16 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("glad:lib/resize_crop_flip"));
         std::fs::write(&path, "mine").unwrap();
-        let Err(Failure::Usage(said)) = new("own_videos", Some(&path)) else { panic!("it was written again") };
+        let Err(Failure::Usage(said)) = new("own_videos", Some(&path)) else {
+            panic!("it was written again")
+        };
         assert!(said.contains("mine.toml is there already"), "{said}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         new("glad:settings/own_videos", Some(dir.path())).unwrap();
         assert!(dir.path().join("own_videos.toml").is_file());
-        let Err(Failure::Usage(said)) = new("own_video", None) else { panic!("there is no such file") };
+        let Err(Failure::Usage(said)) = new("own_video", None) else {
+            panic!("there is no such file")
+        };
         assert!(said.contains("did you mean `own_videos`?"), "{said}");
     }
 }

@@ -150,7 +150,11 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             }
         },
         Some(Command::Schema { plan }) => {
-            let schema = if plan { describe::plan_schema() } else { describe::schema(registry) };
+            let schema = if plan {
+                describe::plan_schema()
+            } else {
+                describe::schema(registry)
+            };
             let text = serde_json::to_string_pretty(&schema).context("the schema")?;
             println!("{text}");
             Ok(())
@@ -185,7 +189,9 @@ fn not_a_command(graph: &Path) -> Result<(), Failure> {
     match graph.to_str().and_then(near_command).filter(|_| !there) {
         Some(command) => {
             let graph = graph.display();
-            Err(Failure::Usage(format!("there is no graph `{graph}`, and no such command: {command}")))
+            Err(Failure::Usage(format!(
+                "there is no graph `{graph}`, and no such command: {command}"
+            )))
         }
         None => Ok(()),
     }

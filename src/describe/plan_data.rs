@@ -133,12 +133,7 @@ pub struct CallPlan {
 
 impl Plan {
     /// The plan of all phases and views. `key` gives the key under which runs share a phase.
-    pub fn new(
-        checked: &Checked,
-        graph: &Graph,
-        target: Target,
-        key: &dyn Fn(&str) -> anyhow::Result<String>,
-    ) -> Plan {
+    pub fn new(checked: &Checked, graph: &Graph, target: Target, key: &dyn Fn(&str) -> anyhow::Result<String>) -> Plan {
         let run = in_order(checked, graph);
         let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
         programs.sort_by_key(|p| run.iter().position(|r| *r == p.name).unwrap_or(usize::MAX));

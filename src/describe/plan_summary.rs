@@ -13,7 +13,17 @@ pub(super) fn summary(plan: &Plan) -> String {
     if runs.is_empty() {
         return out + "nothing runs: `run` is empty, and there is no view `infer`\n";
     }
-    let head = ["", "what", "reads", "length", "a step", "trains", "a step costs", "in all", "memory"];
+    let head = [
+        "",
+        "what",
+        "reads",
+        "length",
+        "a step",
+        "trains",
+        "a step costs",
+        "in all",
+        "memory",
+    ];
     let mut rows = vec![head.map(String::from).to_vec()];
     rows.extend(runs.iter().map(|p| row(plan, p)));
     out += "\n";
@@ -58,7 +68,11 @@ fn row(plan: &Plan, p: &ProgramPlan) -> Vec<String> {
         format!("{} of {}", p.split, streams.join(", ")),
         length,
         videos,
-        if p.trained == 0 { "–".into() } else { thousands(p.trained) },
+        if p.trained == 0 {
+            "–".into()
+        } else {
+            thousands(p.trained)
+        },
         count(p.step),
         dash(p.total),
         bytes(all_memory(p)),

@@ -1,7 +1,7 @@
 //! From the merged tree to a [`Graph`]: every mistake of every file at once.
 
-use super::expect::expect;
 use super::expand::{Expander, Flat, Member, NODE_KEYS};
+use super::expect::expect;
 use super::layers::Reader;
 use super::node::{NodeCx, known_streams};
 use super::optim::choice;

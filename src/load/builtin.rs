@@ -193,9 +193,16 @@ mod tests {
         let name = |folder: &str, text: &str| name_of(&resolve(Path::new(folder), text));
         assert_eq!(name("here", "glad:lib/order").as_deref(), Some("lib/order"));
         assert_eq!(name("here", "glad:lib/order.toml").as_deref(), Some("lib/order"));
-        assert_eq!(name("glad:/settings", "../lib/order.toml").as_deref(), Some("lib/order"));
+        assert_eq!(
+            name("glad:/settings", "../lib/order.toml").as_deref(),
+            Some("lib/order")
+        );
         assert_eq!(name("glad:/settings", "glad:full").as_deref(), Some("full"));
-        assert_eq!(name("glad:/", "../../etc/x.toml").as_deref(), Some("../../etc/x"), "it stays unknown");
+        assert_eq!(
+            name("glad:/", "../../etc/x.toml").as_deref(),
+            Some("../../etc/x"),
+            "it stays unknown"
+        );
         assert_eq!(name("glad:/", "/etc/x.toml"), None);
         assert_eq!(name("here", "../lib/order.toml"), None);
     }
@@ -220,7 +227,10 @@ mod tests {
         assert_eq!(lead("full", Role::Graph).as_deref(), Some("full"));
         assert_eq!(lead("smoke", Role::Setting).as_deref(), Some("settings/smoke"));
         assert_eq!(lead("settings/smoke", Role::Setting).as_deref(), Some("settings/smoke"));
-        assert_eq!(lead("ablations/2a_all", Role::With).as_deref(), Some("ablations/2a_all"));
+        assert_eq!(
+            lead("ablations/2a_all", Role::With).as_deref(),
+            Some("ablations/2a_all")
+        );
         assert_eq!(lead("smoke", Role::Graph), None);
         assert_eq!(lead("Cargo.toml", Role::Graph), None);
         assert_eq!(lead("./full", Role::Graph), None, "that is a path");

@@ -79,7 +79,10 @@ mod tests {
             let (copied, built_in) = match b.used_as() {
                 Use::Graph => (LoadOptions::of(&path), LoadOptions::of(b.name)),
                 Use::Setting => {
-                    let with = |setting| LoadOptions { setting: Some(setting), ..LoadOptions::of("full") };
+                    let with = |setting| LoadOptions {
+                        setting: Some(setting),
+                        ..LoadOptions::of("full")
+                    };
                     (with(path), with(b.short().into()))
                 }
                 Use::Composite => continue,
@@ -94,7 +97,9 @@ mod tests {
         let full = copy("full");
         assert!(full.contains("setting  = \"glad:settings/mini\"") && full.contains("kind   = \"glad:lib/order\""));
         assert!(full.starts_with("# GLAD"), "{}", &full[..200]);
-        assert!(copy("variants/cdan").starts_with("# CDAN") && copy("variants/cdan").contains("extends    = \"glad:full\""));
+        assert!(
+            copy("variants/cdan").starts_with("# CDAN") && copy("variants/cdan").contains("extends    = \"glad:full\"")
+        );
         assert!(copy("settings/kinetics_babel_tsm").contains("train = \"data/k400_train.txt\""));
         assert!(!copy("gap").contains("\"../"));
     }

@@ -39,7 +39,11 @@ impl LoadOptions {
 pub fn load(options: &LoadOptions) -> Result<Graph, Problems> {
     let mut reader = Reader::default();
     let mut stack = Stack::new(&mut reader);
-    stack.lay(&builtin::from_command_line(&options.graph, Role::Graph), None, Role::Graph);
+    stack.lay(
+        &builtin::from_command_line(&options.graph, Role::Graph),
+        None,
+        Role::Graph,
+    );
     finish(stack, options)
 }
 
@@ -60,9 +64,12 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
         .iter()
         .filter_map(|s| set_arg::parse(stack.reader, s))
         .collect();
-    let mut setting = stack
-        .take_setting()
-        .map(|s| (builtin::resolve(&stack.reader.files.folder(s.place.file), &s.value), Some(s.place)));
+    let mut setting = stack.take_setting().map(|s| {
+        (
+            builtin::resolve(&stack.reader.files.folder(s.place.file), &s.value),
+            Some(s.place),
+        )
+    });
     if let Some(s) = sets.iter_mut().filter_map(take_setting).last() {
         let path = builtin::from_command_line(Path::new(&s.value), Role::Setting);
         setting = Some((path, Some(s.place)));

@@ -46,7 +46,11 @@ const SUBTITLE: &str = "rows: true class, columns: predicted; percent of a row's
 pub(super) fn confusion(title: &str, classes: &[String], counts: &[Vec<u64>]) -> String {
     let n = counts.len();
     let many = n > MANY;
-    let Sizes { cell, text: size, every } = Sizes::of(n);
+    let Sizes {
+        cell,
+        text: size,
+        every,
+    } = Sizes::of(n);
     let names: Vec<String> = (0..n).map(|i| class_name(classes, i)).collect();
     let labels: Vec<String> = names.iter().map(|t| shortened(t, LETTERS)).collect();
     let label = labels.iter().map(|t| width(t, size)).fold(20.0, f64::max);
@@ -55,7 +59,10 @@ pub(super) fn confusion(title: &str, classes: &[String], counts: &[Vec<u64>]) ->
     let (left, top) = (label + 54.0, 66.0 + label * rise + 22.0);
     let right = if many { 120.0 } else { (label * rise).max(120.0) };
     let heading = width(title, 17.0).max(width(SUBTITLE, SIZE)) + 48.0;
-    let (w, h) = ((left + cell * n as f64 + right).max(heading), top + cell * n as f64 + 24.0);
+    let (w, h) = (
+        (left + cell * n as f64 + right).max(heading),
+        top + cell * n as f64 + 24.0,
+    );
     let labelled = |i: &usize| i.is_multiple_of(every);
     let rows: Vec<(f64, &Vec<u64>, u64)> = counts
         .iter()

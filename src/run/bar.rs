@@ -52,7 +52,11 @@ pub(super) fn line(width: usize, l: &Line<'_>) -> (String, String) {
 }
 
 fn drawn(columns: usize, done: u64, total: u64) -> String {
-    let share = if total == 0 { 0.0 } else { done.min(total) as f64 / total as f64 };
+    let share = if total == 0 {
+        0.0
+    } else {
+        done.min(total) as f64 / total as f64
+    };
     let full = (share * columns as f64).floor() as usize;
     "█".repeat(full) + &"░".repeat(columns - full)
 }
@@ -108,7 +112,11 @@ mod tests {
     #[test]
     fn every_width_holds_its_line() {
         for width in 0..200 {
-            for label in ["main", "a_phase_with_a_name_that_is_much_too_long_for_a_terminal", "训练"] {
+            for label in [
+                "main",
+                "a_phase_with_a_name_that_is_much_too_long_for_a_terminal",
+                "训练",
+            ] {
                 for left in ["", "8 s left", "1234 h 59 min left"] {
                     shown(width, label, left);
                 }

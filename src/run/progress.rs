@@ -71,8 +71,8 @@ impl Progress {
         }
         if self.terminal {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{prefix:.bold} {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{prefix:.bold} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
             a.bar = bar;
             a.draw(&[]);
@@ -90,7 +90,14 @@ impl Progress {
             a.draw(&words());
         } else if a.line.elapsed() >= LINE_EVERY {
             a.line = Instant::now();
-            eprintln!("{} {}/{}  {}  {}", a.label, a.done, a.total, a.left(), words().join("  "));
+            eprintln!(
+                "{} {}/{}  {}  {}",
+                a.label,
+                a.done,
+                a.total,
+                a.left(),
+                words().join("  ")
+            );
         }
     }
 

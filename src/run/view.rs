@@ -297,7 +297,9 @@ mod tests {
     #[test]
     fn recalls_have_the_names_of_their_classes() {
         let mut scores = Scores {
-            values: ["top1", "recall_0", "recall_2", "recall_9"].map(|n| (n.to_string(), 0.5)).to_vec(),
+            values: ["top1", "recall_0", "recall_2", "recall_9"]
+                .map(|n| (n.to_string(), 0.5))
+                .to_vec(),
             ..Scores::default()
         };
         rename_recalls(&mut scores, &["run".into(), "7".into(), "clean something".into()]);

@@ -71,10 +71,7 @@ pub(super) fn build(s: &Scene) -> Picture {
 }
 
 fn subtitle(graph: &Graph) -> String {
-    let expect = graph
-        .expect
-        .as_ref()
-        .map(|e| format!("published: {} %", e.value));
+    let expect = graph.expect.as_ref().map(|e| format!("published: {} %", e.value));
     let oracle = graph.oracle.then(|| "oracle: uses held-out labels".to_string());
     oracle.into_iter().chain(expect).collect::<Vec<_>>().join(" · ")
 }
@@ -93,7 +90,11 @@ fn frame(s: &Scene, p: &mut Picture, frames: &mut HashMap<String, usize>, path: 
                 .unwrap_or("");
             p.frames.push(Frame {
                 name: name.rsplit('.').next().unwrap_or(name).to_string(),
-                kind: kind.trim_start_matches("../").trim_start_matches("glad:").trim_end_matches(".toml").to_string(),
+                kind: kind
+                    .trim_start_matches("../")
+                    .trim_start_matches("glad:")
+                    .trim_end_matches(".toml")
+                    .to_string(),
                 parent,
             });
             p.frames.len() - 1

@@ -111,7 +111,10 @@ fn whole(frames: &[Frame], f: usize, folded: &[usize], members: &[&NodeBox]) -> 
     let alike = |o: &usize| frames[*o].parent.is_none() && frames[*o].kind == frame.kind && !folded.contains(o);
     let open = (0..frames.len()).find(alike);
     let count = |g: &str| members.iter().filter(|b| b.group == g).count();
-    let group = members.iter().map(|b| b.group).reduce(|a, b| if count(b) > count(a) { b } else { a });
+    let group = members
+        .iter()
+        .map(|b| b.group)
+        .reduce(|a, b| if count(b) > count(a) { b } else { a });
     let mut terms: Vec<String> = vec![];
     for t in members.iter().flat_map(|b| &b.terms) {
         if !terms.contains(t) {
@@ -166,7 +169,11 @@ mod tests {
                 p.boxes.push(NodeBox {
                     path: format!("head{i}.{name}"),
                     name: name.into(),
-                    terms: if name == "bce" { vec![format!("main × {i}")] } else { vec![] },
+                    terms: if name == "bce" {
+                        vec![format!("main × {i}")]
+                    } else {
+                        vec![]
+                    },
                     outputs: vec![("logits".into(), "Logits[B,1]".into())],
                     frame: Some(i),
                     ..NodeBox::default()
@@ -192,8 +199,22 @@ mod tests {
         let mut p = picture(&["a.toml", "b.toml", "a.toml", "a.toml"]);
         fold(&mut p);
         let names: Vec<&str> = p.boxes.iter().map(|b| b.path.as_str()).collect();
-        assert_eq!(names, ["trunk", "head0.mlp", "head0.bce", "head1.mlp", "head1.bce", "head2", "head3"]);
-        assert_eq!(p.frames.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), ["head0", "head1"]);
+        assert_eq!(
+            names,
+            [
+                "trunk",
+                "head0.mlp",
+                "head0.bce",
+                "head1.mlp",
+                "head1.bce",
+                "head2",
+                "head3"
+            ]
+        );
+        assert_eq!(
+            p.frames.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(),
+            ["head0", "head1"]
+        );
         assert_eq!(p.boxes[6].terms, ["main × 3"]);
         assert_eq!(p.boxes[6].marks, ["as head0"]);
         assert_eq!(p.boxes[6].folded.len(), 2);
@@ -209,7 +230,12 @@ mod tests {
         let mut p = picture(&["a.toml", "b.toml", "c.toml", "d.toml", "e.toml", "f.toml", "g.toml"]);
         fold(&mut p);
         assert_eq!(p.frames.len(), OPEN);
-        assert!(p.boxes.iter().filter(|b| !b.folded.is_empty()).all(|b| b.marks.is_empty()));
+        assert!(
+            p.boxes
+                .iter()
+                .filter(|b| !b.folded.is_empty())
+                .all(|b| b.marks.is_empty())
+        );
     }
 
     #[test]
