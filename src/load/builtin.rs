@@ -135,7 +135,9 @@ pub(crate) fn from_command_line(path: &Path, role: Role) -> PathBuf {
 
 fn named(text: &str, role: Role) -> Option<BuiltIn> {
     match role {
-        Role::Setting => built_in(&format!("{SETTINGS}{text}")).or_else(|| built_in(text)),
+        Role::Setting => {
+            built_in(&format!("{SETTINGS}{text}")).or_else(|| built_in(text).filter(|b| b.used_as() == Use::Setting))
+        }
         _ => built_in(text),
     }
 }

