@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 /// Letters of a line about a file.
-const WIDTH: usize = 90;
+const WIDTH: usize = 100;
 
 /// The built-in files, with what each is.
 pub fn list() -> String {
@@ -41,12 +41,13 @@ fn about(text: &str) -> String {
     let comment: Vec<&str> = lines.map_while(|l| l.strip_prefix("# ")).collect();
     let comment = comment.join(" ");
     if !comment.is_empty() {
-        return comment
-            .split_inclusive(". ")
-            .next()
-            .unwrap_or_default()
-            .trim_end()
-            .to_string();
+        // A sentence ends before a capital: `eq. 4` is no end.
+        let ends = |(i, _): &(usize, &str)| comment[i + 2..].starts_with(char::is_uppercase);
+        let end = comment
+            .match_indices(". ")
+            .find(ends)
+            .map_or(comment.len(), |(i, _)| i + 1);
+        return comment[..end].to_string();
     }
     let table = text.parse::<toml::Table>().unwrap_or_default();
     let title = table.get("title").or_else(|| table.get("set")?.get("title"));
@@ -105,10 +106,18 @@ mod tests {
     #[test]
     fn each_is_listed_with_what_it_is() {
         let text = list();
+        let line = |name: &str, about: &str| format!("  {name:25}  {about}");
         for line in [
-            "  full                          GLAD: global-local view alignment, background debiasing, temporal order learning.",
-            "  ablations/2a_all              Table 2a: all three alignments",
-            "  smoke                         The mini setting in a minute: a few videos, a few steps.",
+            line(
+                "full",
+                "GLAD: global-local view alignment, background debiasing, temporal order learning.",
+            ),
+            line("ablations/2a_all", "Table 2a: all three alignments"),
+            line("smoke", "The mini setting in a minute: a few videos, a few steps."),
+            line(
+                "lib/order",
+                "Temporal order learning (eq. 7): clip features in random order, which of the N! orders was it?",
+            ),
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n{text}");
         }

@@ -29,15 +29,17 @@ pub(super) fn summary(plan: &Plan) -> String {
     out += "\n";
     out += &table(&rows, &[5, 6, 7, 8], "  ");
     out += "\n";
-    let known: Option<u64> = runs.iter().map(|p| p.total).sum();
-    let total = match known {
-        Some(n) => format!("{} multiply-adds in all", count(n)),
-        None => "the lists that it reads say how long it takes".into(),
+    let phases = || runs.iter().filter(|p| p.kind == "phase");
+    let known: Option<u64> = phases().map(|p| p.total).sum();
+    let training = match known {
+        _ if phases().next().is_none() => String::new(),
+        Some(n) => format!("training: about {} multiply-adds; ", count(n)),
+        None => "training: as long as the lists say, which are not there yet; ".into(),
     };
     let most = runs.iter().map(|p| all_memory(p)).max().unwrap_or(0);
     let parameters = runs.iter().map(|p| p.parameters).max().unwrap_or(0);
     out += &format!(
-        "  about {total}; at most about {} of memory; {} parameters\n",
+        "  {training}memory: at most about {}; {} parameters\n",
         bytes(most),
         thousands(parameters)
     );
