@@ -3,6 +3,7 @@
 use super::args::{LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, Machine, machine, open};
+use crate::graph::Select;
 use crate::program::{Program, ValueId};
 use crate::report;
 use crate::run::{Progress, RunFolder, ViewCx, ViewResult, cache_folder, load, run_view, set_up, write_whole};
@@ -95,7 +96,7 @@ fn run_on(
     ports: &[ValueId],
 ) -> Result<ViewResult> {
     let program = program(e, view)?;
-    let path = if e.graph.select.value == "best" {
+    let path = if e.graph.select.value == Select::Best {
         folder.best()
     } else {
         folder.last()

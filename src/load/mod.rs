@@ -47,7 +47,6 @@ mod copy;
 mod diff;
 mod effective;
 mod expand;
-mod expect;
 mod explain;
 mod in_phase;
 mod layers;
@@ -60,7 +59,6 @@ mod overlay;
 mod params;
 mod phase;
 mod raw;
-mod read;
 mod refs;
 mod set_arg;
 

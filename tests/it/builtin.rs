@@ -126,7 +126,7 @@ fn names_that_are_nearly_right() {
         (
             &["nodes", "i3d"],
             2,
-            "there is no node kind `i3d`: did you mean `i3d_r50`?",
+            "there is no node kind `i3d`: did you mean `i3d_r50` or `i3d_inception`?",
         ),
         (&["new", "own_video"], 2, "did you mean `own_videos`?"),
         (&["draw", "full", "-o", "x.png"], 2, "write `-o x.svg`"),
