@@ -1,9 +1,11 @@
 //! The checks in their order.
 
+use super::absent::runs;
 use super::cx::Cx;
 use super::draft::{Draft, written};
 use super::prune::Needs;
 use super::scene::{Out, Scene};
+use super::starts::not_given;
 use super::unused::Used;
 use super::{gradients, leak, phases, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
@@ -58,10 +60,12 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
         list: cx.sink.into_inner().finish(),
     };
     if failed {
-        Err(notes)
-    } else {
-        Ok(Checked { phases, views, notes })
+        return Err(notes);
     }
+    let mut checked = Checked { phases, views, notes };
+    let open = not_given(graph, runs(graph, &checked));
+    checked.notes.list.extend(open);
+    Ok(checked)
 }
 
 /// A loss of a phase, or what a view computes.
@@ -139,7 +143,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], batch: usize, used: &m
 fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
     for id in &ids {
         let v = &draft.program.values[id.0];
-        if v.ty.head != "Loss" || !v.ty.dims.is_empty() {
+        if v.ty.head != glad_nodes::Head::Loss || !v.ty.dims.is_empty() {
             let maker = &draft.scene.cx.graph.nodes[&draft.program.calls[v.call].node];
             let p = Problem::error(format!("`{}` is {}, not a loss", written(root.target), v.ty))
                 .at(&root.target.place, "a term of the objective is of type Loss[]")

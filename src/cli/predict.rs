@@ -149,7 +149,7 @@ fn narrowed(whole: &Experiment, what: &What<'_>, list: &Path) -> Result<LayerArg
                 .roots
                 .iter()
                 .map(|id| &program.values[id.0])
-                .find(|v| v.ty.head == "Logits" && v.stream == at)
+                .find(|v| v.ty.head == glad_nodes::Head::Logits && v.stream == at)
                 .map(|v| v.name.clone())
                 .with_context(|| format!("view `{}` has no logits of stream `{stream}`", what.view))?
         }

@@ -3,6 +3,7 @@
 use super::plan_data::Plan;
 use super::plan_summary::summary;
 use super::table::{bytes, count, table, thousands};
+use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{Call, Checked, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, value_bytes};
 use candle_core::DeviceLocation;
@@ -56,6 +57,13 @@ pub fn plan_text(
             run.join(" → ")
         }
     );
+    let from: Vec<String> = starts_from(graph, checked)
+        .iter()
+        .map(|(node, from)| format!("{node} {from}"))
+        .collect();
+    if !from.is_empty() {
+        let _ = writeln!(out, "starts from: {}", from.join("; "));
+    }
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
     // Keys read lists and files of weights: once is enough.
     let without_keys = |_: &str| anyhow::bail!("it is printed below");

@@ -24,10 +24,18 @@ enum Base {
 }
 
 /// Makes a path absolute where its file decides what it is meant from: those of the command line, those in the home
-/// folder, and those of other files in a node of a built-in one. A list of names (`classes`) is no path.
-fn settle(files: &Files, base: Base, t: &mut Tree) {
+/// folder, and those of other files in a node of a built-in one. A list of names (`classes`) is no path, nor is
+/// `init = "random"`, and of the table that `init` may be only `file` is one.
+fn settle(files: &Files, base: Base, name: &str, t: &mut Tree) {
     let s = match &mut t.value {
-        TreeValue::Table(entries) => return entries.values_mut().for_each(|t| settle(files, base, t)),
+        TreeValue::Table(entries) if name == "init" => {
+            if let Some(t) = entries.get_mut("file") {
+                settle(files, base, "file", t);
+            }
+            return;
+        }
+        TreeValue::Table(entries) => return entries.values_mut().for_each(|t| settle(files, base, name, t)),
+        TreeValue::String(s) if name == "init" && s == "random" => return,
         TreeValue::String(s) => s,
         _ => return,
     };
@@ -106,7 +114,7 @@ impl NodeCx<'_, '_> {
         for params in std::iter::once(&mut table).chain(per_stream.values_mut()) {
             for name in FILES {
                 if let Some(t) = params.get_mut(name) {
-                    settle(self.files, base, t);
+                    settle(self.files, base, name, t);
                 }
             }
         }

@@ -11,6 +11,7 @@ mod log;
 mod memory;
 mod optim;
 mod peek;
+mod phase;
 mod progress;
 mod rehearsal;
 mod session;
@@ -21,6 +22,8 @@ mod staging;
 mod start;
 mod step;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod train;
 mod trial;
 mod view;

@@ -1,19 +1,20 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
 use super::checkpoint::{self, Position};
-use super::data::{FeedOptions, draw_key};
+use super::data::FeedOptions;
 use super::finite;
 use super::folder::{Found, RunFolder, write_whole};
 use super::log::Log;
 use super::optim::Sgd;
+use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
 use super::setup::set_up;
 use super::share::{self, Shared};
 use super::share_key::cache_key;
-use super::start::{mark_trained, start_weights};
-use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
+use super::start::{begin_phase, start_weights};
+use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
-use crate::check::left_out;
+use crate::check::{left_out, starts_from};
 use crate::describe::other_precision;
 use crate::graph::{Graph, Select};
 use crate::program::Program;
@@ -66,6 +67,8 @@ pub struct RunResult {
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
     /// What was really computed with; more than one where the run went on with another.
     pub precision: Vec<Precision>,
+    /// What the weights of networks started from, by node: `random`, or a file with the hash of its content.
+    pub starts_from: BTreeMap<String, String>,
 }
 
 /// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
@@ -88,6 +91,7 @@ pub fn run(
         seed: options.seed,
         ..Position::default()
     };
+    let begins = !(matches!(found, Found::Same) && folder.last().exists());
     let mut position = match found {
         Found::Same if folder.last().exists() => {
             let state = checkpoint::load(&folder.last(), &options.device)?;
@@ -114,6 +118,9 @@ pub fn run(
         position.metrics_bytes,
         position.events_bytes,
     )?;
+    if begins {
+        note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
+    }
     let mut session = Session {
         graph,
         checked,
@@ -128,6 +135,7 @@ pub fn run(
         left_out: left_out(graph, checked),
         bad: BTreeMap::new(),
         precision: position.precision.clone(),
+        starts_from: position.starts_from.clone(),
     };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
@@ -175,6 +183,25 @@ pub fn run(
     Ok(result)
 }
 
+/// Notes what the weights of networks start from, on the terminal and in front of all else in the log.
+fn note_start(
+    from: BTreeMap<String, String>,
+    position: &mut Position,
+    log: &mut Log,
+    progress: &Progress,
+) -> Result<()> {
+    if from.is_empty() {
+        return Ok(());
+    }
+    for (node, from) in &from {
+        progress.say(&format!("{node} starts from: {from}"));
+    }
+    let mut head = Map::new();
+    head.insert("starts_from".into(), json!(from));
+    position.starts_from = from;
+    log.write(head, "", 0, &[])
+}
+
 /// Notes in `position` what `device` really computes with, where the graph asks for `asked`. Gives what is worth saying: that
 /// it is something else, and that the run was computed in another precision so far.
 fn note_precision(asked: Precision, device: DeviceLocation, position: &mut Position) -> Vec<String> {
@@ -209,7 +236,6 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
-        let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(&self.options.cache);
         let device = self.options.device.location();
         let key = cache_key(self.checked, self.graph, name, self.options.seed, device)?;
@@ -229,27 +255,15 @@ impl Session<'_> {
             return Ok(PhaseReport::default());
         }
         let setup = set_up(program, &self.options.cache, self.progress)?;
-        if position.step == 0 {
-            for node in &program.reset {
-                store.remove_node(node);
-            }
-        }
-        start_weights(
-            program,
-            store,
-            Key::new(seed).name("init"),
-            &self.options.device,
-            self.progress,
-        )?;
-        mark_trained(program, store);
+        let fresh = position.step == 0;
+        let (seed, device) = (self.options.seed, &self.options.device);
+        begin_phase(program, def, store, fresh, seed, device, self.progress)?;
         let mut sgd = Sgd::new(&def.optimizer);
         for (name, v) in momentum.drain(..) {
             sgd.restore(name, v);
         }
         let cx = TrainCx {
-            key: draw_key(def, self.options.seed),
             feed: self.options.feed,
-            device: &self.options.device,
             precision: self.graph.precision.value,
             record: self.options.record,
             progress: self.progress,
@@ -257,7 +271,14 @@ impl Session<'_> {
             save_every: self.options.save_every,
             save_steps: self.options.save_steps,
         };
-        let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
+        let run = PhaseRun::new(program, def, setup, seed, device)?;
+        let mut state = State {
+            store: &mut *store,
+            sgd: &mut sgd,
+            position: &mut *position,
+            log: &mut *log,
+        };
+        let report = train(&run, &mut state, &cx, self)?;
         let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
         self.progress.say(&format!(
             "{name}: {} steps in {}{}  {}",

@@ -6,7 +6,7 @@ use crate::program::{Call, Checked, Program};
 use crate::tree::Written;
 use anyhow::{Context, Result};
 use candle_core::DeviceLocation;
-use glad_nodes::Body;
+use glad_nodes::{Body, StartsFrom};
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -126,7 +126,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
 /// The file that a node's weights start from, by its content. One that is not there is an error of the run, not here.
 fn weights(t: &mut String, program: &Program, call: &Call) -> Result<()> {
     if let Body::Compute(compute) = &program.bodies[call.body]
-        && let Some(file) = compute.init_file().filter(|f| f.exists())
+        && let Some(StartsFrom::File(file)) = compute.starts_from()
+        && file.is_file()
     {
         let mut hash = blake3::Hasher::new();
         let read = std::fs::File::open(file).and_then(|f| hash.update_reader(f).map(drop));

@@ -1,13 +1,14 @@
 //! Types of ports: a head and named dimensions, `Clip[B,N,T,H,W,C]`.
 
+use super::Head;
 use super::dim::{DimExpr, DimScope, Size};
 use std::fmt;
 
 /// What travels on an edge in one phase or view: a head and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Type {
-    /// What it is: `Clip`, `Feature`, `Logits`, `Label`, `Loss`, …
-    pub head: String,
+    /// What it is.
+    pub head: Head,
     /// The sizes, outermost first.
     pub dims: Vec<Size>,
 }
@@ -63,7 +64,7 @@ impl fmt::Display for Type {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadExpr {
     /// This head and no other.
-    Is(String),
+    Is(Head),
     /// Any head; the same variable stands for the same head. Written `?X`.
     Any(String),
 }
@@ -110,7 +111,7 @@ pub struct Bindings {
     /// Sizes of names.
     pub scope: DimScope,
     /// Heads of head variables.
-    pub heads: std::collections::BTreeMap<String, String>,
+    pub heads: std::collections::BTreeMap<String, Head>,
     /// What `*S` took.
     pub rests: std::collections::BTreeMap<String, Vec<Size>>,
 }
@@ -122,6 +123,9 @@ impl TypeExpr {
     }
 
     /// Parses a type.
+    ///
+    /// # Errors
+    /// The text is no type: what is wrong, in words.
     pub fn try_parse(text: &str) -> Result<TypeExpr, String> {
         let (head, rest) = text.split_once('[').ok_or("expected `Head[dims]`")?;
         let body = rest.strip_suffix(']').ok_or("missing `]`")?;
@@ -143,6 +147,9 @@ impl TypeExpr {
     }
 
     /// Binds the pattern's free names to `ty`, or says how it does not fit. Several misfits are all told.
+    ///
+    /// # Errors
+    /// All that does not fit.
     pub fn bind(&self, ty: &Type, b: &mut Bindings) -> Result<(), Vec<Misfit>> {
         let mut bad = vec![];
         match &self.head {
@@ -208,6 +215,9 @@ impl TypeExpr {
     }
 
     /// The type under `b`, for an output.
+    ///
+    /// # Errors
+    /// A name in it is not bound, or a size is too large.
     pub fn resolve(&self, b: &Bindings) -> Result<Type, super::dim::DimError> {
         let head = match &self.head {
             HeadExpr::Is(h) => h.clone(),
@@ -272,6 +282,7 @@ mod tests {
         let any = TypeExpr::parse("?X[B,*S]");
         any.bind(&ty("Feature", &[3, 64]), &mut b).unwrap();
         assert_eq!(any.resolve(&b).unwrap(), ty("Feature", &[3, 64]));
-        assert!(any.bind(&ty("Logits", &[3, 64]), &mut b).is_err());
+        let e = any.bind(&ty("Logits", &[3, 64]), &mut b).unwrap_err();
+        assert!(matches!(e[..], [Misfit::Head]), "{e:?}");
     }
 }
