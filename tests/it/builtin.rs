@@ -92,7 +92,16 @@ fn a_file_of_the_name_wins() {
 #[test]
 fn data_are_meant_from_where_they_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let text = said(&there(dir.path(), &["full", "--setting", "kinetics_babel_tsm"]));
+    let text = said(&there(
+        dir.path(),
+        &[
+            "full",
+            "--setting",
+            "kinetics_babel_tsm",
+            "--set",
+            "nodes.backbone.init=random",
+        ],
+    ));
     assert!(text.contains(" data/k400_train.txt"), "{text}");
     std::fs::create_dir(dir.path().join("own")).unwrap();
     std::fs::write(
