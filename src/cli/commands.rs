@@ -1,13 +1,14 @@
 //! One function a command.
 
-use super::args::{Args, Command, LayerArgs, MachineArgs};
+use super::args::{Args, Command, LayerArgs, MachineArgs, near_command};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
-use super::{frames, lint, predict, train};
-use crate::describe::{self, Target, plan_text};
-use crate::diag::{Severity, render};
+use super::{builtin, frames, lint, predict, train};
+use crate::describe::{self, Plan, Target, plan_text};
+use crate::diag::{Problems, Severity, render};
 use crate::load;
 use crate::run::cache_keys;
+use crate::tree::Role;
 use anyhow::Context;
 use glad_nodes::Registry;
 use std::io::IsTerminal;
@@ -17,9 +18,17 @@ use std::path::{Path, PathBuf};
 pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     match args.command {
         None => match &args.run.graph {
-            Some(graph) => train::train(graph, &args.run, registry),
+            Some(graph) => {
+                not_a_command(graph)?;
+                train::train(graph, &args.run, registry)
+            }
             None => Err(Failure::Usage("which graph?".into())),
         },
+        Some(Command::List) => {
+            print!("{}", builtin::list());
+            Ok(())
+        }
+        Some(Command::New { name, out }) => builtin::new(&name, out.as_deref()),
         Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),
         Some(Command::Frames {
             videos,
@@ -70,6 +79,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         }
         Some(Command::Plan {
             graph,
+            json,
             workers,
             device,
             measure,
@@ -82,6 +92,11 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 ahead: feed_options(workers).ahead,
             };
             let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
+            if json {
+                let plan = Plan::new(&e.checked, &e.graph, target, &keys);
+                println!("{}", serde_json::to_string_pretty(&plan).context("the plan")?);
+                return Ok(());
+            }
             print!("{}", plan_text(&e.checked, &e.graph, target, &keys));
             notes(&e.checked.notes);
             let Some(steps) = measure else { return Ok(()) };
@@ -105,9 +120,13 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             print!("{}", load::diff(&a.graph, &b.graph));
             Ok(())
         }
-        Some(Command::Draw { graph, out }) => {
+        Some(Command::Draw { graph, open, out }) => {
+            if let Some(out) = &out {
+                is_svg(out)?;
+            }
             let e = open_args(&graph, None, registry)?;
-            let svg = describe::draw(&e.graph, &e.checked, registry);
+            let draw = if open { describe::draw_open } else { describe::draw };
+            let svg = draw(&e.graph, &e.checked, registry);
             match out {
                 None => print!("{svg}"),
                 Some(path) => std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?,
@@ -126,12 +145,17 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => {
                 let names: Vec<&str> = registry.iter().map(|k| k.name).collect();
                 let hint = crate::diag::did_you_mean(&kind, names.iter().copied());
-                let hint = hint.unwrap_or_else(|| "`glad-run nodes` lists all".into());
+                let hint = hint.unwrap_or_else(|| "`glad-run nodes` lists them".into());
                 Err(Failure::Usage(format!("there is no node kind `{kind}`: {hint}")))
             }
         },
-        Some(Command::Schema) => {
-            let text = serde_json::to_string_pretty(&describe::schema(registry)).context("the schema")?;
+        Some(Command::Schema { plan }) => {
+            let schema = if plan {
+                describe::plan_schema()
+            } else {
+                describe::schema(registry)
+            };
+            let text = serde_json::to_string_pretty(&schema).context("the schema")?;
             println!("{text}");
             Ok(())
         }
@@ -156,6 +180,32 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             predict::predict(&run, &videos, what, &machine, registry)
         }
+    }
+}
+
+/// Refuses a graph that is none where a command of about its name may have been meant.
+fn not_a_command(graph: &Path) -> Result<(), Failure> {
+    let there = graph.exists() || load::name_of(&load::from_command_line(graph, Role::Graph)).is_some();
+    match graph.to_str().and_then(near_command).filter(|_| !there) {
+        Some(command) => {
+            let graph = graph.display();
+            Err(Failure::Usage(format!(
+                "there is no graph `{graph}`, and no such command: {command}"
+            )))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses to write a picture into a file of another kind by its name.
+fn is_svg(out: &Path) -> Result<(), Failure> {
+    match out.extension().and_then(|e| e.to_str()) {
+        None | Some("svg") => Ok(()),
+        Some(other) => Err(Failure::Usage(format!(
+            "the picture is SVG, and {} would not be one of `{other}`: write `-o {}`, and convert it (`rsvg-convert`, or a browser)",
+            out.display(),
+            out.with_extension("svg").display()
+        ))),
     }
 }
 
@@ -240,7 +290,10 @@ fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()
 
 /// Whether a file, or what it extends, has streams or names a setting. Settings extend one another, too.
 fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
-    let text = std::fs::read_to_string(path)?;
+    let text = match load::name_of(path) {
+        Some(name) => load::built_in(&name).map_or(String::new(), |b| b.text.to_string()),
+        None => std::fs::read_to_string(path)?,
+    };
     let Ok(table) = text.parse::<toml::Table>() else {
         return Ok(true);
     };
@@ -249,7 +302,10 @@ fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
     }
     match table.get("extends").and_then(toml::Value::as_str) {
         // What it extends may be missing: then it is checked, so that it is told.
-        Some(base) => Ok(is_experiment(&path.with_file_name(base), depth + 1).unwrap_or(true)),
+        Some(base) => {
+            let base = load::resolve(path.parent().unwrap_or(path), base);
+            Ok(is_experiment(&base, depth + 1).unwrap_or(true))
+        }
         None => Ok(false),
     }
 }

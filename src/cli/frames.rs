@@ -131,7 +131,7 @@ fn one(
             write_whole(&path, &png(&frame).context("cannot make the picture")?)
         });
         done += 1;
-        progress.at(done, String::new);
+        progress.at(done, Vec::new);
         match taken {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => {

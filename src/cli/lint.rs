@@ -2,7 +2,7 @@
 
 use super::args::GraphArgs;
 use super::exit::Failure;
-use super::experiment::{open_args, threads};
+use super::experiment::{open_args, stem, threads};
 use crate::check::between_lists;
 use crate::lint::{Level, findings, lists, page, text};
 use crate::run::{Progress, write_whole};
@@ -32,15 +32,7 @@ pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<()
     let name = graph.graph.display().to_string();
     let out = match what.out {
         Some(out) => out.to_path_buf(),
-        None => {
-            let stem = graph
-                .graph
-                .file_stem()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            PathBuf::from("runs").join(format!("lint-{stem}.md"))
-        }
+        None => PathBuf::from("runs").join(format!("lint-{}.md", stem(&graph.graph))),
     };
     if let Some(folder) = out.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;

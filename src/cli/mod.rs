@@ -1,6 +1,7 @@
 //! The command line: `glad-run GRAPH`, and the commands around it.
 
 mod args;
+mod builtin;
 mod commands;
 mod exit;
 mod experiment;
@@ -21,6 +22,9 @@ pub fn main(registry: Registry) -> ExitCode {
         Ok(a) => a,
         Err(e) => {
             let _ = e.print();
+            if let (true, Some(hint)) = (e.use_stderr(), args::command_meant()) {
+                eprintln!("\n{hint}");
+            }
             return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });
         }
     };

@@ -128,6 +128,7 @@ fn run_on(
             progress,
             ports,
             bad_limit: None,
+            classes: e.graph.classes.as_ref().map(|c| c.value.as_slice()),
         },
     )
 }

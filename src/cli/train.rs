@@ -2,7 +2,7 @@
 
 use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
-use super::experiment::{Experiment, machine, open};
+use super::experiment::{Experiment, machine, open, stem};
 use crate::check::{Look, absent_of, left_out, not_given, runs};
 use crate::describe::{Target, plan_text};
 use crate::diag::{Problems, Severity, render};
@@ -160,7 +160,6 @@ fn have_data(experiment: &Experiment, progress: &Progress) -> Result<Problems, F
 
 /// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.
 fn default_folder(graph: &Path, args: &RunArgs, seed: u64) -> PathBuf {
-    let stem = |p: &Path| p.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let mut name = stem(graph);
     for p in args.layers.setting.iter().chain(&args.layers.with) {
         name = format!("{name}-{}", stem(p));

@@ -1,5 +1,7 @@
 //! The plan for people: what runs in each phase and view, where, and what it costs.
 
+use super::plan_data::Plan;
+use super::plan_summary::summary;
 use super::table::{bytes, count, table, thousands};
 use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
@@ -63,6 +65,9 @@ pub fn plan_text(
         let _ = writeln!(out, "starts from: {}", from.join("; "));
     }
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
+    // Keys read lists and files of weights: once is enough.
+    let without_keys = |_: &str| anyhow::bail!("it is printed below");
+    out += &summary(&Plan::new(checked, graph, target, &without_keys));
     let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
     programs.sort_by_key(|p| in_run(&p.name));
     for p in programs {

@@ -22,7 +22,8 @@ pub fn suggest<'a>(word: &str, what: &str, known: impl IntoIterator<Item = &'a s
     })
 }
 
-/// At most three names that a typo could have come from, the nearest first; of those equally near, in their order.
+/// At most three names that a typo could have come from, the nearest first, a part of a name before any typo; of those
+/// equally near, in their order.
 fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let lower = word.to_lowercase();
     // Of a long word only the start is compared: what is longer than any name is no typo of one.
@@ -45,7 +46,7 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
             edits <= 1 || 2 * edits <= lower.chars().count().min(name.chars().count()) || abbreviates(&lower, &name);
         let shares = lower.chars().any(|c| name.contains(c));
         if k != word && shares && (edits <= allowed && short || part) && !scored.iter().any(|s| s.1 == k) {
-            scored.push((edits, k));
+            scored.push((if part { 0 } else { edits }, k));
         }
     }
     scored.sort_by_key(|s| s.0);
@@ -92,6 +93,10 @@ mod tests {
         assert_eq!(
             did_you_mean("clip", ["lr", "clip_norm"]).as_deref(),
             Some("did you mean `clip_norm`?")
+        );
+        assert_eq!(
+            did_you_mean("i3d", ["mmd", "i3d_r50", "i3d_inception"]).as_deref(),
+            Some("did you mean `i3d_r50` or `i3d_inception`?")
         );
         assert_eq!(did_you_mean("", ["lr"]), None);
     }

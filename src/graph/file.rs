@@ -1,5 +1,6 @@
 //! The tables of a graph file, as written: their keys, defaults and documentation. [`super::def`] has what they mean.
 
+use super::expect::Expect;
 use super::optim::OptimizerDef;
 use crate::diag::{Place, Problem, Spanned};
 use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
@@ -34,8 +35,8 @@ table! {
     pub struct TopKeys as "experiment" {
         /// What the experiment is called.
         title: Option<Spanned<String>>;
-        /// The published number for this row, printed beside ours.
-        expect: Option<Spanned<String>>;
+        /// The published number for this row, by the name of its setting; printed under that one.
+        expect: Option<Expect>;
         /// Every node exists once per stream, with shared weights.
         streams: Option<Vec<Spanned<String>>>;
         /// Streams whose labels may reach no training loss.

@@ -194,7 +194,7 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
                 Ok(n) if decode => try_frames(video, *n),
                 _ => None,
             };
-            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, String::new);
+            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, Vec::new);
             (id, Look { frames, damage })
         })
         .collect();

@@ -2,7 +2,8 @@
 
 use crate::diag::{Place, Spanned};
 use crate::graph::{
-    Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, TopKeys, ViewDef, ViewKeys,
+    Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, TopKeys, ViewDef,
+    ViewKeys,
 };
 use crate::keys::{Free, Sub, Table};
 use crate::tree::{Tree, TreeValue, Written, dotted, key};
@@ -26,7 +27,7 @@ pub fn effective(graph: &Graph) -> String {
     }
     for (section, table) in entries {
         let Some(items) = table.entries() else { continue };
-        if section == "dims" {
+        if section == "dims" || section == "expect" {
             write_table(&mut out, &[section], items);
             continue;
         }
@@ -74,7 +75,7 @@ pub(super) fn plain(graph: &Graph) -> Tree {
     });
     let keys = TopKeys {
         title: graph.title.clone(),
-        expect: graph.expect.clone(),
+        expect: graph.expect.clone().map(Expect::without_setting),
         streams: Some(graph.streams.clone()),
         held_out: graph.held_out.clone(),
         oracle: graph.oracle,

@@ -69,7 +69,7 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     }
     if let Some(e) = &graph.expect {
         out += &format!(
-            "  published for this row: {} % (with the data and network of the publication)\n",
+            "  published for this row and setting: {} % (with the data and network of the publication)\n",
             e.value
         );
     }
@@ -214,7 +214,7 @@ mod tests {
 
     fn graph(more: &str) -> Graph {
         let text = format!(
-            "title = \"T\"\nexpect = \"37.7 ± 2.5\"\nstreams = [\"source\", \"target\"]\nheld_out = [\"target\"]\n{more}"
+            "title = \"T\"\nexpect = {{ without_setting = \"37.7 ± 2.5\", other = \"1.0\" }}\nstreams = [\"source\", \"target\"]\nheld_out = [\"target\"]\n{more}"
         );
         crate::load::load_text("t.toml", &text, Path::new(".")).unwrap()
     }

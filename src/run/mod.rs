@@ -1,5 +1,6 @@
 //! Running a checked graph: data side, compute side, phases, views, saved states.
 
+mod bar;
 mod checkpoint;
 mod data;
 mod device;
@@ -42,7 +43,7 @@ pub use share_key::{cache_key, cache_keys};
 pub use stop::listen;
 pub use train::{NodeTime, PhaseReport};
 pub use trial::{Trial, TrialOptions, try_phases};
-pub use view::{NodeScores, PortValue, Prediction, ViewCx, ViewResult, run_view};
+pub use view::{NodeScores, PortValue, Prediction, RECALL, ViewCx, ViewResult, run_view};
 
 /// The run was asked to stop, and has saved its state.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

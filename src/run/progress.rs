@@ -1,5 +1,6 @@
 //! What a person sees while a run goes on: a bar in a terminal, plain lines elsewhere, nothing with `--quiet`.
 
+use super::bar::{Line, line};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -70,29 +71,33 @@ impl Progress {
         }
         if self.terminal {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{prefix:.bold} {bar:24} {pos}/{len} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{prefix:.bold} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
-            bar.set_prefix(label.to_string());
-            bar.set_position(start);
             a.bar = bar;
+            a.draw(&[]);
         }
     }
 
-    /// Says how far it is, with a few words.
-    pub fn at(&self, done: u64, words: impl FnOnce() -> String) {
+    /// Shows how far it is, with words on it, the most important first.
+    pub fn at(&self, done: u64, words: impl FnOnce() -> Vec<String>) {
         let mut a = self.lock();
         a.done = done.max(a.done);
         if self.quiet {
             return;
         }
-        let left = a.left();
         if self.terminal {
-            a.bar.set_position(a.done);
-            a.bar.set_message(format!("{}  {left}", words()));
+            a.draw(&words());
         } else if a.line.elapsed() >= LINE_EVERY {
             a.line = Instant::now();
-            eprintln!("{} {}/{}  {}  {left}", a.label, a.done, a.total, words());
+            eprintln!(
+                "{} {}/{}  {}  {}",
+                a.label,
+                a.done,
+                a.total,
+                a.left(),
+                words().join("  ")
+            );
         }
     }
 
@@ -112,6 +117,24 @@ impl Progress {
 }
 
 impl Active {
+    /// Draws the line of a terminal, as wide as it is now.
+    fn draw(&self, words: &[String]) {
+        let (_, columns) = console::Term::stderr().size();
+        let left = self.left();
+        let (label, text) = line(
+            usize::from(columns),
+            &Line {
+                label: &self.label,
+                done: self.done,
+                total: self.total,
+                left: &left,
+                words,
+            },
+        );
+        self.bar.set_prefix(label);
+        self.bar.set_message(text);
+    }
+
     fn left(&self) -> String {
         let (done, todo) = (self.done - self.start, self.total.saturating_sub(self.done));
         if done == 0 || todo == 0 {

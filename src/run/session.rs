@@ -330,6 +330,7 @@ impl Session<'_> {
             progress: self.progress,
             ports: &[],
             bad_limit: Some(self.graph.bad_videos),
+            classes: self.graph.classes.as_ref().map(|c| c.value.as_slice()),
         };
         run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
     }

@@ -39,7 +39,7 @@ pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Se
             .prepare(&PrepareCx {
                 videos,
                 cache,
-                progress: &|done, _| progress.at(done as u64, String::new),
+                progress: &|done, _| progress.at(done as u64, Vec::new),
                 warn: &|text| progress.say(&format!("{}: {text}", call.node)),
             })
             .with_context(|| format!("node `{}`", call.node))?;
@@ -89,7 +89,7 @@ fn ensure(source: &dyn Source, progress: &Progress) -> Result<()> {
             *b = what.to_string();
             progress.begin(what, 0, of as u64);
         }
-        progress.at(done as u64, String::new);
+        progress.at(done as u64, Vec::new);
     })?;
     if !begun.lock().unwrap_or_else(|e| e.into_inner()).is_empty() {
         progress.end("");

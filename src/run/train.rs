@@ -222,7 +222,10 @@ impl<'a> Training<'a> {
         cx.progress.at(done, || {
             let wall = report.wall.as_secs_f64().max(1e-9);
             let speed = report.samples as f64 / wall;
-            format!("{}  {speed:.0} videos/s, {}", self.smooth.words(), report.waits())
+            let mut words = vec![format!("{speed:.0} videos/s")];
+            words.extend(self.smooth.words(run.program));
+            words.push(report.waits());
+            words
         });
         if done.is_multiple_of(per_epoch) || done == of {
             hooks.epoch(done, state.store, state.position, state.log)?;
@@ -311,12 +314,33 @@ impl Smooth {
         }
     }
 
-    fn words(&self) -> String {
-        self.0
-            .iter()
-            .filter(|(n, _)| n != "lr" && n != "grad_norm")
-            .map(|(n, v)| format!("{n} {v:.3}"))
-            .collect::<Vec<_>>()
-            .join(" ")
+    /// The loss, its terms by their weight, then metrics.
+    fn words(&self, program: &Program) -> Vec<String> {
+        let weight = |name: &str| match program.losses.iter().find(|l| l.name == name) {
+            _ if name == "loss" => f64::INFINITY,
+            Some(term) => term.weight.abs(),
+            None => -1.0,
+        };
+        let mut values: Vec<_> = self.0.iter().filter(|(n, _)| n != "lr" && n != "grad_norm").collect();
+        values.sort_by(|a, b| weight(&b.0).total_cmp(&weight(&a.0)));
+        values.into_iter().map(|(n, v)| format!("{n} {v:.3}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{LoadOptions, load};
+
+    #[test]
+    fn the_loss_comes_first_then_its_terms_by_weight() {
+        let graph = load(&LoadOptions::of("full")).unwrap_or_else(|p| panic!("{p}"));
+        let checked = crate::check::check(&graph, &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let mut smooth = Smooth::default();
+        let names = ["align_g", "ce", "ce.accuracy", "grad_norm", "loss", "lr", "tol"];
+        smooth.take(&names.map(|n| (n.to_string(), 1.0)));
+        let words = smooth.words(&checked.phases["main"]);
+        let first: Vec<&str> = words.iter().filter_map(|w| w.split(' ').next()).collect();
+        assert_eq!(first, ["loss", "ce", "align_g", "tol", "ce.accuracy"]);
     }
 }

@@ -33,7 +33,7 @@ fn lint(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
         "lint".to_string(),
         graph("full.toml"),
         "--setting".into(),
-        "settings/mine.toml".into(),
+        "mine.toml".into(),
     ];
     args.extend(more.iter().map(|s| s.to_string()));
     let Output { status, stdout, stderr } = command(&args).current_dir(dir).output().unwrap();

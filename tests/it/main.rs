@@ -1,6 +1,7 @@
 //! The integration tests of the framework and of `glad-run`: one binary, since linking each file took longer than running it.
 
 mod bad_graphs;
+mod builtin;
 mod check;
 mod commands;
 mod common;

@@ -52,6 +52,7 @@ fn view(changes: &str, port: &str, limit: Option<f64>) -> (Result<ViewResult>, N
         progress: &progress,
         ports: &ports,
         bad_limit: limit,
+        classes: None,
     };
     let setup = set_up(program, folder.path(), &progress).unwrap();
     seen();
