@@ -36,7 +36,7 @@ mod video;
 mod watch;
 pub mod write;
 
-pub use backend::Decoding;
+pub use backend::{Decoding, decoders};
 pub use crops::{CropBox, MultiScaleCrop};
 pub use error::VideoError;
 pub use folder::Template;

@@ -50,6 +50,22 @@ pub trait Footage: Send + Sync {
     fn stamp(&self) -> Option<String> {
         None
     }
+    /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
+    /// file needs no answer: whoever compares runs looks at [`Video::path`].
+    fn images(&self) -> Option<ImagesStamp> {
+        None
+    }
+}
+
+/// What tells the images of a folder from others, without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagesStamp {
+    /// Bytes of all images together.
+    pub bytes: u64,
+    /// A hash over each image's name and bytes.
+    pub sizes: String,
+    /// A hash over each image's time of its last change.
+    pub times: String,
 }
 
 /// One RGB image, 8 bits a channel, rows top to bottom.
@@ -300,6 +316,20 @@ pub trait Source: Send + Sync {
     fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
         let _ = progress;
         Ok(())
+    }
+    /// Where the data of `split` is generated and not a person's own files: the folder of its lists and videos, and all
+    /// that its content follows from (the generator's version, parameters, seed).
+    fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
+        let _ = split;
+        None
+    }
+    /// Videos without labels of these files or folders, read as those of the lists are; no list is read.
+    ///
+    /// # Errors
+    /// The source names its videos by lists alone.
+    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+        let _ = paths;
+        bail!("this source of videos takes no single files, only its lists")
     }
     /// What is not there yet, for notes: `data/k400_train.txt is not there`, or that the first run will make it.
     /// With `files`, every video of every list is looked at, too.

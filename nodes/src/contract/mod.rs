@@ -17,7 +17,7 @@ mod weights;
 pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use host::{
-    Args, Clips, Fatal, Footage, Frame, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage,
+    Args, Clips, Fatal, Footage, Frame, FrameIndex, HostValue, ImageBank, ImagesStamp, PrepareCx, Resource, SampleCx, Source, Stage,
     Video,
 };
 pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
