@@ -7,8 +7,8 @@
 use anyhow::{Context, Result};
 use candle_core::Device;
 use glad::check::check;
+use glad::describe::{Target, plan_text};
 use glad::load::{LoadOptions, effective, load};
-use glad::plan::{Target, plan_text};
 use glad::run::{FeedOptions, Progress, RunFolder, RunOptions, cache_folder, run};
 use std::path::Path;
 use std::time::Duration;

@@ -1,19 +1,21 @@
 //! glad: declarative pipeline graphs for unsupervised video domain adaptation.
 //!
-//! [`load`] reads an experiment from its files, [`check`] turns it into programs or says all that is wrong with it,
-//! [`run`] runs them, [`report`] shows what came out, [`lint`] goes through their lists and files; [`cli`] is the
-//! command `glad-run`. Node kinds are in [`nodes`].
+//! [`load`] reads an experiment from its files into a [`graph`], [`check`] turns it into [`program`]s or reports all that is
+//! wrong with it, [`describe`] shows these, [`run`] runs them, [`report`] shows what came out, [`lint`] goes through their lists
+//! and files; [`cli`] is the command `glad-run`. Node kinds are in [`nodes`].
 
 pub mod check;
 pub mod cli;
+pub mod describe;
 pub mod diag;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod graph;
 pub mod lint;
 pub mod load;
-pub mod plan;
+pub mod program;
 pub mod report;
 pub mod run;
+pub mod tree;
 
 pub use glad_nodes as nodes;

@@ -3,7 +3,7 @@
 use candle_core::Device;
 use glad::check::check;
 use glad::load::{LoadOptions, load};
-use glad::plan::memory;
+use glad::program::memory;
 use glad::run::Rehearsal;
 use glad_nodes::Precision;
 use std::alloc::{GlobalAlloc, Layout, System};

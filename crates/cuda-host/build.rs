@@ -6,7 +6,7 @@ use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=shim");
-    println!("cargo::rerun-if-changed=../kernels");
+    println!("cargo::rerun-if-changed=../cuda/kernels");
     println!("cargo::rerun-if-env-changed=GLAD_SANITIZE");
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo gave no OUT_DIR"))?);
     fs::write(out.join("modules.h"), modules()?)?;
@@ -15,7 +15,7 @@ fn main() -> io::Result<()> {
         .cpp(true)
         .std("c++17")
         .file("shim/kernels.cpp")
-        .includes([Path::new("../kernels"), Path::new("shim"), &out])
+        .includes([Path::new("../cuda/kernels"), Path::new("shim"), &out])
         // Vectors are read through pointers to numbers, and the other way round.
         .flag("-fno-strict-aliasing")
         .flag("-Wno-unknown-pragmas")
@@ -40,7 +40,7 @@ fn main() -> io::Result<()> {
 /// Each file of kernels, and that of mistakes, in a namespace of its own, for they are compiled together.
 fn modules() -> io::Result<String> {
     let mut files = vec![PathBuf::from("shim/faults.cu")];
-    for entry in fs::read_dir("../kernels")? {
+    for entry in fs::read_dir("../cuda/kernels")? {
         files.push(entry?.path());
     }
     files.retain(|file| file.extension().is_some_and(|e| e == "cu"));

@@ -6,7 +6,7 @@ use super::prune::Edge;
 use super::typing::Node;
 use super::{params, weights};
 use crate::diag::Problem;
-use crate::plan::ValueId;
+use crate::program::ValueId;
 use glad_nodes::{Body, BuildCx, Contract, Gradient, HeadExpr, Output, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 

@@ -8,25 +8,12 @@ use super::unused::Used;
 use super::{gradients, leak, phases, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ref};
-use crate::plan::{LossTerm, Program, ProgramKind, ValueId};
+use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
 use glad_nodes::Registry;
 use indexmap::IndexMap;
 
-/// The view that scores a run, unless `run` names views itself.
-pub const RESULT_VIEW: &str = "infer";
-
 /// Videos of a stream at a time in a view that does not say.
 const VIEW_BATCH: usize = 8;
-
-/// A graph that passed its checks.
-pub struct Checked {
-    /// Programs of the phases, in the order of the graph.
-    pub phases: IndexMap<String, Program>,
-    /// Programs of the views, in the order of the graph.
-    pub views: IndexMap<String, Program>,
-    /// What is worth knowing.
-    pub notes: Problems,
-}
 
 /// Checks a graph and makes the programs of its phases and views, or gives all that is wrong with it at once.
 pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {

@@ -3,7 +3,7 @@
 use super::sink::Sink;
 use crate::diag::{Place, Problem, did_you_mean};
 use crate::graph::{Graph, NodeDef};
-use crate::load::Tree;
+use crate::tree::Tree;
 use glad_nodes::{Contract, Registry, Wiring};
 use indexmap::IndexMap;
 use std::cell::RefCell;

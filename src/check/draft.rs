@@ -6,7 +6,7 @@ use super::scene::{Inst, Out, Scene};
 use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
-use crate::plan::{Call, Program, ValueId, ValueInfo};
+use crate::program::{Call, Program, ValueId, ValueInfo};
 use glad_nodes::{Contract, Side, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};

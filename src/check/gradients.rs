@@ -4,7 +4,7 @@ use super::cx::inside;
 use super::draft::Draft;
 use super::prune::comes_from;
 use crate::diag::{Problem, Spanned};
-use crate::plan::{Reach, ValueId};
+use crate::program::{Reach, ValueId};
 use glad_nodes::{Gradient, Role, Side};
 use std::collections::{BTreeMap, HashMap};
 
@@ -227,7 +227,7 @@ fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
 fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
     let nodes: Vec<String> = draft.program.weights.keys().filter(|n| trains[*n]).cloned().collect();
     for path in nodes {
-        let calls: Vec<&crate::plan::Call> = draft.program.calls.iter().filter(|c| c.node == path).collect();
+        let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.node == path).collect();
         // Without a gradient only because nothing but scores needs it: then it is no part of the training.
         let for_scores = calls.iter().all(|c| !feeds_loss(draft, c));
         if calls.iter().any(|c| c.trains) || for_scores {
@@ -245,7 +245,7 @@ fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
     }
 }
 
-fn feeds_loss(draft: &Draft, call: &crate::plan::Call) -> bool {
+fn feeds_loss(draft: &Draft, call: &crate::program::Call) -> bool {
     let mut asked: Vec<ValueId> = call.outputs.iter().flatten().copied().collect();
     let mut seen = asked.clone();
     while let Some(v) = asked.pop() {

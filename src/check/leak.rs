@@ -4,7 +4,7 @@ use super::draft::{Draft, written};
 use super::prune::comes_from;
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
-use crate::plan::{ProgramKind, ValueId};
+use crate::program::{ProgramKind, ValueId};
 use std::collections::HashMap;
 
 /// How a held-out label got into a value: the reference that took it from its source, and the last one that took

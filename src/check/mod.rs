@@ -26,4 +26,4 @@ mod weights;
 mod wiring;
 
 pub use absent::{absent, absent_of, left_out, runs};
-pub use checker::{Checked, RESULT_VIEW, check};
+pub use checker::check;

@@ -4,7 +4,7 @@
 use super::cx::Cx;
 use crate::diag::{Place, Problem, did_you_mean};
 use crate::graph::NodeDef;
-use crate::load::{Tree, TreeValue};
+use crate::tree::{Tree, TreeValue};
 use glad_nodes::{KindEntry, Node, ParamProblem};
 use indexmap::IndexMap;
 use serde_json::Value;

@@ -4,7 +4,7 @@ use super::scene::{Inst, Out, Scene};
 use super::wiring;
 use crate::diag::{Place, Problem, Spanned, did_you_mean};
 use crate::graph::Ref;
-use crate::plan::ProgramKind;
+use crate::program::ProgramKind;
 
 /// What becomes of an instance here.
 enum Status {

@@ -3,7 +3,7 @@
 use super::cx::{Cx, inside};
 use crate::diag::{Problem, Spanned};
 use crate::graph::NodeDef;
-use crate::plan::Program;
+use crate::program::Program;
 use glad_nodes::WeightSpec;
 use indexmap::IndexMap;
 use std::collections::BTreeSet;

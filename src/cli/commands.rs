@@ -4,8 +4,8 @@ use super::args::{Args, Command, LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{frames, lint, predict, train};
+use crate::describe::{Target, plan_text};
 use crate::diag::{Problems, Severity, render};
-use crate::plan::{Target, plan_text};
 use crate::{load, report};
 use anyhow::Context;
 use glad_nodes::Registry;
@@ -105,7 +105,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         }
         Some(Command::Draw { graph, out }) => {
             let e = open_args(&graph, None, registry)?;
-            let svg = report::draw(&e.graph, &e.checked, registry);
+            let svg = describe::draw(&e.graph, &e.checked, registry);
             match out {
                 None => print!("{svg}"),
                 Some(path) => std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?,
@@ -113,12 +113,12 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             Ok(())
         }
         Some(Command::Nodes { kind: None }) => {
-            print!("{}", report::nodes(registry));
+            print!("{}", describe::nodes(registry));
             Ok(())
         }
         Some(Command::Nodes { kind: Some(kind) }) => match registry.get(&kind) {
             Some(entry) => {
-                print!("{}", report::node_page(entry));
+                print!("{}", describe::node_page(entry));
                 Ok(())
             }
             None => {
@@ -129,7 +129,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             }
         },
         Some(Command::Schema) => {
-            let text = serde_json::to_string_pretty(&report::schema(registry)).context("the schema")?;
+            let text = serde_json::to_string_pretty(&describe::schema(registry)).context("the schema")?;
             println!("{text}");
             Ok(())
         }

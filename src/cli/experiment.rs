@@ -2,9 +2,10 @@
 
 use super::args::{GraphArgs, LayerArgs, MachineArgs};
 use super::exit::Failure;
-use crate::check::{Checked, check};
+use crate::check::check;
 use crate::graph::Graph;
 use crate::load::{LoadOptions, load};
+use crate::program::Checked;
 use crate::run::{FeedOptions, device, keep_freed_memory};
 use candle_core::Device;
 use glad_nodes::Registry;

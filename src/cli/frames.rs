@@ -3,8 +3,8 @@
 use super::args::LayerArgs;
 use super::exit::Failure;
 use super::experiment::{Experiment, open};
-use crate::plan::Program;
-use crate::run::{Progress, phase_key, write_whole};
+use crate::program::Program;
+use crate::run::{Progress, draw_key, write_whole};
 use anyhow::{Context, Result, anyhow, bail};
 use glad_nodes::{Args, Body, HostValue, Key, Registry, SampleCx, Stage};
 use glad_video::{Cell, OpenOptions, RgbFrame, Template, Video, background_frames, contact_sheet, png};
@@ -206,7 +206,7 @@ impl Sampler {
         for name in names.into_iter().filter(|n| picks.program.is_none_or(|p| p == *n)) {
             let trains = checked.phases.contains_key(name);
             let program = checked.phases.get(name).or(checked.views.get(name));
-            let is_it = |c: &crate::plan::Call| c.node == picks.node;
+            let is_it = |c: &crate::program::Call| c.node == picks.node;
             if let Some(call) = program.and_then(|p| p.calls.iter().position(is_it)) {
                 let program = (trains, name.to_string());
                 let (node, call) = (picks.node.to_string(), call);
@@ -271,7 +271,7 @@ impl Sampler {
         let (trains, name) = &self.program;
         let seed = self.experiment.graph.seed.value;
         let key = match trains {
-            true => phase_key(&self.experiment.graph.phases[name], seed),
+            true => draw_key(&self.experiment.graph.phases[name], seed),
             false => Key::new(seed).name("view").name(name),
         };
         let cx = SampleCx {
@@ -300,7 +300,7 @@ impl Sampler {
     }
 }
 
-fn gives_index(program: &Program, call: &crate::plan::Call) -> bool {
+fn gives_index(program: &Program, call: &crate::program::Call) -> bool {
     let mut outputs = call.outputs.iter().flatten();
     outputs.any(|id| program.values[id.0].ty.head == "FrameIndex")
 }

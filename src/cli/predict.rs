@@ -3,7 +3,7 @@
 use super::args::{LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, Machine, machine, open};
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use crate::report;
 use crate::run::{Progress, RunFolder, ViewCx, ViewResult, cache_folder, load, run_view, set_up, write_whole};
 use anyhow::{Context, Result, anyhow, bail};

@@ -4,9 +4,10 @@ use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, machine, open};
 use crate::check::{absent_of, left_out, runs};
+use crate::describe::{Target, plan_text};
 use crate::diag::Severity;
 use crate::load::effective;
-use crate::plan::{Program, Target, plan_text};
+use crate::program::Program;
 use crate::report;
 use crate::run::{
     Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,

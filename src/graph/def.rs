@@ -2,7 +2,7 @@
 
 use super::optim::OptimizerDef;
 use crate::diag::{Files, Place, Problem, Spanned};
-use crate::load::{History, Tree};
+use crate::tree::{History, Tree};
 use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The lists that a graph reads, and what their files are like.
 
-use crate::check::Checked;
-use crate::plan::{Program, ProgramKind};
+use crate::program::Checked;
+use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
 use glad_nodes::{Body, Defect, ListScan, Size, Source, Stated, Video};

@@ -1,7 +1,6 @@
 //! From the merged tree to a [`Graph`]: every mistake of every file at once.
 
 use super::expand::{Expander, Flat, Member, NODE_KEYS};
-use super::history::History;
 use super::layers::Reader;
 use super::node::{NodeCx, known_streams};
 use super::optim::choice;
@@ -10,9 +9,10 @@ use super::phase::PhaseCx;
 use super::read::{Out, is_name};
 use super::refs::Resolver;
 use super::set_arg::VERBS;
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
 use crate::graph::{Graph, NodeDef, PhaseDef, ViewDef};
+use crate::tree::History;
+use crate::tree::{Tree, TreeValue};
 use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::sync::Arc;

@@ -2,8 +2,8 @@
 
 use super::layers::Reader;
 use super::read::Out;
-use super::tree::Tree;
 use crate::diag::{FileId, Place, Problem, Spanned, suggest};
+use crate::tree::Tree;
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
 //! What differs between two experiments, structurally: however their files are cut and worded.
 
 use super::effective::plain;
-use super::tree::{Tree, dotted};
 use crate::graph::Graph;
+use crate::tree::{Tree, dotted};
 use indexmap::{IndexMap, IndexSet};
 
 /// What `b` has (`+`), has not (`-`) or has otherwise (`~`) than `a`, a line each; empty where they are the same.

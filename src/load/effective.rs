@@ -1,8 +1,8 @@
 //! The effective experiment as one graph file: all layers merged, composites expanded, parameters in place.
 
-use super::tree::{Tree, TreeValue, dotted, key};
 use crate::diag::{Files, Place};
 use crate::graph::{Graph, GroupDef, LossDef, NodeDef, OptimizerDef, PhaseDef, Ref, ScheduleDef, ViewDef};
+use crate::tree::{Tree, TreeValue, dotted, key};
 use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::fmt::Write;

@@ -4,8 +4,8 @@ use super::composite::{CompositeDef, arguments};
 use super::layers::Reader;
 use super::params::Params;
 use super::read::{Out, is_name};
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 

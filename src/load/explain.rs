@@ -2,9 +2,9 @@
 
 use super::composite::CompositeDef;
 use super::set_arg::key_path;
-use super::tree::{Tree, dotted};
 use crate::diag::{Place, suggest};
 use crate::graph::Graph;
+use crate::tree::{Tree, dotted};
 use std::fmt::Write;
 
 /// The value at a dotted path, which file and line set it, and what it replaced of lower layers; of a table, all that

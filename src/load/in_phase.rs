@@ -2,8 +2,8 @@
 
 use super::expand::{Around, Expander, NODE_KEYS};
 use super::params::Params;
-use super::tree::{Tree, TreeValue};
 use crate::diag::Problem;
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
 impl Expander<'_> {

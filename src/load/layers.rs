@@ -1,9 +1,9 @@
 //! Which files are laid on each other, in which order: the setting, what the graph extends, the graph, overlays.
 
-use super::history::Role;
 use super::raw;
-use super::tree::{Tree, TreeValue};
 use crate::diag::{FileId, Files, Place, Problem, Spanned, suggest};
+use crate::tree::Role;
+use crate::tree::{Tree, TreeValue};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -213,34 +213,6 @@ impl<'a> Stack<'a> {
 /// What tells a file from another: its real path, where it has one.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| lexical(path))
-}
-
-/// `graphs/ablations/../full.toml` is `graphs/full.toml`, unless links make that another file.
-fn simplified(path: &Path) -> PathBuf {
-    let short = lexical(path);
-    match (path.canonicalize(), short.canonicalize()) {
-        (Ok(a), Ok(b)) if a != b => path.to_path_buf(),
-        _ => short,
-    }
-}
-
-fn lexical(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for c in path.components() {
-        match c {
-            Component::CurDir => {}
-            Component::ParentDir if matches!(out.components().next_back(), Some(Component::Normal(_))) => {
-                out.pop();
-            }
-            c => out.push(c),
-        }
-    }
-    out
-}
-
-/// A path without detours, as people see it.
-pub(crate) fn shown(path: &Path) -> String {
-    simplified(path).display().to_string()
 }
 
 /// Why a file cannot be read, without the numbers of the operating system.

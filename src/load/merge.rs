@@ -1,9 +1,9 @@
 //! Lays one layer on those below: plain tables add, `set` and `replace` change.
 
-use super::history::{Change, History, Role};
 use super::layers::Layer;
-use super::tree::{Tree, TreeValue, dotted};
 use crate::diag::{Place, Problem, did_you_mean, suggest};
+use crate::tree::{Change, History, Role};
+use crate::tree::{Tree, TreeValue, dotted};
 use indexmap::IndexMap;
 
 /// The layers so far.

@@ -3,9 +3,9 @@
 use super::expand::{Flat, NODE_KEYS, references};
 use super::read::Out;
 use super::refs::{Resolver, Use};
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Files, Problem, Spanned, suggest};
 use crate::graph::NodeDef;
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
 /// Parameters that name files. Where they are given on the command line, they are meant from the current folder, as

@@ -1,13 +1,13 @@
 //! The way in: from the command line's options, or a text, to a [`Graph`].
 
 use super::build::build;
-use super::history::{History, Role};
 use super::layers::{Layer, Reader, Stack};
 use super::merge::Merger;
 use super::set_arg;
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Problem, Problems, Severity, Spanned};
 use crate::graph::Graph;
+use crate::tree::{History, Role};
+use crate::tree::{Tree, TreeValue};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 

@@ -1,9 +1,9 @@
 //! Optimisers and schedules.
 
 use super::read::Out;
-use super::tree::Tree;
 use crate::diag::{Place, Problem, Spanned, suggest};
 use crate::graph::{GroupDef, OptimizerDef, ScheduleDef};
+use crate::tree::Tree;
 use glad_nodes::Role;
 use indexmap::IndexMap;
 

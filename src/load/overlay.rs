@@ -2,8 +2,8 @@
 
 use super::merge::Merger;
 use super::set_arg::key_path;
-use super::tree::{Tree, TreeValue, dotted};
 use crate::diag::{Place, Problem, did_you_mean, suggest};
+use crate::tree::{Tree, TreeValue, dotted};
 use indexmap::IndexMap;
 
 impl Merger<'_> {

@@ -1,8 +1,8 @@
 //! `$name`: a parameter of the graph or of a composite in the place of a value.
 
 use super::read::{Out, at_value};
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Problem, suggest};
+use crate::tree::{Tree, TreeValue};
 use indexmap::{IndexMap, IndexSet};
 
 /// The parameters that a file may use.

@@ -5,9 +5,9 @@ use super::node::known_streams;
 use super::optim::optimizer;
 use super::read::Out;
 use super::refs::{Resolver, Use};
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
 use crate::graph::{LossDef, PhaseDef, ViewDef};
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
 const PHASE_KEYS: [&str; 14] = [

@@ -1,7 +1,7 @@
 //! From text to [`Tree`]: every syntax error of a file at once.
 
-use super::tree::{Tree, TreeValue};
 use crate::diag::{FileId, Place, Problem};
+use crate::tree::{Tree, TreeValue};
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

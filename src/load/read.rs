@@ -1,7 +1,7 @@
 //! Reading values of the types that the graph language has; what is of another type is told where it was written.
 
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
 /// What is wrong with the merged tree, gathered.

@@ -1,10 +1,10 @@
 //! `--set a.b=value` as a layer.
 
-use super::history::Role;
 use super::layers::{Layer, Reader};
 use super::raw;
-use super::tree::{Tree, TreeValue};
 use crate::diag::{Place, Problem};
+use crate::tree::Role;
+use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
 /// The verbs that the top level of a layer may hold.

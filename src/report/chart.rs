@@ -1,6 +1,6 @@
 //! One chart of lines, its names at their ends.
 
-use super::svg::{SANS, num, rule, style, width};
+use crate::describe::svg::{SANS, num, rule, style, width};
 use maud::{Markup, html};
 
 /// The class that the rules of [`css`] are below.

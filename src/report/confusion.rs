@@ -1,7 +1,7 @@
 //! A picture of a confusion matrix.
 
 use super::scores::{class_name, percent};
-use super::svg::{SANS, num, rule, style, width};
+use crate::describe::svg::{SANS, num, rule, style, width};
 use maud::{Markup, PreEscaped, html};
 
 const CLASS: &str = "glad-confusion";

@@ -1,7 +1,7 @@
 //! Losses and accuracies over the steps of a run, phase by phase, from its metrics.
 
 use super::chart::{CLASS, Chart, Series, css};
-use super::svg::num;
+use crate::describe::svg::num;
 use indexmap::IndexMap;
 use maud::{PreEscaped, html};
 use serde_json::Value;

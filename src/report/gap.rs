@@ -2,7 +2,7 @@
 
 use super::histogram::histogram;
 use super::scatter::{Pair, scatter};
-use crate::check::Checked;
+use crate::program::Checked;
 use crate::run::{RunResult, ViewResult};
 use glad_nodes::Distribution;
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use super::chart::{CLASS, css, ticks};
 use super::gap::{median, videos};
-use super::svg::{STREAMS, num, rule, style};
+use crate::describe::svg::{STREAMS, num, rule, style};
 use glad_nodes::Distribution;
 use maud::{Markup, PreEscaped, html};
 

@@ -1,7 +1,7 @@
 //! Scene distance against temporal distance of pairs of data sets (the paper's Figure 2).
 
 use super::chart::{CLASS, apart, css, ticks};
-use super::svg::{STREAMS, num, rule, style, width};
+use crate::describe::svg::{STREAMS, num, rule, style, width};
 use maud::{PreEscaped, html};
 
 /// A pair of data sets.

@@ -1,7 +1,7 @@
 //! Scores as rows of tables, class by class where there is a confusion matrix.
 
 use crate::graph::Graph;
-use crate::plan::Program;
+use crate::program::Program;
 use crate::run::{NodeScores, ViewResult};
 use anyhow::Result;
 use glad_nodes::Body;

@@ -1,7 +1,7 @@
 //! What a few steps of each phase showed, as text.
 
 use super::scores::percent;
-use crate::plan::{bytes, table};
+use crate::describe::{bytes, table};
 use crate::run::{Trial, duration};
 
 /// From which share of the time on a side counts as waiting.

@@ -2,14 +2,14 @@
 
 use super::confusion::confusion;
 use super::curves::curves;
-use super::draw::draw;
 use super::gap;
 use super::page::{Parts, page};
 use super::predictions::{per_class_csv, predictions_csv};
 use super::result::summary_json;
 use super::scores::{class_names, ordered, per_class, rows};
-use crate::check::Checked;
+use crate::describe::draw;
 use crate::graph::Graph;
+use crate::program::Checked;
 use crate::run::{RunResult, write_whole};
 use anyhow::{Context, Result};
 use glad_nodes::Registry;

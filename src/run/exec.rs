@@ -1,6 +1,6 @@
 //! Walks a program's calls: forward, and backward over what forward kept. The graph is the tape.
 
-use crate::plan::{Call, Program, ValueId};
+use crate::program::{Call, Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Args, Body, Gradient, Key, Precision, Saved, Scope, Side, Step, WeightStore};

@@ -7,7 +7,7 @@
 use super::exec::{Exec, Seen};
 use super::step::Part;
 use crate::graph::PhaseDef;
-use crate::plan::{Call, Program};
+use crate::program::{Call, Program};
 use anyhow::{Result, bail};
 use candle_core::{DType, Tensor};
 use glad_nodes::{Precision, Role, WeightStore};

@@ -177,6 +177,11 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.
+pub fn cache_folder() -> Result<PathBuf> {
+    Ok(glad_mini::cache_dir()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,14 +1,13 @@
 //! The batch of any step, as it reaches the device: to look at, and to compare experiments by.
 
-use super::data::{Drawn, FeedOptions, HostSide, PassCache, Recipe, Stacker, Want, batches};
+use super::data::{Drawn, FeedOptions, HostSide, PassCache, Recipe, Stacker, Want, batches, draw_key};
 use super::setup::Setup;
 use super::staging::staging;
 use super::train::order;
 use crate::graph::PhaseDef;
-use crate::plan::Program;
+use crate::program::Program;
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use glad_nodes::Key;
 
 /// The values that cross to the device at `step` of a phase, by `node.port@stream`.
 pub fn batch_at(
@@ -18,7 +17,7 @@ pub fn batch_at(
     seed: u64,
     step: u64,
 ) -> Result<Vec<(String, Tensor)>> {
-    let key = phase_key(def, seed);
+    let key = draw_key(def, seed);
     let order = order(program, def, key, &setup);
     let host = HostSide::new(program, setup.resources, true)?;
     let replace = |stream, drawn: Drawn, attempt| order.replacement(stream, drawn, attempt);
@@ -53,10 +52,4 @@ pub fn batch_at(
         .collect();
     values.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(values)
-}
-
-/// The key below which all of a phase's random numbers are drawn.
-pub fn phase_key(def: &PhaseDef, seed: u64) -> Key {
-    let seed = def.seed.as_ref().map_or(seed, |s| s.value);
-    Key::new(seed).name("phase").name(&def.name)
 }

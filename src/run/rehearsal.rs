@@ -1,15 +1,15 @@
 //! A phase's steps on random clips: the compute side of a run without videos, to measure it or to try a machine.
 
+use super::data::draw_key;
 use super::exec::PassInfo;
 use super::optim::{Length, Sgd};
-use super::peek::phase_key;
 use super::progress::Progress;
 use super::start::{mark_trained, start_weights};
 use super::step::{Part, Steps};
 use super::train::{NodeTime, node_times};
-use crate::check::Checked;
 use crate::graph::Graph;
-use crate::plan::{Call, Program, ValueId, memory};
+use crate::program::Checked;
+use crate::program::{Call, Program, ValueId, memory};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Key, Precision, Side, Type, WeightStore};
@@ -46,7 +46,7 @@ impl<'a> Rehearsal<'a> {
         mark_trained(program, &mut store);
         // Without lists there are no epochs.
         let steps = def.steps.as_ref().map_or(1 << 20, |s| s.value as u64);
-        let key = phase_key(def, seed);
+        let key = draw_key(def, seed);
         Ok(Rehearsal {
             program,
             steps: Steps::new(program, def, device, graph.precision.value),

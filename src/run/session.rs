@@ -1,21 +1,23 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
 use super::checkpoint::{self, Position};
-use super::data::FeedOptions;
+use super::data::{FeedOptions, draw_key};
 use super::finite;
 use super::folder::{Found, RunFolder, write_whole};
 use super::log::Log;
 use super::optim::Sgd;
-use super::peek::phase_key;
 use super::progress::{Progress, duration};
 use super::setup::set_up;
 use super::share::{self, Shared};
+use super::share_key::cache_key;
 use super::start::{mark_trained, start_weights};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
-use crate::check::{Checked, RESULT_VIEW, left_out};
+use crate::check::left_out;
+use crate::describe::other_precision;
 use crate::graph::Graph;
-use crate::plan::{Program, other_precision};
+use crate::program::Program;
+use crate::program::{Checked, RESULT_VIEW};
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, DeviceLocation, Tensor};
 use glad_nodes::{Key, Precision, WeightStore};
@@ -210,7 +212,7 @@ impl Session<'_> {
         let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(&self.options.cache);
         let device = self.options.device.location();
-        let key = self.checked.phase_key(self.graph, name, self.options.seed, device)?;
+        let key = cache_key(self.checked, self.graph, name, self.options.seed, device)?;
         // A phase that is validated as it goes leaves more than its weights.
         let share = self.options.share && def.validate.is_none();
         if share
@@ -245,7 +247,7 @@ impl Session<'_> {
             sgd.restore(name, v);
         }
         let cx = TrainCx {
-            key: phase_key(def, self.options.seed),
+            key: draw_key(def, self.options.seed),
             feed: self.options.feed,
             device: &self.options.device,
             precision: self.graph.precision.value,
@@ -389,11 +391,6 @@ fn none_left(program: &Program, view: &ViewResult) -> Option<String> {
         "no video of {stream} could be used; the first: {}",
         first.reason
     ))
-}
-
-/// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.
-pub fn cache_folder() -> Result<PathBuf> {
-    Ok(glad_mini::cache_dir()?)
 }
 
 #[cfg(test)]

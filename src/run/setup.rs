@@ -1,7 +1,7 @@
 //! What a program needs before its first sample: data made, lists read, whole-list nodes computed.
 
 use super::progress::Progress;
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use anyhow::{Context, Result, bail};
 use glad_nodes::{Body, HostValue, PrepareCx, Source, Video};
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! The weights that a program starts from.
 
 use super::progress::Progress;
-use crate::plan::Program;
+use crate::program::Program;
 use anyhow::{Context, Result};
 use candle_core::Device;
 use glad_nodes::{Body, Key, Role, WeightStore};

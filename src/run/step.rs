@@ -5,7 +5,7 @@ use super::exec::{Exec, PassInfo, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Sgd, StepReport, Taken};
 use crate::graph::PhaseDef;
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use anyhow::{Result, anyhow};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Precision, WeightStore};

@@ -12,7 +12,7 @@ use super::staging::staging;
 use super::step::{Part, Steps};
 use super::stop;
 use crate::graph::PhaseDef;
-use crate::plan::Program;
+use crate::program::Program;
 use anyhow::{Context, Result, bail};
 use candle_core::Device;
 use glad_nodes::{Key, Precision, WeightStore};

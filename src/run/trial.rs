@@ -2,17 +2,17 @@
 
 use super::checkpoint::Position;
 use super::data::FeedOptions;
+use super::data::draw_key;
 use super::device::{DeviceMemory, device_memory, reset_device_memory};
 use super::log::Log;
 use super::optim::Sgd;
-use super::peek::phase_key;
 use super::progress::Progress;
 use super::setup::set_up;
 use super::start::{mark_trained, start_weights};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, length, order, train};
-use crate::check::Checked;
 use crate::diag::Spanned;
 use crate::graph::Graph;
+use crate::program::Checked;
 use anyhow::{Context, Result};
 use candle_core::Device;
 use glad_nodes::{Key, WeightStore};
@@ -91,7 +91,7 @@ pub fn try_phases(
             continue;
         };
         let cx = TrainCx {
-            key: phase_key(def, seed),
+            key: draw_key(def, seed),
             feed: options.feed,
             device: options.device,
             precision: graph.precision.value,

@@ -6,7 +6,7 @@ use super::progress::Progress;
 use super::setup::Setup;
 use super::staging::staging;
 use super::stop;
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Key, Precision, Scores, Tally, Video, WeightStore};

@@ -1,11 +1,12 @@
 //! What the checker makes of graphs that it accepts. Those that it refuses: `bad_graphs/check_*.toml`.
 
-use glad::check::{Checked, absent, check};
+use glad::check::{absent, check};
 use glad::diag::{Problems, Severity};
 use glad::graph::Graph;
 use glad::load::load_text;
 use glad::nodes::{Body, Side};
-use glad::plan::{Call, Program};
+use glad::program::Checked;
+use glad::program::{Call, Program};
 use proptest::prelude::*;
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! Pictures of all our graphs.
 
-use glad::check::{Checked, check};
+use glad::check::check;
 use glad::graph::Graph;
 use glad::load::{LoadOptions, load};
+use glad::program::Checked;
 use roxmltree::{Document, Node};
 use std::path::Path;
 
@@ -38,7 +39,7 @@ fn class<'a>(n: Node<'a, '_>) -> &'a str {
 fn every_node_is_drawn_and_none_lies_on_another() {
     for name in GRAPHS {
         let (graph, checked) = open(name);
-        let svg = glad::report::draw(&graph, &checked, &glad::nodes::registry());
+        let svg = glad::describe::draw(&graph, &checked, &glad::nodes::registry());
         let doc = Document::parse(&svg).unwrap_or_else(|e| panic!("{name}: {e}"));
         let boxes: Vec<(String, [f64; 4])> = doc
             .descendants()
@@ -76,7 +77,7 @@ fn every_node_is_drawn_and_none_lies_on_another() {
 #[test]
 fn pictures_fetch_nothing_and_are_the_same_every_time() {
     let (graph, checked) = open("full.toml");
-    let draw = || glad::report::draw(&graph, &checked, &glad::nodes::registry());
+    let draw = || glad::describe::draw(&graph, &checked, &glad::nodes::registry());
     let svg = draw();
     assert_eq!(svg, draw());
     for word in ["<script", "href", "url(", "@import", "<image"] {
@@ -88,7 +89,7 @@ fn pictures_fetch_nothing_and_are_the_same_every_time() {
 #[test]
 fn the_full_graph_says_what_matters() {
     let (graph, checked) = open("full.toml");
-    let svg = glad::report::draw(&graph, &checked, &glad::nodes::registry());
+    let svg = glad::describe::draw(&graph, &checked, &glad::nodes::registry());
     for text in [
         "host",
         "device",

@@ -4,9 +4,10 @@
 use crate::common::*;
 use anyhow::Result;
 use candle_core::{Device, DeviceLocation, Tensor};
-use glad::check::{Checked, check};
+use glad::check::check;
 use glad::graph::Graph;
 use glad::load::load_text;
+use glad::program::Checked;
 use glad::run::Rehearsal;
 use glad_nodes::*;
 use schemars::JsonSchema;

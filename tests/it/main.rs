@@ -9,6 +9,7 @@ mod finite;
 mod frames;
 mod gap;
 mod graphs;
+mod layers;
 mod lint;
 mod load;
 mod load_layers;

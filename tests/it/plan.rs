@@ -1,10 +1,12 @@
 //! The plan of the whole method as people read it, and what its phases' keys depend on.
 
 use candle_core::DeviceLocation;
-use glad::check::{Checked, check};
+use glad::check::check;
+use glad::describe::{Target, plan_text};
 use glad::graph::Graph;
 use glad::load::{LoadOptions, load, load_text};
-use glad::plan::{Target, memory, plan_text, sample_bytes};
+use glad::program::Checked;
+use glad::program::{memory, sample_bytes};
 use glad_nodes::Precision::{Bf16, F32, Tf32};
 use std::path::Path;
 

@@ -2,9 +2,10 @@
 
 use crate::common::*;
 use candle_core::Device;
-use glad::check::{Checked, check};
+use glad::check::check;
 use glad::graph::Graph;
 use glad::load::{LoadOptions, load};
+use glad::program::Checked;
 use glad::run::Rehearsal;
 
 /// The whole method on the small network, with a constant learning rate.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FILE: &str = "graphs/graph.schema.json";
 
 fn schema() -> Value {
-    glad::report::schema(&glad::nodes::registry())
+    glad::describe::schema(&glad::nodes::registry())
 }
 
 fn validator() -> Validator {

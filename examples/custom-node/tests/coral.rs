@@ -114,6 +114,6 @@ fn the_graph_is_valid_with_the_kind_and_not_without() {
 #[test]
 fn the_kind_has_a_page() {
     let kinds = custom_node::registry();
-    let page = glad::report::node_page(kinds.get("coral").unwrap());
+    let page = glad::describe::node_page(kinds.get("coral").unwrap());
     assert!(page.contains("Feature[S,D]") && page.contains("scale"), "{page}");
 }

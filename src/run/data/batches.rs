@@ -161,7 +161,7 @@ pub fn again(
 mod tests {
     use super::super::testing::{Data, Replace, other, video, want};
     use super::*;
-    use crate::plan::ValueId;
+    use crate::program::ValueId;
     use crate::run::staging::staging;
     use candle_core::{Device, Tensor};
     use std::collections::HashMap;

@@ -212,7 +212,7 @@ pub fn feed<R>(
 mod tests {
     use super::super::testing::{Data, Replace, other, video, want};
     use super::*;
-    use crate::plan::ValueId;
+    use crate::program::ValueId;
     use glad_nodes::HostValue;
 
     /// The labels that `n` wants gave, in order, with the bad videos; and the most samples in flight at a time.

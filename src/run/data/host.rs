@@ -1,6 +1,6 @@
 //! The host side of a program: from a video of a list to the values that the batch boundary takes.
 
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use anyhow::{Context, Result, bail};
 use glad_nodes::{Args, Body, HostValue, Key, SampleCx, Side, Source, Stage, Video};
 use std::collections::HashMap;

@@ -11,5 +11,5 @@ mod testing;
 pub use batches::{again, batches};
 pub use feed::{BadVideo, FeedOptions, Recipe, Want, sample_key};
 pub use host::HostSide;
-pub use order::{Drawn, Order, PassCache};
+pub use order::{Drawn, Order, PassCache, draw_key};
 pub use stack::Stacker;

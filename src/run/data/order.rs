@@ -1,6 +1,13 @@
 //! Which videos a step takes: a function of the seed and the step alone, so that a resumed run goes on exactly.
 
+use crate::graph::PhaseDef;
 use glad_nodes::Key;
+
+/// The key below which all of a phase's random numbers are drawn.
+pub fn draw_key(def: &PhaseDef, seed: u64) -> Key {
+    let seed = def.seed.as_ref().map_or(seed, |s| s.value);
+    Key::new(seed).name("phase").name(&def.name)
+}
 
 /// The order in which a phase goes through its lists.
 ///

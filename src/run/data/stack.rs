@@ -1,7 +1,7 @@
 //! From samples to the tensors of a batch.
 
 use super::host::Sample;
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use crate::run::staging::{Buffer, Sent, Staging};
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};

@@ -3,7 +3,7 @@
 use super::feed::{Recipe, Want};
 use super::host::HostSide;
 use super::order::Drawn;
-use crate::plan::{Call, Program, ProgramKind, ValueId, ValueInfo};
+use crate::program::{Call, Program, ProgramKind, ValueId, ValueInfo};
 use anyhow::{Result, bail};
 use glad_nodes::*;
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! Types with the names that the graph gives to sizes: `Feature[B,G+L,64]`, where a program has `Feature[B,3,64]`.
 
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use glad_nodes::{Contract, DimExpr, Registry, Size, Type, TypeExpr, Wiring};
 use std::collections::HashMap;
 
@@ -44,7 +44,7 @@ struct Names {
     rests: HashMap<String, Vec<DimExpr>>,
 }
 
-fn bind(c: &Contract, call: &crate::plan::Call, streams: usize, known: &HashMap<ValueId, Vec<DimExpr>>) -> Names {
+fn bind(c: &Contract, call: &crate::program::Call, streams: usize, known: &HashMap<ValueId, Vec<DimExpr>>) -> Names {
     let mut n = Names::default();
     for (port, ids) in &call.inputs {
         let Some(input) = c.inputs.iter().find(|i| i.name == *port) else {

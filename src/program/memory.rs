@@ -1,6 +1,6 @@
 //! What a step holds in memory, estimated before anything runs.
 
-use super::program::{Call, Program, ProgramKind, ValueId};
+use super::{Call, Program, ProgramKind, ValueId};
 use glad_nodes::{Body, Cost, Gradient, Precision, Side};
 use std::collections::{HashMap, HashSet};
 
@@ -24,7 +24,7 @@ impl Memory {
 }
 
 /// Bytes of a value on the device for a batch of `batch` samples; 0 where a size is not known before it runs.
-pub(super) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
+pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     let v = &program.values[id.0];
     let call = &program.calls[v.call];
     // Clips cross as bytes; all else on the device has four bytes a number.
@@ -37,7 +37,7 @@ pub(super) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
 }
 
 /// What a call costs, for the program's batch, computed in `precision`.
-pub(super) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost {
+pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost {
     match &program.bodies[call.body] {
         Body::Compute(c) => c.cost(program.batch, precision),
         _ => Cost::default(),
@@ -162,7 +162,7 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
 }
 
 /// Bytes of one batch: what waits, stacked, while the device computes on the one before.
-pub(super) fn batch_bytes(program: &Program) -> u64 {
+pub(crate) fn batch_bytes(program: &Program) -> u64 {
     let boundary = program.calls.iter().filter(|c| c.side == Side::Boundary);
     let outputs = boundary.flat_map(|c| c.outputs.iter().flatten());
     outputs.map(|id| value_bytes(program, *id, program.batch)).sum()

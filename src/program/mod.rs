@@ -1,5 +1,12 @@
 //! The pruned, typed, ordered form of one phase or view. The scheduler only walks it.
 
+mod checked;
+mod memory;
+
+pub use checked::{Checked, RESULT_VIEW};
+pub use memory::{Memory, memory, sample_bytes};
+pub(crate) use memory::{batch_bytes, cost, value_bytes};
+
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 

@@ -1,5 +1,9 @@
 //! TOML with the place of every key and value. Layers and overlays work on this, untyped.
 
+mod history;
+
+pub use history::{Change, History, Role};
+
 use crate::diag::Place;
 use indexmap::IndexMap;
 

@@ -1,6 +1,6 @@
 //! What each layer did to the values below it.
 
-use super::tree::Tree;
+use super::Tree;
 use crate::diag::{FileId, Place};
 use indexmap::IndexMap;
 
@@ -39,7 +39,7 @@ pub struct History {
 
 impl History {
     /// Notes a change of the value at `path`.
-    pub(super) fn push(&mut self, path: &str, change: Change) {
+    pub(crate) fn push(&mut self, path: &str, change: Change) {
         self.changes.entry(path.to_string()).or_default().push(change);
     }
 

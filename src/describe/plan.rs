@@ -1,10 +1,8 @@
 //! The plan for people: what runs in each phase and view, where, and what it costs.
 
-use super::memory::{batch_bytes, cost, memory, sample_bytes, value_bytes};
-use super::program::{Call, Program, ProgramKind};
 use super::table::{bytes, count, table, thousands};
-use crate::check::Checked;
 use crate::graph::{Graph, PhaseDef};
+use crate::program::{Call, Checked, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, value_bytes};
 use candle_core::DeviceLocation;
 use glad_nodes::{Precision, Role, Side, Size};
 use std::fmt::Write;

@@ -1,7 +1,7 @@
 //! How large boxes and frames are.
 
 use super::picture::{Frame, NodeBox};
-use crate::report::svg::{mono_width, width};
+use crate::describe::svg::{mono_width, width};
 
 /// Size of names.
 pub(super) const NAME: f64 = 13.0;

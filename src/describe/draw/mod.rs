@@ -16,8 +16,8 @@ mod render;
 mod sizes;
 mod symbols;
 
-use crate::check::Checked;
 use crate::graph::Graph;
+use crate::program::Checked;
 use glad_nodes::Registry;
 
 /// The graph as SVG: nodes by what they are for, the line between host and device, composites as frames, streams as

@@ -2,7 +2,7 @@
 
 use super::build::Scene;
 use super::picture::{Edge, Picture};
-use crate::plan::{Program, ValueId};
+use crate::program::{Program, ValueId};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// An input of a box.

@@ -1,6 +1,6 @@
 //! What is drawn, as plain data: nothing of it knows of graphs or of coordinates.
 
-use crate::report::svg::shortened;
+use crate::describe::svg::shortened;
 
 /// A picture of an experiment.
 #[derive(Clone, Debug, Default)]

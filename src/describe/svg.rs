@@ -1,20 +1,20 @@
 //! What all pictures share: numbers, widths of text, colours for light and dark.
 
 /// The fonts of the system that shows the picture; none is fetched.
-pub(super) const SANS: &str = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
+pub(crate) const SANS: &str = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
 
 /// The same, every letter of one width.
-pub(super) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace";
+pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace";
 
 /// A coordinate, to a tenth.
-pub(super) fn num(x: f64) -> String {
+pub(crate) fn num(x: f64) -> String {
     let r = (x * 10.0).round() / 10.0;
     // Not `-0`.
     format!("{}", if r == 0.0 { 0.0 } else { r })
 }
 
 /// How wide `text` is in the sans-serif of about any system, a little generously.
-pub(super) fn width(text: &str, size: f64) -> f64 {
+pub(crate) fn width(text: &str, size: f64) -> f64 {
     let em = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 0.31,
         'f' | 't' | 'r' | ' ' | '(' | ')' | '[' | ']' | '-' | '/' | '·' => 0.40,
@@ -27,12 +27,12 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 }
 
 /// How wide `text` is where every letter has one width.
-pub(super) fn mono_width(text: &str, size: f64) -> f64 {
+pub(crate) fn mono_width(text: &str, size: f64) -> f64 {
     0.61 * size * text.chars().count() as f64
 }
 
 /// `text` in at most `most` letters, an ellipsis for what is left out.
-pub(super) fn shortened(text: &str, most: usize) -> String {
+pub(crate) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_string(),
         Some(_) => {
@@ -44,7 +44,7 @@ pub(super) fn shortened(text: &str, most: usize) -> String {
 
 /// A colour as a fill, a line and a text, on white and on black.
 #[derive(Clone, Copy)]
-pub(super) struct Paint {
+pub(crate) struct Paint {
     /// On white.
     pub light: [&'static str; 3],
     /// On black.
@@ -56,7 +56,7 @@ const fn paint(light: [&'static str; 3], dark: [&'static str; 3]) -> Paint {
 }
 
 /// Colours of the groups of kinds, by name.
-pub(super) const GROUPS: [(&str, Paint); 7] = [
+pub(crate) const GROUPS: [(&str, Paint); 7] = [
     (
         "data",
         paint(["#e3f2fb", "#5aa9d6", "#0b4f76"], ["#10303f", "#4b9cc9", "#bfe3f7"]),
@@ -88,7 +88,7 @@ pub(super) const GROUPS: [(&str, Paint); 7] = [
 ];
 
 /// Colours of lines: of the streams in their order, then again from the first.
-pub(super) const STREAMS: [(&str, &str); 5] = [
+pub(crate) const STREAMS: [(&str, &str); 5] = [
     ("#2b6cdf", "#6ea3ff"),
     ("#e0701d", "#ff9a4d"),
     ("#1c9a6c", "#4fd0a0"),
@@ -97,7 +97,7 @@ pub(super) const STREAMS: [(&str, &str); 5] = [
 ];
 
 /// What is written on: page, faint areas, lines, words, faint words; on white and on black.
-pub(super) const LIGHT: Base = Base {
+pub(crate) const LIGHT: Base = Base {
     page: "#ffffff",
     area: "#f6f8fa",
     line: "#d5dbe1",
@@ -106,7 +106,7 @@ pub(super) const LIGHT: Base = Base {
     flow: "#76828f",
 };
 /// On black.
-pub(super) const DARK: Base = Base {
+pub(crate) const DARK: Base = Base {
     page: "#0f141a",
     area: "#161d25",
     line: "#2f3a45",
@@ -116,7 +116,7 @@ pub(super) const DARK: Base = Base {
 };
 
 /// The neutral colours of a picture.
-pub(super) struct Base {
+pub(crate) struct Base {
     /// The page.
     pub page: &'static str,
     /// Areas on the page.
@@ -132,7 +132,7 @@ pub(super) struct Base {
 }
 
 /// Style rules below `.class`, for white and for black: `rules` is called for each.
-pub(super) fn style(class: &str, rules: impl Fn(&Base, bool) -> Vec<(String, String)>) -> String {
+pub(crate) fn style(class: &str, rules: impl Fn(&Base, bool) -> Vec<(String, String)>) -> String {
     let block = |base: &Base, dark: bool| -> String {
         rules(base, dark)
             .iter()
@@ -147,7 +147,7 @@ pub(super) fn style(class: &str, rules: impl Fn(&Base, bool) -> Vec<(String, Str
 }
 
 /// A rule of [`style`].
-pub(super) fn rule(selector: impl Into<String>, declarations: impl Into<String>) -> (String, String) {
+pub(crate) fn rule(selector: impl Into<String>, declarations: impl Into<String>) -> (String, String) {
     (selector.into(), declarations.into())
 }
 

@@ -1,40 +1,37 @@
 //! What a phase's result depends on, as a hash: phases of equal key are trained once.
 
-use super::program::{Call, Program};
-use crate::check::Checked;
 use crate::graph::{Graph, PhaseDef, ScheduleDef};
+use crate::program::{Call, Checked, Program};
 use anyhow::{Context, Result};
 use candle_core::DeviceLocation;
 use glad_nodes::Body;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-impl Checked {
-    /// The key of phase `name` of `run` under the run's `seed`: a hash of its pruned program (nodes, kinds, parameters,
-    /// types, streams), objective, optimiser and length, of its lists' lines and files of weights, of the keys of the phases
-    /// before it, of this program's code, and of the device, the precision that it really computes in and the instruction
-    /// set. What is not needed by the phase changes nothing. Where a list is not there, it is its parameters that count alone;
-    /// a list that is malformed is an error.
-    pub fn phase_key(&self, graph: &Graph, name: &str, seed: u64, device: DeviceLocation) -> Result<String> {
-        let mut before: Vec<String> = vec![];
-        for entry in &graph.run {
-            let Some(program) = self.phases.get(&entry.value) else {
-                continue;
-            };
-            let def = &graph.phases[&entry.value];
-            let key = key(program, def, graph, seed, device, &before)?;
-            if entry.value == name {
-                return Ok(key);
-            }
-            before.push(key);
+/// The key of phase `name` of `run` under the run's `seed`: a hash of its pruned program (nodes, kinds, parameters,
+/// types, streams), objective, optimiser and length, of its lists' lines and files of weights, of the keys of the phases
+/// before it, of this program's code, and of the device, the precision that it really computes in and the instruction
+/// set. What is not needed by the phase changes nothing. Where a list is not there, it is its parameters that count alone;
+/// a list that is malformed is an error.
+pub fn cache_key(checked: &Checked, graph: &Graph, name: &str, seed: u64, device: DeviceLocation) -> Result<String> {
+    let mut before: Vec<String> = vec![];
+    for entry in &graph.run {
+        let Some(program) = checked.phases.get(&entry.value) else {
+            continue;
+        };
+        let def = &graph.phases[&entry.value];
+        let key = key(program, def, graph, seed, device, &before)?;
+        if entry.value == name {
+            return Ok(key);
         }
-        // A phase that is not in `run` stands alone.
-        let program = self
-            .phases
-            .get(name)
-            .with_context(|| format!("there is no phase `{name}`"))?;
-        key(program, &graph.phases[name], graph, seed, device, &[])
+        before.push(key);
     }
+    // A phase that is not in `run` stands alone.
+    let program = checked
+        .phases
+        .get(name)
+        .with_context(|| format!("there is no phase `{name}`"))?;
+    key(program, &graph.phases[name], graph, seed, device, &[])
 }
 
 fn key(

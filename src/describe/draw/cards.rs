@@ -1,7 +1,7 @@
 //! Phases and views below the graph, each with what it keeps; and the legend.
 
 use super::picture::{Card, Picture};
-use crate::report::svg::{GROUPS, num, width};
+use crate::describe::svg::{GROUPS, num, width};
 use maud::{Markup, html};
 
 const CHIP: f64 = 11.0;
@@ -131,5 +131,5 @@ pub(super) fn legend(p: &Picture, total: f64) -> (Markup, f64) {
 
 /// The colour of stream `i`.
 pub(super) fn stream(i: usize) -> usize {
-    i % crate::report::svg::STREAMS.len()
+    i % crate::describe::svg::STREAMS.len()
 }

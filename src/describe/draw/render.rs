@@ -4,7 +4,7 @@ use super::arrange::{Arrangement, Rect, Route, arrange};
 use super::cards::{cards, class, legend, stream};
 use super::picture::{Edge, NodeBox, Picture};
 use super::sizes::{self, PAD};
-use crate::report::svg::{GROUPS, MONO, SANS, STREAMS, num, rule, style, width};
+use crate::describe::svg::{GROUPS, MONO, SANS, STREAMS, num, rule, style, width};
 use maud::{Markup, PreEscaped, html};
 
 const CLASS: &str = "glad-graph";

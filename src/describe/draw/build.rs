@@ -3,10 +3,10 @@
 use super::edges::edges;
 use super::picture::{Card, Frame, NodeBox, Picture, Zone};
 use super::symbols::types;
-use crate::check::{Checked, RESULT_VIEW};
 use crate::graph::{Graph, NodeDef};
-use crate::load::Tree;
-use crate::plan::Program;
+use crate::program::Program;
+use crate::program::{Checked, RESULT_VIEW};
+use crate::tree::Tree;
 use glad_nodes::{Group, Registry, Side};
 use std::collections::HashMap;
 
@@ -128,7 +128,7 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
         .iter()
         .filter_map(|r| s.checked.phases.get(&r.value))
         .flat_map(|p| {
-            let gives = |id: &crate::plan::ValueId| p.calls[p.values[id.0].call].node == node.path;
+            let gives = |id: &crate::program::ValueId| p.calls[p.values[id.0].call].node == node.path;
             p.losses
                 .iter()
                 .filter(move |t| t.values.iter().any(gives))
