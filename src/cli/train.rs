@@ -10,7 +10,7 @@ use crate::load::effective;
 use crate::program::Program;
 use crate::report;
 use crate::run::{
-    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,
+    Begin, Progress, Refused, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,
 };
 use candle_core::Device;
 use glad_nodes::Registry;
@@ -43,7 +43,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     listen();
     let options = RunOptions {
         out: out.clone(),
-        resume: args.resume,
+        begin: match (args.resume, args.go_on) {
+            (true, _) => Begin::Resume,
+            (_, true) => Begin::GoOn,
+            _ => Begin::New,
+        },
         seed,
         feed: machine.feed,
         device: machine.device,
@@ -71,7 +75,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
                     resume_command(path, args, &out)
                 );
             }
-            Err(e.into())
+            // A scheduler must not take what never began for a run to start again.
+            match e.downcast::<Refused>() {
+                Ok(e) if args.go_on => Err(Failure::Refused(e)),
+                Ok(e) => Err(Failure::Run(e.into())),
+                Err(e) => Err(e.into()),
+            }
         }
     }
 }
@@ -178,7 +187,8 @@ fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
             c += &format!(" {flag}");
         }
     }
-    format!("{c} --out {} --resume", out.display())
+    let again = if args.go_on { "--go-on" } else { "--resume" };
+    format!("{c} --out {} {again}", out.display())
 }
 
 #[cfg(test)]
@@ -201,6 +211,10 @@ mod tests {
         ] {
             assert_eq!(told(line), format!("{line} --out there --resume"));
         }
+        assert_eq!(
+            told("glad-run g.toml --out there --go-on"),
+            "glad-run g.toml --out there --go-on"
+        );
         assert_eq!(
             told("glad-run g.toml --set a.b=[1,2]"),
             "glad-run g.toml --set 'a.b=[1,2]' --out there --resume"

@@ -55,14 +55,6 @@ pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
     for p in programs {
         out += "\n";
         out += &program_text(p, graph, target);
-        if p.kind == ProgramKind::Phase {
-            let key = checked.phase_key(graph, &p.name, graph.seed.value, target.device);
-            let key = key.map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
-            let _ = writeln!(
-                out,
-                "  key         {key}  (runs with this key share what the phase trains)"
-            );
-        }
     }
     out
 }

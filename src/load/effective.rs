@@ -14,9 +14,60 @@ const WIDTH: usize = 110;
 /// whose own effective text is the same again, to the byte: where values were written is not in it, for `explain`
 /// tells that.
 pub fn effective(graph: &Graph) -> String {
+    text(&plain(graph))
+}
+
+/// The effective text without what only says where lists, videos, names of classes and weights lie: graphs with equal text
+/// are the same experiment on data that may have been moved. What the files hold is compared elsewhere.
+pub fn experiment(graph: &Graph) -> String {
+    let mut tree = plain(graph);
+    let streams: Vec<&str> = graph.streams.iter().map(|s| s.value.as_str()).collect();
+    let tables = |t: &mut Tree, then: &mut dyn FnMut(&mut Tree)| {
+        t.entries_mut().into_iter().flat_map(IndexMap::values_mut).for_each(then);
+    };
+    let nodes = |t: &mut Tree| tables(t, &mut |node| without_places(node, &streams));
+    if let Some(t) = tree.at_mut(["nodes"]) {
+        nodes(t);
+    }
+    for section in ["phases", "views"] {
+        if let Some(t) = tree.at_mut([section]) {
+            tables(t, &mut |item| {
+                if let Some(t) = item.at_mut(["nodes"]) {
+                    nodes(t);
+                }
+            });
+        }
+    }
+    text(&tree)
+}
+
+/// Takes the places of files out of a node's parameters, and those of its streams.
+fn without_places(node: &mut Tree, streams: &[&str]) {
+    let Some(params) = node.entries_mut() else { return };
+    params.shift_remove("folder");
+    params.shift_remove("root");
+    for (name, value) in params {
+        match (name.as_str(), &mut value.value) {
+            ("list" | "classes", TreeValue::String(s)) => s.clear(),
+            ("list", TreeValue::Table(splits)) => {
+                splits.values_mut().for_each(|t| t.value = string(""));
+            }
+            // Without these it is a word such as `random`.
+            ("init", TreeValue::String(s)) if s.contains(['/', '\\', '.']) => s.clear(),
+            ("init", TreeValue::Table(entries)) => {
+                if let Some(file) = entries.get_mut("file") {
+                    file.value = string("");
+                }
+            }
+            (stream, TreeValue::Table(_)) if streams.contains(&stream) => without_places(value, &[]),
+            _ => {}
+        }
+    }
+}
+
+fn text(plain: &Tree) -> String {
     let mut out =
         String::from("# The effective experiment: layers merged, composites expanded, parameters in place.\n\n");
-    let plain = plain(graph);
     let entries = plain.entries().expect("a table");
     for (name, value) in entries.iter().filter(|(_, v)| v.entries().is_none()) {
         let _ = writeln!(out, "{} = {value}", key(name));

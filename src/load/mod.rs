@@ -59,6 +59,6 @@ mod refs;
 mod set_arg;
 
 pub use diff::diff;
-pub use effective::effective;
+pub use effective::{effective, experiment};
 pub use explain::explain;
 pub use open::{LoadOptions, load, load_text};

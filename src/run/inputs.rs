@@ -117,13 +117,17 @@ impl Inputs {
         Ok(inputs)
     }
 
-    /// What one program reads.
+    /// What the phases of a graph read, for their keys.
     ///
     /// # Errors
     /// A list is malformed, or a file of weights cannot be read.
-    pub fn of_program(program: &Program) -> Result<Inputs> {
+    pub fn of_phases(graph: &Graph, checked: &Checked) -> Result<Inputs> {
         let mut inputs = Inputs::default();
-        inputs.add(program, false, &mut HashMap::new())?;
+        let mut seen = HashMap::new();
+        let of_run = |p: &&Program| graph.run.iter().any(|entry| entry.value == p.name);
+        for program in checked.phases.values().filter(of_run) {
+            inputs.add(program, false, &mut seen)?;
+        }
         Ok(inputs)
     }
 
