@@ -50,7 +50,7 @@ fn main() -> Result<()> {
         device: options.device.location(),
         ahead: feed.ahead,
     };
-    let plan = plan_text(&checked, &graph, target);
+    let plan = plan_text(&checked, &graph, target, &|_| Ok(None));
     let result = run(
         &graph,
         &checked,

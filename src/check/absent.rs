@@ -1,10 +1,9 @@
 //! Data that is not there, and lists that are malformed.
 
-use super::checker::{Checked, RESULT_VIEW};
 use crate::diag::shown;
 use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
 use crate::graph::{Graph, NodeDef};
-use crate::program::{Call, Program};
+use crate::program::{Call, Checked, Program, RESULT_VIEW};
 use crate::tree::TreeValue;
 use glad_nodes::{Body, Source};
 use std::collections::HashSet;

@@ -4,9 +4,10 @@ use super::args::{Args, Command, LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{frames, lint, predict, train};
-use crate::describe::{Target, plan_text};
+use crate::describe::{self, Target, plan_text};
 use crate::diag::{Problems, Severity, render};
-use crate::{load, report};
+use crate::load;
+use crate::run::cache_keys;
 use anyhow::Context;
 use glad_nodes::Registry;
 use std::io::IsTerminal;
@@ -80,7 +81,8 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 device: crate::run::location(&device).map_err(|e| Failure::Usage(e.to_string()))?,
                 ahead: feed_options(workers).ahead,
             };
-            print!("{}", plan_text(&e.checked, &e.graph, target));
+            let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
+            print!("{}", plan_text(&e.checked, &e.graph, target, &keys));
             notes(&e.checked.notes);
             let Some(steps) = measure else { return Ok(()) };
             let machine = MachineArgs {

@@ -22,8 +22,14 @@ pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<Strin
     (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
 }
 
-/// The plan of all phases and views, those of `run` first.
-pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
+/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase, where that
+/// is to be printed.
+pub fn plan_text(
+    checked: &Checked,
+    graph: &Graph,
+    target: Target,
+    key: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
+) -> String {
     let mut out = String::new();
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
     let run: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
@@ -55,6 +61,15 @@ pub fn plan_text(checked: &Checked, graph: &Graph, target: Target) -> String {
     for p in programs {
         out += "\n";
         out += &program_text(p, graph, target);
+        if p.kind == ProgramKind::Phase {
+            let key = key(&p.name).map_or_else(|e| Some(format!("none: {e:#}")), |k| k.map(|k| k[..16].to_string()));
+            if let Some(key) = key {
+                let _ = writeln!(
+                    out,
+                    "  key         {key}  (runs with this key share what the phase trains)"
+                );
+            }
+        }
     }
     out
 }

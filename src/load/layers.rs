@@ -1,12 +1,12 @@
 //! Which files are laid on each other, in which order: the setting, what the graph extends, the graph, overlays.
 
 use super::raw;
-use crate::diag::{FileId, Files, Place, Problem, Spanned, suggest};
+use crate::diag::{FileId, Files, Place, Problem, Spanned, lexical, shown, simplified, suggest};
 use crate::tree::Role;
 use crate::tree::{Tree, TreeValue};
 use std::collections::HashMap;
 use std::io::Read;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 /// A file's tree, ready to be laid on the ones below.
 pub(super) struct Layer {

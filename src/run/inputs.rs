@@ -121,11 +121,10 @@ impl Inputs {
     ///
     /// # Errors
     /// A list is malformed, or a file of weights cannot be read.
-    pub fn of_phases(graph: &Graph, checked: &Checked) -> Result<Inputs> {
+    pub fn of_phases(checked: &Checked) -> Result<Inputs> {
         let mut inputs = Inputs::default();
         let mut seen = HashMap::new();
-        let of_run = |p: &&Program| graph.run.iter().any(|entry| entry.value == p.name);
-        for program in checked.phases.values().filter(of_run) {
+        for program in checked.phases.values() {
             inputs.add(program, false, &mut seen)?;
         }
         Ok(inputs)

@@ -43,7 +43,7 @@ pub use record::RunRecord;
 pub use rehearsal::Rehearsal;
 pub use session::{RunOptions, RunResult, run};
 pub use setup::{Setup, make_data, set_up, set_up_with};
-pub use share_key::cache_key;
+pub use share_key::{cache_key, cache_keys};
 pub use stop::listen;
 pub use train::{NodeTime, PhaseReport};
 pub use trial::{Trial, TrialOptions, try_phases};

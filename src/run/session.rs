@@ -275,7 +275,7 @@ impl Session<'_> {
         self.save_state(None, store, position, log)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
         if let Some(key) = key.filter(|_| position.bad.is_empty()) {
-            if self.key(name, &Inputs::of_phases(self.graph, self.checked)?)?.as_ref() == Some(&key) {
+            if self.key(name, &Inputs::of_phases(self.checked)?)?.as_ref() == Some(&key) {
                 shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
             } else {
                 self.progress.say(&format!(

@@ -6,6 +6,7 @@ use crate::program::{Call, Checked, Program};
 use anyhow::{Context, Result};
 use candle_core::DeviceLocation;
 use glad_nodes::Body;
+use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
@@ -47,6 +48,30 @@ pub fn cache_key(
         .get(name)
         .with_context(|| format!("there is no phase `{name}`"))?;
     Ok(key((program, &graph.phases[name]), graph, inputs, seed, device, &[]))
+}
+
+/// The keys of phases by name, as [`cache_key`] gives them, with what the files are when the first is asked for. `None` also on
+/// a GPU: which one it is, a run alone knows.
+pub fn cache_keys(
+    checked: &Checked,
+    graph: &Graph,
+    seed: u64,
+    device: DeviceLocation,
+) -> impl Fn(&str) -> Result<Option<String>> {
+    let inputs = OnceCell::new();
+    move |name| {
+        if device != DeviceLocation::Cpu {
+            return Ok(None);
+        }
+        let inputs = match inputs.get() {
+            Some(inputs) => inputs,
+            None => {
+                let read = Inputs::of_phases(checked)?;
+                inputs.get_or_init(|| read)
+            }
+        };
+        cache_key(checked, graph, inputs, name, seed, (device, ""))
+    }
 }
 
 fn key(
@@ -100,7 +125,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     )?;
     writeln!(t, "bad videos {}", graph.bad_videos)?;
     for c in &p.calls {
-        let names = |ids: &[super::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
+        let names =
+            |ids: &[crate::program::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
         writeln!(
             t,
             "call {} {} {:?} {:?} trains {} {}",
