@@ -70,7 +70,7 @@ impl Model {
             return Ok(asked);
         }
         let layers = LayerArgs {
-            set: [&layers.set[..], &set].concat(),
+            set: [&layers.set[..], &set[..]].concat(),
             ..layers.clone()
         };
         open(&self.folder.graph(), &layers, None, registry)

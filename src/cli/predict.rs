@@ -36,7 +36,7 @@ pub fn eval(
     let progress = Progress::new(machine_args.quiet);
     if let Some(roots) = available(&e, view, &progress)? {
         let layers = LayerArgs {
-            set: [&layers.set[..], &[format!("views.{view}.roots={}", array(&roots))]].concat(),
+            set: [&layers.set[..], &[format!("views.{view}.roots={}", array(&roots))][..]].concat(),
             ..layers.clone()
         };
         e = model.experiment(view, &layers, registry)?;

@@ -83,16 +83,19 @@ struct Head {
     moved: bool,
 }
 
-/// A line that begins something.
+/// A line that begins something, to be read ([`Part`]) or written.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Part {
-    Weights(WeightsInput),
+enum PartOf<W, L, S> {
+    Weights(W),
     /// As many lines with a video each follow.
-    List(ListInput),
+    List(L),
     /// The last line: BLAKE3 of all before it.
-    End(String),
+    End(S),
 }
+
+type Part = PartOf<WeightsInput, ListInput, String>;
+type PartRef<'a> = PartOf<&'a WeightsInput, &'a ListInput, &'a str>;
 
 /// Writes `inputs.jsonl`.
 ///
@@ -106,16 +109,16 @@ pub fn write_inputs(path: &Path, inputs: &Inputs, moved: bool) -> Result<()> {
     };
     line(&mut text, &head)?;
     for w in &inputs.weights {
-        line(&mut text, &Part::Weights(w.clone()))?;
+        line(&mut text, &PartRef::Weights(w))?;
     }
     for list in &inputs.lists {
-        line(&mut text, &Part::List(ListInput { videos: vec![], ..list.clone() }))?;
+        line(&mut text, &PartRef::List(list))?;
         for video in &list.videos {
             line(&mut text, video)?;
         }
     }
-    let sum = blake3::hash(&text).to_hex().to_string();
-    line(&mut text, &Part::End(sum))?;
+    let sum = blake3::hash(&text).to_hex();
+    line(&mut text, &PartRef::End(sum.as_str()))?;
     write_whole(path, &text)
 }
 

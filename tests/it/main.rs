@@ -23,5 +23,7 @@ mod prepare;
 mod rehearsal;
 mod resume;
 mod run;
+mod run_folder;
+mod same_data;
 mod schema;
 mod untrusted;
