@@ -48,7 +48,7 @@ impl RunFolder {
         };
         let named = root.display();
         let holds = folder.holds()?;
-        match (holds, begin) {
+        match (&holds, begin) {
             (Holds::Run, Begin::New) => {
                 bail!("{named} holds a run already; add --resume to go on with it, or name another folder with --out")
             }
