@@ -7,7 +7,7 @@ use glad::graph::Graph;
 use glad::load::{LoadOptions, load, load_text};
 use glad::program::Checked;
 use glad::program::{memory, sample_bytes};
-use glad::run::{Inputs, cache_key};
+use glad::run::{Inputs, cache_key, cache_keys};
 use glad_nodes::Precision::{Bf16, F32, Tf32};
 use std::path::Path;
 
