@@ -402,3 +402,46 @@ impl Table {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load_text;
+
+    #[test]
+    fn an_experiment_is_the_same_wherever_its_files_lie() {
+        let of = |videos: &str, backbone: &str, folder: &str| {
+            let text = format!(
+                "streams = [\"source\"]\nrun = []\n[nodes.videos]\nkind = \"video_list\"\n{videos}\n[nodes.backbone]\nkind = \
+                 \"tsm\"\n{backbone}\ninputs = {{ clips = \"videos.video\" }}\n[views.infer]\nsplit = \"test\"\nroots = \
+                 [\"backbone.feature\"]\n"
+            );
+            let graph = load_text("g.toml", &text, std::path::Path::new(folder)).unwrap_or_else(|p| panic!("{p}"));
+            (effective(&graph), experiment(&graph))
+        };
+        let lists = "source.list = { train = \"a.txt\", test = \"b.txt\" }\nclasses = \"c.txt\"";
+        let before = of(lists, "init = \"w.pth\"", "/a");
+        for (videos, backbone, folder) in [
+            (lists, "init = \"w.pth\"", "/b"),
+            (
+                "source.list = { train = \"/x/a.txt\", test = \"/x/b.txt\" }\nclasses = \"/x/c.txt\"\nsource.root = \"/x\"",
+                "init = \"../w.pth\"",
+                "/a",
+            ),
+        ] {
+            let now = of(videos, backbone, folder);
+            assert_ne!(now.0, before.0);
+            assert_eq!(now.1, before.1);
+        }
+        for (videos, backbone) in [
+            ("source.list = { train = \"a.txt\" }\nclasses = \"c.txt\"", "init = \"w.pth\""),
+            ("source.list = \"a.txt\"\nclasses = \"c.txt\"", "init = \"w.pth\""),
+            (&format!("{lists}\nformat = \"babel\""), "init = \"w.pth\""),
+            (lists, "init = \"random\""),
+            (lists, ""),
+            (lists, "init = \"w.pth\"\ndepth = 50"),
+        ] {
+            assert_ne!(of(videos, backbone, "/a").1, before.1, "{videos} {backbone}");
+        }
+    }
+}

@@ -88,7 +88,7 @@ fn alter(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     // File systems may count time in milliseconds.
-    std::thread::sleep(Duration::from_millis(5));
+    std::thread::sleep(Duration::from_millis(20));
     fs::write(path, bytes).unwrap();
 }
 
@@ -144,7 +144,7 @@ fn images_of_a_folder_count_each() {
     assert_eq!(runs.steps(dir.path(), "b"), 0);
     let image = dir.path().join("data/source_train/clip1/img_00002.jpg");
     let bytes = fs::read(&image).unwrap();
-    std::thread::sleep(Duration::from_millis(5));
+    std::thread::sleep(Duration::from_millis(20));
     fs::write(&image, &bytes).unwrap();
     assert_eq!(runs.steps(dir.path(), "c"), 3, "its time is another one");
     let mut longer = bytes;
