@@ -109,7 +109,10 @@ impl Model {
     ///
     /// # Errors
     /// They are in a file that cannot be read, of a folder of version 1.
-    pub fn classes(&self, program: &Program) -> Result<Vec<String>> {
+    pub fn classes(&self, graph: &Graph, program: &Program) -> Result<Vec<String>> {
+        if let Some(names) = &graph.classes {
+            return Ok(names.value.clone());
+        }
         let recorded = |r: &RunRecord| program.streams.iter().find_map(|s| r.classes.get(s).cloned());
         match &self.record {
             Some(record) => Ok(recorded(record).unwrap_or_default()),

@@ -118,7 +118,7 @@ pub fn predict(
     match (what.port, what.out) {
         (Some(_), Some(out)) => report::write_ports(out, &result.ports)?,
         _ => {
-            let classes = model.classes(program)?;
+            let classes = model.classes(&e.graph, program)?;
             print!("{}", report::probabilities_text(&classes, &result.predictions));
         }
     }

@@ -189,7 +189,6 @@ mod tests {
             file: "data/a.txt".into(),
             split: "train".into(),
             classes: Some(vec!["walk".into(), "run".into()]),
-            known: true,
             count: rows.len(),
             videos: rows.iter().enumerate().map(video).collect(),
             ..ListInput::default()

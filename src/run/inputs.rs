@@ -39,10 +39,11 @@ pub struct ListInput {
     pub classes: Option<Vec<String>>,
     /// What its content follows from, where it is generated: then its files have no path, time and place of their own.
     pub generated: Option<String>,
-    /// Whether the content of every video can be told.
-    pub known: bool,
     /// How many videos there are.
     pub count: usize,
+    /// A hash of all that says which data these are, for keys of shared results; `None` where that cannot be told.
+    #[serde(skip)]
+    pub identity: Option<String>,
     /// The videos, in order.
     #[serde(skip)]
     pub videos: Vec<VideoInput>,
@@ -194,22 +195,16 @@ impl Inputs {
 }
 
 impl ListInput {
-    /// A hash of all that says which data these are, for keys of shared results; `None` where that cannot be told.
-    pub fn identity(&self) -> Option<String> {
+    /// See [`ListInput::identity`].
+    fn identify(&self) -> Option<String> {
         let mut hash = blake3::Hasher::new();
-        if let Some(by) = &self.generated {
-            // Its files are held to what was generated, so they need not be there yet.
-            field(&mut hash, by);
-            field(&mut hash, &self.file);
-            return Some(hash.finalize().to_hex().to_string());
-        }
         for VideoInput(_, path, label, offset, frames, file) in &self.videos {
-            let real = file.as_ref().and_then(|f| f.real.as_ref()).unwrap_or(path);
-            field(&mut hash, real);
-            let file = file.as_ref().map(|f| (f.bytes, &f.parts, &f.time));
-            field(&mut hash, &format!("{label:?} {offset:?} {frames:?} {file:?}"));
+            let file = file.as_ref()?;
+            field(&mut hash, file.real.as_ref().unwrap_or(path));
+            let FileInput { bytes, parts, time, .. } = file;
+            field(&mut hash, &format!("{label:?} {offset:?} {frames:?} {bytes} {parts:?} {time:?}"));
         }
-        self.known.then(|| hash.finalize().to_hex().to_string())
+        Some(hash.finalize().to_hex().to_string())
     }
 }
 
@@ -224,15 +219,15 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
     let generated = source.generated(split);
     let mut list = ListInput {
         split: split.to_owned(),
-        known: true,
         ..ListInput::default()
     };
     if let Some((_, by)) = &generated {
         list.generated = Some(by.clone());
         list.file = format!("split {split}");
+        // Its files are held to what was generated, so they need not be there yet.
+        list.identity = Some(format!("generated {by}"));
     }
     if !source.absent(false).is_empty() {
-        list.known = list.generated.is_some();
         return Ok(list);
     }
     let videos = source.videos(split)?;
@@ -244,7 +239,7 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
     }
     let folders = real_folders(&videos);
     list.videos = videos.par_iter().map(|v| video(v, base, &folders)).collect();
-    list.known &= list.videos.iter().all(|v| v.5.is_some());
+    list.identity = list.identity.or_else(|| list.identify());
     Ok(list)
 }
 

@@ -168,7 +168,7 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
 /// The list behind a source call.
 fn list(t: &mut String, inputs: &Inputs, program: &Program, call: &Call) -> Option<()> {
     let list = inputs.at(&place(program, call))?;
-    *t += &format!("list of {} {:?} {}\n", call.node, call.stream, list.identity()?);
+    *t += &format!("list of {} {:?} {}\n", call.node, call.stream, list.identity.as_ref()?);
     Some(())
 }
 
