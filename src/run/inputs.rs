@@ -239,7 +239,9 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
     }
     let folders = real_folders(&videos);
     list.videos = videos.par_iter().map(|v| video(v, base, &folders)).collect();
-    list.identity = list.identity.or_else(|| list.identify());
+    if list.identity.is_none() {
+        list.identity = list.identify();
+    }
     Ok(list)
 }
 
