@@ -1,5 +1,6 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
+use super::Refused;
 use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
 use super::data::{FeedOptions, draw_key};
@@ -99,7 +100,8 @@ pub fn run(
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
         progress.say(&line);
     }
-    let (mut log, report) = Log::open(&folder.metrics(), &folder.events(), &position.log_end())?;
+    let (mut log, report) = Log::open(&folder.metrics(), &folder.events(), &position.log_end())
+        .map_err(|e| Refused(format!("{e:#}")))?;
     report.iter().for_each(|line| progress.say(line));
     let mut session = Session {
         graph,

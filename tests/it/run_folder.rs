@@ -28,7 +28,7 @@ fn glad_in(dir: &Path, args: &[&str]) -> Output {
 const SMALL: [&str; 10] = [
     "--quiet",
     "--set",
-    "phases.main.epochs=8",
+    "phases.main.epochs=24",
     "--set",
     "phases.main.batch=4",
     "--set",
@@ -159,7 +159,7 @@ fn a_runs_folder_is_the_model() {
     let text = succeeded(&at(&["predict", "--run", "model", "new/#5 a clip.mp4", "new/clip 3.mp4"]));
     assert!(text.contains("#5 a clip.mp4") && text.contains("right") && text.contains("down"), "{text}");
 
-    fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 right\nnew/clip 2.mp4 1\nnew/clip 3.mp4 down\n").unwrap();
+    fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 right\nnew/clip 2.mp4 right\nnew/clip 3.mp4 down\n").unwrap();
     let list = "nodes.videos.target.list=mine.txt";
     let out = at(&["eval", "--run", "model", "--set", list]);
     let text = succeeded(&out);
