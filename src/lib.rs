@@ -11,6 +11,7 @@ pub mod diag;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod graph;
+pub mod keys;
 pub mod lint;
 pub mod load;
 pub mod program;

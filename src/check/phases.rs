@@ -3,6 +3,7 @@
 
 use super::cx::Cx;
 use crate::diag::{Problem, Spanned};
+use crate::graph::Select;
 
 /// Checks what needs no types.
 pub(super) fn check(cx: &Cx) {
@@ -21,7 +22,7 @@ pub(super) fn check(cx: &Cx) {
             );
         }
     }
-    if cx.graph.select.value == "best" {
+    if cx.graph.select.value == Select::Best {
         select_best(cx);
     }
 }

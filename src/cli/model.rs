@@ -3,7 +3,7 @@
 use super::args::LayerArgs;
 use super::exit::Failure;
 use super::experiment::{Experiment, open};
-use crate::graph::Graph;
+use crate::graph::{Graph, Select};
 use crate::program::{Program, ValueId};
 use crate::report;
 use crate::run::{Position, Progress, RunFolder, RunRecord, State, load, of_this_run};
@@ -125,7 +125,7 @@ impl Model {
     /// # Errors
     /// The state is missing, damaged, of another run, or lacks a weight.
     pub fn weights(&self, e: &Experiment, view: &str, device: &Device, progress: &Progress) -> Result<WeightStore> {
-        let best = e.graph.select.value == "best";
+        let best = e.graph.select.value == Select::Best;
         let path = if best { self.folder.best() } else { self.folder.last() };
         let state = load(&path, device)?;
         if let Some(record) = &self.record {

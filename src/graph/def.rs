@@ -1,5 +1,6 @@
 //! The graph, its nodes, phases and views.
 
+use super::file::Select;
 use super::optim::OptimizerDef;
 use crate::diag::{Files, Place, Problem, Spanned};
 use crate::tree::{History, Tree};
@@ -139,8 +140,8 @@ pub struct Graph {
     pub held_out: Vec<Spanned<String>>,
     /// Whether held-out labels may be used after all; every output says so.
     pub oracle: bool,
-    /// `last`, or `best` (by a validation score of the target: needs `oracle`).
-    pub select: Spanned<String>,
+    /// Which weights are scored.
+    pub select: Spanned<Select>,
     /// Names for sizes.
     pub dims: IndexMap<String, Spanned<usize>>,
     /// Phases and views to run, in order.

@@ -1,40 +1,21 @@
 //! From the merged tree to a [`Graph`]: every mistake of every file at once.
 
-use super::expand::{Expander, Flat, Member, NODE_KEYS};
+use super::expand::{Expander, Flat, Member};
 use super::layers::Reader;
 use super::node::{NodeCx, known_streams};
-use super::optim::choice;
 use super::params::Params;
 use super::phase::PhaseCx;
-use super::read::{Out, is_name};
 use super::refs::Resolver;
 use super::set_arg::VERBS;
-use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{Graph, NodeDef, PhaseDef, ViewDef};
+use crate::diag::{Problem, Spanned, suggest};
+use crate::graph::{Graph, NodeDef, PhaseDef, Select, TopKeys, ViewDef, is_node_key};
+use crate::keys::Table;
 use crate::tree::History;
+use crate::tree::{Out, is_name};
 use crate::tree::{Tree, TreeValue};
 use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::sync::Arc;
-
-const TOP_KEYS: [&str; 16] = [
-    "title",
-    "expect",
-    "streams",
-    "held_out",
-    "oracle",
-    "select",
-    "dims",
-    "params",
-    "run",
-    "bad_videos",
-    "seed",
-    "precision",
-    "nodes",
-    "phases",
-    "views",
-    "classes",
-];
 
 /// The seed of a run that names none.
 const DEFAULT_SEED: u64 = 1;
@@ -87,47 +68,44 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
         );
     }
 
-    let streams = settled.get("streams").and_then(|t| out.names("streams", t));
-    if streams.is_none() && !settled.contains_key("streams") {
+    let sections = ["nodes", "phases", "views", "params"];
+    let mut own = settled.clone();
+    own.retain(|k, _| !sections.contains(&k.as_str()));
+    let keys = TopKeys::read("", &own, out);
+    if !settled.contains_key("streams") {
         out.push(
             Problem::error("the graph has no streams")
                 .at(root, "")
                 .help("write `streams = [\"source\", \"target\"]`"),
         );
     }
-    let streams = streams.unwrap_or_default();
+    let streams = keys.streams.unwrap_or_default();
     let all_streams = all_streams(&streams, &phases, &views);
     for s in &all_streams {
-        if !is_name(&s.value) || NODE_KEYS.contains(&s.value.as_str()) {
+        if !is_name(&s.value) || is_node_key(&s.value) {
             let p = Problem::error(format!("`{}` cannot be a stream's name", s.value)).at(&s.place, "here");
             out.push(p.help("letters, digits and `_`; not a key that nodes have"));
         }
     }
     let stream_names: Vec<String> = all_streams.into_iter().map(|s| s.value).collect();
 
-    let dims = dims(&settled, out);
+    dim_names(&settled, out);
+    let classes = |names: Vec<Spanned<String>>| names.into_iter().map(|n| n.value).collect();
     let mut graph = Graph {
-        title: settled.get("title").and_then(|t| out.string("title", t)),
-        expect: settled.get("expect").and_then(|t| out.string("expect", t)),
-        held_out: settled
-            .get("held_out")
-            .and_then(|t| out.names("held_out", t))
-            .unwrap_or_default(),
-        oracle: settled
-            .get("oracle")
-            .and_then(|t| out.boolean("oracle", t))
-            .unwrap_or(false),
-        select: select(&settled, root, out),
-        bad_videos: bad_videos(&settled, out),
-        seed: settled
-            .get("seed")
-            .and_then(|t| out.whole("seed", t, 0))
-            .unwrap_or_else(|| Spanned::new(DEFAULT_SEED, root.clone())),
-        precision: precision(&settled, root, out),
-        classes: classes(&settled, out),
-        run: settled.get("run").and_then(|t| run_list(t, out)).unwrap_or_default(),
+        title: keys.title,
+        expect: keys.expect,
+        held_out: keys.held_out,
+        oracle: keys.oracle,
+        select: keys.select.unwrap_or_else(|| Spanned::new(Select::Last, root.clone())),
+        bad_videos: keys.bad_videos,
+        seed: keys.seed.unwrap_or_else(|| Spanned::new(DEFAULT_SEED, root.clone())),
+        precision: keys
+            .precision
+            .unwrap_or_else(|| Spanned::new(Precision::default(), root.clone())),
+        classes: keys.classes.map(|c| Spanned::new(classes(c.value), c.place)),
+        run: keys.run.unwrap_or_default().0,
         streams,
-        dims,
+        dims: keys.dims,
         nodes: IndexMap::new(),
         phases: IndexMap::new(),
         views: IndexMap::new(),
@@ -176,7 +154,7 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
         graph.nodes.insert(node.path.clone(), node);
     }
     outputs(&mut resolver);
-    bypass(&settled, &mut graph.nodes, &mut resolver, out);
+    bypass(keys.bypass, &mut graph.nodes, &mut resolver, out);
 
     let mut cx = PhaseCx {
         streams: &stream_names,
@@ -206,11 +184,11 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
 
 fn top_keys(top: &IndexMap<String, Tree>, out: &mut Out) {
     for (key, value) in top {
-        if TOP_KEYS.contains(&key.as_str()) || key == "bypass" {
+        if TopKeys::names().contains(&key.as_str()) {
             continue;
         }
         let mut p = Problem::error(format!("unknown key `{key}`")).at(&value.key, "no such key at the top of a graph");
-        let known = TOP_KEYS.iter().chain(&VERBS).chain(&["extends", "setting"]).copied();
+        let known = TopKeys::names().into_iter().chain(VERBS).chain(["extends", "setting"]);
         p.help = Some(suggest(key, "keys", known));
         out.push(p);
     }
@@ -275,66 +253,14 @@ fn all_streams(
     all
 }
 
-fn dims(top: &IndexMap<String, Tree>, out: &mut Out) -> IndexMap<String, Spanned<usize>> {
-    let mut dims = IndexMap::new();
-    for (name, value) in top.get("dims").and_then(|t| out.table("dims", t)).into_iter().flatten() {
+/// Names that dimensions may have.
+fn dim_names(top: &IndexMap<String, Tree>, out: &mut Out) {
+    for (name, value) in top.get("dims").and_then(Tree::entries).into_iter().flatten() {
         if !is_name(name) || name == "B" {
             let p = Problem::error(format!("`{name}` cannot be a dimension's name")).at(&value.key, "here");
             out.push(p.help("letters, digits and `_`; `B` is the batch"));
         }
-        if let Some(n) = out.count(&format!("dims.{name}"), value, 0) {
-            dims.insert(name.clone(), n);
-        }
     }
-    dims
-}
-
-fn select(top: &IndexMap<String, Tree>, root: &Place, out: &mut Out) -> Spanned<String> {
-    let written = top.get("select").and_then(|t| out.string("select", t));
-    let known = written.filter(|s| choice(s, "selection", &["last", "best"], out).is_some());
-    known.unwrap_or_else(|| Spanned::new("last".into(), root.clone()))
-}
-
-fn precision(top: &IndexMap<String, Tree>, root: &Place, out: &mut Out) -> Spanned<Precision> {
-    let written = top.get("precision").and_then(|t| out.string("precision", t));
-    let names = Precision::ALL.map(Precision::name);
-    let known = written.and_then(|w| {
-        let name = choice(&w, "precision", &names, out)?;
-        let found = Precision::ALL.into_iter().find(|p| p.name() == name)?;
-        Some(Spanned::new(found, w.place))
-    });
-    known.unwrap_or_else(|| Spanned::new(Precision::default(), root.clone()))
-}
-
-fn bad_videos(top: &IndexMap<String, Tree>, out: &mut Out) -> f64 {
-    let Some(share) = top
-        .get("bad_videos")
-        .and_then(|t| out.number_from("bad_videos", t, 0.0))
-    else {
-        return 0.01;
-    };
-    if share.value > 1.0 {
-        out.push(
-            Problem::error(format!("`bad_videos` is {}, and is a share: at most 1", share.value))
-                .at(&share.place, "here"),
-        );
-    }
-    share.value
-}
-
-fn classes(top: &IndexMap<String, Tree>, out: &mut Out) -> Option<Spanned<Vec<String>>> {
-    let t = top.get("classes")?;
-    let names = out.names("classes", t)?;
-    Some(Spanned::new(
-        names.into_iter().map(|n| n.value).collect(),
-        t.place.clone(),
-    ))
-}
-
-/// `run`: unlike other lists of names it may hold a view twice.
-fn run_list(t: &Tree, out: &mut Out) -> Option<Vec<Spanned<String>>> {
-    let items = out.list("run", t)?;
-    Some(items.iter().filter_map(|i| out.string("items of run", i)).collect())
 }
 
 /// Every output of every composite has to lead somewhere, also where nothing uses it.
@@ -351,11 +277,8 @@ fn outputs(resolver: &mut Resolver) {
     }
 }
 
-fn bypass(top: &IndexMap<String, Tree>, nodes: &mut IndexMap<String, NodeDef>, resolver: &mut Resolver, out: &mut Out) {
-    for item in top.get("bypass").and_then(Tree::items).into_iter().flatten() {
-        let Some(name) = out.string("items of bypass", item) else {
-            continue;
-        };
+fn bypass(names: Vec<Spanned<String>>, nodes: &mut IndexMap<String, NodeDef>, resolver: &mut Resolver, out: &mut Out) {
+    for name in names {
         match resolver.node_or_composite(&name) {
             Some(Member::Node) => {
                 if let Some(node) = nodes.get_mut(&name.value) {

@@ -1,8 +1,10 @@
 //! Composite nodes: files of nodes that stand for one.
 
 use super::layers::Reader;
-use super::read::Out;
 use crate::diag::{FileId, Place, Problem, Spanned, suggest};
+use crate::graph::{CompositeKeys, is_node_key};
+use crate::keys::Table;
+use crate::tree::Out;
 use crate::tree::Tree;
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
@@ -58,22 +60,13 @@ fn parse(tree: &Tree, from: &Place, out: &mut Out) -> Option<CompositeDef> {
     };
     out.unknown_keys("a composite file", top, &["composite", "nodes"]);
     let head = out.table("composite", head)?;
-    out.unknown_keys("`[composite]`", head, &["inputs", "outputs", "params"]);
-    let inputs = head
-        .get("inputs")
-        .and_then(|t| out.names("composite.inputs", t))
-        .unwrap_or_default();
-    let mut outputs = IndexMap::new();
-    for (name, value) in head
-        .get("outputs")
-        .and_then(|t| out.table("composite.outputs", t))
-        .into_iter()
-        .flatten()
-    {
-        if let Some(text) = out.string(&format!("composite.outputs.{name}"), value) {
-            outputs.insert(name.clone(), text);
-        }
-    }
+    out.unknown_keys("`[composite]`", head, &CompositeKeys::names());
+    let CompositeKeys {
+        inputs,
+        outputs,
+        params,
+    } = CompositeKeys::read("composite.", head, out);
+    let params = params.entries;
     if outputs.is_empty()
         && head
             .get("outputs")
@@ -82,21 +75,14 @@ fn parse(tree: &Tree, from: &Place, out: &mut Out) -> Option<CompositeDef> {
         let p = Problem::error("the composite has no outputs").at(&top["composite"].key, "this one");
         out.push(p.help("write `outputs = { NAME = \"node.port\" }`; the first is what a loss takes"));
     }
-    let params = head
-        .get("params")
-        .and_then(|t| out.table("composite.params", t))
-        .cloned()
-        .unwrap_or_default();
     let nodes = top
         .get("nodes")
         .and_then(|t| out.table("nodes", t))
         .cloned()
         .unwrap_or_default();
-    for reserved in ["kind", "inputs", "only", "train_only", "folder"] {
-        if let Some(t) = params.get(reserved) {
-            let p = Problem::error(format!("a composite's parameter may not be named `{reserved}`"));
-            out.push(p.at(&t.key, "every node has this key"));
-        }
+    for (name, t) in params.iter().filter(|(name, _)| is_node_key(name)) {
+        let p = Problem::error(format!("a composite's parameter may not be named `{name}`"));
+        out.push(p.at(&t.key, "every node has this key"));
     }
     Some(CompositeDef {
         inputs,

@@ -1,8 +1,11 @@
 //! The effective experiment as one graph file: all layers merged, composites expanded, parameters in place.
 
-use crate::diag::{Files, Place};
-use crate::graph::{Graph, GroupDef, LossDef, NodeDef, OptimizerDef, PhaseDef, Ref, ScheduleDef, ViewDef};
-use crate::tree::{Tree, TreeValue, dotted, key};
+use crate::diag::{Place, Spanned};
+use crate::graph::{
+    Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, TopKeys, ViewDef, ViewKeys,
+};
+use crate::keys::{Free, Sub, Table};
+use crate::tree::{Tree, TreeValue, Written, dotted, key};
 use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::fmt::Write;
@@ -50,13 +53,13 @@ fn without_places(node: &mut Tree, streams: &[&str]) {
         match (name.as_str(), &mut value.value) {
             ("list" | "classes", TreeValue::String(s)) => s.clear(),
             ("list", TreeValue::Table(splits)) => {
-                splits.values_mut().for_each(|t| t.value = string(""));
+                splits.values_mut().for_each(|t| t.value = TreeValue::String(String::new()));
             }
             // Without these it is a word such as `random`.
             ("init", TreeValue::String(s)) if s.contains(['/', '\\', '.']) => s.clear(),
             ("init", TreeValue::Table(entries)) => {
                 if let Some(file) = entries.get_mut("file") {
-                    file.value = string("");
+                    file.value = TreeValue::String(String::new());
                 }
             }
             (stream, TreeValue::Table(_)) if streams.contains(&stream) => without_places(value, &[]),
@@ -108,91 +111,96 @@ fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>) 
 /// The graph as the tree of a file without layers, verbs, composites and parameters. What is at its default is left
 /// out, so that graphs that mean the same have the same tree.
 pub(super) fn plain(graph: &Graph) -> Tree {
-    let at = &graph.tree.place;
-    let mut top = Table::new(at);
-    top.opt("title", graph.title.as_ref().map(|t| string(&t.value)));
-    top.opt("expect", graph.expect.as_ref().map(|t| string(&t.value)));
-    top.put("streams", strings(graph.streams.iter().map(|s| &s.value)));
-    if !graph.held_out.is_empty() {
-        top.put("held_out", strings(graph.held_out.iter().map(|s| &s.value)));
-    }
-    if graph.oracle {
-        top.put("oracle", TreeValue::Boolean(true));
-    }
-    top.put("select", string(&graph.select.value));
-    top.put("bad_videos", TreeValue::Float(graph.bad_videos));
-    top.put("seed", TreeValue::Integer(graph.seed.value as i64));
-    if graph.precision.value != Precision::default() {
-        top.put("precision", string(graph.precision.value.name()));
-    }
-    top.put("run", strings(graph.run.iter().map(|s| &s.value)));
-    top.opt("classes", graph.classes.as_ref().map(|c| strings(&c.value)));
-    let bypass: Vec<&String> = graph
-        .nodes
-        .values()
-        .filter(|n| n.bypass.is_some())
-        .map(|n| &n.path)
-        .collect();
-    if !bypass.is_empty() {
-        top.put("bypass", strings(bypass));
-    }
-    top.put("dims", sizes(&graph.dims, at));
-    let section = |items: Vec<(&String, Table)>| {
-        TreeValue::Table(items.into_iter().map(|(k, t)| (k.clone(), t.tree())).collect())
+    let section = |items: Vec<(&String, Tree)>| Free {
+        entries: items.into_iter().map(|(k, t)| (k.clone(), t)).collect(),
+        key: None,
     };
-    top.put(
-        "nodes",
-        section(graph.nodes.iter().map(|(k, n)| (k, node(n))).collect()),
-    );
-    top.put(
-        "phases",
-        section(graph.phases.iter().map(|(k, p)| (k, phase(p))).collect()),
-    );
-    top.put(
-        "views",
-        section(graph.views.iter().map(|(k, v)| (k, view(v))).collect()),
-    );
-    top.tree()
+    let named = |c: &Spanned<Vec<String>>| {
+        let names = c.value.iter().map(|n| Spanned::new(n.clone(), c.place.clone()));
+        Spanned::new(names.collect(), c.place.clone())
+    };
+    let bypassed = graph.nodes.values().filter_map(|n| {
+        let place = n.bypass.clone()?;
+        Some(Spanned::new(n.path.clone(), place))
+    });
+    let keys = TopKeys {
+        title: graph.title.clone(),
+        expect: graph.expect.clone(),
+        streams: Some(graph.streams.clone()),
+        held_out: graph.held_out.clone(),
+        oracle: graph.oracle,
+        select: Some(graph.select.clone()),
+        bad_videos: graph.bad_videos,
+        seed: Some(graph.seed.clone()),
+        precision: Some(graph.precision.clone()).filter(|p| p.value != Precision::default()),
+        run: Some(Order(graph.run.clone())),
+        classes: graph.classes.as_ref().map(named),
+        bypass: bypassed.collect(),
+        dims: graph.dims.clone(),
+        params: Free::default(),
+        nodes: section(graph.nodes.iter().map(|(k, n)| (k, node(n))).collect()),
+        phases: section(
+            graph
+                .phases
+                .iter()
+                .map(|(k, p)| (k, written(&p.place, &phase(p))))
+                .collect(),
+        ),
+        views: section(
+            graph
+                .views
+                .iter()
+                .map(|(k, v)| (k, written(&v.place, &view(v))))
+                .collect(),
+        ),
+    };
+    written(&graph.tree.place, &keys)
 }
 
-fn node(n: &NodeDef) -> Table {
-    let mut t = Table::new(&n.kind.place);
-    t.put("kind", string(&n.kind.value));
-    if names_files(n) {
-        let folder = std::path::absolute(if n.folder.as_os_str().is_empty() {
+/// A table at `place`.
+fn written(place: &Place, table: &impl Table) -> Tree {
+    let mut to = Written::at(place);
+    table.write(&mut to);
+    to.tree()
+}
+
+fn node(n: &NodeDef) -> Tree {
+    let folder = || {
+        let folder = if n.folder.as_os_str().is_empty() {
             ".".as_ref()
         } else {
             &*n.folder
-        });
-        t.put(
-            "folder",
-            string(&folder.unwrap_or_else(|_| n.folder.clone()).display().to_string()),
-        );
-    }
-    if let Some(only) = &n.only {
-        t.put("only", strings(only.iter().map(|s| &s.value)));
-    }
-    if n.train_only {
-        t.put("train_only", TreeValue::Boolean(true));
-    }
-    for (name, value) in &n.params {
-        t.put(name, value.value.clone());
-    }
+        };
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| n.folder.clone());
+        Spanned::new(folder.display().to_string(), n.kind.place.clone())
+    };
+    let texts = |refs: &Vec<Spanned<Ref>>| refs.iter().map(|r| reference(r)).collect();
+    let keys = NodeKeys {
+        kind: Some(n.kind.clone()),
+        folder: names_files(n).then(folder),
+        only: n.only.clone(),
+        train_only: n.train_only,
+        inputs: Inputs(
+            n.inputs
+                .iter()
+                .map(|(port, refs)| (port.clone(), texts(refs)))
+                .collect(),
+        ),
+    };
+    let mut to = Written::at(&n.kind.place);
+    keys.write(&mut to);
+    // References come last, as people write them.
+    let mut tree = to.tree();
+    let entries = tree.entries_mut().expect("a table");
+    let inputs = entries.shift_remove("inputs");
+    entries.extend(n.params.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut to = Written::at(&n.kind.place);
     for (stream, params) in &n.per_stream {
-        t.put(stream, TreeValue::Table(params.clone()));
+        to.put(stream, TreeValue::Table(params.clone()));
     }
-    if !n.inputs.is_empty() {
-        let mut inputs = Table::new(&n.kind.place);
-        for (port, refs) in &n.inputs {
-            let texts: Vec<String> = refs.iter().map(|r| reference(&r.value)).collect();
-            match texts.as_slice() {
-                [one] => inputs.put(port, string(one)),
-                many => inputs.put(port, strings(many)),
-            }
-        }
-        t.put("inputs", inputs.tree().value);
-    }
-    t
+    to.opt("inputs", inputs.map(|t| t.value));
+    entries.extend(to.tree().entries().expect("a table").clone());
+    tree
 }
 
 /// Whether a parameter may be a relative path, so that the folder that it is meant from matters: a string of a source,
@@ -210,197 +218,63 @@ fn names_files(n: &NodeDef) -> bool {
     params.into_iter().any(|t| any(t, n.inputs.is_empty()))
 }
 
-fn phase(p: &PhaseDef) -> Table {
-    let mut t = Table::new(&p.place);
-    if let Some(streams) = &p.streams {
-        t.put("streams", strings(streams.iter().map(|s| &s.value)));
+fn phase(p: &PhaseDef) -> PhaseKeys {
+    PhaseKeys {
+        streams: p.streams.clone(),
+        split: Some(p.split.clone()),
+        epochs: p.epochs.clone(),
+        steps: p.steps.clone(),
+        batch: Some(p.batch.clone()),
+        micro_batch: p.micro_batch.clone(),
+        seed: p.seed.clone(),
+        dims: p.dims.clone(),
+        nodes: overrides(&p.nodes),
+        losses: p.losses.iter().map(|(name, l)| (name.clone(), loss(name, l))).collect(),
+        reset: p.reset.clone(),
+        frozen: p.frozen.clone(),
+        validate: p.validate.clone(),
+        optimizer: Some(Sub(p.optimizer.clone())),
     }
-    t.put("split", string(&p.split.value));
-    t.opt("epochs", p.epochs.as_ref().map(|n| whole(n.value)));
-    t.opt("steps", p.steps.as_ref().map(|n| whole(n.value)));
-    t.put("batch", whole(p.batch.value));
-    t.opt("micro_batch", p.micro_batch.as_ref().map(|n| whole(n.value)));
-    t.opt("seed", p.seed.as_ref().map(|s| TreeValue::Integer(s.value as i64)));
-    if !p.dims.is_empty() {
-        t.put("dims", sizes(&p.dims, &p.place));
-    }
-    overrides(&mut t, &p.nodes);
-    t.put("losses", losses(&p.losses, &p.place));
-    for (name, list) in [("reset", &p.reset), ("frozen", &p.frozen)] {
-        if !list.is_empty() {
-            t.put(name, strings(list.iter().map(|s| &s.value)));
-        }
-    }
-    t.opt("validate", p.validate.as_ref().map(|v| string(&v.value)));
-    t.put("optimizer", optimizer(&p.optimizer, &p.place));
-    t
 }
 
-fn losses(losses: &IndexMap<String, LossDef>, at: &Place) -> TreeValue {
-    let mut t = Table::new(at);
-    for (name, loss) in losses {
-        let target = reference(&loss.target.value);
-        let weight = TreeValue::Float(loss.weight.value);
-        if target == *name {
-            t.put(name, weight);
-        } else {
-            let mut long = Table::new(at);
-            long.put("of", string(&target));
-            long.put("weight", weight);
-            t.put(name, long.tree().value);
-        }
+fn view(v: &ViewDef) -> ViewKeys {
+    ViewKeys {
+        streams: v.streams.clone(),
+        split: Some(v.split.clone()),
+        batch: v.batch.clone(),
+        dims: v.dims.clone(),
+        nodes: overrides(&v.nodes),
+        roots: v.roots.iter().map(|r| reference(r)).collect(),
+        optional: v.optional,
     }
-    t.tree().value
 }
 
-fn optimizer(o: &OptimizerDef, at: &Place) -> TreeValue {
-    let mut t = Table::new(at);
-    t.put("kind", string("sgd"));
-    t.put("lr", TreeValue::Float(o.lr));
-    t.put("momentum", TreeValue::Float(o.momentum));
-    t.put("weight_decay", TreeValue::Float(o.weight_decay));
-    if o.nesterov {
-        t.put("nesterov", TreeValue::Boolean(true));
-    }
-    t.opt("clip_norm", o.clip_norm.map(TreeValue::Float));
-    if o.warmup_steps > 0 {
-        t.put("warmup_steps", whole(o.warmup_steps));
-    }
-    let mut s = Table::new(at);
-    match &o.schedule {
-        ScheduleDef::Constant => s.put("kind", string("constant")),
-        ScheduleDef::Step { at, gamma } => {
-            s.put("kind", string("step"));
-            let items = at.iter().map(|n| s.item(whole(*n))).collect();
-            s.put("at", TreeValue::Array(items));
-            s.put("gamma", TreeValue::Float(*gamma));
-        }
-        ScheduleDef::Cosine { end } => {
-            s.put("kind", string("cosine"));
-            s.put("end", TreeValue::Float(*end));
-        }
-    }
-    t.put("schedule", s.tree().value);
-    if !o.groups.is_empty() {
-        let groups = o.groups.iter().map(|g| group(g, at)).collect();
-        t.put("groups", TreeValue::Array(groups));
-    }
-    t.tree().value
-}
-
-fn group(g: &GroupDef, at: &Place) -> Tree {
-    let mut t = Table::new(at);
-    if !g.nodes.is_empty() {
-        t.put("nodes", strings(g.nodes.iter().map(|n| &n.value)));
-    }
-    if !g.roles.is_empty() {
-        let names = super::optim::ROLES
-            .iter()
-            .filter(|r| g.roles.contains(&r.1))
-            .map(|r| r.0);
-        t.put("roles", strings(names));
-    }
-    t.put("lr_scale", TreeValue::Float(g.lr_scale));
-    t.opt("weight_decay", g.weight_decay.map(TreeValue::Float));
-    t.tree()
-}
-
-fn view(v: &ViewDef) -> Table {
-    let mut t = Table::new(&v.place);
-    if let Some(streams) = &v.streams {
-        t.put("streams", strings(streams.iter().map(|s| &s.value)));
-    }
-    t.put("split", string(&v.split.value));
-    t.opt("batch", v.batch.as_ref().map(|n| whole(n.value)));
-    if !v.dims.is_empty() {
-        t.put("dims", sizes(&v.dims, &v.place));
-    }
-    overrides(&mut t, &v.nodes);
-    t.put("roots", strings(v.roots.iter().map(|r| reference(&r.value))));
-    if v.optional {
-        t.put("optional", TreeValue::Boolean(true));
-    }
-    t
-}
-
-fn overrides(t: &mut Table, nodes: &IndexMap<String, crate::diag::Spanned<IndexMap<String, Tree>>>) {
-    if nodes.is_empty() {
-        return;
-    }
-    let mut all = Table::new(&t.0.place);
-    for (node, params) in nodes {
-        all.put(node, TreeValue::Table(params.value.clone()));
-    }
-    t.put("nodes", all.tree().value);
-}
-
-fn reference(r: &Ref) -> String {
-    let port = if r.port.is_empty() {
-        String::new()
-    } else {
-        format!(".{}", r.port)
+fn loss(name: &str, l: &LossDef) -> Spanned<LossKeys> {
+    let place = l.target.place.clone();
+    let term = LossKeys {
+        of: Some(reference(&l.target)).filter(|of| of.value != name),
+        weight: l.weight.clone(),
+        key: place.clone(),
     };
-    let stream = r.stream.as_ref().map(|s| format!("@{s}")).unwrap_or_default();
-    format!("{}{port}{stream}", r.node)
+    Spanned::new(term, place)
 }
 
-fn string(s: &str) -> TreeValue {
-    TreeValue::String(s.to_string())
-}
-
-fn whole(n: usize) -> TreeValue {
-    TreeValue::Integer(n as i64)
-}
-
-/// A list of strings; nobody asks for their places.
-fn strings<S: AsRef<str>>(items: impl IntoIterator<Item = S>) -> TreeValue {
-    let at = Files::default().add_text("", "").start();
-    let item = |s: S| Tree {
-        value: string(s.as_ref()),
-        place: at.clone(),
-        key: at.clone(),
+fn overrides(nodes: &IndexMap<String, Spanned<IndexMap<String, Tree>>>) -> IndexMap<String, Spanned<Free>> {
+    let free = |params: &Spanned<IndexMap<String, Tree>>| {
+        let entries = params.value.clone();
+        Spanned::new(Free { entries, key: None }, params.place.clone())
     };
-    TreeValue::Array(items.into_iter().map(item).collect())
+    nodes
+        .iter()
+        .map(|(node, params)| (node.clone(), free(params)))
+        .collect()
 }
 
-fn sizes(dims: &IndexMap<String, crate::diag::Spanned<usize>>, at: &Place) -> TreeValue {
-    let mut t = Table::new(at);
-    for (name, n) in dims {
-        t.put(name, whole(n.value));
-    }
-    t.tree().value
-}
-
-/// A table that is being written, all of it at one place.
-struct Table(Tree);
-
-impl Table {
-    fn new(at: &Place) -> Table {
-        Table(Tree::table(at.clone()))
-    }
-
-    fn item(&self, value: TreeValue) -> Tree {
-        Tree {
-            value,
-            place: self.0.place.clone(),
-            key: self.0.place.clone(),
-        }
-    }
-
-    fn put(&mut self, name: &str, value: TreeValue) {
-        let item = self.item(value);
-        self.0.entries_mut().expect("a table").insert(name.to_string(), item);
-    }
-
-    fn opt(&mut self, name: &str, value: Option<TreeValue>) {
-        if let Some(value) = value {
-            self.put(name, value);
-        }
-    }
-
-    fn tree(self) -> Tree {
-        self.0
-    }
+fn reference(r: &Spanned<Ref>) -> Spanned<String> {
+    let Ref { node, port, stream } = &r.value;
+    let dot = if port.is_empty() { "" } else { "." };
+    let at = stream.as_ref().map(|s| format!("@{s}")).unwrap_or_default();
+    Spanned::new(format!("{node}{dot}{port}{at}"), r.place.clone())
 }
 
 #[cfg(test)]

@@ -3,14 +3,13 @@
 use super::composite::{CompositeDef, arguments};
 use super::layers::Reader;
 use super::params::Params;
-use super::read::{Out, is_name};
 use crate::diag::{Place, Problem, Spanned, suggest};
+use crate::graph::Inputs;
+use crate::keys::{Rules, Value};
+use crate::tree::{Out, is_name};
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 use std::path::PathBuf;
-
-/// Keys of a node that the framework owns, besides the names of streams.
-pub(super) const NODE_KEYS: [&str; 5] = ["kind", "inputs", "only", "train_only", "folder"];
 
 /// A node that is no composite, its parameters settled, its references not yet.
 #[derive(Clone, Debug)]
@@ -262,20 +261,8 @@ impl<'a> Expander<'a> {
     }
 }
 
-/// The references of `inputs`, one string or a list of them per port.
+/// The references of `inputs`, by port.
 pub(super) fn references(node: &str, inputs: &Tree, out: &mut Out) -> IndexMap<String, Vec<Spanned<String>>> {
-    let mut refs = IndexMap::new();
-    for (port, value) in out.table(&format!("nodes.{node}.inputs"), inputs).into_iter().flatten() {
-        let name = format!("nodes.{node}.inputs.{port}");
-        let items = value.items().map_or(std::slice::from_ref(value), |items| items);
-        let mut list = vec![];
-        for item in items {
-            match &item.value {
-                TreeValue::String(_) => list.extend(out.string(&name, item)),
-                _ => out.mistyped(&name, item, "a reference such as \"node.port\", or a list of them"),
-            }
-        }
-        refs.insert(port.clone(), list);
-    }
-    refs
+    let at = format!("nodes.{node}.inputs");
+    Inputs::read(&at, inputs, &Rules::NONE, out).unwrap_or_default().0
 }

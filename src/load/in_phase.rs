@@ -1,8 +1,9 @@
 //! What a phase or view changes in a composite: which parameters of which nodes inside.
 
-use super::expand::{Around, Expander, NODE_KEYS};
+use super::expand::{Around, Expander};
 use super::params::Params;
 use crate::diag::Problem;
+use crate::graph::is_node_key;
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
@@ -53,7 +54,7 @@ impl Expander<'_> {
             return vec![];
         };
         for (key, value) in entries {
-            if NODE_KEYS.contains(&key.as_str()) {
+            if is_node_key(key) {
                 let p = Problem::error(format!("`{key}` of a node is the same in all phases and views"));
                 self.say(p.at(&value.key, "only parameters may differ"));
                 continue;
@@ -86,8 +87,7 @@ impl Expander<'_> {
             };
             let same = |key: &str, value: &Tree| old.table.get(key).is_some_and(|o| o.same(value));
             let changed = flat.table.into_iter().filter(|(key, value)| !same(key, value));
-            let (fixed, params): (IndexMap<_, _>, IndexMap<_, _>) =
-                changed.partition(|(key, _)| NODE_KEYS.contains(&key.as_str()));
+            let (fixed, params): (IndexMap<_, _>, IndexMap<_, _>) = changed.partition(|(key, _)| is_node_key(key));
             for (key, t) in fixed {
                 let p = Problem::error(format!(
                     "`{key}` of `{}` is the same in all phases and views",

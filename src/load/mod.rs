@@ -54,7 +54,6 @@ mod overlay;
 mod params;
 mod phase;
 mod raw;
-mod read;
 mod refs;
 mod set_arg;
 

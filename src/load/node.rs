@@ -1,10 +1,10 @@
 //! Nodes: from their tables to [`NodeDef`]s.
 
-use super::expand::{Flat, NODE_KEYS, references};
-use super::read::Out;
+use super::expand::{Flat, references};
 use super::refs::{Resolver, Use};
 use crate::diag::{Files, Problem, Spanned, suggest};
-use crate::graph::NodeDef;
+use crate::graph::{NodeDef, is_node_key};
+use crate::tree::Out;
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
@@ -107,11 +107,11 @@ impl NodeCx<'_, '_> {
             let Some(t) = table.shift_remove(stream) else { continue };
             match t.entries() {
                 Some(entries) => {
-                    for key in entries.keys().filter(|k| NODE_KEYS.contains(&k.as_str())) {
+                    for key in entries.keys().filter(|k| is_node_key(k)) {
                         let p = Problem::error(format!("`{key}` cannot differ from stream to stream"));
                         out.push(p.at(&entries[key].key, format!("inside `nodes.{path}.{stream}`")));
                     }
-                    let entries = entries.iter().filter(|(k, _)| !NODE_KEYS.contains(&k.as_str()));
+                    let entries = entries.iter().filter(|(k, _)| !is_node_key(k));
                     per_stream.insert(stream.clone(), entries.map(|(k, v)| (k.clone(), v.clone())).collect());
                 }
                 None => {

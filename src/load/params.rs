@@ -1,7 +1,7 @@
 //! `$name`: a parameter of the graph or of a composite in the place of a value.
 
-use super::read::{Out, at_value};
 use crate::diag::{Problem, suggest};
+use crate::tree::{Out, at_value};
 use crate::tree::{Tree, TreeValue};
 use indexmap::{IndexMap, IndexSet};
 

@@ -1,32 +1,15 @@
 //! Phases and views: from their tables to [`PhaseDef`]s and [`ViewDef`]s.
 
-use super::expand::{Member, NODE_KEYS};
+use super::expand::Member;
 use super::node::known_streams;
 use super::optim::optimizer;
-use super::read::Out;
 use super::refs::{Resolver, Use};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{LossDef, PhaseDef, ViewDef};
-use crate::tree::{Tree, TreeValue};
+use crate::graph::{LossDef, LossKeys, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
+use crate::keys::{Free, Table};
+use crate::tree::Out;
+use crate::tree::Tree;
 use indexmap::IndexMap;
-
-const PHASE_KEYS: [&str; 14] = [
-    "streams",
-    "split",
-    "epochs",
-    "steps",
-    "batch",
-    "micro_batch",
-    "dims",
-    "nodes",
-    "losses",
-    "reset",
-    "frozen",
-    "seed",
-    "optimizer",
-    "validate",
-];
-const VIEW_KEYS: [&str; 7] = ["streams", "split", "batch", "dims", "nodes", "roots", "optional"];
 
 /// What reading phases and views needs to know.
 pub(super) struct PhaseCx<'a, 'b> {
@@ -40,15 +23,13 @@ impl PhaseCx<'_, '_> {
     pub fn phase(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<PhaseDef> {
         let table = t.entries()?;
         let at = |key: &str| format!("phases.{name}.{key}");
-        out.unknown_keys(&format!("phase `{name}`"), table, &PHASE_KEYS);
-        let losses = table
-            .get("losses")
-            .map(|t| self.losses(&at("losses"), t, out))
-            .unwrap_or_default();
-        let (streams, split, dims, nodes) = self.shared("phases", name, table, "train", out);
-        let mut count = |key: &str| table.get(key).map(|t| out.count(&at(key), t, 1));
-        let (batch, micro_batch, epochs, steps) =
-            (count("batch"), count("micro_batch"), count("epochs"), count("steps"));
+        out.unknown_keys(&format!("phase `{name}`"), table, &PhaseKeys::names());
+        // The optimiser is read apart: without one there is no phase.
+        let mut own = table.clone();
+        own.shift_remove("optimizer");
+        let keys = PhaseKeys::read(&at(""), &own, out);
+        let losses = self.losses(keys.losses);
+        let (streams, dims, nodes) = self.shared(table, keys.streams, keys.dims, keys.nodes, out);
         match (table.get("epochs"), table.get("steps")) {
             (Some(e), Some(s)) => out.push(
                 Problem::error(format!("phase `{name}` has its length twice"))
@@ -59,7 +40,7 @@ impl PhaseCx<'_, '_> {
             (None, None) => out.push(missing(name, &t.key, "length", "`epochs = …` or `steps = …`")),
             _ => {}
         }
-        if batch.is_none() {
+        if !table.contains_key("batch") {
             out.push(missing(
                 name,
                 &t.key,
@@ -67,7 +48,7 @@ impl PhaseCx<'_, '_> {
                 "`batch = …`, videos per stream in a step",
             ));
         }
-        if let (Some(Some(b)), Some(Some(m))) = (&batch, &micro_batch)
+        if let (Some(b), Some(m)) = (&keys.batch, &keys.micro_batch)
             && b.value % m.value != 0
         {
             out.push(
@@ -87,171 +68,128 @@ impl PhaseCx<'_, '_> {
         for g in optimizer.iter().flat_map(|o| &o.groups).flat_map(|g| &g.nodes) {
             self.resolver.node_or_composite(g);
         }
-        let mut nodes_of = |key: &str| {
-            let list = table.get(key).and_then(|t| out.names(&at(key), t)).unwrap_or_default();
-            list.into_iter()
-                .filter(|n| self.resolver.node_or_composite(n).is_some())
-                .collect()
+        let mut known = |mut list: Vec<Spanned<String>>| {
+            list.retain(|n| self.resolver.node_or_composite(n).is_some());
+            list
         };
-        let (reset, frozen) = (nodes_of("reset"), nodes_of("frozen"));
         Some(PhaseDef {
             name: name.into(),
             place: t.key.clone(),
             streams,
-            split,
-            epochs: epochs.flatten(),
-            steps: steps.flatten(),
-            batch: batch.flatten().unwrap_or_else(|| Spanned::new(1, t.key.clone())),
-            micro_batch: micro_batch.flatten(),
+            split: split(keys.split, "train", table),
+            epochs: keys.epochs,
+            steps: keys.steps,
+            batch: keys.batch.unwrap_or_else(|| Spanned::new(1, t.key.clone())),
+            micro_batch: keys.micro_batch,
             dims,
             nodes,
             losses,
-            reset,
-            frozen,
-            seed: table.get("seed").and_then(|t| out.whole(&at("seed"), t, 0)),
+            reset: known(keys.reset),
+            frozen: known(keys.frozen),
+            seed: keys.seed,
             optimizer: optimizer?,
-            validate: table.get("validate").and_then(|t| out.string(&at("validate"), t)),
+            validate: keys.validate,
         })
     }
 
     /// The view called `name`.
     pub fn view(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<ViewDef> {
         let table = t.entries()?;
-        out.unknown_keys(&format!("view `{name}`"), table, &VIEW_KEYS);
-        let (streams, split, dims, nodes) = self.shared("views", name, table, "test", out);
-        let roots = table
-            .get("roots")
-            .and_then(|t| out.names(&format!("views.{name}.roots"), t))
-            .unwrap_or_default();
+        let at = format!("views.{name}.");
+        out.unknown_keys(&format!("view `{name}`"), table, &ViewKeys::names());
+        let keys = ViewKeys::read(&at, table, out);
+        let (streams, dims, nodes) = self.shared(table, keys.streams, keys.dims, keys.nodes, out);
+        let roots = keys.roots.iter();
         Some(ViewDef {
             name: name.into(),
             place: t.key.clone(),
             streams,
-            split,
-            batch: table
-                .get("batch")
-                .and_then(|t| out.count(&format!("views.{name}.batch"), t, 1)),
+            split: split(keys.split, "test", table),
+            batch: keys.batch,
             dims,
             nodes,
-            roots: roots
-                .iter()
-                .flat_map(|r| self.resolver.resolve(0, r, Use::Value))
-                .collect(),
-            optional: table
-                .get("optional")
-                .and_then(|t| out.boolean(&format!("views.{name}.optional"), t))
-                .unwrap_or(false),
+            roots: roots.flat_map(|r| self.resolver.resolve(0, r, Use::Value)).collect(),
+            optional: keys.optional,
         })
     }
 
-    /// What phases and views both have.
-    #[allow(clippy::type_complexity, reason = "four fields that go straight into two structs")]
+    /// Resolves what phases and views both have.
+    #[allow(clippy::type_complexity, reason = "three fields that go straight into two structs")]
     fn shared(
         &mut self,
-        section: &str,
-        name: &str,
         table: &IndexMap<String, Tree>,
-        split: &str,
+        streams: Option<Vec<Spanned<String>>>,
+        dims: IndexMap<String, Spanned<usize>>,
+        overrides: IndexMap<String, Spanned<Free>>,
         out: &mut Out,
     ) -> (
         Option<Vec<Spanned<String>>>,
-        Spanned<String>,
         IndexMap<String, Spanned<usize>>,
         IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     ) {
-        let at = |key: &str| format!("{section}.{name}.{key}");
-        let streams = table.get("streams").and_then(|t| out.names(&at("streams"), t));
-        let given = table.get("split").and_then(|t| out.string(&at("split"), t));
-        let key = table.values().next().map(|t| t.key.clone());
-        let split = given.unwrap_or_else(|| Spanned::new(split.into(), key.expect("a phase or view with any key")));
-        let mut dims = IndexMap::new();
-        for (dim, value) in table
-            .get("dims")
-            .and_then(|t| out.table(&at("dims"), t))
-            .into_iter()
-            .flatten()
-        {
+        for (dim, value) in table.get("dims").and_then(Tree::entries).into_iter().flatten() {
             if !self.dims.contains_key(dim) {
                 let p = Problem::error(format!("unknown dimension `{dim}`"))
                     .at(&value.key, "not one of the graph's `dims`")
                     .help(suggest(dim, "dims", self.dims.keys().map(String::as_str)));
                 out.push(p);
             }
-            if let Some(n) = out.count(&at(&format!("dims.{dim}")), value, 0) {
-                dims.insert(dim.clone(), n);
-            }
         }
         let mut nodes = IndexMap::new();
-        for (node, value) in table
-            .get("nodes")
-            .and_then(|t| out.table(&at("nodes"), t))
-            .into_iter()
-            .flatten()
-        {
-            let label = Spanned::new(node.clone(), value.key.clone());
+        for (node, Spanned { value, place }) in overrides {
+            let key = value.key.unwrap_or(place);
+            let label = Spanned::new(node.clone(), key.clone());
             let Some(member) = self.resolver.node_or_composite(&label) else {
-                continue;
-            };
-            let Some(entries) = out.table(&at(&format!("nodes.{node}")), value) else {
                 continue;
             };
             if let Member::Composite(_) = member {
                 // What is said of composites was spread over the nodes inside; here they are expanded already.
                 let p = Problem::error(format!("`{node}` stands for several nodes"))
-                    .at(&value.key, "here")
+                    .at(&key, "here")
                     .help(format!(
                         "name the one whose parameter differs: `\"{node}.NODE\" = {{ … }}`"
                     ));
                 out.push(p);
                 continue;
             }
-            for (key, v) in entries.iter().filter(|(k, _)| NODE_KEYS.contains(&k.as_str())) {
+            let (own, params): (IndexMap<_, _>, IndexMap<_, _>) =
+                value.entries.into_iter().partition(|(k, _)| is_node_key(k));
+            for (key, v) in own {
                 let p = Problem::error(format!("`{key}` of a node is the same in all phases and views"));
                 out.push(p.at(&v.key, "only parameters may differ"));
             }
-            let entries = entries.iter().filter(|(k, _)| !NODE_KEYS.contains(&k.as_str()));
-            let entries = entries.map(|(k, v)| (k.clone(), v.clone())).collect();
-            nodes.insert(node.clone(), Spanned::new(entries, value.key.clone()));
+            nodes.insert(node, Spanned::new(params, key));
         }
         let streams = streams.map(|s| known_streams(s, self.streams, out));
-        (streams, split, dims, nodes)
+        (streams, dims, nodes)
     }
 
-    /// `losses`: a weight by reference, or `name = { of = reference, weight = … }`.
-    fn losses(&mut self, name: &str, t: &Tree, out: &mut Out) -> IndexMap<String, LossDef> {
+    /// The terms whose outputs are known.
+    fn losses(&mut self, keys: IndexMap<String, Spanned<LossKeys>>) -> IndexMap<String, LossDef> {
         let mut losses = IndexMap::new();
-        for (key, value) in out.table(name, t).into_iter().flatten() {
-            let at = format!("{name}.{key}");
-            let by_key = Spanned::new(key.clone(), value.key.clone());
-            let (target, weight) = match &value.value {
-                TreeValue::Table(long) if !long.contains_key("of") && !long.contains_key("weight") => {
-                    let port = long.keys().next().map_or("PORT", String::as_str);
-                    let p = Problem::error(format!("loss `{key}` is a table without `of` and `weight`"))
-                        .at(&value.key, "here")
-                        .help(format!("a port of `{key}` is written `\"{key}.{port}\" = 1.0`"));
-                    out.push(p);
-                    continue;
-                }
-                TreeValue::Table(long) => {
-                    out.unknown_keys(&format!("loss `{key}`"), long, &["of", "weight"]);
-                    let target = long.get("of").map(|t| out.string(&format!("{at}.of"), t));
-                    let weight = long.get("weight").map(|t| out.number(&format!("{at}.weight"), t));
-                    if weight.is_none() {
-                        let p = Problem::error(format!("loss `{key}` has no weight")).at(&value.key, "here");
-                        out.push(p.help(format!("write `{key} = {{ of = \"node.port\", weight = 1.0 }}`")));
-                    }
-                    (target.unwrap_or(Some(by_key)), weight.flatten())
-                }
-                _ => (Some(by_key), out.number(&at, value)),
-            };
-            let Some(target) = target else { continue };
-            let found = self.resolver.resolve(0, &target, Use::Loss).into_iter().next();
-            if let (Some(found), Some(weight)) = (found, weight) {
-                losses.insert(key.clone(), LossDef { target: found, weight });
-            }
+        for (name, Spanned { value: term, .. }) in keys {
+            let of = term.of.unwrap_or_else(|| Spanned::new(name.clone(), term.key));
+            let target = self.resolver.resolve(0, &of, Use::Loss).into_iter().next();
+            losses.extend(target.map(|target| {
+                (
+                    name,
+                    LossDef {
+                        target,
+                        weight: term.weight,
+                    },
+                )
+            }));
         }
         losses
     }
+}
+
+/// The list that is read: what is written, else `default`, at the first key of the phase or view.
+fn split(written: Option<Spanned<String>>, default: &str, table: &IndexMap<String, Tree>) -> Spanned<String> {
+    written.unwrap_or_else(|| {
+        let first = table.values().next().expect("a phase or view with any key");
+        Spanned::new(default.into(), first.key.clone())
+    })
 }
 
 fn missing(phase: &str, place: &Place, what: &str, write: &str) -> Problem {

@@ -1,10 +1,10 @@
 //! References: `node.port`, `node.port@stream`, `in.port`, through composites to the nodes inside.
 
 use super::expand::{Instance, Member, Scope};
-use super::read::is_name;
 use crate::diag::{Place, Problem, Spanned, did_you_mean, suggest};
 use crate::graph::Ref;
 use crate::tree::History;
+use crate::tree::is_name;
 
 /// Where a reference stands: what may be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

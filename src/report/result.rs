@@ -2,7 +2,8 @@
 
 use super::gap;
 use super::scores::{self, Row};
-use crate::graph::Graph;
+use crate::graph::{Graph, Select};
+use crate::keys::Word;
 use crate::run::{Prediction, RunResult, ViewResult};
 use serde_json::{Map, Value, json};
 
@@ -90,7 +91,7 @@ fn videos(count: usize) -> String {
 
 /// ` (oracle: …)` where held-out labels were used.
 pub(super) fn oracle(graph: &Graph) -> &'static str {
-    match (graph.oracle, graph.select.value == "best") {
+    match (graph.oracle, graph.select.value == Select::Best) {
         (true, true) => " (oracle: weights chosen by held-out labels)",
         (true, false) => " (oracle: held-out labels may be used)",
         _ => "",
@@ -162,7 +163,7 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
         "title": graph.title.as_ref().map(|t| t.value.as_str()),
         "expect": graph.expect.as_ref().map(|e| e.value.as_str()),
         "oracle": graph.oracle,
-        "select": graph.select.value,
+        "select": graph.select.value.word(),
         "seed": graph.seed.value,
         "precision": {
             "graph": graph.precision.value,

@@ -131,7 +131,7 @@ impl Sgd {
     fn group(&self, name: &str, role: glad_nodes::Role) -> (f64, f64) {
         let inside = |node: &str| name.strip_prefix(node).is_some_and(|r| r.starts_with('.'));
         let hit = self.def.groups.iter().find(|g| {
-            (g.roles.is_empty() || g.roles.contains(&role))
+            (g.roles.0.is_empty() || g.roles.0.contains(&role))
                 && (g.nodes.is_empty() || g.nodes.iter().any(|n| inside(&n.value)))
         });
         match hit {

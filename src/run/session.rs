@@ -20,7 +20,7 @@ use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{left_out, runs};
 use crate::describe::other_precision;
-use crate::graph::Graph;
+use crate::graph::{Graph, Select};
 use crate::program::Program;
 use crate::program::{Checked, RESULT_VIEW};
 use anyhow::{Context, Result, bail};
@@ -380,7 +380,7 @@ impl PhaseHooks for Session<'_> {
         let words: Vec<String> = row.iter().map(|(n, v)| format!("{n} {v:.3}")).collect();
         self.progress
             .say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
-        if self.graph.select.value == "best" {
+        if self.graph.select.value == Select::Best {
             let held: Vec<&str> = self.graph.held_out.iter().map(|s| s.value.as_str()).collect();
             let score = result
                 .scores

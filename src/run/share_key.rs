@@ -1,8 +1,10 @@
 //! What a phase's result depends on, as a hash: phases of equal key are trained once.
 
 use super::inputs::{Inputs, place};
-use crate::graph::{Graph, PhaseDef, ScheduleDef};
+use crate::graph::{Graph, PhaseDef};
+use crate::keys::{Table, Word};
 use crate::program::{Call, Checked, Program};
+use crate::tree::Written;
 use anyhow::{Context, Result};
 use candle_core::DeviceLocation;
 use glad_nodes::Body;
@@ -121,7 +123,7 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         t,
         "validate {:?} select {}",
         def.validate.as_ref().map(|v| &v.value),
-        graph.select.value
+        graph.select.value.word()
     )?;
     writeln!(t, "bad videos {}", graph.bad_videos)?;
     for c in &p.calls {
@@ -150,18 +152,9 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         writeln!(t, "loss {} {names:?} {}", l.name, l.weight)?;
     }
     writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
-    let o = &def.optimizer;
-    writeln!(
-        t,
-        "sgd {} {} {} {} {:?}",
-        o.lr, o.momentum, o.weight_decay, o.nesterov, o.clip_norm
-    )?;
-    let schedule: &ScheduleDef = &o.schedule;
-    writeln!(t, "warmup {} {schedule:?}", o.warmup_steps)?;
-    for g in &o.groups {
-        let nodes: Vec<&str> = g.nodes.iter().map(|n| n.value.as_str()).collect();
-        writeln!(t, "group {nodes:?} {:?} {} {:?}", g.roles, g.lr_scale, g.weight_decay)?;
-    }
+    let mut optimizer = Written::nowhere();
+    def.optimizer.write(&mut optimizer);
+    writeln!(t, "optimizer {}", optimizer.tree())?;
     Ok(())
 }
 

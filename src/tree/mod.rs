@@ -1,8 +1,14 @@
 //! TOML with the place of every key and value. Layers and overlays work on this, untyped.
 
 mod history;
+mod read;
+mod write;
 
 pub use history::{Change, History, Role};
+pub use read::Out;
+pub(crate) use read::{at_value, is_name};
+pub use write::Written;
+pub(crate) use write::{list, string, strings};
 
 use crate::diag::Place;
 use indexmap::IndexMap;

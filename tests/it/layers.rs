@@ -4,8 +4,8 @@ use crate::common::repository;
 use std::path::{Path, PathBuf};
 
 /// Each layer may use those above it in this list. `lint` and `report` know nothing of each other.
-const LAYERS: [&str; 10] = [
-    "diag", "tree", "graph", "program", "load", "check", "describe", "run", "report", "lint",
+const LAYERS: [&str; 11] = [
+    "diag", "tree", "keys", "graph", "program", "load", "check", "describe", "run", "report", "lint",
 ];
 
 /// The files of a folder and of those in it, by path.

@@ -1,19 +1,19 @@
 //! Reading values of the types that the graph language has; what is of another type is told where it was written.
 
+use super::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
 /// What is wrong with the merged tree, gathered.
-pub(super) struct Out<'a>(pub &'a mut Vec<Problem>);
+pub struct Out<'a>(pub(crate) &'a mut Vec<Problem>);
 
 impl Out<'_> {
-    pub fn push(&mut self, p: Problem) {
+    pub(crate) fn push(&mut self, p: Problem) {
         self.0.push(p);
     }
 
     /// Says that the value at `name` is of a wrong type.
-    pub fn mistyped(&mut self, name: &str, t: &Tree, expected: &str) {
+    pub(crate) fn mistyped(&mut self, name: &str, t: &Tree, expected: &str) {
         // A parameter that does not exist was told already, and left as it was.
         if t.text().is_some_and(|s| s.starts_with('$')) {
             return;
@@ -22,7 +22,7 @@ impl Out<'_> {
         self.0.push(at_value(p, t, "this value"));
     }
 
-    pub fn string(&mut self, name: &str, t: &Tree) -> Option<Spanned<String>> {
+    pub(crate) fn string(&mut self, name: &str, t: &Tree) -> Option<Spanned<String>> {
         match &t.value {
             TreeValue::String(s) if !s.starts_with('$') => Some(Spanned::new(s.clone(), t.place.clone())),
             _ => {
@@ -32,7 +32,7 @@ impl Out<'_> {
         }
     }
 
-    pub fn boolean(&mut self, name: &str, t: &Tree) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, name: &str, t: &Tree) -> Option<bool> {
         match t.value {
             TreeValue::Boolean(b) => Some(b),
             _ => {
@@ -42,7 +42,7 @@ impl Out<'_> {
         }
     }
 
-    pub fn number(&mut self, name: &str, t: &Tree) -> Option<Spanned<f64>> {
+    pub(crate) fn number(&mut self, name: &str, t: &Tree) -> Option<Spanned<f64>> {
         let n = match t.value {
             TreeValue::Float(x) => x,
             TreeValue::Integer(i) => i as f64,
@@ -59,25 +59,12 @@ impl Out<'_> {
         Some(Spanned::new(n, t.place.clone()))
     }
 
-    /// A number of at least `least`.
-    pub fn number_from(&mut self, name: &str, t: &Tree, least: f64) -> Option<Spanned<f64>> {
-        let n = self.number(name, t)?;
-        if n.value < least {
-            let p = Problem::error(format!("`{name}` is {}, and has to be at least {least}", n.value));
-            self.push(at_value(p, t, "this value"));
-            return None;
-        }
-        Some(n)
-    }
-
-    /// A whole number of at least `least`.
-    pub fn whole(&mut self, name: &str, t: &Tree, least: u64) -> Option<Spanned<u64>> {
+    /// A whole number of 0 or more.
+    pub(crate) fn whole(&mut self, name: &str, t: &Tree) -> Option<Spanned<u64>> {
         match t.value {
-            TreeValue::Integer(i) if u64::try_from(i).is_ok_and(|n| n >= least) => {
-                Some(Spanned::new(i as u64, t.place.clone()))
-            }
+            TreeValue::Integer(i) if i >= 0 => Some(Spanned::new(i as u64, t.place.clone())),
             TreeValue::Integer(i) => {
-                let p = Problem::error(format!("`{name}` is {i}, and has to be at least {least}"));
+                let p = Problem::error(format!("`{name}` is {i}, and has to be at least 0"));
                 self.push(at_value(p, t, "this value"));
                 None
             }
@@ -88,12 +75,7 @@ impl Out<'_> {
         }
     }
 
-    pub fn count(&mut self, name: &str, t: &Tree, least: u64) -> Option<Spanned<usize>> {
-        let n = self.whole(name, t, least)?;
-        Some(Spanned::new(usize::try_from(n.value).ok()?, n.place))
-    }
-
-    pub fn table<'t>(&mut self, name: &str, t: &'t Tree) -> Option<&'t IndexMap<String, Tree>> {
+    pub(crate) fn table<'t>(&mut self, name: &str, t: &'t Tree) -> Option<&'t IndexMap<String, Tree>> {
         let entries = t.entries();
         if entries.is_none() {
             self.mistyped(name, t, "a table");
@@ -101,7 +83,7 @@ impl Out<'_> {
         entries
     }
 
-    pub fn list<'t>(&mut self, name: &str, t: &'t Tree) -> Option<&'t [Tree]> {
+    pub(crate) fn list<'t>(&mut self, name: &str, t: &'t Tree) -> Option<&'t [Tree]> {
         let items = t.items();
         if items.is_none() {
             self.mistyped(name, t, "a list");
@@ -110,7 +92,7 @@ impl Out<'_> {
     }
 
     /// A list of strings, none of them twice.
-    pub fn names(&mut self, name: &str, t: &Tree) -> Option<Vec<Spanned<String>>> {
+    pub(crate) fn names(&mut self, name: &str, t: &Tree) -> Option<Vec<Spanned<String>>> {
         let items = t.items();
         if items.is_none() {
             self.mistyped(name, t, "a list of strings");
@@ -133,7 +115,7 @@ impl Out<'_> {
     }
 
     /// Says which keys of a table mean nothing. `of` says what the table is.
-    pub fn unknown_keys(&mut self, of: &str, table: &IndexMap<String, Tree>, known: &[&str]) {
+    pub(crate) fn unknown_keys(&mut self, of: &str, table: &IndexMap<String, Tree>, known: &[&str]) {
         for (key, value) in table.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
             let p = Problem::error(format!("unknown key `{key}` in {of}"))
                 .at(&value.key, "no such key")
@@ -144,7 +126,7 @@ impl Out<'_> {
 }
 
 /// A short value itself, else what it is.
-pub(super) fn found(t: &Tree) -> String {
+fn found(t: &Tree) -> String {
     let text = t.to_string();
     match t.value {
         TreeValue::String(_) if text.chars().count() <= 30 => format!("the string {text}"),
@@ -154,7 +136,7 @@ pub(super) fn found(t: &Tree) -> String {
 }
 
 /// Adds the place of a value, and that of the key where a parameter brought the value there.
-pub(super) fn at_value(p: Problem, t: &Tree, label: &str) -> Problem {
+pub(crate) fn at_value(p: Problem, t: &Tree, label: &str) -> Problem {
     let (key, value): (&Place, &Place) = (&t.key, &t.place);
     let elsewhere = key.file != value.file || value.span.start < key.span.start;
     let p = p.at(value, label);
@@ -162,6 +144,6 @@ pub(super) fn at_value(p: Problem, t: &Tree, label: &str) -> Problem {
 }
 
 /// Letters, digits and `_`, not a digit first.
-pub(super) fn is_name(s: &str) -> bool {
+pub(crate) fn is_name(s: &str) -> bool {
     s.chars().all(|c| c.is_alphanumeric() || c == '_') && !s.starts_with(|c: char| c.is_ascii_digit()) && !s.is_empty()
 }

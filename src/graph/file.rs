@@ -1,0 +1,284 @@
+//! The tables of a graph file, as written: their keys, defaults and documentation. [`super::def`] has what they mean.
+
+use super::optim::OptimizerDef;
+use crate::diag::{Place, Problem, Spanned};
+use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
+use crate::tree::{Out, Tree, TreeValue, Written, string, strings};
+use glad_nodes::Precision;
+use indexmap::IndexMap;
+use serde_json::{Value as Json, json};
+
+/// Which weights of a run are scored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Select {
+    /// Those of the last step.
+    Last,
+    /// Those of the best validation score.
+    Best,
+}
+
+impl Word for Select {
+    const WHAT: &'static str = "selection";
+    const ALL: &'static [Select] = &[Select::Last, Select::Best];
+
+    fn word(self) -> &'static str {
+        match self {
+            Select::Last => "last",
+            Select::Best => "best",
+        }
+    }
+}
+
+table! {
+    /// What stands at the top of a graph.
+    pub struct TopKeys as "experiment" {
+        /// What the experiment is called.
+        title: Option<Spanned<String>>;
+        /// The published number for this row, printed beside ours.
+        expect: Option<Spanned<String>>;
+        /// Every node exists once per stream, with shared weights.
+        streams: Option<Vec<Spanned<String>>>;
+        /// Streams whose labels may reach no training loss.
+        held_out: Vec<Spanned<String>>;
+        /// Lets held-out labels be used after all; every output says so.
+        oracle: bool;
+        /// Which weights are scored: the last, or those of the best validation score (needs `oracle`).
+        select: Option<Spanned<Select>>;
+        /// The share of a list's videos that may be unusable.
+        bad_videos: f64 = 0.01, [least = 0.0, most = 1.0];
+        /// The seed of everything random.
+        seed: Option<Spanned<u64>>;
+        /// With how many bits a GPU computes: bf16 activations inside backbones, f32 numbers whose products may round to TF32,
+        /// or f32 (the default). The CPU computes in f32 whatever stands here.
+        precision: Option<Spanned<Precision>>;
+        /// Phases and views to run, in order.
+        run: Option<Order>;
+        /// Names of the classes.
+        classes: Option<Spanned<Vec<Spanned<String>>>>;
+        /// Nodes that pass their input through.
+        bypass: Vec<Spanned<String>>;
+        /// Names for sizes, for the whole graph.
+        dims: IndexMap<String, Spanned<usize>>;
+        /// Values that `"$name"` stands for.
+        params: Free;
+        /// Nodes, by name.
+        nodes: Free, [of = "node"];
+        /// Training phases, by name.
+        phases: Free, [of = "phase"];
+        /// Ways to run the graph without training, by name.
+        views: Free, [of = "view"];
+    }
+}
+
+table! {
+    /// A training phase.
+    pub struct PhaseKeys as "phase" {
+        /// Its own streams, if not the graph's.
+        streams: Option<Vec<Spanned<String>>>;
+        /// Which list it reads: `train` unless said.
+        split: Option<Spanned<String>>;
+        /// Length in passes over the first stream.
+        epochs: Option<Spanned<usize>>, [least = 1.0];
+        /// Length in optimiser steps.
+        steps: Option<Spanned<usize>>, [least = 1.0];
+        /// Videos per stream in an optimiser step.
+        batch: Option<Spanned<usize>>, [least = 1.0];
+        /// Videos per stream in one forward and backward; gradients of the parts add up.
+        micro_batch: Option<Spanned<usize>>, [least = 1.0];
+        /// A seed of its own, so that runs with other seeds share the phase.
+        seed: Option<Spanned<u64>>;
+        /// Sizes that differ from the graph's.
+        dims: IndexMap<String, Spanned<usize>>;
+        /// Node parameters that differ, by node.
+        nodes: IndexMap<String, Spanned<Free>>;
+        /// The objective: weights by node (its first output) or `"node.port"`.
+        losses: IndexMap<String, Spanned<LossKeys>>;
+        /// Nodes or composites whose weights start anew here.
+        reset: Vec<Spanned<String>>;
+        /// Nodes or composites whose weights stay as they are.
+        frozen: Vec<Spanned<String>>;
+        /// A view that is scored after every epoch, and at the end.
+        validate: Option<Spanned<String>>;
+        /// The optimiser.
+        optimizer: Option<Sub<OptimizerDef>>;
+    }
+}
+
+table! {
+    /// A way to run the graph without training.
+    pub struct ViewKeys as "view" {
+        /// Its own streams, if not the graph's.
+        streams: Option<Vec<Spanned<String>>>;
+        /// Which list it reads: `test` unless said.
+        split: Option<Spanned<String>>;
+        /// Videos per stream at a time.
+        batch: Option<Spanned<usize>>, [least = 1.0];
+        /// Sizes that differ from the graph's.
+        dims: IndexMap<String, Spanned<usize>>;
+        /// Node parameters that differ, by node.
+        nodes: IndexMap<String, Spanned<Free>>;
+        /// What is computed.
+        roots: Vec<Spanned<String>>;
+        /// A run leaves it out, and says so, where data or weights that it starts from are not there.
+        optional: bool;
+    }
+}
+
+table! {
+    /// What the framework reads of every node; its parameters and its tables of streams stand beside.
+    pub struct NodeKeys as "node" {
+        /// The node's kind, or a composite's file.
+        kind: Option<Spanned<String>>;
+        /// The folder that relative paths in its parameters are meant in.
+        folder: Option<Spanned<String>>;
+        /// The streams it works in; in others it is bypassed or absent.
+        only: Option<Vec<Spanned<String>>>;
+        /// Bypassed in views.
+        train_only: bool;
+        /// References, by input port.
+        inputs: Inputs;
+    }
+}
+
+table! {
+    /// Makes this file a kind of node.
+    pub struct CompositeKeys as "composite" {
+        /// Its input ports; nodes refer to them as `in.NAME`.
+        inputs: Vec<Spanned<String>>;
+        /// Its output ports, by name: references inside.
+        outputs: IndexMap<String, Spanned<String>>;
+        /// Its parameters with their defaults; `{}` has to be given.
+        params: Free;
+    }
+}
+
+/// What runs, in order: unlike other lists of names it may hold a view twice.
+#[derive(Clone, Debug, Default)]
+pub struct Order(pub Vec<Spanned<String>>);
+
+impl Value for Order {
+    fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
+        let items = out.list(at, t)?;
+        Some(Order(
+            items
+                .iter()
+                .filter_map(|i| out.string(&format!("items of {at}"), i))
+                .collect(),
+        ))
+    }
+
+    fn write(&self, _: &Rules) -> Option<TreeValue> {
+        Some(strings(self.0.iter().map(|s| &s.value)))
+    }
+
+    fn schema(doc: &str, _: &Rules) -> Json {
+        schema::or_param(json!({ "type": "array", "items": { "type": "string" }, "description": doc }))
+    }
+}
+
+/// References by input port: one, or several.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs(pub IndexMap<String, Vec<Spanned<String>>>);
+
+impl Value for Inputs {
+    fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
+        let mut inputs = IndexMap::new();
+        for (port, value) in out.table(at, t)? {
+            let at = format!("{at}.{port}");
+            let mut texts = vec![];
+            for item in value.items().unwrap_or(std::slice::from_ref(value)) {
+                match &item.value {
+                    TreeValue::String(_) => texts.extend(out.string(&at, item)),
+                    _ => out.mistyped(&at, item, "a reference such as \"node.port\", or a list of them"),
+                }
+            }
+            inputs.insert(port.clone(), texts);
+        }
+        Some(Inputs(inputs))
+    }
+
+    fn write(&self, _: &Rules) -> Option<TreeValue> {
+        let mut to = Written::nowhere();
+        for (port, texts) in &self.0 {
+            match texts.as_slice() {
+                [one] => to.put(port, string(&one.value)),
+                many => to.put(port, strings(many.iter().map(|m| &m.value))),
+            }
+        }
+        (!self.0.is_empty()).then(|| to.tree().value)
+    }
+
+    fn schema(_: &str, _: &Rules) -> Json {
+        schema::to("inputs")
+    }
+}
+
+/// A term of an objective: a weight under the name of an output, or `{ of = "node.port", weight = 1.0 }` under any name.
+#[derive(Clone, Debug)]
+pub struct LossKeys {
+    /// The output, where it is not the term's name.
+    pub of: Option<Spanned<String>>,
+    /// Its weight.
+    pub weight: Spanned<f64>,
+    /// Where its name was written.
+    pub key: Place,
+}
+
+impl Value for LossKeys {
+    fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
+        let name = at.splitn(4, '.').last().unwrap_or(at);
+        let Some(long) = t.entries() else {
+            return Some(LossKeys {
+                of: None,
+                weight: out.number(at, t)?,
+                key: t.key.clone(),
+            });
+        };
+        if !long.contains_key("of") && !long.contains_key("weight") {
+            let port = long.keys().next().map_or("PORT", String::as_str);
+            let p = Problem::error(format!("loss `{name}` is a table without `of` and `weight`"))
+                .at(&t.key, "here")
+                .help(format!("a port of `{name}` is written `\"{name}.{port}\" = 1.0`"));
+            out.push(p);
+            return None;
+        }
+        out.unknown_keys(&format!("loss `{name}`"), long, &["of", "weight"]);
+        let of = long.get("of").map(|t| out.string(&format!("{at}.of"), t));
+        let weight = long.get("weight").map(|t| out.number(&format!("{at}.weight"), t));
+        if weight.is_none() {
+            let p = Problem::error(format!("loss `{name}` has no weight")).at(&t.key, "here");
+            out.push(p.help(format!("write `{name} = {{ of = \"node.port\", weight = 1.0 }}`")));
+        }
+        let of = match of {
+            Some(None) => return None,
+            of => of.flatten(),
+        };
+        Some(LossKeys {
+            of,
+            weight: weight.flatten()?,
+            key: t.key.clone(),
+        })
+    }
+
+    fn write(&self, _: &Rules) -> Option<TreeValue> {
+        let weight = TreeValue::Float(self.weight.value);
+        let Some(of) = &self.of else { return Some(weight) };
+        let mut to = Written::nowhere();
+        to.put("of", string(&of.value));
+        to.put("weight", weight);
+        Some(to.tree().value)
+    }
+
+    fn schema(_: &str, _: &Rules) -> Json {
+        let mut long = serde_json::Map::new();
+        long.insert("of".into(), schema::typed("string", "The output."));
+        long.insert("weight".into(), schema::typed("number", "Its weight."));
+        let long = schema::object("A term.", long, json!(false));
+        json!({ "anyOf": [schema::typed("number", "The term's weight."), long] })
+    }
+}
+
+/// Whether `key` of a node is the framework's, and no parameter.
+pub fn is_node_key(key: &str) -> bool {
+    NodeKeys::KEYS.iter().any(|k| k.name == key)
+}
