@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Position {
     /// Version of this record.
     pub format: u32,
@@ -85,6 +86,7 @@ const WEIGHT: &str = "weight/";
 const MOMENTUM: &str = "momentum/";
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Meta {
     position: Position,
     /// In the store's order: sums over weights are taken in it, and must not change when a run is resumed.
