@@ -6,12 +6,14 @@ pub mod contract;
 pub mod align;
 #[cfg(feature = "kinds")]
 pub mod data;
-/// Parsers of bytes that nobody vouches for, for fuzz targets and tests.
+/// Parsers of untrusted input, for fuzz targets and tests.
 #[cfg(feature = "kinds")]
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::model::weights;
 }
+#[cfg(feature = "kinds")]
+mod input;
 #[cfg(feature = "kinds")]
 mod kernel;
 #[cfg(feature = "kinds")]
@@ -26,8 +28,6 @@ pub mod model;
 mod op;
 #[cfg(feature = "kinds")]
 pub mod order;
-#[cfg(feature = "kinds")]
-mod sizes;
 #[cfg(feature = "kinds")]
 pub mod tensor;
 #[cfg(all(test, feature = "kinds"))]

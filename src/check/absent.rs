@@ -5,7 +5,7 @@ use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
 use crate::graph::{Graph, NodeDef};
 use crate::program::{Call, Checked, Program, RESULT_VIEW};
 use crate::tree::TreeValue;
-use glad_nodes::{Body, Source};
+use glad_nodes::{Body, Compute, Source, StartsFrom};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -22,14 +22,13 @@ pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>,
     let mut out = Found {
         list: vec![],
         seen: HashSet::new(),
+        examined: HashSet::new(),
     };
     for program in programs {
         let files = files && !is_optional(graph, program);
         for (i, call) in program.calls.iter().enumerate() {
-            if let Body::Compute(compute) = &program.bodies[call.body]
-                && let Some(file) = compute.init_file().filter(|f| !f.is_file())
-            {
-                weights(graph, &call.node, file, files, &mut out);
+            if let Body::Compute(compute) = &program.bodies[call.body] {
+                weights(graph, &call.node, compute.as_ref(), files, &mut out);
             }
             let Body::Source(source) = &program.bodies[call.body] else {
                 continue;
@@ -58,9 +57,7 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
     let optional = runs(graph, checked).filter(|p| is_optional(graph, p));
     let reason = |program: &Program| {
         let missing = |call: &Call| match &program.bodies[call.body] {
-            Body::Compute(compute) => compute
-                .init_file()
-                .filter(|f| !f.is_file())
+            Body::Compute(compute) => missing_file(compute.as_ref())
                 .map(|f| format!("the weights of `{}` are not there: {}", call.node, shown(f))),
             Body::Source(source) => source.absent(false).into_iter().next(),
             _ => None,
@@ -99,6 +96,8 @@ pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c
 struct Found {
     list: Vec<Problem>,
     seen: HashSet<(String, String)>,
+    /// Nodes whose file of weights was looked into.
+    examined: HashSet<String>,
 }
 
 impl Found {
@@ -155,15 +154,37 @@ fn look(
     }
 }
 
-/// The file that a node's weights are to start from is not there.
-fn weights(graph: &Graph, path: &str, file: &Path, files: bool, out: &mut Found) {
+/// The file that a node's weights are to start from, where there is nothing of that name.
+fn missing_file(compute: &dyn Compute) -> Option<&Path> {
+    match compute.starts_from() {
+        Some(StartsFrom::File(file)) => (!file.exists()).then_some(file),
+        _ => None,
+    }
+}
+
+/// The file that a node's weights are to start from is not there, or does not fit.
+fn weights(graph: &Graph, path: &str, compute: &dyn Compute, files: bool, out: &mut Found) {
     let node = &graph.nodes[path];
     let place = node.params.get("init").map_or(&node.place, |t| &t.place);
-    let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, "its weights are to start from it");
-    if files {
-        p.severity = Severity::Error;
+    let label = "its weights are to start from it";
+    if let Some(file) = missing_file(compute) {
+        let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, label);
+        if files {
+            p.severity = Severity::Error;
+        }
+        out.add(path, p);
+    } else if out.examined.insert(path.to_string())
+        && let Err(e) = compute.examine()
+    {
+        let p = Problem::error(e.message).at(place, format!("`{path}` is to start from it"));
+        out.add(
+            path,
+            match e.help {
+                Some(help) => p.help(help),
+                None => p,
+            },
+        );
     }
-    out.add(path, p);
 }
 
 /// Where the list of a stream is written, or else the node.

@@ -1,9 +1,11 @@
 //! The checks in their order.
 
+use super::absent::runs;
 use super::cx::Cx;
 use super::draft::{Draft, written};
 use super::prune::Needs;
 use super::scene::{Out, Scene};
+use super::starts::not_given;
 use super::unused::Used;
 use super::{gradients, leak, phases, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
@@ -58,10 +60,12 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
         list: cx.sink.into_inner().finish(),
     };
     if failed {
-        Err(notes)
-    } else {
-        Ok(Checked { phases, views, notes })
+        return Err(notes);
     }
+    let mut checked = Checked { phases, views, notes };
+    let open = not_given(graph, runs(graph, &checked));
+    checked.notes.list.extend(open);
+    Ok(checked)
 }
 
 /// A loss of a phase, or what a view computes.

@@ -20,6 +20,7 @@ mod prune;
 mod refs;
 mod scene;
 mod sink;
+mod starts;
 mod typing;
 mod unused;
 mod weights;
@@ -27,3 +28,4 @@ mod wiring;
 
 pub use absent::{absent, absent_of, left_out, runs};
 pub use checker::check;
+pub use starts::{not_given, starts_from};

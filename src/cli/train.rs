@@ -3,9 +3,9 @@
 use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, machine, open};
-use crate::check::{absent_of, left_out, runs};
+use crate::check::{absent_of, left_out, not_given, runs};
 use crate::describe::{Target, plan_text};
-use crate::diag::Severity;
+use crate::diag::{Problems, Severity};
 use crate::load::effective;
 use crate::program::Program;
 use crate::report;
@@ -23,6 +23,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// Checks, plans and runs a graph.
 pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
     let experiment = open(path, &args.layers, args.seed, registry)?;
+    has_start(&experiment)?;
     let machine = machine(&args.machine)?;
     recordable(args.cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.machine.quiet);
@@ -124,6 +125,22 @@ fn recordable(cuda_graphs: bool, device: &Device) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Refuses a run whose graph does not say what the weights of a network start from, before anything is read.
+fn has_start(experiment: &Experiment) -> Result<(), Failure> {
+    let (graph, checked) = (&experiment.graph, &experiment.checked);
+    let left_out = left_out(graph, checked);
+    let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
+    let mut open = not_given(graph, runs(graph, checked).filter(taken));
+    if open.is_empty() {
+        return Ok(());
+    }
+    open.iter_mut().for_each(|p| p.severity = Severity::Error);
+    Err(Failure::Graph(Problems {
+        files: graph.files.clone(),
+        list: open,
+    }))
 }
 
 /// Makes the data that can be made; what is absent otherwise is an error.

@@ -1,6 +1,7 @@
 //! The plan for people: what runs in each phase and view, where, and what it costs.
 
 use super::table::{bytes, count, table, thousands};
+use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{Call, Checked, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, value_bytes};
 use candle_core::DeviceLocation;
@@ -55,6 +56,13 @@ pub fn plan_text(
             run.join(" → ")
         }
     );
+    let from: Vec<String> = starts_from(graph, checked)
+        .iter()
+        .map(|(node, from)| format!("{node} {from}"))
+        .collect();
+    if !from.is_empty() {
+        let _ = writeln!(out, "starts from: {}", from.join("; "));
+    }
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
     let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
     programs.sort_by_key(|p| in_run(&p.name));

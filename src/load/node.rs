@@ -12,10 +12,17 @@ use indexmap::IndexMap;
 /// other programs take them.
 const FILES: [&str; 4] = ["list", "root", "classes", "init"];
 
-/// Makes relative paths that the command line gave absolute. A list of names (`classes`) is none.
-fn from_here(files: &Files, t: &mut Tree) {
+/// Makes relative paths that the command line gave absolute. A list of names (`classes`) is none, nor is `init = "random"`,
+/// and of the table that `init` may be only `file` is one.
+fn from_here(files: &Files, name: &str, t: &mut Tree) {
     match &mut t.value {
-        TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, t)),
+        TreeValue::Table(entries) if name == "init" => {
+            if let Some(t) = entries.get_mut("file") {
+                from_here(files, "file", t);
+            }
+        }
+        TreeValue::String(s) if name == "init" && s == "random" => {}
+        TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, name, t)),
         TreeValue::String(s) if files.path(t.place.file).is_none() => {
             if let Ok(path) = std::path::absolute(&*s) {
                 *s = path.display().to_string();
@@ -76,7 +83,7 @@ impl NodeCx<'_, '_> {
         for params in std::iter::once(&mut table).chain(per_stream.values_mut()) {
             for name in FILES {
                 if let Some(t) = params.get_mut(name) {
-                    from_here(self.files, t);
+                    from_here(self.files, name, t);
                 }
             }
         }

@@ -41,6 +41,7 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                     h1 { (title) }
                     p.faint { "A run of glad in " code { (result.folder.root().display()) } (oracle(graph)) }
                     p.faint { (computed_in(graph, result)) }
+                    @if !result.starts_from.is_empty() { p.faint { (started_from(result)) } }
                     @if graph.oracle {
                         p.warn { "Oracle: labels of held-out streams may be used by this graph. It is a bound, not an adaptation method." }
                     }
@@ -88,6 +89,16 @@ fn computed_in(graph: &Graph, result: &RunResult) -> String {
         asked => format!(" (the graph asks for {asked})"),
     };
     format!("Computed in {}{asked}", used.join(", then "))
+}
+
+/// What the weights of networks started from.
+fn started_from(result: &RunResult) -> String {
+    let all: Vec<String> = result
+        .starts_from
+        .iter()
+        .map(|(node, from)| format!("{node} {from}"))
+        .collect();
+    format!("Starts from: {}", all.join("; "))
 }
 
 /// The score that the run is about.

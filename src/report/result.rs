@@ -169,6 +169,7 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
             "graph": graph.precision.value,
             "used": result.precision,
         },
+        "starts_from": result.starts_from,
         "held_out": graph.held_out.iter().map(|s| s.value.as_str()).collect::<Vec<_>>(),
         "classes": classes,
         "views": views,
@@ -260,6 +261,7 @@ mod tests {
             phases: vec![("main".into(), PhaseReport::default())],
             left_out: vec![("scenes".into(), "no weights".into())],
             precision: vec![Precision::F32],
+            starts_from: BTreeMap::from([("backbone".into(), "a.pth (blake3 0123456789ab)".into())]),
             bad: BTreeMap::from([(
                 "source".into(),
                 BTreeMap::from([("a.mp4 (l.txt:3)".into(), "no frames".into())]),
@@ -271,6 +273,7 @@ mod tests {
         assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
         assert_eq!(json["oracle"], true);
+        assert_eq!(json["starts_from"]["backbone"], "a.pth (blake3 0123456789ab)");
         assert_eq!(
             json["precision"],
             serde_json::json!({ "graph": "f32", "used": ["f32"] })
@@ -281,6 +284,7 @@ mod tests {
         );
         assert_eq!(json["bad_videos"]["source"]["a.mp4 (l.txt:3)"], "no frames");
         let page = super::super::page::page(&g, &result, &super::super::page::Parts::default());
+        assert!(page.contains("Starts from: backbone a.pth (blake3 0123456789ab)"));
         assert!(page.contains("Oracle") && page.contains("a.mp4 (l.txt:3)"));
     }
 }

@@ -26,6 +26,8 @@ pub struct Begun {
     pub inputs: Inputs,
     /// Whether its data has been moved since it began: then nothing is shared with other runs.
     pub moved: bool,
+    /// Whether nothing of it has been saved yet.
+    pub begins: bool,
 }
 
 /// Begins a run in `options.out`, or goes on with the one there. `effective` is the effective graph's text.
@@ -72,6 +74,7 @@ pub fn begin(
             momentum: vec![],
             inputs,
             moved: false,
+            begins: true,
         });
     }
     let record = same_graph(&folder, &now, effective).map_err(refused)?;
@@ -85,6 +88,7 @@ pub fn begin(
         write_whole(&folder.graph(), effective.as_bytes())?;
     }
     inputs.forget_videos();
+    let begins = state.is_none();
     let (position, store, momentum) = match state {
         Some(State {
             position,
@@ -101,6 +105,7 @@ pub fn begin(
         momentum,
         inputs,
         moved,
+        begins,
     })
 }
 

@@ -47,6 +47,9 @@ pub struct Position {
     /// What was really computed with, in the order in which a run went on with another.
     #[serde(default)]
     pub precision: Vec<Precision>,
+    /// What the weights of networks started from, by node.
+    #[serde(default)]
+    pub starts_from: BTreeMap<String, String>,
     /// Best validation score so far, where the graph selects by it.
     pub best: Option<f64>,
 }

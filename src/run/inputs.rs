@@ -7,7 +7,7 @@ use crate::check::runs;
 use crate::graph::Graph;
 use crate::program::{Call, Checked, Program};
 use anyhow::{Context, Result};
-use glad_nodes::{Body, Source, Video};
+use glad_nodes::{Body, Source, StartsFrom, Video};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -151,7 +151,10 @@ impl Inputs {
                 }
                 Body::Compute(compute) => {
                     let new = self.weights.iter().all(|w| w.node != call.node);
-                    if let Some(file) = compute.init_file().filter(|f| new && f.is_file()) {
+                    if let Some(StartsFrom::File(file)) = compute.starts_from()
+                        && new
+                        && file.is_file()
+                    {
                         self.weights.push(WeightsInput {
                             node: call.node.clone(),
                             file: file.display().to_string(),

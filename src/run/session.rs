@@ -18,7 +18,7 @@ use super::share_key::cache_key;
 use super::start::{mark_trained, start_weights};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
-use crate::check::{left_out, runs};
+use crate::check::{left_out, runs, starts_from};
 use crate::describe::other_precision;
 use crate::graph::{Graph, Select};
 use crate::program::Program;
@@ -71,6 +71,8 @@ pub struct RunResult {
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
     /// What was really computed with; more than one where the run went on with another.
     pub precision: Vec<Precision>,
+    /// What the weights of networks started from, by node: `random`, or a file with the hash of its content.
+    pub starts_from: BTreeMap<String, String>,
 }
 
 /// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
@@ -95,6 +97,7 @@ pub fn run(
         mut momentum,
         inputs,
         moved,
+        begins,
     } = begin(graph, effective, inputs, options, progress)?;
     write_whole(&folder.plan(), plan.as_bytes())?;
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
@@ -103,6 +106,9 @@ pub fn run(
     let (mut log, report) = Log::open(&folder.metrics(), &folder.events(), &position.log_end())
         .map_err(|e| Refused(format!("{e:#}")))?;
     report.iter().for_each(|line| progress.say(line));
+    if begins {
+        note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
+    }
     let mut session = Session {
         graph,
         checked,
@@ -120,6 +126,7 @@ pub fn run(
         left_out,
         bad: BTreeMap::new(),
         precision: position.precision.clone(),
+        starts_from: position.starts_from.clone(),
     };
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
@@ -165,6 +172,25 @@ pub fn run(
     result.bad = position.bad.clone();
     session.save_state(None, &store, &mut position, &mut log)?;
     Ok(result)
+}
+
+/// Notes what the weights of networks start from, on the terminal and in front of all else in the log.
+fn note_start(
+    from: BTreeMap<String, String>,
+    position: &mut Position,
+    log: &mut Log,
+    progress: &Progress,
+) -> Result<()> {
+    if from.is_empty() {
+        return Ok(());
+    }
+    for (node, from) in &from {
+        progress.say(&format!("{node} starts from: {from}"));
+    }
+    let mut head = Map::new();
+    head.insert("starts_from".into(), json!(from));
+    position.starts_from = from;
+    log.write(head, "", 0, &[])
 }
 
 /// Notes in `position` what `device` really computes with, where the graph asks for `asked`. Gives what is worth saying: that

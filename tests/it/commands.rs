@@ -82,16 +82,23 @@ fn exit_codes_mean_something() {
         Some(1)
     );
     assert_eq!(code(&["predict", "--run", "no/such/run", "x.mp4"]), Some(3));
-    // paper-scale data that is not there is an error before anything runs, by name
+    // paper-scale settings do not say what weights start from: nothing is read before that is said
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("r").display().to_string();
-    let failed = glad(&[
+    let setting = [
         "graphs/full.toml",
         "--setting",
         "graphs/settings/kinetics_babel_tsm.toml",
-        "--out",
-        &out,
-    ]);
+    ];
+    let failed = glad(&[&setting[..], &["--out", &out]].concat());
+    assert_eq!(failed.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&failed.stderr);
+    assert!(
+        said.contains("`backbone` starts from: not given") && !said.contains("k400"),
+        "{said}"
+    );
+    // then data that is not there is an error before anything runs, by name
+    let failed = glad(&[&setting[..], &["--out", &out, "--set", "nodes.backbone.init=random"]].concat());
     assert_eq!(failed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("k400_train.txt"));
     assert!(!dir.path().join("r").exists());

@@ -26,4 +26,5 @@ mod run;
 mod run_folder;
 mod same_data;
 mod schema;
+mod starts;
 mod untrusted;

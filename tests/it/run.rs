@@ -38,7 +38,11 @@ fn trains_scores_and_writes_everything_down() {
         );
     }
     let metrics = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let rows: Vec<serde_json::Value> = metrics.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let (starts, rows): (Vec<serde_json::Value>, Vec<serde_json::Value>) = metrics
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .partition(|l: &serde_json::Value| l.get("phase").is_none());
+    assert_eq!(starts, [serde_json::json!({ "starts_from": { "backbone": "random" } })]);
     let steps = |phase: &str| rows.iter().filter(|r| r["phase"] == phase).count();
     assert_eq!((steps("pretrain"), steps("warmup"), steps("main")), (60, 10, 12));
     for term in ["ce", "tol", "align_g", "align_l", "align_x", "loss", "lr"] {

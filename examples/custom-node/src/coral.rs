@@ -1,8 +1,10 @@
 //! `coral`: correlation alignment.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::Tensor;
-use glad_nodes::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use glad_nodes::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -69,9 +71,14 @@ impl Compute for Coral {
         ))
     }
 
-    fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-        let kept = saved.downcast::<Kept>().ok().context("what `coral` keeps is its own")?;
-        let Some(Some(grad)) = grads.into_iter().next() else {
+    fn backward(
+        &self,
+        step: &mut Step<'_>,
+        saved: Saved,
+        mut grads: Vec<Option<Tensor>>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let kept = kept::<Kept>(saved)?;
+        let Some(grad) = arrived(&mut grads, 0) else {
             return Ok(vec![None, None]);
         };
         let d = kept.difference.dim(0)? as f64;

@@ -4,8 +4,11 @@
 #[allow(dead_code)]
 #[path = "../../src/model/init"]
 mod init {
+    mod archive;
+    mod entry;
     mod file;
     pub mod fuzzing;
+    mod header;
     mod pickle;
     mod torch;
 }

@@ -2,8 +2,9 @@
 
 use crate::kernel::labels;
 use crate::op::loss::{bce_with_logits, binary_accuracy};
-use crate::sizes::{arrived, kept};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use schemars::JsonSchema;

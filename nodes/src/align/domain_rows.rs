@@ -1,8 +1,8 @@
 //! `domain_rows`: the features of both domains as one batch.
 
-use crate::sizes::{arrived, per_reference};
+use crate::input::per_reference;
 use crate::tensor::parts::{join, part};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, sizes};
+use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
@@ -63,7 +63,7 @@ impl Compute for Stack {
         saved: Saved,
         mut grads: Vec<Option<Tensor>>,
     ) -> Result<Vec<Option<Tensor>>> {
-        let rows = sizes::kept::<Vec<usize>>(saved)?;
+        let rows = crate::kept::<Vec<usize>>(saved)?;
         let Some(grad) = arrived(&mut grads, 0) else {
             return Ok(vec![None; rows.len()]);
         };

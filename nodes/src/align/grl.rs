@@ -1,8 +1,9 @@
 //! `grl`: the gradient reversal layer.
 
 use crate::op::scale::scale;
-use crate::sizes::arrived;
-use crate::{Args, Body, BuildCx, Compute, Contract, Gradient, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Gradient, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived,
+};
 use anyhow::Result;
 use candle_core::Tensor;
 use schemars::JsonSchema;

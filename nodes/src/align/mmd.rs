@@ -1,9 +1,10 @@
 //! `mmd`: maximum mean discrepancy with several Gaussian kernels.
 
 use crate::op::linear::product;
-use crate::sizes::{arrived, kept};
 use crate::tensor::parts::{join, part};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::Result;
 use candle_core::{D, Tensor};
 use schemars::JsonSchema;

@@ -2,6 +2,7 @@
 
 use super::host::Args;
 use super::precision::Precision;
+use super::problem::ParamProblem;
 use super::rng::Key;
 use super::weights::{LoadedWeights, Scope, WeightSpec};
 use anyhow::Result;
@@ -39,6 +40,17 @@ pub struct Step<'a> {
     pub precision: Precision,
 }
 
+/// What a node's weights start from, where a graph has to say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartsFrom<'a> {
+    /// The graph does not say.
+    NotGiven,
+    /// Random numbers, as the graph says.
+    Random,
+    /// The values in this file.
+    File(&'a Path),
+}
+
 /// A node of the compute side. One value serves all calls of the node; what a call keeps goes into [`Saved`].
 pub trait Compute: Send + Sync {
     /// The weights that it has.
@@ -46,16 +58,26 @@ pub trait Compute: Send + Sync {
         vec![]
     }
 
-    /// The file that its weights start from, where there is one: named in notes while it is not there.
-    fn init_file(&self) -> Option<&Path> {
+    /// What its weights start from, where a graph has to say so (backbones); `None` where that is no choice. A run of a node
+    /// that has the choice and does not make it is refused.
+    fn starts_from(&self) -> Option<StartsFrom<'_>> {
         None
     }
 
-    /// Reads the values that its weights start from out of [`Compute::init_file`]. Called once, when the weights are
-    /// made.
+    /// Whether the file that its weights start from fits them, without reading their values: asked before anything runs, and
+    /// only where the file is there.
     ///
     /// # Errors
-    /// The file is not there, is damaged, or has nothing for this node.
+    /// What does not fit, and what to write.
+    fn examine(&self) -> Result<(), ParamProblem> {
+        Ok(())
+    }
+
+    /// Reads the values that its weights start from out of the file of [`Compute::starts_from`]. Called once, when the
+    /// weights are made.
+    ///
+    /// # Errors
+    /// The file is not there, is damaged, or does not fit.
     fn load(&self, device: &Device) -> Result<Option<LoadedWeights>> {
         let _ = device;
         Ok(None)
@@ -63,10 +85,16 @@ pub trait Compute: Send + Sync {
 
     /// Computes the outputs, in the contract's order (for a joint node: the outputs of the first stream, then of
     /// the next; its inputs have one value per stream).
+    ///
+    /// # Errors
+    /// What arrives is of another shape than the contract says, or the device fails.
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)>;
 
     /// Takes the gradients of the outputs (`None`: none arrived), adds those of its weights to `step.weights`, and
     /// gives those of its flattened inputs (`None` where not wanted).
+    ///
+    /// # Errors
+    /// `saved` is another call's, or the device fails.
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>>;
 
     /// What a call costs, for a batch of `batch` samples of each stream, computed in `precision`.
@@ -98,6 +126,9 @@ pub trait Metric: Send + Sync {
 pub trait Tally: Send {
     /// Takes a batch. Of a metric over several streams, whose lists may differ in length, the ports of a stream that
     /// has run out have no values.
+    ///
+    /// # Errors
+    /// What arrives cannot be scored, such as a label beyond the classes.
     fn update(&mut self, inputs: &Args<Tensor>) -> Result<()>;
     /// The scores so far, in the order of the contract's outputs where the values have ports.
     fn scores(&self) -> Scores;

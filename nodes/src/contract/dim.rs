@@ -74,6 +74,17 @@ pub struct DimScope {
 impl DimExpr {
     /// Parses an expression. `bare_is_global` says what a bare name is: in a graph file a dimension of the
     /// graph, in a contract a name of the node's own.
+    ///
+    /// ```
+    /// use glad_nodes::{DimExpr, DimScope, Size};
+    /// let mut scope = DimScope::default();
+    /// scope.globals.extend([("G".to_string(), 1), ("L".to_string(), 2)]);
+    /// assert_eq!(DimExpr::parse("G+L", true).unwrap().eval(&scope), Ok(Size::Known(3)));
+    /// assert!(DimExpr::parse("G+", true).is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// The text is no expression of sizes: what is wrong, in words.
     pub fn parse(text: &str, bare_is_global: bool) -> Result<DimExpr, String> {
         let mut p = Parser {
             text,
@@ -89,6 +100,9 @@ impl DimExpr {
     }
 
     /// The size under `scope`.
+    ///
+    /// # Errors
+    /// A name in it is not known, or the size is too large.
     pub fn eval(&self, scope: &DimScope) -> Result<Size, DimError> {
         let bad = |why| Err(DimError::Arithmetic(self.to_string(), why));
         Ok(match self {

@@ -1,104 +1,12 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
-use super::lint::{Defect, ListScan, Stated};
+use super::footage::{Frame, Video};
+use super::lint::ListScan;
 use super::rng::Key;
 use anyhow::{Result, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Frames of one video, by index. Implementations are exact: frame `i` is the same bytes whatever else was asked.
-pub trait Footage: Send + Sync {
-    /// How many frames there are (of the segment, where the list names one).
-    fn frame_count(&self) -> Result<usize>;
-    /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
-    /// All frames are RGB, 8 bits.
-    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
-    /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
-    /// never held together. An error of `take` ends it.
-    fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
-        let mut once = wanted.to_vec();
-        once.sort_unstable();
-        once.dedup();
-        for (i, frame) in once.iter().zip(self.frames(&once)?) {
-            take(*i, frame)?;
-        }
-        Ok(())
-    }
-    /// What the list says of the frames; nothing is looked at.
-    fn stated(&self) -> Stated {
-        Stated::default()
-    }
-    /// What decodes these frames, where the list's node says: a file may be read by one and not by another.
-    fn backend(&self) -> &'static str {
-        ""
-    }
-    /// The number of frames, or what is wrong with the file. Nothing is decoded.
-    fn inspect(&self) -> Result<usize, Defect> {
-        self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
-    }
-    /// Frames a second on average, where that is known.
-    fn fps(&self) -> Result<Option<f64>> {
-        Ok(None)
-    }
-    /// Where these frames are a segment: the footage of the whole file, and the number in it of the segment's first frame.
-    fn whole(&self) -> Option<(Arc<dyn Footage>, usize)> {
-        None
-    }
-    /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
-    /// that cannot be told, and then nothing is kept between runs.
-    fn stamp(&self) -> Option<String> {
-        None
-    }
-    /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
-    /// file needs no answer: whoever compares runs looks at [`Video::path`].
-    fn images(&self) -> Option<ImagesStamp> {
-        None
-    }
-}
-
-/// What tells the images of a folder from others, without reading them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ImagesStamp {
-    /// Bytes of all images together.
-    pub bytes: u64,
-    /// A hash over each image's name and bytes.
-    pub sizes: String,
-    /// A hash over each image's time of its last change.
-    pub times: String,
-}
-
-/// One RGB image, 8 bits a channel, rows top to bottom.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Pixels across.
-    pub width: usize,
-    /// Pixels down.
-    pub height: usize,
-    /// `height · width · 3` bytes.
-    pub data: Arc<Vec<u8>>,
-}
-
-/// A video of a list.
-#[derive(Clone)]
-pub struct Video {
-    /// Its place in the list, from 0.
-    pub index: usize,
-    /// The file or folder.
-    pub path: PathBuf,
-    /// The list line it comes from: `list.txt:12`.
-    pub line: String,
-    /// Its class, where the list has one.
-    pub label: Option<usize>,
-    /// Its frames.
-    pub footage: Arc<dyn Footage>,
-}
-
-impl fmt::Debug for Video {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Video({}, {})", self.path.display(), self.line)
-    }
-}
 
 /// A clip stack: `clips · frames` images of one size, and which clip has which.
 ///
@@ -126,6 +34,9 @@ pub trait ImageBank: fmt::Debug + Send + Sync {
     /// How many images there are.
     fn count(&self) -> usize;
     /// Image `i`, below [`ImageBank::count`].
+    ///
+    /// # Errors
+    /// The image cannot be read.
     fn image(&self, i: usize) -> Result<Frame>;
 }
 
@@ -191,12 +102,24 @@ impl<V> Args<V> {
     }
 
     /// With a port added, for tests and hand-made calls.
+    ///
+    /// ```
+    /// use glad_nodes::Args;
+    /// let args = Args::default().with("x", vec![1, 2]).with("y", vec![3]);
+    /// assert_eq!(args.all("x"), [1, 2]);
+    /// assert_eq!(*args.one("y")?, 3);
+    /// # anyhow::Ok(())
+    /// ```
+    #[must_use]
     pub fn with(mut self, port: &str, values: Vec<V>) -> Self {
         self.push(port, values);
         self
     }
 
     /// The one value of `port`.
+    ///
+    /// # Errors
+    /// Nothing is connected to the port, or more than one value.
     pub fn one(&self, port: &str) -> Result<&V> {
         match self.all(port) {
             [v] => Ok(v),
@@ -239,6 +162,9 @@ impl<V> Args<V> {
 
 impl Args<HostValue> {
     /// The video of `port`.
+    ///
+    /// # Errors
+    /// Another kind of value arrives at the port.
     pub fn video(&self, port: &str) -> Result<&Arc<Video>> {
         match self.one(port)? {
             HostValue::Video(v) => Ok(v),
@@ -247,6 +173,9 @@ impl Args<HostValue> {
     }
 
     /// The frame numbers of `port`.
+    ///
+    /// # Errors
+    /// Another kind of value arrives at the port.
     pub fn index(&self, port: &str) -> Result<&Arc<FrameIndex>> {
         match self.one(port)? {
             HostValue::Index(v) => Ok(v),
@@ -255,6 +184,9 @@ impl Args<HostValue> {
     }
 
     /// The clips of `port`.
+    ///
+    /// # Errors
+    /// Another kind of value arrives at the port.
     pub fn clips(&self, port: &str) -> Result<&Arc<Clips>> {
         match self.one(port)? {
             HostValue::Clips(v) => Ok(v),
@@ -289,9 +221,15 @@ pub struct SampleCx {
 pub trait Stage: Send + Sync {
     /// Computes the outputs, in the contract's order. An error means the video is bad: it is replaced and counted,
     /// unless it is [`Fatal`].
+    ///
+    /// # Errors
+    /// The sample cannot be used: its video is bad; or [`Fatal`], which ends the run.
     fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>>;
     /// Called when a view has gone through a stream's list: what leaves files behind completes them. `bad` are the places
     /// in `videos` of those that could not be had, with the reason. Gives what is to be said of it, in lines.
+    ///
+    /// # Errors
+    /// What it leaves cannot be written.
     fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
         let _ = (videos, bad);
         Ok(vec![])
@@ -301,8 +239,14 @@ pub trait Stage: Send + Sync {
 /// A node that names the videos of a stream.
 pub trait Source: Send + Sync {
     /// Reads the list of `split`. Malformed content is an error with all its places.
+    ///
+    /// # Errors
+    /// The list is malformed or not there.
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>>;
     /// Reads what can be read of the list of `split`, malformed lines beside it.
+    ///
+    /// # Errors
+    /// The list cannot be read at all.
     fn scan(&self, split: &str) -> Result<ListScan> {
         Ok(ListScan {
             videos: self.videos(split)?,
@@ -310,9 +254,15 @@ pub trait Source: Send + Sync {
         })
     }
     /// The outputs for a video, in the contract's order.
+    ///
+    /// # Errors
+    /// The video has not what a port promises.
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;
     /// Makes the data if it is of the kind that can be made, once, whole or not at all. `progress` is called with
     /// what is being done, and (done, of).
+    ///
+    /// # Errors
+    /// The data cannot be made.
     fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
         let _ = progress;
         Ok(())
@@ -337,6 +287,9 @@ pub trait Source: Send + Sync {
     /// The splits that there are.
     fn splits(&self) -> Vec<String>;
     /// Names of the classes, where known.
+    ///
+    /// # Errors
+    /// The classes cannot be read.
     fn classes(&self) -> Result<Option<Vec<String>>>;
 }
 
@@ -355,5 +308,8 @@ pub struct PrepareCx<'a> {
 /// A node that is computed once before a phase, from a whole list.
 pub trait Resource: Send + Sync {
     /// Computes the outputs, in the contract's order.
+    ///
+    /// # Errors
+    /// What it works on cannot be read.
     fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>>;
 }

@@ -1,16 +1,15 @@
-//! Node kinds and the list of them.
+//! Node kinds.
 
 use super::compute::{Compute, Metric};
 use super::dim::DimScope;
 use super::host::{Resource, Source, Stage};
 use super::port::{Contract, Wiring};
+use super::problem::ParamProblem;
 use super::types::Type;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// What kinds are for; the folders they sit in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,34 +42,6 @@ impl Group {
             Group::Tensor => "tensor",
             Group::Metric => "metric",
         }
-    }
-}
-
-/// Something wrong with a parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParamProblem {
-    /// Which: `schedule.kind`; empty for the node as a whole.
-    pub path: String,
-    /// What is wrong, a lower-case fragment.
-    pub message: String,
-    /// What to do about it.
-    pub help: Option<String>,
-}
-
-impl ParamProblem {
-    /// A problem without further help.
-    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        ParamProblem {
-            path: path.into(),
-            message: message.into(),
-            help: None,
-        }
-    }
-
-    /// With what to do about it.
-    pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
     }
 }
 
@@ -126,6 +97,9 @@ pub trait Kind: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     fn contract(&self, wiring: &Wiring) -> Contract;
 
     /// The node itself. Cheap: no weights are made and no files opened here.
+    ///
+    /// # Errors
+    /// What is wrong with the parameters, given what arrives.
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>>;
 }
 
@@ -134,6 +108,9 @@ pub trait Node: Send + Sync {
     /// See [`Kind::contract`].
     fn contract(&self, wiring: &Wiring) -> Contract;
     /// See [`Kind::build`].
+    ///
+    /// # Errors
+    /// What is wrong with the parameters, given what arrives.
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>>;
 }
 
@@ -143,75 +120,5 @@ impl<K: Kind> Node for K {
     }
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         Kind::build(self, cx)
-    }
-}
-
-type Parse = fn(&Value) -> Result<Arc<dyn Node>, Vec<ParamProblem>>;
-
-/// An entry of the [`Registry`].
-#[derive(Clone)]
-pub struct KindEntry {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is for.
-    pub group: Group,
-    /// JSON schema of its parameters, with their docs.
-    pub schema: Value,
-    parse: Parse,
-}
-
-impl KindEntry {
-    /// The entry of `K`.
-    pub fn of<K: Kind>() -> KindEntry {
-        KindEntry {
-            name: K::NAME,
-            group: K::GROUP,
-            schema: schemars::schema_for!(K).to_value(),
-            parse: super::params::parse::<K>,
-        }
-    }
-
-    /// Its docs: the rustdoc of the parameter struct.
-    pub fn doc(&self) -> &str {
-        self.schema["description"].as_str().unwrap_or("")
-    }
-
-    /// Names of its parameters.
-    pub fn params(&self) -> Vec<&str> {
-        self.schema["properties"]
-            .as_object()
-            .map(|o| o.keys().map(String::as_str).collect())
-            .unwrap_or_default()
-    }
-
-    /// A node with these parameters (a JSON object without `kind`, `inputs` and the framework's own keys), or all
-    /// that is wrong with them.
-    pub fn parse(&self, params: &Value) -> Result<Arc<dyn Node>, Vec<ParamProblem>> {
-        (self.parse)(params)
-    }
-}
-
-/// All kinds that graphs may use, by name.
-#[derive(Clone, Default)]
-pub struct Registry {
-    kinds: IndexMap<&'static str, KindEntry>,
-}
-
-impl Registry {
-    /// Adds a kind. A name that is taken is a mistake in code and panics.
-    pub fn add<K: Kind>(&mut self) -> &mut Self {
-        let old = self.kinds.insert(K::NAME, KindEntry::of::<K>());
-        assert!(old.is_none(), "node kind `{}` is registered twice", K::NAME);
-        self
-    }
-
-    /// A kind.
-    pub fn get(&self, name: &str) -> Option<&KindEntry> {
-        self.kinds.get(name)
-    }
-
-    /// All kinds, in the order they were added.
-    pub fn iter(&self) -> impl Iterator<Item = &KindEntry> {
-        self.kinds.values()
     }
 }

@@ -3,28 +3,36 @@
 //! Start with [`Kind`]; a whole kind in one screen is `examples/custom-node`.
 
 mod compute;
+mod defect;
 mod dim;
+mod footage;
 mod host;
 mod kind;
 mod lint;
 mod params;
+mod parse;
 mod port;
 mod precision;
+mod problem;
+mod registry;
 mod rng;
+mod saved;
 mod types;
 mod weights;
 
-pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, Step, Tally};
+pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom, Step, Tally};
+pub use defect::{Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};
-pub use host::{
-    Args, Clips, Fatal, Footage, Frame, FrameIndex, HostValue, ImageBank, ImagesStamp, PrepareCx, Resource, SampleCx, Source, Stage,
-    Video,
-};
-pub use kind::{Body, BuildCx, Group, Kind, KindEntry, Node, ParamProblem, Registry};
-pub use lint::{Defect, ListScan, Malformed, Stated};
+pub use footage::{Footage, Frame, ImagesStamp, Video};
+pub use host::{Args, Clips, Fatal, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage};
+pub use kind::{Body, BuildCx, Group, Kind, Node};
+pub use lint::{ListScan, Malformed};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use precision::Precision;
+pub use problem::ParamProblem;
+pub use registry::{KindEntry, Registry};
 pub use rng::{Draw, Key};
+pub use saved::{arrived, kept};
 pub use types::{Bindings, HeadExpr, Misfit, Type, TypeExpr};
 pub use weights::{Init, LoadedWeights, Role, Scope, Weight, WeightSpec, WeightStore};

@@ -71,6 +71,17 @@ pub struct Output {
 }
 
 /// What a node takes, gives and does to gradients, for one setting of its parameters and its wiring.
+///
+/// ```
+/// use glad_nodes::{Arity, Contract, Side};
+/// let c = Contract::on(Side::Device)
+///     .input("x", "Feature[B,D]", "features")
+///     .input("mask", "Mask[B]", "rows that count")
+///     .optional()
+///     .output("y", "Feature[B,D]", "the features of those rows");
+/// assert_eq!(c.inputs[1].arity, Arity::Optional);
+/// assert_eq!(c.outputs[0].name, "y");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Contract {
     /// Where it runs.
@@ -119,6 +130,7 @@ impl Contract {
     }
 
     /// Adds an input that takes one reference.
+    #[must_use]
     pub fn input(mut self, name: impl Into<String>, ty: &str, doc: &'static str) -> Self {
         self.inputs.push(Input {
             name: name.into(),
@@ -134,6 +146,7 @@ impl Contract {
 
     /// Adds an input that takes a list; `types` has one type per connected reference (see [`Wiring::of`]),
     /// and at least one, which documents the port.
+    #[must_use]
     pub fn many(mut self, name: impl Into<String>, types: &[String], doc: &'static str) -> Self {
         self.inputs.push(Input {
             name: name.into(),
@@ -148,12 +161,14 @@ impl Contract {
     }
 
     /// The input added last may be left unconnected.
+    #[must_use]
     pub fn optional(mut self) -> Self {
         self.last_input().arity = Arity::Optional;
         self
     }
 
     /// The input added last takes all streams of a reference that names none.
+    #[must_use]
     pub fn all_streams(mut self) -> Self {
         let i = self.last_input();
         i.all_streams = true;
@@ -162,18 +177,21 @@ impl Contract {
     }
 
     /// No gradient goes to the input added last.
+    #[must_use]
     pub fn constant(mut self) -> Self {
         self.last_input().differentiable = false;
         self
     }
 
     /// The input added last takes the whole list, once before the phase.
+    #[must_use]
     pub fn whole_list(mut self) -> Self {
         self.last_input().whole_list = true;
         self
     }
 
     /// Adds an output.
+    #[must_use]
     pub fn output(mut self, name: impl Into<String>, ty: &str, doc: &'static str) -> Self {
         self.outputs.push(Output {
             name: name.into(),
@@ -186,30 +204,35 @@ impl Contract {
     }
 
     /// The output added last is computed from these inputs alone.
+    #[must_use]
     pub fn from(mut self, inputs: &[&str]) -> Self {
         self.last_output().from = Some(inputs.iter().map(|s| s.to_string()).collect());
         self
     }
 
     /// The output added last is a label.
+    #[must_use]
     pub fn supervision(mut self) -> Self {
         self.last_output().supervision = true;
         self
     }
 
     /// Says what the node does to gradients.
+    #[must_use]
     pub fn gradient(mut self, gradient: Gradient) -> Self {
         self.gradient = gradient;
         self
     }
 
     /// One call takes all streams that are needed.
+    #[must_use]
     pub fn joint(mut self, joint: bool) -> Self {
         self.joint = joint;
         self
     }
 
     /// The node draws random numbers in training.
+    #[must_use]
     pub fn random(mut self) -> Self {
         self.random = true;
         self

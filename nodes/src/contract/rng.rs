@@ -1,11 +1,18 @@
 //! Keyed randomness: every draw is a function of what it is for, never of when or where it happens.
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// Names a stream of random numbers: a hash of (seed, node, stream, phase, pass, sample, attempt, …).
 ///
 /// Dropping a node or a phase changes no other node's key, and threads change nothing.
+///
+/// ```
+/// use glad_nodes::Key;
+/// let key = Key::new(1).name("backbone").index(7);
+/// assert_eq!(key.rng().bits(), Key::new(1).name("backbone").index(7).rng().bits());
+/// assert_ne!(key, Key::new(2).name("backbone").index(7));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key([u8; 32]);
 

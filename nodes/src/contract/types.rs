@@ -122,6 +122,9 @@ impl TypeExpr {
     }
 
     /// Parses a type.
+    ///
+    /// # Errors
+    /// The text is no type: what is wrong, in words.
     pub fn try_parse(text: &str) -> Result<TypeExpr, String> {
         let (head, rest) = text.split_once('[').ok_or("expected `Head[dims]`")?;
         let body = rest.strip_suffix(']').ok_or("missing `]`")?;
@@ -143,6 +146,9 @@ impl TypeExpr {
     }
 
     /// Binds the pattern's free names to `ty`, or says how it does not fit. Several misfits are all told.
+    ///
+    /// # Errors
+    /// All that does not fit.
     pub fn bind(&self, ty: &Type, b: &mut Bindings) -> Result<(), Vec<Misfit>> {
         let mut bad = vec![];
         match &self.head {
@@ -208,6 +214,9 @@ impl TypeExpr {
     }
 
     /// The type under `b`, for an output.
+    ///
+    /// # Errors
+    /// A name in it is not bound, or a size is too large.
     pub fn resolve(&self, b: &Bindings) -> Result<Type, super::dim::DimError> {
         let head = match &self.head {
             HeadExpr::Is(h) => h.clone(),

@@ -81,6 +81,9 @@ impl WeightSpec {
     }
 
     /// The starting value, a function of the key alone.
+    ///
+    /// # Errors
+    /// The device has no memory for it.
     pub fn initial(&self, key: Key, device: &Device) -> Result<Tensor> {
         let n = self.elements();
         let mut d = key.rng();
@@ -113,11 +116,14 @@ pub struct Weight {
 pub struct LoadedWeights {
     /// Values by name below the node, of the shapes that the node has.
     pub values: Vec<(String, Tensor)>,
-    /// Weights of the node that the file has nothing for: they start as without a file.
+    /// Where in the file they were: keys and the beginning of names, `.` for its top.
+    pub from: String,
+    /// Weights of the node that the file has nothing for, as the graph allows: they start at random.
     pub missing: Vec<String>,
-    /// Tensors of the file that the node has no weight for.
+    /// Tensors of the file that the node has no weight for, such as a classifier.
     pub unexpected: Vec<String>,
-    /// Weights whose tensor in the file has another shape, with that shape and their own: they start as without a file.
+    /// Weights whose tensor in the file has another shape, with that shape and their own, as the graph allows: they start
+    /// at random.
     pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
     /// How many values were made from kernels of two dimensions, repeated along time and divided by its length.
     pub inflated: usize,
@@ -139,6 +145,9 @@ impl fmt::Display for LoadedWeights {
         }
         let all = self.values.len() + self.missing.len() + self.misshapen.len();
         write!(f, "{} of {all} weights loaded", self.values.len())?;
+        if !matches!(self.from.as_str(), "" | ".") {
+            write!(f, " from `{}`", self.from)?;
+        }
         if self.inflated > 0 {
             write!(f, " ({} inflated from two dimensions)", self.inflated)?;
         }
@@ -161,7 +170,9 @@ pub struct WeightStore {
 
 impl WeightStore {
     /// Adds the weights of a node that are not there yet, with their starting values.
-    /// Returns an error where a weight is there with another shape.
+    ///
+    /// # Errors
+    /// A weight is there with another shape.
     pub fn declare(&mut self, node: &str, specs: &[WeightSpec], key: Key, device: &Device) -> Result<()> {
         for spec in specs {
             let full = format!("{node}.{}", spec.name);
@@ -280,11 +291,17 @@ impl<'a> Scope<'a> {
     }
 
     /// The value of a weight or buffer.
+    ///
+    /// # Errors
+    /// There is no such weight.
     pub fn value(&self, name: &str) -> Result<&Tensor> {
         Ok(&self.find(name)?.value)
     }
 
     /// Changes whenever the value does (but for running statistics that a recorded pass moves).
+    ///
+    /// # Errors
+    /// There is no such weight.
     pub fn version(&self, name: &str) -> Result<u64> {
         Ok(self.find(name)?.version)
     }
@@ -300,11 +317,17 @@ impl<'a> Scope<'a> {
     }
 
     /// Takes the gradient of a weight away: there is none then.
+    ///
+    /// # Errors
+    /// There is no such weight.
     pub fn take_grad(&mut self, name: &str) -> Result<Option<Tensor>> {
         Ok(self.find_mut(name)?.grad.take())
     }
 
     /// Adds to the gradient of a weight. Calls happen in the plan's order, so the sum has the same bits every time.
+    ///
+    /// # Errors
+    /// There is no such weight, or it has another shape.
     pub fn add_grad(&mut self, name: &str, grad: Tensor) -> Result<()> {
         let w = self.find_mut(name)?;
         if w.grad.is_none() && grad.dims() != w.value.dims() {
@@ -322,12 +345,18 @@ impl<'a> Scope<'a> {
     }
 
     /// Replaces a buffer.
+    ///
+    /// # Errors
+    /// There is no such buffer.
     pub fn set_buffer(&mut self, name: &str, value: Tensor) -> Result<()> {
         self.find_mut(name)?.value = value;
         self.changed(name)
     }
 
     /// The value of a buffer was changed in place.
+    ///
+    /// # Errors
+    /// There is no such buffer.
     pub fn changed(&mut self, name: &str) -> Result<()> {
         self.find_mut(name)?.version += 1;
         Ok(())

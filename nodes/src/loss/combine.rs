@@ -1,7 +1,7 @@
 //! `combine`: a weighted sum of losses.
 
-use crate::sizes::{arrived, per_reference};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::input::per_reference;
+use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived};
 use anyhow::Result;
 use candle_core::Tensor;
 use schemars::JsonSchema;

@@ -1,10 +1,12 @@
 //! `cross_entropy`: the classification loss.
 
+use crate::input::per_reference;
 use crate::kernel::labels;
 use crate::op::loss;
-use crate::sizes::{arrived, kept, per_reference};
 use crate::tensor::parts::{join, part};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::{Result, bail};
 use candle_core::Tensor;
 use schemars::JsonSchema;

@@ -2,7 +2,7 @@
 
 use crate::op::matmul;
 use crate::{
-    Args, Body, BuildCx, Contract, Gradient, Group, Kind, Metric, ParamProblem, Scores, Side, Tally, Wiring, sizes,
+    Args, Body, BuildCx, Contract, Gradient, Group, Kind, Metric, ParamProblem, Scores, Side, Tally, Wiring, input,
 };
 use anyhow::{Context, Result, ensure};
 use candle_core::{Device, Tensor};
@@ -31,7 +31,7 @@ impl Kind for BackgroundGap {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        let width = sizes::known(sizes::input(cx, "source")?, 1)?;
+        let width = input::known(input::input(cx, "source")?, 1)?;
         Ok(Body::Metric(Box::new(Gap { width })))
     }
 }

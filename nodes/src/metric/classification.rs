@@ -1,7 +1,7 @@
 //! `classification`: how well a split is classified.
 
+use crate::input::{input, known};
 use crate::kernel::labels;
-use crate::sizes::{input, known};
 use crate::{Args, Body, BuildCx, Contract, Gradient, Group, Kind, Metric, ParamProblem, Scores, Side, Tally, Wiring};
 use anyhow::{Result, bail};
 use candle_core::Tensor;

@@ -1,20 +1,19 @@
 //! What backbones share: clips in, a feature for each out, and which clips share the statistics of batch norm.
 
-use super::init;
+use super::init::{self, Start};
 #[cfg(feature = "cuda")]
 use super::recorded::{self, Recordings};
 use super::sequence::{self, Sequence};
-use crate::sizes::{kept, known};
+use crate::input::known;
 use crate::tensor::parts::part;
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Saved, Side, Step,
-    Type, WeightSpec,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Saved, Side,
+    StartsFrom, Step, Type, WeightSpec, kept,
 };
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::{Path, PathBuf};
 
 /// Which clips share the statistics of batch norm in training. Running statistics move once for each such batch, in
 /// order; evaluation uses them, whatever is chosen here.
@@ -65,7 +64,7 @@ pub(crate) fn build(
     network: Sequence,
     cx: &BuildCx<'_>,
     views: Option<&[Count]>,
-    init: Option<&Path>,
+    init: Option<&Start>,
 ) -> Result<Body, Vec<ParamProblem>> {
     let types: &[Type] = cx.inputs.get("clips").map_or(&[], Vec::as_slice);
     let [first, others @ ..] = types else {
@@ -83,7 +82,7 @@ pub(crate) fn build(
         views: view_sizes(views, cx, clips)?,
         clips: types.len() * clips,
         size: [known(first, 2)?, known(first, 3)?, known(first, 4)?],
-        init: init.map(|file| cx.folder.join(file)),
+        init: init.map(|start| start.from_folder(&cx.folder)),
         #[cfg(feature = "cuda")]
         recordings: Recordings::default(),
     })))
@@ -124,8 +123,8 @@ struct Backbone {
     clips: usize,
     /// Time, height and width of a clip.
     size: [usize; 3],
-    /// Where the weights start from.
-    init: Option<PathBuf>,
+    /// What the weights start from.
+    init: Option<Start>,
     /// Passes on a GPU that are repeated.
     #[cfg(feature = "cuda")]
     recordings: Recordings,
@@ -211,13 +210,22 @@ impl Compute for Backbone {
         self.network.weights()
     }
 
-    fn init_file(&self) -> Option<&Path> {
-        self.init.as_deref()
+    fn starts_from(&self) -> Option<StartsFrom<'_>> {
+        Some(Start::source(self.init.as_ref()))
+    }
+
+    fn examine(&self) -> Result<(), ParamProblem> {
+        match &self.init {
+            Some(Start::File(file)) => init::examine(file, &self.network.weights()),
+            _ => Ok(()),
+        }
     }
 
     fn load(&self, device: &Device) -> Result<Option<LoadedWeights>> {
-        let load = |file: &PathBuf| init::load(file, &self.network.weights(), device);
-        self.init.as_ref().map(load).transpose()
+        match &self.init {
+            Some(Start::File(file)) => init::load(file, &self.network.weights(), device).map(Some),
+            _ => Ok(None),
+        }
     }
 
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {

@@ -4,10 +4,9 @@ use super::chain::{Chain, Input};
 use super::conv_bn::{self, ConvBn};
 use super::counter::Counter;
 use super::sequence::Part;
-use crate::op::conv::Dx;
 use crate::op::shift;
-use crate::sizes::kept;
-use crate::{Saved, Step, WeightSpec};
+use crate::op::types::Dx;
+use crate::{Saved, Step, WeightSpec, kept};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use glad_ops::Conv;
@@ -159,10 +158,10 @@ impl Part for Block {
         let input = count.clone();
         (count.own.input, count.own.output) = (true, true);
         for unit in &self.units.0 {
-            count.unit(unit);
+            unit.count_unit(count);
         }
         if let Some(unit) = &self.shortcut {
-            count.beside(&input, |c| c.unit(unit));
+            count.beside(&input, |c| unit.count_unit(c));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Units one behind the other.
 
 use super::conv_bn::{ConvBn, Kept};
-use crate::op::conv::Dx;
+use crate::op::types::Dx;
 use crate::{Step, WeightSpec};
 use anyhow::{Context, Result};
 use candle_core::Tensor;

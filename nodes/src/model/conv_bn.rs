@@ -2,10 +2,10 @@
 
 use super::counter::Counter;
 use super::sequence::Part;
-use crate::op::batch_norm::{self, Affine, Norm, update_running};
-use crate::op::conv::{ConvOp, Dx, Stats};
-use crate::sizes::kept;
-use crate::{Init, Role, Saved, Step, WeightSpec};
+use crate::op::batch_norm::{self, Norm, update_running};
+use crate::op::conv::ConvOp;
+use crate::op::types::{Affine, Dx, Stats};
+use crate::{Init, Role, Saved, Step, WeightSpec, kept};
 use anyhow::Result;
 use candle_core::Tensor;
 use glad_ops::Conv;
@@ -177,6 +177,15 @@ impl ConvBn {
         let dx = self.conv.backward(step, x, &grads.x, dx)?;
         Ok((dx, grads.residual))
     }
+
+    /// A unit keeps its convolution's output.
+    pub(crate) fn count_unit(&self, count: &mut Counter) {
+        let shape = self.on(count.samples, count.size);
+        count.conv(&shape);
+        count.size = shape.output();
+        count.channels = shape.co;
+        count.keep(shape.output_len());
+    }
 }
 
 impl Part for ConvBn {
@@ -197,6 +206,6 @@ impl Part for ConvBn {
 
     fn count(&self, count: &mut Counter) {
         count.own.input = true;
-        count.unit(self);
+        self.count_unit(count);
     }
 }

@@ -1,6 +1,5 @@
 //! Walks a network's sizes and sums up what a pass costs.
 
-use super::conv_bn::ConvBn;
 use crate::Precision;
 use crate::op::pool::MaxPool;
 use glad_ops::{Conv, conv};
@@ -74,15 +73,6 @@ impl Counter {
     pub fn conv(&mut self, shape: &Conv) {
         self.macs += shape.macs();
         self.workspace = self.workspace.max(conv::workspace(shape) as u64);
-    }
-
-    /// A unit keeps its convolution's output.
-    pub fn unit(&mut self, unit: &ConvBn) {
-        let shape = unit.on(self.samples, self.size);
-        self.conv(&shape);
-        self.size = shape.output();
-        self.channels = shape.co;
-        self.keep(shape.output_len());
     }
 
     /// A pooling keeps the places of the maxima, a byte each; its input's gradient is a new tensor.

@@ -2,13 +2,13 @@
 
 use super::backbone::{self, BatchStats};
 use super::conv_bn::ConvBn;
+use super::init::Start;
 use super::mixed::Mixed;
 use super::sequence::{Part, Sequence};
 use crate::op::pool::MaxPool;
 use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::PathBuf;
 
 /// A stage of Inception modules: the pooling in front, and channels of b0, b1a, b1b, b2a, b2b and b3b by module.
 type Stage = (MaxPool, &'static [(&'static str, [usize; 6])]);
@@ -59,10 +59,11 @@ pub struct I3dInception {
     /// fraction of the memory, and the same bits.
     #[serde(default)]
     pub recompute: bool,
-    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
-    /// pytorch-i3d. What the file lacks starts as without it.
+    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: of this
+    /// program, of pytorch-i3d. It has to fit as a whole; a table names what it may lack:
+    /// `{ file = "…", partial = ["Mixed_5c"] }`. Without, no run begins.
     #[serde(default)]
-    pub init: Option<PathBuf>,
+    pub init: Option<Start>,
 }
 
 fn sixty_four() -> usize {
@@ -70,7 +71,7 @@ fn sixty_four() -> usize {
 }
 
 impl I3dInception {
-    fn network(&self) -> Sequence {
+    pub(super) fn network(&self) -> Sequence {
         let scaled = |channels: usize| (channels * self.width).div_ceil(64);
         let (stem, wide) = (scaled(64), scaled(192));
         let mut parts: Vec<Box<dyn Part>> = vec![
@@ -111,7 +112,7 @@ impl Kind for I3dInception {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_deref())
+        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_ref())
     }
 }
 

@@ -3,6 +3,7 @@
 use super::backbone::{self, BatchStats};
 use super::block::Block;
 use super::conv_bn::ConvBn;
+use super::init::Start;
 use super::non_local::NonLocal;
 use super::sequence::{Part, Sequence};
 use crate::op::pool::MaxPool;
@@ -10,7 +11,6 @@ use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use glad_ops::Conv;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::PathBuf;
 
 /// Frames that the first convolution of each bottleneck sees, by layer.
 const INFLATE: [&[usize]; 4] = [&[3, 3, 3], &[3, 1, 3, 1], &[3, 1, 3, 1, 3, 1], &[1, 3, 1]];
@@ -42,11 +42,11 @@ pub struct I3dR50 {
     /// fraction of the memory, and the same bits.
     #[serde(default)]
     pub recompute: bool,
-    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
-    /// mmaction; kernels of two dimensions (torchvision's ResNet-50) are
-    /// inflated. What the file lacks starts as without it.
+    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: of this
+    /// program, of mmaction; kernels of two dimensions (torchvision's ResNet-50) are inflated. It has to fit as a whole; a
+    /// table names what it may lack: `{ file = "…", partial = ["*.non_local_block"] }`. Without, no run begins.
     #[serde(default)]
-    pub init: Option<PathBuf>,
+    pub init: Option<Start>,
 }
 
 fn yes() -> bool {
@@ -58,7 +58,7 @@ fn sixty_four() -> usize {
 }
 
 impl I3dR50 {
-    fn network(&self) -> Sequence {
+    pub(super) fn network(&self) -> Sequence {
         let stem = Conv::new_3d(1, [1; 3], 3, self.width, [5, 7, 7], [2; 3], [2, 3, 3]);
         let mut parts: Vec<Box<dyn Part>> = vec![
             Box::new(ConvBn::solid("conv1", stem, true)),
@@ -103,7 +103,7 @@ impl Kind for I3dR50 {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_deref())
+        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_ref())
     }
 }
 

@@ -6,8 +6,7 @@ use super::counter::Counter;
 use super::sequence::Part;
 use crate::op::channels;
 use crate::op::pool::{MaxPool, Maxima};
-use crate::sizes::kept;
-use crate::{Saved, Step, WeightSpec};
+use crate::{Saved, Step, WeightSpec, kept};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
@@ -104,13 +103,13 @@ impl Part for Mixed {
         count.own.input = true;
         let input = count.clone();
         for units in &self.branches[..3] {
-            count.beside(&input, |c| units.0.iter().for_each(|u| c.unit(u)));
+            count.beside(&input, |c| units.0.iter().for_each(|u| u.count_unit(c)));
         }
         count.pool(&POOL);
         // The pooled input, and the gradient of the input.
         count.keep(count.values());
         count.own.moving = input.bytes();
-        self.branches[3].0.iter().for_each(|u| count.unit(u));
+        self.branches[3].0.iter().for_each(|u| u.count_unit(count));
         count.channels = self.channels();
     }
 }

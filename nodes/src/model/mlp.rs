@@ -1,11 +1,11 @@
 //! `mlp`: a multi-layer perceptron, such as a domain classifier.
 
 use super::dense::{DenseInit, Head, Layer, LayerInit, check_dropout, relu_backward, width};
+use crate::input::{input, known, rows_per_sample};
 use crate::op::dropout::dropout;
-use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Precision, Saved, Side, Step,
-    WeightSpec, Wiring,
+    WeightSpec, Wiring, arrived, kept,
 };
 use anyhow::Result;
 use candle_core::Tensor;

@@ -28,6 +28,7 @@ pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
 #[doc(hidden)]
 pub use init::fuzzing::weights;
+pub use init::{Start, StartFile};
 pub use linear::Linear;
 pub use mlp::Mlp;
 pub use resnet_2d::ResNet2d;

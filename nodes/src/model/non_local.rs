@@ -3,11 +3,11 @@
 use super::conv_bn::{self, ConvBn};
 use super::counter::Counter;
 use super::sequence::Part;
-use crate::op::conv::{ConvOp, Dx};
+use crate::op::conv::ConvOp;
 use crate::op::matmul::{ab, abt, atb};
 use crate::op::pool::{MaxPool, Maxima};
-use crate::sizes::kept;
-use crate::{Init, Role, Saved, Step, WeightSpec};
+use crate::op::types::Dx;
+use crate::{Init, Role, Saved, Step, WeightSpec, kept};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use glad_ops::Conv;
@@ -189,6 +189,6 @@ impl Part for NonLocal {
         count.own.kept += (2 * clips * keys * self.inner) as u64;
         // The gradients of θ, φ, g and the map.
         count.own.moving = count.number * (clips * (self.inner * 3 * positions + map)) as u64;
-        count.unit(&self.out);
+        self.out.count_unit(count);
     }
 }

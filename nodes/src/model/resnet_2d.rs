@@ -1,13 +1,13 @@
 //! `resnet`: a residual network on single frames.
 
 use super::backbone::{self, BatchStats};
+use super::init::Start;
 use super::resnet;
 use super::sequence::Sequence;
 use super::tsm::Depth;
 use crate::{Body, BuildCx, Contract, Group, Kind, ParamProblem, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::PathBuf;
 
 /// A 2-D residual network (He et al., CVPR 2016), frame by frame; the feature of a clip is the mean over space and
 /// frames. With the weights of ResNet-50 on Places365 it is the scene network of eq. 1.
@@ -26,10 +26,11 @@ pub struct ResNet2d {
     /// Whether the backward pass computes the inside of each block again instead of keeping it, as of `tsm`.
     #[serde(default)]
     pub recompute: bool,
-    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: with names as in
-    /// torchvision, such as those of Places365, or of this program. What the file lacks starts as without it.
+    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: with names
+    /// as in torchvision, such as those of Places365, or of this program. It has to fit as a whole; a table names what it
+    /// may lack: `{ file = "…", partial = ["layer4"] }`. Without, no run begins.
     #[serde(default)]
-    pub init: Option<PathBuf>,
+    pub init: Option<Start>,
 }
 
 fn per_stream() -> BatchStats {
@@ -64,6 +65,6 @@ impl Kind for ResNet2d {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, None, self.init.as_deref())
+        backbone::build(self.network(), cx, None, self.init.as_ref())
     }
 }

@@ -3,8 +3,7 @@
 
 use super::counter::{Counter, Own};
 use crate::op::pool::{self, MaxPool, Maxima};
-use crate::sizes::kept;
-use crate::{Cost, Precision, Saved, Step, WeightSpec};
+use crate::{Cost, Precision, Saved, Step, WeightSpec, kept};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 

@@ -1,12 +1,12 @@
 //! `tsm`: a residual network with temporal shift.
 
 use super::backbone::{self, BatchStats};
+use super::init::Start;
 use super::resnet::{self, Layout};
 use super::sequence::Sequence;
 use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::path::PathBuf;
 
 /// The temporal shift module on a 2-D residual network (Lin, Gan and Han, ICCV 2019): in every residual block, before its
 /// first convolution, 1/8 of the channels take the value of the next frame and 1/8 that of the frame before. The feature
@@ -34,10 +34,11 @@ pub struct Tsm {
     /// fraction of the memory, and the same bits.
     #[serde(default)]
     pub recompute: bool,
-    /// The file that the weights start from, `.pth` or `.safetensors`, relative to the graph's file: of this program, of
-    /// mmaction, torchvision or TSM's own code. What the file lacks starts as without it.
+    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: of this
+    /// program, of mmaction, torchvision or TSM's own code. It has to fit as a whole; a table names what it may lack:
+    /// `{ file = "…", partial = ["layer4"] }`. Without, no run begins.
     #[serde(default)]
-    pub init: Option<PathBuf>,
+    pub init: Option<Start>,
 }
 
 fn eight() -> usize {
@@ -108,7 +109,7 @@ impl Depth {
 }
 
 impl Tsm {
-    fn network(&self) -> Sequence {
+    pub(super) fn network(&self) -> Sequence {
         let widths = self.widths.unwrap_or(self.depth.widths());
         Sequence {
             recompute: self.recompute,
@@ -139,7 +140,7 @@ impl Kind for Tsm {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_deref())
+        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_ref())
     }
 }
 

@@ -1,6 +1,6 @@
 //! Batch normalisation, fused with the residual and the ReLU behind it.
 
-use super::conv::Stats;
+use super::types::{Affine, Grads, Stats};
 use crate::kernel::{change, floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -24,13 +24,6 @@ impl Norm {
     };
 }
 
-/// γ and β, each `[C]`.
-pub(crate) struct Affine<'a> {
-    pub gamma: &'a Tensor,
-    pub beta: &'a Tensor,
-    pub eps: f32,
-}
-
 /// `relu(γ (x − mean) / √(var + ε) + β + residual)`, the ReLU where asked for.
 pub(crate) fn forward(
     x: &Tensor,
@@ -52,15 +45,6 @@ pub(crate) fn forward(
     }
     .forward(&floats(x)?, residual.as_deref(), &mut y)?;
     tensor(y, x.shape(), x.device())
-}
-
-/// The gradients of a [`forward`].
-pub(crate) struct Grads {
-    pub x: Tensor,
-    /// Where there was a residual.
-    pub residual: Option<Tensor>,
-    pub gamma: Tensor,
-    pub beta: Tensor,
 }
 
 /// The gradients, in the memory of `dy`, which nobody else may hold. `batch`: the statistics are those of `x` itself.

@@ -1,6 +1,7 @@
 //! Convolution in two and three dimensions, channels-last: activations are `[N, T, H, W, C]`, 2-D is `T = 1`.
 
 use super::taps::{Taps, same_padding};
+use super::types::{Dx, Stats};
 use crate::kernel::{change, floats, tensor};
 use crate::{Scope, Step};
 use anyhow::{Result, anyhow};
@@ -76,23 +77,6 @@ impl PackCache {
         }
         result
     }
-}
-
-/// Mean and biased variance of each channel, each `[C]`.
-#[derive(Clone, Debug)]
-pub(crate) struct Stats {
-    pub mean: Tensor,
-    pub var: Tensor,
-}
-
-/// Where the gradient of a convolution's input goes.
-pub(crate) enum Dx<'a> {
-    /// Nobody wants it.
-    Unwanted,
-    /// Into a tensor of its own.
-    New,
-    /// Added to this tensor, which the caller has made and shares with nobody.
-    AddTo(&'a Tensor),
 }
 
 /// A convolution, with the name of its weight `[co, ci / groups, kt, kh, kw]` (2-D: `[co, ci, kh, kw]`).

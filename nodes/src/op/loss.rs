@@ -1,16 +1,11 @@
 //! The two classification losses with their gradients, and shares of rows that are told right. Labels, targets and the
 //! weights of rows are the host's, where they come from.
 
+use super::types::LossGrad;
 use crate::kernel::{floats, tensor};
 use anyhow::Result;
 use candle_core::{D, DType, Tensor};
 use glad_ops::{buffer, loss};
-
-/// The mean loss over rows of weight one, a scalar, and its gradient with respect to the logits.
-pub(crate) struct LossGrad {
-    pub loss: Tensor,
-    pub grad: Tensor,
-}
 
 /// Cross-entropy of `logits` `[rows, classes]` with labels and label smoothing; `weights` masks rows.
 pub(crate) fn cross_entropy(

@@ -30,3 +30,4 @@ pub(crate) mod shift;
 pub(crate) mod taps;
 #[cfg(test)]
 mod tests;
+pub(crate) mod types;

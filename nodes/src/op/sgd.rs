@@ -1,42 +1,10 @@
 //! Stochastic gradient descent over all weights of a phase at once.
 
+pub use super::types::{Parameter, Sgd};
 use crate::kernel::{change, floats};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use glad_ops::sgd;
-
-/// What all weights of a step have in common.
-#[derive(Clone, Copy, Debug)]
-pub struct Sgd {
-    /// The learning rate.
-    pub lr: f64,
-    /// The momentum.
-    pub momentum: f64,
-    /// Whether it is Nesterov's.
-    pub nesterov: bool,
-    /// What gradients are multiplied with, to clip them by their norm; else 1.
-    pub clip_scale: f64,
-}
-
-/// A weight and what belongs to it: contiguous f32 tensors of one shape on one device, of which nobody else reads or writes
-/// the first and the third meanwhile.
-#[derive(Clone, Copy, Debug)]
-pub struct Parameter<'a> {
-    /// The weight's name, for errors.
-    pub name: &'a str,
-    /// What is updated.
-    pub weight: &'a Tensor,
-    /// Its gradient.
-    pub grad: &'a Tensor,
-    /// Its momentum, which is updated too.
-    pub momentum: &'a Tensor,
-    /// Whether this is its first step: then what the momentum holds does not matter.
-    pub first: bool,
-    /// What the learning rate is multiplied with.
-    pub lr_scale: f64,
-    /// The weight decay.
-    pub weight_decay: f64,
-}
 
 /// The L2 norm of all gradients (contiguous f32 tensors of one device) together. Waits for the device.
 ///

@@ -2,10 +2,11 @@
 //! `GLAD_TEST_DEVICE` names one, on a GPU, in f32 and in bf16. What it gives is held to what the CPU gives by its best
 //! instruction set, which tests elsewhere hold to f64.
 
-use super::batch_norm::{self, Affine};
-use super::conv::{ConvOp, Dx, Stats};
+use super::batch_norm;
+use super::conv::ConvOp;
 use super::linear::{self, LinearOp};
 use super::pool::{self, MaxPool};
+use super::types::{Affine, Dx, Stats};
 use super::{channels, dropout, loss, matmul, normalize, scale, sgd, shift};
 use crate::testing::{close, device, f64s, normal};
 use crate::{Init, Key, Precision, Role, Scope, Step, WeightSpec, WeightStore};

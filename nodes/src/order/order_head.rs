@@ -2,12 +2,12 @@
 
 use super::permutation::factorial;
 use super::permute::check_clips;
+use crate::input::{input, known, rows_per_sample};
 use crate::model::dense::{DenseInit, Layer, LayerInit, relu_backward};
 use crate::op::dropout::dropout;
-use crate::sizes::{arrived, input, kept, known, rows_per_sample};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Precision, Saved, Side, Step,
-    WeightSpec, Wiring,
+    WeightSpec, Wiring, arrived, kept,
 };
 use anyhow::Result;
 use candle_core::Tensor;

@@ -1,8 +1,10 @@
 //! `permute`: clips in a random order.
 
 use super::permutation::{factorial, nth};
-use crate::sizes::{arrived, input, kept, known};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::input::{input, known};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
 use schemars::JsonSchema;

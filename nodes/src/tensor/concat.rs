@@ -1,8 +1,8 @@
 //! `concat`: features side by side.
 
 use super::parts::{join, part};
-use crate::sizes::{arrived, known, per_reference};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::input::{known, per_reference};
+use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived};
 use anyhow::Result;
 use candle_core::Tensor;
 use schemars::JsonSchema;

@@ -1,7 +1,9 @@
 //! `mean`: the mean over clips.
 
-use crate::sizes::{arrived, input, kept, known};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::input::{input, known};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::Result;
 use candle_core::{Shape, Tensor};
 use schemars::JsonSchema;

@@ -1,7 +1,8 @@
 //! `softmax`: probabilities.
 
-use crate::sizes::{arrived, kept};
-use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
+use crate::{
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+};
 use anyhow::Result;
 use candle_core::{D, Tensor};
 use schemars::JsonSchema;

@@ -1,7 +1,7 @@
 //! `split`: views of a video's clips by name.
 
 use super::parts::part;
-use crate::sizes::{input, known};
+use crate::input::{input, known};
 use crate::{Args, Body, BuildCx, Compute, Contract, Count, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::Result;
 use candle_core::Tensor;
@@ -78,7 +78,7 @@ impl Compute for Cut {
     }
 
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-        let shape = crate::sizes::kept::<candle_core::Shape>(saved)?;
+        let shape = crate::kept::<candle_core::Shape>(saved)?;
         let parts = grads
             .into_iter()
             .zip(&self.sizes)

@@ -249,16 +249,6 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Whether the copy is done: if not, the device would wait for it now.
-    ///
-    /// # Errors
-    /// The copy failed.
-    pub fn is_there(&self) -> Result<bool> {
-        self.event
-            .try_is_complete()
-            .doing(|| "copy a batch to the device".into())
-    }
-
     /// Has the card's stream wait for the copy (the host does not), and gives the bytes, which are then like all other memory
     /// of that stream.
     ///

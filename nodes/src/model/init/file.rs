@@ -1,41 +1,86 @@
-//! Files of weights: what tensors there are, and their numbers.
+//! Files of weights: which tensors there are, and their numbers.
 
+use super::archive::Archive;
+use super::entry::{Entry, Storage};
+use super::header;
 use super::pickle::{Pickle, Value};
-use super::torch::{self, DType, Entry, Storage};
+use super::torch::{self, Dictionary};
 use anyhow::{Context, Result, bail, ensure};
-use safetensors::{Dtype, SafeTensors};
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, FileType};
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
-use zip::ZipArchive;
+use std::sync::Arc;
 
 /// An open file of weights.
+#[derive(Debug)]
 pub(super) struct WeightFile {
-    pub tensors: Vec<Entry>,
-    source: Source,
+    pub dictionaries: Vec<Dictionary>,
+    file: BufReader<File>,
+    storages: Storages,
 }
 
-enum Source {
-    /// PyTorch 1.6 and later: an archive with the pickle and a file for every storage.
-    Zip {
-        archive: Box<ZipArchive<BufReader<File>>>,
-        prefix: String,
-    },
-    /// Earlier: pickles one behind the other, and the storages behind them.
-    Legacy {
-        file: BufReader<File>,
-        /// Where the bytes of each storage begin.
-        places: HashMap<String, u64>,
-    },
-    Safetensors(Vec<u8>),
+/// Where the bytes of storages are.
+#[derive(Debug)]
+enum Storages {
+    /// PyTorch 1.6 and later: an archive with the pickle and a member for every storage.
+    Archive { archive: Archive, prefix: String },
+    /// Earlier: pickles one behind the other, and the storages behind them. Place and bytes of each.
+    Legacy(HashMap<Arc<str>, (u64, u64)>),
+    /// The key says it.
+    Safetensors,
 }
 
 /// The number that legacy files begin with, as a pickled whole number.
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const LEGACY_PROTOCOL: i64 = 1001;
-/// Pickles of checkpoints have some bytes for every tensor; this is far beyond.
+/// Bytes of a pickle that are read, arrays inside of it included, which are skipped.
 const LARGEST_PICKLE: u64 = 1 << 28;
+
+/// What a path leads to, where that is no file: what it is, and that it is not read, since a pipe would be waited for.
+///
+/// # Errors
+/// It is not there, or cannot be looked at.
+fn what(path: &Path) -> Result<Option<&'static str>> {
+    let ty = std::fs::metadata(path)?.file_type();
+    if ty.is_file() {
+        return Ok(None);
+    }
+    Ok(Some(if ty.is_dir() { "a folder" } else { special(ty) }))
+}
+
+#[cfg(unix)]
+fn special(ty: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    match ty {
+        ty if ty.is_fifo() => "a named pipe",
+        ty if ty.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_: FileType) -> &'static str {
+    "no file"
+}
+
+/// What a file is that begins so, where it is a common mistake.
+fn mistaken(head: &[u8]) -> &'static str {
+    match head {
+        [] => "the file is empty",
+        _ if head.starts_with(b"version https://git-lfs") => {
+            "the file is a pointer of Git LFS: fetch the weights themselves (`git lfs pull`)"
+        }
+        _ if head.trim_ascii_start().starts_with(b"<") => {
+            "the file is a web page: the weights were not downloaded, but a page about them"
+        }
+        _ if head.starts_with(b"\x89HDF") => {
+            "the file is of HDF5 (Keras): only files of PyTorch and safetensors are read"
+        }
+        _ if head.starts_with(&[0x1f, 0x8b]) => "the file is compressed by gzip: unpack it first",
+        _ => "the file is neither PyTorch's nor safetensors",
+    }
+}
 
 impl WeightFile {
     /// Opens a file, whatever its name ends in.
@@ -43,80 +88,83 @@ impl WeightFile {
     /// # Errors
     /// It cannot be read, or is none of the formats, or its contents contradict themselves.
     pub fn open(path: &Path) -> Result<WeightFile> {
+        if let Some(what) = what(path)? {
+            bail!("it is {what}, not a file of weights");
+        }
         let mut file = File::open(path)?;
         let mut head = vec![];
-        Read::by_ref(&mut file).take(9).read_to_end(&mut head)?;
+        Read::by_ref(&mut file).take(32).read_to_end(&mut head)?;
         file.seek(SeekFrom::Start(0))?;
-        if head.starts_with(b"PK") {
-            Self::zip(file)
-        } else if head.starts_with(&[0x80, 2]) {
-            Self::legacy(file)
-        } else if head.get(8) == Some(&b'{') {
-            let mut bytes = vec![];
-            file.read_to_end(&mut bytes)?;
-            Self::safetensors(bytes)
-        } else {
-            bail!("the file is neither PyTorch's nor safetensors");
+        let len = file.metadata()?.len();
+        let file = BufReader::new(file);
+        match head.as_slice() {
+            [b'P', b'K', ..] => Self::archive(file),
+            [0x80, 2..=5, ..] => Self::legacy(file, len),
+            [_, _, _, _, _, _, _, _, b'{', ..] => Self::safetensors(file, len),
+            head => bail!(mistaken(head)),
         }
     }
 
-    fn zip(file: File) -> Result<WeightFile> {
-        let mut archive = ZipArchive::new(BufReader::new(file))?;
-        let found = archive
-            .file_names()
-            .flatten()
-            .find(|n| *n == "data.pkl" || n.ends_with("/data.pkl"));
-        let pickle = found
-            .context("the archive has no data.pkl: it is no file of PyTorch's")?
-            .into_owned();
+    fn archive(mut file: BufReader<File>) -> Result<WeightFile> {
+        let archive = Archive::read(&mut file)?;
+        // Of several the outermost.
+        let pickle = archive
+            .names()
+            .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
+            .min_by_key(|n| (n.len(), n.to_string()))
+            .context("the archive has no data.pkl: it is no file of PyTorch's")?;
         let prefix = pickle.trim_end_matches("data.pkl").to_string();
-        if let Ok(mut order) = archive.by_name(&format!("{prefix}byteorder")) {
+        let pickle = archive.find(pickle).context("the archive is damaged")?;
+        if let Some(order) = archive.find(&format!("{prefix}byteorder")) {
+            let at = archive.place(&mut file, order)?;
             let mut text = String::new();
-            Read::by_ref(&mut order).take(16).read_to_string(&mut text)?;
+            file.seek(SeekFrom::Start(at))?;
+            Read::by_ref(&mut file)
+                .take(order.size.min(16))
+                .read_to_string(&mut text)?;
             ensure!(text == "little", "numbers in the byte order `{text}` are not read");
         }
-        let p = {
-            let entry = archive.by_name(&pickle)?;
-            Pickle::read(&mut BufReader::new(entry.take(LARGEST_PICKLE)))?
-        };
+        let at = archive.place(&mut file, pickle)?;
+        file.seek(SeekFrom::Start(at))?;
+        ensure!(
+            pickle.size <= LARGEST_PICKLE,
+            "its pickle has {} bytes: it is no state dictionary",
+            pickle.size
+        );
+        let p = Pickle::read(&mut Read::by_ref(&mut file).take(pickle.size))?;
         Ok(WeightFile {
-            tensors: torch::tensors(&p)?,
-            source: Source::Zip {
-                archive: Box::new(archive),
-                prefix,
-            },
+            dictionaries: torch::dictionaries(&p)?,
+            file,
+            storages: Storages::Archive { archive, prefix },
         })
     }
 
-    fn legacy(file: File) -> Result<WeightFile> {
-        let len = file.metadata()?.len();
-        let mut file = BufReader::new(file);
-        let magic = Pickle::read(&mut file)?;
-        let is_legacy = magic.get(magic.root()) == &Value::Long(LEGACY_MAGIC.to_vec());
+    fn legacy(mut file: BufReader<File>, len: u64) -> Result<WeightFile> {
+        let mut pickle = || Pickle::read(&mut Read::by_ref(&mut file).take(LARGEST_PICKLE));
+        let magic = pickle()?;
+        let is_legacy = magic.get(magic.root()) == &Value::Long(LEGACY_MAGIC[..].into());
         ensure!(is_legacy, "the file is a pickle, but not one of PyTorch's");
-        let version = Pickle::read(&mut file)?;
+        let version = pickle()?;
         let version = version.int(version.root());
         ensure!(
             version == Some(LEGACY_PROTOCOL),
             "the file is of a version of PyTorch's format that is not read"
         );
-        let system = Pickle::read(&mut file)?;
+        let system = pickle()?;
         let little = system.entry(system.root(), "little_endian").map(|v| system.get(v));
         ensure!(
             little != Some(&Value::Bool(false)),
             "numbers in big-endian order are not read"
         );
-        let object = Pickle::read(&mut file)?;
-        let tensors = torch::tensors(&object)?;
-        let storages: HashMap<String, Storage> = torch::storages(&object)
-            .into_iter()
-            .map(|s| (s.key.clone(), s))
-            .collect();
-        let keys = Pickle::read(&mut file)?;
+        let object = pickle()?;
+        let dictionaries = torch::dictionaries(&object)?;
+        let named: HashMap<Arc<str>, Storage> = torch::storages(&object).map(|s| (s.key.clone(), s)).collect();
+        drop(object);
+        let keys = pickle()?;
         let mut places = HashMap::new();
         for key in keys.items(keys.root()).context("the file names no storages")? {
             let key = keys.text(*key).context("a storage has no name")?;
-            let storage = storages
+            let storage = named
                 .get(key)
                 .with_context(|| format!("storage `{key}` is of a type that is not read"))?;
             let mut numbers = [0; 8];
@@ -129,99 +177,69 @@ impl WeightFile {
                 storage.len
             );
             let at = file.stream_position()?;
-            let end = numbers
-                .checked_mul(storage.dtype.size() as u64)
-                .and_then(|n| n.checked_add(at));
-            let end = end
-                .filter(|end| *end <= len)
+            let bytes = numbers.checked_mul(storage.dtype.size() as u64);
+            let bytes = bytes
+                .filter(|n| at.checked_add(*n).is_some_and(|end| end <= len))
                 .context("the file ends before its storages do")?;
-            places.insert(key.to_string(), at);
-            file.seek(SeekFrom::Start(end))?;
+            places.insert(key.clone(), (at, bytes));
+            file.seek(SeekFrom::Start(at + bytes))?;
         }
         Ok(WeightFile {
-            tensors,
-            source: Source::Legacy { file, places },
+            dictionaries,
+            file,
+            storages: Storages::Legacy(places),
         })
     }
 
-    fn safetensors(bytes: Vec<u8>) -> Result<WeightFile> {
-        let (header, metadata) = SafeTensors::read_metadata(&bytes)?;
-        let mut tensors = vec![];
-        for (name, info) in metadata.tensors() {
-            // Numbers of other types name no weights.
-            let Some(dtype) = number_type(info.dtype) else {
-                continue;
-            };
-            let (start, end) = info.data_offsets;
-            let len = (end - start) / dtype.size();
-            let mut stride = vec![1; info.shape.len()];
-            for d in (1..stride.len()).rev() {
-                stride[d - 1] = stride[d] * info.shape[d];
+    fn safetensors(mut file: BufReader<File>, len: u64) -> Result<WeightFile> {
+        Ok(WeightFile {
+            dictionaries: vec![header::read(&mut file, len)?],
+            file,
+            storages: Storages::Safetensors,
+        })
+    }
+
+    /// Where a tensor's storage begins.
+    ///
+    /// # Errors
+    /// It is not there, or shorter than the tensor needs.
+    pub fn place(&mut self, entry: &Entry) -> Result<u64> {
+        let Storage { key, dtype, .. } = &entry.storage;
+        let needed = entry.end().and_then(|n| n.checked_mul(dtype.size()));
+        let needed = needed.context("it is too large")? as u64;
+        let (at, there) = match &self.storages {
+            Storages::Archive { archive, prefix } => {
+                let member = archive
+                    .find(&format!("{prefix}data/{key}"))
+                    .with_context(|| format!("the archive has no storage `{key}`"))?;
+                (archive.place(&mut self.file, member)?, member.size)
             }
-            tensors.push(Entry {
-                name,
-                shape: info.shape.clone(),
-                storage: Storage {
-                    key: (8 + header + start).to_string(),
-                    dtype,
-                    len,
-                },
-                offset: 0,
-                stride,
-            });
-        }
-        // The format keeps no order.
-        tensors.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(WeightFile {
-            tensors,
-            source: Source::Safetensors(bytes),
-        })
+            Storages::Legacy(places) => *places
+                .get(key)
+                .with_context(|| format!("the file has no storage `{key}`"))?,
+            // Checked when the header was read.
+            Storages::Safetensors => (key.parse()?, needed),
+        };
+        ensure!(needed <= there, "the storage of `{}` is cut short", entry.name);
+        Ok(at)
     }
 
-    /// The numbers of a tensor, in row-major order.
+    /// The numbers of a tensor, in row-major order. Only its own bytes are read.
     ///
     /// # Errors
     /// The file cannot be read, or is cut short.
-    pub fn numbers(&mut self, index: usize) -> Result<Vec<f32>> {
-        let entry = &self.tensors[index];
-        let Storage { key, dtype, len } = &entry.storage;
-        let size = (len * dtype.size()) as u64;
+    pub fn numbers(&mut self, entry: &Entry) -> Result<Vec<f32>> {
+        let size = entry.storage.dtype.size() as u64;
+        let at = self.place(entry)? + entry.offset as u64 * size;
+        let len = entry.end().unwrap_or(entry.offset) - entry.offset;
         let mut bytes = vec![];
-        match &mut self.source {
-            Source::Zip { archive, prefix } => {
-                let file = archive
-                    .by_name(&format!("{prefix}data/{key}"))
-                    .with_context(|| format!("the archive has no storage `{key}`"))?;
-                file.take(size).read_to_end(&mut bytes)?;
-            }
-            Source::Legacy { file, places } => {
-                let at = places
-                    .get(key)
-                    .with_context(|| format!("the file has no storage `{key}`"))?;
-                file.seek(SeekFrom::Start(*at))?;
-                file.take(size).read_to_end(&mut bytes)?;
-            }
-            Source::Safetensors(all) => {
-                let at: usize = key.parse()?;
-                return entry.numbers(all.get(at..).and_then(|b| b.get(..size as usize)).unwrap_or(&[]));
-            }
-        }
+        self.file.seek(SeekFrom::Start(at))?;
+        Read::by_ref(&mut self.file)
+            .take(len as u64 * size)
+            .read_to_end(&mut bytes)?;
         entry.numbers(&bytes)
     }
 }
 
-fn number_type(dtype: Dtype) -> Option<DType> {
-    Some(match dtype {
-        Dtype::F64 => DType::F64,
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::Bf16,
-        Dtype::I64 => DType::I64,
-        Dtype::I32 => DType::I32,
-        Dtype::I16 => DType::I16,
-        Dtype::I8 => DType::I8,
-        Dtype::U8 => DType::U8,
-        Dtype::BOOL => DType::Bool,
-        _ => return None,
-    })
-}
+#[cfg(test)]
+mod tests;

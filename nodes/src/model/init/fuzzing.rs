@@ -31,8 +31,10 @@ pub fn weights(bytes: &[u8]) -> usize {
                 .try_fold(1usize, |n, d| n.checked_mul(*d))
                 .is_some_and(|n| n <= MOST)
         };
-        (0..weights.tensors.len().min(64))
-            .filter(|i| asked(&weights.tensors[*i].shape) && weights.numbers(*i).is_ok())
+        let all = std::mem::take(&mut weights.dictionaries);
+        let tensors = all.iter().flat_map(|d| &d.tensors).take(64);
+        tensors
+            .filter(|t| asked(&t.shape) && weights.numbers(t).is_ok())
             .count()
     })
 }

@@ -1,14 +1,22 @@
 //! Weights from files: PyTorch's `.pth` in both of its formats, and `.safetensors`.
 //!
-//! [`pickle`] reads the language that `.pth` is written in without doing anything it says; [`torch`] finds the tensors
-//! in what was read; [`file`] reads their numbers; [`names`] maps their names; [`load`] puts them together with the
-//! weights that a network has.
+//! [`start`] is the parameter that names a file. [`file`] opens it: [`archive`] and [`pickle`] read what `.pth` is made of
+//! without doing anything it says, [`torch`] finds the tensors in it, [`header`] reads safetensors; each tensor is an
+//! [`entry`]. [`choose`] finds the network among them ([`names`] maps names), [`load`] sees that it fits, and says with
+//! [`family`] what the file is where it does not.
 
+mod archive;
+mod choose;
+mod entry;
+mod family;
 mod file;
 pub mod fuzzing;
+mod header;
 mod load;
 mod names;
 mod pickle;
+mod start;
 mod torch;
 
-pub(crate) use load::load;
+pub(crate) use load::{examine, load};
+pub use start::{Start, StartFile};

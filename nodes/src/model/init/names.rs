@@ -22,24 +22,25 @@ const RULES: [(&str, &str); 8] = [
     ("$layer.$block.bn$n.$what", "$layer.$block.conv$n.bn.$what"),
 ];
 
-/// The name of the weight that `theirs` is meant for, among those that `known` knows, and how many parts of it were left
-/// out in front.
-pub(super) fn ours(theirs: &str, known: impl Fn(&str) -> bool) -> Option<(String, usize)> {
+/// The name of the weight that `theirs` is meant for, among those that `known` knows, and what was left out in front,
+/// such as `module.backbone`.
+pub(super) fn ours(theirs: &str, known: impl Fn(&str) -> bool) -> Option<(String, &str)> {
     let mut name = theirs;
-    for dropped in 0.. {
+    loop {
+        let front = || theirs[..theirs.len() - name.len()].trim_end_matches('.');
         if known(name) {
-            return Some((name.to_string(), dropped));
+            return Some((name.to_string(), front()));
         }
-        let by_rule = RULES
-            .iter()
-            .filter_map(|(from, to)| rewrite(name, from, to))
-            .find(|n| known(n));
-        if let Some(found) = by_rule {
-            return Some((found, dropped));
+        if let Some(found) = rewritten(name).find(|n| known(n)) {
+            return Some((found, front()));
         }
         name = name.split_once('.')?.1;
     }
-    None
+}
+
+/// What the name may be in our words, by every rule.
+pub(super) fn rewritten(name: &str) -> impl Iterator<Item = String> {
+    RULES.iter().filter_map(move |(from, to)| rewrite(name, from, to))
 }
 
 /// `name` with the pattern `from` replaced by `to`, where it is of that pattern.
@@ -113,7 +114,9 @@ mod tests {
             ("Mixed_3b.b1a.conv3d.weight", "Mixed_3b.b1a.conv3d.weight"),
         ] {
             let found = ours(theirs, |n| known.contains(&n));
-            assert_eq!(found.map(|f| f.0).as_deref(), Some(wanted), "{theirs}");
+            let (name, front) = found.unwrap_or_else(|| panic!("{theirs}"));
+            assert_eq!(name, wanted, "{theirs}");
+            assert!(theirs.starts_with(front) && !front.ends_with('.'), "{front}");
         }
         for other in [
             "fc.weight",

@@ -1,157 +1,145 @@
-//! The tensors in a pickle of PyTorch's: a state dictionary, plain or inside of a checkpoint.
+//! The dictionaries of tensors in a pickle of PyTorch's: a state dictionary, plain or anywhere inside of a checkpoint.
 
+use super::entry::{DType, Entry, Storage};
 use super::pickle::{Id, Pickle, Value};
 use anyhow::{Context, Result, bail, ensure};
+use std::collections::HashSet;
+use std::sync::Arc;
 
-/// The type of a storage's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DType {
-    F64,
-    F32,
-    F16,
-    Bf16,
-    I64,
-    I32,
-    I16,
-    I8,
-    U8,
-    Bool,
+/// The tensors of one dictionary.
+#[derive(Debug, Default)]
+pub(super) struct Dictionary {
+    /// The keys that lead to it, such as `state_dict`; empty at the top of the file.
+    pub path: String,
+    pub tensors: Vec<Entry>,
+    /// Tensors that cannot be read, with the reason.
+    pub unread: Vec<(Arc<str>, String)>,
 }
 
-impl DType {
-    fn of_storage(class: &str) -> Option<DType> {
-        Some(match class {
-            "DoubleStorage" => DType::F64,
-            "FloatStorage" => DType::F32,
-            "HalfStorage" => DType::F16,
-            "BFloat16Storage" => DType::Bf16,
-            "LongStorage" => DType::I64,
-            "IntStorage" => DType::I32,
-            "ShortStorage" => DType::I16,
-            "CharStorage" => DType::I8,
-            "ByteStorage" => DType::U8,
-            "BoolStorage" => DType::Bool,
-            _ => return None,
-        })
-    }
+/// Tensors of all dictionaries together; a network of 100 layers has some 600.
+pub(super) const MOST_TENSORS: usize = 1 << 17;
+/// Dictionaries with tensors, and those looked into of one.
+const MOST_DICTIONARIES: usize = 256;
+/// Bytes of the keys that lead to a dictionary.
+const LONGEST_PATH: usize = 1024;
+/// How deep dictionaries are looked for: `model`, `state_dict`, `ema` inside of one another, and some more.
+const DEEPEST: usize = 5;
 
-    /// Bytes of a number.
-    pub fn size(self) -> usize {
-        match self {
-            DType::F64 | DType::I64 => 8,
-            DType::F32 | DType::I32 => 4,
-            DType::F16 | DType::Bf16 | DType::I16 => 2,
-            DType::I8 | DType::U8 | DType::Bool => 1,
-        }
-    }
-
-    /// The number in these little-endian bytes, of which there are [`DType::size`].
-    pub fn number(self, b: &[u8]) -> f32 {
-        let mut all = [0; 8];
-        all[..b.len()].copy_from_slice(b);
-        let bits = u64::from_le_bytes(all);
-        match self {
-            DType::F64 => f64::from_bits(bits) as f32,
-            DType::F32 => f32::from_bits(bits as u32),
-            DType::F16 => half::f16::from_bits(bits as u16).to_f32(),
-            DType::Bf16 => half::bf16::from_bits(bits as u16).to_f32(),
-            DType::I64 => bits as i64 as f32,
-            DType::I32 => bits as i32 as f32,
-            DType::I16 => bits as i16 as f32,
-            DType::I8 => bits as i8 as f32,
-            DType::U8 | DType::Bool => bits as u8 as f32,
-        }
-    }
-}
-
-/// Numbers that several tensors may share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Storage {
-    /// Its name in the file.
-    pub key: String,
-    pub dtype: DType,
-    /// How many numbers it has.
-    pub len: usize,
-}
-
-/// A tensor: where its numbers are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub name: String,
-    pub shape: Vec<usize>,
-    pub storage: Storage,
-    /// Index of the first number in the storage, and steps along the dimensions: any layout, channels-last too.
-    pub offset: usize,
-    pub stride: Vec<usize>,
-}
-
-impl Entry {
-    /// The numbers in row-major order, from the bytes of the whole storage.
-    pub fn numbers(&self, bytes: &[u8]) -> Result<Vec<f32>> {
-        let size = self.storage.dtype.size();
-        let len: usize = self.shape.iter().product();
-        let mut out = Vec::with_capacity(len.min(bytes.len()));
-        let mut index = vec![0; self.shape.len()];
-        for _ in 0..len {
-            let at = self.offset + index.iter().zip(&self.stride).map(|(i, s)| i * s).sum::<usize>();
-            let b = bytes
-                .chunks_exact(size)
-                .nth(at)
-                .with_context(|| format!("the storage of `{}` is cut short", self.name))?;
-            out.push(self.storage.dtype.number(b));
-            for d in (0..index.len()).rev() {
-                index[d] += 1;
-                if index[d] < self.shape[d] {
-                    break;
-                }
-                index[d] = 0;
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// Keys under which checkpoints keep their state dictionary.
-const NESTED: [&str; 6] = [
-    "state_dict",
-    "model_state_dict",
-    "model_state",
-    "model",
-    "network",
-    "net",
-];
-
-/// The tensors of a state dictionary: of the pickle itself, or of a dictionary inside of it.
-pub(super) fn tensors(p: &Pickle) -> Result<Vec<Entry>> {
+/// All dictionaries that hold tensors, the outer ones first.
+///
+/// # Errors
+/// There is none, or there are more tensors than networks have.
+pub(super) fn dictionaries(p: &Pickle) -> Result<Vec<Dictionary>> {
     let root = p.root();
     if p.call(root).is_some() {
         bail!("the file holds a whole Python object, not a state dictionary: save `model.state_dict()` instead");
     }
-    let all = p.dict(root).context("the file holds no state dictionary")?;
-    let named = NESTED.iter().filter_map(|key| p.entry(root, key));
-    for candidate in [root].into_iter().chain(named).chain(all.iter().map(|(_, v)| *v)) {
-        let found = of_dict(p, candidate)?;
-        if !found.is_empty() {
-            return Ok(found);
-        }
+    let mut search = Search {
+        p,
+        seen: HashSet::new(),
+        found: vec![],
+        count: 0,
+        objects: vec![],
+    };
+    search.visit(root, "", 0)?;
+    if !search.found.is_empty() {
+        return Ok(search.found);
     }
-    bail!("the file holds no tensors, neither at its top nor in a dictionary there")
+    match search.objects.first() {
+        Some(name) => bail!(
+            "`{name}` in the file is a whole Python object, not a state dictionary: save `model.state_dict()` instead"
+        ),
+        None if p.dict(root).is_none() => bail!("the file holds no state dictionary"),
+        None => bail!("the file holds no tensors, neither at its top nor in a dictionary there"),
+    }
 }
 
-fn of_dict(p: &Pickle, dict: Id) -> Result<Vec<Entry>> {
-    let mut found = vec![];
-    for (key, value) in p.dict(dict).unwrap_or(&[]) {
-        if let Some(name) = p.text(*key)
-            && let Some(entry) = tensor(p, name, *value).with_context(|| format!("tensor `{name}`"))?
-        {
-            found.push(entry);
+struct Search<'a> {
+    p: &'a Pickle,
+    seen: HashSet<Id>,
+    found: Vec<Dictionary>,
+    count: usize,
+    /// Where objects of unknown classes are.
+    objects: Vec<String>,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, id: Id, path: &str, depth: usize) -> Result<()> {
+        if depth > DEEPEST || path.len() > LONGEST_PATH || !self.seen.insert(id) {
+            return Ok(());
         }
+        let below = |key: &str| match path {
+            "" => key.to_string(),
+            _ => format!("{path}.{key}"),
+        };
+        let mut inner: Vec<(String, Id)> = vec![];
+        let mut own = Dictionary {
+            path: path.to_string(),
+            ..Dictionary::default()
+        };
+        for (key, value) in self.p.dict(id).unwrap_or(&[]) {
+            let Some(name) = self.p.text(*key) else { continue };
+            match self.p.get(*value) {
+                Value::Dict(_) | Value::List(_) | Value::Tuple(_) => {
+                    if inner.len() < MOST_DICTIONARIES && !self.seen.contains(value) {
+                        inner.push((below(name), *value));
+                    }
+                }
+                Value::Call { .. } => self.object(name, *value, &below, &mut own)?,
+                _ => {}
+            }
+        }
+        // Several dictionaries in a list or tuple; of longer ones none is a checkpoint's.
+        if let Value::List(_) | Value::Tuple(_) = self.p.get(id) {
+            let items = self.p.items(id).unwrap_or(&[]).iter().take(16).enumerate();
+            inner.extend(items.map(|(i, item)| (below(&i.to_string()), *item)));
+        }
+        if !own.tensors.is_empty() || !own.unread.is_empty() {
+            ensure!(
+                self.found.len() < MOST_DICTIONARIES,
+                "the file has more than {MOST_DICTIONARIES} dictionaries of tensors: it is no network's"
+            );
+            self.found.push(own);
+        }
+        for (path, id) in inner {
+            self.visit(id, &path, depth + 1)?;
+        }
+        Ok(())
     }
-    Ok(found)
+
+    fn object(
+        &mut self,
+        name: &Arc<str>,
+        value: Id,
+        below: &impl Fn(&str) -> String,
+        own: &mut Dictionary,
+    ) -> Result<()> {
+        match tensor(self.p, name, value) {
+            Ok(None) => {
+                let class = self.p.call(value).map_or("", |(class, _)| class);
+                let known = ["numpy", "torch", "collections", "_codecs", "argparse"];
+                if !class.is_empty() && !known.iter().any(|k| class.starts_with(k)) && self.objects.len() < 4 {
+                    self.objects.push(below(name));
+                }
+                return Ok(());
+            }
+            Ok(Some(entry)) => own.tensors.push(entry),
+            // What it quotes of the file may be long.
+            Err(e) => own
+                .unread
+                .push((name.clone(), format!("{e:#}").chars().take(200).collect())),
+        }
+        self.count += 1;
+        ensure!(
+            self.count <= MOST_TENSORS,
+            "the file has more than {MOST_TENSORS} tensors: it is no network's"
+        );
+        Ok(())
+    }
 }
 
 /// The tensor that a call would rebuild; `None` where the value is something else.
-fn tensor(p: &Pickle, name: &str, id: Id) -> Result<Option<Entry>> {
+fn tensor(p: &Pickle, name: &Arc<str>, id: Id) -> Result<Option<Entry>> {
     let Some((function, args)) = p.call(id) else {
         return Ok(None);
     };
@@ -168,51 +156,27 @@ fn tensor(p: &Pickle, name: &str, id: Id) -> Result<Option<Entry>> {
     let [storage, offset, shape, stride, ..] = args else {
         bail!("it has {} of the 4 parts that it needs", args.len());
     };
-    let whole = |id: Id| {
-        p.int(id)
-            .and_then(|n| usize::try_from(n).ok())
-            .context("a size is no whole number")
-    };
     let list = |id: Id| {
-        p.items(id)
-            .context("a shape is no list")?
-            .iter()
-            .map(|i| whole(*i))
-            .collect::<Result<Vec<_>>>()
+        let items = p.items(id).context("a shape is no list")?;
+        // What has more axes is refused anyway.
+        items.iter().take(16).map(|i| whole(p, *i)).collect::<Result<Vec<_>>>()
     };
     let (storage, view) = self::storage(p, *storage)?;
     let entry = Entry {
-        name: name.to_string(),
+        name: name.clone(),
         shape: list(*shape)?,
-        offset: whole(*offset)?.checked_add(view).context("an offset is too large")?,
+        offset: whole(p, *offset)?.checked_add(view).context("an offset is too large")?,
         stride: list(*stride)?,
         storage,
     };
-    ensure!(
-        entry.shape.len() == entry.stride.len(),
-        "shape {:?} has strides {:?}",
-        entry.shape,
-        entry.stride
-    );
-    let numbers = entry.shape.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
-    numbers
-        .filter(|n| *n <= 1 << 40)
-        .with_context(|| format!("shape {:?} is too large", entry.shape))?;
-    if !entry.shape.contains(&0) {
-        let last = entry
-            .shape
-            .iter()
-            .zip(&entry.stride)
-            .try_fold(entry.offset, |at, (n, s)| at.checked_add((n - 1).checked_mul(*s)?));
-        let fits = last.is_some_and(|last| last < entry.storage.len);
-        ensure!(
-            fits,
-            "shape {:?} reaches beyond its storage of {} numbers",
-            entry.shape,
-            entry.storage.len
-        );
-    }
+    entry.check()?;
     Ok(Some(entry))
+}
+
+fn whole(p: &Pickle, id: Id) -> Result<usize> {
+    p.int(id)
+        .and_then(|n| usize::try_from(n).ok())
+        .context("a size is no whole number")
 }
 
 /// A storage, and where in it a view of it begins (old files have such views).
@@ -224,81 +188,158 @@ fn storage(p: &Pickle, id: Id) -> Result<(Storage, usize)> {
     let [kind, class, key, _location, len, rest @ ..] = parts else {
         bail!("its storage has {} of the 5 parts that it needs", parts.len());
     };
-    ensure!(p.text(*kind) == Some("storage"), "its numbers are not in a storage");
+    let is_storage = p.text(*kind).is_some_and(|k| &**k == "storage");
+    ensure!(is_storage, "its numbers are not in a storage");
     let Value::Global(class) = p.get(*class) else {
         bail!("its storage has no type");
     };
     let name = class.rsplit(' ').next().unwrap_or(class);
     let dtype = DType::of_storage(name).with_context(|| format!("numbers of type `{name}` are not read"))?;
-    let whole = |id: Id| {
-        p.int(id)
-            .and_then(|n| usize::try_from(n).ok())
-            .context("a size is no whole number")
-    };
     let view = match rest.first().and_then(|v| p.items(*v)) {
-        Some([_, offset, ..]) => whole(*offset)?,
+        Some([_, offset, ..]) => whole(p, *offset)?,
         _ => 0,
     };
     Ok((
         Storage {
-            key: p.text(*key).context("its storage has no name")?.to_string(),
+            key: p.text(*key).context("its storage has no name")?.clone(),
             dtype,
-            len: whole(*len)?,
+            len: whole(p, *len)?,
         },
         view,
     ))
 }
 
 /// All storages that a pickle names, whether a state dictionary needs them or not.
-pub(super) fn storages(p: &Pickle) -> Vec<Storage> {
-    p.ids().filter_map(|id| storage(p, id).ok()).map(|(s, _)| s).collect()
+pub(super) fn storages(p: &Pickle) -> impl Iterator<Item = Storage> {
+    p.ids().filter_map(move |id| storage(p, id).ok()).map(|(s, _)| s)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn entry(shape: &[usize], stride: &[usize], offset: usize) -> Entry {
-        Entry {
-            name: "x".into(),
-            shape: shape.to_vec(),
-            storage: Storage {
-                key: "0".into(),
-                dtype: DType::F32,
-                len: 6,
-            },
-            offset,
-            stride: stride.to_vec(),
+    fn text(s: &str) -> Vec<u8> {
+        [&b"X"[..], &(s.len() as u32).to_le_bytes(), s.as_bytes()].concat()
+    }
+
+    /// A tensor of two numbers of this storage.
+    fn tensor(class: &str, key: &str) -> Vec<u8> {
+        [
+            &b"ctorch._utils\n_rebuild_tensor_v2\n(("[..],
+            &text("storage"),
+            format!("ctorch\n{class}\n").as_bytes(),
+            &text(key),
+            &text("cpu"),
+            b"K\x02tQK\x00K\x02\x85K\x01\x85tR",
+        ]
+        .concat()
+    }
+
+    fn dict(entries: &[(&str, Vec<u8>)]) -> Vec<u8> {
+        let inside = entries.iter().flat_map(|(k, v)| [text(k), v.clone()].concat());
+        [b"}(".to_vec(), inside.collect(), b"u".to_vec()].concat()
+    }
+
+    fn found(object: &[u8]) -> Result<Vec<Dictionary>> {
+        let bytes = [b"\x80\x02", object, b"."].concat();
+        dictionaries(&Pickle::read(&mut &bytes[..])?)
+    }
+
+    fn names(object: &[u8]) -> Vec<(String, Vec<String>)> {
+        let all = found(object).unwrap().into_iter();
+        all.map(|d| (d.path, d.tensors.iter().map(|t| t.name.to_string()).collect()))
+            .collect()
+    }
+
+    fn f32s() -> Vec<u8> {
+        tensor("FloatStorage", "0")
+    }
+
+    #[test]
+    fn all_dictionaries_of_a_checkpoint_are_found() {
+        let weights = || dict(&[("conv1.weight", f32s())]);
+        let checkpoint = dict(&[
+            ("epoch", b"K\x07".to_vec()),
+            ("best_acc1", f32s()),
+            ("state_dict", weights()),
+            ("ema", dict(&[("module", weights()), ("decay", b"K\x01".to_vec())])),
+            ("optimizer", dict(&[("state", b"}".to_vec())])),
+            ("pair", [b"(".to_vec(), weights(), weights(), b"t".to_vec()].concat()),
+        ]);
+        let one = |path: &str| (path.to_string(), vec!["conv1.weight".to_string()]);
+        assert_eq!(
+            names(&checkpoint),
+            [
+                (String::new(), vec!["best_acc1".to_string()]),
+                one("state_dict"),
+                one("ema.module"),
+                one("pair.0"),
+                one("pair.1")
+            ]
+        );
+        assert_eq!(names(&weights()), [one("")]);
+    }
+
+    #[test]
+    fn a_dictionary_under_two_keys_is_one() {
+        let twice = [
+            &b"}("[..],
+            &text("a"),
+            &dict(&[("w", f32s())]),
+            b"q\x00",
+            &text("b"),
+            b"h\x00u",
+        ]
+        .concat();
+        assert_eq!(names(&twice).len(), 1);
+    }
+
+    /// A tensor of a type that is not read is only an error for those who need it.
+    #[test]
+    fn what_cannot_be_read_is_noted() {
+        let all = dict(&[("a", tensor("ComplexFloatStorage", "0")), ("b", f32s())]);
+        let d = found(&all).unwrap().remove(0);
+        assert_eq!((d.tensors.len(), d.unread.len()), (1, 1));
+        assert_eq!(d.unread[0].1, "numbers of type `ComplexFloatStorage` are not read");
+    }
+
+    #[test]
+    fn objects_are_no_dictionaries() {
+        let object = || b"cmodels\nNet\n)\x81".to_vec();
+        for (bytes, said) in [
+            (object(), "holds a whole Python object"),
+            (
+                dict(&[("epoch", b"K\x01".to_vec()), ("model", object())]),
+                "`model` in the file is a whole Python object",
+            ),
+            (b"K\x01".to_vec(), "no state dictionary"),
+            (b"}".to_vec(), "no tensors"),
+        ] {
+            let e = found(&bytes).unwrap_err().to_string();
+            assert!(e.contains(said), "{e}");
         }
     }
 
+    /// Bounds that hold whatever a file repeats: each of these would be gigabytes of names.
     #[test]
-    fn any_layout_becomes_row_major() {
-        let bytes: Vec<u8> = (0..6).flat_map(|i| (i as f32).to_le_bytes()).collect();
-        assert_eq!(
-            entry(&[2, 3], &[3, 1], 0).numbers(&bytes).unwrap(),
-            [0., 1., 2., 3., 4., 5.]
-        );
-        assert_eq!(
-            entry(&[3, 2], &[1, 3], 0).numbers(&bytes).unwrap(),
-            [0., 3., 1., 4., 2., 5.]
-        );
-        assert_eq!(entry(&[2], &[1], 4).numbers(&bytes).unwrap(), [4., 5.]);
-        assert_eq!(entry(&[], &[], 2).numbers(&bytes).unwrap(), [2.]);
-        assert!(entry(&[0], &[1], 0).numbers(&bytes).unwrap().is_empty());
-        let e = entry(&[2, 3], &[3, 1], 0).numbers(&bytes[..20]).unwrap_err();
-        assert!(e.to_string().contains("cut short"), "{e}");
-    }
-
-    #[test]
-    fn numbers_of_all_types() {
-        assert_eq!(DType::F64.number(&1.5f64.to_le_bytes()), 1.5);
-        assert_eq!(DType::F16.number(&half::f16::from_f32(-0.25).to_le_bytes()), -0.25);
-        assert_eq!(DType::Bf16.number(&half::bf16::from_f32(3.0).to_le_bytes()), 3.0);
-        assert_eq!(DType::I64.number(&(-7i64).to_le_bytes()), -7.0);
-        assert_eq!(DType::I32.number(&(-7i32).to_le_bytes()), -7.0);
-        assert_eq!(DType::I16.number(&(-7i16).to_le_bytes()), -7.0);
-        assert_eq!(DType::I8.number(&(-7i8).to_le_bytes()), -7.0);
-        assert_eq!(DType::U8.number(&[200]), 200.0);
+    fn more_than_networks_have_is_an_error() {
+        let tensor = [f32s(), b"q\x000".to_vec()].concat();
+        let many = [
+            tensor,
+            b"}(".to_vec(),
+            b"U\x01ah\x00".repeat(MOST_TENSORS + 1),
+            b"u".to_vec(),
+        ]
+        .concat();
+        let e = found(&many).unwrap_err().to_string();
+        assert!(e.contains("more than 131072 tensors"), "{e}");
+        let inner = b"U\x01a}U\x01wh\x00s".repeat(300);
+        let mut groups = vec![];
+        for _ in 0..2 {
+            groups.extend([text("g"), b"}(".to_vec(), inner.clone(), b"u".to_vec()].concat());
+        }
+        let many = [f32s(), b"q\x000}(".to_vec(), groups, b"u".to_vec()].concat();
+        let e = found(&many).unwrap_err().to_string();
+        assert!(e.contains("more than 256 dictionaries"), "{e}");
     }
 }

@@ -1,8 +1,7 @@
 //! Batch normalisation on a GPU.
 
 use super::Gpu;
-use crate::op::batch_norm::{Affine, Grads};
-use crate::op::conv::Stats;
+use crate::op::types::{Affine, Grads, Stats};
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use glad_cuda::Memory;

@@ -1,7 +1,8 @@
 //! Convolution on a GPU: cuDNN's, on weights with their channels last.
 
 use super::{Gpu, batch_norm};
-use crate::op::conv::{ConvOp, Dx, Stats};
+use crate::op::conv::ConvOp;
+use crate::op::types::{Dx, Stats};
 use crate::{Precision, Scope, Step};
 use anyhow::{Result, anyhow};
 use candle_core::{DType, Tensor, TensorId};

@@ -1,7 +1,7 @@
 //! The classification losses on a GPU.
 
 use super::Gpu;
-use crate::op::loss::LossGrad;
+use crate::op::types::LossGrad;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use glad_cuda::{In, Memory, Out, loss};

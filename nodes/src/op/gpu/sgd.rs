@@ -1,7 +1,7 @@
 //! The optimiser on a GPU: all weights in a few launches.
 
 use super::Gpu;
-use crate::op::sgd::{Parameter, Sgd};
+use crate::op::types::{Parameter, Sgd};
 use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use glad_cuda::{In, Memory, Out, Value, sgd};

@@ -1,8 +1,6 @@
 //! What kinds ask of the types that arrive.
 
 use crate::{BuildCx, ParamProblem, Size, Type};
-use anyhow::{Context, Result};
-use candle_core::Tensor;
 
 /// The known size of dimension `index` of `ty`.
 pub(crate) fn known(ty: &Type, index: usize) -> Result<usize, Vec<ParamProblem>> {
@@ -30,19 +28,6 @@ pub(crate) fn rows_per_sample(ty: &Type) -> usize {
         Some(Size::Batch(n)) => *n,
         _ => 1,
     }
-}
-
-/// The gradient of the one output that has one, where one arrived.
-pub(crate) fn arrived(grads: &mut [Option<Tensor>], index: usize) -> Option<Tensor> {
-    grads.get_mut(index).and_then(Option::take)
-}
-
-/// What a forward pass kept, as the kind that kept it knows it.
-pub(crate) fn kept<T: 'static>(saved: crate::Saved) -> Result<Box<T>> {
-    saved
-        .downcast::<T>()
-        .ok()
-        .context("a backward pass got what another node kept")
 }
 
 /// Port types `{head}[{letter}1,…]`, one per reference: `at(i)` writes the type of reference `i`, counted from 1.

@@ -1,0 +1,56 @@
+//! What a list says of a video, and what is wrong with its file.
+
+use std::fmt;
+
+/// What a list says of a video's frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Stated {
+    /// Frames of the file before the video's first, where it is a segment of the file.
+    pub offset: Option<usize>,
+    /// Frames: of the segment, else of the file.
+    pub frames: Option<usize>,
+}
+
+/// What is wrong with a video, from a look at its file that decodes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Defect {
+    /// There is no such file or folder.
+    Missing,
+    /// It is there, and no video can be had of it.
+    Unreadable(String),
+    /// It is sound as far as was looked, but what is to decode it does not read its kind.
+    Unsupported {
+        /// What the file is.
+        what: String,
+        /// What decodes it: a word that the graph says, such as `rust`.
+        backend: &'static str,
+        /// What would read it.
+        remedy: String,
+    },
+    /// It ends before it should.
+    Short {
+        /// Frames that the list says.
+        stated: usize,
+        /// Frames that there are, from the segment's first on.
+        found: usize,
+    },
+    /// The segment begins after the end of the file.
+    Offset {
+        /// Where it begins.
+        offset: usize,
+        /// Frames of the file.
+        found: usize,
+    },
+}
+
+impl fmt::Display for Defect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Defect::Missing => f.write_str("is not there"),
+            Defect::Unreadable(reason) => f.write_str(reason),
+            Defect::Unsupported { what, .. } => write!(f, "is {what}"),
+            Defect::Short { stated, found } => write!(f, "has {found} frames where the list says {stated}"),
+            Defect::Offset { offset, found } => write!(f, "has {found} frames, and the segment begins at {offset}"),
+        }
+    }
+}

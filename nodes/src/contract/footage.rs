@@ -1,0 +1,115 @@
+//! Videos: their frames, and their place in a list.
+
+use super::defect::{Defect, Stated};
+use anyhow::Result;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Frames of one video, by index. Implementations are exact: frame `i` is the same bytes whatever else was asked.
+pub trait Footage: Send + Sync {
+    /// How many frames there are (of the segment, where the list names one).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn frame_count(&self) -> Result<usize>;
+    /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
+    /// All frames are RGB, 8 bits.
+    ///
+    /// # Errors
+    /// A frame is not there or damaged, or the file cannot be read.
+    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
+    /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
+    /// never held together. An error of `take` ends it.
+    ///
+    /// # Errors
+    /// As [`Footage::frames`], and those of `take`.
+    fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
+        let mut once = wanted.to_vec();
+        once.sort_unstable();
+        once.dedup();
+        for (i, frame) in once.iter().zip(self.frames(&once)?) {
+            take(*i, frame)?;
+        }
+        Ok(())
+    }
+    /// What the list says of the frames; nothing is looked at.
+    fn stated(&self) -> Stated {
+        Stated::default()
+    }
+    /// What decodes these frames, where the list's node says: a file may be read by one and not by another.
+    fn backend(&self) -> &'static str {
+        ""
+    }
+    /// The number of frames, or what is wrong with the file. Nothing is decoded.
+    ///
+    /// # Errors
+    /// What is wrong with the file.
+    fn inspect(&self) -> Result<usize, Defect> {
+        self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
+    }
+    /// Frames a second on average, where that is known.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    fn fps(&self) -> Result<Option<f64>> {
+        Ok(None)
+    }
+    /// Where these frames are a segment: the footage of the whole file, and the number in it of the segment's first frame.
+    fn whole(&self) -> Option<(Arc<dyn Footage>, usize)> {
+        None
+    }
+    /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
+    /// that cannot be told, and then nothing is kept between runs.
+    fn stamp(&self) -> Option<String> {
+        None
+    }
+    /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
+    /// file needs no answer: whoever compares runs looks at [`Video::path`].
+    fn images(&self) -> Option<ImagesStamp> {
+        None
+    }
+}
+
+/// What tells the images of a folder from others, without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagesStamp {
+    /// Bytes of all images together.
+    pub bytes: u64,
+    /// A hash over each image's name and bytes.
+    pub sizes: String,
+    /// A hash over each image's time of its last change.
+    pub times: String,
+}
+
+/// One RGB image, 8 bits a channel, rows top to bottom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// `height · width · 3` bytes.
+    pub data: Arc<Vec<u8>>,
+}
+
+/// A video of a list.
+#[derive(Clone)]
+pub struct Video {
+    /// Its place in the list, from 0.
+    pub index: usize,
+    /// The file or folder.
+    pub path: PathBuf,
+    /// The list line it comes from: `list.txt:12`.
+    pub line: String,
+    /// Its class, where the list has one.
+    pub label: Option<usize>,
+    /// Its frames.
+    pub footage: Arc<dyn Footage>,
+}
+
+impl fmt::Debug for Video {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Video({}, {})", self.path.display(), self.line)
+    }
+}

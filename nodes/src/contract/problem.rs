@@ -1,0 +1,30 @@
+//! What is wrong with a node's parameters.
+
+/// Something wrong with a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamProblem {
+    /// Which: `schedule.kind`; empty for the node as a whole.
+    pub path: String,
+    /// What is wrong, a lower-case fragment.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl ParamProblem {
+    /// A problem without further help.
+    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        ParamProblem {
+            path: path.into(),
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// With what to do about it.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}

@@ -1,0 +1,102 @@
+use super::*;
+
+fn said(path: &Path) -> String {
+    format!("{:#}", WeightFile::open(path).unwrap_err())
+}
+
+fn of(bytes: &[u8]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.pth");
+    std::fs::write(&path, bytes).unwrap();
+    said(&path)
+}
+
+#[test]
+fn other_files_are_named() {
+    for (bytes, hint) in [
+        (&b"not weights at all"[..], "neither PyTorch's nor safetensors"),
+        (b"\x80\x02}.", "not one of PyTorch's"),
+        (b"\x80\x04N.", "not one of PyTorch's"),
+        (b"PK\x03\x04rest", "no end"),
+        (b"", "is empty"),
+        (b"\n<!DOCTYPE html><html>", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"\x1f\x8b\x08\x00", "gzip"),
+    ] {
+        let e = of(bytes);
+        assert!(e.contains(hint), "{e}");
+    }
+}
+
+/// A pipe would be waited for, a device read without end.
+#[test]
+fn what_is_no_file_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(said(folder.path()).contains("a folder, not a file of weights"));
+    assert!(said(&folder.path().join("no.pth")).contains("No such file"));
+    #[cfg(unix)]
+    {
+        let pipe = folder.path().join("pipe.pth");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        assert!(said(&pipe).contains("a named pipe, not a file of weights"));
+        assert!(said(Path::new("/dev/zero")).contains("a device, not a file of weights"));
+    }
+}
+
+/// A safetensors file of this header and so many bytes of numbers.
+fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
+    let mut all = (header.len() as u64).to_le_bytes().to_vec();
+    all.extend(header.as_bytes());
+    all.extend(vec![0; bytes]);
+    all
+}
+
+#[test]
+fn headers_that_contradict_the_file_are_errors() {
+    let one = |offsets: &str| format!("{{\"a\":{{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{offsets}}}}}");
+    for (header, bytes, hint) in [
+        (one("[0,8]"), 7, "has 69 bytes, and its header says 70"),
+        (one("[0,8]"), 9, "not copied or downloaded whole"),
+        (one("[4,12]"), 12, "those up to 0 are taken"),
+        (one("[8,0]"), 8, "the header is damaged"),
+        ("{\"a\":1}".into(), 0, "the header is damaged"),
+        ("{".into(), 0, "the header is damaged"),
+        (
+            "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},\
+              \"b\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}"
+                .into(),
+            12,
+            "`b` has the bytes 4 to 12, and those up to 8 are taken",
+        ),
+    ] {
+        let e = of(&safetensors(&header, bytes));
+        assert!(e.contains(hint), "{header}: {e}");
+    }
+    let mut huge = safetensors(&one("[0,8]"), 8);
+    huge[..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    assert!(of(&huge).contains("no file of safetensors"), "{}", of(&huge));
+    huge[..8].copy_from_slice(&(1u64 << 20).to_le_bytes());
+    assert!(of(&huge).contains("ends in its header"), "{}", of(&huge));
+}
+
+/// Tensors that cannot be read are known by name, and others are read.
+#[test]
+fn numbers_of_unknown_types_are_noted() {
+    let header = "{\"__metadata__\":{\"format\":\"pt\"},\
+                   \"a\":{\"dtype\":\"F8_E4M3\",\"shape\":[4],\"data_offsets\":[0,4]},\
+                   \"b\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[4,12]},\
+                   \"c\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[12,20]}}";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("w.safetensors");
+    std::fs::write(&path, safetensors(header, 20)).unwrap();
+    let mut file = WeightFile::open(&path).unwrap();
+    let d = std::mem::take(&mut file.dictionaries).remove(0);
+    assert_eq!(file.numbers(&d.tensors[0]).unwrap(), [0.0, 0.0]);
+    let unread: Vec<&str> = d.unread.iter().map(|(_, why)| why.as_str()).collect();
+    assert_eq!(
+        unread,
+        ["numbers of type `F8_E4M3` are not read", "shape [3] has 8 bytes"]
+    );
+}

@@ -1,0 +1,137 @@
+//! Python's pickle, read as data: values and the calls that Python would make, none of which is made.
+//!
+//! Untrusted input: what is held while reading is bounded ([`machine`]), whatever the file asks for.
+
+mod machine;
+mod opcode;
+mod read;
+
+use anyhow::Result;
+use std::io::Read;
+use std::sync::Arc;
+
+/// A value's place in a [`Pickle`].
+pub(super) type Id = u32;
+
+/// What a pickle holds.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    None,
+    Bool(bool),
+    Int(i64),
+    /// Which one does not matter.
+    Float,
+    /// Bytes, or a text or number too long to be of use here.
+    Bytes,
+    /// A whole number of 9 to 16 bytes, little-endian.
+    Long(Box<[u8]>),
+    Text(Arc<str>),
+    Tuple(Box<[Id]>),
+    List(Vec<Id>),
+    /// Also an `OrderedDict`.
+    Dict(Vec<(Id, Id)>),
+    /// A class or function, `module name`.
+    Global(Arc<str>),
+    /// A call of a class or function, which is not made.
+    Call {
+        function: Id,
+        args: Id,
+    },
+    /// What is stored outside of the pickle, under this name.
+    Persistent(Id),
+}
+
+/// Values that every pickle has once, so that they take no memory of their own.
+const NOTHING: Id = 0;
+const TRUE: Id = 1;
+const FALSE: Id = 2;
+const FLOAT: Id = 3;
+const BYTES: Id = 4;
+const EMPTY: Id = 5;
+/// Where the whole numbers below [`SMALL_INTS`] begin.
+const SMALL: Id = 6;
+const SMALL_INTS: i64 = 256;
+const CONSTANTS: usize = SMALL as usize + SMALL_INTS as usize;
+
+/// A pickle, read.
+#[derive(Debug)]
+pub(super) struct Pickle {
+    values: Vec<Value>,
+    root: Id,
+}
+
+impl Pickle {
+    /// Reads one pickle (protocols 2 to 5) up to its end, and nothing behind it.
+    ///
+    /// # Errors
+    /// It is damaged, of another protocol, or holds more than a checkpoint does.
+    pub fn read(from: &mut impl Read) -> Result<Pickle> {
+        read::read(from)
+    }
+
+    /// All values, in the order in which they were read.
+    pub fn ids(&self) -> impl Iterator<Item = Id> {
+        0..self.values.len() as Id
+    }
+
+    pub fn root(&self) -> Id {
+        self.root
+    }
+
+    pub fn get(&self, id: Id) -> &Value {
+        &self.values[id as usize]
+    }
+
+    pub fn text(&self, id: Id) -> Option<&Arc<str>> {
+        match self.get(id) {
+            Value::Text(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    pub fn int(&self, id: Id) -> Option<i64> {
+        match self.get(id) {
+            Value::Int(n) => Some(*n),
+            _ => None,
+        }
+    }
+
+    /// The parts of a tuple or list.
+    pub fn items(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Value::Tuple(v) => Some(v),
+            Value::List(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    pub fn dict(&self, id: Id) -> Option<&[(Id, Id)]> {
+        match self.get(id) {
+            Value::Dict(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// The function's name and the arguments of a call.
+    pub fn call(&self, id: Id) -> Option<(&str, &[Id])> {
+        let Value::Call { function, args } = self.get(id) else {
+            return None;
+        };
+        match self.get(*function) {
+            Value::Global(name) => Some((name, self.items(*args)?)),
+            _ => None,
+        }
+    }
+
+    /// What a dictionary has under a text.
+    pub fn entry(&self, id: Id, key: &str) -> Option<Id> {
+        self.dict(id)?
+            .iter()
+            .rev()
+            .find(|(k, _)| self.text(*k).is_some_and(|k| &**k == key))
+            .map(|(_, v)| *v)
+    }
+}
+
+#[cfg(test)]
+mod tests;
