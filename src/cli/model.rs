@@ -32,27 +32,29 @@ impl Model {
         Ok(Model { folder, record })
     }
 
+    /// The run's graph as it was trained.
+    ///
+    /// # Errors
+    /// It cannot be read, or a kind of it is not known to this program.
+    pub fn own(&self, registry: &Registry) -> Result<Experiment, Failure> {
+        open(&self.folder.graph(), &LayerArgs::default(), None, registry)
+    }
+
     /// The run's graph with `layers` over it, and with the classes that the run was trained with where these name none.
     ///
     /// # Errors
     /// The graph is wrong, or its classes are others than the run's.
     pub fn experiment(&self, view: &str, layers: &LayerArgs, registry: &Registry) -> Result<Experiment, Failure> {
-        let own = open(&self.folder.graph(), &LayerArgs::default(), None, registry)?;
+        let own = self.own(registry)?;
         let asked = open(&self.folder.graph(), layers, None, registry)?;
         let program = program(&asked, view)?;
         let mut set = vec![];
         for (stream, call) in program.streams.iter().zip(&program.sources) {
             let node = &program.calls[*call].node;
-            let (before, now) = (classes(&own.graph, node, stream), classes(&asked.graph, node, stream));
-            let same = match (before, now) {
-                (Some(a), Some(b)) => a.same(b),
-                (None, None) => true,
-                _ => false,
-            };
             let Some(names) = self.record.as_ref().and_then(|r| r.classes.get(stream)) else {
                 continue;
             };
-            if same {
+            if !differs(&own, &asked, node, stream, "classes") {
                 set.push(format!("nodes.{node}.{stream}.classes={}", array(names)));
             } else if let Some(here) = source(program, *call)?.classes()?
                 && here != *names
@@ -94,7 +96,11 @@ impl Model {
                         (before != n.value).then(|| format!("dims.{name} is {before} in the run and {} here", n.value))
                     })
                     .collect();
-                let why = if dims.is_empty() { String::new() } else { format!(" ({})", dims.join(", ")) };
+                let why = if dims.is_empty() {
+                    String::new()
+                } else {
+                    format!(" ({})", dims.join(", "))
+                };
                 return Err(Failure::Usage(format!(
                     "`{node}.{}` is {:?} in the run and {:?} here{why}: a run is scored with the classes and sizes that it was \
                      trained with",
@@ -133,7 +139,9 @@ impl Model {
         }
         let State { position, store, .. } = state;
         for (node, specs) in &program(e, view)?.weights {
-            let missing = specs.iter().find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
+            let missing = specs
+                .iter()
+                .find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
             if let Some(s) = missing {
                 return Err(anyhow!(
                     "{} has no weight `{node}.{}`: was the run finished?",
@@ -142,10 +150,18 @@ impl Model {
                 ));
             }
         }
-        let Position { finished, entry, step, .. } = position;
+        let Position {
+            finished, entry, step, ..
+        } = position;
         if !finished && !best {
-            let at = e.graph.run.get(entry).map_or(String::new(), |p| format!(" of `{}`", p.value));
-            progress.say(&format!("the run is not finished: these are its weights after step {step}{at}"));
+            let at = e
+                .graph
+                .run
+                .get(entry)
+                .map_or(String::new(), |p| format!(" of `{}`", p.value));
+            progress.say(&format!(
+                "the run is not finished: these are its weights after step {step}{at}"
+            ));
         }
         Ok(store)
     }
@@ -183,7 +199,12 @@ pub fn roots_without(program: &Program, out: &[usize]) -> Vec<String> {
         Some(s) => !out.contains(&s),
         None => false,
     };
-    program.roots.iter().filter(stays).map(|id| program.values[id.0].name.clone()).collect()
+    program
+        .roots
+        .iter()
+        .filter(stays)
+        .map(|id| program.values[id.0].name.clone())
+        .collect()
 }
 
 /// A TOML array of strings.
@@ -191,9 +212,20 @@ pub fn array(texts: &[String]) -> String {
     toml::Value::from(texts.to_vec()).to_string()
 }
 
-/// The classes that a source has in a stream, as the graph says.
-fn classes<'a>(graph: &'a Graph, node: &str, stream: &str) -> Option<&'a Tree> {
+/// Whether two graphs give a node another value of a parameter in a stream.
+pub fn differs(a: &Experiment, b: &Experiment, node: &str, stream: &str, parameter: &str) -> bool {
+    match (
+        value(&a.graph, node, stream, parameter),
+        value(&b.graph, node, stream, parameter),
+    ) {
+        (Some(a), Some(b)) => !a.same(b),
+        (None, None) => false,
+        _ => true,
+    }
+}
+
+fn value<'a>(graph: &'a Graph, node: &str, stream: &str, parameter: &str) -> Option<&'a Tree> {
     let node = graph.nodes.get(node)?;
-    let own = node.per_stream.get(stream).and_then(|p| p.get("classes"));
-    own.or_else(|| node.params.get("classes"))
+    let own = node.per_stream.get(stream).and_then(|p| p.get(parameter));
+    own.or_else(|| node.params.get(parameter))
 }

@@ -3,7 +3,7 @@
 use super::args::{LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, Machine, machine};
-use super::model::{Model, array, program, roots_without, source, videos as videos_of};
+use super::model::{Model, array, differs, program, roots_without, source, videos as videos_of};
 use crate::program::{Program, ValueId};
 use crate::report;
 use crate::run::{Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with};
@@ -34,7 +34,9 @@ pub fn eval(
     let mut e = model.experiment(view, layers, registry)?;
     let machine = machine(machine_args)?;
     let progress = Progress::new(machine_args.quiet);
-    if let Some(roots) = available(&e, view, &progress)? {
+    let own = model.own(registry)?;
+    let asked = |node: &str, stream: &str| differs(&own, &e, node, stream, "list");
+    if let Some(roots) = available(&e, view, &asked, &progress)? {
         let layers = LayerArgs {
             set: [&layers.set[..], &[format!("views.{view}.roots={}", array(&roots))][..]].concat(),
             ..layers.clone()
@@ -48,16 +50,30 @@ pub fn eval(
     Ok(())
 }
 
-/// The roots of the streams whose lists are there, where some are not; those are said.
-fn available(e: &Experiment, view: &str, progress: &Progress) -> Result<Option<Vec<String>>> {
+/// The roots of the streams whose lists are there, where some are not; those are said. A list that was asked for has to be
+/// there.
+fn available(
+    e: &Experiment,
+    view: &str,
+    asked: &dyn Fn(&str, &str) -> bool,
+    progress: &Progress,
+) -> Result<Option<Vec<String>>> {
     let program = program(e, view)?;
     make_data(program, progress)?;
-    let (mut out, mut why) = (vec![], vec![]);
+    let (mut out, mut absent) = (vec![], vec![]);
     for (s, call) in program.sources.iter().enumerate() {
-        let absent = source(program, *call)?.absent(false);
-        if let Some(first) = absent.first() {
+        let source = source(program, *call)?;
+        // Of another split it may lack the list.
+        if source.absent(false).is_empty() {
+            continue;
+        }
+        let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
+        if let Err(why) = source.videos(&program.split) {
+            if asked(node, stream) {
+                return Err(why.context(format!("stream `{stream}`")));
+            }
             out.push(s);
-            why.push(format!("{}: {first}", program.streams[s]));
+            absent.push(format!("{stream}: {why:#}"));
         }
     }
     if out.is_empty() {
@@ -65,9 +81,9 @@ fn available(e: &Experiment, view: &str, progress: &Progress) -> Result<Option<V
     }
     let roots = roots_without(program, &out);
     if roots.is_empty() {
-        bail!("no list of view `{view}` is there: {}", why.join("; "));
+        bail!("no list of view `{view}` is there: {}", absent.join("; "));
     }
-    for line in why {
+    for line in absent {
         progress.say(&format!("left out, since its list is not there: {line}"));
     }
     Ok(Some(roots))
@@ -76,12 +92,19 @@ fn available(e: &Experiment, view: &str, progress: &Progress) -> Result<Option<V
 /// Every label has to be one of the classes that the network tells apart.
 fn labels_fit(program: &Program, setup: &Setup) -> Result<()> {
     for (s, list) in setup.lists.iter().enumerate() {
-        let of_stream = program.values.iter().filter(|v| v.stream == Some(s) && v.ty.head == "Logits");
+        let of_stream = program
+            .values
+            .iter()
+            .filter(|v| v.stream == Some(s) && v.ty.head == "Logits");
         let Some(classes) = of_stream.filter_map(|v| v.ty.known(-1)).min() else {
             continue;
         };
         if let Some((video, label)) = list.iter().find_map(|v| Some((v, v.label.filter(|l| *l >= classes)?))) {
-            bail!("{}: the label {label} is none of the run's {classes} classes, 0 to {}", video.line, classes - 1);
+            bail!(
+                "{}: the label {label} is none of the run's {classes} classes, 0 to {}",
+                video.line,
+                classes - 1
+            );
         }
     }
     Ok(())

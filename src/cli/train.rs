@@ -10,7 +10,8 @@ use crate::load::effective;
 use crate::program::Program;
 use crate::report;
 use crate::run::{
-    Begin, Progress, Refused, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run, try_phases,
+    Begin, Progress, Refused, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run,
+    try_phases,
 };
 use candle_core::Device;
 use glad_nodes::Registry;

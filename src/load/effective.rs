@@ -26,7 +26,10 @@ pub fn experiment(graph: &Graph) -> String {
     let mut tree = plain(graph);
     let streams: Vec<&str> = graph.streams.iter().map(|s| s.value.as_str()).collect();
     let tables = |t: &mut Tree, then: &mut dyn FnMut(&mut Tree)| {
-        t.entries_mut().into_iter().flat_map(IndexMap::values_mut).for_each(then);
+        t.entries_mut()
+            .into_iter()
+            .flat_map(IndexMap::values_mut)
+            .for_each(then);
     };
     let nodes = |t: &mut Tree| tables(t, &mut |node| without_places(node, &streams));
     if let Some(t) = tree.at_mut(["nodes"]) {
@@ -53,7 +56,9 @@ fn without_places(node: &mut Tree, streams: &[&str]) {
         match (name.as_str(), &mut value.value) {
             ("list" | "classes", TreeValue::String(s)) => s.clear(),
             ("list", TreeValue::Table(splits)) => {
-                splits.values_mut().for_each(|t| t.value = TreeValue::String(String::new()));
+                splits
+                    .values_mut()
+                    .for_each(|t| t.value = TreeValue::String(String::new()));
             }
             // Without these it is a word such as `random`.
             ("init", TreeValue::String(s)) if s.contains(['/', '\\', '.']) => s.clear(),
@@ -308,7 +313,10 @@ mod tests {
             assert_eq!(now.1, before.1);
         }
         for (videos, backbone) in [
-            ("source.list = { train = \"a.txt\" }\nclasses = \"c.txt\"", "init = \"w.pth\""),
+            (
+                "source.list = { train = \"a.txt\" }\nclasses = \"c.txt\"",
+                "init = \"w.pth\"",
+            ),
             ("source.list = \"a.txt\"\nclasses = \"c.txt\"", "init = \"w.pth\""),
             (&format!("{lists}\nformat = \"babel\""), "init = \"w.pth\""),
             (lists, "init = \"random\""),

@@ -51,7 +51,11 @@ pub fn begin(
         inputs: inputs.content(),
         saved: false,
         classes: classes(&inputs),
-        weights: inputs.weights.iter().map(|w| (w.node.clone(), w.hash.clone())).collect(),
+        weights: inputs
+            .weights
+            .iter()
+            .map(|w| (w.node.clone(), w.hash.clone()))
+            .collect(),
     };
     let fresh = |record: &RunRecord| Position {
         format: Position::FORMAT,
@@ -177,7 +181,11 @@ fn state(folder: &RunFolder, record: &RunRecord, options: &RunOptions) -> Result
     let state = checkpoint::load(&last, &options.device)?;
     let Position { format, seed, best, .. } = state.position;
     if format != Position::FORMAT {
-        bail!("{} is of format {format}, of an older glad; this one goes on with format {}", last.display(), Position::FORMAT);
+        bail!(
+            "{} is of format {format}, of an older glad; this one goes on with format {}",
+            last.display(),
+            Position::FORMAT
+        );
     }
     of_this_run(&state, &last, record)?;
     if seed != options.seed {

@@ -35,7 +35,11 @@ pub fn compare(before: &Inputs, now: &Inputs) -> Change {
         }
     }
     for w in &now.weights {
-        if let Some(old) = before.weights.iter().find(|old| old.node == w.node && old.hash != w.hash) {
+        if let Some(old) = before
+            .weights
+            .iter()
+            .find(|old| old.node == w.node && old.hash != w.hash)
+        {
             return Change::Other(format!(
                 "the weights that `{}` starts from are others: {} has the hash {}, the run began with {} of hash {}",
                 w.node,
@@ -58,7 +62,9 @@ fn named(list: &ListInput) -> String {
 fn lists(before: &ListInput, now: &ListInput) -> Change {
     let list = named(now);
     if before.generated.is_some() && now.generated.is_some() && before.generated != now.generated {
-        return Change::Other(format!("the data of {list} is generated in another way than the run began with"));
+        return Change::Other(format!(
+            "the data of {list} is generated in another way than the run began with"
+        ));
     }
     if before.classes != now.classes {
         let names = |list: &ListInput| list.classes.as_ref().map_or("no names".into(), |c| c.join(", "));
@@ -70,7 +76,13 @@ fn lists(before: &ListInput, now: &ListInput) -> Change {
     }
     // Where not one path is as it was, all of the data may lie elsewhere: paths count from the folder of all.
     let stays = before.videos.iter().zip(&now.videos).any(|(a, b)| a.1 == b.1);
-    let base = |list: &ListInput| if stays { PathBuf::new() } else { common_folder(&list.videos) };
+    let base = |list: &ListInput| {
+        if stays {
+            PathBuf::new()
+        } else {
+            common_folder(&list.videos)
+        }
+    };
     let (old_base, new_base) = (base(before), base(now));
     let within = |v: &VideoInput, base: &Path| {
         Path::new(&v.1)
@@ -105,7 +117,12 @@ fn lists(before: &ListInput, now: &ListInput) -> Change {
             }
             _ if moved.is_some() => {}
             Change::Moved(what) if a.1 == b.1 => moved = Some(format!("{} of {list} {what}", b.1)),
-            _ => moved = Some(format!("the videos of {list} lie in another place: {}, before {}", b.1, a.1)),
+            _ => {
+                moved = Some(format!(
+                    "the videos of {list} lie in another place: {}, before {}",
+                    b.1, a.1
+                ))
+            }
         }
     }
     moved.map_or(Change::Same, Change::Moved)
@@ -182,7 +199,14 @@ mod tests {
                 time: Some(time.to_string()),
                 real: None,
             };
-            VideoInput(Some(i as u64 + 1), path.to_string(), Some(*class), None, None, Some(file))
+            VideoInput(
+                Some(i as u64 + 1),
+                path.to_string(),
+                Some(*class),
+                None,
+                None,
+                Some(file),
+            )
         };
         ListInput {
             used: vec!["main videos@source".into()],
@@ -222,7 +246,9 @@ mod tests {
         );
         assert_eq!(
             change(&ROWS, &ROWS[..2]),
-            other(&format!("{of} is another one: line 3, w/c.mp4 (class walk) is gone; 3 videos before, 2 now"))
+            other(&format!(
+                "{of} is another one: line 3, w/c.mp4 (class walk) is gone; 3 videos before, 2 now"
+            ))
         );
         let mut rows = ROWS;
         rows[1].1 = 0;
@@ -243,7 +269,8 @@ mod tests {
 
     #[test]
     fn data_staged_anew_is_the_same() {
-        let staged = |prefix: &str| ROWS.map(|(path, class, bytes, time)| (format!("{prefix}/{path}"), class, bytes, time));
+        let staged =
+            |prefix: &str| ROWS.map(|(path, class, bytes, time)| (format!("{prefix}/{path}"), class, bytes, time));
         let (a, b) = (staged("/tmp/job1"), staged("/scratch/x/job2"));
         fn rows(r: &[(String, u64, u64, u64)]) -> Vec<(&str, u64, u64, u64)> {
             r.iter().map(|(p, c, b, t)| (p.as_str(), *c, *b, *t + 5)).collect()
@@ -251,7 +278,10 @@ mod tests {
         let Change::Moved(how) = change(&rows(&a), &rows(&b)) else {
             panic!()
         };
-        assert!(how.ends_with("lie in another place: /scratch/x/job2/v/a.mp4, before /tmp/job1/v/a.mp4"), "{how}");
+        assert!(
+            how.ends_with("lie in another place: /scratch/x/job2/v/a.mp4, before /tmp/job1/v/a.mp4"),
+            "{how}"
+        );
         // Elsewhere, and another content.
         let mut changed = rows(&b);
         changed[2].0 = "/scratch/x/job2/w/d.mp4";
@@ -259,8 +289,13 @@ mod tests {
         // In place, with new times.
         let mut rows = ROWS;
         rows[0].3 = 99;
-        let Change::Moved(how) = change(&ROWS, &rows) else { panic!() };
-        assert!(how.starts_with("v/a.mp4 of ") && how.ends_with("another time of its last change"), "{how}");
+        let Change::Moved(how) = change(&ROWS, &rows) else {
+            panic!()
+        };
+        assert!(
+            how.starts_with("v/a.mp4 of ") && how.ends_with("another time of its last change"),
+            "{how}"
+        );
     }
 
     #[test]
@@ -296,7 +331,11 @@ mod tests {
         let added = |optional| {
             move |i: &mut Inputs| {
                 let used = vec!["scenes videos@source".into()];
-                i.lists.push(ListInput { used, optional, ..list(&ROWS) });
+                i.lists.push(ListInput {
+                    used,
+                    optional,
+                    ..list(&ROWS)
+                });
             }
         };
         let with = |optional: bool| {

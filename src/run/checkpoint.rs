@@ -187,7 +187,10 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
         }
         if format != 1 {
             let sum = meta.sum(tensors.iter().map(|(n, t)| (n.as_str(), t.shape(), t.data())))?;
-            ensure!(sum == meta.checksum, "it is damaged: its bytes are not those that were written");
+            ensure!(
+                sum == meta.checksum,
+                "it is damaged: its bytes are not those that were written"
+            );
         }
         let mut store = WeightStore::default();
         for (name, role) in meta.roles {
@@ -228,7 +231,10 @@ mod tests {
 
     fn store() -> WeightStore {
         let mut store = WeightStore::default();
-        for (name, role, values) in [("b.weight", Role::Weight, [1.5f32, 2.0]), ("a.mean", Role::Buffer, [0.0, 3.0])] {
+        for (name, role, values) in [
+            ("b.weight", Role::Weight, [1.5f32, 2.0]),
+            ("a.mean", Role::Buffer, [0.0, 3.0]),
+        ] {
             let t = Tensor::from_vec(values.to_vec(), 2, &Device::Cpu).unwrap();
             store.insert(name.into(), WeightSpec::new(name, &[2], Init::Constant(0.0), role), t);
         }
@@ -275,6 +281,9 @@ mod tests {
         };
         save(&path, &newer, &store(), None).unwrap();
         let e = format!("{:#}", load(&path, &Device::Cpu).err().unwrap());
-        assert!(e.contains("it is of format 3, of a newer glad; this one reads format 2"), "{e}");
+        assert!(
+            e.contains("it is of format 3, of a newer glad; this one reads format 2"),
+            "{e}"
+        );
     }
 }

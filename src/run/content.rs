@@ -24,7 +24,11 @@ pub fn content_hash(path: &Path) -> Result<String> {
         if let Some(hash) = known().get_or_insert_default().get(&seen) {
             return Ok(hash.clone());
         }
-        let hash = blake3::Hasher::new().update_reader(file)?.finalize().to_hex().to_string();
+        let hash = blake3::Hasher::new()
+            .update_reader(file)?
+            .finalize()
+            .to_hex()
+            .to_string();
         known().get_or_insert_default().insert(seen, hash.clone());
         Ok(hash)
     };

@@ -321,7 +321,10 @@ mod tests {
             assert!(!root.join("checkpoints").exists());
         }
         for (name, begin) in [("a", Begin::New), ("b", Begin::GoOn)] {
-            assert_eq!(RunFolder::open(&dir.path().join(name), begin).unwrap().1, Found::Nothing);
+            assert_eq!(
+                RunFolder::open(&dir.path().join(name), begin).unwrap().1,
+                Found::Nothing
+            );
         }
     }
 

@@ -95,7 +95,10 @@ pub struct WeightsInput {
 
 /// Names the place where a program reads a list.
 pub fn place(program: &Program, call: &Call) -> String {
-    let stream = call.stream.map(|s| format!("@{}", program.streams[s])).unwrap_or_default();
+    let stream = call
+        .stream
+        .map(|s| format!("@{}", program.streams[s]))
+        .unwrap_or_default();
     format!("{} {}{stream}", program.name, call.node)
 }
 
@@ -136,7 +139,13 @@ impl Inputs {
             match &program.bodies[call.body] {
                 Body::Source(source) => {
                     let place = place(program, call);
-                    let same = format!("{} {:?} {} {}", call.node, call.stream.map(|s| &program.streams[s]), program.split, call.params);
+                    let same = format!(
+                        "{} {:?} {} {}",
+                        call.node,
+                        call.stream.map(|s| &program.streams[s]),
+                        program.split,
+                        call.params
+                    );
                     let at = match seen.get(&same) {
                         Some(at) => *at,
                         None => {
@@ -178,9 +187,20 @@ impl Inputs {
     pub fn content(&self) -> String {
         let mut hash = blake3::Hasher::new();
         for list in self.lists.iter().filter(|l| !l.optional) {
-            field(&mut hash, &format!("{:?} {:?} {:?} {}", list.used, list.classes, list.generated, list.videos.len()));
+            field(
+                &mut hash,
+                &format!(
+                    "{:?} {:?} {:?} {}",
+                    list.used,
+                    list.classes,
+                    list.generated,
+                    list.videos.len()
+                ),
+            );
             for VideoInput(_, path, label, offset, frames, file) in &list.videos {
-                let name = Path::new(path).file_name().map_or(path.as_str().into(), |n| n.to_string_lossy());
+                let name = Path::new(path)
+                    .file_name()
+                    .map_or(path.as_str().into(), |n| n.to_string_lossy());
                 let file = file.as_ref().map(|f| (f.bytes, &f.parts));
                 field(&mut hash, &format!("{name} {label:?} {offset:?} {frames:?} {file:?}"));
             }
@@ -205,7 +225,10 @@ impl ListInput {
             let file = file.as_ref()?;
             field(&mut hash, file.real.as_ref().unwrap_or(path));
             let FileInput { bytes, parts, time, .. } = file;
-            field(&mut hash, &format!("{label:?} {offset:?} {frames:?} {bytes} {parts:?} {time:?}"));
+            field(
+                &mut hash,
+                &format!("{label:?} {offset:?} {frames:?} {bytes} {parts:?} {time:?}"),
+            );
         }
         Some(hash.finalize().to_hex().to_string())
     }
@@ -238,7 +261,11 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
     list.count = videos.len();
     let base = generated.as_ref().map(|(base, _)| base.as_path());
     if let (Some(first), None) = (videos.first(), base) {
-        list.file = first.line.rsplit_once(':').map_or(first.line.as_str(), |(file, _)| file).to_owned();
+        list.file = first
+            .line
+            .rsplit_once(':')
+            .map_or(first.line.as_str(), |(file, _)| file)
+            .to_owned();
     }
     let folders = real_folders(&videos);
     list.videos = videos.par_iter().map(|v| video(v, base, &folders)).collect();
@@ -252,7 +279,11 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
 fn real_folders(videos: &[Arc<Video>]) -> HashMap<PathBuf, Option<PathBuf>> {
     let folders: HashSet<&Path> = videos.iter().filter_map(|v| v.path.parent()).collect();
     let real = |folder: &Path| {
-        let named = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let named = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         (folder.to_path_buf(), named.canonicalize().ok())
     };
     folders.into_par_iter().map(real).collect()
@@ -298,7 +329,9 @@ fn file(video: &Video, folders: &HashMap<PathBuf, Option<PathBuf>>) -> Option<Fi
         return video.footage.stamp().map(|stamp| named(Some(stamp)));
     };
     let folder = video.path.parent().and_then(|p| folders.get(p)?.as_ref());
-    let mut real = folder.zip(video.path.file_name()).map(|(folder, name)| folder.join(name));
+    let mut real = folder
+        .zip(video.path.file_name())
+        .map(|(folder, name)| folder.join(name));
     if meta.is_symlink() {
         real = Some(video.path.canonicalize().ok()?);
         meta = video.path.metadata().ok()?;

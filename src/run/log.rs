@@ -64,7 +64,11 @@ impl Log {
         log.event(e)?;
         for line in text.lines() {
             let Row { head, values } = row(line).with_context(|| format!("cannot read {}", metrics.display()))?;
-            let tag = head.get("view").or(head.get("phase")).and_then(Value::as_str).unwrap_or_default();
+            let tag = head
+                .get("view")
+                .or(head.get("phase"))
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             log.step = head.get("step").and_then(Value::as_i64).unwrap_or(0);
             for (name, v) in values {
                 log.scalar(&format!("{tag}/{name}"), v as f32)?;
@@ -72,7 +76,11 @@ impl Log {
         }
         let lost = end.events_bytes > 0;
         let report = || {
-            let had = if length == 0 { "missing".to_owned() } else { format!("cut to {length} bytes") };
+            let had = if length == 0 {
+                "missing".to_owned()
+            } else {
+                format!("cut to {length} bytes")
+            };
             format!("{} was {had} and is written again from metrics.jsonl", events.display())
         };
         Ok((log, lost.then(report)))
@@ -182,8 +190,15 @@ fn whole_up_to(path: &Path, end: &LogEnd) -> Result<(File, String)> {
     let begins_well = |file: &mut File| -> std::io::Result<Result<String, String>> {
         let length = file.metadata()?.len();
         if length < end.metrics_bytes {
-            let is = if length == 0 { "it is missing or empty".to_owned() } else { format!("it has {length} bytes") };
-            return Ok(Err(format!("{is}, and had {} when the state was saved", end.metrics_bytes)));
+            let is = if length == 0 {
+                "it is missing or empty".to_owned()
+            } else {
+                format!("it has {length} bytes")
+            };
+            return Ok(Err(format!(
+                "{is}, and had {} when the state was saved",
+                end.metrics_bytes
+            )));
         }
         let mut bytes = vec![];
         file.seek(SeekFrom::Start(0))?;
@@ -305,7 +320,11 @@ mod tests {
         let (m, e) = (dir.path().join("m"), dir.path().join("e"));
         let (mut log, _) = Log::open(&m, &e, &LogEnd::default()).unwrap();
         steps(&mut log, 0..3);
-        let head = Map::from_iter([("view".into(), json!("test")), ("phase".into(), json!("main")), ("step".into(), json!(3))]);
+        let head = Map::from_iter([
+            ("view".into(), json!("test")),
+            ("phase".into(), json!("main")),
+            ("step".into(), json!(3)),
+        ]);
         log.write(head, "test", 3, &[("top1".into(), 0.5)]).unwrap();
         let end = log.end().unwrap();
         let whole = events(&e);
@@ -340,7 +359,9 @@ mod tests {
                 Some(bytes) => std::fs::write(&m, bytes).unwrap(),
                 None => std::fs::remove_file(&m).unwrap(),
             }
-            let Err(error) = Log::open(&m, &e, &end) else { panic!("{why}") };
+            let Err(error) = Log::open(&m, &e, &end) else {
+                panic!("{why}")
+            };
             assert!(error.to_string().contains(why), "{error}");
             assert_eq!(std::fs::read(&m).ok().as_deref(), bytes, "{why}: the file was touched");
             std::fs::write(&m, &whole).unwrap();

@@ -29,11 +29,11 @@ mod train;
 mod trial;
 mod view;
 
+pub use begin::of_this_run;
 pub use checkpoint::{Position, State, load};
+pub use content::content_hash;
 pub use data::{BadVideo, FeedOptions, draw_key, sample_key};
 pub use device::{DeviceMemory, device, device_memory, location, release_device_memory, reset_device_memory};
-pub use begin::of_this_run;
-pub use content::content_hash;
 pub use folder::{Begin, RunFolder, cache_folder, write_whole};
 pub use inputs::Inputs;
 pub use memory::keep_freed_memory;

@@ -59,7 +59,9 @@ impl RunRecord {
             known_format(format, FOLDER_FORMAT)?;
             Ok(serde_json::from_str(&text)?)
         };
-        parse().with_context(|| format!("cannot read {}", path.display())).map(Some)
+        parse()
+            .with_context(|| format!("cannot read {}", path.display()))
+            .map(Some)
     }
 }
 
@@ -152,7 +154,10 @@ pub fn read_inputs(path: &Path) -> Result<(Inputs, bool)> {
                 }
                 Part::End(sum) => {
                     at = text.len() - text_line.len();
-                    ensure!(sum == blake3::hash(&text.as_bytes()[..at]).to_hex().as_str(), "it was altered");
+                    ensure!(
+                        sum == blake3::hash(&text.as_bytes()[..at]).to_hex().as_str(),
+                        "it was altered"
+                    );
                     ensure!(lines.next().is_none(), "it was altered");
                 }
             }
@@ -201,7 +206,10 @@ mod tests {
         let path = dir.path().join("inputs.jsonl");
         write_inputs(&path, &inputs(), true).unwrap();
         let (read, moved) = read_inputs(&path).unwrap();
-        assert_eq!((read.lists, read.weights, moved), (inputs().lists, inputs().weights, true));
+        assert_eq!(
+            (read.lists, read.weights, moved),
+            (inputs().lists, inputs().weights, true)
+        );
         let whole = std::fs::read_to_string(&path).unwrap();
         let cut = |n: usize| whole[..n].to_owned();
         let end = whole.trim_end().rfind('\n').unwrap() + 1;

@@ -4,8 +4,8 @@ use super::Refused;
 use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
 use super::data::{FeedOptions, draw_key};
-use super::finite;
 use super::device::device_identity;
+use super::finite;
 use super::folder::{Begin, RunFolder, write_whole};
 use super::inputs::Inputs;
 use super::log::Log;
@@ -103,8 +103,8 @@ pub fn run(
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
         progress.say(&line);
     }
-    let (mut log, report) = Log::open(&folder.metrics(), &folder.events(), &position.log_end())
-        .map_err(|e| Refused(format!("{e:#}")))?;
+    let (mut log, report) =
+        Log::open(&folder.metrics(), &folder.events(), &position.log_end()).map_err(|e| Refused(format!("{e:#}")))?;
     report.iter().for_each(|line| progress.say(line));
     if begins {
         note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
@@ -239,9 +239,9 @@ impl Session<'_> {
         if let Some(key) = key.as_ref().filter(|_| position.step == 0) {
             match shared.find(key, &self.options.device) {
                 Kept::Nothing => {}
-                Kept::Damaged(why) => self
-                    .progress
-                    .say(&format!("{name}: what an earlier run kept of it is not used, and it is trained again: {why}")),
+                Kept::Damaged(why) => self.progress.say(&format!(
+                    "{name}: what an earlier run kept of it is not used, and it is trained again: {why}"
+                )),
                 Kept::Phase(state, lines) => {
                     *store = state.store;
                     share::replay(&lines, name, log)?;

@@ -125,7 +125,9 @@ mod tests {
         assert!(matches!(find("k"), Kept::Phase(_, text) if text == log));
         for damaged in ["", &log[..9], &log.replace("0.5", "0.6")] {
             std::fs::write(shared.log("k"), damaged).unwrap();
-            let Kept::Damaged(why) = find("k") else { panic!("{damaged}") };
+            let Kept::Damaged(why) = find("k") else {
+                panic!("{damaged}")
+            };
             assert!(why.contains("k.jsonl is damaged"), "{why}");
         }
         std::fs::remove_file(shared.log("k")).unwrap();

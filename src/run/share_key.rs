@@ -102,7 +102,10 @@ fn key(
         DeviceLocation::Cuda { .. } => "cuda",
         DeviceLocation::Metal { .. } => "metal",
     };
-    t += &format!("computes in {} on {place} {device}\n", graph.precision.value.on(location));
+    t += &format!(
+        "computes in {} on {place} {device}\n",
+        graph.precision.value.on(location)
+    );
     t += &format!("code {} on {}\n", code_version()?, instruction_set());
     t += &format!("decoders {}\n", glad_video::decoders());
     Some(blake3::hash(t.as_bytes()).to_hex().to_string())

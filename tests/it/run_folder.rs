@@ -82,7 +82,10 @@ fn schedulers_go_on_with_whatever_is_there() {
     fs::write(dir.path().join("other/thesis.tex"), "x").unwrap();
     for (args, why) in [
         (&["--out", "other"][..], "holds no run"),
-        (&["--out", "empty", "--set", "phases.main.optimizer.lr=0.9"], "another graph"),
+        (
+            &["--out", "empty", "--set", "phases.main.optimizer.lr=0.9"],
+            "another graph",
+        ),
         (&["--out", "empty", "--seed", "9"], "another graph"),
     ] {
         let out = at(&[args, &["--go-on"]].concat());
@@ -92,23 +95,42 @@ fn schedulers_go_on_with_whatever_is_there() {
     // The log is not filled up with zeros.
     fs::write(dir.path().join("empty/metrics.jsonl"), "").unwrap();
     let out = at(&["--out", "empty", "--go-on"]);
-    assert_eq!((out.status.code(), said(&out).contains("metrics.jsonl is not the log")), (Some(1), true), "{}", said(&out));
+    assert_eq!(
+        (out.status.code(), said(&out).contains("metrics.jsonl is not the log")),
+        (Some(1), true),
+        "{}",
+        said(&out)
+    );
     let out = at(&["--out", "none", "--resume"]);
-    assert!(!out.status.success() && said(&out).contains("no run in none to resume"), "{}", said(&out));
+    assert!(
+        !out.status.success() && said(&out).contains("no run in none to resume"),
+        "{}",
+        said(&out)
+    );
     assert_eq!(at(&["--go-on"]).status.code(), Some(2), "without --out");
 }
 
 #[test]
 fn data_that_is_staged_anew_is_gone_on_with() {
     let dir = tempfile::tempdir().unwrap();
-    let (first, second, whole) = (dir.path().join("job1"), dir.path().join("job2"), dir.path().join("whole"));
+    let (first, second, whole) = (
+        dir.path().join("job1"),
+        dir.path().join("job2"),
+        dir.path().join("whole"),
+    );
     for job in [&first, &whole] {
         fs::create_dir(job).unwrap();
         data(job);
     }
     let out = dir.path().join("run").display().to_string();
-    let args = train(&graph("source_only.toml"), &["--out", &out, "--go-on", "--save-every", "1"]);
-    let args: Vec<String> = args.into_iter().filter(|a| *a != "--no-share" && *a != "--quiet").collect();
+    let args = train(
+        &graph("source_only.toml"),
+        &["--out", &out, "--go-on", "--save-every", "1"],
+    );
+    let args: Vec<String> = args
+        .into_iter()
+        .filter(|a| *a != "--no-share" && *a != "--quiet")
+        .collect();
     let in_job = |job: &Path| {
         let mut c = command(&args);
         c.current_dir(job).env("GLAD_CACHE", job.join("cache"));
@@ -117,27 +139,42 @@ fn data_that_is_staged_anew_is_gone_on_with() {
     let mut child = in_job(&first).stderr(std::process::Stdio::null()).spawn().unwrap();
     let lines = || fs::read_to_string(Path::new(&out).join("metrics.jsonl")).map_or(0, |t| t.lines().count());
     while lines() < 3 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
         std::thread::sleep(Duration::from_millis(2));
     }
     child.kill().unwrap();
     child.wait().unwrap();
     // Another job copies the data elsewhere, with times of now.
     fs::create_dir(&second).unwrap();
-    let copied = std::process::Command::new("cp").args(["-r"]).arg(first.join("data")).arg(first.join("settings")).arg(&second).status();
+    let copied = std::process::Command::new("cp")
+        .args(["-r"])
+        .arg(first.join("data"))
+        .arg(first.join("settings"))
+        .arg(&second)
+        .status();
     assert!(copied.unwrap().success());
     fs::remove_dir_all(&first).unwrap();
     let went_on = in_job(&second).output().unwrap();
     succeeded(&went_on);
-    assert!(said(&went_on).contains("the data has been moved since the run began"), "{}", said(&went_on));
-    assert!(!second.join("cache/phases").exists(), "what it trained is kept for others");
+    assert!(
+        said(&went_on).contains("the data has been moved since the run began"),
+        "{}",
+        said(&went_on)
+    );
+    assert!(
+        !second.join("cache/phases").exists(),
+        "what it trained is kept for others"
+    );
     // It says so once, and ends as if nothing had been moved.
     let again = in_job(&second).output().unwrap();
     succeeded(&again);
     assert!(!said(&again).contains("moved"), "{}", said(&again));
     succeeded(&train_in(&whole, &["--out", "run"]));
     let differ = differing(Path::new(&out), &whole.join("run"));
-    assert_eq!(differ, ["graph.toml", "predictions.csv"], "which name files");
+    assert_eq!(differ, ["graph.toml"], "which says where the lists are");
 }
 
 #[test]
@@ -148,7 +185,11 @@ fn a_runs_folder_is_the_model() {
     let before = succeeded(&glad_in(dir.path(), &["eval", "--run", "run"]));
     // Another machine: the folder and some videos, nothing else.
     let other = tempfile::tempdir().unwrap();
-    let copied = std::process::Command::new("cp").arg("-r").arg(dir.path().join("run")).arg(other.path().join("model")).status();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(dir.path().join("run"))
+        .arg(other.path().join("model"))
+        .status();
     assert!(copied.unwrap().success());
     let test = other.path().join("new");
     fs::rename(dir.path().join("data/target_test"), &test).unwrap();
@@ -156,24 +197,63 @@ fn a_runs_folder_is_the_model() {
     dir.close().unwrap();
     let at = |args: &[&str]| glad_in(other.path(), args);
 
-    let text = succeeded(&at(&["predict", "--run", "model", "new/#5 a clip.mp4", "new/clip 3.mp4"]));
-    assert!(text.contains("#5 a clip.mp4") && text.contains("right") && text.contains("down"), "{text}");
+    let text = succeeded(&at(&[
+        "predict",
+        "--run",
+        "model",
+        "new/#5 a clip.mp4",
+        "new/clip 3.mp4",
+    ]));
+    assert!(
+        text.contains("#5 a clip.mp4") && text.contains("right") && text.contains("down"),
+        "{text}"
+    );
 
-    fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 right\nnew/clip 2.mp4 right\nnew/clip 3.mp4 down\n").unwrap();
+    fs::write(
+        other.path().join("mine.txt"),
+        "new/clip 1.mp4 right\nnew/clip 2.mp4 right\nnew/clip 3.mp4 down\n",
+    )
+    .unwrap();
     let list = "nodes.videos.target.list=mine.txt";
     let out = at(&["eval", "--run", "model", "--set", list]);
     let text = succeeded(&out);
-    assert!(text.contains("target") && text.contains(" 3\n") && !text.contains("source  "), "{text}\n{before}");
-    assert!(said(&out).contains("left out") && said(&out).contains("source_test.txt"), "{}", said(&out));
+    assert!(
+        text.contains("target") && text.contains(" 3\n") && !text.contains("source  "),
+        "{text}\n{before}"
+    );
+    assert!(
+        said(&out).contains("left out") && said(&out).contains("source_test.txt"),
+        "{}",
+        said(&out)
+    );
+    let out = at(&["eval", "--run", "model", "--set", "nodes.videos.target.list=typo.txt"]);
+    assert!(
+        !out.status.success() && said(&out).contains("typo.txt"),
+        "{}",
+        said(&out)
+    );
     let out = at(&["eval", "--run", "model"]);
-    assert!(!out.status.success() && said(&out).contains("no list of view `infer` is there"), "{}", said(&out));
+    assert!(
+        !out.status.success() && said(&out).contains("no list of view `infer` is there"),
+        "{}",
+        said(&out)
+    );
 
     // Other classes than the run's.
     fs::write(other.path().join("names.txt"), "down\nright\n").unwrap();
     for (set, why) in [
-        ("nodes.videos.classes=names.txt", "trained with the classes right, down, in this order, and `target` has down, right"),
-        ("nodes.videos.classes=[\"right\", \"down\", \"up\"]", "`target` has right, down, up here"),
-        ("dims.K=3", "`classify.weight` is [2, 64] in the run and [3, 64] here (dims.K is 2 in the run and 3 here)"),
+        (
+            "nodes.videos.classes=names.txt",
+            "trained with the classes right, down, in this order, and `target` has down, right",
+        ),
+        (
+            "nodes.videos.classes=[\"right\", \"down\", \"up\"]",
+            "`target` has right, down, up here",
+        ),
+        (
+            "dims.K=3",
+            "`classify.weight` is [2, 64] in the run and [3, 64] here (dims.K is 2 in the run and 3 here)",
+        ),
     ] {
         let out = at(&["eval", "--run", "model", "--set", list, "--set", set]);
         assert_eq!(out.status.code(), Some(2), "{}", said(&out));
@@ -181,7 +261,11 @@ fn a_runs_folder_is_the_model() {
     }
     fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 2\n").unwrap();
     let out = at(&["eval", "--run", "model", "--set", list]);
-    assert!(!out.status.success() && said(&out).contains("mine.txt"), "{}", said(&out));
+    assert!(
+        !out.status.success() && said(&out).contains("mine.txt"),
+        "{}",
+        said(&out)
+    );
 
     // The state of another run.
     let state = other.path().join("model/checkpoints/last.safetensors");

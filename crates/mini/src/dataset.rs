@@ -272,7 +272,12 @@ fn sums(fresh: &Path) -> Result<String, MiniError> {
     names.sort();
     let line = |path: &PathBuf| {
         let bytes = fs::read(path).map_err(MiniError::io(path))?;
-        let name: Vec<_> = path.strip_prefix(fresh).unwrap_or(path).iter().map(|part| part.to_string_lossy()).collect();
+        let name: Vec<_> = path
+            .strip_prefix(fresh)
+            .unwrap_or(path)
+            .iter()
+            .map(|part| part.to_string_lossy())
+            .collect();
         Ok(format!("{}  {}\n", blake3::hash(&bytes).to_hex(), name.join("/")))
     };
     names.par_iter().map(line).collect()

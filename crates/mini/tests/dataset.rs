@@ -189,7 +189,10 @@ fn an_altered_data_set_is_noticed_and_kept() {
     let set = generate(dir.path(), &config, &|_| ()).unwrap();
     let before = contents(&set);
     // What a process has found intact it does not read again: a copy stands for what a later one finds.
-    for (number, file) in ["source_train.txt", "target/test/00000_jump.mp4", "b3sums.txt"].iter().enumerate() {
+    for (number, file) in ["source_train.txt", "target/test/00000_jump.mp4", "b3sums.txt"]
+        .iter()
+        .enumerate()
+    {
         let later = tempfile::tempdir().unwrap();
         let copy = later.path().join(set.file_name().unwrap());
         for (name, bytes) in &before {

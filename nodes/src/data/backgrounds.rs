@@ -314,7 +314,10 @@ mod tests {
             std::fs::write(file.path(), bytes).unwrap();
             let (bank, warnings) = run();
             assert_eq!(bank.image(0).unwrap(), image);
-            assert!(warnings.len() == 1 && warnings[0].ends_with("it is made again"), "{warnings:?}");
+            assert!(
+                warnings.len() == 1 && warnings[0].ends_with("it is made again"),
+                "{warnings:?}"
+            );
             assert_eq!(run().1, [""; 0]);
         }
     }

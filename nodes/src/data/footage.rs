@@ -211,7 +211,9 @@ impl Footage for ListedFootage {
         let (mut bytes, mut sizes, mut times) = (0u64, blake3::Hasher::new(), blake3::Hasher::new());
         for number in first..first.saturating_add(frames.unwrap_or(usize::MAX)) {
             let name = template.name(number);
-            let Ok(meta) = self.path.join(&name).metadata() else { break };
+            let Ok(meta) = self.path.join(&name).metadata() else {
+                break;
+            };
             let modified = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
             bytes += meta.len();
             sizes.update(format!("{name} {}\n", meta.len()).as_bytes());

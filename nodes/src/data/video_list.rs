@@ -328,7 +328,9 @@ impl Source for Listed {
         glad_mini::generate(&self.cache, mini, &|p| match p {
             glad_mini::Progress::Altered { file, kept } => {
                 let kept = kept.display();
-                let text = format!("{file} of the small data set was altered: it is made again, and the altered one is {kept}");
+                let text = format!(
+                    "{file} of the small data set was altered: it is made again, and the altered one is {kept}"
+                );
                 progress(&text, 0, 0);
             }
             glad_mini::Progress::Waiting => progress("waiting for another process that makes the data", 0, 0),

@@ -152,7 +152,10 @@ impl Card {
     pub fn identity(&self) -> Result<String> {
         let name = self.context().name().doing(|| "tell the device's name".into())?;
         let cudnn = cudarc::cudnn::result::get_version();
-        Ok(format!("{name}, {} multiprocessors, cuDNN {cudnn}", self.0.multiprocessors))
+        Ok(format!(
+            "{name}, {} multiprocessors, cuDNN {cudnn}",
+            self.0.multiprocessors
+        ))
     }
 
     pub(super) fn lock_cudnn(&self) -> MutexGuard<'_, Cudnn> {

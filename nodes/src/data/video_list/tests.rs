@@ -118,12 +118,22 @@ fn single_files_are_read_as_those_of_a_list_without_one() {
     // Neither the list nor the file of classes is there.
     let params = json!({"list": "gone.txt", "classes": "gone.txt", "format": "babel"});
     let source = source(dir.path(), params);
-    let videos = source.of_files(&[dir.path().join("b.mp4"), dir.path().join("a.mp4")]).unwrap();
-    assert_eq!(videos.iter().map(|v| (v.index, v.label)).collect::<Vec<_>>(), [(0, None), (1, None)]);
+    let videos = source
+        .of_files(&[dir.path().join("b.mp4"), dir.path().join("a.mp4")])
+        .unwrap();
+    assert_eq!(
+        videos.iter().map(|v| (v.index, v.label)).collect::<Vec<_>>(),
+        [(0, None), (1, None)]
+    );
     assert_eq!(videos[1].footage.frame_count().unwrap(), {
         let list = dir.path().join("l.txt");
         fs::write(&list, "a.mp4").unwrap();
-        self::source(dir.path(), json!({"list": "l.txt"})).videos("train").unwrap()[0].footage.frame_count().unwrap()
+        self::source(dir.path(), json!({"list": "l.txt"}))
+            .videos("train")
+            .unwrap()[0]
+            .footage
+            .frame_count()
+            .unwrap()
     });
     assert_eq!(videos[0].footage.images(), None);
 }
@@ -132,12 +142,19 @@ fn single_files_are_read_as_those_of_a_list_without_one() {
 fn generated_data_is_named_by_what_it_follows_from() {
     let of = |list: Value, more: Value| {
         let mut params = json!({"list": list, "generate": {"mini": {"seed": 7}}});
-        params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let listed = Listed::new(&serde_json::from_value(params).unwrap(), "/graphs".into()).unwrap_or_else(|_| panic!());
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let listed =
+            Listed::new(&serde_json::from_value(params).unwrap(), "/graphs".into()).unwrap_or_else(|_| panic!());
         listed.made_in("/cache".into()).generated("train")
     };
     let made = of(json!("source_train.txt"), json!({})).unwrap();
-    assert!(made.0.starts_with("/cache") && made.1.starts_with("mini 1 {\"seed\":7"), "{made:?}");
+    assert!(
+        made.0.starts_with("/cache") && made.1.starts_with("mini 1 {\"seed\":7"),
+        "{made:?}"
+    );
     assert_eq!(of(json!("/own/list.txt"), json!({})), None);
     // Others' lists in its folder, and lists of others' files.
     assert_eq!(of(json!("mine.txt"), json!({})), None);
