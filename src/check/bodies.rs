@@ -7,7 +7,7 @@ use super::typing::Node;
 use super::{params, weights};
 use crate::diag::Problem;
 use crate::program::ValueId;
-use glad_nodes::{Body, BuildCx, Contract, Gradient, HeadExpr, Output, Side, Type, WeightSpec};
+use glad_nodes::{Body, BuildCx, Contract, Gradient, Head, HeadExpr, Output, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 
 impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
@@ -34,7 +34,8 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         // What cannot be known, because what it is made from is not needed, has its head and no sizes.
         let head = |o: &Output| match &o.ty.head {
-            HeadExpr::Is(h) | HeadExpr::Any(h) => h.clone(),
+            HeadExpr::Is(h) => h.clone(),
+            HeadExpr::Any(v) => Head::Other(v.clone()),
         };
         let outputs = at.contract.outputs.iter().zip(outputs);
         let cx = BuildCx {

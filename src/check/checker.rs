@@ -143,7 +143,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], batch: usize, used: &m
 fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
     for id in &ids {
         let v = &draft.program.values[id.0];
-        if v.ty.head != "Loss" || !v.ty.dims.is_empty() {
+        if v.ty.head != glad_nodes::Head::Loss || !v.ty.dims.is_empty() {
             let maker = &draft.scene.cx.graph.nodes[&draft.program.calls[v.call].node];
             let p = Problem::error(format!("`{}` is {}, not a loss", written(root.target), v.ty))
                 .at(&root.target.place, "a term of the objective is of type Loss[]")

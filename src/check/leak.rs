@@ -92,7 +92,7 @@ fn mark<'g>(draft: &mut Draft<'_, '_, 'g>) -> HashMap<ValueId, Way<'g>> {
             });
             if let Some((mut way, value, r)) = found {
                 way.enters = way.enters.or(Some(r));
-                if draft.program.values[value.0].ty.head == "Label" {
+                if draft.program.values[value.0].ty.head == glad_nodes::Head::Label {
                     way.label = Some(r);
                 }
                 ways.insert(*id, way);

@@ -212,7 +212,11 @@ impl<'g> Typer<'g> {
                         p = p.at(&other.place, "has another number of sizes");
                     }
                     let heads_agree = !matches!(&pattern.head, glad_nodes::HeadExpr::Is(h) if *h != ty.head);
-                    if heads_agree && ty.head == "Feature" && ty.dims.len() == 3 && pattern.dims.len() == 2 {
+                    if heads_agree
+                        && ty.head == glad_nodes::Head::Feature
+                        && ty.dims.len() == 3
+                        && pattern.dims.len() == 2
+                    {
                         advice = Some("a `mean` node makes one feature of those of several clips".to_string());
                     }
                 }
@@ -288,8 +292,8 @@ impl<'g> Typer<'g> {
 /// The pattern with the numbers that are known.
 fn show(p: &TypeExpr, b: &Bindings) -> String {
     let head = match &p.head {
-        glad_nodes::HeadExpr::Is(h) => h.clone(),
-        glad_nodes::HeadExpr::Any(v) => b.heads.get(v).cloned().unwrap_or_else(|| "any".into()),
+        glad_nodes::HeadExpr::Is(h) => h.to_string(),
+        glad_nodes::HeadExpr::Any(v) => b.heads.get(v).map_or_else(|| "any".into(), ToString::to_string),
     };
     let mut dims: Vec<String> = p
         .dims

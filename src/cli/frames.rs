@@ -302,7 +302,7 @@ impl Sampler {
 
 fn gives_index(program: &Program, call: &crate::program::Call) -> bool {
     let mut outputs = call.outputs.iter().flatten();
-    outputs.any(|id| program.values[id.0].ty.head == "FrameIndex")
+    outputs.any(|id| program.values[id.0].ty.head == glad_nodes::Head::FrameIndex)
 }
 
 /// All that a sampler asks of a video.

@@ -8,7 +8,7 @@ use crate::program::{Program, ValueId};
 use crate::report;
 use crate::run::{Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with};
 use anyhow::{Context, Result, anyhow, bail};
-use glad_nodes::{Key, Registry};
+use glad_nodes::{Head, Key, Registry};
 use std::path::{Path, PathBuf};
 
 /// What `predict` is to give.
@@ -95,7 +95,7 @@ fn labels_fit(program: &Program, setup: &Setup) -> Result<()> {
         let of_stream = program
             .values
             .iter()
-            .filter(|v| v.stream == Some(s) && v.ty.head == "Logits");
+            .filter(|v| v.stream == Some(s) && v.ty.head == Head::Logits);
         let Some(classes) = of_stream.filter_map(|v| v.ty.known(-1)).min() else {
             continue;
         };
@@ -195,7 +195,7 @@ fn narrowed(whole: &Experiment, what: &What<'_>) -> Result<LayerArgs> {
             .roots
             .iter()
             .map(|id| &program.values[id.0])
-            .find(|v| v.ty.head == "Logits" && v.stream == at)
+            .find(|v| v.ty.head == Head::Logits && v.stream == at)
             .map(|v| v.name.clone())
             .with_context(|| format!("view `{}` has no logits of stream `{stream}`", what.view))?,
     };

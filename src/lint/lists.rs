@@ -4,7 +4,7 @@ use crate::program::Checked;
 use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
-use glad_nodes::{Body, Defect, ListScan, Size, Source, Stated, Video};
+use glad_nodes::{Body, Defect, Head, ListScan, Size, Source, Stated, Video};
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -138,9 +138,9 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     listed.trains |= program.kind == ProgramKind::Phase;
     let at = program.streams.iter().position(|s| *s == listed.stream);
     for value in program.values.iter().filter(|v| v.stream == at && at.is_some()) {
-        match (value.ty.head.as_str(), value.ty.dims.last()) {
-            ("FrameIndex", Some(Size::Known(frames))) => listed.clip = listed.clip.max(Some(*frames)),
-            ("Logits", Some(Size::Known(n))) if listed.classes.is_none() => {
+        match (&value.ty.head, value.ty.dims.last()) {
+            (Head::FrameIndex, Some(Size::Known(frames))) => listed.clip = listed.clip.max(Some(*frames)),
+            (Head::Logits, Some(Size::Known(n))) if listed.classes.is_none() => {
                 listed.class_count = listed.class_count.max(Some(*n));
             }
             _ => {}

@@ -12,7 +12,7 @@ use crate::program::Checked;
 use crate::program::{Call, Program, ValueId, memory};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use glad_nodes::{Key, Precision, Side, Type, WeightStore};
+use glad_nodes::{Head, Key, Precision, Side, Type, WeightStore};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ impl<'a> Rehearsal<'a> {
     pub fn clips(&self) -> Vec<Vec<usize>> {
         let boundary = self.program.calls.iter().filter(|c| c.side == Side::Boundary);
         let ids = boundary.flat_map(|c| c.outputs.iter().flatten());
-        ids.filter(|id| self.program.values[id.0].ty.head == "Clip")
+        ids.filter(|id| self.program.values[id.0].ty.head == Head::Clip)
             .filter_map(|id| Some(self.batch.get(id)?.dims().to_vec()))
             .collect()
     }
@@ -143,8 +143,8 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
         let shape = shape.with_context(|| format!("{} has the size {}, which is not fixed", value.name, value.ty))?;
         let n: usize = shape.iter().product();
         let mut draw = key.name(&value.name).rng();
-        let made = match value.ty.head.as_str() {
-            "Clip" => {
+        let made = match &value.ty.head {
+            Head::Clip => {
                 let mut bytes: Vec<u8> = Vec::with_capacity(n + 8);
                 while bytes.len() < n {
                     bytes.extend(draw.bits().to_le_bytes());
@@ -152,12 +152,12 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
                 bytes.truncate(n);
                 Tensor::from_vec(bytes, shape, device)?
             }
-            "Label" => {
+            Head::Label => {
                 let classes = classes(program, *id);
                 let labels: Vec<u32> = (0..n).map(|_| draw.below(classes) as u32).collect();
                 Tensor::from_vec(labels, shape, &Device::Cpu)?
             }
-            "Mask" => Tensor::from_vec(vec![1f32; n], shape, &Device::Cpu)?,
+            Head::Mask => Tensor::from_vec(vec![1f32; n], shape, &Device::Cpu)?,
             other => anyhow::bail!("{}: there are no random values of the type `{other}`", value.name),
         };
         out.insert(*id, made);
@@ -169,7 +169,7 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
 fn classes(program: &Program, label: ValueId) -> usize {
     let takes = |c: &&Call| c.inputs.iter().any(|(_, ids)| ids.contains(&label));
     let beside = program.calls.iter().filter(takes).flat_map(|c| &c.inputs);
-    let scores = |ty: &Type| if ty.head == "Logits" { ty.known(-1) } else { None };
+    let scores = |ty: &Type| if ty.head == Head::Logits { ty.known(-1) } else { None };
     let counts = beside
         .flat_map(|(_, ids)| ids)
         .filter_map(|id| scores(&program.values[id.0].ty));

@@ -8,7 +8,7 @@ use crate::graph::PhaseDef;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, anyhow};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Precision, WeightStore};
+use glad_nodes::{Head, Precision, WeightStore};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -139,7 +139,7 @@ impl<'a> Steps<'a> {
     /// Whether a value is a loss or a metric of the step.
     fn is_told(&self, id: ValueId) -> bool {
         let ty = &self.program.values[id.0].ty;
-        ty.dims.is_empty() && (ty.head == "Metric" || self.program.losses.iter().any(|l| l.values.contains(&id)))
+        ty.dims.is_empty() && (ty.head == Head::Metric || self.program.losses.iter().any(|l| l.values.contains(&id)))
     }
 
     /// Reads losses and metrics. Says whether all are finite.
@@ -190,7 +190,7 @@ fn told(program: &Program, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)
     out.push(("loss".into(), total));
     for (id, v) in numbers {
         let value = &program.values[id.0];
-        if value.ty.head == "Metric" {
+        if value.ty.head == Head::Metric {
             out.push((value.name.clone(), *v));
         }
     }

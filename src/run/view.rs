@@ -9,7 +9,7 @@ use super::stop;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Key, Precision, Scores, Tally, Video, WeightStore};
+use glad_nodes::{Head, Key, Precision, Scores, Tally, Video, WeightStore};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -130,7 +130,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
         .roots
         .iter()
         .copied()
-        .filter(|id| program.values[id.0].ty.head == "Logits" && program.values[id.0].stream.is_some())
+        .filter(|id| program.values[id.0].ty.head == Head::Logits && program.values[id.0].stream.is_some())
         .collect();
     let mut counts = vec![0usize; sizes.len()];
     let wants: Vec<Want> = wants.collect();

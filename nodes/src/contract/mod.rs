@@ -6,6 +6,7 @@ mod compute;
 mod defect;
 mod dim;
 mod footage;
+mod head;
 mod host;
 mod kind;
 mod lint;
@@ -24,6 +25,7 @@ pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom
 pub use defect::{Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use footage::{Footage, Frame, ImagesStamp, Video};
+pub use head::Head;
 pub use host::{Args, Clips, Fatal, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage};
 pub use kind::{Body, BuildCx, Group, Kind, Node};
 pub use lint::{ListScan, Malformed};

@@ -1,13 +1,14 @@
 //! Types of ports: a head and named dimensions, `Clip[B,N,T,H,W,C]`.
 
+use super::Head;
 use super::dim::{DimExpr, DimScope, Size};
 use std::fmt;
 
 /// What travels on an edge in one phase or view: a head and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Type {
-    /// What it is: `Clip`, `Feature`, `Logits`, `Label`, `Loss`, …
-    pub head: String,
+    /// What it is.
+    pub head: Head,
     /// The sizes, outermost first.
     pub dims: Vec<Size>,
 }
@@ -63,7 +64,7 @@ impl fmt::Display for Type {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadExpr {
     /// This head and no other.
-    Is(String),
+    Is(Head),
     /// Any head; the same variable stands for the same head. Written `?X`.
     Any(String),
 }
@@ -110,7 +111,7 @@ pub struct Bindings {
     /// Sizes of names.
     pub scope: DimScope,
     /// Heads of head variables.
-    pub heads: std::collections::BTreeMap<String, String>,
+    pub heads: std::collections::BTreeMap<String, Head>,
     /// What `*S` took.
     pub rests: std::collections::BTreeMap<String, Vec<Size>>,
 }

@@ -311,7 +311,7 @@ mod tests {
         cx.inputs.insert(
             "clips".into(),
             vec![Type {
-                head: "Clip".into(),
+                head: crate::Head::Clip,
                 dims,
             }],
         );

@@ -101,7 +101,7 @@ mod tests {
         let mut cx = build_cx(&dims);
         let sizes = [2, 8, 6, 5, 3].map(Size::Known);
         let clips = Type {
-            head: "Clip".into(),
+            head: crate::Head::Clip,
             dims: [&[Size::Batch(1)], &sizes[..]].concat(),
         };
         cx.inputs.insert("clips".into(), vec![clips]);
