@@ -20,6 +20,16 @@ pub struct PassInfo {
     pub step: u64,
 }
 
+/// A part of a step's batch.
+pub struct Part {
+    /// What its pass knows.
+    pub info: PassInfo,
+    /// What crosses to the device.
+    pub batch: HashMap<ValueId, Tensor>,
+    /// Its share of the step's videos.
+    pub share: f64,
+}
+
 /// Device calls of a program, with when each value is last used.
 pub struct Exec<'a> {
     program: &'a Program,

@@ -14,6 +14,7 @@ mod log;
 mod memory;
 mod optim;
 mod peek;
+mod phase;
 mod progress;
 mod record;
 mod rehearsal;
@@ -25,6 +26,8 @@ mod staging;
 mod start;
 mod step;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod train;
 mod trial;
 mod view;

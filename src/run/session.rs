@@ -3,20 +3,21 @@
 use super::Refused;
 use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
-use super::data::{FeedOptions, draw_key};
+use super::data::FeedOptions;
 use super::device::device_identity;
 use super::finite;
 use super::folder::{Begin, RunFolder, write_whole};
 use super::inputs::Inputs;
 use super::log::Log;
 use super::optim::Sgd;
+use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
 use super::record::RunRecord;
 use super::setup::{make_data, set_up};
 use super::share::{self, Kept, Shared};
 use super::share_key::cache_key;
-use super::start::{mark_trained, start_weights};
-use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
+use super::start::{begin_phase, start_weights};
+use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{left_out, runs, starts_from};
 use crate::describe::other_precision;
@@ -231,7 +232,6 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
-        let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(&self.options.cache);
         // A phase that is validated as it goes leaves more than its weights.
         let share = self.share && def.validate.is_none();
@@ -255,27 +255,15 @@ impl Session<'_> {
             }
         }
         let setup = set_up(program, &self.options.cache, self.progress)?;
-        if position.step == 0 {
-            for node in &program.reset {
-                store.remove_node(node);
-            }
-        }
-        start_weights(
-            program,
-            store,
-            Key::new(seed).name("init"),
-            &self.options.device,
-            self.progress,
-        )?;
-        mark_trained(program, store);
+        let fresh = position.step == 0;
+        let (seed, device) = (self.options.seed, &self.options.device);
+        begin_phase(program, def, store, fresh, seed, device, self.progress)?;
         let mut sgd = Sgd::new(&def.optimizer);
         for (name, v) in momentum.drain(..) {
             sgd.restore(name, v);
         }
         let cx = TrainCx {
-            key: draw_key(def, self.options.seed),
             feed: self.options.feed,
-            device: &self.options.device,
             precision: self.graph.precision.value,
             record: self.options.record,
             progress: self.progress,
@@ -283,7 +271,14 @@ impl Session<'_> {
             save_every: self.options.save_every,
             save_steps: self.options.save_steps,
         };
-        let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
+        let run = PhaseRun::new(program, def, setup, seed, device)?;
+        let mut state = State {
+            store: &mut *store,
+            sgd: &mut sgd,
+            position: &mut *position,
+            log: &mut *log,
+        };
+        let report = train(&run, &mut state, &cx, self)?;
         let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
         self.progress.say(&format!(
             "{name}: {} steps in {}{}  {}",

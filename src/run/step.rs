@@ -1,7 +1,7 @@
 //! A step of training: forward and backward over the parts of its batch, and the update. Nothing that is not finite gets
 //! past it.
 
-use super::exec::{Exec, PassInfo, scalar};
+use super::exec::{Exec, Part, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Sgd, StepReport, Taken};
 use crate::graph::PhaseDef;
@@ -26,15 +26,6 @@ pub(super) struct Steps<'a> {
     /// Whether scalars are read when the device has done all parts, and not one by one while it waits.
     pub(super) late: bool,
     optimizer: Duration,
-}
-
-/// A part of a step's batch.
-pub(super) struct Part {
-    pub info: PassInfo,
-    /// What crosses to the device.
-    pub batch: HashMap<ValueId, Tensor>,
-    /// Its share of the step's videos.
-    pub share: f64,
 }
 
 impl<'a> Steps<'a> {

@@ -10,6 +10,7 @@ mod frames;
 mod gap;
 mod graphs;
 mod layers;
+mod learns;
 mod lint;
 mod load;
 mod load_layers;

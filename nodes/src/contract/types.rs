@@ -282,6 +282,7 @@ mod tests {
         let any = TypeExpr::parse("?X[B,*S]");
         any.bind(&ty("Feature", &[3, 64]), &mut b).unwrap();
         assert_eq!(any.resolve(&b).unwrap(), ty("Feature", &[3, 64]));
-        assert!(any.bind(&ty("Logits", &[3, 64]), &mut b).is_err());
+        let e = any.bind(&ty("Logits", &[3, 64]), &mut b).unwrap_err();
+        assert!(matches!(e[..], [Misfit::Head]), "{e:?}");
     }
 }

@@ -282,7 +282,8 @@ mod tests {
             let (bank, warnings) = prepare(json!({}), vec![video(0, a)], cache.path()).unwrap();
             assert_eq!((bank.count(), warnings), (1, vec![]));
             assert_eq!(*bank.image(0).unwrap().data, vec![90; 8 * 8 * 3]);
-            assert!(bank.image(1).is_err());
+            let e = bank.image(1).unwrap_err().to_string();
+            assert_eq!(e, "image 1 was asked for, but there are 1");
             assert_eq!(decoded.load(Ordering::Relaxed) > 0, decoded_then, "pass {pass}");
         }
         // another content, or other parameters: made anew
