@@ -244,11 +244,11 @@ fn a_runs_folder_is_the_model() {
     for (set, why) in [
         (
             "nodes.videos.classes=names.txt",
-            "trained with the classes right, down, in this order, and `target` has down, right",
+            "trained with the classes right, down, in this order, and `source` has down, right here",
         ),
         (
             "nodes.videos.classes=[\"right\", \"down\", \"up\"]",
-            "`target` has right, down, up here",
+            "`source` has right, down, up here",
         ),
         (
             "dims.K=3",
