@@ -1,14 +1,13 @@
 //! Types of one node: what arrives is held against its contract, and every conflict is shown at both ends.
 
 use super::cx::inside;
-use super::draft::written;
-use super::params::Written;
+use super::params::{Written, param_places};
 use super::prune::{Edge, pattern};
 use super::scene::{Inst, Scene};
 use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, Ref};
 use crate::program::ValueId;
-use crate::tree::{Tree, TreeValue};
+
 use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Side, Size, Type, TypeExpr};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
@@ -191,7 +190,7 @@ impl<'g> Typer<'g> {
         let message = format!(
             "`{path}` takes {} at `{port}`, and `{}` is {ty}",
             show(pattern, b),
-            written(e.r)
+            e.r.value
         );
         let mut p = Problem::error(message).at(&e.r.place, format!("{ty} arrives here"));
         let maker = at.scene.node(e.out.inst);
@@ -276,8 +275,7 @@ impl<'g> Typer<'g> {
         });
         let p = Problem::error(format!(
             "`{}` stacks samples of one size, and `{}` is {ty}",
-            at.node.path,
-            written(e.r)
+            at.node.path, e.r.value
         ))
         .at(&e.r.place, "~ is a size that differs from video to video");
         let p = match from {
@@ -322,35 +320,4 @@ fn label(p: Problem, o: &Origin, text: String) -> Problem {
     o.places[1..]
         .iter()
         .fold(p.at(&o.places[0], text), |p, place| p.at(place, "and here"))
-}
-
-/// The parameters that a size was written in: those that hold its number or one of its names, three at most.
-pub(super) fn param_places(written: &Written, d: &DimExpr) -> Vec<Place> {
-    let names = d.globals();
-    let number = match d {
-        DimExpr::Number(n) => i64::try_from(*n).ok(),
-        _ => None,
-    };
-    let hit = |t: &Tree| match &t.value {
-        TreeValue::String(s) if !names.is_empty() => {
-            DimExpr::parse(s, true).is_ok_and(|e| e.globals().iter().any(|g| names.contains(g)))
-        }
-        TreeValue::Integer(n) => Some(*n) == number,
-        _ => false,
-    };
-    let mut found = vec![];
-    written.values().for_each(|t| find(t, &hit, &mut found));
-    found.truncate(if number.is_some() { 1 } else { 3 });
-    found
-}
-
-fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool, found: &mut Vec<Place>) {
-    if hit(t) {
-        found.push(t.place.clone());
-    }
-    match &t.value {
-        TreeValue::Table(m) => m.values().for_each(|t| find(t, hit, found)),
-        TreeValue::Array(v) => v.iter().for_each(|t| find(t, hit, found)),
-        _ => {}
-    }
 }

@@ -153,6 +153,9 @@ pub enum Command {
         quiet: bool,
     },
     /// Go through every line and file of the lists of all phases and views, and say what is wrong.
+    ///
+    /// Every file is opened once, on all cores, and its index read; without --decode no frame is decoded. So it takes the time
+    /// in which the disk opens so many files, and memory for every line; `check` reads the lists alone.
     Lint {
         /// The experiment.
         #[command(flatten)]

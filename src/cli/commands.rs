@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{frames, lint, predict, train};
 use crate::describe::{self, Target, plan_text};
-use crate::diag::{Problems, Severity, render};
+use crate::diag::{Severity, render};
 use crate::load;
 use crate::run::cache_keys;
 use anyhow::Context;
@@ -126,8 +126,8 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => {
                 let names: Vec<&str> = registry.iter().map(|k| k.name).collect();
                 let hint = crate::diag::did_you_mean(&kind, names.iter().copied());
-                let hint = hint.map_or(String::new(), |h| format!("; did you mean `{h}`?"));
-                Err(Failure::Usage(format!("there is no node kind `{kind}`{hint}")))
+                let hint = hint.unwrap_or_else(|| "`glad-run nodes` lists all".into());
+                Err(Failure::Usage(format!("there is no node kind `{kind}`: {hint}")))
             }
         },
         Some(Command::Schema) => {
@@ -176,11 +176,8 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
     let mut wrong = 0;
     for g in &all {
         let opened = open(g, layers, None, registry).and_then(|e| {
-            let absent = match files || all.len() == 1 {
-                true => crate::check::absent(&e.graph, &e.checked, files),
-                false => Problems::default(),
-            };
-            if files && absent.has_errors() {
+            let absent = crate::check::absent(&e.graph, &e.checked, files);
+            if absent.has_errors() {
                 Err(Failure::Graph(absent))
             } else {
                 Ok((e, absent))
@@ -188,7 +185,14 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
         });
         match opened {
             Ok((e, absent)) => {
-                println!("ok    {}", g.display());
+                let warnings = e.checked.notes.warnings().len() + absent.warnings().len();
+                let told = match warnings {
+                    0 => String::new(),
+                    _ if all.len() == 1 => String::new(),
+                    1 => "  1 warning".into(),
+                    n => format!("  {n} warnings"),
+                };
+                println!("ok    {}{told}", g.display());
                 if all.len() == 1 {
                     notes(&e.checked.notes);
                     notes(&absent);
@@ -209,7 +213,7 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
 }
 
 fn notes(problems: &crate::diag::Problems) {
-    if problems.list.iter().any(|p| p.severity == Severity::Note) {
+    if problems.list.iter().any(|p| p.severity != Severity::Error) {
         eprint!("{}", render(problems, std::io::stderr().is_terminal()));
     }
 }

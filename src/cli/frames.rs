@@ -145,9 +145,14 @@ fn one(
         return Err(e);
     }
     let size = format!("{count} frames of {}x{}", video.width(), video.height());
+    let remark = video.remark().map_or(String::new(), |remark| format!("; {remark}"));
     if !what.sheet {
         let files = what.out.join(format!("{name}_*.png"));
-        return Ok(format!("{size}; {} written as {}", wanted.len(), files.display()));
+        return Ok(format!(
+            "{size}; {} written as {}{remark}",
+            wanted.len(),
+            files.display()
+        ));
     }
     let cell = |i: &usize| Cell {
         frame: kept[i].clone(),
@@ -161,7 +166,7 @@ fn one(
     let sheet = contact_sheet(&cells, WIDTH)?;
     let path = what.out.join(format!("{name}_sheet.png"));
     write_whole(&path, &png(&sheet).context("cannot make the picture")?)?;
-    Ok(format!("{size}; {} on {}", wanted.len(), path.display()))
+    Ok(format!("{size}; {} on {}{remark}", wanted.len(), path.display()))
 }
 
 fn in_order(index: &[usize]) -> Vec<usize> {

@@ -3,6 +3,7 @@
 use super::args::GraphArgs;
 use super::exit::Failure;
 use super::experiment::{open_args, threads};
+use crate::check::between_lists;
 use crate::lint::{Level, findings, lists, page, text};
 use crate::run::{Progress, write_whole};
 use anyhow::Context;
@@ -27,7 +28,7 @@ pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<()
     threads(what.workers);
     let progress = Progress::new(what.quiet);
     let lists = lists(&e.checked, what.decode, &progress)?;
-    let found = findings(&lists, e.graph.bad_videos);
+    let found = findings(&lists, &between_lists(&e.graph, &e.checked), e.graph.bad_videos);
     let name = graph.graph.display().to_string();
     let out = match what.out {
         Some(out) => out.to_path_buf(),

@@ -3,9 +3,9 @@
 use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, machine, open};
-use crate::check::{absent_of, left_out, not_given, runs};
+use crate::check::{Look, absent_of, left_out, not_given, runs};
 use crate::describe::{Target, plan_text};
-use crate::diag::{Problems, Severity};
+use crate::diag::{Problems, Severity, render};
 use crate::load::effective;
 use crate::program::Program;
 use crate::report;
@@ -15,6 +15,7 @@ use crate::run::{
 };
 use candle_core::Device;
 use glad_nodes::Registry;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,7 +30,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     recordable(args.cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
-    have_data(&experiment, &progress)?;
+    let mut warnings = checked.notes.clone();
+    warnings.list.extend(have_data(&experiment, &progress)?.list);
+    warnings.list.retain(|p| p.severity == Severity::Warning);
+    if !warnings.list.is_empty() {
+        progress.say(&render(&warnings, std::io::stderr().is_terminal()));
+    }
     let seed = graph.seed.value;
     let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
     progress.say(&format!(
@@ -66,7 +72,8 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     // Looking at every file for the keys is left to the run.
     let plan = plan_text(checked, graph, target, &|_| Ok(None));
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
-        Ok(result) => {
+        Ok(mut result) => {
+            result.warnings.splice(0..0, warnings.warnings());
             report::write(graph, checked, registry, &result)?;
             print!("{}", report::result_text(graph, &result));
             Ok(())
@@ -144,20 +151,20 @@ fn has_start(experiment: &Experiment) -> Result<(), Failure> {
     }))
 }
 
-/// Makes the data that can be made; what is absent otherwise is an error.
-fn have_data(experiment: &Experiment, progress: &Progress) -> Result<(), Failure> {
+/// Makes the data that can be made; what is absent otherwise, or does not fit the graph, is an error. Gives what is worth a
+/// warning.
+fn have_data(experiment: &Experiment, progress: &Progress) -> Result<Problems, Failure> {
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     for program in runs(graph, checked) {
         make_data(program, progress)?;
     }
     let left_out = left_out(graph, checked);
     let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
-    let mut missing = absent_of(graph, runs(graph, checked).filter(taken), false);
-    if !missing.list.is_empty() {
-        missing.list.iter_mut().for_each(|p| p.severity = Severity::Error);
-        return Err(Failure::Graph(missing));
+    let found = absent_of(graph, runs(graph, checked).filter(taken), Look::Needed);
+    match found.has_errors() {
+        true => Err(Failure::Graph(found)),
+        false => Ok(found),
     }
-    Ok(())
 }
 
 /// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.

@@ -40,8 +40,11 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         // A word that is all of a part of the name (`clip` of `clip_norm`), or holds the name as a part.
         let part = lower.len() >= 3 && name.split(['_', '.']).any(|p| p == lower)
             || name.len() >= 3 && lower.split(['_', '.']).any(|p| p == name);
+        // Where most letters would have to change, it is short for the name (`tgt`) or no typo of it (`init` of `inputs`).
+        let short =
+            edits <= 1 || 2 * edits <= lower.chars().count().min(name.chars().count()) || abbreviates(&lower, &name);
         let shares = lower.chars().any(|c| name.contains(c));
-        if k != word && shares && (edits <= allowed || part) && !scored.iter().any(|s| s.1 == k) {
+        if k != word && shares && (edits <= allowed && short || part) && !scored.iter().any(|s| s.1 == k) {
             scored.push((edits, k));
         }
     }
@@ -55,6 +58,12 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         .collect()
 }
 
+/// Whether all letters of `short` are in `long`, in their order.
+fn abbreviates(short: &str, long: &str) -> bool {
+    let mut rest = long.chars();
+    short.chars().all(|c| rest.any(|r| r == c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +73,9 @@ mod tests {
         let known = ["source", "target", "auxiliary"];
         assert_eq!(did_you_mean("sorce", known).as_deref(), Some("did you mean `source`?"));
         assert_eq!(did_you_mean("Target", known).as_deref(), Some("did you mean `target`?"));
+        assert_eq!(did_you_mean("tgt", known).as_deref(), Some("did you mean `target`?"));
         assert_eq!(did_you_mean("xyzzy", known), None);
+        assert_eq!(did_you_mean("init", ["kind", "depth", "inputs"]), None);
         assert_eq!(
             suggest("xyzzy", "streams", known),
             "streams here: source, target, auxiliary"

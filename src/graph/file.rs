@@ -42,7 +42,7 @@ table! {
         held_out: Vec<Spanned<String>>;
         /// Lets held-out labels be used after all; every output says so.
         oracle: bool;
-        /// Which weights are scored: the last, or those of the best validation score (needs `oracle`).
+        /// Which weights are scored: the last, or those of the best validation score (by held-out labels with `oracle` alone).
         select: Option<Spanned<Select>>;
         /// The share of a list's videos that may be unusable.
         bad_videos: f64 = 0.01, [least = 0.0, most = 1.0];

@@ -4,6 +4,6 @@ mod def;
 mod file;
 mod optim;
 
-pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef};
+pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
 pub use file::{CompositeKeys, Inputs, LossKeys, NodeKeys, Order, PhaseKeys, Select, TopKeys, ViewKeys, is_node_key};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, ScheduleDef};

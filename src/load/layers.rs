@@ -21,7 +21,7 @@ const LARGEST: u64 = 16 << 20;
 /// All of a file, unless it is too large, or one that never ends such as a device.
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
-    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    glad_video::open_file(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(std::io::Error::other("it is too large to be a graph"));
     }

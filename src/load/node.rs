@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 /// other programs take them.
 const FILES: [&str; 4] = ["list", "root", "classes", "init"];
 
-/// Makes relative paths that the command line gave absolute. A list of names (`classes`) is none, nor is `init = "random"`,
+/// Makes paths absolute that begin with `~/`, the home folder, and relative ones that the command line gave. A list of names (`classes`) is none, nor is `init = "random"`,
 /// and of the table that `init` may be only `file` is one.
 fn from_here(files: &Files, name: &str, t: &mut Tree) {
     match &mut t.value {
@@ -23,6 +23,11 @@ fn from_here(files: &Files, name: &str, t: &mut Tree) {
         }
         TreeValue::String(s) if name == "init" && s == "random" => {}
         TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, name, t)),
+        TreeValue::String(s) if s.starts_with("~/") => {
+            if let Some(home) = std::env::home_dir().filter(|h| !h.as_os_str().is_empty()) {
+                *s = home.join(&s[2..]).display().to_string();
+            }
+        }
         TreeValue::String(s) if files.path(t.place.file).is_none() => {
             if let Ok(path) = std::path::absolute(&*s) {
                 *s = path.display().to_string();

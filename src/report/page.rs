@@ -45,6 +45,9 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                     @if graph.oracle {
                         p.warn { "Oracle: labels of held-out streams may be used by this graph. It is a bound, not an adaptation method." }
                     }
+                    @for warning in &result.warnings {
+                        p.warn { "Warning: " (warning) }
+                    }
                     @if let Some((_, rows)) = parts.views.first() { (headline(graph, rows)) }
                     @for (name, rows) in &parts.views { (scores(name, rows)) }
                     @for (name, reason) in &result.left_out {

@@ -16,6 +16,9 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     for (name, reason) in &result.left_out {
         out += &format!("\nview {name} was left out: {reason}\n");
     }
+    for warning in &result.warnings {
+        out += &format!("warning: {warning}\n");
+    }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
         out += &format!(
@@ -175,6 +178,7 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
         "views": views,
         "left_out": result.left_out.iter().map(|(v, why)| json!({ "view": v, "reason": why })).collect::<Vec<_>>(),
         "bad_videos": result.bad,
+        "warnings": result.warnings,
     })
 }
 
@@ -261,6 +265,7 @@ mod tests {
             phases: vec![("main".into(), PhaseReport::default())],
             left_out: vec![("scenes".into(), "no weights".into())],
             precision: vec![Precision::F32],
+            warnings: vec!["g.toml:3: loss `x` has weight 0".into()],
             starts_from: BTreeMap::from([("backbone".into(), "a.pth (blake3 0123456789ab)".into())]),
             bad: BTreeMap::from([(
                 "source".into(),
@@ -271,7 +276,9 @@ mod tests {
         assert!(text.contains("oracle"), "{text}");
         assert!(text.contains("view scenes was left out: no weights"), "{text}");
         assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
+        assert!(text.contains("warning: g.toml:3: loss `x` has weight 0\n"), "{text}");
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
+        assert_eq!(json["warnings"][0], "g.toml:3: loss `x` has weight 0");
         assert_eq!(json["oracle"], true);
         assert_eq!(json["starts_from"]["backbone"], "a.pth (blake3 0123456789ab)");
         assert_eq!(
@@ -284,6 +291,7 @@ mod tests {
         );
         assert_eq!(json["bad_videos"]["source"]["a.mp4 (l.txt:3)"], "no frames");
         let page = super::super::page::page(&g, &result, &super::super::page::Parts::default());
+        assert!(page.contains("Warning: g.toml:3: loss `x` has weight 0"));
         assert!(page.contains("Starts from: backbone a.pth (blake3 0123456789ab)"));
         assert!(page.contains("Oracle") && page.contains("a.mp4 (l.txt:3)"));
     }

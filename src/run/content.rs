@@ -2,7 +2,6 @@
 
 use anyhow::{Context, Result};
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
@@ -18,7 +17,7 @@ pub fn content_hash(path: &Path) -> Result<String> {
     static KNOWN: Mutex<Option<HashMap<Seen, String>>> = Mutex::new(None);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let read = || -> std::io::Result<String> {
-        let file = File::open(path)?;
+        let file = glad_video::open_file(path)?;
         let meta = file.metadata()?;
         let seen = (path.canonicalize()?, meta.len(), meta.modified().ok());
         if let Some(hash) = known().get_or_insert_default().get(&seen) {

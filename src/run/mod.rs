@@ -9,6 +9,7 @@ mod device;
 mod exec;
 mod finite;
 mod folder;
+mod idle;
 mod inputs;
 mod log;
 mod memory;

@@ -7,6 +7,7 @@ use super::data::FeedOptions;
 use super::device::device_identity;
 use super::finite;
 use super::folder::{Begin, RunFolder, write_whole};
+use super::idle::idle_losses;
 use super::inputs::Inputs;
 use super::log::Log;
 use super::optim::Sgd;
@@ -18,7 +19,7 @@ use super::share::{self, Kept, Shared};
 use super::share_key::cache_key;
 use super::start::{begin_phase, start_weights};
 use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
-use super::view::{ViewCx, ViewResult, run_view};
+use super::view::{NodeScores, ViewCx, ViewResult, run_view};
 use crate::check::{left_out, runs, starts_from};
 use crate::describe::other_precision;
 use crate::graph::{Graph, Select};
@@ -70,6 +71,8 @@ pub struct RunResult {
     pub left_out: Vec<(String, String)>,
     /// Videos that training could not use, by stream and list line, with the reason.
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
+    /// What may not be meant: of the graph and its lists, and what training showed.
+    pub warnings: Vec<String>,
     /// What was really computed with; more than one where the run went on with another.
     pub precision: Vec<Precision>,
     /// What the weights of networks started from, by node: `random`, or a file with the hash of its content.
@@ -126,6 +129,7 @@ pub fn run(
         phases: vec![],
         left_out,
         bad: BTreeMap::new(),
+        warnings: vec![],
         precision: position.precision.clone(),
         starts_from: position.starts_from.clone(),
     };
@@ -160,8 +164,9 @@ pub fn run(
             None => session.view(program, &mut store)?,
             Some(best) => {
                 let score = 100.0 * best;
+                let oracle = if graph.oracle { "oracle: " } else { "" };
                 progress.say(&format!(
-                    "oracle: scored with the weights of the best validation score, {score:.2} %"
+                    "{oracle}scored with the weights of the best validation score, {score:.2} %"
                 ));
                 let mut chosen = checkpoint::load(&session.folder.best(), &options.device)?.store;
                 session.view(program, &mut chosen)?
@@ -171,6 +176,16 @@ pub fn run(
     }
     position.finished = true;
     result.bad = position.bad.clone();
+    let metrics = session.folder.metrics();
+    let phases = graph.run.iter().filter_map(|r| checked.phases.get(&r.value));
+    result.warnings = phases
+        .map(|p| idle_losses(p, graph, &metrics))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    result
+        .warnings
+        .iter()
+        .for_each(|w| progress.say(&format!("warning: {w}")));
     session.save_state(None, &store, &mut position, &mut log)?;
     Ok(result)
 }
@@ -402,12 +417,13 @@ impl PhaseHooks for Session<'_> {
         self.progress
             .say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
         if self.graph.select.value == Select::Best {
-            let held: Vec<&str> = self.graph.held_out.iter().map(|s| s.value.as_str()).collect();
-            let score = result
-                .scores
-                .iter()
-                .find(|s| s.stream.as_deref().is_some_and(|s| held.contains(&s)))
-                .or(result.scores.first())
+            let held = |stream: &str| self.graph.held_out.iter().any(|h| h.value == stream);
+            // What compares with labels; of an oracle, first of all those of a held-out stream.
+            let labelled = |s: &&NodeScores| program.labels.iter().any(|u| program.calls[u.call].node == s.node);
+            let mut scores: Vec<&NodeScores> = result.scores.iter().filter(labelled).collect();
+            scores.sort_by_key(|s| !(self.graph.oracle && s.stream.as_deref().is_some_and(held)));
+            let score = scores
+                .first()
                 .and_then(|s| s.scores.values.first())
                 .map(|(_, v)| *v)
                 .context("the validation view scores nothing")?;

@@ -9,6 +9,7 @@ use super::phase::PhaseRun;
 use super::progress::Progress;
 use super::step::Steps;
 use super::stop;
+use crate::graph::bad_allowed;
 use crate::program::Program;
 use anyhow::{Context, Result, bail};
 use glad_nodes::{Precision, WeightStore};
@@ -261,11 +262,11 @@ impl<'a> Training<'a> {
         let limit = self.cx.bad_limit;
         for (stream, list) in self.run.program.streams.iter().zip(&self.run.lists) {
             let Some(bad) = position.bad.get(stream) else { continue };
-            let most = (limit * list.len() as f64).ceil() as usize;
+            let most = bad_allowed(limit, list.len());
             if let Some((one, why)) = bad.iter().next().filter(|_| bad.len() > most) {
                 bail!(
-                    "{} of the {} videos of stream `{stream}` cannot be used, more than bad_videos = {limit} allows; \
-                     one of them: {one}: {why}",
+                    "{} of the {} videos of stream `{stream}` cannot be used, more than the {most} that bad_videos = {limit} \
+                     allows; one of them: {one}: {why}",
                     bad.len(),
                     list.len(),
                 );

@@ -6,6 +6,7 @@ use super::progress::Progress;
 use super::setup::Setup;
 use super::staging::staging;
 use super::stop;
+use crate::graph::bad_allowed;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
@@ -228,12 +229,13 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
 fn check_bad(bad: &[BadVideo], stream: usize, program: &Program, list: &[Arc<Video>], cx: &ViewCx<'_>) -> Result<()> {
     let Some(limit) = cx.bad_limit else { return Ok(()) };
     let of_stream: Vec<&BadVideo> = bad.iter().filter(|b| b.stream == stream).collect();
-    if of_stream.len() > (limit * list.len() as f64).ceil() as usize
+    let most = bad_allowed(limit, list.len());
+    if of_stream.len() > most
         && let Some(one) = of_stream.first()
     {
         let video = &list[one.video];
         bail!(
-            "{} of the {} videos of stream `{}` cannot be used, more than bad_videos = {limit} allows; \
+            "{} of the {} videos of stream `{}` cannot be used, more than the {most} that bad_videos = {limit} allows; \
              one of them: {} ({}): {}",
             of_stream.len(),
             list.len(),

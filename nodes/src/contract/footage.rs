@@ -1,6 +1,6 @@
 //! Videos: their frames, and their place in a list.
 
-use super::defect::{Defect, Stated};
+use super::defect::{Clue, Defect, Stated};
 use anyhow::Result;
 use std::fmt;
 use std::path::PathBuf;
@@ -47,6 +47,15 @@ pub trait Footage: Send + Sync {
     /// What is wrong with the file.
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
+    }
+    /// What a reader may want to know of a sound file that was looked at or opened, such as which of several tracks is
+    /// read.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+    /// Where the file is not there: what may be meant by its path.
+    fn clue(&self) -> Option<Clue> {
+        None
     }
     /// Frames a second on average, where that is known.
     ///

@@ -1,7 +1,7 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
 use super::footage::{Frame, Video};
-use super::lint::ListScan;
+use super::lint::{ListScan, Listing};
 use super::rng::Key;
 use anyhow::{Result, bail};
 use std::fmt;
@@ -252,6 +252,24 @@ pub trait Source: Send + Sync {
             videos: self.videos(split)?,
             ..ListScan::default()
         })
+    }
+    /// Gives each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
+    /// lists may have millions of lines.
+    ///
+    /// # Errors
+    /// As [`Source::videos`], before the first line is given.
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
+        for video in self.videos(split)? {
+            let (list, line) = video.line.rsplit_once(':').unwrap_or((&video.line, ""));
+            take(Listing {
+                list: Path::new(list),
+                line: line.parse().unwrap_or(video.index + 1),
+                path: &video.path,
+                label: video.label,
+                stated: video.footage.stated(),
+            });
+        }
+        Ok(())
     }
     /// The outputs for a video, in the contract's order.
     ///

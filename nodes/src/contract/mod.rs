@@ -22,13 +22,13 @@ mod types;
 mod weights;
 
 pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom, Step, Tally};
-pub use defect::{Defect, Stated};
+pub use defect::{Clue, Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use footage::{Footage, Frame, ImagesStamp, Video};
 pub use head::Head;
 pub use host::{Args, Clips, Fatal, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage};
 pub use kind::{Body, BuildCx, Group, Kind, Node};
-pub use lint::{ListScan, Malformed};
+pub use lint::{FileFault, ListScan, Listing, Malformed};
 pub use params::Count;
 pub use port::{Arity, Contract, Gradient, Input, Output, Side, Wiring};
 pub use precision::Precision;

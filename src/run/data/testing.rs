@@ -133,6 +133,7 @@ pub fn program(begun: Arc<AtomicUsize>) -> Program {
         losses: vec![],
         roots: vec![],
         reach: vec![],
+        labels: vec![],
         frozen: vec![],
         reset: vec![],
     }
