@@ -83,6 +83,10 @@ pub struct RunArgs {
     /// Go on with the run in --out from its last saved state.
     #[arg(long, requires = "out")]
     pub resume: bool,
+    /// For schedulers, which start the same command again: go on with the run in --out, or begin it where the folder is absent
+    /// or empty. Anything else there is exit code 1.
+    #[arg(long, requires = "out", conflicts_with = "resume")]
+    pub go_on: bool,
     /// Save the state every so many steps, besides once a minute.
     #[arg(long, value_name = "STEPS")]
     pub save_every: Option<u64>,

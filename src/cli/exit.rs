@@ -1,7 +1,7 @@
 //! Exit codes, and what is said with them.
 
 use crate::diag::{Problems, render};
-use crate::run::Stopped;
+use crate::run::{Refused, Stopped};
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -23,6 +23,8 @@ pub enum Failure {
     Said,
     /// The command line asks for something that does not fit.
     Usage(String),
+    /// The run's folder does not fit; nothing ran.
+    Refused(Refused),
     /// Something failed on the way.
     Run(anyhow::Error),
 }
@@ -51,6 +53,10 @@ impl Failure {
                 ExitCode::from(GRAPH)
             }
             Failure::Said => ExitCode::from(GRAPH),
+            Failure::Refused(e) => {
+                eprintln!("error: {e}");
+                ExitCode::from(GRAPH)
+            }
             Failure::Usage(text) => {
                 eprintln!("error: {text}\n\nsee glad-run --help");
                 ExitCode::from(USAGE)

@@ -7,6 +7,7 @@ mod exit;
 mod experiment;
 mod frames;
 mod lint;
+mod model;
 mod predict;
 mod train;
 

@@ -10,7 +10,7 @@ use crate::load::effective;
 use crate::program::Program;
 use crate::report;
 use crate::run::{
-    Progress, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, cache_keys, listen, make_data, run,
+    Begin, Progress, Refused, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run,
     try_phases,
 };
 use candle_core::Device;
@@ -51,7 +51,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     listen();
     let options = RunOptions {
         out: out.clone(),
-        resume: args.resume,
+        begin: match (args.resume, args.go_on) {
+            (true, _) => Begin::Resume,
+            (_, true) => Begin::GoOn,
+            _ => Begin::New,
+        },
         seed,
         feed: machine.feed,
         device: machine.device,
@@ -65,8 +69,8 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         device: options.device.location(),
         ahead: machine.feed.ahead,
     };
-    let keys = cache_keys(checked, graph, graph.seed.value, target.device);
-    let plan = plan_text(checked, graph, target, &keys);
+    // Looking at every file for the keys is left to the run.
+    let plan = plan_text(checked, graph, target, &|_| Ok(None));
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
         Ok(mut result) => {
             result.warnings.splice(0..0, warnings.warnings());
@@ -81,7 +85,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
                     resume_command(path, args, &out)
                 );
             }
-            Err(e.into())
+            // A scheduler must not take what never began for a run to start again.
+            match e.downcast::<Refused>() {
+                Ok(e) if args.go_on => Err(Failure::Refused(e)),
+                Ok(e) => Err(Failure::Run(e.into())),
+                Err(e) => Err(e.into()),
+            }
         }
     }
 }
@@ -203,7 +212,8 @@ fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
             c += &format!(" {flag}");
         }
     }
-    format!("{c} --out {} --resume", out.display())
+    let again = if args.go_on { "--go-on" } else { "--resume" };
+    format!("{c} --out {} {again}", out.display())
 }
 
 #[cfg(test)]
@@ -226,6 +236,10 @@ mod tests {
         ] {
             assert_eq!(told(line), format!("{line} --out there --resume"));
         }
+        assert_eq!(
+            told("glad-run g.toml --out there --go-on"),
+            "glad-run g.toml --out there --go-on"
+        );
         assert_eq!(
             told("glad-run g.toml --set a.b=[1,2]"),
             "glad-run g.toml --set 'a.b=[1,2]' --out there --resume"

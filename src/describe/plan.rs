@@ -25,12 +25,13 @@ pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<Strin
     (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
 }
 
-/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase.
+/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase, where that
+/// is to be printed.
 pub fn plan_text(
     checked: &Checked,
     graph: &Graph,
     target: Target,
-    key: &dyn Fn(&str) -> anyhow::Result<String>,
+    key: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
 ) -> String {
     let mut out = String::new();
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
@@ -74,11 +75,13 @@ pub fn plan_text(
         out += "\n";
         out += &program_text(p, graph, target);
         if p.kind == ProgramKind::Phase {
-            let key = key(&p.name).map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
-            let _ = writeln!(
-                out,
-                "  key         {key}  (runs with this key share what the phase trains)"
-            );
+            let key = key(&p.name).map_or_else(|e| Some(format!("none: {e:#}")), |k| k.map(|k| k[..16].to_string()));
+            if let Some(key) = key {
+                let _ = writeln!(
+                    out,
+                    "  key         {key}  (runs with this key share what the phase trains)"
+                );
+            }
         }
     }
     out

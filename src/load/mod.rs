@@ -66,6 +66,6 @@ pub use builtin::{BuiltIn, Use, built_in, built_ins};
 pub(crate) use builtin::{from_command_line, name_of, resolve};
 pub use copy::copy_of;
 pub use diff::diff;
-pub use effective::effective;
+pub use effective::{effective, experiment};
 pub use explain::explain;
 pub use open::{LoadOptions, load, load_text};

@@ -207,7 +207,7 @@ pub fn probabilities_text(classes: &[String], predictions: &[Prediction]) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{NodeScores, PhaseReport, RunFolder};
+    use crate::run::{Begin, NodeScores, PhaseReport, RunFolder};
     use glad_nodes::{Precision, Scores};
     use std::collections::BTreeMap;
     use std::path::Path;
@@ -260,7 +260,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let g = graph("oracle = true");
         let result = RunResult {
-            folder: RunFolder::open(&dir.path().join("r"), "", false).unwrap().0,
+            folder: RunFolder::open(&dir.path().join("r"), Begin::New).unwrap().0,
             views: vec![("infer".into(), view())],
             phases: vec![("main".into(), PhaseReport::default())],
             left_out: vec![("scenes".into(), "no weights".into())],

@@ -1,21 +1,26 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
+use super::Refused;
+use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
 use super::data::FeedOptions;
+use super::device::device_identity;
 use super::finite;
-use super::folder::{Found, RunFolder, write_whole};
+use super::folder::{Begin, RunFolder, write_whole};
 use super::idle::idle_losses;
+use super::inputs::Inputs;
 use super::log::Log;
 use super::optim::Sgd;
 use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
-use super::setup::set_up;
-use super::share::{self, Shared};
+use super::record::RunRecord;
+use super::setup::{make_data, set_up};
+use super::share::{self, Kept, Shared};
 use super::share_key::cache_key;
 use super::start::{begin_phase, start_weights};
 use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use super::view::{NodeScores, ViewCx, ViewResult, run_view};
-use crate::check::{left_out, starts_from};
+use crate::check::{left_out, runs, starts_from};
 use crate::describe::other_precision;
 use crate::graph::{Graph, Select};
 use crate::program::Program;
@@ -33,8 +38,8 @@ use std::time::Duration;
 pub struct RunOptions {
     /// The run's folder.
     pub out: PathBuf,
-    /// Whether to go on with the run in `out`.
-    pub resume: bool,
+    /// Whether a run begins in `out`, or goes on there.
+    pub begin: Begin,
     /// The run's seed.
     pub seed: u64,
     /// Data side.
@@ -83,44 +88,28 @@ pub fn run(
     options: &RunOptions,
     progress: &Progress,
 ) -> Result<RunResult> {
-    let hash = blake3::hash(effective.as_bytes()).to_hex().to_string();
-    let (folder, found) = RunFolder::open(&options.out, effective, options.resume)?;
+    for program in runs(graph, checked) {
+        make_data(program, progress)?;
+    }
+    let left_out = left_out(graph, checked);
+    let inputs = Inputs::of(graph, checked, &left_out, progress)?;
+    let Begun {
+        folder,
+        mut record,
+        mut position,
+        mut store,
+        mut momentum,
+        inputs,
+        moved,
+        begins,
+    } = begin(graph, effective, inputs, options, progress)?;
     write_whole(&folder.plan(), plan.as_bytes())?;
-    let mut store = WeightStore::default();
-    let mut momentum = vec![];
-    let fresh = Position {
-        format: Position::FORMAT,
-        graph: hash,
-        seed: options.seed,
-        ..Position::default()
-    };
-    let begins = !(matches!(found, Found::Same) && folder.last().exists());
-    let mut position = match found {
-        Found::Same if folder.last().exists() => {
-            let state = checkpoint::load(&folder.last(), &options.device)?;
-            if state.position.seed != options.seed {
-                bail!(
-                    "the run in {} has seed {}, not {}",
-                    folder.root().display(),
-                    state.position.seed,
-                    options.seed
-                );
-            }
-            store = state.store;
-            momentum = state.momentum;
-            state.position
-        }
-        _ => fresh,
-    };
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
         progress.say(&line);
     }
-    let mut log = Log::open(
-        &folder.metrics(),
-        &folder.events(),
-        position.metrics_bytes,
-        position.events_bytes,
-    )?;
+    let (mut log, report) =
+        Log::open(&folder.metrics(), &folder.events(), &position.log_end()).map_err(|e| Refused(format!("{e:#}")))?;
+    report.iter().for_each(|line| progress.say(line));
     if begins {
         note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
     }
@@ -128,6 +117,9 @@ pub fn run(
         graph,
         checked,
         folder: folder.clone(),
+        record: &mut record,
+        inputs,
+        share: options.share && !moved,
         options,
         progress,
     };
@@ -135,7 +127,7 @@ pub fn run(
         folder,
         views: vec![],
         phases: vec![],
-        left_out: left_out(graph, checked),
+        left_out,
         bad: BTreeMap::new(),
         warnings: vec![],
         precision: position.precision.clone(),
@@ -236,6 +228,10 @@ struct Session<'a> {
     graph: &'a Graph,
     checked: &'a Checked,
     folder: RunFolder,
+    record: &'a mut RunRecord,
+    inputs: Inputs,
+    /// Whether phases are taken from other runs and kept for them.
+    share: bool,
     options: &'a RunOptions,
     progress: &'a Progress,
 }
@@ -252,22 +248,26 @@ impl Session<'_> {
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
         let shared = Shared::new(&self.options.cache);
-        let device = self.options.device.location();
-        let key = cache_key(self.checked, self.graph, name, self.options.seed, device)?;
         // A phase that is validated as it goes leaves more than its weights.
-        let share = self.options.share && def.validate.is_none();
-        if share
-            && position.step == 0
-            && let Some((state, lines)) = shared.find(&key, &self.options.device)
-        {
-            *store = state.store;
-            share::replay(&lines, name, log)?;
-            self.progress.say(&format!(
-                "{name}: taken from an earlier run that trained it in the same way"
-            ));
-            position.entry += 1;
-            self.save_state(None, store, position, log)?;
-            return Ok(PhaseReport::default());
+        let share = self.share && def.validate.is_none();
+        let key = if share { self.key(name, &self.inputs)? } else { None };
+        if let Some(key) = key.as_ref().filter(|_| position.step == 0) {
+            match shared.find(key, &self.options.device) {
+                Kept::Nothing => {}
+                Kept::Damaged(why) => self.progress.say(&format!(
+                    "{name}: what an earlier run kept of it is not used, and it is trained again: {why}"
+                )),
+                Kept::Phase(state, lines) => {
+                    *store = state.store;
+                    share::replay(&lines, name, log)?;
+                    self.progress.say(&format!(
+                        "{name}: taken from an earlier run that trained it in the same way"
+                    ));
+                    position.entry += 1;
+                    self.save_state(None, store, position, log)?;
+                    return Ok(PhaseReport::default());
+                }
+            }
         }
         let setup = set_up(program, &self.options.cache, self.progress)?;
         let fresh = position.step == 0;
@@ -312,10 +312,22 @@ impl Session<'_> {
         position.step = 0;
         self.save_state(None, store, position, log)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
-        if share && position.bad.is_empty() {
-            shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
+        if let Some(key) = key.filter(|_| position.bad.is_empty()) {
+            if self.key(name, &Inputs::of_phases(self.checked)?)?.as_ref() == Some(&key) {
+                shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
+            } else {
+                self.progress.say(&format!(
+                    "{name}: files that it reads were changed while it trained, so it is not kept for other runs"
+                ));
+            }
         }
         Ok(report)
+    }
+
+    /// The key by which runs share a phase that reads `inputs`.
+    fn key(&self, name: &str, inputs: &Inputs) -> Result<Option<String>> {
+        let device = (self.options.device.location(), &*device_identity(&self.options.device)?);
+        cache_key(self.checked, self.graph, inputs, name, self.options.seed, device)
     }
 
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
@@ -355,8 +367,13 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<()> {
         self.check_weights(store, position)?;
-        (position.metrics_bytes, position.events_bytes) = log.lengths()?;
-        checkpoint::save(&self.folder.last(), position, store, sgd)
+        position.set_log_end(log.end()?);
+        checkpoint::save(&self.folder.last(), position, store, sgd)?;
+        if !self.record.saved {
+            self.record.saved = true;
+            self.record.write(&self.folder.record())?;
+        }
+        Ok(())
     }
 }
 

@@ -25,6 +25,8 @@ mod prepare;
 mod rehearsal;
 mod resume;
 mod run;
+mod run_folder;
+mod same_data;
 mod schema;
 mod starts;
 mod untrusted;

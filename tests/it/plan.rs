@@ -8,7 +8,7 @@ use glad::graph::Graph;
 use glad::load::{LoadOptions, load, load_text};
 use glad::program::Checked;
 use glad::program::{memory, sample_bytes};
-use glad::run::{cache_key, cache_keys};
+use glad::run::{Inputs, cache_key, cache_keys};
 use glad_nodes::Precision::{Bf16, F32, Tf32};
 use std::path::Path;
 
@@ -23,8 +23,14 @@ fn of(overlay: &str) -> (Graph, Checked) {
 }
 
 fn key(overlay: &str, phase: &str, seed: u64) -> String {
+    key_on(overlay, phase, seed, CPU)
+}
+
+fn key_on(overlay: &str, phase: &str, seed: u64, device: DeviceLocation) -> String {
     let (graph, checked) = of(overlay);
-    cache_key(&checked, &graph, phase, seed, CPU).expect("a key")
+    let inputs = Inputs::of_phases(&checked).unwrap();
+    let key = cache_key(&checked, &graph, &inputs, phase, seed, (device, "")).unwrap();
+    key.expect("the data is generated")
 }
 
 #[test]
@@ -190,10 +196,7 @@ fn phases_share_a_key_where_they_are_the_same() {
 
 #[test]
 fn precision_belongs_to_a_phase_where_it_is_computed_with() {
-    let at = |precision: &str, device| {
-        let (graph, checked) = of(&format!("precision = \"{precision}\""));
-        cache_key(&checked, &graph, "warmup", 1, device).unwrap()
-    };
+    let at = |precision: &str, device| key_on(&format!("precision = \"{precision}\""), "warmup", 1, device);
     // The CPU computes in f32 whatever the graph says.
     assert_eq!(at("f32", CPU), at("bf16", CPU));
     assert_eq!(at("f32", CPU), key("", "warmup", 1));

@@ -42,6 +42,20 @@ impl DecoderChoice {
     }
 }
 
+/// The decoders of this build with their versions, for caches of what depends on decoded frames: of damaged files, other
+/// versions may deliver other frames.
+pub fn decoders() -> String {
+    let own = concat!("glad-video ", env!("CARGO_PKG_VERSION")).to_owned();
+    #[cfg(feature = "ffmpeg")]
+    let own = format!(
+        "{own} libavcodec {:#x} libavformat {:#x} libswscale {:#x}",
+        ffmpeg_next::codec::version(),
+        ffmpeg_next::format::version(),
+        ffmpeg_next::software::scaling::version()
+    );
+    own
+}
+
 impl fmt::Display for DecoderChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

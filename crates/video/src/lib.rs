@@ -48,7 +48,7 @@ pub mod write;
 
 pub use checksum::Checksum;
 pub use crops::{CropBox, MultiScaleCrop};
-pub use decoder_choice::DecoderChoice;
+pub use decoder_choice::{DecoderChoice, decoders};
 pub use error::VideoError;
 pub use frame::{ImageError, RgbFrame};
 pub use index::VideoIndex;

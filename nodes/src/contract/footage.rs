@@ -73,6 +73,22 @@ pub trait Footage: Send + Sync {
     fn stamp(&self) -> Option<String> {
         None
     }
+    /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
+    /// file needs no answer: whoever compares runs looks at [`Video::path`].
+    fn images(&self) -> Option<ImagesStamp> {
+        None
+    }
+}
+
+/// What tells the images of a folder from others, without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagesStamp {
+    /// Bytes of all images together.
+    pub bytes: u64,
+    /// A hash over each image's name and bytes.
+    pub sizes: String,
+    /// A hash over each image's time of its last change.
+    pub times: String,
 }
 
 /// One RGB image, 8 bits a channel, rows top to bottom.

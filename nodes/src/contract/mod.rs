@@ -24,7 +24,7 @@ mod weights;
 pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom, Step, Tally};
 pub use defect::{Clue, Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};
-pub use footage::{Footage, Frame, Video};
+pub use footage::{Footage, Frame, ImagesStamp, Video};
 pub use head::Head;
 pub use host::{Args, Clips, Fatal, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage};
 pub use kind::{Body, BuildCx, Group, Kind, Node};

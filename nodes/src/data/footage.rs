@@ -1,6 +1,6 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Clue, Defect, Fatal, Footage, Frame, Stated};
+use crate::contract::{Clue, Defect, Fatal, Footage, Frame, ImagesStamp, Stated};
 use anyhow::{Context, Result, anyhow};
 use glad_video::lists::Nearby;
 use glad_video::{OpenOptions, RgbFrame, Video, VideoError, Watch};
@@ -231,6 +231,37 @@ impl Footage for ListedFootage {
             }
         }
         Some(s)
+    }
+
+    fn images(&self) -> Option<ImagesStamp> {
+        let OpenOptions {
+            offset,
+            frames,
+            template,
+            start_index,
+            ..
+        } = &self.options;
+        if !self.path.is_dir() {
+            return None;
+        }
+        let first = start_index.saturating_add(*offset);
+        let (mut bytes, mut sizes, mut times) = (0u64, blake3::Hasher::new(), blake3::Hasher::new());
+        for number in first..first.saturating_add(frames.unwrap_or(usize::MAX)) {
+            let name = template.name(number);
+            let Ok(meta) = self.path.join(&name).metadata() else {
+                break;
+            };
+            let modified = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            bytes += meta.len();
+            sizes.update(format!("{name} {}\n", meta.len()).as_bytes());
+            times.update(&modified.as_nanos().to_le_bytes());
+        }
+        let short = |hash: blake3::Hasher| hash.finalize().to_hex()[..32].to_owned();
+        Some(ImagesStamp {
+            bytes,
+            sizes: short(sizes),
+            times: short(times),
+        })
     }
 }
 

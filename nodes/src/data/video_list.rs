@@ -440,10 +440,50 @@ impl Source for Listed {
             return Ok(());
         };
         glad_mini::generate(&self.cache, mini, &|p| match p {
+            glad_mini::Progress::Altered { file, kept } => {
+                let kept = kept.display();
+                let text = format!(
+                    "{file} of the small data set was altered: it is made again, and the altered one is {kept}"
+                );
+                progress(&text, 0, 0);
+            }
             glad_mini::Progress::Waiting => progress("waiting for another process that makes the data", 0, 0),
             glad_mini::Progress::Videos { done, total } => progress("making the small data set", done, total),
         })?;
         Ok(())
+    }
+
+    fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
+        let mini = self.params.to_make()?;
+        let list = self.list(split).ok()?;
+        // A list of one's own may lie in that folder, too.
+        let made = |split: &glad_mini::Split| list == self.base.join(format!("{}.txt", split.name()));
+        let own = glad_mini::Split::ALL.iter().any(made) && self.root(&list) == self.base;
+        let by = serde_json::to_string(mini).ok()?;
+        own.then(|| (self.base.clone(), format!("mini {} {by}", glad_mini::GENERATOR_VERSION)))
+    }
+
+    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+        let scan = Scan {
+            format: self.params.format,
+            ..Scan::default()
+        };
+        let opener = self.opener(Path::new("argument"), Path::new(""), &scan)?;
+        let video = |(index, path): (usize, &PathBuf)| {
+            let path = path
+                .to_str()
+                .with_context(|| format!("{} is no text", path.display()))?;
+            let entry = ListEntry {
+                path,
+                label: None,
+                frames: None,
+                offset: None,
+                checksum: None,
+                line: index + 1,
+            };
+            Ok(opener.video(index, entry))
+        };
+        paths.iter().enumerate().map(video).collect()
     }
 
     fn absent(&self, files: bool) -> Vec<String> {

@@ -8,7 +8,7 @@ use crate::load::load_text;
 use crate::program::Checked;
 use crate::run::checkpoint::Position;
 use crate::run::data::FeedOptions;
-use crate::run::log::Log;
+use crate::run::log::{Log, LogEnd};
 use crate::run::optim::Sgd;
 use crate::run::phase::PhaseRun;
 use crate::run::progress::Progress;
@@ -215,7 +215,8 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     let metrics = folder.path().join("metrics.jsonl");
     let progress = Progress::new(true);
     let setup = set_up(program, folder.path(), &progress).unwrap();
-    let mut log = Log::open(&metrics, &folder.path().join("events"), 0, 0).unwrap();
+    let events = folder.path().join("events");
+    let (mut log, _) = Log::open(&metrics, &events, &LogEnd::default()).unwrap();
     let (mut store, mut sgd, mut position) = (WeightStore::default(), Sgd::new(&def.optimizer), Position::default());
     if let Some((step, weights, momentum)) = how.from {
         (position.step, store) = (step, weights);

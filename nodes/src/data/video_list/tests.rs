@@ -113,6 +113,58 @@ fn a_stamp_changes_with_the_file_and_the_segment() {
 }
 
 #[test]
+fn single_files_are_read_as_those_of_a_list_without_one() {
+    let dir = folder();
+    // Neither the list nor the file of classes is there.
+    let params = json!({"list": "gone.txt", "classes": "gone.txt", "format": "babel"});
+    let source = source(dir.path(), params);
+    let videos = source
+        .of_files(&[dir.path().join("b.mp4"), dir.path().join("a.mp4")])
+        .unwrap();
+    assert_eq!(
+        videos.iter().map(|v| (v.index, v.label)).collect::<Vec<_>>(),
+        [(0, None), (1, None)]
+    );
+    assert_eq!(videos[1].footage.frame_count().unwrap(), {
+        let list = dir.path().join("l.txt");
+        fs::write(&list, "a.mp4").unwrap();
+        self::source(dir.path(), json!({"list": "l.txt"}))
+            .videos("train")
+            .unwrap()[0]
+            .footage
+            .frame_count()
+            .unwrap()
+    });
+    assert_eq!(videos[0].footage.images(), None);
+}
+
+#[test]
+fn generated_data_is_named_by_what_it_follows_from() {
+    let of = |list: Value, more: Value| {
+        let mut params = json!({"list": list, "generate": {"mini": {"seed": 7}}});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let listed =
+            Listed::new(&serde_json::from_value(params).unwrap(), "/graphs".into()).unwrap_or_else(|_| panic!());
+        listed.made_in("/cache".into()).generated("train")
+    };
+    let made = of(json!("source_train.txt"), json!({})).unwrap();
+    assert!(
+        made.0.starts_with("/cache") && made.1.starts_with("mini 1 {\"seed\":7"),
+        "{made:?}"
+    );
+    assert_eq!(of(json!("/own/list.txt"), json!({})), None);
+    // Others' lists in its folder, and lists of others' files.
+    assert_eq!(of(json!("mine.txt"), json!({})), None);
+    assert_eq!(of(json!("../source_train.txt"), json!({})), None);
+    assert_eq!(of(json!("source_train.txt"), json!({"root": "/own"})), None);
+    let mixed = json!({"train": "/own/list.txt", "test": "source_test.txt"});
+    assert_eq!(of(mixed, json!({})), None);
+}
+
+#[test]
 fn folders_of_images() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("v")).unwrap();
@@ -125,11 +177,16 @@ fn folders_of_images() {
     let videos = source(dir.path(), params).videos("train").unwrap();
     let frames = videos[0].footage.frames(&[0, 1]).unwrap();
     assert_eq!((frames[0].data[0], frames[1].data[0]), (20, 30));
+    let images = || videos[0].footage.images().unwrap();
+    let found = images();
+    assert_eq!(images(), found);
     let before = videos[0].footage.stamp();
     fs::write(png(4), "another one").unwrap();
     assert_eq!(videos[0].footage.stamp(), before);
+    assert_eq!(images(), found, "the segment ends before it");
     fs::write(png(3), "another one").unwrap();
     assert_ne!(videos[0].footage.stamp(), before);
+    assert!(images().bytes != found.bytes && images().sizes != found.sizes);
 }
 
 /// A png of one grey pixel, bytes stored as they are.
