@@ -5,7 +5,7 @@ use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{builtin, frames, lint, predict, train};
 use crate::describe::{self, Plan, Target, plan_text};
-use crate::diag::{Problems, Severity, render};
+use crate::diag::{Severity, render};
 use crate::load;
 use crate::run::cache_keys;
 use crate::tree::Role;

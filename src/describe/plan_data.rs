@@ -133,7 +133,12 @@ pub struct CallPlan {
 
 impl Plan {
     /// The plan of all phases and views. `key` gives the key under which runs share a phase.
-    pub fn new(checked: &Checked, graph: &Graph, target: Target, key: &dyn Fn(&str) -> anyhow::Result<String>) -> Plan {
+    pub fn new(
+        checked: &Checked,
+        graph: &Graph,
+        target: Target,
+        key: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
+    ) -> Plan {
         let run = in_order(checked, graph);
         let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
         programs.sort_by_key(|p| run.iter().position(|r| *r == p.name).unwrap_or(usize::MAX));
@@ -155,7 +160,9 @@ impl Plan {
                 .into_iter()
                 .map(|p| ProgramPlan {
                     runs: run.contains(&p.name) || validates(&p.name),
-                    key: (p.kind == ProgramKind::Phase).then(|| key(&p.name).ok()).flatten(),
+                    key: (p.kind == ProgramKind::Phase)
+                        .then(|| key(&p.name).ok().flatten())
+                        .flatten(),
                     ..program(p, graph, target, &mut lists)
                 })
                 .collect(),
