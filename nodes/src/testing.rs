@@ -45,7 +45,7 @@ pub fn device() -> Device {
 pub fn normal(seed: u64, shape: &[usize]) -> Tensor {
     let mut d = Key::new(seed).name("test").rng();
     let count: usize = shape.iter().product();
-    // A card gives no memory of no length.
+    // CUDA cannot allocate zero bytes.
     let v: Vec<f32> = (0..count.max(1)).map(|_| d.normal() as f32).collect();
     let all = Tensor::from_vec(v, count.max(1), &device()).unwrap();
     all.narrow(0, 0, count).unwrap().reshape(shape).unwrap()
@@ -58,7 +58,7 @@ pub fn labels(v: &[u32]) -> Tensor {
 
 /// The numbers of a tensor.
 pub fn f64s(t: &Tensor) -> Vec<f64> {
-    // A card gives no memory of no length.
+    // CUDA cannot allocate zero bytes.
     if t.elem_count() == 0 {
         return vec![];
     }

@@ -321,15 +321,7 @@ fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
     }
     std::fs::copy(data.join("source_train.txt"), home.join("l.txt")).unwrap();
     let list = "nodes.videos.source.list.train=~/l.txt";
-    let args = [
-        "lint",
-        &graph("full.toml"),
-        "--setting",
-        "settings/mine.toml",
-        "--set",
-        list,
-    ]
-    .map(String::from);
+    let args = ["lint", &graph("full.toml"), "--setting", "mine.toml", "--set", list].map(String::from);
     let out = command(&args)
         .current_dir(dir.path())
         .env("HOME", &home)
@@ -352,7 +344,7 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
         video(&data.join(format!("{name}.mp4")), 20);
     }
     // Without names of classes it is the classifier that says how many there are, not the orders of `tol`.
-    let setting = dir.path().join("settings/mine.toml");
+    let setting = dir.path().join("mine.toml");
     let text = std::fs::read_to_string(&setting).unwrap();
     let text: Vec<&str> = text.lines().filter(|l| !l.starts_with("classes ")).collect();
     std::fs::write(&setting, text.join("\n")).unwrap();
@@ -368,7 +360,7 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
     // The checker and the run say so as well, and nothing runs.
     let full = graph("full.toml");
     let check = || {
-        let args = ["check", full.as_str(), "--setting", "settings/mine.toml"];
+        let args = ["check", full.as_str(), "--setting", "mine.toml"];
         let out = command(&args).current_dir(dir.path()).output().unwrap();
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         (out.status.code(), said + &String::from_utf8_lossy(&out.stdout))
@@ -379,7 +371,7 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
         said.contains("source_train.txt:2: label 2") && said.contains("wrong "),
         "{said}"
     );
-    let args = [full.as_str(), "--setting", "settings/mine.toml", "--out", "run", "-q"];
+    let args = [full.as_str(), "--setting", "mine.toml", "--out", "run", "-q"];
     let out = command(&args).current_dir(dir.path()).output().unwrap();
     assert_eq!(out.status.code(), Some(1));
     assert!(!dir.path().join("run").exists());

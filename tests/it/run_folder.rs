@@ -39,7 +39,7 @@ const SMALL: [&str; 10] = [
 ];
 
 fn train(graph: &str, more: &[&str]) -> Vec<String> {
-    let args = [graph, "--setting", "settings/mine.toml"];
+    let args = [graph, "--setting", "mine.toml"];
     args.iter().chain(&SMALL).chain(more).map(|s| s.to_string()).collect()
 }
 
@@ -152,7 +152,7 @@ fn data_that_is_staged_anew_is_gone_on_with() {
     let copied = std::process::Command::new("cp")
         .args(["-r"])
         .arg(first.join("data"))
-        .arg(first.join("settings"))
+        .arg(first.join("mine.toml"))
         .arg(&second)
         .status();
     assert!(copied.unwrap().success());

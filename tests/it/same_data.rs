@@ -33,7 +33,7 @@ const SMALL: [&str; 6] = [
 fn options(dir: &Path, graph_file: &str, more: &[&str]) -> LoadOptions {
     LoadOptions {
         graph: graph(graph_file).into(),
-        setting: Some(dir.join("settings/mine.toml")),
+        setting: Some(dir.join("mine.toml")),
         with: vec![],
         set: SMALL.iter().chain(more).map(|s| s.to_string()).collect(),
     }

@@ -34,6 +34,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let begin = Instant::now();
     let folder = generate(&dir, &config, &|progress| match progress {
+        Progress::Altered { file, kept } => {
+            println!(
+                "{file} was altered: the data set is generated again, and the altered one is in {}",
+                kept.display()
+            );
+        }
         Progress::Waiting => println!("another process is generating this data set"),
         Progress::Videos { done, total } if done % 500 == 0 || done == total => println!("{done} of {total} videos"),
         Progress::Videos { .. } => {}

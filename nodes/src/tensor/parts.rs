@@ -1,4 +1,4 @@
-//! Cutting tensors and putting them together, on any device: a card gives no memory of no length, so what has no elements
+//! Cutting tensors and putting them together, on any device: CUDA cannot allocate zero bytes, so what has no elements
 //! is a view.
 
 use anyhow::Result;

@@ -2,7 +2,6 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::fs;
 
 /// A [`ListEntry`] with a path of its own.
 #[derive(Debug, Clone, PartialEq)]
