@@ -48,7 +48,14 @@ pub trait PhaseHooks {
     fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log)
     -> Result<()>;
     /// After an epoch (and at the end): validation.
-    fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()>;
+    fn epoch(
+        &mut self,
+        step: u64,
+        store: &mut WeightStore,
+        sgd: &Sgd,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()>;
 }
 
 /// How a phase went.
@@ -207,6 +214,9 @@ pub fn train(
             })
         })
     };
+    if position.unvalidated {
+        hooks.epoch(start, store, sgd, position, log)?;
+    }
     let mut steps = Steps::new(program, def, cx.device, cx.precision);
     steps.record(cx.record);
     let launched = graphs_launched(cx.device)?;
@@ -218,7 +228,12 @@ pub fn train(
     let outcome = batches(&recipe, cx.feed, &stacker, plan, wants, |made| -> Result<()> {
         for k in start..length.steps {
             for (piece, rows) in pieces(k).enumerate() {
-                let ready = made.next()?;
+                // Between two steps a request to stop does not wait for a video that takes long, or hangs.
+                let Some(ready) = made.next_unless(|| piece == 0 && stop::asked())? else {
+                    hooks.save(k, store, sgd, position, log)?;
+                    stop::saved();
+                    bail!(super::Stopped);
+                };
                 for b in ready.bad {
                     position.note_bad(&program.streams, &lists, &[b]);
                     check_bad(position, program, &lists, cx)?;
@@ -254,15 +269,16 @@ pub fn train(
                 format!("{}  {speed:.0} videos/s, {}", smooth.words(), report.waits())
             });
             if (k + 1) % order.steps_per_epoch() == 0 || k + 1 == length.steps {
-                hooks.epoch(k + 1, store, position, log)?;
+                hooks.epoch(k + 1, store, sgd, position, log)?;
             }
             let stopping = stop::asked();
-            let due = saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| (k + 1) % s == 0);
+            let due = saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| (k + 1).is_multiple_of(s));
             if stopping || (due && k + 1 < length.steps) {
                 hooks.save(k + 1, store, sgd, position, log)?;
                 saved = Instant::now();
             }
             if stopping {
+                stop::saved();
                 bail!(super::Stopped);
             }
         }

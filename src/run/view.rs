@@ -5,7 +5,6 @@ use super::exec::{Exec, PassInfo};
 use super::progress::Progress;
 use super::setup::Setup;
 use super::staging::staging;
-use super::stop;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
@@ -153,9 +152,6 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                 }
                 let staged = ready.batch?;
                 let videos = staged.videos.clone();
-                if stop::asked() {
-                    bail!(super::Stopped);
-                }
                 let values = staged.arrive()?;
                 let info = PassInfo {
                     key: cx.key.index(k as u64),
