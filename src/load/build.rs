@@ -119,10 +119,17 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
     reader.problems = problems;
     let mut expander = Expander::new(reader, &stream_names);
     expander.graph(&nodes, &mut params);
+    if expander.full {
+        // References to what was left out would only hide the reason.
+        return None;
+    }
     let mut spread = |all: IndexMap<String, Tree>| -> IndexMap<String, Tree> {
         all.into_iter().map(|(name, t)| (name, expander.in_phase(t))).collect()
     };
     let (phases, views) = (spread(phases), spread(views));
+    if expander.full {
+        return None;
+    }
     let expansion = expander.out;
     let mut problems = std::mem::take(&mut reader.problems);
     let out = &mut Out(&mut problems);

@@ -56,6 +56,7 @@ mod phase;
 mod raw;
 mod refs;
 mod set_arg;
+mod what;
 
 pub use diff::diff;
 pub use effective::effective;
