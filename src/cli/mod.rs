@@ -1,14 +1,18 @@
 //! The command line: `glad-run GRAPH`, and the commands around it.
 
 mod args;
+mod cache;
 mod commands;
 mod exit;
 mod experiment;
 mod frames;
 mod lint;
+mod output;
 mod predict;
 mod train;
 
+use crate::diag::terminal;
+use anyhow::Context;
 use clap::Parser;
 use glad_nodes::Registry;
 use std::process::ExitCode;
@@ -19,13 +23,31 @@ pub use exit::Failure;
 pub fn main(registry: Registry) -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(a) => a,
-        Err(e) => {
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { exit::USAGE } else { 0 });
-        }
+        Err(e) => return refused(&e),
     };
-    match commands::run(args, &registry) {
+    let done = commands::run(args, &registry);
+    let done = done.and_then(|()| finished());
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
+}
+
+/// Help and version, or what is wrong with the command line.
+fn refused(e: &clap::Error) -> ExitCode {
+    let text = e.render().to_string();
+    if e.use_stderr() {
+        terminal::err_text(&text);
+        return ExitCode::from(exit::USAGE);
+    }
+    terminal::out(&text);
+    match finished() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+/// An error where standard output could not be written.
+fn finished() -> Result<(), Failure> {
+    Ok(terminal::finish().context("cannot write to standard output")?)
 }

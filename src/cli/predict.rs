@@ -3,6 +3,8 @@
 use super::args::{LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, Machine, machine, open};
+use super::output::{ending, writable};
+use crate::diag::terminal;
 use crate::graph::Select;
 use crate::program::{Program, ValueId};
 use crate::report;
@@ -34,7 +36,7 @@ pub fn eval(
     let machine = machine(machine_args)?;
     let progress = Progress::new(machine_args.quiet);
     let result = run_on(&folder, &e, view, &machine, &progress, &[])?;
-    print!("{}", report::view_text(&e.graph, view, &result));
+    terminal::out(&report::view_text(&e.graph, view, &result));
     Ok(())
 }
 
@@ -46,6 +48,10 @@ pub fn predict(
     machine_args: &MachineArgs,
     registry: &Registry,
 ) -> Result<(), Failure> {
+    let wanted = wanted(&what)?;
+    if let Some(out) = what.out {
+        writable(out)?;
+    }
     let folder = finished(run)?;
     let whole = open(&folder.graph(), &LayerArgs::default(), None, registry)?;
     let list = tempfile_list(videos)?;
@@ -60,19 +66,51 @@ pub fn predict(
     };
     let result = run_on(&folder, &e, what.view, &machine, &progress, &ports)?;
     for b in &result.bad {
-        eprintln!("{}: {}", videos[b.video].display(), b.reason);
+        terminal::err(&format!("{}: {}", videos[b.video].display(), b.reason));
     }
-    match (what.port, what.out) {
-        (Some(_), Some(out)) => report::write_ports(out, &result.ports)?,
-        _ => {
+    match wanted {
+        Wanted::Port(out) => report::write_ports(out, &result.ports)?,
+        Wanted::Csv(out) => {
+            let text = report::predictions_csv(&report::class_names(program)?, &result.predictions)?;
+            write_whole(out, text.as_bytes())?;
+        }
+        Wanted::Json(out) => {
+            let all = report::predictions_json(&report::class_names(program)?, &result.predictions);
+            let text = serde_json::to_string_pretty(&all).context("the predictions")? + "\n";
+            write_whole(out, text.as_bytes())?;
+        }
+        Wanted::Text => {
             let classes = report::class_names(program)?;
-            print!("{}", report::probabilities_text(&classes, &result.predictions));
+            terminal::out(&report::probabilities_text(&classes, &result.predictions));
         }
     }
     if result.bad.is_empty() {
         Ok(())
     } else {
         Err(anyhow!("{} of {} videos failed", result.bad.len(), videos.len()).into())
+    }
+}
+
+/// What is given, and where it goes.
+enum Wanted<'a> {
+    Text,
+    Csv(&'a Path),
+    Json(&'a Path),
+    Port(&'a Path),
+}
+
+fn wanted<'a>(what: &What<'a>) -> Result<Wanted<'a>, Failure> {
+    let Some(out) = what.out else {
+        return Ok(Wanted::Text);
+    };
+    let usage = |why: &str| Err(Failure::Usage(format!("{why}, and --out is {}", out.display())));
+    match (what.port, ending(out).as_deref()) {
+        (Some(_), Some("safetensors")) => Ok(Wanted::Port(out)),
+        (None, Some("csv")) => Ok(Wanted::Csv(out)),
+        (None, Some("json")) => Ok(Wanted::Json(out)),
+        (Some(_), _) => usage("values of a port are written as `.safetensors`"),
+        (None, Some("safetensors")) => usage("a `.safetensors` file takes the values of a port, which --port names"),
+        (None, _) => usage("predictions are written as `.csv` or `.json`"),
     }
 }
 
@@ -102,7 +140,7 @@ fn run_on(
         folder.last()
     };
     let mut store = load(&path, &machine.device)?.store;
-    let setup = set_up(program, &cache_folder()?, progress)?;
+    let setup = set_up(program, cache_folder().as_deref(), progress)?;
     for (node, specs) in &program.weights {
         let missing = specs
             .iter()

@@ -1,8 +1,10 @@
 //! What a person sees while a run goes on: a bar in a terminal, plain lines elsewhere, nothing with `--quiet`.
 
+use crate::diag::{one_line, terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Plain lines come at most this often.
@@ -12,6 +14,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     quiet: bool,
     terminal: bool,
+    uncached: AtomicBool,
     active: Mutex<Active>,
 }
 
@@ -32,6 +35,7 @@ impl Progress {
         Progress {
             quiet,
             terminal: std::io::stderr().is_terminal(),
+            uncached: AtomicBool::new(false),
             active: Mutex::new(Active {
                 bar: ProgressBar::hidden(),
                 label: String::new(),
@@ -51,9 +55,19 @@ impl Progress {
         }
         let active = self.lock();
         if self.terminal {
-            active.bar.suspend(|| eprintln!("{text}"));
+            active.bar.suspend(|| terminal::err(text));
         } else {
-            eprintln!("{text}");
+            terminal::err(text);
+        }
+    }
+
+    /// Reports, once, that something could not be kept in the cache.
+    pub fn uncached(&self, e: &anyhow::Error) {
+        if !self.uncached.swap(true, Ordering::Relaxed) {
+            self.say(&format!(
+                "the cache cannot be written: {e:#}\nthe run goes on without: images are held in memory, and other runs train \
+                 the same phases again (the environment variable GLAD_CACHE names another folder)"
+            ));
         }
     }
 
@@ -61,7 +75,7 @@ impl Progress {
     pub fn begin(&self, label: &str, start: u64, total: u64) {
         let mut a = self.lock();
         a.bar.finish_and_clear();
-        a.label = label.to_string();
+        a.label = one_line(label).into_owned();
         a.since = Instant::now();
         a.line = a.since;
         (a.start, a.done, a.total) = (start, start, total);
@@ -73,7 +87,7 @@ impl Progress {
             let style = ProgressStyle::with_template("{prefix:.bold} {bar:24} {pos}/{len} {wide_msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
-            bar.set_prefix(label.to_string());
+            bar.set_prefix(a.label.clone());
             bar.set_position(start);
             a.bar = bar;
         }
@@ -89,10 +103,11 @@ impl Progress {
         let left = a.left();
         if self.terminal {
             a.bar.set_position(a.done);
-            a.bar.set_message(format!("{}  {left}", words()));
+            a.bar
+                .set_message(one_line(&format!("{}  {left}", words())).into_owned());
         } else if a.line.elapsed() >= LINE_EVERY {
             a.line = Instant::now();
-            eprintln!("{} {}/{}  {}  {left}", a.label, a.done, a.total, words());
+            terminal::err(&format!("{} {}/{}  {}  {left}", a.label, a.done, a.total, words()));
         }
     }
 
@@ -102,7 +117,7 @@ impl Progress {
         a.bar.finish_and_clear();
         a.bar = ProgressBar::hidden();
         if !self.quiet && !text.is_empty() {
-            eprintln!("{text}");
+            terminal::err(text);
         }
     }
 

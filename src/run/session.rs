@@ -11,6 +11,7 @@ use super::setup::set_up;
 use super::share::{self, Shared};
 use super::share_key::cache_key;
 use super::start::{mark_trained, start_weights};
+use super::stop::{self, Section};
 use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
 use super::view::{ViewCx, ViewResult, run_view};
 use crate::check::{left_out, starts_from};
@@ -39,8 +40,8 @@ pub struct RunOptions {
     pub feed: FeedOptions,
     /// Where tensors live.
     pub device: Device,
-    /// Where results that runs share are kept.
-    pub cache: PathBuf,
+    /// Where results that runs share are kept; `None` where there is no such folder, and in a run that shares nothing.
+    pub cache: Option<PathBuf>,
     /// Seconds between saved states.
     pub save_every: Duration,
     /// Steps between saved states, besides.
@@ -136,6 +137,11 @@ pub fn run(
         precision: position.precision.clone(),
         starts_from: position.starts_from.clone(),
     };
+    // From here on the run can be gone on with, whenever it is stopped.
+    if begins {
+        session.save_state(None, &store, &mut position, &mut log)?;
+    }
+    stop::enter(Section::Saved)?;
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
         if let Some(program) = checked.phases.get(name) {
@@ -176,6 +182,7 @@ pub fn run(
         };
         result.views.push((RESULT_VIEW.to_string(), view));
     }
+    let _ = stop::enter(Section::Finished);
     position.finished = true;
     result.bad = position.bad.clone();
     session.save_state(None, &store, &mut position, &mut log)?;
@@ -236,7 +243,7 @@ impl Session<'_> {
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
         let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
-        let shared = Shared::new(&self.options.cache);
+        let shared = Shared::new(self.options.cache.as_deref());
         let device = self.options.device.location();
         let key = cache_key(self.checked, self.graph, name, self.options.seed, device)?;
         // A phase that is validated as it goes leaves more than its weights.
@@ -254,7 +261,7 @@ impl Session<'_> {
             self.save_state(None, store, position, log)?;
             return Ok(PhaseReport::default());
         }
-        let setup = set_up(program, &self.options.cache, self.progress)?;
+        let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
         if position.step == 0 {
             for node in &program.reset {
                 store.remove_node(node);
@@ -283,6 +290,7 @@ impl Session<'_> {
             save_every: self.options.save_every,
             save_steps: self.options.save_steps,
         };
+        stop::enter(Section::Unsaved)?;
         let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
         let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
         self.progress.say(&format!(
@@ -301,15 +309,20 @@ impl Session<'_> {
         position.entry += 1;
         position.step = 0;
         self.save_state(None, store, position, log)?;
+        stop::enter(Section::Saved)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
         if share && position.bad.is_empty() {
-            shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
+            let lines = share::lines_of(&self.folder.metrics(), name)?;
+            // Sharing saves time, and is nothing that a run needs.
+            if let Err(e) = shared.keep(&key, store, &lines) {
+                self.progress.uncached(&e);
+            }
         }
         Ok(report)
     }
 
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
-        let setup = set_up(program, &self.options.cache, self.progress)?;
+        let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
         let key = Key::new(self.options.seed);
         start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
         let cx = ViewCx {
@@ -362,18 +375,30 @@ impl PhaseHooks for Session<'_> {
         self.save_state(Some(sgd), store, position, log)
     }
 
-    fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()> {
+    fn epoch(
+        &mut self,
+        step: u64,
+        store: &mut WeightStore,
+        sgd: &Sgd,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()> {
         let name = &self.graph.run[position.entry].value;
         let Some(view) = self.graph.phases[name].validate.as_ref() else {
             return Ok(());
         };
-        self.check_weights(store, position)?;
+        // A validation may take long: the run may be stopped or killed in it, and then validates when it goes on.
+        position.unvalidated = true;
+        self.save(step, store, sgd, position, log)?;
+        stop::enter(Section::Saved)?;
         let program = self
             .checked
             .views
             .get(&view.value)
             .context("the validation view is not there")?;
         let result = self.view(program, store)?;
+        stop::enter(Section::Unsaved)?;
+        position.unvalidated = false;
         let mut row = vec![];
         for s in &result.scores {
             for (n, v) in &s.scores.values {

@@ -17,7 +17,7 @@ pub struct Setup {
 }
 
 /// Makes data that can be made, reads the lists of the program's split, and runs its whole-list nodes.
-pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Setup> {
+pub fn set_up(program: &Program, cache: Option<&Path>, progress: &Progress) -> Result<Setup> {
     let mut lists = vec![];
     for (stream, call) in program.streams.iter().zip(&program.sources) {
         let list = read_list(program, *call, progress).with_context(|| format!("stream `{stream}`"))?;
@@ -41,6 +41,7 @@ pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Se
                 cache,
                 progress: &|done, _| progress.at(done as u64, String::new),
                 warn: &|text| progress.say(&format!("{}: {text}", call.node)),
+                uncached: &|e| progress.uncached(e),
             })
             .with_context(|| format!("node `{}`", call.node))?;
         progress.end("");

@@ -10,43 +10,46 @@ use std::path::{Path, PathBuf};
 
 /// The phases that are kept, by key.
 pub struct Shared {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 impl Shared {
     /// Below `cache`.
-    pub fn new(cache: &Path) -> Shared {
+    pub fn new(cache: Option<&Path>) -> Shared {
         Shared {
-            folder: cache.join("phases"),
+            folder: cache.map(|c| c.join("phases")),
         }
     }
 
     /// The state after the phase, and the lines of its log, if some run has left them.
     pub fn find(&self, key: &str, device: &Device) -> Option<(State, String)> {
-        let log = std::fs::read_to_string(self.log(key)).ok()?;
+        let folder = self.folder.as_deref()?;
+        let log = std::fs::read_to_string(log_of(folder, key)).ok()?;
         // A file that cannot be read any more is as good as none: the phase is trained again.
-        let state = checkpoint::load(&self.state(key), device).ok()?;
+        let state = checkpoint::load(&state_of(folder, key), device).ok()?;
         Some((state, log))
     }
 
     /// Keeps the state after a phase. The log goes first: a state is only found with its log.
     pub fn keep(&self, key: &str, store: &WeightStore, log: &str) -> Result<()> {
-        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
-        write_whole(&self.log(key), log.as_bytes())?;
+        let folder = self.folder.as_deref();
+        let folder = folder.context("neither GLAD_CACHE nor a home folder is set")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        write_whole(&log_of(folder, key), log.as_bytes())?;
         let position = Position {
             format: Position::FORMAT,
             ..Position::default()
         };
-        checkpoint::save(&self.state(key), &position, store, None)
+        checkpoint::save(&state_of(folder, key), &position, store, None)
     }
+}
 
-    fn state(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.safetensors"))
-    }
+fn state_of(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}.safetensors"))
+}
 
-    fn log(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.jsonl"))
-    }
+fn log_of(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}.jsonl"))
 }
 
 /// The lines of a phase in a run's log.

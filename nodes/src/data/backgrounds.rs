@@ -108,7 +108,7 @@ impl Medians {
 
     /// The background of a video, from the cache or made.
     pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
-        let place = self.place(cx.cache, video);
+        let place = cx.cache.and_then(|cache| self.place(cache, video));
         if let Some(place) = &place
             && ppm::read(place).is_ok()
         {
@@ -119,7 +119,7 @@ impl Medians {
             Some(place) => match ppm::write(&place, &frame) {
                 Ok(()) => Ok(Image::Kept(place)),
                 Err(e) => {
-                    (cx.warn)(&format!("{e:#}; it is held in memory"));
+                    (cx.uncached)(&e);
                     Ok(Image::Held(frame))
                 }
             },
@@ -258,9 +258,10 @@ mod tests {
         let of = videos.len();
         let out = node.prepare(&PrepareCx {
             videos,
-            cache,
+            cache: Some(cache),
             progress: &|done, of| progress.lock().unwrap().push((done, of)),
             warn: &|text| warnings.lock().unwrap().push(text.to_owned()),
+            uncached: &|e| warnings.lock().unwrap().push(format!("not kept: {e:#}")),
         });
         let mut progress = progress.into_inner().unwrap();
         progress.sort();
