@@ -22,6 +22,20 @@ pub(crate) fn input<'a>(cx: &'a BuildCx<'_>, port: &str) -> Result<&'a Type, Vec
         .ok_or_else(|| vec![ParamProblem::new("", format!("nothing is connected to `{port}`"))])
 }
 
+/// Refuses scores of a single class at `port`: whatever they are, their softmax is 1.
+pub(crate) fn several_classes(cx: &BuildCx<'_>, port: &str) -> Result<(), Vec<ParamProblem>> {
+    match cx.input(port).and_then(|ty| ty.known(-1)) {
+        Some(1) => Err(vec![
+            ParamProblem::new(
+                "",
+                format!("`{port}` are scores of a single class, so there is nothing to tell apart"),
+            )
+            .help("give the classifier as many outputs as there are classes; two at least"),
+        ]),
+        _ => Ok(()),
+    }
+}
+
 /// Rows for each sample of the batch: 2 for features of both domains stacked, `[2*B,D]`.
 pub(crate) fn rows_per_sample(ty: &Type) -> usize {
     match ty.dims.first() {

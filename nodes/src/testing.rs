@@ -266,7 +266,7 @@ impl Probe {
         let ws: Vec<Vec<f64>> = self.specs.iter().map(|s| f64s(&self.weight(&s.name))).collect();
         let expect = reference(&xs, &ws);
         assert_eq!(outputs.len(), expect.len(), "number of outputs");
-        let heads: Vec<String> = self.outputs.iter().map(|t| t.head.clone()).collect();
+        let heads: Vec<String> = self.outputs.iter().map(|t| t.head.to_string()).collect();
         let mut cotangents = vec![];
         for (i, (out, want)) in outputs.iter().zip(&expect).enumerate() {
             close(&format!("output {i}"), &f64s(out), want, 1e-4);

@@ -1,34 +1,54 @@
-//! Data that is not there, and lists that are malformed.
+//! Data that is not there, and lists that are malformed or do not fit the graph.
 
+use super::lists::{self, About, Lists, list_place};
+use super::sink::Sink;
 use crate::diag::shown;
-use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
-use crate::graph::{Graph, NodeDef};
+use crate::diag::{Problem, Problems, Severity, did_you_mean};
+use crate::graph::Graph;
 use crate::program::{Call, Checked, Program, RESULT_VIEW};
-use crate::tree::TreeValue;
 use glad_nodes::{Body, Compute, Source, StartsFrom};
 use std::collections::HashSet;
 use std::path::Path;
 
+/// What becomes of data that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A note.
+    Notes,
+    /// An error: it is about to be read.
+    Needed,
+    /// An error; and every video of every list is looked at, too.
+    Files,
+}
+
 /// What is not there of the data and weights that a run reads: notes, or errors with `files` (then every video of every list is
-/// looked at, too). Lists that are there and malformed, and splits that a list does not have, are errors.
+/// looked at, too). Lists that are there and malformed, splits that a list does not have, and lists that do not fit what the
+/// graph does with them are errors; what may not be meant is a warning.
 ///
 /// Of optional views nothing is an error: a run leaves them out.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
-    absent_of(graph, runs(graph, checked), files)
+    let look = if files { Look::Files } else { Look::Notes };
+    absent_of(graph, runs(graph, checked), look)
 }
 
 /// As [`absent`], of these programs alone.
-pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>, files: bool) -> Problems {
+pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>, look_at: Look) -> Problems {
+    let programs: Vec<&Program> = programs.collect();
     let mut out = Found {
         list: vec![],
         seen: HashSet::new(),
+        lists: Lists::default(),
         examined: HashSet::new(),
     };
-    for program in programs {
-        let files = files && !is_optional(graph, program);
+    for program in &programs {
+        let look_at = if is_optional(graph, program) {
+            Look::Notes
+        } else {
+            look_at
+        };
         for (i, call) in program.calls.iter().enumerate() {
             if let Body::Compute(compute) = &program.bodies[call.body] {
-                weights(graph, &call.node, compute.as_ref(), files, &mut out);
+                weights(graph, &call.node, compute.as_ref(), look_at, &mut out);
             }
             let Body::Source(source) = &program.bodies[call.body] else {
                 continue;
@@ -38,12 +58,36 @@ pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>,
                 .iter()
                 .position(|s| *s == i)
                 .map(|s| program.streams[s].as_str());
-            look(graph, program, (call, stream), source.as_ref(), files, &mut out);
+            look(graph, program, (call, stream), source.as_ref(), look_at, &mut out);
         }
     }
+    let mut sink = Sink::default();
+    lists::check(graph, &programs, &out.lists, About::All, &mut sink);
+    let mut list = out.list;
+    list.extend(sink.finish());
     Problems {
         files: graph.files.clone(),
-        list: out.list,
+        list,
+    }
+}
+
+/// What is wrong with the lists of a run against each other and the graph, where they are there: for the linter, which looks
+/// at the lines of each list itself.
+pub fn between_lists(graph: &Graph, checked: &Checked) -> Problems {
+    let programs: Vec<&Program> = runs(graph, checked).collect();
+    let (mut lists, mut sink) = (Lists::default(), Sink::default());
+    for program in &programs {
+        for call in &program.calls {
+            if let Body::Source(source) = &program.bodies[call.body] {
+                // A list that cannot be read is told as such by whoever reads its lines.
+                let _ = lists.read(program, call, source.as_ref());
+            }
+        }
+    }
+    lists::check(graph, &programs, &lists, About::Lists, &mut sink);
+    Problems {
+        files: graph.files.clone(),
+        list: sink.finish(),
     }
 }
 
@@ -96,6 +140,7 @@ pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c
 struct Found {
     list: Vec<Problem>,
     seen: HashSet<(String, String)>,
+    lists: Lists,
     /// Nodes whose file of weights was looked into.
     examined: HashSet<String>,
 }
@@ -113,11 +158,11 @@ fn look(
     program: &Program,
     (call, stream): (&Call, Option<&str>),
     source: &dyn Source,
-    files: bool,
+    look_at: Look,
     out: &mut Found,
 ) {
     let node = &graph.nodes[&call.node];
-    let place = list_place(node, stream);
+    let place = list_place(node, stream, &program.split);
     let whose = match stream {
         Some(s) => format!("the list of stream {s}"),
         None => "the list".to_string(),
@@ -138,19 +183,19 @@ fn look(
         );
         return;
     }
-    let missing = source.absent(files);
+    let missing = source.absent(look_at == Look::Files);
     for text in &missing {
         let mut p = Problem::note(text.clone()).at(&place, whose.clone());
-        if files {
+        if look_at != Look::Notes {
             p.severity = Severity::Error;
         }
         out.add(&call.node, p);
     }
     // What is not there cannot be read; what is there must be readable.
     if source.absent(false).is_empty()
-        && let Err(e) = source.videos(&program.split)
+        && let Err(e) = out.lists.read(program, call, source)
     {
-        out.add(&call.node, Problem::error(format!("{e:#}")).at(&place, whose));
+        out.add(&call.node, Problem::error(e).at(&place, whose));
     }
 }
 
@@ -163,13 +208,13 @@ fn missing_file(compute: &dyn Compute) -> Option<&Path> {
 }
 
 /// The file that a node's weights are to start from is not there, or does not fit.
-fn weights(graph: &Graph, path: &str, compute: &dyn Compute, files: bool, out: &mut Found) {
+fn weights(graph: &Graph, path: &str, compute: &dyn Compute, look_at: Look, out: &mut Found) {
     let node = &graph.nodes[path];
     let place = node.params.get("init").map_or(&node.place, |t| &t.place);
     let label = "its weights are to start from it";
     if let Some(file) = missing_file(compute) {
         let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, label);
-        if files {
+        if look_at != Look::Notes {
             p.severity = Severity::Error;
         }
         out.add(path, p);
@@ -184,18 +229,5 @@ fn weights(graph: &Graph, path: &str, compute: &dyn Compute, files: bool, out: &
                 None => p,
             },
         );
-    }
-}
-
-/// Where the list of a stream is written, or else the node.
-fn list_place(node: &NodeDef, stream: Option<&str>) -> Place {
-    let own = stream.and_then(|s| node.per_stream.get(s));
-    let list = own.and_then(|p| p.get("list")).or_else(|| node.params.get("list"));
-    match list {
-        Some(t) => match &t.value {
-            TreeValue::Table(_) => t.key.clone(),
-            _ => t.place.clone(),
-        },
-        None => node.place.clone(),
     }
 }

@@ -8,7 +8,7 @@ use super::{params, weights};
 use crate::diag::Problem;
 use crate::program::ValueId;
 use crate::tree::{Tree, TreeValue};
-use glad_nodes::{Body, BuildCx, Contract, Gradient, HeadExpr, Output, Side, Type, WeightSpec};
+use glad_nodes::{Body, BuildCx, Contract, Gradient, Head, HeadExpr, Output, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 
 /// Weights of the largest node: 64 GiB of 32-bit numbers.
@@ -40,7 +40,8 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         // What cannot be known, because what it is made from is not needed, has its head and no sizes.
         let head = |o: &Output| match &o.ty.head {
-            HeadExpr::Is(h) | HeadExpr::Any(h) => h.clone(),
+            HeadExpr::Is(h) => h.clone(),
+            HeadExpr::Any(v) => Head::Other(v.clone()),
         };
         let outputs = at.contract.outputs.iter().zip(outputs);
         let cx = BuildCx {

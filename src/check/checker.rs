@@ -2,12 +2,12 @@
 
 use super::absent::runs;
 use super::cx::Cx;
-use super::draft::{Draft, written};
+use super::draft::Draft;
 use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{gradients, leak, phases, unused, weights, wiring};
+use super::{domains, gradients, labels, leak, phases, select, terms, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -45,8 +45,9 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
             }
         }
         weights::check(&cx, &phases, &views, RESULT_VIEW);
+        select::check(&cx, &phases, &views);
         if cx.sink.borrow().errors() == 0 {
-            unused::check(&cx, &used);
+            unused::check(&cx, &used, &phases, &views);
         }
     }
     let failed = cx.sink.borrow().errors() > 0;
@@ -88,6 +89,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         losses: vec![],
         roots: vec![],
         reach: vec![],
+        labels: vec![],
         frozen: vec![],
         reset: vec![],
     };
@@ -119,9 +121,14 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         }
     }
     leak::check(&mut draft);
+    labels::check(&mut draft);
+    domains::check(&draft);
     ok &= draft.complete;
     if ok && scene.kind == ProgramKind::Phase {
         gradients::check(&mut draft);
+        domains::adversaries(&draft);
+        terms::check(&draft);
+        terms::clips(&draft);
         let cx = scene.cx;
         for name in &cx.graph.phases[scene.name].reset {
             for node in cx.named(&name.value) {
@@ -138,9 +145,9 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
 fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
     for id in &ids {
         let v = &draft.program.values[id.0];
-        if v.ty.head != "Loss" || !v.ty.dims.is_empty() {
+        if v.ty.head != glad_nodes::Head::Loss || !v.ty.dims.is_empty() {
             let maker = &draft.scene.cx.graph.nodes[&draft.program.calls[v.call].node];
-            let p = Problem::error(format!("`{}` is {}, not a loss", written(root.target), v.ty))
+            let p = Problem::error(format!("`{}` is {}, not a loss", root.target.value, v.ty))
                 .at(&root.target.place, "a term of the objective is of type Loss[]")
                 .at(&maker.place, format!("`{}` makes it", maker.path));
             draft.scene.push(p);
@@ -157,7 +164,7 @@ fn view_root(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
     for id in &ids {
         let v = &draft.program.values[id.0];
         if v.ty.is_empty() {
-            let p = Problem::error(format!("`{}` is empty: {}", written(root.target), v.ty));
+            let p = Problem::error(format!("`{}` is empty: {}", root.target.value, v.ty));
             draft
                 .scene
                 .push(p.at(&root.target.place, "there is nothing in it here"));

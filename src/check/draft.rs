@@ -324,7 +324,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
     fn empty(&self, node: &crate::graph::NodeDef, port: &str, e: &Edge<'g>, id: ValueId) {
         let ty = &self.program.values[id.0].ty;
         let p = Problem::error(format!("input `{port}` of `{}` is empty: {ty}", node.path))
-            .at(&e.r.place, format!("`{}` has nothing in it here", written(e.r)));
+            .at(&e.r.place, format!("`{}` has nothing in it here", e.r.value));
         let (p, globals) = self.typer.zero(p, id, ty);
         let dims = self.scene.dims_text(globals.iter().map(String::as_str));
         let advice = "drop what needs it from this phase or view, or give it clips";
@@ -332,18 +332,6 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         self.scene
             .push(p.help(dims.map_or(advice.to_string(), |d| format!("{d}: {advice}"))));
     }
-}
-
-/// `node.port@stream` as the file says it.
-pub(super) fn written(r: &Spanned<Ref>) -> String {
-    let Ref { node, port, stream } = &r.value;
-    let port = if port.is_empty() {
-        String::new()
-    } else {
-        format!(".{port}")
-    };
-    let stream = stream.as_ref().map_or(String::new(), |s| format!("@{s}"));
-    format!("{node}{port}{stream}")
 }
 
 fn whole_list(scene: &Scene, c: &Contract, inputs: &IndexMap<String, Vec<(Edge<'_>, ValueId)>>) -> Option<String> {

@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, HashMap};
 
 /// Signs that arrive.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Signs {
+pub(super) struct Signs {
     plus: bool,
     minus: bool,
 }
 
 impl Signs {
-    fn of(weight: f64) -> Signs {
+    /// Of a term of this weight.
+    pub fn of(weight: f64) -> Signs {
         Signs {
             plus: weight >= 0.0,
             minus: weight < 0.0,
@@ -34,7 +35,8 @@ impl Signs {
             minus: self.plus,
         }
     }
-    fn sign(self) -> i8 {
+    /// +1, −1, or 0 where both arrive.
+    pub fn sign(self) -> i8 {
         self.plus as i8 - self.minus as i8
     }
 }
@@ -175,10 +177,10 @@ fn above(draft: &Draft, trains: &BTreeMap<String, bool>) -> Vec<bool> {
     above
 }
 
-type Arrived = (HashMap<ValueId, Signs>, BTreeMap<usize, Signs>);
+pub(super) type Arrived = (HashMap<ValueId, Signs>, BTreeMap<usize, Signs>);
 
 /// The signs with which the gradient of a loss arrives at values, and at the weights of calls.
-fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
+pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
     let mut values: HashMap<ValueId, Signs> = from.iter().map(|v| (*v, sign)).collect();
     let mut calls = BTreeMap::new();
     for (i, (call, site)) in draft.program.calls.iter().zip(&draft.sites).enumerate().rev() {

@@ -1,6 +1,6 @@
 //! The label-leak check: a training loss may not depend on a label of a held-out stream.
 
-use super::draft::{Draft, written};
+use super::draft::Draft;
 use super::prune::comes_from;
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
@@ -41,11 +41,11 @@ pub(super) fn check(draft: &mut Draft) {
         if let Some(r) = way.enters {
             p = p.at(
                 &r.place,
-                format!("`{}`: a label of `{}` enters here", written(r), way.stream),
+                format!("`{}`: a label of `{}` enters here", r.value, way.stream),
             );
         }
         if let Some(r) = way.label.filter(|l| way.enters.is_none_or(|e| e.place != l.place)) {
-            p = p.at(&r.place, format!("`{}`: the label is used here", written(r)));
+            p = p.at(&r.place, format!("`{}`: the label is used here", r.value));
         }
         if !graph.oracle {
             if let Some(held) = graph.held_out.iter().find(|h| h.value == way.stream) {
@@ -92,7 +92,7 @@ fn mark<'g>(draft: &mut Draft<'_, '_, 'g>) -> HashMap<ValueId, Way<'g>> {
             });
             if let Some((mut way, value, r)) = found {
                 way.enters = way.enters.or(Some(r));
-                if draft.program.values[value.0].ty.head == "Label" {
+                if draft.program.values[value.0].ty.head == glad_nodes::Head::Label {
                     way.label = Some(r);
                 }
                 ways.insert(*id, way);

@@ -2,11 +2,11 @@
 //! the value that it is about.
 
 use super::cx::Cx;
-use crate::diag::{Place, Problem, did_you_mean};
+use crate::diag::{Place, Problem, Severity, did_you_mean};
 use crate::graph::NodeDef;
 use crate::tree::MOST;
 use crate::tree::{Tree, TreeValue};
-use glad_nodes::{KindEntry, Node, ParamProblem};
+use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem};
 use indexmap::IndexMap;
 use serde_json::Value;
 use std::sync::Arc;
@@ -168,6 +168,27 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
     out
 }
 
+/// What is allowed and seldom meant in the parameters of `node`; only in those of `among`, where it is given.
+pub(super) fn remarks(
+    cx: &Cx,
+    node: &NodeDef,
+    parsed: &Parsed,
+    stream: Option<&str>,
+    among: Option<&IndexMap<String, Tree>>,
+) {
+    let stream = stream.filter(|_| !node.per_stream.is_empty());
+    for remark in parsed.node.remarks() {
+        // A phase that turns something off for itself means it.
+        let meant = |t: &Tree| matches!(t.value, TreeValue::Integer(0) | TreeValue::Float(0.0));
+        let of = remark.path.split(['.', '[']).next().unwrap_or_default();
+        if among.is_none_or(|own| own.get(of).is_some_and(|t| !meant(t))) {
+            let mut p = placed(node, &parsed.written, &remark, stream);
+            p.severity = Severity::Warning;
+            cx.push(p);
+        }
+    }
+}
+
 /// A kind's problem with its parameters, as a problem of the file.
 pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, stream: Option<&str>) -> Problem {
     let whose = match stream {
@@ -259,6 +280,37 @@ fn found_words(found: &str) -> String {
     }
 }
 
+/// The parameters that a size was written in: those that hold its number or one of its names, three at most.
+pub(super) fn param_places(written: &Written, d: &DimExpr) -> Vec<Place> {
+    let names = d.globals();
+    let number = match d {
+        DimExpr::Number(n) => i64::try_from(*n).ok(),
+        _ => None,
+    };
+    let hit = |t: &Tree| match &t.value {
+        TreeValue::String(s) if !names.is_empty() => {
+            DimExpr::parse(s, true).is_ok_and(|e| e.globals().iter().any(|g| names.contains(g)))
+        }
+        TreeValue::Integer(n) => Some(*n) == number,
+        _ => false,
+    };
+    let mut found = vec![];
+    written.values().for_each(|t| find(t, &hit, &mut found));
+    found.truncate(if number.is_some() { 1 } else { 3 });
+    found
+}
+
+fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool, found: &mut Vec<Place>) {
+    if hit(t) {
+        found.push(t.place.clone());
+    }
+    match &t.value {
+        TreeValue::Table(m) => m.values().for_each(|t| find(t, hit, found)),
+        TreeValue::Array(v) => v.iter().for_each(|t| find(t, hit, found)),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,5 +335,43 @@ mod tests {
         );
         assert_eq!(help.as_deref(), Some("did you mean `ganin`?"));
         assert_eq!(h("weights are not negative"), "weights are not negative");
+    }
+
+    #[test]
+    fn what_a_kind_remarks_is_a_warning_unless_a_phase_means_it() {
+        use crate::check::testing::warnings;
+        let normalize = |mean: &str, std: &str| {
+            let found = warnings(&format!("[set.nodes.normalize]\nmean = {mean}\nstd = {std}"));
+            found
+                .iter()
+                .map(|w| w.split(':').next().unwrap_or_default().to_string())
+                .collect::<Vec<_>>()
+        };
+        let (mean, std) = ("parameter `mean` of `normalize`", "parameter `std` of `normalize`");
+        let unit = normalize("[0.485, 0.456, 0.406]", "[0.229, 0.224, 0.225]");
+        assert_eq!(unit, [mean, std]);
+        assert_eq!(normalize("[0.5, 0.5, 0.5]", "[58.0, 57.0, 57.0]"), [mean]);
+        assert_eq!(normalize("[123.0, 116.0, 103.0]", "[0.229, 0.224, 0.225]"), [std]);
+        // Divided alone; as it is; means alone, as of Caffe, in the wrong order of channels.
+        assert!(normalize("[0.0, 0.0, 0.0]", "[255.0, 255.0, 255.0]").is_empty());
+        assert_eq!(normalize("[0.0, 0.0, 0.0]", "[1.0, 1.0, 1.0]"), [std]);
+        assert!(normalize("[123.675, 116.28, 103.53]", "[1.0, 1.0, 1.0]").is_empty());
+        assert_eq!(
+            normalize("[103.53, 116.28, 123.675]", "[57.375, 57.12, 58.395]"),
+            [mean]
+        );
+        let said = warnings("[set.nodes.normalize]\nmean = [0.485, 0.456, 0.406]");
+        assert!(
+            said[0].contains("[0.485, 0.456, 0.406] looks meant for values from 0 to 1"),
+            "{said:?}"
+        );
+
+        assert_eq!(warnings("[set.params]\nbg_prob = 0.0").len(), 1);
+        assert_eq!(warnings("[set.params]\nbg_weight = 0.0").len(), 1);
+        assert_eq!(warnings("[set.params]\nbg_weight = 1.0").len(), 1);
+        assert!(warnings("[phases.warmup.nodes]\nbg_mix = { prob = 0.0 }").is_empty());
+        let view = "[views.infer.nodes]\nnormalize = { mean = [0.485, 0.456, 0.406] }";
+        assert_eq!(warnings(view).len(), 1, "{:?}", warnings(view));
+        assert_eq!(warnings("[nodes.ce]\nsmoothing = 1.0").len(), 1);
     }
 }

@@ -1,19 +1,38 @@
-//! What the run says of itself that needs no types: weights of losses, the choice of the result, phases left out.
-//! Lengths, batches and names were checked as they were read.
+//! What the run says of itself that needs no types: weights of losses, phases left out, optimisers.
+//! Batches and names were checked as they were read.
 
 use super::cx::Cx;
-use crate::diag::{Problem, Spanned};
-use crate::graph::Select;
+use super::optim;
+use crate::diag::Problem;
 
 /// Checks what needs no types.
 pub(super) fn check(cx: &Cx) {
     for p in cx.graph.phases.values() {
         for (name, loss) in p.losses.iter().filter(|(_, l)| l.weight.value == 0.0) {
             cx.push(
-                Problem::note(format!("loss `{name}` of phase {} has weight 0", p.name))
-                    .at(&loss.weight.place, "it is computed and trains nothing"),
+                Problem::warning(format!("loss `{name}` of phase {} has weight 0", p.name))
+                    .at(&loss.weight.place, "it is computed and trains nothing")
+                    .help(format!("`drop = [\"phases.{}.losses.{name}\"]` leaves it out", p.name)),
             );
         }
+        if !p.losses.is_empty() && p.losses.values().all(|l| l.weight.value == 0.0) {
+            let error = Problem::error(format!("phase {} trains nothing: all its losses have weight 0", p.name));
+            cx.push(error.at(&p.place, "this phase"));
+        }
+        for reset in &p.reset {
+            if let Some(frozen) = p.frozen.iter().find(|f| f.value == reset.value) {
+                cx.push(
+                    Problem::warning(format!(
+                        "`{}` starts anew in phase {} and is not trained there",
+                        reset.value, p.name
+                    ))
+                    .at(&reset.place, "`reset` here")
+                    .at(&frozen.place, "and `frozen` here")
+                    .help("what was learned before is lost: leave one of the two out"),
+                );
+            }
+        }
+        optim::check(cx, p);
         if cx.graph.run.iter().all(|r| r.value != p.name) {
             cx.push(
                 Problem::note(format!("phase {} is not in `run`", p.name))
@@ -22,26 +41,21 @@ pub(super) fn check(cx: &Cx) {
             );
         }
     }
-    if cx.graph.select.value == Select::Best {
-        select_best(cx);
-    }
 }
 
-fn select_best(cx: &Cx) {
-    let place = &cx.graph.select.place;
-    if !cx.graph.oracle {
-        cx.push(
-            Problem::error("`select = \"best\"` chooses by labels of the target, which are held out")
-                .at(place, "needs `oracle = true`")
-                .help("leave it at \"last\", or say `oracle = true`, and every output will say so, too"),
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{errors, warnings};
+
+    #[test]
+    fn weights_of_0_and_weights_that_are_lost_are_reported() {
+        let zero = warnings("[set.phases.main.losses]\nalign_g = 0.0");
+        assert_eq!(zero, ["loss `align_g` of phase main has weight 0"]);
+        let all = errors("[set.phases.warmup.losses]\ntol = 0.0");
+        assert_eq!(all, ["phase warmup trains nothing: all its losses have weight 0"]);
+        let lost = warnings(
+            "[phases.main]\nfrozen = [\"tol\"]\n[set.phases.main.losses]\ntol = { of = \"tol\", weight = 1.0 }",
         );
-    }
-    let validates = |r: &Spanned<String>| cx.graph.phases.get(&r.value).is_some_and(|p| p.validate.is_some());
-    if !cx.graph.run.iter().any(validates) {
-        cx.push(
-            Problem::error("`select = \"best\"` has no scores to choose by")
-                .at(place, "no phase of `run` has a `validate`")
-                .help("name a view in the phase: `validate = \"validate\"`"),
-        );
+        assert_eq!(lost, ["`tol` starts anew in phase main and is not trained there"]);
     }
 }

@@ -235,5 +235,5 @@ pub(super) fn comes_from(output: &Output, input: &Input) -> bool {
 }
 
 fn is_metric(ty: &TypeExpr) -> bool {
-    ty.dims.is_empty() && matches!(&ty.head, glad_nodes::HeadExpr::Is(h) if h == "Metric")
+    ty.dims.is_empty() && matches!(&ty.head, glad_nodes::HeadExpr::Is(glad_nodes::Head::Metric))
 }

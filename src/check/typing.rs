@@ -1,14 +1,12 @@
 //! Types of one node: what arrives is held against its contract, and every conflict is shown at both ends.
 
 use super::cx::inside;
-use super::draft::written;
-use super::params::Written;
+use super::params::{Written, param_places};
 use super::prune::{Edge, pattern};
 use super::scene::{Inst, Scene};
 use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, Ref};
 use crate::program::ValueId;
-use crate::tree::{Tree, TreeValue};
 use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Output, Side, Size, Type, TypeExpr};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
@@ -229,7 +227,7 @@ impl<'g> Typer<'g> {
         let message = format!(
             "`{path}` takes {} at `{port}`, and `{}` is {ty}",
             show(pattern, b),
-            written(e.r)
+            e.r.value
         );
         let mut p = Problem::error(message).at(&e.r.place, format!("{ty} arrives here"));
         let maker = at.scene.node(e.out.inst);
@@ -250,7 +248,11 @@ impl<'g> Typer<'g> {
                         p = p.at(&other.place, "has another number of sizes");
                     }
                     let heads_agree = !matches!(&pattern.head, glad_nodes::HeadExpr::Is(h) if *h != ty.head);
-                    if heads_agree && ty.head == "Feature" && ty.dims.len() == 3 && pattern.dims.len() == 2 {
+                    if heads_agree
+                        && ty.head == glad_nodes::Head::Feature
+                        && ty.dims.len() == 3
+                        && pattern.dims.len() == 2
+                    {
                         advice = Some("a `mean` node makes one feature of those of several clips".to_string());
                     }
                 }
@@ -310,8 +312,7 @@ impl<'g> Typer<'g> {
         });
         let p = Problem::error(format!(
             "`{}` stacks samples of one size, and `{}` is {ty}",
-            at.node.path,
-            written(e.r)
+            at.node.path, e.r.value
         ))
         .at(&e.r.place, "~ is a size that differs from video to video");
         let p = match from {
@@ -326,8 +327,8 @@ impl<'g> Typer<'g> {
 /// The pattern with the numbers that are known.
 fn show(p: &TypeExpr, b: &Bindings) -> String {
     let head = match &p.head {
-        glad_nodes::HeadExpr::Is(h) => h.clone(),
-        glad_nodes::HeadExpr::Any(v) => b.heads.get(v).cloned().unwrap_or_else(|| "any".into()),
+        glad_nodes::HeadExpr::Is(h) => h.to_string(),
+        glad_nodes::HeadExpr::Any(v) => b.heads.get(v).map_or_else(|| "any".into(), ToString::to_string),
     };
     let mut dims: Vec<String> = p
         .dims
@@ -356,35 +357,4 @@ fn label(p: Problem, o: &Origin, text: String) -> Problem {
     o.places[1..]
         .iter()
         .fold(p.at(&o.places[0], text), |p, place| p.at(place, "and here"))
-}
-
-/// The parameters that a size was written in: those that hold its number or one of its names, three at most.
-pub(super) fn param_places(written: &Written, d: &DimExpr) -> Vec<Place> {
-    let names = d.globals();
-    let number = match d {
-        DimExpr::Number(n) => i64::try_from(*n).ok(),
-        _ => None,
-    };
-    let hit = |t: &Tree| match &t.value {
-        TreeValue::String(s) if !names.is_empty() => {
-            DimExpr::parse(s, true).is_ok_and(|e| e.globals().iter().any(|g| names.contains(g)))
-        }
-        TreeValue::Integer(n) => Some(*n) == number,
-        _ => false,
-    };
-    let mut found = vec![];
-    written.values().for_each(|t| find(t, &hit, &mut found));
-    found.truncate(if number.is_some() { 1 } else { 3 });
-    found
-}
-
-fn find(t: &Tree, hit: &dyn Fn(&Tree) -> bool, found: &mut Vec<Place>) {
-    if hit(t) {
-        found.push(t.place.clone());
-    }
-    match &t.value {
-        TreeValue::Table(m) => m.values().for_each(|t| find(t, hit, found)),
-        TreeValue::Array(v) => v.iter().for_each(|t| find(t, hit, found)),
-        _ => {}
-    }
 }

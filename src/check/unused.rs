@@ -4,6 +4,10 @@ use super::cx::Cx;
 use super::prune::Needs;
 use super::scene::Scene;
 use crate::diag::Problem;
+use crate::graph::Select;
+use crate::program::{Program, RESULT_VIEW};
+use glad_nodes::Body;
+use indexmap::IndexMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What phases and views have used.
@@ -30,8 +34,10 @@ impl Used {
     }
 }
 
-/// Notes of nodes that nothing needs, and of labels that nothing reads.
-pub(super) fn check(cx: &Cx, used: &Used) {
+/// Notes of nodes that nothing needs, of labels that nothing reads, and of words that change nothing.
+pub(super) fn check(cx: &Cx, used: &Used, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>) {
+    oracle(cx, phases);
+    scored(cx, views);
     let mut told: Vec<&str> = vec![];
     for (i, node) in cx.graph.nodes.values().enumerate() {
         // What is bypassed everywhere is left out on purpose.
@@ -64,5 +70,62 @@ pub(super) fn check(cx: &Cx, used: &Used) {
         cx.push(Problem::note(format!(
             "the labels of stream {stream} are used by nothing"
         )));
+    }
+}
+
+/// `oracle = true` where nothing is chosen or trained by held-out labels.
+fn oracle(cx: &Cx, phases: &IndexMap<String, Program>) {
+    let held = |stream: &str| cx.graph.held_out.iter().any(|h| h.value == stream);
+    let trains = |p: &Program| {
+        p.labels
+            .iter()
+            .any(|u| !u.losses.is_empty() && held(&p.streams[u.stream]))
+    };
+    let depends = |p: &Program| p.losses.iter().any(|l| l.values.iter().any(|v| p.values[v.0].held_out));
+    let used = phases.values().any(|p| trains(p) || depends(p)) || cx.graph.select.value == Select::Best;
+    if cx.graph.oracle && !used {
+        cx.push(
+            cx.graph
+                .tree
+                .get("oracle")
+                .into_iter()
+                .fold(Problem::note("`oracle = true` changes nothing"), |p, t| {
+                    p.at(&t.place, "no loss and no choice goes by held-out labels")
+                })
+                .help("without it, results are those of an adaptation method, and say so"),
+        );
+    }
+}
+
+/// The result of a run that scores other streams than those that are held out.
+fn scored(cx: &Cx, views: &IndexMap<String, Program>) {
+    let named: Vec<&Program> = cx.graph.run.iter().filter_map(|r| views.get(&r.value)).collect();
+    let result = if named.is_empty() {
+        views.get(RESULT_VIEW).into_iter().collect()
+    } else {
+        named
+    };
+    let metrics = || {
+        let labels = result.iter().flat_map(|v| v.labels.iter().map(move |u| (*v, u)));
+        labels.filter(|(v, u)| matches!(v.bodies[v.calls[u.call].body], Body::Metric(_)))
+    };
+    let held = |stream: &String| cx.graph.held_out.iter().any(|h| h.value == *stream);
+    if cx.graph.phases.is_empty() || metrics().next().is_none() {
+        return;
+    }
+    if let (Some(stream), false) = (
+        cx.graph.held_out.first(),
+        metrics().any(|(v, u)| held(&v.streams[u.stream])),
+    ) {
+        let view = &cx.graph.views[&result[0].name];
+        cx.push(
+            Problem::warning(format!("nothing scores `{}`, to which the method adapts", stream.value))
+                .at(&view.place, format!("view {} gives the result of a run", view.name))
+                .at(&stream.place, "held out here")
+                .help(format!(
+                    "give it a root such as `scores.mean_class_accuracy@{}`",
+                    stream.value
+                )),
+        );
     }
 }

@@ -2,8 +2,7 @@
 
 use super::cx::{Cx, inputs_of, inside, outputs_of};
 use super::cycles;
-use super::params::{self, Parsed};
-use super::typing::param_places;
+use super::params::{self, Parsed, param_places};
 use crate::diag::{Problem, Spanned, did_you_mean};
 use crate::graph::{NodeDef, Ref};
 use glad_nodes::{Arity, Contract, DimExpr, Input, Side, TypeExpr};
@@ -49,7 +48,10 @@ fn kind_and_params(cx: &Cx, node: &NodeDef) -> Option<Contract> {
     };
     for stream in variants {
         let parsed = params::parse(cx, node, None, stream);
-        parsed.iter().for_each(|p| unknown_dims(cx, node, p));
+        if let Some(p) = &parsed {
+            unknown_dims(cx, node, p);
+            params::remarks(cx, node, p, stream, None);
+        }
         first = first.or(parsed);
     }
     Some(first?.node.contract(&Cx::plain_wiring(node)))
@@ -265,6 +267,7 @@ fn overrides(cx: &Cx) {
         let stream = own.or(node.per_stream.keys().next().map(String::as_str));
         if let Some(p) = params::parse(cx, node, Some(&params.value), stream) {
             unknown_dims(cx, node, &p);
+            params::remarks(cx, node, &p, stream, Some(&params.value));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Every flag, in one place.
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use crate::diag::did_you_mean;
+use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
@@ -51,7 +52,7 @@ pub struct Args {
 /// Which experiment: a graph and what is laid over it.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct GraphArgs {
-    /// The graph file.
+    /// The graph: a file, or a built-in one (`glad-run list`).
     pub graph: PathBuf,
     /// What is laid over it.
     #[command(flatten)]
@@ -61,11 +62,11 @@ pub struct GraphArgs {
 /// What is laid over a graph.
 #[derive(ClapArgs, Clone, Debug, Default)]
 pub struct LayerArgs {
-    /// The setting, instead of the graph's own: data, sizes, backbone, lengths of phases.
-    #[arg(long, value_name = "FILE")]
+    /// The setting, instead of the graph's own: data, sizes, backbone, lengths of phases. A file, or a built-in one.
+    #[arg(long, value_name = "SETTING")]
     pub setting: Option<PathBuf>,
-    /// An overlay; may be given several times.
-    #[arg(long = "with", value_name = "FILE")]
+    /// An overlay, a file or a built-in one; may be given several times.
+    #[arg(long = "with", value_name = "OVERLAY")]
     pub with: Vec<PathBuf>,
     /// A value to change, such as `phases.main.steps=100`; may be given several times.
     #[arg(long = "set", value_name = "PATH=VALUE")]
@@ -92,7 +93,7 @@ pub struct MachineArgs {
 /// Running a graph.
 #[derive(ClapArgs, Clone, Debug)]
 pub struct RunArgs {
-    /// The graph file.
+    /// The graph: a file, or a built-in one (`glad-run list`).
     pub graph: Option<PathBuf>,
     /// What is laid over it.
     #[command(flatten)]
@@ -106,6 +107,10 @@ pub struct RunArgs {
     /// Go on with the run in --out from its last saved state.
     #[arg(long, requires = "out")]
     pub resume: bool,
+    /// For schedulers, which start the same command again: go on with the run in --out, or begin it where the folder is absent
+    /// or empty. Anything else there is exit code 1.
+    #[arg(long, requires = "out", conflicts_with = "resume")]
+    pub go_on: bool,
     /// Save the state every so many steps, besides once a minute.
     #[arg(long, value_name = "STEPS", value_parser = whole(1..=LARGEST))]
     pub save_every: Option<u64>,
@@ -124,9 +129,19 @@ pub struct RunArgs {
 /// Other things to do than to run a graph.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Check graphs (files, or folders of them) without running anything.
+    /// The graphs, settings and composites inside the program.
+    List,
+    /// Write a copy of a built-in file to edit, such as the setting `own_videos`. Nothing is overwritten.
+    New {
+        /// The built-in file (`glad-run list`).
+        name: String,
+        /// The file to write [default: the built-in file's name, in the current folder].
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Check graphs (files, folders of them, or built-in ones) without running anything.
     Check {
-        /// Graph files or folders.
+        /// Graph files, folders of them, or built-in graphs.
         #[arg(required = true)]
         graphs: Vec<PathBuf>,
         /// What is laid over each.
@@ -173,6 +188,9 @@ pub enum Command {
         quiet: bool,
     },
     /// Go through every line and file of the lists of all phases and views, and say what is wrong.
+    ///
+    /// Every file is opened once, on all cores, and its index read; without --decode no frame is decoded. So it takes the time
+    /// in which the disk opens so many files, and memory for every line; `check` reads the lists alone.
     Lint {
         /// The experiment.
         #[command(flatten)]
@@ -195,6 +213,9 @@ pub enum Command {
         /// The experiment.
         #[command(flatten)]
         graph: GraphArgs,
+        /// The whole plan as JSON, for programs (`glad-run schema --plan` is its schema).
+        #[arg(long, conflicts_with = "measure")]
+        json: bool,
         /// Threads that read and decode, for the memory of the queue.
         #[arg(long, value_name = "N", value_parser = count(THREADS))]
         workers: Option<usize>,
@@ -222,7 +243,7 @@ pub enum Command {
     },
     /// How two experiments differ, as structure.
     Diff {
-        /// One graph file.
+        /// One graph: a file, or a built-in one.
         a: PathBuf,
         /// The other.
         b: PathBuf,
@@ -232,6 +253,9 @@ pub enum Command {
         /// The experiment.
         #[command(flatten)]
         graph: GraphArgs,
+        /// Show what is inside every composite, also of those that are alike.
+        #[arg(long)]
+        open: bool,
         /// The file to write, `.svg` [default: standard output].
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
@@ -242,7 +266,11 @@ pub enum Command {
         kind: Option<String>,
     },
     /// The JSON schema of graph files, for editors.
-    Schema,
+    Schema {
+        /// That of `glad-run plan --json` instead.
+        #[arg(long)]
+        plan: bool,
+    },
     /// What runs share, below GLAD_CACHE: trained phases, images, generated data.
     Cache {
         /// Empty it. What a run at work still needs it makes again, or reports.
@@ -285,4 +313,18 @@ pub enum Command {
         #[command(flatten)]
         machine: MachineArgs,
     },
+}
+
+/// The command that may have been meant where `word` is none.
+pub fn near_command(word: &str) -> Option<String> {
+    let command = Args::command();
+    did_you_mean(word, command.get_subcommands().map(|c| c.get_name()))
+}
+
+/// Help where the first word of the command line, which is no command, was taken for a graph.
+pub fn command_meant() -> Option<String> {
+    let first = std::env::args_os().nth(1)?.into_string().ok()?;
+    let is_one = Args::command().find_subcommand(&first).is_some();
+    let plain = first.chars().all(|c| c.is_ascii_alphanumeric());
+    near_command(&first).filter(|_| plain && !is_one)
 }

@@ -1,13 +1,14 @@
 //! One function a command.
 
-use super::args::{Args, Command, GraphArgs, LayerArgs, MachineArgs};
+use super::args::{Args, Command, GraphArgs, LayerArgs, MachineArgs, near_command};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
-use super::{cache, frames, lint, output, predict, train};
-use crate::describe::{self, Target, plan_text};
-use crate::diag::{Problems, Severity, one_line, printable, terminal};
+use super::{builtin, cache, frames, lint, output, predict, train};
+use crate::describe::{self, Plan, Target, plan_text};
+use crate::diag::{Severity, one_line, printable, terminal};
 use crate::load;
 use crate::run::cache_keys;
+use crate::tree::Role;
 use anyhow::Context;
 use glad_nodes::Registry;
 use std::collections::HashSet;
@@ -17,9 +18,17 @@ use std::path::{Path, PathBuf};
 pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     match args.command {
         None => match &args.run.graph {
-            Some(graph) => train::train(graph, &args.run, registry),
+            Some(graph) => {
+                not_a_command(graph)?;
+                train::train(graph, &args.run, registry)
+            }
             None => Err(Failure::Usage("which graph?".into())),
         },
+        Some(Command::List) => {
+            terminal::out(&builtin::list());
+            Ok(())
+        }
+        Some(Command::New { name, out }) => builtin::new(&name, out.as_deref()),
         Some(Command::Check { graphs, layers, files }) => check(&graphs, &layers, files, registry),
         Some(Command::Frames {
             videos,
@@ -71,6 +80,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         }
         Some(Command::Plan {
             graph,
+            json,
             workers,
             device,
             measure,
@@ -83,6 +93,12 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 ahead: feed_options(workers).ahead,
             };
             let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
+            if json {
+                let plan = Plan::new(&e.checked, &e.graph, target, &keys);
+                let text = serde_json::to_string_pretty(&plan).context("the plan")?;
+                terminal::data(&format!("{text}\n"));
+                return Ok(());
+            }
             terminal::out(&plan_text(&e.checked, &e.graph, target, &keys));
             notes(&e.checked.notes);
             let Some(steps) = measure else { return Ok(()) };
@@ -106,7 +122,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             terminal::out(&load::diff(&a.graph, &b.graph));
             Ok(())
         }
-        Some(Command::Draw { graph, out }) => draw(&graph, out.as_deref(), registry),
+        Some(Command::Draw { graph, open, out }) => draw(&graph, open, out.as_deref(), registry),
         Some(Command::Cache { clear }) => cache::cache(clear),
         Some(Command::Nodes { kind: None }) => {
             terminal::out(&describe::nodes(registry));
@@ -120,12 +136,17 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => {
                 let names: Vec<&str> = registry.iter().map(|k| k.name).collect();
                 let hint = crate::diag::did_you_mean(&kind, names.iter().copied());
-                let hint = hint.map_or(String::new(), |h| format!("; did you mean `{h}`?"));
-                Err(Failure::Usage(format!("there is no node kind `{kind}`{hint}")))
+                let hint = hint.unwrap_or_else(|| "`glad-run nodes` lists them".into());
+                Err(Failure::Usage(format!("there is no node kind `{kind}`: {hint}")))
             }
         },
-        Some(Command::Schema) => {
-            let text = serde_json::to_string_pretty(&describe::schema(registry)).context("the schema")?;
+        Some(Command::Schema { plan }) => {
+            let schema = if plan {
+                describe::plan_schema()
+            } else {
+                describe::schema(registry)
+            };
+            let text = serde_json::to_string_pretty(&schema).context("the schema")?;
             terminal::data(&format!("{text}\n"));
             Ok(())
         }
@@ -153,19 +174,34 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     }
 }
 
-fn draw(graph: &GraphArgs, out: Option<&Path>, registry: &Registry) -> Result<(), Failure> {
+fn draw(graph: &GraphArgs, open: bool, out: Option<&Path>, registry: &Registry) -> Result<(), Failure> {
     if let Some(out) = out {
         output::ends_in(out, "a picture of a graph", &["svg"])?;
         output::writable(out)?;
     }
     let e = open_args(graph, None, registry)?;
-    let svg = describe::draw(&e.graph, &e.checked, registry);
+    let draw = if open { describe::draw_open } else { describe::draw };
+    let svg = draw(&e.graph, &e.checked, registry);
     let svg = printable(&svg);
     match out {
         None => terminal::data(&svg),
         Some(out) => crate::run::write_whole(out, svg.as_bytes())?,
     }
     Ok(())
+}
+
+/// Refuses a graph that is none where a command of about its name may have been meant.
+fn not_a_command(graph: &Path) -> Result<(), Failure> {
+    let there = graph.exists() || load::name_of(&load::from_command_line(graph, Role::Graph)).is_some();
+    match graph.to_str().and_then(near_command).filter(|_| !there) {
+        Some(command) => {
+            let graph = graph.display();
+            Err(Failure::Usage(format!(
+                "there is no graph `{graph}`, and no such command: {command}"
+            )))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registry) -> Result<(), Failure> {
@@ -186,11 +222,8 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
     let mut wrong = 0;
     for g in &all {
         let opened = open(g, layers, None, registry).and_then(|e| {
-            let absent = match files || all.len() == 1 {
-                true => crate::check::absent(&e.graph, &e.checked, files),
-                false => Problems::default(),
-            };
-            if files && absent.has_errors() {
+            let absent = crate::check::absent(&e.graph, &e.checked, files);
+            if absent.has_errors() {
                 Err(Failure::Graph(absent))
             } else {
                 Ok((e, absent))
@@ -198,7 +231,14 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
         });
         match opened {
             Ok((e, absent)) => {
-                terminal::out(&format!("ok    {}\n", one_line(&g.display().to_string())));
+                let warnings = e.checked.notes.warnings().len() + absent.warnings().len();
+                let told = match warnings {
+                    0 => String::new(),
+                    _ if all.len() == 1 => String::new(),
+                    1 => "  1 warning".into(),
+                    n => format!("  {n} warnings"),
+                };
+                terminal::out(&format!("ok    {}{told}\n", one_line(&g.display().to_string())));
                 if all.len() == 1 {
                     notes(&e.checked.notes);
                     notes(&absent);
@@ -219,7 +259,7 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
 }
 
 fn notes(problems: &crate::diag::Problems) {
-    if problems.list.iter().any(|p| p.severity == Severity::Note) {
+    if problems.list.iter().any(|p| p.severity != Severity::Error) {
         terminal::problems(problems);
     }
 }
@@ -253,10 +293,11 @@ const LARGEST: u64 = 1 << 21;
 
 /// Whether a file, or what it extends, has streams or names a setting. Settings extend one another, too.
 fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
-    if path.metadata()?.len() > LARGEST {
-        return Ok(true);
-    }
-    let text = std::fs::read_to_string(path)?;
+    let text = match load::name_of(path) {
+        Some(name) => load::built_in(&name).map_or(String::new(), |b| b.text.to_string()),
+        None if path.metadata()?.len() > LARGEST => return Ok(true),
+        None => std::fs::read_to_string(path)?,
+    };
     let Ok(table) = text.parse::<toml::Table>() else {
         return Ok(true);
     };
@@ -265,7 +306,10 @@ fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
     }
     match table.get("extends").and_then(toml::Value::as_str) {
         // What it extends may be missing: then it is checked, so that it is told.
-        Some(base) => Ok(is_experiment(&path.with_file_name(base), depth + 1).unwrap_or(true)),
+        Some(base) => {
+            let base = load::resolve(path.parent().unwrap_or(path), base);
+            Ok(is_experiment(&base, depth + 1).unwrap_or(true))
+        }
         None => Ok(false),
     }
 }

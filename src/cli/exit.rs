@@ -1,7 +1,7 @@
 //! Exit codes, and what is said with them.
 
 use crate::diag::{Problems, terminal};
-use crate::run::{STOPPED, Stopped};
+use crate::run::{Refused, STOPPED, Stopped};
 use std::process::ExitCode;
 
 /// The command line is wrong.
@@ -22,6 +22,8 @@ pub enum Failure {
     Absent(anyhow::Error),
     /// The command line asks for something that does not fit.
     Usage(String),
+    /// The run's folder does not fit; nothing ran.
+    Refused(Refused),
     /// Something failed on the way.
     Run(anyhow::Error),
 }
@@ -52,6 +54,10 @@ impl Failure {
             Failure::Said => ExitCode::from(GRAPH),
             Failure::Absent(e) => {
                 terminal::err(&format!("error: {e:#}"));
+                ExitCode::from(GRAPH)
+            }
+            Failure::Refused(e) => {
+                terminal::err(&format!("error: {e}"));
                 ExitCode::from(GRAPH)
             }
             Failure::Usage(text) => {

@@ -39,6 +39,12 @@ pub fn open_args(args: &GraphArgs, seed: Option<u64>, registry: &Registry) -> Re
     open(&args.graph, &args.layers, seed, registry)
 }
 
+/// The last part of a graph file's name, without `.toml`: of `graphs/full.toml`, `full` and `glad:full` it is `full`.
+pub fn stem(graph: &Path) -> String {
+    let stem = graph.file_stem().map_or("run".into(), |s| s.to_string_lossy());
+    stem.strip_prefix("glad:").unwrap_or(&stem).to_string()
+}
+
 /// Threads and device.
 pub struct Machine {
     /// Data side.

@@ -151,7 +151,7 @@ fn one(
             write_whole(&path, &png(&frame).context("cannot make the picture")?)
         });
         done += 1;
-        progress.at(done, String::new);
+        progress.at(done, Vec::new);
         match taken {
             Ok(()) => ControlFlow::Continue(()),
             Err(e) => {
@@ -165,9 +165,14 @@ fn one(
         return Err(e);
     }
     let size = format!("{count} frames of {}x{}", video.width(), video.height());
+    let remark = video.remark().map_or(String::new(), |remark| format!("; {remark}"));
     if !what.sheet {
         let files = what.out.join(format!("{name}_*.png"));
-        return Ok(format!("{size}; {} written as {}", wanted.len(), files.display()));
+        return Ok(format!(
+            "{size}; {} written as {}{remark}",
+            wanted.len(),
+            files.display()
+        ));
     }
     let cell = |i: &usize| Cell {
         frame: kept[i].clone(),
@@ -181,7 +186,7 @@ fn one(
     let sheet = contact_sheet(&cells, WIDTH)?;
     let path = what.out.join(format!("{name}_sheet.png"));
     write_whole(&path, &png(&sheet).context("cannot make the picture")?)?;
-    Ok(format!("{size}; {} on {}", wanted.len(), path.display()))
+    Ok(format!("{size}; {} on {}{remark}", wanted.len(), path.display()))
 }
 
 fn in_order(index: &[usize]) -> Vec<usize> {
@@ -322,7 +327,7 @@ impl Sampler {
 
 fn gives_index(program: &Program, call: &crate::program::Call) -> bool {
     let mut outputs = call.outputs.iter().flatten();
-    outputs.any(|id| program.values[id.0].ty.head == "FrameIndex")
+    outputs.any(|id| program.values[id.0].ty.head == glad_nodes::Head::FrameIndex)
 }
 
 /// All that a sampler asks of a video.

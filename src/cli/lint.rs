@@ -2,8 +2,9 @@
 
 use super::args::GraphArgs;
 use super::exit::Failure;
-use super::experiment::{open_args, threads};
+use super::experiment::{open_args, stem, threads};
 use super::output::{ends_in, writable};
+use crate::check::between_lists;
 use crate::diag::{printable, terminal};
 use crate::lint::{Level, findings, lists, page, text};
 use crate::run::{Progress, write_whole};
@@ -26,10 +27,7 @@ pub struct What<'a> {
 pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<(), Failure> {
     let out = match what.out {
         Some(out) => out.to_path_buf(),
-        None => {
-            let stem = graph.graph.file_stem().unwrap_or_default();
-            PathBuf::from("runs").join(format!("lint-{}.md", stem.to_string_lossy()))
-        }
+        None => PathBuf::from("runs").join(format!("lint-{}.md", stem(&graph.graph))),
     };
     ends_in(&out, "a report", &["md", "markdown", "txt"])?;
     let e = open_args(graph, None, registry)?;
@@ -41,7 +39,7 @@ pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<()
     threads(what.workers)?;
     let progress = Progress::new(what.quiet);
     let lists = lists(&e.checked, what.decode, &progress)?;
-    let found = findings(&lists, e.graph.bad_videos);
+    let found = findings(&lists, &between_lists(&e.graph, &e.checked), e.graph.bad_videos);
     let name = graph.graph.display().to_string();
     let written = place.and_then(|()| write_whole(&out, printable(&page(&name, &lists, &found)).as_bytes()));
     let report = written.is_ok().then(|| out.display().to_string());

@@ -1,12 +1,14 @@
 //! The command line: `glad-run GRAPH`, and the commands around it.
 
 mod args;
+mod builtin;
 mod cache;
 mod commands;
 mod exit;
 mod experiment;
 mod frames;
 mod lint;
+mod model;
 mod output;
 mod predict;
 mod train;
@@ -38,6 +40,9 @@ fn refused(e: &clap::Error) -> ExitCode {
     let text = e.render().to_string();
     if e.use_stderr() {
         terminal::err_text(&text);
+        if let Some(hint) = args::command_meant() {
+            terminal::err_text(&format!("\n{hint}\n"));
+        }
         return ExitCode::from(exit::USAGE);
     }
     terminal::out(&text);

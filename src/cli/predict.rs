@@ -2,15 +2,17 @@
 
 use super::args::{LayerArgs, MachineArgs};
 use super::exit::Failure;
-use super::experiment::{Experiment, Machine, machine, open};
+use super::experiment::{Experiment, Machine, machine};
+use super::model::{Model, array, differs, program, roots_without, source, videos as videos_of};
 use super::output::{ending, writable};
 use crate::diag::terminal;
-use crate::graph::Select;
 use crate::program::{Program, ValueId};
 use crate::report;
-use crate::run::{Progress, RunFolder, ViewCx, ViewResult, cache_folder, load, run_view, set_up, write_whole};
+use crate::run::{
+    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_whole,
+};
 use anyhow::{Context, Result, anyhow, bail};
-use glad_nodes::{Key, Registry};
+use glad_nodes::{Head, Key, Registry};
 use std::path::{Path, PathBuf};
 
 /// What `predict` is to give.
@@ -23,7 +25,8 @@ pub struct What<'a> {
     pub out: Option<&'a Path>,
 }
 
-/// Scores a finished run again, perhaps with another list.
+/// Scores a finished run again, perhaps with another list. Streams whose lists are not there are left out, unless they were
+/// asked for.
 pub fn eval(
     run: &Path,
     view: &str,
@@ -31,12 +34,83 @@ pub fn eval(
     machine_args: &MachineArgs,
     registry: &Registry,
 ) -> Result<(), Failure> {
-    let folder = finished(run)?;
-    let e = open(&folder.graph(), layers, None, registry)?;
+    let model = Model::open(run)?;
+    let mut e = model.experiment(view, layers, registry)?;
     let machine = machine(machine_args)?;
     let progress = Progress::new(machine_args.quiet);
-    let result = run_on(&folder, &e, view, &machine, &progress, &[])?;
+    let own = model.own(registry)?;
+    let asked = |node: &str, stream: &str| differs(&own, &e, node, stream, "list");
+    if let Some(roots) = available(&e, view, &asked, &progress)? {
+        let layers = LayerArgs {
+            set: [&layers.set[..], &[format!("views.{view}.roots={}", array(&roots))][..]].concat(),
+            ..layers.clone()
+        };
+        e = model.experiment(view, &layers, registry)?;
+    }
+    let setup = set_up(program(&e, view)?, cache_folder().as_deref(), &progress)?;
+    labels_fit(program(&e, view)?, &setup)?;
+    let result = run_on(&model, &e, view, setup, &machine, &progress, &[])?;
     terminal::out(&report::view_text(&e.graph, view, &result));
+    Ok(())
+}
+
+/// The roots of the streams whose lists are there, where some are not; those are said. A list that was asked for has to be
+/// there.
+fn available(
+    e: &Experiment,
+    view: &str,
+    asked: &dyn Fn(&str, &str) -> bool,
+    progress: &Progress,
+) -> Result<Option<Vec<String>>> {
+    let program = program(e, view)?;
+    make_data(program, progress)?;
+    let (mut out, mut absent) = (vec![], vec![]);
+    for (s, call) in program.sources.iter().enumerate() {
+        let source = source(program, *call)?;
+        // Of another split it may lack the list.
+        if source.absent(false).is_empty() {
+            continue;
+        }
+        let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
+        if let Err(why) = source.videos(&program.split) {
+            if asked(node, stream) {
+                return Err(why.context(format!("stream `{stream}`")));
+            }
+            out.push(s);
+            absent.push(format!("{stream}: {why:#}"));
+        }
+    }
+    if out.is_empty() {
+        return Ok(None);
+    }
+    let roots = roots_without(program, &out);
+    if roots.is_empty() {
+        bail!("no list of view `{view}` is there: {}", absent.join("; "));
+    }
+    for line in absent {
+        progress.say(&format!("left out, since its list is not there: {line}"));
+    }
+    Ok(Some(roots))
+}
+
+/// Every label has to be one of the classes that the network tells apart.
+fn labels_fit(program: &Program, setup: &Setup) -> Result<()> {
+    for (s, list) in setup.lists.iter().enumerate() {
+        let of_stream = program
+            .values
+            .iter()
+            .filter(|v| v.stream == Some(s) && v.ty.head == Head::Logits);
+        let Some(classes) = of_stream.filter_map(|v| v.ty.known(-1)).min() else {
+            continue;
+        };
+        if let Some((video, label)) = list.iter().find_map(|v| Some((v, v.label.filter(|l| *l >= classes)?))) {
+            bail!(
+                "{}: the label {label} is none of the run's {classes} classes, 0 to {}",
+                video.line,
+                classes - 1
+            );
+        }
+    }
     Ok(())
 }
 
@@ -52,11 +126,10 @@ pub fn predict(
     if let Some(out) = what.out {
         writable(out)?;
     }
-    let folder = finished(run)?;
-    let whole = open(&folder.graph(), &LayerArgs::default(), None, registry)?;
-    let list = tempfile_list(videos)?;
-    let layers = narrowed(&whole, &what, list.path())?;
-    let e = open(&folder.graph(), &layers, None, registry)?;
+    let model = Model::open(run)?;
+    let whole = model.experiment(what.view, &LayerArgs::default(), registry)?;
+    let layers = narrowed(&whole, &what)?;
+    let e = model.experiment(what.view, &layers, registry)?;
     let machine = machine(machine_args)?;
     let progress = Progress::new(machine_args.quiet);
     let program = program(&e, what.view)?;
@@ -64,23 +137,28 @@ pub fn predict(
         Some(_) => program.roots.clone(),
         None => vec![],
     };
-    let result = run_on(&folder, &e, what.view, &machine, &progress, &ports)?;
+    let only = program.sources.first().copied();
+    let setup = set_up_with(program, cache_folder().as_deref(), &progress, &|call| match only {
+        Some(stream) if stream == call => videos_of(program, call, videos),
+        _ => bail!("view `{}` needs the whole list of another stream", what.view),
+    })?;
+    let result = run_on(&model, &e, what.view, setup, &machine, &progress, &ports)?;
     for b in &result.bad {
         terminal::err(&format!("{}: {}", videos[b.video].display(), b.reason));
     }
     match wanted {
         Wanted::Port(out) => report::write_ports(out, &result.ports)?,
         Wanted::Csv(out) => {
-            let text = report::predictions_csv(&report::class_names(program)?, &result.predictions)?;
+            let text = report::predictions_csv(&model.classes(&e.graph, program)?, &result.predictions)?;
             write_whole(out, text.as_bytes())?;
         }
         Wanted::Json(out) => {
-            let all = report::predictions_json(&report::class_names(program)?, &result.predictions);
+            let all = report::predictions_json(&model.classes(&e.graph, program)?, &result.predictions);
             let text = serde_json::to_string_pretty(&all).context("the predictions")? + "\n";
             write_whole(out, text.as_bytes())?;
         }
         Wanted::Text => {
-            let classes = report::class_names(program)?;
+            let classes = model.classes(&e.graph, program)?;
             terminal::out(&report::probabilities_text(&classes, &result.predictions));
         }
     }
@@ -114,48 +192,19 @@ fn wanted<'a>(what: &What<'a>) -> Result<Wanted<'a>, Failure> {
     }
 }
 
-fn finished(run: &Path) -> Result<RunFolder> {
-    RunFolder::existing(run)
-}
-
-fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program> {
-    e.checked.views.get(view).with_context(|| {
-        let names: Vec<&str> = e.checked.views.keys().map(String::as_str).collect();
-        format!("the graph has no view `{view}`; it has {}", names.join(", "))
-    })
-}
-
 fn run_on(
-    folder: &RunFolder,
+    model: &Model,
     e: &Experiment,
     view: &str,
+    setup: Setup,
     machine: &Machine,
     progress: &Progress,
     ports: &[ValueId],
 ) -> Result<ViewResult> {
-    let program = program(e, view)?;
-    let path = if e.graph.select.value == Select::Best {
-        folder.best()
-    } else {
-        folder.last()
-    };
-    let mut store = load(&path, &machine.device)?.store;
-    let setup = set_up(program, cache_folder().as_deref(), progress)?;
-    for (node, specs) in &program.weights {
-        let missing = specs
-            .iter()
-            .find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
-        if let Some(s) = missing {
-            bail!(
-                "{} has no weight `{node}.{}`: was the run finished?",
-                path.display(),
-                s.name
-            );
-        }
-    }
+    let mut store = model.weights(e, view, &machine.device, progress)?;
     let key = Key::new(e.graph.seed.value).name("view").name(view);
     run_view(
-        program,
+        program(e, view)?,
         setup,
         &mut store,
         &ViewCx {
@@ -166,57 +215,33 @@ fn run_on(
             progress,
             ports,
             bad_limit: None,
+            classes: e.graph.classes.as_ref().map(|c| c.value.as_slice()),
         },
     )
 }
 
-/// What narrows a run's graph to one stream over a list of videos: the stream that the experiment adapts to (the
-/// first held-out one, else the last), and the root that is wanted.
-fn narrowed(whole: &Experiment, what: &What<'_>, list: &Path) -> Result<LayerArgs> {
+/// What narrows a run's graph to one stream: the one that the experiment adapts to (the first held-out one, else the last), and
+/// the root that is wanted.
+fn narrowed(whole: &Experiment, what: &What<'_>) -> Result<LayerArgs> {
     let program = program(whole, what.view)?;
     let stream = match whole.graph.held_out.first() {
         Some(s) => s.value.clone(),
         None => program.streams.last().context("the view has no streams")?.clone(),
     };
+    let at = program.streams.iter().position(|s| *s == stream);
+    at.context("the view does not run that stream")?;
     let root = match what.port {
         Some(p) => format!("{p}@{stream}"),
-        None => {
-            let at = program.streams.iter().position(|s| *s == stream);
-            program
-                .roots
-                .iter()
-                .map(|id| &program.values[id.0])
-                .find(|v| v.ty.head == "Logits" && v.stream == at)
-                .map(|v| v.name.clone())
-                .with_context(|| format!("view `{}` has no logits of stream `{stream}`", what.view))?
-        }
+        None => program
+            .roots
+            .iter()
+            .map(|id| &program.values[id.0])
+            .find(|v| v.ty.head == Head::Logits && v.stream == at)
+            .map(|v| v.name.clone())
+            .with_context(|| format!("view `{}` has no logits of stream `{stream}`", what.view))?,
     };
-    let at = program
-        .streams
-        .iter()
-        .position(|s| *s == stream)
-        .context("the view does not run that stream")?;
-    let source = &program.calls[program.sources[at]].node;
-    let quote = |s: &str| format!("{s:?}");
     Ok(LayerArgs {
-        set: vec![
-            format!("views.{}.roots=[{}]", what.view, quote(&root)),
-            format!("nodes.{source}.{stream}.list={}", quote(&list.display().to_string())),
-        ],
+        set: vec![format!("views.{}.roots={}", what.view, array(&[root]))],
         ..LayerArgs::default()
     })
-}
-
-/// A list of the videos, by absolute paths.
-fn tempfile_list(videos: &[PathBuf]) -> Result<tempfile::NamedTempFile> {
-    let mut text = String::new();
-    for v in videos {
-        let path = v
-            .canonicalize()
-            .with_context(|| format!("cannot open {}", v.display()))?;
-        text += &format!("{} -\n", path.display());
-    }
-    let file = tempfile::NamedTempFile::with_suffix(".txt").context("cannot make a temporary list")?;
-    write_whole(file.path(), text.as_bytes())?;
-    Ok(file)
 }

@@ -2,15 +2,15 @@
 
 use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
-use super::experiment::{Experiment, machine, open};
-use crate::check::{absent_of, left_out, not_given, runs};
+use super::experiment::{Experiment, machine, open, stem};
+use crate::check::{Look, absent_of, left_out, not_given, runs};
 use crate::describe::{Target, bytes, plan_text};
 use crate::diag::{Problems, Severity, one_line, terminal};
 use crate::load::effective;
 use crate::program::{Program, ValueId, value_bytes};
 use crate::report;
 use crate::run::{
-    Progress, RunFolder, RunOptions, Section, Stopped, TrialOptions, cache_folder, cache_keys, enter, listen,
+    Begin, Progress, Refused, RunFolder, RunOptions, Section, Stopped, TrialOptions, cache_folder, enter, listen,
     make_data, physical_memory, run, try_phases,
 };
 use candle_core::Device;
@@ -36,12 +36,17 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         resume_command(path, args, &out)
     );
     listen(stopped.clone());
-    if args.resume {
+    if args.resume || args.go_on && RunFolder::existing(&out).is_ok_and(|f| f.last().exists()) {
         // What the run has saved is all that there is, until it trains.
         let _ = enter(Section::Saved);
     }
     fits(&experiment, &machine.device)?;
-    have_data(&experiment, &progress)?;
+    let mut warnings = checked.notes.clone();
+    warnings.list.extend(have_data(&experiment, &progress)?.list);
+    warnings.list.retain(|p| p.severity == Severity::Warning);
+    if !warnings.list.is_empty() {
+        progress.problems(&warnings);
+    }
     progress.say(&format!(
         "{}{}  seed {seed}  → {}",
         one_line(graph.title.as_ref().map_or("experiment", |t| t.value.as_str())),
@@ -54,7 +59,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     ));
     let options = RunOptions {
         out: out.clone(),
-        resume: args.resume,
+        begin: match (args.resume, args.go_on) {
+            (true, _) => Begin::Resume,
+            (_, true) => Begin::GoOn,
+            _ => Begin::New,
+        },
         seed,
         feed: machine.feed,
         device: machine.device,
@@ -68,10 +77,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         device: options.device.location(),
         ahead: machine.feed.ahead,
     };
-    let keys = cache_keys(checked, graph, graph.seed.value, target.device);
-    let plan = plan_text(checked, graph, target, &keys);
+    // Looking at every file for the keys is left to the run.
+    let plan = plan_text(checked, graph, target, &|_| Ok(None));
     match run(graph, checked, &effective(graph), &plan, &options, &progress) {
-        Ok(result) => {
+        Ok(mut result) => {
+            result.warnings.splice(0..0, warnings.warnings());
             report::write(graph, checked, registry, &result)?;
             terminal::out(&report::result_text(graph, &result));
             Ok(())
@@ -80,7 +90,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
             if e.chain().any(|c| c.is::<Stopped>()) {
                 terminal::err(&stopped);
             }
-            Err(e.into())
+            // A scheduler must not take what never began for a run to start again.
+            match e.downcast::<Refused>() {
+                Ok(e) if args.go_on => Err(Failure::Refused(e)),
+                Ok(e) => Err(Failure::Run(e.into())),
+                Err(e) => Err(e.into()),
+            }
         }
     }
 }
@@ -169,25 +184,24 @@ fn has_start(experiment: &Experiment) -> Result<(), Failure> {
     }))
 }
 
-/// Makes the data that can be made; what is absent otherwise is an error.
-fn have_data(experiment: &Experiment, progress: &Progress) -> Result<(), Failure> {
+/// Makes the data that can be made; what is absent otherwise, or does not fit the graph, is an error. Gives what is worth a
+/// warning.
+fn have_data(experiment: &Experiment, progress: &Progress) -> Result<Problems, Failure> {
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     for program in runs(graph, checked) {
         make_data(program, progress).map_err(Failure::Absent)?;
     }
     let left_out = left_out(graph, checked);
     let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
-    let mut missing = absent_of(graph, runs(graph, checked).filter(taken), false);
-    if !missing.list.is_empty() {
-        missing.list.iter_mut().for_each(|p| p.severity = Severity::Error);
-        return Err(Failure::Graph(missing));
+    let found = absent_of(graph, runs(graph, checked).filter(taken), Look::Needed);
+    match found.has_errors() {
+        true => Err(Failure::Graph(found)),
+        false => Ok(found),
     }
-    Ok(())
 }
 
 /// `runs/GRAPH-SETTING-sSEED`, or the first of it with a number that is free.
 fn default_folder(graph: &Path, args: &RunArgs, seed: u64) -> PathBuf {
-    let stem = |p: &Path| p.file_stem().map_or("run".into(), |s| s.to_string_lossy().into_owned());
     let mut name = stem(graph);
     for p in args.layers.setting.iter().chain(&args.layers.with) {
         name = format!("{name}-{}", stem(p));
@@ -231,7 +245,8 @@ fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
             c += &format!(" {flag}");
         }
     }
-    format!("{c} --out {} --resume", out.display())
+    let again = if args.go_on { "--go-on" } else { "--resume" };
+    format!("{c} --out {} {again}", out.display())
 }
 
 #[cfg(test)]
@@ -254,6 +269,10 @@ mod tests {
         ] {
             assert_eq!(told(line), format!("{line} --out there --resume"));
         }
+        assert_eq!(
+            told("glad-run g.toml --out there --go-on"),
+            "glad-run g.toml --out there --go-on"
+        );
         assert_eq!(
             told("glad-run g.toml --set a.b=[1,2]"),
             "glad-run g.toml --set 'a.b=[1,2]' --out there --resume"

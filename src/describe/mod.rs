@@ -5,12 +5,15 @@ mod draw;
 mod nodes;
 mod params;
 mod plan;
+mod plan_data;
+mod plan_summary;
 mod schema;
 pub(crate) mod svg;
 mod table;
 
-pub use draw::draw;
+pub use draw::{draw, draw_open};
 pub use nodes::{node_page, nodes};
 pub use plan::{Target, other_precision, plan_text};
+pub use plan_data::{CallPlan, MemoryPlan, Plan, ProgramPlan, Reached, plan_schema};
 pub use schema::schema;
 pub(crate) use table::{bytes, table};

@@ -1,5 +1,7 @@
 //! The plan for people: what runs in each phase and view, where, and what it costs.
 
+use super::plan_data::Plan;
+use super::plan_summary::summary;
 use super::table::{bytes, count, table, thousands};
 use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
@@ -23,12 +25,13 @@ pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<Strin
     (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
 }
 
-/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase.
+/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase, where that
+/// is to be printed.
 pub fn plan_text(
     checked: &Checked,
     graph: &Graph,
     target: Target,
-    key: &dyn Fn(&str) -> anyhow::Result<String>,
+    key: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
 ) -> String {
     let mut out = String::new();
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
@@ -63,17 +66,22 @@ pub fn plan_text(
         let _ = writeln!(out, "starts from: {}", from.join("; "));
     }
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
+    // Keys read lists and files of weights: once is enough.
+    let without_keys = |_: &str| anyhow::bail!("it is printed below");
+    out += &summary(&Plan::new(checked, graph, target, &without_keys));
     let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
     programs.sort_by_key(|p| in_run(&p.name));
     for p in programs {
         out += "\n";
         out += &program_text(p, graph, target);
         if p.kind == ProgramKind::Phase {
-            let key = key(&p.name).map_or_else(|e| format!("none: {e:#}"), |k| k[..16].to_string());
-            let _ = writeln!(
-                out,
-                "  key         {key}  (runs with this key share what the phase trains)"
-            );
+            let key = key(&p.name).map_or_else(|e| Some(format!("none: {e:#}")), |k| k.map(|k| k[..16].to_string()));
+            if let Some(key) = key {
+                let _ = writeln!(
+                    out,
+                    "  key         {key}  (runs with this key share what the phase trains)"
+                );
+            }
         }
     }
     out

@@ -27,10 +27,11 @@ pub fn schema(registry: &Registry) -> Value {
         definitions.insert(name.into(), value);
     }
     let mut top = TopKeys::properties();
-    let files = json!({ "description": "Files that this one is laid over, relative to it.",
+    let files = json!({ "description": "Files that this one is laid over, relative to it, or built-in ones (`glad:full`).",
         "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
     top.insert("extends".into(), files);
-    let setting = "The layer below: data, sizes, backbone and lengths of phases. `--setting FILE` takes another.";
+    let setting = "The layer below: data, sizes, backbone and lengths of phases; a file, or a built-in one (`glad:settings/mini`). \
+                   `--setting` takes another.";
     top.insert("setting".into(), typed("string", setting));
     // Verbs take what stands at the top of a graph, in part: their values are checked when they are laid over it.
     for (verb, doc) in [
@@ -85,7 +86,7 @@ fn node(registry: &Registry) -> Value {
     let kinds: Vec<Value> = registry
         .iter()
         .map(|k| json!({ "const": k.name, "description": first_sentence(k.doc()) }))
-        .chain([json!({ "type": "string", "pattern": "\\.toml$", "description": "A composite: a file of nodes, relative to this one." })])
+        .chain([json!({ "type": "string", "pattern": "(\\.toml$|^glad:)", "description": "A composite: a file of nodes, relative to this one, or a built-in one (`glad:lib/order`)." })])
         .collect();
     let kind = json!({ "description": "The node's kind, or a composite's file.", "anyOf": kinds });
     let mut properties = NodeKeys::properties();

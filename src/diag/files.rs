@@ -59,6 +59,11 @@ impl Files {
         self.push(path.display().to_string(), Some(path.to_path_buf()), text)
     }
 
+    /// Adds the text of a file that people know under a name other than its path.
+    pub fn add_named(&mut self, name: &str, path: &Path, text: &str) -> FileId {
+        self.push(name.to_string(), Some(path.to_path_buf()), text)
+    }
+
     /// Adds a text that is in no file, such as a `--set` of the command line.
     pub fn add_text(&mut self, name: &str, text: &str) -> FileId {
         self.push(name.to_string(), None, text)

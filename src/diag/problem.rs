@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub enum Severity {
     /// Nothing runs.
     Error,
+    /// It runs, and may well not be what was meant: a run prints it, and its report holds it.
+    Warning,
     /// Worth knowing; `check` and `plan` go on.
     Note,
 }
@@ -33,6 +35,14 @@ impl Problem {
             message: message.into(),
             labels: vec![],
             help: None,
+        }
+    }
+
+    /// A warning with no place yet.
+    pub fn warning(message: impl Into<String>) -> Self {
+        Problem {
+            severity: Severity::Warning,
+            ..Problem::error(message)
         }
     }
 
@@ -70,6 +80,18 @@ impl Problems {
     /// Whether anything stops a run.
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|p| p.severity == Severity::Error)
+    }
+}
+
+impl Problems {
+    /// The warnings, a line each: `graphs/mine.toml:12: message`.
+    pub fn warnings(&self) -> Vec<String> {
+        let warnings = self.list.iter().filter(|p| p.severity == Severity::Warning);
+        let line = |p: &Problem| match p.labels.first() {
+            Some((place, _)) => format!("{}: {}", self.files.at(place), p.message),
+            None => p.message.clone(),
+        };
+        warnings.map(line).collect()
     }
 }
 

@@ -43,7 +43,7 @@ pub fn render(problems: &Problems, colour: bool) -> String {
         .to_string()
 }
 
-/// `3 errors, 1 note`.
+/// `3 errors, 2 warnings, 1 note`.
 fn count(list: &[Problem]) -> String {
     let of = |severity, one: &str, many: &str| match list.iter().filter(|p| p.severity == severity).count() {
         0 => None,
@@ -52,6 +52,7 @@ fn count(list: &[Problem]) -> String {
     };
     let parts: Vec<String> = [
         of(Severity::Error, "error", "errors"),
+        of(Severity::Warning, "warning", "warnings"),
         of(Severity::Note, "note", "notes"),
     ]
     .into_iter()
@@ -79,6 +80,7 @@ impl Report {
     fn all(files: &Files, problem: &Problem) -> Vec<Report> {
         let severity = match problem.severity {
             Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
             Severity::Note => miette::Severity::Advice,
         };
         let mut groups: Vec<(FileId, Vec<&(Place, String)>)> = vec![];

@@ -22,7 +22,8 @@ pub fn suggest<'a>(word: &str, what: &str, known: impl IntoIterator<Item = &'a s
     })
 }
 
-/// At most three names that a typo could have come from, the nearest first; of those equally near, in their order.
+/// At most three names that a typo could have come from, the nearest first, a part of a name before any typo; of those
+/// equally near, in their order.
 fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let lower = word.to_lowercase();
     // Of a long word only the start is compared: what is longer than any name is no typo of one.
@@ -40,9 +41,12 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         // A word that is all of a part of the name (`clip` of `clip_norm`), or holds the name as a part.
         let part = lower.len() >= 3 && name.split(['_', '.']).any(|p| p == lower)
             || name.len() >= 3 && lower.split(['_', '.']).any(|p| p == name);
+        // Where most letters would have to change, it is short for the name (`tgt`) or no typo of it (`init` of `inputs`).
+        let short =
+            edits <= 1 || 2 * edits <= lower.chars().count().min(name.chars().count()) || abbreviates(&lower, &name);
         let shares = lower.chars().any(|c| name.contains(c));
-        if k != word && shares && (edits <= allowed || part) && !scored.iter().any(|s| s.1 == k) {
-            scored.push((edits, k));
+        if k != word && shares && (edits <= allowed && short || part) && !scored.iter().any(|s| s.1 == k) {
+            scored.push((if part { 0 } else { edits }, k));
         }
     }
     scored.sort_by_key(|s| s.0);
@@ -55,6 +59,12 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         .collect()
 }
 
+/// Whether all letters of `short` are in `long`, in their order.
+fn abbreviates(short: &str, long: &str) -> bool {
+    let mut rest = long.chars();
+    short.chars().all(|c| rest.any(|r| r == c))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +74,9 @@ mod tests {
         let known = ["source", "target", "auxiliary"];
         assert_eq!(did_you_mean("sorce", known).as_deref(), Some("did you mean `source`?"));
         assert_eq!(did_you_mean("Target", known).as_deref(), Some("did you mean `target`?"));
+        assert_eq!(did_you_mean("tgt", known).as_deref(), Some("did you mean `target`?"));
         assert_eq!(did_you_mean("xyzzy", known), None);
+        assert_eq!(did_you_mean("init", ["kind", "depth", "inputs"]), None);
         assert_eq!(
             suggest("xyzzy", "streams", known),
             "streams here: source, target, auxiliary"
@@ -81,6 +93,10 @@ mod tests {
         assert_eq!(
             did_you_mean("clip", ["lr", "clip_norm"]).as_deref(),
             Some("did you mean `clip_norm`?")
+        );
+        assert_eq!(
+            did_you_mean("i3d", ["mmd", "i3d_r50", "i3d_inception"]).as_deref(),
+            Some("did you mean `i3d_r50` or `i3d_inception`?")
         );
         assert_eq!(did_you_mean("", ["lr"]), None);
     }

@@ -21,6 +21,20 @@ pub struct Ref {
     pub stream: Option<String>,
 }
 
+/// As a file writes it: `node.port@stream`.
+impl std::fmt::Display for Ref {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.node)?;
+        if !self.port.is_empty() {
+            write!(f, ".{}", self.port)?;
+        }
+        match &self.stream {
+            Some(s) => write!(f, "@{s}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A node.
 #[derive(Clone, Debug)]
 pub struct NodeDef {
@@ -146,7 +160,7 @@ pub struct Graph {
     pub dims: IndexMap<String, Spanned<usize>>,
     /// Phases and views to run, in order.
     pub run: Vec<Spanned<String>>,
-    /// The share of bad videos above which a run ends.
+    /// The share of bad videos above which a run ends ([`bad_allowed`]).
     pub bad_videos: f64,
     /// The seed of a run: everything random in training follows from it.
     pub seed: Spanned<u64>,
@@ -160,4 +174,29 @@ pub struct Graph {
     pub views: IndexMap<String, ViewDef>,
     /// Class names, where the graph gives them.
     pub classes: Option<Spanned<Vec<String>>>,
+}
+
+/// How many of the `videos` of a list may be bad before a run ends, where a `share` of them may: rounded up, so that one bad
+/// video of a short list ends none.
+pub fn bad_allowed(share: f64, videos: usize) -> usize {
+    // 7 % of 100 are 7.000000000000001.
+    (share * videos as f64 - 1e-9).ceil().max(0.0) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_share_of_bad_videos_is_rounded_up() {
+        let of = |share, videos| bad_allowed(share, videos);
+        assert_eq!(
+            [of(0.01, 8), of(0.01, 100), of(0.01, 101), of(0.0, 50), of(1.0, 50)],
+            [1, 1, 2, 0, 50]
+        );
+        assert_eq!(
+            [of(0.07, 100), of(0.29, 100), of(0.0, 0), of(0.1, 1_000_000)],
+            [7, 29, 0, 100_000]
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! The tables of a graph file, as written: their keys, defaults and documentation. [`super::def`] has what they mean.
 
+use super::expect::Expect;
 use super::optim::OptimizerDef;
 use crate::diag::{Place, Problem, Spanned};
 use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
@@ -34,15 +35,15 @@ table! {
     pub struct TopKeys as "experiment" {
         /// What the experiment is called.
         title: Option<Spanned<String>>;
-        /// The published number for this row, printed beside ours.
-        expect: Option<Spanned<String>>;
+        /// The published number for this row, by the name of its setting; printed under that one.
+        expect: Option<Expect>;
         /// Every node exists once per stream, with shared weights.
         streams: Option<Vec<Spanned<String>>>;
         /// Streams whose labels may reach no training loss.
         held_out: Vec<Spanned<String>>;
         /// Lets held-out labels be used after all; every output says so.
         oracle: bool;
-        /// Which weights are scored: the last, or those of the best validation score (needs `oracle`).
+        /// Which weights are scored: the last, or those of the best validation score (by held-out labels with `oracle` alone).
         select: Option<Spanned<Select>>;
         /// The share of a list's videos that may be unusable.
         bad_videos: f64 = 0.01, [least = 0.0, most = 1.0];

@@ -1,6 +1,8 @@
 //! What is wrong with lists and their files, in the order of what it does to a run.
 
 use super::lists::Listed;
+use crate::diag::{Place, Problem, Problems, Severity};
+use crate::graph::bad_allowed;
 use glad_nodes::{Defect, ListScan, Video};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -64,21 +66,19 @@ pub struct Finding {
     pub items: Vec<Item>,
 }
 
-/// All that is wrong with lists, the gravest first. `limit` is the share of bad videos above which a run ends.
-pub fn findings(lists: &[Listed], limit: f64) -> Vec<Finding> {
-    let mut found = vec![];
+/// All that is wrong with lists, the gravest first. `between` is what is wrong with them against each other and the graph,
+/// `limit` the share of bad videos above which a run ends.
+pub fn findings(lists: &[Listed], between: &Problems, limit: f64) -> Vec<Finding> {
+    let mut found: Vec<Finding> = between.list.iter().map(|p| of_problem(p, between)).collect();
     for (i, listed) in lists.iter().enumerate() {
         match &listed.scan {
-            Err(e) => found.push(Finding {
-                level: Level::Stops,
-                list: format!("{} ({})", listed.name(), listed.whose()),
-                what: "the list cannot be read".into(),
-                advice: "put the list there, or correct its path in the graph or setting".into(),
-                items: vec![Item {
-                    place: String::new(),
-                    text: e.clone(),
-                }],
-            }),
+            Err(e) => {
+                let finding = unread(listed, e);
+                // The names of the classes are one file for all lists.
+                if !found.contains(&finding) {
+                    found.push(finding);
+                }
+            }
             Ok(scan) => {
                 let list = List { listed, scan };
                 list.lines(&mut found);
@@ -91,6 +91,70 @@ pub fn findings(lists: &[Listed], limit: f64) -> Vec<Finding> {
     }
     found.sort_by_key(|f| f.level);
     found
+}
+
+/// A list that cannot be read, or another file that it needs.
+fn unread(listed: &Listed, error: &str) -> Finding {
+    let list = format!("{} ({})", listed.name(), listed.whose());
+    let Some(fault) = &listed.fault else {
+        return Finding {
+            level: Level::Stops,
+            list,
+            what: "the list cannot be read".into(),
+            advice: "put the list there, or correct its path in the graph or setting".into(),
+            items: vec![Item {
+                place: String::new(),
+                text: error.into(),
+            }],
+        };
+    };
+    let file = fault.file.display().to_string();
+    let place = |line: &usize| Item {
+        place: format!("{file}:{line}"),
+        text: fault.what.clone(),
+    };
+    let whole = || Item {
+        place: file.clone(),
+        text: fault.what.clone(),
+    };
+    Finding {
+        level: Level::Stops,
+        what: format!("{} cannot be read", fault.role),
+        advice: match fault.advice.as_str() {
+            "" => "correct it, or its path in the graph or setting".into(),
+            advice => advice.into(),
+        },
+        items: match fault.lines.as_slice() {
+            [] => vec![whole()],
+            lines => lines.iter().map(place).collect(),
+        },
+        list: match fault.role {
+            "the list" => format!("{file} ({})", listed.whose()),
+            _ => file,
+        },
+    }
+}
+
+/// What the checker says, as the linter says it.
+fn of_problem(p: &Problem, of: &Problems) -> Finding {
+    let item = |(place, text): &(Place, String)| Item {
+        place: of.files.at(place),
+        text: text.clone(),
+    };
+    Finding {
+        level: match p.severity {
+            Severity::Error => Level::Stops,
+            Severity::Warning => Level::Hurts,
+            Severity::Note => Level::Note,
+        },
+        list: p
+            .labels
+            .first()
+            .map_or("the graph".into(), |(place, _)| of.files.at(place)),
+        what: p.message.clone(),
+        advice: p.help.clone().unwrap_or_else(|| "look at both".into()),
+        items: p.labels.iter().map(item).collect(),
+    }
 }
 
 /// A list that can be read.
@@ -154,12 +218,17 @@ impl List<'_> {
                 vec![],
             );
         }
+        for note in &self.scan.notes {
+            let what = format!("the list {note}");
+            self.push(found, Level::Note, what, "none, if that is what it is", vec![]);
+        }
     }
 
     fn files(&self, limit: f64, found: &mut Vec<Finding>) {
         let all = self.scan.videos.len();
         // By kind of defect: of those that make a video bad in a run, and those that do not.
-        let mut missing = vec![];
+        // By what may be meant instead.
+        let mut missing: IndexMap<Option<(bool, String)>, Vec<Item>> = IndexMap::new();
         let mut unreadable = vec![];
         // By what does not read them, and what would.
         let mut unsupported: IndexMap<(&str, &str), Vec<Item>> = IndexMap::new();
@@ -168,6 +237,7 @@ impl List<'_> {
         let mut cut = vec![];
         let mut longer = vec![];
         let mut few = vec![];
+        let mut remarks = vec![];
         let least = self.listed.clip.unwrap_or(6);
         for (video, look) in self.scan.videos.iter().zip(&self.listed.looks) {
             let item = |text: String| Item {
@@ -176,7 +246,14 @@ impl List<'_> {
             };
             let stated = video.footage.stated();
             match &look.frames {
-                Err(d @ Defect::Missing) => missing.push(item(format!("{} {d}", video.path.display()))),
+                Err(d @ Defect::Missing) => {
+                    let clue = video.footage.clue();
+                    let there = clue.as_ref().filter(|c| !c.found.is_empty());
+                    let there = there.map_or(String::new(), |c| format!("; {c}"));
+                    let text = format!("{} {d}{there}", video.path.display());
+                    let of = clue.map(|c| (!c.found.is_empty(), c.advice));
+                    missing.entry(of).or_default().push(item(text));
+                }
                 Err(Defect::Unreadable(reason)) => unreadable.push(item(reason.clone())),
                 Err(d @ Defect::Unsupported { backend, remedy, .. }) => {
                     let of = unsupported.entry((*backend, remedy.as_str())).or_default();
@@ -193,6 +270,9 @@ impl List<'_> {
                     }
                 }
                 Ok(n) => {
+                    if let Some(remark) = video.footage.remark() {
+                        remarks.push(item(format!("{}: {remark}", video.path.display())));
+                    }
                     if stated.offset.is_none()
                         && let Some(s) = stated.frames.filter(|s| s < n)
                     {
@@ -210,27 +290,44 @@ impl List<'_> {
             }
         }
         let unread: usize = unsupported.values().map(Vec::len).sum();
-        let bad = missing.len() + unreadable.len() + unread + offset.len() + short.len();
-        let share = bad as f64 / all.max(1) as f64;
-        let ends = self.listed.trains && share > limit || bad == all && all > 0;
+        let missing_ones: usize = missing.values().map(Vec::len).sum();
+        let bad = missing_ones + unreadable.len() + unread + offset.len() + short.len();
+        let allowed = bad_allowed(limit, all);
+        let ends = bad > allowed || bad == all;
         let level = if ends { Level::Stops } else { Level::Hurts };
-        let consequence = match (ends, self.listed.trains) {
-            (true, true) => format!(
-                " ({:.1} % of the list cannot be used in all, and above `bad_videos` = {:.1} % a run ends)",
-                100.0 * share,
+        let consequence = if bad == all {
+            " (no video of the list can be used)".into()
+        } else if ends {
+            format!(
+                " ({:.1} % of the list cannot be used in all, and above `bad_videos` = {:.1} % a run ends: {allowed} of {all})",
+                100.0 * bad as f64 / all as f64,
                 100.0 * limit
-            ),
-            (true, false) => " (no video of the list can be used)".into(),
-            (false, true) => " (in training other videos take their places)".into(),
-            (false, false) => " (they are not scored)".into(),
+            )
+        } else {
+            let then = match self.listed.trains {
+                true => "in training other videos take their places",
+                false => "they are not scored",
+            };
+            format!(" ({then}; a run ends above {allowed} of {all}, by `bad_videos`)")
         };
-        let kinds: [(Vec<Item>, &str, &str); 4] = [
-            (
-                missing,
-                "missing",
-                "fetch the files, correct the paths (`root` of the node is the folder that they are relative to), or \
-                 delete the lines",
-            ),
+        for (clue, items) in missing {
+            let (otherwise, advice) = match clue {
+                Some((true, advice)) => (", and there under another path", advice),
+                Some((false, advice)) => ("", advice),
+                None => (
+                    "",
+                    "fetch the files, correct the paths (`root` of the node is the folder that they are relative to), or \
+                     delete the lines"
+                        .into(),
+                ),
+            };
+            let what = format!(
+                "{} of {all} missing{otherwise}{consequence}",
+                count(items.len(), "video")
+            );
+            self.push(found, level, what, &advice, items);
+        }
+        let kinds: [(Vec<Item>, &str, &str); 3] = [
             (
                 unreadable,
                 "unreadable",
@@ -279,6 +376,16 @@ impl List<'_> {
                 few,
             );
         }
+        if !remarks.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of several video tracks", count(remarks.len(), "file")),
+                "none, if the largest is meant, which is read; else keep the one that is meant (ffmpeg -i IN -map 0:1 -c \
+                 copy OUT)",
+                remarks,
+            );
+        }
         if !longer.is_empty() {
             self.push(
                 found,
@@ -300,7 +407,22 @@ impl List<'_> {
                 text: format!("{} has no label", v.path.display()),
             })
             .collect();
-        if unlabelled.len() == videos.len() {
+        let trained_on = &self.listed.trained_on;
+        if !unlabelled.is_empty() && !trained_on.is_empty() {
+            let losses: Vec<String> = trained_on.iter().map(|l| format!("`{l}`")).collect();
+            self.push(
+                found,
+                Level::Stops,
+                format!(
+                    "{} of {} without a label, which {} needs",
+                    count(unlabelled.len(), "video"),
+                    videos.len(),
+                    losses.join(", ")
+                ),
+                "label them, delete their lines, or leave the stream out of the loss",
+                unlabelled.clone(),
+            );
+        } else if unlabelled.len() == videos.len() {
             if !videos.is_empty() {
                 self.push(
                     found,
@@ -311,18 +433,22 @@ impl List<'_> {
                 );
             }
             return;
-        }
-        if !unlabelled.is_empty() {
+        } else if !unlabelled.is_empty() {
             let n = unlabelled.len();
             self.push(
                 found,
                 Level::Note,
                 format!("{} of {} without a label", count(n, "video"), videos.len()),
-                "give them labels: losses and scores pass them over",
+                "give them labels: scores pass them over",
                 unlabelled,
             );
         }
-        let Some(classes) = self.listed.class_count else { return };
+        if videos.iter().all(|v| v.label.is_none()) {
+            return;
+        }
+        let Some(classes) = self.listed.scored.or(self.listed.class_count) else {
+            return;
+        };
         let beyond: Vec<Item> = videos
             .iter()
             .filter_map(|v| Some((v, v.label.filter(|l| *l >= classes)?)))
@@ -332,6 +458,8 @@ impl List<'_> {
             })
             .collect();
         if !beyond.is_empty() {
+            let labels = || videos.iter().filter_map(|v| v.label);
+            let from_one = labels().min() == Some(1) && labels().max() == Some(classes);
             self.push(
                 found,
                 Level::Stops,
@@ -340,13 +468,17 @@ impl List<'_> {
                     count(beyond.len(), "video"),
                     videos.len()
                 ),
-                "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                match from_one {
+                    true => "the labels begin with 1, and classes are numbered from 0: make each label 1 less",
+                    false => "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                },
                 beyond,
             );
         }
+        let classes = self.listed.class_count.unwrap_or(classes);
         let counts = self.listed.per_class();
         let empty: Vec<String> = (0..classes)
-            .filter(|k| counts[*k] == 0)
+            .filter(|k| counts.get(*k).is_none_or(|n| *n == 0))
             .map(|k| self.listed.class(k))
             .collect();
         if !empty.is_empty() {

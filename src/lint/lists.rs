@@ -4,7 +4,7 @@ use crate::program::Checked;
 use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
-use glad_nodes::{Body, Defect, ListScan, Size, Source, Stated, Video};
+use glad_nodes::{Body, Defect, FileFault, Head, ListScan, Size, Source, Stated, Video};
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -24,10 +24,16 @@ pub struct Listed {
     pub trains: bool,
     /// Its lines; what is wrong with the list as a whole.
     pub scan: Result<ListScan, String>,
+    /// The file that is to blame where the list cannot be read, if it is one.
+    pub fault: Option<FileFault>,
     /// Names of the classes, where known.
     pub classes: Option<Vec<String>>,
-    /// How many classes there are: as many as have names, else as the classifiers of the stream tell apart.
+    /// How many classes there are: as many as have names, else as the scores tell apart that its labels are compared with.
     pub class_count: Option<usize>,
+    /// How many classes these scores tell apart, at least.
+    pub scored: Option<usize>,
+    /// Losses that need a label of every video.
+    pub trained_on: Vec<String>,
     /// The frames of the longest clip that is taken of a video.
     pub clip: Option<usize>,
     /// What each video of the scan is like, in its order.
@@ -110,10 +116,13 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
         .next()
         .map(|id| &program.values[id.0].name);
     let stream = name.and_then(|n| n.split_once('@')).map_or("", |(_, s)| s).to_string();
-    let scan = source.scan(&program.split).map_err(|e| format!("{e:#}"));
+    let scan = source.scan(&program.split);
+    let fault = scan.as_ref().err().and_then(|e| e.downcast_ref::<FileFault>()).cloned();
+    let scan = scan.map_err(|e| format!("{e:#}"));
     // A split without a list is told apart by its name.
-    let file = match &scan {
-        Ok(ListScan { file: Some(f), .. }) => f.clone(),
+    let file = match (&scan, &fault) {
+        (Ok(ListScan { file: Some(f), .. }), _) => f.clone(),
+        (_, Some(fault)) => fault.file.clone(),
         _ => Path::new("split").join(&program.split),
     };
     let classes = source.classes().ok().flatten();
@@ -127,8 +136,11 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
             splits: vec![],
             trains: false,
             scan,
+            fault,
             class_count: classes.as_ref().map(Vec::len),
             classes,
+            scored: None,
+            trained_on: vec![],
             clip: None,
             looks: vec![],
         });
@@ -138,12 +150,22 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     listed.trains |= program.kind == ProgramKind::Phase;
     let at = program.streams.iter().position(|s| *s == listed.stream);
     for value in program.values.iter().filter(|v| v.stream == at && at.is_some()) {
-        match (value.ty.head.as_str(), value.ty.dims.last()) {
-            ("FrameIndex", Some(Size::Known(frames))) => listed.clip = listed.clip.max(Some(*frames)),
-            ("Logits", Some(Size::Known(n))) if listed.classes.is_none() => {
-                listed.class_count = listed.class_count.max(Some(*n));
+        if let (Head::FrameIndex, Some(Size::Known(frames))) = (&value.ty.head, value.ty.dims.last()) {
+            listed.clip = listed.clip.max(Some(*frames));
+        }
+    }
+    for label in program.labels.iter().filter(|l| Some(l.stream) == at) {
+        let n = label.classes(program);
+        listed.scored = listed.scored.into_iter().chain(n).min();
+        if listed.classes.is_none() {
+            listed.class_count = listed.class_count.max(n);
+        }
+        if label.needed && !label.masked {
+            for loss in &label.losses {
+                if !listed.trained_on.contains(loss) {
+                    listed.trained_on.push(loss.clone());
+                }
             }
-            _ => {}
         }
     }
 }
@@ -172,7 +194,7 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
                 Ok(n) if decode => try_frames(video, *n),
                 _ => None,
             };
-            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, String::new);
+            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, Vec::new);
             (id, Look { frames, damage })
         })
         .collect();

@@ -20,8 +20,9 @@ use std::sync::Arc;
 /// The seed of a run that names none.
 const DEFAULT_SEED: u64 = 1;
 
-/// Reads the merged tree. Returns nothing where anything is wrong; what is, is in `reader.problems`.
-pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option<Graph> {
+/// Reads the merged tree, `setting` being the name of its lowest layer where it has a setting. Returns nothing where
+/// anything is wrong; what is, is in `reader.problems`.
+pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: Option<&str>) -> Option<Graph> {
     let mut problems = std::mem::take(&mut reader.problems);
     let out = &mut Out(&mut problems);
     let top = tree.entries()?.clone();
@@ -93,7 +94,7 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History) -> Option
     let classes = |names: Vec<Spanned<String>>| names.into_iter().map(|n| n.value).collect();
     let mut graph = Graph {
         title: keys.title,
-        expect: keys.expect,
+        expect: keys.expect.and_then(|e| e.of(setting)),
         held_out: keys.held_out,
         oracle: keys.oracle,
         select: keys.select.unwrap_or_else(|| Spanned::new(Select::Last, root.clone())),

@@ -1,11 +1,11 @@
 //! Composite nodes: files of nodes that stand for one.
 
+use super::builtin;
 use super::layers::Reader;
 use crate::diag::{FileId, Place, Problem, Spanned, suggest};
 use crate::graph::{CompositeKeys, is_node_key};
 use crate::keys::Table;
-use crate::tree::Out;
-use crate::tree::Tree;
+use crate::tree::{Out, Role, Tree};
 use indexmap::IndexMap;
 use std::path::{Path, PathBuf};
 
@@ -24,7 +24,7 @@ pub(super) struct CompositeDef {
 impl CompositeDef {
     /// Reads the file that `from` names.
     pub fn read(reader: &mut Reader, path: &Path, from: &Place) -> Option<CompositeDef> {
-        let (_, tree) = reader.file(path, Some(from))?;
+        let (_, tree) = reader.file(path, Some(from), Role::Graph)?;
         let mut problems = vec![];
         let mut out = Out(&mut problems);
         let def = parse(&tree, from, &mut out);
@@ -34,12 +34,12 @@ impl CompositeDef {
 
     /// Whether a node's kind is such a file.
     pub fn is_file(kind: &str) -> bool {
-        kind.ends_with(".toml")
+        kind.ends_with(".toml") || builtin::is_named(kind)
     }
 
     /// Where the file of `kind` is, as written in `file`.
     pub fn path(reader: &Reader, file: FileId, kind: &str) -> PathBuf {
-        reader.files.folder(file).join(kind)
+        builtin::resolve(&reader.files.folder(file), kind)
     }
 
     /// Whether the parameter has to be given.

@@ -2,7 +2,8 @@
 
 use crate::diag::{Place, Spanned};
 use crate::graph::{
-    Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, TopKeys, ViewDef, ViewKeys,
+    Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, TopKeys, ViewDef,
+    ViewKeys,
 };
 use crate::keys::{Free, Sub, Table};
 use crate::tree::{Tree, TreeValue, Written, dotted, key};
@@ -17,16 +18,72 @@ const WIDTH: usize = 110;
 /// whose own effective text is the same again, to the byte: where values were written is not in it, for `explain`
 /// tells that.
 pub fn effective(graph: &Graph) -> String {
+    text(&plain(graph))
+}
+
+/// The effective text without what only says where lists, videos, names of classes and weights lie: graphs with equal text
+/// are the same experiment on data that may have been moved. What the files hold is compared elsewhere.
+pub fn experiment(graph: &Graph) -> String {
+    let mut tree = plain(graph);
+    let streams: Vec<&str> = graph.streams.iter().map(|s| s.value.as_str()).collect();
+    let tables = |t: &mut Tree, then: &mut dyn FnMut(&mut Tree)| {
+        t.entries_mut()
+            .into_iter()
+            .flat_map(IndexMap::values_mut)
+            .for_each(then);
+    };
+    let nodes = |t: &mut Tree| tables(t, &mut |node| without_places(node, &streams));
+    if let Some(t) = tree.at_mut(["nodes"]) {
+        nodes(t);
+    }
+    for section in ["phases", "views"] {
+        if let Some(t) = tree.at_mut([section]) {
+            tables(t, &mut |item| {
+                if let Some(t) = item.at_mut(["nodes"]) {
+                    nodes(t);
+                }
+            });
+        }
+    }
+    text(&tree)
+}
+
+/// Takes the places of files out of a node's parameters, and those of its streams.
+fn without_places(node: &mut Tree, streams: &[&str]) {
+    let Some(params) = node.entries_mut() else { return };
+    params.shift_remove("folder");
+    params.shift_remove("root");
+    for (name, value) in params {
+        match (name.as_str(), &mut value.value) {
+            ("list" | "classes", TreeValue::String(s)) => s.clear(),
+            ("list", TreeValue::Table(splits)) => {
+                splits
+                    .values_mut()
+                    .for_each(|t| t.value = TreeValue::String(String::new()));
+            }
+            // Without these it is a word such as `random`.
+            ("init", TreeValue::String(s)) if s.contains(['/', '\\', '.']) => s.clear(),
+            ("init", TreeValue::Table(entries)) => {
+                if let Some(file) = entries.get_mut("file") {
+                    file.value = TreeValue::String(String::new());
+                }
+            }
+            (stream, TreeValue::Table(_)) if streams.contains(&stream) => without_places(value, &[]),
+            _ => {}
+        }
+    }
+}
+
+fn text(plain: &Tree) -> String {
     let mut out =
         String::from("# The effective experiment: layers merged, composites expanded, parameters in place.\n\n");
-    let plain = plain(graph);
     let entries = plain.entries().expect("a table");
     for (name, value) in entries.iter().filter(|(_, v)| v.entries().is_none()) {
         let _ = writeln!(out, "{} = {value}", key(name));
     }
     for (section, table) in entries {
         let Some(items) = table.entries() else { continue };
-        if section == "dims" {
+        if section == "dims" || section == "expect" {
             write_table(&mut out, &[section], items);
             continue;
         }
@@ -74,7 +131,7 @@ pub(super) fn plain(graph: &Graph) -> Tree {
     });
     let keys = TopKeys {
         title: graph.title.clone(),
-        expect: graph.expect.clone(),
+        expect: graph.expect.clone().map(Expect::without_setting),
         streams: Some(graph.streams.clone()),
         held_out: graph.held_out.clone(),
         oracle: graph.oracle,
@@ -224,4 +281,50 @@ fn reference(r: &Spanned<Ref>) -> Spanned<String> {
     let dot = if port.is_empty() { "" } else { "." };
     let at = stream.as_ref().map(|s| format!("@{s}")).unwrap_or_default();
     Spanned::new(format!("{node}{dot}{port}{at}"), r.place.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::load_text;
+
+    #[test]
+    fn an_experiment_is_the_same_wherever_its_files_lie() {
+        let of = |videos: &str, backbone: &str, folder: &str| {
+            let text = format!(
+                "streams = [\"source\"]\nrun = []\n[nodes.videos]\nkind = \"video_list\"\n{videos}\n[nodes.backbone]\nkind = \
+                 \"tsm\"\n{backbone}\ninputs = {{ clips = \"videos.video\" }}\n[views.infer]\nsplit = \"test\"\nroots = \
+                 [\"backbone.feature\"]\n"
+            );
+            let graph = load_text("g.toml", &text, std::path::Path::new(folder)).unwrap_or_else(|p| panic!("{p}"));
+            (effective(&graph), experiment(&graph))
+        };
+        let lists = "source.list = { train = \"a.txt\", test = \"b.txt\" }\nclasses = \"c.txt\"";
+        let before = of(lists, "init = \"w.pth\"", "/a");
+        for (videos, backbone, folder) in [
+            (lists, "init = \"w.pth\"", "/b"),
+            (
+                "source.list = { train = \"/x/a.txt\", test = \"/x/b.txt\" }\nclasses = \"/x/c.txt\"\nsource.root = \"/x\"",
+                "init = \"../w.pth\"",
+                "/a",
+            ),
+        ] {
+            let now = of(videos, backbone, folder);
+            assert_ne!(now.0, before.0);
+            assert_eq!(now.1, before.1);
+        }
+        for (videos, backbone) in [
+            (
+                "source.list = { train = \"a.txt\" }\nclasses = \"c.txt\"",
+                "init = \"w.pth\"",
+            ),
+            ("source.list = \"a.txt\"\nclasses = \"c.txt\"", "init = \"w.pth\""),
+            (&format!("{lists}\nformat = \"babel\""), "init = \"w.pth\""),
+            (lists, "init = \"random\""),
+            (lists, ""),
+            (lists, "init = \"w.pth\"\ndepth = 50"),
+        ] {
+            assert_ne!(of(videos, backbone, "/a").1, before.1, "{videos} {backbone}");
+        }
+    }
 }

@@ -1,9 +1,9 @@
 //! Which files are laid on each other, in which order: the setting, what the graph extends, the graph, overlays.
 
-use super::raw;
-use crate::diag::{FileId, Files, Place, Problem, Spanned, lexical, shown, simplified, suggest};
-use crate::tree::Role;
-use crate::tree::{Tree, TreeValue};
+use super::builtin;
+use super::{missing, raw};
+use crate::diag::{FileId, Files, Place, Problem, Spanned, lexical, simplified};
+use crate::tree::{Role, Tree, TreeValue};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -25,23 +25,24 @@ const DEEPEST: usize = 32;
 /// nobody writes.
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
-    if is_pipe(path) {
-        return Err(std::io::Error::other("it is a pipe"));
-    }
-    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    // The pipes of the shell (`<(…)`, `/dev/stdin`) have somebody who writes.
+    let file = match is_pipe(path) && ["/dev", "/proc"].iter().any(|of_shell| path.starts_with(of_shell)) {
+        true => std::fs::File::open(path)?,
+        false => glad_video::open_file(path)?,
+    };
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(std::io::Error::other("it is too large to be a graph"));
     }
     Ok(bytes)
 }
 
-/// Whether a file is a named pipe. Those of the shell (`<(…)`, `/dev/stdin`) have somebody who writes.
+/// Whether a file is a pipe.
 fn is_pipe(path: &Path) -> bool {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
-        let named = !path.starts_with("/dev") && !path.starts_with("/proc");
-        named && path.metadata().is_ok_and(|m| m.file_type().is_fifo())
+        path.metadata().is_ok_and(|m| m.file_type().is_fifo())
     }
     #[cfg(not(unix))]
     {
@@ -60,8 +61,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the file at `path`, which `from` names (`None`: the command line). Says what is wrong where it cannot.
-    pub fn file(&mut self, path: &Path, from: Option<&Place>) -> Option<(FileId, Tree)> {
+    /// Reads the file at `path`, which `from` names (`None`: the command line, as a file of `role`). Reports what is
+    /// wrong where it cannot.
+    pub fn file(&mut self, path: &Path, from: Option<&Place>, role: Role) -> Option<(FileId, Tree)> {
         let id = identity(path);
         if let Some(known) = self.read.get(&id) {
             if known.is_none()
@@ -85,22 +87,41 @@ impl Reader {
             }
             return None;
         }
-        let text = match read_all(path) {
-            Ok(bytes) => self.utf8(path, bytes),
-            Err(e) => {
-                let mut p = Problem::error(format!("cannot read `{}`: {}", shown(path), reason(&e)));
-                if let Some(place) = from {
-                    p = p.at(place, "named here; relative to this file's folder");
+        let read = match builtin::name_of(path) {
+            Some(name) => self.built_in(&name, path, from),
+            None => match read_all(path) {
+                Ok(bytes) => {
+                    let text = self.utf8(path, bytes);
+                    Some(self.text(path, &text))
                 }
-                p.help = neighbours(path);
-                self.problems.push(p);
-                self.read.insert(id, None);
-                return None;
-            }
+                Err(e) => {
+                    let mut p = Problem::error(format!("cannot read `{}`: {}", shown(path), reason(&e)));
+                    if let Some(place) = from {
+                        p = p.at(place, "named here; relative to this file's folder");
+                    }
+                    p.help = missing::help(path, from.is_none().then_some(role));
+                    self.problems.push(p);
+                    None
+                }
+            },
         };
-        let read = self.text(path, &text);
-        self.read.insert(id, Some(read.clone()));
-        Some(read)
+        self.read.insert(id, read.clone());
+        read
+    }
+
+    fn built_in(&mut self, name: &str, path: &Path, from: Option<&Place>) -> Option<(FileId, Tree)> {
+        let Some(found) = builtin::built_in(name) else {
+            let mut p = Problem::error(format!("there is no built-in file `{}`", builtin::written(name)));
+            if let Some(place) = from {
+                p = p.at(place, "named here");
+            }
+            let near = builtin::meant(name).map(|n| format!("did you mean `{n}`?"));
+            self.problems
+                .push(p.help(near.unwrap_or_else(|| "`glad-run list` shows all of them".into())));
+            return None;
+        };
+        let file = self.files.add_named(&builtin::written(name), path, found.text);
+        Some((file, raw::parse(file, found.text, &mut self.problems)))
     }
 
     /// Takes `text` as the file at `path`.
@@ -168,7 +189,7 @@ impl<'a> Stack<'a> {
             });
             return;
         }
-        if let Some((file, tree)) = self.reader.file(path, from) {
+        if let Some((file, tree)) = self.reader.file(path, from, role) {
             self.lay_tree(id, path, file, tree, from, role);
         }
     }
@@ -188,7 +209,7 @@ impl<'a> Stack<'a> {
             .flat_map(|e| e.items().map_or(std::slice::from_ref(e), |items| items))
         {
             match base.text() {
-                Some(text) => self.lay(&folder.join(text), Some(&base.place), role),
+                Some(text) => self.lay(&builtin::resolve(&folder, text), Some(&base.place), role),
                 None => self
                     .reader
                     .problems
@@ -260,7 +281,18 @@ impl<'a> Stack<'a> {
 
 /// What tells a file from another: its real path, where it has one.
 fn identity(path: &Path) -> PathBuf {
+    if builtin::name_of(path).is_some() {
+        return path.to_path_buf();
+    }
     path.canonicalize().unwrap_or_else(|_| lexical(path))
+}
+
+/// A file as people see it.
+pub(super) fn shown(path: &Path) -> String {
+    match builtin::name_of(path) {
+        Some(name) => builtin::written(&name),
+        None => crate::diag::shown(path),
+    }
 }
 
 /// Why a file cannot be read, without the numbers of the operating system.
@@ -274,31 +306,4 @@ fn reason(e: &std::io::Error) -> String {
             text.split(" (os error").next().unwrap_or_default().to_lowercase()
         }
     }
-}
-
-/// Which graph files there are beside the one that is missing.
-fn neighbours(path: &Path) -> Option<String> {
-    let missing = path.file_name()?.to_str()?.to_string();
-    let folder = match path.parent() {
-        Some(p) if p.as_os_str().is_empty() => Path::new("."),
-        Some(p) => p,
-        None => return None,
-    };
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return Some(format!("there is no folder `{}` either", shown(folder)));
-    };
-    let mut names: Vec<String> = entries
-        .filter_map(|e| e.ok()?.file_name().into_string().ok())
-        .filter(|n| n.ends_with(".toml"))
-        .collect();
-    names.sort();
-    let what = format!(
-        "graph files in `{}`",
-        if folder == Path::new(".") {
-            ".".into()
-        } else {
-            shown(folder)
-        }
-    );
-    Some(suggest(&missing, &what, names.iter().map(String::as_str)))
 }

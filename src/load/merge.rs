@@ -169,7 +169,11 @@ impl Merger<'_> {
         let key = path.last().expect("never empty");
         let p = Problem::error(format!("`set` finds no `{name}` to change")).at(&value.key, "no layer below writes it");
         let p = self.was_dropped(p, path);
-        let help = match did_you_mean(key, siblings.keys().map(String::as_str)) {
+        let near = did_you_mean(key, siblings.keys().map(String::as_str));
+        // A node has parameters that no layer writes: which, its kind says.
+        let parameter = path.len() > 2 && path[0] == "nodes" && !command_line;
+        let help = match near {
+            Some(h) if parameter => format!("{h} To add a parameter, write it without `set`: `{name} = {value}`"),
             Some(h) => h,
             None if command_line => suggest(key, &container(path), siblings.keys().map(String::as_str)),
             None => format!("to add it, write it without `set`: `{name} = {value}`"),

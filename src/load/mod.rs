@@ -20,7 +20,7 @@
 //! A value `"$name"` is the value of `params.name`; `params` may use each other.
 //!
 //! # Composites
-//! A node whose `kind` is a file, relative to the file that says so, stands for that file's nodes:
+//! A node whose `kind` is a file, relative to the file that says so, or a built-in one (`glad:lib/order`), stands for that file's nodes:
 //! ```toml
 //! [composite]
 //! inputs  = ["x"]                        # `in.x` inside; what the outside leaves unconnected is left out
@@ -36,10 +36,14 @@
 //!
 //! # Relative paths
 //! in a node's parameters are meant from the folder of the file that wrote its `kind`, or from its `folder`; those that
-//! `--set` gives to `list`, `root`, `classes` and `init` from the current folder.
+//! `--set` gives to `list`, `root`, `classes`, `init` and `out` from the current folder. `~/` begins a path in the home
+//! folder. A built-in file has no folder: data that it names by `../data/x` are `data/x` in the current one, and a file
+//! that changes such a parameter of its nodes means it from its own folder.
 
 mod build;
+mod builtin;
 mod composite;
+mod copy;
 mod diff;
 mod effective;
 mod expand;
@@ -47,6 +51,7 @@ mod explain;
 mod in_phase;
 mod layers;
 mod merge;
+mod missing;
 mod node;
 mod open;
 mod optim;
@@ -58,7 +63,10 @@ mod refs;
 mod set_arg;
 mod what;
 
+pub use builtin::{BuiltIn, Use, built_in, built_ins};
+pub(crate) use builtin::{from_command_line, name_of, resolve};
+pub use copy::copy_of;
 pub use diff::diff;
-pub use effective::effective;
+pub use effective::{effective, experiment};
 pub use explain::explain;
 pub use open::{LoadOptions, load, load_text};

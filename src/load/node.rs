@@ -1,5 +1,6 @@
 //! Nodes: from their tables to [`NodeDef`]s.
 
+use super::builtin::{home, name_of};
 use super::expand::{Flat, references};
 use super::refs::{Resolver, Use};
 use crate::diag::{Files, Problem, Spanned, suggest};
@@ -7,28 +8,52 @@ use crate::graph::{NodeDef, is_node_key};
 use crate::tree::Out;
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
+use std::path::PathBuf;
 
 /// Parameters that name files. Where they are given on the command line, they are meant from the current folder, as
 /// other programs take them.
-const FILES: [&str; 4] = ["list", "root", "classes", "init"];
+const FILES: [&str; 5] = ["list", "root", "classes", "init", "out"];
 
-/// Makes relative paths that the command line gave absolute. A list of names (`classes`) is none, nor is `init = "random"`,
-/// and of the table that `init` may be only `file` is one.
-fn from_here(files: &Files, name: &str, t: &mut Tree) {
-    match &mut t.value {
+/// Where the relative paths of a node are meant from.
+#[derive(Clone, Copy)]
+enum Base {
+    /// A folder.
+    Folder,
+    /// Its kind is in a built-in file, which has none.
+    BuiltIn,
+}
+
+/// Makes a path absolute where its file decides what it is meant from: those of the command line, those in the home
+/// folder, and those of other files in a node of a built-in one. A list of names (`classes`) is no path, nor is
+/// `init = "random"`, and of the table that `init` may be only `file` is one.
+fn settle(files: &Files, base: Base, name: &str, t: &mut Tree) {
+    let s = match &mut t.value {
         TreeValue::Table(entries) if name == "init" => {
             if let Some(t) = entries.get_mut("file") {
-                from_here(files, "file", t);
+                settle(files, base, "file", t);
             }
+            return;
         }
-        TreeValue::String(s) if name == "init" && s == "random" => {}
-        TreeValue::Table(entries) => entries.values_mut().for_each(|t| from_here(files, name, t)),
-        TreeValue::String(s) if files.path(t.place.file).is_none() => {
-            if let Ok(path) = std::path::absolute(&*s) {
-                *s = path.display().to_string();
+        TreeValue::Table(entries) => return entries.values_mut().for_each(|t| settle(files, base, name, t)),
+        TreeValue::String(s) if name == "init" && s == "random" => return,
+        TreeValue::String(s) => s,
+        _ => return,
+    };
+    let expanded = home(s);
+    let path = match (files.path(t.place.file), base) {
+        _ if expanded.as_os_str() != s.as_str() => Some(expanded),
+        (None, _) => Some(expanded),
+        (Some(_), Base::Folder) => None,
+        (Some(file), Base::BuiltIn) if name_of(file).is_some() => {
+            while let Some(rest) = s.strip_prefix("../") {
+                *s = rest.to_string();
             }
+            None
         }
-        _ => {}
+        (Some(_), Base::BuiltIn) => Some(files.folder(t.place.file).join(expanded)),
+    };
+    if let Some(Ok(path)) = path.map(std::path::absolute) {
+        *s = path.display().to_string();
     }
 }
 
@@ -62,8 +87,14 @@ impl NodeCx<'_, '_> {
             .shift_remove("folder")
             .and_then(|t| out.string(&name("folder"), &t))
         {
-            Some(f) => self.files.folder(f.place.file).join(f.value),
+            Some(f) => self.files.folder(f.place.file).join(home(&f.value)),
             None => self.files.folder(kind.place.file),
+        };
+        // Lists of generated data are named by what generates them.
+        let (folder, base) = match name_of(&folder) {
+            Some(_) if table.contains_key("generate") => (PathBuf::new(), Base::Folder),
+            Some(_) => (PathBuf::new(), Base::BuiltIn),
+            None => (folder, Base::Folder),
         };
         let raw = table
             .shift_remove("inputs")
@@ -83,7 +114,7 @@ impl NodeCx<'_, '_> {
         for params in std::iter::once(&mut table).chain(per_stream.values_mut()) {
             for name in FILES {
                 if let Some(t) = params.get_mut(name) {
-                    from_here(self.files, name, t);
+                    settle(self.files, base, name, t);
                 }
             }
         }

@@ -1,7 +1,8 @@
 //! The way in: from the command line's options, or a text, to a [`Graph`].
 
 use super::build::build;
-use super::layers::{Layer, Reader, Stack};
+use super::builtin;
+use super::layers::{Layer, Reader, Stack, shown};
 use super::merge::Merger;
 use super::{set_arg, what};
 use crate::diag::{Problem, Problems, Severity, Spanned};
@@ -14,11 +15,11 @@ use std::sync::Arc;
 /// What to load, with paths as the user gave them.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
-    /// The graph.
+    /// The graph: a file, or the name of a built-in one.
     pub graph: PathBuf,
-    /// A setting instead of the one that the graph names.
+    /// A setting instead of the one that the graph names: a file, or the name of a built-in one.
     pub setting: Option<PathBuf>,
-    /// Overlays, laid on the graph in this order.
+    /// Overlays, laid on the graph in this order: files, or names of built-in ones.
     pub with: Vec<PathBuf>,
     /// `a.b=value`, laid on everything.
     pub set: Vec<String>,
@@ -38,7 +39,11 @@ impl LoadOptions {
 pub fn load(options: &LoadOptions) -> Result<Graph, Problems> {
     let mut reader = Reader::default();
     let mut stack = Stack::new(&mut reader);
-    stack.lay(&options.graph, None, Role::Graph);
+    stack.lay(
+        &builtin::from_command_line(&options.graph, Role::Graph),
+        None,
+        Role::Graph,
+    );
     finish(stack, options)
 }
 
@@ -53,29 +58,35 @@ pub fn load_text(name: &str, text: &str, folder: &Path) -> Result<Graph, Problem
 fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
     let own = stack.layers.last().map(|l| l.tree.place.clone());
     for with in &options.with {
-        stack.lay(with, None, Role::With);
+        stack.lay(&builtin::from_command_line(with, Role::With), None, Role::With);
     }
     let mut sets: Vec<Layer> = options
         .set
         .iter()
         .filter_map(|s| set_arg::parse(stack.reader, s))
         .collect();
-    let mut setting = stack
-        .take_setting()
-        .map(|s| (stack.reader.files.folder(s.place.file).join(&s.value), Some(s.place)));
+    let mut setting = stack.take_setting().map(|s| {
+        (
+            builtin::resolve(&stack.reader.files.folder(s.place.file), &s.value),
+            Some(s.place),
+        )
+    });
     if let Some(s) = sets.iter_mut().filter_map(take_setting).last() {
-        setting = Some((PathBuf::from(s.value), Some(s.place)));
+        let path = builtin::from_command_line(Path::new(&s.value), Role::Setting);
+        setting = Some((path, Some(s.place)));
     }
     if let Some(path) = &options.setting {
-        setting = Some((path.clone(), None));
+        setting = Some((builtin::from_command_line(path, Role::Setting), None));
     }
     // What is left of a file with syntax errors is no reason to take it for something else.
     if let (true, Some(own)) = (stack.reader.problems.is_empty(), own)
         && let Some(p) = what::of_graph(&stack, &own, setting.is_some() || sets.iter().any(sets_streams))
     {
         stack.reader.problems.push(p);
-        return join(stack.reader, vec![]);
+        return join(stack.reader, vec![], None);
     }
+    let name = setting.as_ref().and_then(|(path, _)| path.file_stem());
+    let name = name.map(|n| n.to_string_lossy().into_owned());
     let graph = std::mem::take(&mut stack.layers);
     if let Some((path, from)) = setting {
         stack.repeated = None;
@@ -85,16 +96,16 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
         if let Some((_, place)) = stack.repeated.take().filter(|(i, _)| of_graph(*i))
             && !stack.layers.is_empty()
         {
-            let p = what::extends_graph(&crate::diag::shown(&path), &place);
+            let p = what::extends_graph(&shown(&path), &place);
             stack.reader.problems.push(p);
-            return join(stack.reader, vec![]);
+            return join(stack.reader, vec![], None);
         }
     }
     if stack.reader.problems.is_empty()
         && let Some(p) = what::of_setting(&stack.reader.files, &stack.layers, &graph)
     {
         stack.reader.problems.push(p);
-        return join(stack.reader, vec![]);
+        return join(stack.reader, vec![], None);
     }
     for layer in &mut stack.layers {
         let own = layer.tree.entries_mut().and_then(|t| t.shift_remove("setting"));
@@ -109,11 +120,11 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
     let mut layers = std::mem::take(&mut stack.layers);
     layers.extend(graph);
     layers.append(&mut sets);
-    join(stack.reader, layers)
+    join(stack.reader, layers, name.as_deref())
 }
 
-/// Merges the layers and reads what comes out.
-fn join(reader: &mut Reader, layers: Vec<Layer>) -> Result<Graph, Problems> {
+/// Merges the layers and reads what comes out. `setting` is the name of the setting among them.
+fn join(reader: &mut Reader, layers: Vec<Layer>, setting: Option<&str>) -> Result<Graph, Problems> {
     // What is left of a file with syntax errors would only bring up errors that are none.
     if let (true, Some(first)) = (reader.problems.is_empty(), layers.first()) {
         let tree = Tree::table(first.tree.place.clone());
@@ -132,7 +143,7 @@ fn join(reader: &mut Reader, layers: Vec<Layer>) -> Result<Graph, Problems> {
             tree.place.file = l.0;
             tree.key.file = l.0;
         }
-        let graph = build(reader, tree, history);
+        let graph = build(reader, tree, history, setting);
         if let (Some(mut graph), false) = (graph, reader.problems.iter().any(|p| p.severity == Severity::Error)) {
             graph.files = Arc::new(std::mem::take(&mut reader.files));
             return Ok(graph);

@@ -95,6 +95,11 @@ fn no_graph(files: &Files, layer: &Layer, extends: bool) -> Problem {
             .help(format!(
                 "lay it on a graph: glad-run GRAPH --with {path}; or name the graph in it: `extends = \"GRAPH\"`"
             )),
+        None if !extends && layer.tree.get("nodes").is_some() => Problem::error("this file is a setting, not a graph")
+            .at(&layer.tree.place, "it has no `streams`")
+            .help(format!(
+                "a graph runs with it: `glad-run full --setting {path}`; a graph has `streams = [\"source\", \"target\"]`"
+            )),
         None => Problem::error(format!("`{path}` is no whole graph: it has no `streams`"))
             .at(&layer.tree.place, "")
             .help(format!(

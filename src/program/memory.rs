@@ -1,7 +1,7 @@
 //! What a step holds in memory, estimated before anything runs.
 
 use super::{Call, Program, ProgramKind, ValueId};
-use glad_nodes::{Body, Cost, Gradient, Precision, Side};
+use glad_nodes::{Body, Cost, Gradient, Head, Precision, Side};
 use std::collections::{HashMap, HashSet};
 
 /// An estimate of what one forward (and backward) pass takes.
@@ -28,7 +28,7 @@ pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     let v = &program.values[id.0];
     let call = &program.calls[v.call];
     // Clips cross as bytes; all else on the device has four bytes a number.
-    let each = if call.side != Side::Device && v.ty.head == "Clip" {
+    let each = if call.side != Side::Device && v.ty.head == Head::Clip {
         1
     } else {
         4
@@ -152,7 +152,7 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
     // Labels and masks are held as whole host values.
     ids.iter()
         .map(|id| {
-            if program.values[id.0].ty.head == "Clip" {
+            if program.values[id.0].ty.head == Head::Clip {
                 value_bytes(program, *id, 1)
             } else {
                 16

@@ -97,6 +97,25 @@ pub struct Reach {
     pub sign: i8,
 }
 
+/// Where labels of a stream's list are compared with scores.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelUse {
+    /// The stream whose list gives the labels, an index into [`Program::streams`].
+    pub stream: usize,
+    /// The call that takes them.
+    pub call: usize,
+    /// Its port, and which of the references there.
+    pub port: (String, usize),
+    /// The scores that they are compared with; their last size is the number of classes.
+    pub scores: Option<ValueId>,
+    /// Whether a video without a label is an error there.
+    pub needed: bool,
+    /// Whether rows are masked there, so that some labels need not count.
+    pub masked: bool,
+    /// The terms of the objective that depend on them.
+    pub losses: Vec<String>,
+}
+
 /// A phase or view, ready to run.
 pub struct Program {
     /// The phase's or view's name.
@@ -127,10 +146,20 @@ pub struct Program {
     pub roots: Vec<ValueId>,
     /// The gradient audit (phases).
     pub reach: Vec<Reach>,
+    /// Where the lists' labels are compared with scores.
+    pub labels: Vec<LabelUse>,
     /// Nodes that are frozen here.
     pub frozen: Vec<String>,
     /// Nodes that start anew here.
     pub reset: Vec<String>,
+}
+
+impl LabelUse {
+    /// How many classes the scores tell apart; one score tells two.
+    pub fn classes(&self, program: &Program) -> Option<usize> {
+        let n = program.values[self.scores?.0].ty.known(-1)?;
+        Some(n.max(2))
+    }
 }
 
 impl Program {

@@ -45,6 +45,9 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                     @if graph.oracle {
                         p.warn { "Oracle: labels of held-out streams may be used by this graph. It is a bound, not an adaptation method." }
                     }
+                    @for warning in &result.warnings {
+                        p.warn { "Warning: " (warning) }
+                    }
                     @if let Some((_, rows)) = parts.views.first() { (headline(graph, rows)) }
                     @for (name, rows) in &parts.views { (scores(name, rows)) }
                     @for (name, reason) in &result.left_out {
@@ -66,7 +69,11 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
                         }
                     }
                     h2 { "The graph" }
-                    div.picture.wide { (PreEscaped(&parts.graph)) }
+                    div {
+                        input #full type="checkbox";
+                        label for="full" { " at full size" }
+                        div.picture.wide { (PreEscaped(&parts.graph)) }
+                    }
                     (super::times::times(result))
                     (bad(result))
                     h2 { "Files" }
@@ -229,7 +236,10 @@ th{font-weight:600}
 .n{text-align:right;padding-left:14px}
 .picture{overflow-x:auto;border:1px solid var(--line);border-radius:10px}
 .picture svg{display:block;max-width:100%;height:auto}
-.wide svg{min-width:1700px}
+.wide svg{width:100%}
+.wide{margin-top:8px}
+#full:checked~.wide svg{width:auto;max-width:none}
+@media print{#full,label[for=full]{display:none}.wide svg{width:100%!important;max-width:100%!important}}
 .side{display:flex;gap:34px;flex-wrap:wrap;align-items:flex-start}
 code,pre{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:13px}
 pre{overflow-x:auto;background:var(--area);padding:14px;border-radius:8px;line-height:1.35}

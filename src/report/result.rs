@@ -17,6 +17,9 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     for (name, reason) in &result.left_out {
         out += &format!("\nview {name} was left out: {}\n", one_line(reason));
     }
+    for warning in &result.warnings {
+        out += &format!("warning: {warning}\n");
+    }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
         out += &format!(
@@ -68,7 +71,7 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     }
     if let Some(e) = &graph.expect {
         out += &format!(
-            "  published for this row: {} % (with the data and network of the publication)\n",
+            "  published for this row and setting: {} % (with the data and network of the publication)\n",
             e.value
         );
     }
@@ -177,6 +180,7 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
         "views": views,
         "left_out": result.left_out.iter().map(|(v, why)| json!({ "view": v, "reason": why })).collect::<Vec<_>>(),
         "bad_videos": result.bad,
+        "warnings": result.warnings,
     })
 }
 
@@ -205,14 +209,14 @@ pub fn probabilities_text(classes: &[String], predictions: &[Prediction]) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{NodeScores, PhaseReport, RunFolder};
+    use crate::run::{Begin, NodeScores, PhaseReport, RunFolder};
     use glad_nodes::{Precision, Scores};
     use std::collections::BTreeMap;
     use std::path::Path;
 
     fn graph(more: &str) -> Graph {
         let text = format!(
-            "title = \"T\"\nexpect = \"37.7 ± 2.5\"\nstreams = [\"source\", \"target\"]\nheld_out = [\"target\"]\n{more}"
+            "title = \"T\"\nexpect = {{ without_setting = \"37.7 ± 2.5\", other = \"1.0\" }}\nstreams = [\"source\", \"target\"]\nheld_out = [\"target\"]\n{more}"
         );
         crate::load::load_text("t.toml", &text, Path::new(".")).unwrap()
     }
@@ -258,11 +262,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let g = graph("oracle = true");
         let result = RunResult {
-            folder: RunFolder::open(&dir.path().join("r"), "", false).unwrap().0,
+            folder: RunFolder::open(&dir.path().join("r"), Begin::New).unwrap().0,
             views: vec![("infer".into(), view())],
             phases: vec![("main".into(), PhaseReport::default())],
             left_out: vec![("scenes".into(), "no weights".into())],
             precision: vec![Precision::F32],
+            warnings: vec!["g.toml:3: loss `x` has weight 0".into()],
             starts_from: BTreeMap::from([("backbone".into(), "a.pth (blake3 0123456789ab)".into())]),
             bad: BTreeMap::from([(
                 "source".into(),
@@ -273,7 +278,9 @@ mod tests {
         assert!(text.contains("oracle"), "{text}");
         assert!(text.contains("view scenes was left out: no weights"), "{text}");
         assert!(text.contains("1 video could not be used") && text.contains("source: a.mp4 (l.txt:3): no frames"));
+        assert!(text.contains("warning: g.toml:3: loss `x` has weight 0\n"), "{text}");
         let json = summary_json(&g, &result, &["a".into(), "b".into()]);
+        assert_eq!(json["warnings"][0], "g.toml:3: loss `x` has weight 0");
         assert_eq!(json["oracle"], true);
         assert_eq!(json["starts_from"]["backbone"], "a.pth (blake3 0123456789ab)");
         assert_eq!(
@@ -286,6 +293,7 @@ mod tests {
         );
         assert_eq!(json["bad_videos"]["source"]["a.mp4 (l.txt:3)"], "no frames");
         let page = super::super::page::page(&g, &result, &super::super::page::Parts::default());
+        assert!(page.contains("Warning: g.toml:3: loss `x` has weight 0"));
         assert!(page.contains("Starts from: backbone a.pth (blake3 0123456789ab)"));
         assert!(page.contains("Oracle") && page.contains("a.mp4 (l.txt:3)"));
     }

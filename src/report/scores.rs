@@ -2,7 +2,7 @@
 
 use crate::graph::Graph;
 use crate::program::Program;
-use crate::run::{NodeScores, ViewResult};
+use crate::run::{NodeScores, RECALL, ViewResult};
 use anyhow::Result;
 use glad_nodes::Body;
 
@@ -50,7 +50,7 @@ pub(super) fn rows(graph: &Graph, view: &ViewResult) -> Vec<Row> {
                 .scores
                 .values
                 .iter()
-                .filter(|(n, _)| !n.starts_with("recall_"))
+                .filter(|(n, _)| !n.starts_with(RECALL))
                 .cloned()
                 .collect(),
             videos: match (&s.scores.confusion, &s.stream) {

@@ -2,8 +2,10 @@
 
 use super::data::BadVideo;
 use super::folder::write_whole;
+use super::log::LogEnd;
 use super::optim::Sgd;
-use anyhow::{Context, Result, bail};
+use super::record::known_format;
+use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Init, Precision, Role, Video, WeightSpec, WeightStore};
 use indexmap::IndexMap;
@@ -16,11 +18,15 @@ use std::sync::Arc;
 
 /// Where a run stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Position {
     /// Version of this record.
     pub format: u32,
-    /// blake3 of the effective graph.
+    /// Names the graph, wherever its files lie; of a phase that runs share, its key.
     pub graph: String,
+    /// Names the content of the lists and weights that the run began with.
+    #[serde(default)]
+    pub inputs: String,
     /// The run's seed.
     pub seed: u64,
     /// The next entry of `run`.
@@ -34,6 +40,9 @@ pub struct Position {
     pub finished: bool,
     /// Length of metrics.jsonl then.
     pub metrics_bytes: u64,
+    /// BLAKE3 of metrics.jsonl then.
+    #[serde(default)]
+    pub metrics_hash: String,
     /// Length of the event file then.
     pub events_bytes: u64,
     /// Bad videos so far, by stream and `path (list line)`, with the reason.
@@ -49,8 +58,23 @@ pub struct Position {
 }
 
 impl Position {
-    /// The version that this program writes.
-    pub const FORMAT: u32 = 1;
+    /// The version that this program writes. The weights of a state of version 1, which has no checksum, can be read.
+    pub const FORMAT: u32 = 2;
+
+    /// Where the logs stood.
+    pub fn log_end(&self) -> LogEnd {
+        LogEnd {
+            metrics_bytes: self.metrics_bytes,
+            metrics_hash: self.metrics_hash.clone(),
+            events_bytes: self.events_bytes,
+        }
+    }
+
+    /// Notes where the logs stand.
+    pub fn set_log_end(&mut self, end: LogEnd) {
+        (self.metrics_bytes, self.metrics_hash, self.events_bytes) =
+            (end.metrics_bytes, end.metrics_hash, end.events_bytes);
+    }
 
     /// Notes bad videos; a video counts once.
     pub fn note_bad(&mut self, streams: &[String], lists: &[Vec<Arc<Video>>], bad: &[BadVideo]) {
@@ -68,10 +92,27 @@ const WEIGHT: &str = "weight/";
 const MOMENTUM: &str = "momentum/";
 
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Meta {
     position: Position,
     /// In the store's order: sums over weights are taken in it, and must not change when a run is resumed.
     roles: IndexMap<String, Role>,
+    /// BLAKE3 of everything else in the file.
+    #[serde(default)]
+    checksum: String,
+}
+
+impl Meta {
+    /// The checksum of a state with these tensors, which come in the order of their names.
+    fn sum<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> Result<String> {
+        let mut hash = blake3::Hasher::new();
+        hash.update(serde_json::to_string(&(&self.position, &self.roles))?.as_bytes());
+        for (name, shape, bytes) in tensors {
+            hash.update(format!("\n{name} {shape:?} {}\n", bytes.len()).as_bytes());
+            hash.update(bytes);
+        }
+        Ok(hash.finalize().to_hex().to_string())
+    }
 }
 
 /// Writes a state.
@@ -93,10 +134,15 @@ pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&
         .iter()
         .map(|(n, shape, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
         .collect::<Result<Vec<_>>>()?;
-    let meta = serde_json::to_string(&Meta {
+    let mut meta = Meta {
         position: position.clone(),
         roles,
-    })?;
+        checksum: String::new(),
+    };
+    let mut sorted: Vec<_> = tensors.iter().map(|(n, s, b)| (n.as_str(), &s[..], &b[..])).collect();
+    sorted.sort_unstable_by_key(|t| t.0);
+    meta.checksum = meta.sum(sorted.into_iter())?;
+    let meta = serde_json::to_string(&meta)?;
     let all = safetensors::serialize(views, Some(HashMap::from([(META.to_string(), meta)])))?;
     write_whole(path, &all)
 }
@@ -116,20 +162,39 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
     let read = || -> Result<State> {
         let all = std::fs::read(path)?;
         let (_, header) = SafeTensors::read_metadata(&all)?;
+        #[derive(Deserialize)]
+        struct Version {
+            position: Format,
+        }
+        #[derive(Deserialize)]
+        struct Format {
+            format: u32,
+        }
         let text = header
             .metadata()
             .as_ref()
             .and_then(|m| m.get(META))
             .context("it is no state of a glad run")?;
+        // A newer version may lack what this one reads: its number is looked at first.
+        let version: Version = serde_json::from_str(text).context("its version cannot be read")?;
+        let format = version.position.format;
+        if format != 1 {
+            known_format(format, Position::FORMAT)?;
+        }
         let meta: Meta = serde_json::from_str(text).context("its position cannot be read")?;
-        if meta.position.format != Position::FORMAT {
-            bail!(
-                "it is of format {}, this program reads {}",
-                meta.position.format,
-                Position::FORMAT
+        let file = SafeTensors::deserialize(&all)?;
+        let mut tensors = file.tensors();
+        tensors.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        if let Some((name, t)) = tensors.iter().find(|(_, t)| t.dtype() != Dtype::F32) {
+            bail!("`{name}` is of type {:?}, and a state holds F32", t.dtype());
+        }
+        if format != 1 {
+            let sum = meta.sum(tensors.iter().map(|(n, t)| (n.as_str(), t.shape(), t.data())))?;
+            ensure!(
+                sum == meta.checksum,
+                "it is damaged: its bytes are not those that were written"
             );
         }
-        let file = SafeTensors::deserialize(&all)?;
         let mut store = WeightStore::default();
         for (name, role) in meta.roles {
             let t = file.tensor(&format!("{WEIGHT}{name}"))?;
@@ -161,4 +226,67 @@ fn floats(b: &[u8]) -> Vec<f32> {
     b.chunks_exact(4)
         .map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]]))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store() -> WeightStore {
+        let mut store = WeightStore::default();
+        for (name, role, values) in [
+            ("b.weight", Role::Weight, [1.5f32, 2.0]),
+            ("a.mean", Role::Buffer, [0.0, 3.0]),
+        ] {
+            let t = Tensor::from_vec(values.to_vec(), 2, &Device::Cpu).unwrap();
+            store.insert(name.into(), WeightSpec::new(name, &[2], Init::Constant(0.0), role), t);
+        }
+        store
+    }
+
+    fn position() -> Position {
+        Position {
+            format: Position::FORMAT,
+            graph: "g".into(),
+            step: 4,
+            ..Position::default()
+        }
+    }
+
+    #[test]
+    fn what_is_saved_is_loaded_and_each_flipped_bit_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.safetensors");
+        save(&path, &position(), &store(), None).unwrap();
+        let state = load(&path, &Device::Cpu).unwrap();
+        assert_eq!(state.position, position());
+        let names: Vec<&String> = state.store.iter().map(|(n, _)| n).collect();
+        assert_eq!(names, ["b.weight", "a.mean"], "in the store's order");
+        let whole = std::fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            let Err(e) = load(&path, &Device::Cpu) else {
+                panic!("byte {at} of {} may be another one", whole.len());
+            };
+            assert!(format!("{e:#}").contains("s.safetensors"), "{e:#}");
+        }
+    }
+
+    #[test]
+    fn another_version_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.safetensors");
+        let newer = Position {
+            format: Position::FORMAT + 1,
+            ..position()
+        };
+        save(&path, &newer, &store(), None).unwrap();
+        let e = format!("{:#}", load(&path, &Device::Cpu).err().unwrap());
+        assert!(
+            e.contains("it is of format 3, of a newer glad; this one reads format 2"),
+            "{e}"
+        );
+    }
 }

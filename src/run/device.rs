@@ -56,6 +56,20 @@ fn keep_plans(_: &Device) -> Result<()> {
     Ok(())
 }
 
+/// What tells a device from others on which the same computation may give other bits; empty of the CPU, whose instruction set
+/// is known elsewhere.
+///
+/// # Errors
+/// The driver does not tell.
+pub fn device_identity(device: &Device) -> Result<String> {
+    #[cfg(feature = "cuda")]
+    if let Some(card) = card(device)? {
+        return Ok(card.identity()?);
+    }
+    let _ = device;
+    Ok(String::new())
+}
+
 /// What this process took of a card's memory, at most, since it was last asked to count anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceMemory {

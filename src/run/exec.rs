@@ -3,7 +3,7 @@
 use crate::program::{Call, Program, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Args, Body, Gradient, Key, Precision, Saved, Scope, Side, Step, WeightStore};
+use glad_nodes::{Args, Body, Gradient, Head, Key, Precision, Saved, Scope, Side, Step, WeightStore};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -18,6 +18,16 @@ pub struct PassInfo {
     pub progress: f64,
     /// Optimiser steps done in this phase.
     pub step: u64,
+}
+
+/// A part of a step's batch.
+pub struct Part {
+    /// What its pass knows.
+    pub info: PassInfo,
+    /// What crosses to the device.
+    pub batch: HashMap<ValueId, Tensor>,
+    /// Its share of the step's videos.
+    pub share: f64,
 }
 
 /// Device calls of a program, with when each value is last used.
@@ -83,7 +93,7 @@ impl<'a> Exec<'a> {
             keep.contains(id)
                 || program.roots.contains(id)
                 || program.losses.iter().any(|l| l.values.contains(id))
-                || (v.ty.dims.is_empty() && matches!(v.ty.head.as_str(), "Metric" | "Loss"))
+                || (v.ty.dims.is_empty() && matches!(v.ty.head, Head::Metric | Head::Loss))
         };
         let mut dies = vec![vec![]; order.len()];
         for (id, at) in last.into_iter().filter(|(id, _)| !wanted(id)) {

@@ -4,8 +4,7 @@
 //! that something went wrong. What it was is found by taking the step once more, with the same keys and so the same bits,
 //! and looking at everything that is made, in the order in which it is made.
 
-use super::exec::{Exec, Seen};
-use super::step::Part;
+use super::exec::{Exec, Part, Seen};
 use crate::graph::PhaseDef;
 use crate::program::{Call, Program};
 use anyhow::{Result, bail};

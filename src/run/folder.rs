@@ -5,79 +5,113 @@ use glad_nodes::Precision;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
 pub struct RunFolder {
     root: PathBuf,
+    /// Held while the run is at work, so that no second process works in the folder; released with the process.
+    _lock: Option<Arc<fs::File>>,
+}
+
+/// What may become of the run's folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// A run begins; the folder holds none.
+    New,
+    /// The folder's run goes on.
+    Resume,
+    /// The folder's run goes on, or begins where there is none: for schedulers, which start the same command again.
+    GoOn,
 }
 
 /// What a folder that is asked for holds already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Nothing: a new run.
-    Empty,
-    /// The same graph: it can be resumed.
-    Same,
+    /// Nothing, or what a process left that was killed while it made the folder: a new run.
+    Nothing,
+    /// A run.
+    Run,
 }
 
 impl RunFolder {
-    /// Opens `root` for the run of `graph` (the effective graph's text). A folder that holds a run is taken only to
-    /// resume it, and only for the same graph; a folder that holds something else is not taken.
-    pub fn open(root: &Path, graph: &str, resume: bool) -> Result<(RunFolder, Found)> {
-        let folder = RunFolder {
+    /// Opens `root` for a run. A folder that holds a run is taken only to go on with it; a folder that holds something else is
+    /// not taken. Partial files that killed processes left are removed.
+    ///
+    /// # Errors
+    /// The folder is not to be taken, another process works in it, or it cannot be read or made.
+    pub fn open(root: &Path, begin: Begin) -> Result<(RunFolder, Found)> {
+        let mut folder = RunFolder {
             root: root.to_path_buf(),
+            _lock: None,
         };
-        let there = folder.graph();
-        if there.exists() {
-            let old = fs::read_to_string(&there).with_context(|| format!("cannot read {}", there.display()))?;
-            if !resume {
-                bail!(
-                    "{} holds a run already; add --resume to go on with it, or name another folder with --out",
-                    root.display()
-                );
+        let named = root.display();
+        let holds = folder.holds()?;
+        match (&holds, begin) {
+            (Holds::Run, Begin::New) => {
+                bail!("{named} holds a run already; add --resume to go on with it, or name another folder with --out")
             }
-            if let Some((before, now)) = other_precision(&old, graph) {
-                bail!(
-                    "{} holds a run in {before}, so it cannot be resumed in {now}: add --set precision={before}",
-                    root.display()
-                );
+            (Holds::Nothing, Begin::Resume) => bail!(
+                "there is no run in {named} to resume; begin one without --resume, or take --go-on, which does whichever is \
+                 to be done"
+            ),
+            (Holds::Other(what), _) => bail!(
+                "{named} is not empty and holds no run (there is {what}, and no graph.toml); name another folder with --out"
+            ),
+            _ => {}
+        }
+        fs::create_dir_all(folder.checkpoints()).with_context(|| format!("cannot make {named}"))?;
+        folder._lock = lock(&root.join(LOCK)).with_context(|| format!("cannot work in {named}"))?;
+        for dir in [root, &folder.checkpoints()] {
+            sweep(dir).with_context(|| format!("cannot remove partial files from {}", dir.display()))?;
+        }
+        let found = match holds {
+            Holds::Run => Found::Run,
+            _ => Found::Nothing,
+        };
+        Ok((folder, found))
+    }
+
+    /// What lies in the folder.
+    fn holds(&self) -> Result<Holds> {
+        if self.graph().exists() {
+            return Ok(Holds::Run);
+        }
+        if !self.root.exists() {
+            return Ok(Holds::Nothing);
+        }
+        let names = |dir: &Path| -> std::io::Result<Vec<String>> {
+            let mut names: Vec<String> = fs::read_dir(dir)?
+                .map(|e| Ok(e?.file_name().to_string_lossy().into_owned()))
+                .collect::<std::io::Result<_>>()?;
+            names.sort();
+            Ok(names)
+        };
+        let read = || -> std::io::Result<Holds> {
+            let mut holds = Holds::Nothing;
+            for name in names(&self.root)? {
+                // What is written before graph.toml, and so may be there without it.
+                let ours = match name.as_str() {
+                    "checkpoints" => names(&self.checkpoints())?.iter().all(|n| is_partial(n)),
+                    LOCK => continue,
+                    _ => ["run.json", "inputs.jsonl"].contains(&name.as_str()) || is_partial(&name),
+                };
+                if !ours {
+                    return Ok(Holds::Other(name));
+                }
+                holds = Holds::Begun;
             }
-            if old != graph {
-                bail!(
-                    "{} holds a run of another graph, so it cannot be resumed with this one\n  \
-                     see what differs: glad-run diff {} GRAPH\n  resume it as it was: glad-run {} --out {} --resume",
-                    root.display(),
-                    there.display(),
-                    there.display(),
-                    root.display()
-                );
-            }
-            return Ok((folder, Found::Same));
-        }
-        if root.exists()
-            && fs::read_dir(root)
-                .with_context(|| format!("cannot read {}", root.display()))?
-                .next()
-                .is_some()
-        {
-            bail!(
-                "{} is not empty and holds no run; name another folder with --out",
-                root.display()
-            );
-        }
-        if resume {
-            bail!("there is no run in {} to resume", root.display());
-        }
-        fs::create_dir_all(folder.checkpoints()).with_context(|| format!("cannot make {}", root.display()))?;
-        write_whole(&there, graph.as_bytes())?;
-        Ok((folder, Found::Empty))
+            Ok(holds)
+        };
+        read().with_context(|| format!("cannot read {}", self.root.display()))
     }
 
     /// The folder of a run that is there.
     pub fn existing(root: &Path) -> Result<RunFolder> {
         let folder = RunFolder {
             root: root.to_path_buf(),
+            _lock: None,
         };
         if !folder.graph().exists() {
             bail!("there is no run in {} (no graph.toml)", root.display());
@@ -106,6 +140,14 @@ impl RunFolder {
     /// The effective graph.
     pub fn graph(&self) -> PathBuf {
         self.root.join("graph.toml")
+    }
+    /// What the run is, for other programs and for going on.
+    pub fn record(&self) -> PathBuf {
+        self.root.join("run.json")
+    }
+    /// What it reads: a line for each video.
+    pub fn inputs(&self) -> PathBuf {
+        self.root.join("inputs.jsonl")
     }
     /// What was planned.
     pub fn plan(&self) -> PathBuf {
@@ -141,8 +183,47 @@ impl RunFolder {
     }
 }
 
+/// What a folder holds.
+enum Holds {
+    Nothing,
+    /// What is made before graph.toml.
+    Begun,
+    Run,
+    /// Something else: a name of it.
+    Other(String),
+}
+
+const LOCK: &str = ".lock";
+
+/// Takes the lock of a folder; `None` where the file system knows no locks.
+fn lock(path: &Path) -> Result<Option<Arc<fs::File>>> {
+    let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(Arc::new(file))),
+        Err(fs::TryLockError::WouldBlock) => bail!("another process is at work there"),
+        Err(fs::TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Whether a file is one that [`write_whole`] did not end: `last.1234.partial`.
+fn is_partial(name: &str) -> bool {
+    let stem = name.strip_suffix(".partial").and_then(|n| n.rsplit_once('.'));
+    stem.is_some_and(|(_, process)| !process.is_empty() && process.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Removes partial files.
+fn sweep(dir: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if is_partial(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// The precisions of two effective graphs that differ in nothing else.
-fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
+pub fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
     // The top of an effective graph has a line for each key.
     let key = "precision = ";
     let (written, rest): (Vec<_>, Vec<_>) = [a, b]
@@ -197,17 +278,25 @@ pub fn cache_folder() -> Option<PathBuf> {
 mod tests {
     use super::*;
 
+    fn error(root: &Path, begin: Begin) -> String {
+        format!("{:#}", RunFolder::open(root, begin).unwrap_err())
+    }
+
     #[test]
     fn a_run_is_never_overwritten() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("r");
-        assert_eq!(RunFolder::open(&root, "a", false).unwrap().1, Found::Empty);
-        let e = RunFolder::open(&root, "a", false).unwrap_err().to_string();
+        let (folder, found) = RunFolder::open(&root, Begin::New).unwrap();
+        assert_eq!(found, Found::Nothing);
+        write_whole(&folder.graph(), b"a").unwrap();
+        let e = error(&root, Begin::Resume);
+        assert!(e.contains("another process is at work there"), "{e}");
+        drop(folder);
+        let e = error(&root, Begin::New);
         assert!(e.contains("--resume"), "{e}");
-        assert_eq!(RunFolder::open(&root, "a", true).unwrap().1, Found::Same);
-        let e = RunFolder::open(&root, "b", true).unwrap_err().to_string();
-        assert!(e.contains("another graph"), "{e}");
-        assert_eq!(fs::read_to_string(root.join("graph.toml")).unwrap(), "a");
+        for begin in [Begin::Resume, Begin::GoOn] {
+            assert_eq!(RunFolder::open(&root, begin).unwrap().1, Found::Run);
+        }
     }
 
     #[cfg(unix)]
@@ -233,24 +322,70 @@ mod tests {
 
     #[test]
     fn another_precision_is_told() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("r");
         let (full, half) = ("seed = 1\n", "seed = 1\nprecision = \"bf16\"\n");
-        RunFolder::open(&root, full, false).unwrap();
-        let e = RunFolder::open(&root, half, true).unwrap_err().to_string();
-        assert!(
-            e.ends_with("holds a run in f32, so it cannot be resumed in bf16: add --set precision=f32"),
-            "{e}"
-        );
-        let e = RunFolder::open(&root, "seed = 2\nprecision = \"bf16\"\n", true).unwrap_err();
-        assert!(e.to_string().contains("another graph"), "{e}");
+        let precisions = Some((Precision::F32, Precision::Bf16));
+        assert_eq!(other_precision(full, half), precisions);
+        assert_eq!(other_precision(full, "seed = 2\nprecision = \"bf16\"\n"), None);
+        assert_eq!(other_precision(full, full), None);
     }
 
     #[test]
     fn a_folder_with_other_things_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("thesis.tex"), "x").unwrap();
-        assert!(RunFolder::open(dir.path(), "a", false).is_err());
-        assert!(RunFolder::open(&dir.path().join("none"), "a", true).is_err());
+        for begin in [Begin::New, Begin::Resume, Begin::GoOn] {
+            let e = error(dir.path(), begin);
+            assert!(e.contains("holds no run (there is thesis.tex"), "{e}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn nothing_is_begun_and_not_resumed() {
+        let dir = tempfile::tempdir().unwrap();
+        for root in [dir.path().join("none"), dir.path().to_path_buf()] {
+            let e = error(&root, Begin::Resume);
+            assert!(e.contains("there is no run in") && e.contains("--go-on"), "{e}");
+            assert!(!root.join("checkpoints").exists());
+        }
+        for (name, begin) in [("a", Begin::New), ("b", Begin::GoOn)] {
+            assert_eq!(
+                RunFolder::open(&dir.path().join(name), begin).unwrap().1,
+                Found::Nothing
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_kill_left_is_begun_and_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        for (i, begin) in [Begin::New, Begin::Resume, Begin::GoOn].into_iter().enumerate() {
+            let root = dir.path().join(i.to_string());
+            fs::create_dir_all(root.join("checkpoints")).unwrap();
+            for left in ["graph.123.partial", "run.json", "checkpoints/last.7.partial"] {
+                fs::write(root.join(left), "").unwrap();
+            }
+            let (folder, found) = RunFolder::open(&root, begin).unwrap();
+            assert_eq!(found, Found::Nothing);
+            assert!(!root.join("graph.123.partial").exists());
+            assert_eq!(fs::read_dir(folder.checkpoints()).unwrap().count(), 0);
+        }
+        // A state without its graph, and files of others' are no leftovers.
+        for name in ["checkpoints/last.safetensors", "paper.partial", "a.b.partial"] {
+            let root = dir.path().join(name.replace(['/', '.'], "-"));
+            fs::create_dir_all(root.join("checkpoints")).unwrap();
+            fs::write(root.join(name), "").unwrap();
+            assert!(error(&root, Begin::GoOn).contains("holds no run"));
+            assert!(root.join(name).exists());
+        }
+    }
+
+    #[test]
+    fn nothing_partial_is_left_by_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("taken")).unwrap();
+        fs::write(dir.path().join("taken/x"), "").unwrap();
+        assert!(write_whole(&dir.path().join("taken"), b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! What a person sees while a run goes on: a bar in a terminal, plain lines elsewhere, nothing with `--quiet`.
 
-use crate::diag::{one_line, terminal};
+use super::bar::{Line, line};
+use crate::diag::{Problems, one_line, terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -50,14 +51,24 @@ impl Progress {
 
     /// A line of its own.
     pub fn say(&self, text: &str) {
+        self.beside_bar(|| terminal::err(text));
+    }
+
+    /// Problems, in colours on a terminal.
+    pub fn problems(&self, problems: &Problems) {
+        self.beside_bar(|| terminal::problems(problems));
+    }
+
+    /// Prints, unless nothing is to be seen, while the bar is out of the way.
+    fn beside_bar(&self, print: impl FnOnce()) {
         if self.quiet {
             return;
         }
         let active = self.lock();
         if self.terminal {
-            active.bar.suspend(|| terminal::err(text));
+            active.bar.suspend(print);
         } else {
-            terminal::err(text);
+            print();
         }
     }
 
@@ -84,30 +95,33 @@ impl Progress {
         }
         if self.terminal {
             let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-            let style = ProgressStyle::with_template("{prefix:.bold} {bar:24} {pos}/{len} {wide_msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template("{prefix:.bold} {msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
             bar.set_style(style);
-            bar.set_prefix(a.label.clone());
-            bar.set_position(start);
             a.bar = bar;
+            a.draw(&[]);
         }
     }
 
-    /// Says how far it is, with a few words.
-    pub fn at(&self, done: u64, words: impl FnOnce() -> String) {
+    /// Shows how far it is, with words on it, the most important first.
+    pub fn at(&self, done: u64, words: impl FnOnce() -> Vec<String>) {
         let mut a = self.lock();
         a.done = done.max(a.done);
         if self.quiet {
             return;
         }
-        let left = a.left();
         if self.terminal {
-            a.bar.set_position(a.done);
-            a.bar
-                .set_message(one_line(&format!("{}  {left}", words())).into_owned());
+            a.draw(&words());
         } else if a.line.elapsed() >= LINE_EVERY {
             a.line = Instant::now();
-            terminal::err(&format!("{} {}/{}  {}  {left}", a.label, a.done, a.total, words()));
+            terminal::err(&format!(
+                "{} {}/{}  {}  {}",
+                a.label,
+                a.done,
+                a.total,
+                a.left(),
+                words().join("  ")
+            ));
         }
     }
 
@@ -127,6 +141,25 @@ impl Progress {
 }
 
 impl Active {
+    /// Draws the line of a terminal, as wide as it is now.
+    fn draw(&self, words: &[String]) {
+        let (_, columns) = console::Term::stderr().size();
+        let left = self.left();
+        let words: Vec<String> = words.iter().map(|w| one_line(w).into_owned()).collect();
+        let (label, text) = line(
+            usize::from(columns),
+            &Line {
+                label: &self.label,
+                done: self.done,
+                total: self.total,
+                left: &left,
+                words: &words,
+            },
+        );
+        self.bar.set_prefix(label);
+        self.bar.set_message(text);
+    }
+
     fn left(&self) -> String {
         let (done, todo) = (self.done - self.start, self.total.saturating_sub(self.done));
         if done == 0 || todo == 0 {

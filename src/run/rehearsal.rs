@@ -1,18 +1,18 @@
 //! A phase's steps on random clips: the compute side of a run without videos, to measure it or to try a machine.
 
-use super::data::draw_key;
-use super::exec::PassInfo;
+use super::exec::Part;
 use super::optim::{Length, Sgd};
+use super::phase::StepPlan;
 use super::progress::Progress;
-use super::start::{mark_trained, start_weights};
-use super::step::{Part, Steps};
+use super::start::begin_phase;
+use super::step::Steps;
 use super::train::{NodeTime, node_times};
 use crate::graph::Graph;
 use crate::program::Checked;
 use crate::program::{Call, Program, ValueId, memory};
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
-use glad_nodes::{Key, Precision, Side, Type, WeightStore};
+use glad_nodes::{Head, Key, Precision, Side, Type, WeightStore};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -23,8 +23,7 @@ pub struct Rehearsal<'a> {
     steps: Steps<'a>,
     store: WeightStore,
     sgd: Sgd,
-    key: Key,
-    length: Length,
+    plan: StepPlan,
     /// Videos of a stream in a step.
     videos: usize,
     /// What crosses to the device for one part of a step.
@@ -42,23 +41,22 @@ impl<'a> Rehearsal<'a> {
         let seed = graph.seed.value;
         let mut store = WeightStore::default();
         let progress = Progress::new(true);
-        start_weights(program, &mut store, Key::new(seed).name("init"), device, &progress)?;
-        mark_trained(program, &mut store);
+        begin_phase(program, def, &mut store, true, seed, device, &progress)?;
         // Without lists there are no epochs.
         let steps = def.steps.as_ref().map_or(1 << 20, |s| s.value as u64);
-        let key = draw_key(def, seed);
+        let length = Length {
+            steps,
+            per_epoch: Some(steps),
+        };
+        let plan = StepPlan::new(program, def, seed, length);
         Ok(Rehearsal {
             program,
             steps: Steps::new(program, def, device, graph.precision.value),
             store,
             sgd: Sgd::new(&def.optimizer),
-            key,
-            length: Length {
-                steps,
-                per_epoch: Some(steps),
-            },
+            plan,
             videos: def.batch.value,
-            batch: batch(program, key.name("rehearsal"), device)?,
+            batch: batch(program, plan.key.name("rehearsal"), device)?,
             step: 0,
         })
     }
@@ -77,7 +75,7 @@ impl<'a> Rehearsal<'a> {
         let again = || Ok(parts.into_iter());
         let (values, _) = self
             .steps
-            .update(&mut self.store, &mut self.sgd, self.step, self.length, again)
+            .update(&mut self.store, &mut self.sgd, self.step, self.plan.length, again)
             .with_context(|| format!("phase `{}`", self.program.name))?;
         self.step += 1;
         Ok(values)
@@ -85,18 +83,12 @@ impl<'a> Rehearsal<'a> {
 
     /// The parts of the step.
     fn parts(&self) -> Vec<Result<Part>> {
-        let part = self.program.batch.max(1);
-        let made = (0..self.videos).step_by(part).enumerate().map(|(piece, from)| {
-            let rows = part.min(self.videos - from);
+        let parts = self.plan.parts(self.videos).enumerate();
+        let made = parts.map(|(piece, rows)| {
             Ok(Part {
-                info: PassInfo {
-                    key: self.key.name("step").index(self.step).index(piece as u64),
-                    training: true,
-                    progress: self.step as f64 / self.length.steps as f64,
-                    step: self.step,
-                },
-                batch: first_rows(&self.batch, rows)?,
-                share: rows as f64 / self.videos as f64,
+                info: self.plan.info(self.step, piece),
+                batch: first_rows(&self.batch, rows.len())?,
+                share: rows.len() as f64 / self.videos as f64,
             })
         });
         made.collect()
@@ -122,7 +114,7 @@ impl<'a> Rehearsal<'a> {
     pub fn clips(&self) -> Vec<Vec<usize>> {
         let boundary = self.program.calls.iter().filter(|c| c.side == Side::Boundary);
         let ids = boundary.flat_map(|c| c.outputs.iter().flatten());
-        ids.filter(|id| self.program.values[id.0].ty.head == "Clip")
+        ids.filter(|id| self.program.values[id.0].ty.head == Head::Clip)
             .filter_map(|id| Some(self.batch.get(id)?.dims().to_vec()))
             .collect()
     }
@@ -143,8 +135,8 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
         let shape = shape.with_context(|| format!("{} has the size {}, which is not fixed", value.name, value.ty))?;
         let n: usize = shape.iter().product();
         let mut draw = key.name(&value.name).rng();
-        let made = match value.ty.head.as_str() {
-            "Clip" => {
+        let made = match &value.ty.head {
+            Head::Clip => {
                 let mut bytes: Vec<u8> = Vec::with_capacity(n + 8);
                 while bytes.len() < n {
                     bytes.extend(draw.bits().to_le_bytes());
@@ -152,12 +144,12 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
                 bytes.truncate(n);
                 Tensor::from_vec(bytes, shape, device)?
             }
-            "Label" => {
+            Head::Label => {
                 let classes = classes(program, *id);
                 let labels: Vec<u32> = (0..n).map(|_| draw.below(classes) as u32).collect();
                 Tensor::from_vec(labels, shape, &Device::Cpu)?
             }
-            "Mask" => Tensor::from_vec(vec![1f32; n], shape, &Device::Cpu)?,
+            Head::Mask => Tensor::from_vec(vec![1f32; n], shape, &Device::Cpu)?,
             other => anyhow::bail!("{}: there are no random values of the type `{other}`", value.name),
         };
         out.insert(*id, made);
@@ -169,7 +161,7 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
 fn classes(program: &Program, label: ValueId) -> usize {
     let takes = |c: &&Call| c.inputs.iter().any(|(_, ids)| ids.contains(&label));
     let beside = program.calls.iter().filter(takes).flat_map(|c| &c.inputs);
-    let scores = |ty: &Type| if ty.head == "Logits" { ty.known(-1) } else { None };
+    let scores = |ty: &Type| if ty.head == Head::Logits { ty.known(-1) } else { None };
     let counts = beside
         .flat_map(|(_, ids)| ids)
         .filter_map(|id| scores(&program.values[id.0].ty));

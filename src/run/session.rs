@@ -1,20 +1,27 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
+use super::Refused;
+use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
-use super::data::{FeedOptions, draw_key};
+use super::data::FeedOptions;
+use super::device::device_identity;
 use super::finite;
-use super::folder::{Found, RunFolder, write_whole};
+use super::folder::{Begin, RunFolder, write_whole};
+use super::idle::idle_losses;
+use super::inputs::Inputs;
 use super::log::Log;
 use super::optim::Sgd;
+use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
-use super::setup::set_up;
-use super::share::{self, Shared};
+use super::record::RunRecord;
+use super::setup::{make_data, set_up};
+use super::share::{self, Kept, Shared};
 use super::share_key::cache_key;
-use super::start::{mark_trained, start_weights};
+use super::start::{begin_phase, start_weights};
 use super::stop::{self, Section};
-use super::train::{PhaseHooks, PhaseReport, TrainCx, train};
-use super::view::{ViewCx, ViewResult, run_view};
-use crate::check::{left_out, starts_from};
+use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
+use super::view::{NodeScores, ViewCx, ViewResult, run_view};
+use crate::check::{left_out, runs, starts_from};
 use crate::describe::other_precision;
 use crate::graph::{Graph, Select};
 use crate::program::Program;
@@ -32,8 +39,8 @@ use std::time::Duration;
 pub struct RunOptions {
     /// The run's folder.
     pub out: PathBuf,
-    /// Whether to go on with the run in `out`.
-    pub resume: bool,
+    /// Whether a run begins in `out`, or goes on there.
+    pub begin: Begin,
     /// The run's seed.
     pub seed: u64,
     /// Data side.
@@ -65,6 +72,8 @@ pub struct RunResult {
     pub left_out: Vec<(String, String)>,
     /// Videos that training could not use, by stream and list line, with the reason.
     pub bad: BTreeMap<String, BTreeMap<String, String>>,
+    /// What may not be meant: of the graph and its lists, and what training showed.
+    pub warnings: Vec<String>,
     /// What was really computed with; more than one where the run went on with another.
     pub precision: Vec<Precision>,
     /// What the weights of networks started from, by node: `random`, or a file with the hash of its content.
@@ -80,44 +89,28 @@ pub fn run(
     options: &RunOptions,
     progress: &Progress,
 ) -> Result<RunResult> {
-    let hash = blake3::hash(effective.as_bytes()).to_hex().to_string();
-    let (folder, found) = RunFolder::open(&options.out, effective, options.resume)?;
+    for program in runs(graph, checked) {
+        make_data(program, progress)?;
+    }
+    let left_out = left_out(graph, checked);
+    let inputs = Inputs::of(graph, checked, &left_out, progress)?;
+    let Begun {
+        folder,
+        mut record,
+        mut position,
+        mut store,
+        mut momentum,
+        inputs,
+        moved,
+        begins,
+    } = begin(graph, effective, inputs, options, progress)?;
     write_whole(&folder.plan(), plan.as_bytes())?;
-    let mut store = WeightStore::default();
-    let mut momentum = vec![];
-    let fresh = Position {
-        format: Position::FORMAT,
-        graph: hash,
-        seed: options.seed,
-        ..Position::default()
-    };
-    let begins = !(matches!(found, Found::Same) && folder.last().exists());
-    let mut position = match found {
-        Found::Same if folder.last().exists() => {
-            let state = checkpoint::load(&folder.last(), &options.device)?;
-            if state.position.seed != options.seed {
-                bail!(
-                    "the run in {} has seed {}, not {}",
-                    folder.root().display(),
-                    state.position.seed,
-                    options.seed
-                );
-            }
-            store = state.store;
-            momentum = state.momentum;
-            state.position
-        }
-        _ => fresh,
-    };
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
         progress.say(&line);
     }
-    let mut log = Log::open(
-        &folder.metrics(),
-        &folder.events(),
-        position.metrics_bytes,
-        position.events_bytes,
-    )?;
+    let (mut log, report) =
+        Log::open(&folder.metrics(), &folder.events(), &position.log_end()).map_err(|e| Refused(format!("{e:#}")))?;
+    report.iter().for_each(|line| progress.say(line));
     if begins {
         note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
     }
@@ -125,6 +118,9 @@ pub fn run(
         graph,
         checked,
         folder: folder.clone(),
+        record: &mut record,
+        inputs,
+        share: options.share && !moved,
         options,
         progress,
     };
@@ -132,8 +128,9 @@ pub fn run(
         folder,
         views: vec![],
         phases: vec![],
-        left_out: left_out(graph, checked),
+        left_out,
         bad: BTreeMap::new(),
+        warnings: vec![],
         precision: position.precision.clone(),
         starts_from: position.starts_from.clone(),
     };
@@ -173,8 +170,9 @@ pub fn run(
             None => session.view(program, &mut store)?,
             Some(best) => {
                 let score = 100.0 * best;
+                let oracle = if graph.oracle { "oracle: " } else { "" };
                 progress.say(&format!(
-                    "oracle: scored with the weights of the best validation score, {score:.2} %"
+                    "{oracle}scored with the weights of the best validation score, {score:.2} %"
                 ));
                 let mut chosen = checkpoint::load(&session.folder.best(), &options.device)?.store;
                 session.view(program, &mut chosen)?
@@ -185,6 +183,16 @@ pub fn run(
     let _ = stop::enter(Section::Finished);
     position.finished = true;
     result.bad = position.bad.clone();
+    let metrics = session.folder.metrics();
+    let phases = graph.run.iter().filter_map(|r| checked.phases.get(&r.value));
+    result.warnings = phases
+        .map(|p| idle_losses(p, graph, &metrics))
+        .collect::<Result<Vec<_>>>()?
+        .concat();
+    result
+        .warnings
+        .iter()
+        .for_each(|w| progress.say(&format!("warning: {w}")));
     session.save_state(None, &store, &mut position, &mut log)?;
     Ok(result)
 }
@@ -227,6 +235,10 @@ struct Session<'a> {
     graph: &'a Graph,
     checked: &'a Checked,
     folder: RunFolder,
+    record: &'a mut RunRecord,
+    inputs: Inputs,
+    /// Whether phases are taken from other runs and kept for them.
+    share: bool,
     options: &'a RunOptions,
     progress: &'a Progress,
 }
@@ -242,47 +254,38 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
-        let seed = def.seed.as_ref().map_or(self.options.seed, |s| s.value);
         let shared = Shared::new(self.options.cache.as_deref());
-        let device = self.options.device.location();
-        let key = cache_key(self.checked, self.graph, name, self.options.seed, device)?;
         // A phase that is validated as it goes leaves more than its weights.
-        let share = self.options.share && def.validate.is_none();
-        if share
-            && position.step == 0
-            && let Some((state, lines)) = shared.find(&key, &self.options.device)
-        {
-            *store = state.store;
-            share::replay(&lines, name, log)?;
-            self.progress.say(&format!(
-                "{name}: taken from an earlier run that trained it in the same way"
-            ));
-            position.entry += 1;
-            self.save_state(None, store, position, log)?;
-            return Ok(PhaseReport::default());
-        }
-        let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
-        if position.step == 0 {
-            for node in &program.reset {
-                store.remove_node(node);
+        let share = self.share && def.validate.is_none();
+        let key = if share { self.key(name, &self.inputs)? } else { None };
+        if let Some(key) = key.as_ref().filter(|_| position.step == 0) {
+            match shared.find(key, &self.options.device) {
+                Kept::Nothing => {}
+                Kept::Damaged(why) => self.progress.say(&format!(
+                    "{name}: what an earlier run kept of it is not used, and it is trained again: {why}"
+                )),
+                Kept::Phase(state, lines) => {
+                    *store = state.store;
+                    share::replay(&lines, name, log)?;
+                    self.progress.say(&format!(
+                        "{name}: taken from an earlier run that trained it in the same way"
+                    ));
+                    position.entry += 1;
+                    self.save_state(None, store, position, log)?;
+                    return Ok(PhaseReport::default());
+                }
             }
         }
-        start_weights(
-            program,
-            store,
-            Key::new(seed).name("init"),
-            &self.options.device,
-            self.progress,
-        )?;
-        mark_trained(program, store);
+        let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
+        let fresh = position.step == 0;
+        let (seed, device) = (self.options.seed, &self.options.device);
+        begin_phase(program, def, store, fresh, seed, device, self.progress)?;
         let mut sgd = Sgd::new(&def.optimizer);
         for (name, v) in momentum.drain(..) {
             sgd.restore(name, v);
         }
         let cx = TrainCx {
-            key: draw_key(def, self.options.seed),
             feed: self.options.feed,
-            device: &self.options.device,
             precision: self.graph.precision.value,
             record: self.options.record,
             progress: self.progress,
@@ -290,8 +293,15 @@ impl Session<'_> {
             save_every: self.options.save_every,
             save_steps: self.options.save_steps,
         };
+        let run = PhaseRun::new(program, def, setup, seed, device)?;
         stop::enter(Section::Unsaved)?;
-        let report = train(program, def, setup, store, &mut sgd, position, log, &cx, self)?;
+        let mut state = State {
+            store: &mut *store,
+            sgd: &mut sgd,
+            position: &mut *position,
+            log: &mut *log,
+        };
+        let report = train(&run, &mut state, &cx, self)?;
         let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
         self.progress.say(&format!(
             "{name}: {} steps in {}{}  {}",
@@ -311,14 +321,26 @@ impl Session<'_> {
         self.save_state(None, store, position, log)?;
         stop::enter(Section::Saved)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
-        if share && position.bad.is_empty() {
-            let lines = share::lines_of(&self.folder.metrics(), name)?;
-            // Sharing saves time, and is nothing that a run needs.
-            if let Err(e) = shared.keep(&key, store, &lines) {
-                self.progress.uncached(&e);
+        if let Some(key) = key.filter(|_| position.bad.is_empty()) {
+            if self.key(name, &Inputs::of_phases(self.checked)?)?.as_ref() == Some(&key) {
+                let lines = share::lines_of(&self.folder.metrics(), name)?;
+                // Sharing saves time, and is nothing that a run needs.
+                if let Err(e) = shared.keep(&key, store, &lines) {
+                    self.progress.uncached(&e);
+                }
+            } else {
+                self.progress.say(&format!(
+                    "{name}: files that it reads were changed while it trained, so it is not kept for other runs"
+                ));
             }
         }
         Ok(report)
+    }
+
+    /// The key by which runs share a phase that reads `inputs`.
+    fn key(&self, name: &str, inputs: &Inputs) -> Result<Option<String>> {
+        let device = (self.options.device.location(), &*device_identity(&self.options.device)?);
+        cache_key(self.checked, self.graph, inputs, name, self.options.seed, device)
     }
 
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
@@ -333,6 +355,7 @@ impl Session<'_> {
             progress: self.progress,
             ports: &[],
             bad_limit: Some(self.graph.bad_videos),
+            classes: self.graph.classes.as_ref().map(|c| c.value.as_slice()),
         };
         run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
     }
@@ -357,8 +380,13 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<()> {
         self.check_weights(store, position)?;
-        (position.metrics_bytes, position.events_bytes) = log.lengths()?;
-        checkpoint::save(&self.folder.last(), position, store, sgd)
+        position.set_log_end(log.end()?);
+        checkpoint::save(&self.folder.last(), position, store, sgd)?;
+        if !self.record.saved {
+            self.record.saved = true;
+            self.record.write(&self.folder.record())?;
+        }
+        Ok(())
     }
 }
 
@@ -415,12 +443,13 @@ impl PhaseHooks for Session<'_> {
         self.progress
             .say(&format!("{name} step {step}, {}: {}", view.value, words.join("  ")));
         if self.graph.select.value == Select::Best {
-            let held: Vec<&str> = self.graph.held_out.iter().map(|s| s.value.as_str()).collect();
-            let score = result
-                .scores
-                .iter()
-                .find(|s| s.stream.as_deref().is_some_and(|s| held.contains(&s)))
-                .or(result.scores.first())
+            let held = |stream: &str| self.graph.held_out.iter().any(|h| h.value == stream);
+            // What compares with labels; of an oracle, first of all those of a held-out stream.
+            let labelled = |s: &&NodeScores| program.labels.iter().any(|u| program.calls[u.call].node == s.node);
+            let mut scores: Vec<&NodeScores> = result.scores.iter().filter(labelled).collect();
+            scores.sort_by_key(|s| !(self.graph.oracle && s.stream.as_deref().is_some_and(held)));
+            let score = scores
+                .first()
                 .and_then(|s| s.scores.values.first())
                 .map(|(_, v)| *v)
                 .context("the validation view scores nothing")?;

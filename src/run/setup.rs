@@ -17,10 +17,26 @@ pub struct Setup {
 }
 
 /// Makes data that can be made, reads the lists of the program's split, and runs its whole-list nodes.
+///
+/// # Errors
+/// Data cannot be made, a list cannot be read or is empty, or a node fails.
 pub fn set_up(program: &Program, cache: Option<&Path>, progress: &Progress) -> Result<Setup> {
+    set_up_with(program, cache, progress, &|call| read_list(program, call, progress))
+}
+
+/// As [`set_up`], with the videos that `list` gives of a source's call.
+///
+/// # Errors
+/// Those of `list`, or a node fails.
+pub fn set_up_with(
+    program: &Program,
+    cache: Option<&Path>,
+    progress: &Progress,
+    list: &dyn Fn(usize) -> Result<Vec<Arc<Video>>>,
+) -> Result<Setup> {
     let mut lists = vec![];
     for (stream, call) in program.streams.iter().zip(&program.sources) {
-        let list = read_list(program, *call, progress).with_context(|| format!("stream `{stream}`"))?;
+        let list = list(*call).with_context(|| format!("stream `{stream}`"))?;
         lists.push(list);
     }
     let mut resources = HashMap::new();
@@ -33,13 +49,13 @@ pub fn set_up(program: &Program, cache: Option<&Path>, progress: &Progress) -> R
             .first()
             .and_then(|(_, ids)| ids.first())
             .context("it has no list")?;
-        let videos = read_list(program, program.values[of.0].call, progress)?;
+        let videos = list(program.values[of.0].call)?;
         progress.begin(&call.node, 0, videos.len() as u64);
         let values = node
             .prepare(&PrepareCx {
                 videos,
                 cache,
-                progress: &|done, _| progress.at(done as u64, String::new),
+                progress: &|done, _| progress.at(done as u64, Vec::new),
                 warn: &|text| progress.say(&format!("{}: {text}", call.node)),
                 uncached: &|e| progress.uncached(e),
             })
@@ -85,12 +101,17 @@ fn read_list(program: &Program, call: usize, progress: &Progress) -> Result<Vec<
 fn ensure(source: &dyn Source, progress: &Progress) -> Result<()> {
     let begun = std::sync::Mutex::new(String::new());
     source.ensure(&|what, done, of| {
+        if of == 0 {
+            // Nothing is counted: what is done, or was found.
+            progress.say(what);
+            return;
+        }
         let mut b = begun.lock().unwrap_or_else(|e| e.into_inner());
         if *b != what {
             *b = what.to_string();
             progress.begin(what, 0, of as u64);
         }
-        progress.at(done as u64, String::new);
+        progress.at(done as u64, Vec::new);
     })?;
     if !begun.lock().unwrap_or_else(|e| e.into_inner()).is_empty() {
         progress.end("");

@@ -2,8 +2,8 @@
 
 use super::checkpoint::{self, Position, State};
 use super::folder::write_whole;
-use super::log::Log;
-use anyhow::{Context, Result};
+use super::log::{Log, Row, row};
+use anyhow::{Context, Result, ensure};
 use candle_core::Device;
 use glad_nodes::WeightStore;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,16 @@ use std::path::{Path, PathBuf};
 /// The phases that are kept, by key.
 pub struct Shared {
     folder: Option<PathBuf>,
+}
+
+/// What is kept of a phase.
+pub enum Kept {
+    /// Nothing.
+    Nothing,
+    /// Files that are not as they were written: why.
+    Damaged(String),
+    /// The state after it, and the lines of its log.
+    Phase(Box<State>, String),
 }
 
 impl Shared {
@@ -22,15 +32,40 @@ impl Shared {
     }
 
     /// The state after the phase, and the lines of its log, if some run has left them.
-    pub fn find(&self, key: &str, device: &Device) -> Option<(State, String)> {
-        let folder = self.folder.as_deref()?;
-        let log = std::fs::read_to_string(log_of(folder, key)).ok()?;
-        // A file that cannot be read any more is as good as none: the phase is trained again.
-        let state = checkpoint::load(&state_of(folder, key), device).ok()?;
-        Some((state, log))
+    pub fn find(&self, key: &str, device: &Device) -> Kept {
+        let Some(folder) = self.folder.as_deref() else {
+            return Kept::Nothing;
+        };
+        let path = state_of(folder, key);
+        if !path.exists() {
+            return Kept::Nothing;
+        }
+        let read = || -> Result<(State, String)> {
+            let state = checkpoint::load(&path, device)?;
+            ensure!(
+                state.position.graph == key,
+                "{} holds the weights of another phase",
+                path.display()
+            );
+            let at = log_of(folder, key);
+            let log = std::fs::read_to_string(&at).with_context(|| format!("cannot read {}", at.display()))?;
+            ensure!(
+                blake3::hash(log.as_bytes()).to_hex().as_str() == state.position.metrics_hash,
+                "{} is damaged: its bytes are not those that were written",
+                at.display()
+            );
+            Ok((state, log))
+        };
+        match read() {
+            Ok((state, log)) => Kept::Phase(Box::new(state), log),
+            Err(e) => Kept::Damaged(format!("{e:#}")),
+        }
     }
 
     /// Keeps the state after a phase. The log goes first: a state is only found with its log.
+    ///
+    /// # Errors
+    /// A file cannot be written.
     pub fn keep(&self, key: &str, store: &WeightStore, log: &str) -> Result<()> {
         let folder = self.folder.as_deref();
         let folder = folder.context("neither GLAD_CACHE nor a home folder is set")?;
@@ -38,6 +73,9 @@ impl Shared {
         write_whole(&log_of(folder, key), log.as_bytes())?;
         let position = Position {
             format: Position::FORMAT,
+            graph: key.to_owned(),
+            metrics_bytes: log.len() as u64,
+            metrics_hash: blake3::hash(log.as_bytes()).to_hex().to_string(),
             ..Position::default()
         };
         checkpoint::save(&state_of(folder, key), &position, store, None)
@@ -53,6 +91,9 @@ fn log_of(folder: &Path, key: &str) -> PathBuf {
 }
 
 /// The lines of a phase in a run's log.
+///
+/// # Errors
+/// The log cannot be read.
 pub fn lines_of(metrics: &Path, phase: &str) -> Result<String> {
     let text = std::fs::read_to_string(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
     let of_phase = |line: &&str| {
@@ -62,20 +103,49 @@ pub fn lines_of(metrics: &Path, phase: &str) -> Result<String> {
 }
 
 /// Writes the lines of a shared phase into a run's log.
+///
+/// # Errors
+/// The log cannot be written.
 pub fn replay(lines: &str, phase: &str, log: &mut Log) -> Result<()> {
     for line in lines.lines() {
-        let row: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line)?;
-        let at = row.get("step").and_then(|s| s.as_u64()).unwrap_or(0);
-        let (mut head, mut values) = (serde_json::Map::new(), vec![]);
-        for (name, v) in row {
-            match v.as_f64() {
-                Some(x) if !matches!(name.as_str(), "step" | "epoch") => values.push((name, x)),
-                _ => {
-                    head.insert(name, v);
-                }
-            }
-        }
+        let Row { head, values } = row(line)?;
+        let at = head.get("step").and_then(|s| s.as_u64()).unwrap_or(0);
         log.write(head, phase, at, &values)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let shared = Shared::new(Some(dir.path()));
+        let folder = dir.path().join("phases");
+        let (state, log_at) = (|key: &str| state_of(&folder, key), |key: &str| log_of(&folder, key));
+        assert!(matches!(Shared::new(None).find("k", &Device::Cpu), Kept::Nothing));
+        let find = |key: &str| shared.find(key, &Device::Cpu);
+        assert!(matches!(find("k"), Kept::Nothing));
+        let log = "{\"phase\":\"main\",\"step\":0,\"ce\":0.5}\n";
+        shared.keep("k", &WeightStore::default(), log).unwrap();
+        assert!(matches!(find("k"), Kept::Phase(_, text) if text == log));
+        for damaged in ["", &log[..9], &log.replace("0.5", "0.6")] {
+            std::fs::write(log_at("k"), damaged).unwrap();
+            let Kept::Damaged(why) = find("k") else {
+                panic!("{damaged}")
+            };
+            assert!(why.contains("k.jsonl is damaged"), "{why}");
+        }
+        std::fs::remove_file(log_at("k")).unwrap();
+        assert!(matches!(find("k"), Kept::Damaged(why) if why.contains("k.jsonl")));
+        // Taken for another phase's.
+        shared.keep("k", &WeightStore::default(), log).unwrap();
+        std::fs::rename(state("k"), state("l")).unwrap();
+        std::fs::rename(log_at("k"), log_at("l")).unwrap();
+        assert!(matches!(find("l"), Kept::Damaged(why) if why.contains("of another phase")));
+        std::fs::write(state("l"), "x").unwrap();
+        assert!(matches!(find("l"), Kept::Damaged(why) if why.contains("l.safetensors")));
+    }
 }

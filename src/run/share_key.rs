@@ -1,30 +1,46 @@
 //! What a phase's result depends on, as a hash: phases of equal key are trained once.
 
+use super::inputs::{Inputs, place};
 use crate::graph::{Graph, PhaseDef};
 use crate::keys::{Table, Word};
 use crate::program::{Call, Checked, Program};
 use crate::tree::Written;
 use anyhow::{Context, Result};
 use candle_core::DeviceLocation;
-use glad_nodes::{Body, StartsFrom};
+use glad_nodes::Body;
+use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-/// The key of phase `name` of `run` under the run's `seed`: a hash of its pruned program (nodes, kinds, parameters,
-/// types, streams), objective, optimiser and length, of its lists' lines and files of weights, of the keys of the phases
-/// before it, of this program's code, and of the device, the precision that it really computes in and the instruction
-/// set. What is not needed by the phase changes nothing. Where a list is not there, it is its parameters that count alone;
-/// a list that is malformed is an error.
-pub fn cache_key(checked: &Checked, graph: &Graph, name: &str, seed: u64, device: DeviceLocation) -> Result<String> {
+/// The key of phase `name` of `run` under the run's `seed`, or `None` where what it depends on cannot be told: a hash of its
+/// pruned program (nodes, kinds, parameters, types, streams), objective, optimiser and length, of the content of its lists
+/// (labels, segments; of each file the path, size and time of its last change, of generated data what it follows from) and of
+/// its files of weights, of the keys of the phases before it, of this program's code and decoders, and of the device, the
+/// precision that it really computes in and the instruction set. What is not needed by the phase changes nothing.
+///
+/// `inputs` are those of the run; `device` may add to its location what tells it from others.
+///
+/// # Errors
+/// There is no such phase.
+pub fn cache_key(
+    checked: &Checked,
+    graph: &Graph,
+    inputs: &Inputs,
+    name: &str,
+    seed: u64,
+    device: (DeviceLocation, &str),
+) -> Result<Option<String>> {
     let mut before: Vec<String> = vec![];
     for entry in &graph.run {
         let Some(program) = checked.phases.get(&entry.value) else {
             continue;
         };
         let def = &graph.phases[&entry.value];
-        let key = key(program, def, graph, seed, device, &before)?;
+        let Some(key) = key((program, def), graph, inputs, seed, device, &before) else {
+            return Ok(None);
+        };
         if entry.value == name {
-            return Ok(key);
+            return Ok(Some(key));
         }
         before.push(key);
     }
@@ -33,44 +49,66 @@ pub fn cache_key(checked: &Checked, graph: &Graph, name: &str, seed: u64, device
         .phases
         .get(name)
         .with_context(|| format!("there is no phase `{name}`"))?;
-    key(program, &graph.phases[name], graph, seed, device, &[])
+    Ok(key((program, &graph.phases[name]), graph, inputs, seed, device, &[]))
 }
 
-/// The keys of all phases, by name, as [`cache_key`] gives them.
+/// The keys of phases by name, as [`cache_key`] gives them, with what the files are when the first is asked for. `None` also on
+/// a GPU: which one it is, a run alone knows.
 pub fn cache_keys(
     checked: &Checked,
     graph: &Graph,
     seed: u64,
     device: DeviceLocation,
-) -> impl Fn(&str) -> Result<String> {
-    move |name| cache_key(checked, graph, name, seed, device)
+) -> impl Fn(&str) -> Result<Option<String>> {
+    let inputs = OnceCell::new();
+    move |name| {
+        if device != DeviceLocation::Cpu {
+            return Ok(None);
+        }
+        let inputs = match inputs.get() {
+            Some(inputs) => inputs,
+            None => {
+                let read = Inputs::of_phases(checked)?;
+                inputs.get_or_init(|| read)
+            }
+        };
+        cache_key(checked, graph, inputs, name, seed, (device, ""))
+    }
 }
 
 fn key(
-    program: &Program,
-    def: &PhaseDef,
+    (program, def): (&Program, &PhaseDef),
     graph: &Graph,
+    inputs: &Inputs,
     seed: u64,
-    device: DeviceLocation,
+    (location, device): (DeviceLocation, &str),
     before: &[String],
-) -> Result<String> {
-    let mut t = String::from("glad phase key v1\n");
+) -> Option<String> {
+    let mut t = String::from("glad phase key v2\n");
     describe(&mut t, program, def, graph, seed).expect("writing to a string");
     for call in &program.calls {
-        lists(&mut t, program, call)?;
-        weights(&mut t, program, call)?;
+        match &program.bodies[call.body] {
+            Body::Source(_) => list(&mut t, inputs, program, call)?,
+            Body::Compute(_) => {
+                let start = inputs.weights.iter().find(|w| w.node == call.node);
+                t.extend(start.map(|w| format!("weights of {} {}\n", w.node, w.hash)));
+            }
+            _ => {}
+        }
     }
-    for k in before {
-        writeln!(t, "after {k}")?;
-    }
-    let place = match device {
+    t.extend(before.iter().map(|k| format!("after {k}\n")));
+    let place = match location {
         DeviceLocation::Cpu => "cpu",
         DeviceLocation::Cuda { .. } => "cuda",
         DeviceLocation::Metal { .. } => "metal",
     };
-    writeln!(t, "computes in {} on {place}", graph.precision.value.on(device))?;
-    writeln!(t, "code {} on {}", code_version(), instruction_set())?;
-    Ok(blake3::hash(t.as_bytes()).to_hex().to_string())
+    t += &format!(
+        "computes in {} on {place} {device}\n",
+        graph.precision.value.on(location)
+    );
+    t += &format!("code {} on {}\n", code_version()?, instruction_set());
+    t += &format!("decoders {}\n", glad_video::decoders());
+    Some(blake3::hash(t.as_bytes()).to_hex().to_string())
 }
 
 fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u64) -> std::fmt::Result {
@@ -123,49 +161,33 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     Ok(())
 }
 
-/// The file that a node's weights start from, by its content. One that is not there is an error of the run, not here.
-fn weights(t: &mut String, program: &Program, call: &Call) -> Result<()> {
-    if let Body::Compute(compute) = &program.bodies[call.body]
-        && let Some(StartsFrom::File(file)) = compute.starts_from()
-        && file.is_file()
-    {
+/// The list behind a source call.
+fn list(t: &mut String, inputs: &Inputs, program: &Program, call: &Call) -> Option<()> {
+    let list = inputs.at(&place(program, call))?;
+    *t += &format!("list of {} {:?} {}\n", call.node, call.stream, list.identity.as_ref()?);
+    Some(())
+}
+
+/// A hash of the program that runs: what other code has trained is not this code's result. `None` where it cannot be read.
+fn code_version() -> Option<&'static str> {
+    static VERSION: OnceLock<Option<String>> = OnceLock::new();
+    let read = || {
+        // By this link the program that runs can be read even where a new build has taken its place.
+        let running = std::path::Path::new("/proc/self/exe");
+        let own = match running.exists() {
+            true => running.to_path_buf(),
+            false => std::env::current_exe().ok()?,
+        };
         let mut hash = blake3::Hasher::new();
-        let read = std::fs::File::open(file).and_then(|f| hash.update_reader(f).map(drop));
-        read.with_context(|| format!("weights from {}", file.display()))?;
-        writeln!(t, "weights of {} {}", call.node, hash.finalize().to_hex())?;
-    }
-    Ok(())
-}
-
-/// The lines of the list behind a source call.
-fn lists(t: &mut String, program: &Program, call: &Call) -> Result<()> {
-    let Body::Source(source) = &program.bodies[call.body] else {
-        return Ok(());
+        hash.update_reader(std::fs::File::open(own).ok()?).ok()?;
+        Some(hash.finalize().to_hex().to_string())
     };
-    // Data that is generated follows from its parameters, and must have the same key before and after it is made.
-    let generated = call.params.get("generate").is_some_and(|g| !g.is_null());
-    if generated || !source.absent(false).is_empty() {
-        return Ok(());
-    }
-    for v in source.videos(&program.split)? {
-        writeln!(t, "video {} {} {:?}", v.path.display(), v.line, v.label)?;
-    }
-    Ok(())
+    VERSION.get_or_init(read).as_deref()
 }
 
-/// A hash of the program that runs: what other code has trained is not this code's result.
-fn code_version() -> &'static str {
-    static VERSION: OnceLock<String> = OnceLock::new();
-    VERSION.get_or_init(|| {
-        let own = std::env::current_exe().and_then(std::fs::read);
-        own.map_or_else(
-            |_| env!("CARGO_PKG_VERSION").to_string(),
-            |b| blake3::hash(&b).to_hex().to_string(),
-        )
-    })
-}
-
+/// What the processor has, and what the environment allows of it.
 fn instruction_set() -> String {
+    let asked = std::env::var("GLAD_ISA").unwrap_or_default();
     #[cfg(target_arch = "x86_64")]
     {
         let has = [
@@ -174,8 +196,8 @@ fn instruction_set() -> String {
             ("avx512f", std::is_x86_feature_detected!("avx512f")),
         ];
         let names: Vec<&str> = has.iter().filter(|h| h.1).map(|h| h.0).collect();
-        format!("x86_64 {}", names.join(" "))
+        format!("x86_64 {} {asked}", names.join(" "))
     }
     #[cfg(not(target_arch = "x86_64"))]
-    std::env::consts::ARCH.to_string()
+    format!("{} {asked}", std::env::consts::ARCH)
 }

@@ -1,6 +1,7 @@
 //! The weights that a program starts from.
 
 use super::progress::Progress;
+use crate::graph::PhaseDef;
 use crate::program::Program;
 use anyhow::{Context, Result};
 use candle_core::Device;
@@ -31,8 +32,31 @@ pub fn start_weights(
     Ok(())
 }
 
+/// The weights that a phase of a run of `seed` begins with, those that it trains marked. What is in `store` already goes on,
+/// but for the nodes that start anew where the phase is `fresh`, at its first step.
+///
+/// # Errors
+/// As [`start_weights`].
+pub fn begin_phase(
+    program: &Program,
+    def: &PhaseDef,
+    store: &mut WeightStore,
+    fresh: bool,
+    seed: u64,
+    device: &Device,
+    progress: &Progress,
+) -> Result<()> {
+    if fresh {
+        program.reset.iter().for_each(|node| store.remove_node(node));
+    }
+    let seed = def.seed.as_ref().map_or(seed, |s| s.value);
+    start_weights(program, store, Key::new(seed).name("init"), device, progress)?;
+    mark_trained(program, store);
+    Ok(())
+}
+
 /// Marks the weights that a phase trains, and no others.
-pub fn mark_trained(program: &Program, store: &mut WeightStore) {
+fn mark_trained(program: &Program, store: &mut WeightStore) {
     for (full, w) in store.iter_mut() {
         w.trains = w.spec.role != Role::Buffer
             && program.calls.iter().any(|c| c.trains && inside(full, &c.node))

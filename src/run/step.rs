@@ -1,14 +1,14 @@
 //! A step of training: forward and backward over the parts of its batch, and the update. Nothing that is not finite gets
 //! past it.
 
-use super::exec::{Exec, PassInfo, scalar};
+use super::exec::{Exec, Part, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Sgd, StepReport, Taken};
 use crate::graph::PhaseDef;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, anyhow};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Precision, WeightStore};
+use glad_nodes::{Head, Precision, WeightStore};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -26,15 +26,6 @@ pub(super) struct Steps<'a> {
     /// Whether scalars are read when the device has done all parts, and not one by one while it waits.
     pub(super) late: bool,
     optimizer: Duration,
-}
-
-/// A part of a step's batch.
-pub(super) struct Part {
-    pub info: PassInfo,
-    /// What crosses to the device.
-    pub batch: HashMap<ValueId, Tensor>,
-    /// Its share of the step's videos.
-    pub share: f64,
 }
 
 impl<'a> Steps<'a> {
@@ -139,7 +130,7 @@ impl<'a> Steps<'a> {
     /// Whether a value is a loss or a metric of the step.
     fn is_told(&self, id: ValueId) -> bool {
         let ty = &self.program.values[id.0].ty;
-        ty.dims.is_empty() && (ty.head == "Metric" || self.program.losses.iter().any(|l| l.values.contains(&id)))
+        ty.dims.is_empty() && (ty.head == Head::Metric || self.program.losses.iter().any(|l| l.values.contains(&id)))
     }
 
     /// Reads losses and metrics. Says whether all are finite.
@@ -190,7 +181,7 @@ fn told(program: &Program, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)
     out.push(("loss".into(), total));
     for (id, v) in numbers {
         let value = &program.values[id.0];
-        if value.ty.head == "Metric" {
+        if value.ty.head == Head::Metric {
             out.push((value.name.clone(), *v));
         }
     }

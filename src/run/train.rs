@@ -1,33 +1,25 @@
 //! One training phase, from a step to its end.
 
 use super::checkpoint::Position;
-use super::data::{Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Want, again, batches};
+use super::data::{Batches, FeedOptions};
 use super::device::{graphs_launched, release_device_memory};
-use super::exec::PassInfo;
 use super::log::Log;
-use super::optim::{Length, Sgd};
+use super::optim::Sgd;
+use super::phase::PhaseRun;
 use super::progress::Progress;
-use super::setup::Setup;
-use super::staging::staging;
-use super::step::{Part, Steps};
+use super::step::Steps;
 use super::stop;
-use crate::graph::PhaseDef;
+use crate::graph::bad_allowed;
 use crate::program::Program;
 use anyhow::{Context, Result, bail};
-use candle_core::Device;
-use glad_nodes::{Key, Precision, WeightStore};
+use glad_nodes::{Precision, WeightStore};
 use serde_json::{Map, json};
-use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What a phase is run with.
 pub struct TrainCx<'a> {
-    /// The phase's key: (seed, phase).
-    pub key: Key,
     /// Threads and queue of the data side.
     pub feed: FeedOptions,
-    /// Where tensors live.
-    pub device: &'a Device,
     /// What the graph asks for.
     pub precision: Precision,
     /// Whether nodes record work of a GPU that repeats.
@@ -120,193 +112,190 @@ impl PhaseReport {
     }
 }
 
-/// How many steps a phase has.
-pub fn length(def: &PhaseDef, order: &Order) -> Length {
-    let per_epoch = order.steps_per_epoch();
-    match (&def.steps, &def.epochs) {
-        (Some(s), _) => Length {
-            steps: s.value as u64,
-            per_epoch: None,
-        },
-        (None, Some(e)) => Length {
-            steps: e.value as u64 * per_epoch,
-            per_epoch: Some(per_epoch),
-        },
-        (None, None) => Length {
-            steps: 0,
-            per_epoch: None,
-        },
-    }
-}
-
-/// The order of a phase's videos.
-pub fn order(program: &Program, def: &PhaseDef, key: Key, setup: &Setup) -> Order {
-    let sizes: Vec<usize> = setup.lists.iter().map(Vec::len).collect();
-    Order::new(key, &program.streams, &sizes, def.batch.value)
+/// What a phase changes.
+pub struct State<'a> {
+    /// Weights and buffers.
+    pub store: &'a mut WeightStore,
+    /// The optimiser with its momentum.
+    pub sgd: &'a mut Sgd,
+    /// Where the run stands.
+    pub position: &'a mut Position,
+    /// Its metrics.
+    pub log: &'a mut Log,
 }
 
 /// Trains from `position.step` to the end of the phase, or until the run is asked to stop.
-#[allow(clippy::too_many_arguments)]
+///
+/// # Errors
+/// Too many bad videos, a number that is not finite, a failure of the device or of the disk; and that the run was asked to stop.
 pub fn train(
-    program: &Program,
-    def: &PhaseDef,
-    setup: Setup,
-    store: &mut WeightStore,
-    sgd: &mut Sgd,
-    position: &mut Position,
-    log: &mut Log,
+    run: &PhaseRun<'_>,
+    state: &mut State<'_>,
     cx: &TrainCx<'_>,
     hooks: &mut dyn PhaseHooks,
 ) -> Result<PhaseReport> {
-    let order = order(program, def, cx.key, &setup);
-    let length = length(def, &order);
-    let start = position.step;
-    let lists = setup.lists;
-    let host = HostSide::new(program, setup.resources, true)?;
-    let replace = |stream, drawn, attempt| order.replacement(stream, drawn, attempt);
-    let recipe = Recipe {
-        host: &host,
-        lists: &lists,
-        streams: &program.streams,
-        key: cx.key,
-        replace: Some(&replace),
-    };
-    let part = program.batch.max(1);
-    let streams = program.streams.len();
-    // Parts of step `k`: which of its rows.
-    let pieces = |k: u64| {
-        let n = order.length(k);
-        (0..n).step_by(part).map(move |from| from..(from + part).min(n))
-    };
-    let plan = (start..length.steps)
-        .flat_map(pieces)
-        .map(|rows| vec![rows.len(); streams]);
-    let mut cache = PassCache::default();
-    let planned = order.clone();
-    let wants = (start..length.steps).flat_map(move |k| {
-        let rows = planned.draw(k, &mut cache);
-        let n = rows.first().map_or(0, Vec::len);
-        let mut wants = Vec::with_capacity(n * streams);
-        for from in (0..n).step_by(part) {
-            wants.extend(of_part(&rows, from..(from + part).min(n)));
-        }
-        wants
-    });
-    let info = |k: u64, piece: usize| PassInfo {
-        key: cx.key.name("step").index(k).index(piece as u64),
-        training: true,
-        progress: k as f64 / length.steps as f64,
-        step: k,
-    };
-    let share = |k: u64, rows: usize| rows as f64 / order.length(k) as f64;
-    let staging = staging(cx.device)?;
-    let stacker = Stacker::new(program, staging.as_ref())?;
-    // The parts of a step once more: what they hold follows from the step's number alone.
-    let parts_again = |k: u64| {
-        let drawn = order.draw(k, &mut PassCache::default());
-        let (recipe, stacker) = (&recipe, &stacker);
-        pieces(k).enumerate().map(move |(piece, rows)| {
-            let sizes = vec![rows.len(); streams];
-            Ok(Part {
-                info: info(k, piece),
-                share: share(k, rows.len()),
-                batch: again(recipe, stacker, &sizes, of_part(&drawn, rows).into_iter())?.arrive()?,
-            })
-        })
-    };
-    if position.unvalidated {
-        hooks.epoch(start, store, sgd, position, log)?;
+    let steps = state.position.step..run.plan.length.steps;
+    if state.position.unvalidated {
+        hooks.epoch(steps.start, state.store, state.sgd, state.position, state.log)?;
     }
-    let mut steps = Steps::new(program, def, cx.device, cx.precision);
-    steps.record(cx.record);
-    let launched = graphs_launched(cx.device)?;
-    let mut smooth = Smooth::default();
-    let mut report = PhaseReport::default();
-    let began = Instant::now();
-    let mut saved = Instant::now();
-    cx.progress.begin(&program.name, start, length.steps);
-    let outcome = batches(&recipe, cx.feed, &stacker, plan, wants, |made| -> Result<()> {
-        for k in start..length.steps {
-            for (piece, rows) in pieces(k).enumerate() {
-                // Between two steps a request to stop does not wait for a video that takes long, or hangs.
-                let Some(ready) = made.next_unless(|| piece == 0 && stop::asked())? else {
-                    hooks.save(k, store, sgd, position, log)?;
-                    stop::saved();
-                    bail!(super::Stopped);
-                };
-                for b in ready.bad {
-                    position.note_bad(&program.streams, &lists, &[b]);
-                    check_bad(position, program, &lists, cx)?;
-                }
-                let part = Part {
-                    info: info(k, piece),
-                    batch: ready.batch?.arrive()?,
-                    share: share(k, rows.len()),
-                };
-                staging.begin()?;
-                steps.part(store, part)?;
-                staging.end()?;
-            }
-            staging.begin()?;
-            let (mut row, done) = steps.update(store, sgd, k, length, || Ok(parts_again(k)))?;
-            staging.end()?;
-            position.step = k + 1;
-            report.samples += (order.length(k) * streams) as u64;
-            row.push(("lr".into(), done.lr));
-            row.push(("grad_norm".into(), done.grad_norm));
-            let mut head = Map::new();
-            head.insert("phase".into(), json!(program.name));
-            head.insert("step".into(), json!(k));
-            head.insert("epoch".into(), json!(k / order.steps_per_epoch()));
-            log.write(head, &program.name, k, &row)?;
-            smooth.take(&row);
-            report.wall = began.elapsed();
-            (report.waited, report.held, report.data_busy) = (made.waited(), made.held(), made.busy());
-            report.device_busy = staging.busy()?;
-            cx.progress.at(k + 1, || {
-                let wall = report.wall.as_secs_f64().max(1e-9);
-                let speed = report.samples as f64 / wall;
-                format!("{}  {speed:.0} videos/s, {}", smooth.words(), report.waits())
-            });
-            if (k + 1) % order.steps_per_epoch() == 0 || k + 1 == length.steps {
-                hooks.epoch(k + 1, store, sgd, position, log)?;
-            }
-            let stopping = stop::asked();
-            let due = saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| (k + 1).is_multiple_of(s));
-            if stopping || (due && k + 1 < length.steps) {
-                hooks.save(k + 1, store, sgd, position, log)?;
-                saved = Instant::now();
-            }
-            if stopping {
+    let mut training = Training::new(run, cx)?;
+    cx.progress.begin(&run.program.name, steps.start, steps.end);
+    let outcome = run.feed(cx.feed, steps.clone(), |made| {
+        for k in steps {
+            let Some(row) = training.take_step(k, made, state)? else {
+                hooks.save(k, state.store, state.sgd, state.position, state.log)?;
                 stop::saved();
                 bail!(super::Stopped);
-            }
+            };
+            training.after_step(k, &row, made, state, hooks)?;
         }
         Ok(())
     });
-    report.steps = position.step - start;
-    if let (Some(before), Some(now), true) = (launched, graphs_launched(cx.device)?, cx.record) {
-        report.graphs = Some(now - before);
-        // Views, and the first steps of another phase, compute in memory that is not the graphs'.
-        release_device_memory(cx.device)?;
-    }
-    report.wall = began.elapsed();
-    report.data_nodes = host.times();
-    report.nodes = node_times(program, steps.times());
-    report.optimizer = steps.optimizer();
-    report.smooth = smooth.0;
+    let report = training.finish()?;
     cx.progress.end("");
-    outcome.with_context(|| format!("phase `{}`", program.name))?;
+    outcome.with_context(|| format!("phase `{}`", run.program.name))?;
     Ok(report)
 }
 
-/// The samples of these rows of a step, stream by stream.
-fn of_part(drawn: &[Vec<Drawn>], rows: Range<usize>) -> Vec<Want> {
-    let of_stream = |(stream, row): (usize, &Vec<Drawn>)| {
-        let drawn = row[rows.clone()].to_vec();
-        drawn.into_iter().map(move |drawn| Want { stream, drawn })
-    };
-    drawn.iter().enumerate().flat_map(of_stream).collect()
+/// A phase that is being trained.
+struct Training<'a> {
+    run: &'a PhaseRun<'a>,
+    cx: &'a TrainCx<'a>,
+    steps: Steps<'a>,
+    smooth: Smooth,
+    report: PhaseReport,
+    /// Recorded work launched before.
+    launched: Option<u64>,
+    began: Instant,
+    saved: Instant,
+}
+
+impl<'a> Training<'a> {
+    fn new(run: &'a PhaseRun<'a>, cx: &'a TrainCx<'a>) -> Result<Training<'a>> {
+        let mut steps = Steps::new(run.program, run.def, run.device, cx.precision);
+        steps.record(cx.record);
+        Ok(Training {
+            run,
+            cx,
+            steps,
+            smooth: Smooth::default(),
+            report: PhaseReport::default(),
+            launched: graphs_launched(run.device)?,
+            began: Instant::now(),
+            saved: Instant::now(),
+        })
+    }
+
+    /// Takes step `k` on the next batches. Gives its losses, metrics, learning rate and norm of the gradient; nothing where the
+    /// run is asked to stop while the first of the batches is not there: then the step has not begun.
+    fn take_step(&mut self, k: u64, made: &mut Batches, state: &mut State<'_>) -> Result<Option<Vec<(String, f64)>>> {
+        let run = self.run;
+        for (piece, rows) in run.plan.parts(run.order.length(k)).enumerate() {
+            // Between two steps a request to stop does not wait for a video that takes long, or hangs.
+            let Some(ready) = made.next_unless(|| piece == 0 && stop::asked())? else {
+                return Ok(None);
+            };
+            for bad in ready.bad {
+                state.position.note_bad(&run.program.streams, &run.lists, &[bad]);
+                self.check_bad(state.position)?;
+            }
+            let part = run.part(k, piece, rows, ready.batch?.arrive()?);
+            run.staging.begin()?;
+            self.steps.part(state.store, part)?;
+            run.staging.end()?;
+        }
+        run.staging.begin()?;
+        let again = || Ok(run.parts_again(k));
+        let (mut row, done) = (self.steps).update(state.store, state.sgd, k, run.plan.length, again)?;
+        run.staging.end()?;
+        state.position.step = k + 1;
+        row.push(("lr".into(), done.lr));
+        row.push(("grad_norm".into(), done.grad_norm));
+        Ok(Some(row))
+    }
+
+    /// Logs and shows what step `k` gave, validates and saves where it is time.
+    fn after_step(
+        &mut self,
+        k: u64,
+        row: &[(String, f64)],
+        made: &Batches,
+        state: &mut State<'_>,
+        hooks: &mut dyn PhaseHooks,
+    ) -> Result<()> {
+        let (run, cx) = (self.run, self.cx);
+        let (done, of, per_epoch) = (k + 1, run.plan.length.steps, run.order.steps_per_epoch());
+        let mut head = Map::new();
+        head.insert("phase".into(), json!(run.program.name));
+        head.insert("step".into(), json!(k));
+        head.insert("epoch".into(), json!(k / per_epoch));
+        state.log.write(head, &run.program.name, k, row)?;
+        self.smooth.take(row);
+        let report = &mut self.report;
+        report.steps += 1;
+        report.samples += (run.order.length(k) * run.program.streams.len()) as u64;
+        report.wall = self.began.elapsed();
+        (report.waited, report.held, report.data_busy) = (made.waited(), made.held(), made.busy());
+        report.device_busy = run.staging.busy()?;
+        cx.progress.at(done, || {
+            let wall = report.wall.as_secs_f64().max(1e-9);
+            let speed = report.samples as f64 / wall;
+            let mut words = vec![format!("{speed:.0} videos/s")];
+            words.extend(self.smooth.words(run.program));
+            words.push(report.waits());
+            words
+        });
+        if done.is_multiple_of(per_epoch) || done == of {
+            hooks.epoch(done, state.store, state.sgd, state.position, state.log)?;
+        }
+        let stopping = stop::asked();
+        let due = self.saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| done.is_multiple_of(s));
+        if stopping || (due && done < of) {
+            hooks.save(done, state.store, state.sgd, state.position, state.log)?;
+            self.saved = Instant::now();
+        }
+        if stopping {
+            stop::saved();
+            bail!(super::Stopped);
+        }
+        Ok(())
+    }
+
+    /// How it went.
+    fn finish(mut self) -> Result<PhaseReport> {
+        let (run, device) = (self.run, self.run.device);
+        if let (Some(before), Some(now), true) = (self.launched, graphs_launched(device)?, self.cx.record) {
+            self.report.graphs = Some(now - before);
+            // Views, and the first steps of another phase, compute in memory that is not the graphs'.
+            release_device_memory(device)?;
+        }
+        Ok(PhaseReport {
+            wall: self.began.elapsed(),
+            data_nodes: run.host.times(),
+            nodes: node_times(run.program, self.steps.times()),
+            optimizer: self.steps.optimizer(),
+            smooth: self.smooth.0,
+            ..self.report
+        })
+    }
+
+    /// An error where more videos of a stream are bad than may be.
+    fn check_bad(&self, position: &Position) -> Result<()> {
+        let limit = self.cx.bad_limit;
+        for (stream, list) in self.run.program.streams.iter().zip(&self.run.lists) {
+            let Some(bad) = position.bad.get(stream) else { continue };
+            let most = bad_allowed(limit, list.len());
+            if let Some((one, why)) = bad.iter().next().filter(|_| bad.len() > most) {
+                bail!(
+                    "{} of the {} videos of stream `{stream}` cannot be used, more than the {most} that bad_videos = {limit} \
+                     allows; one of them: {one}: {why}",
+                    bad.len(),
+                    list.len(),
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Times of calls by node, the longest first.
@@ -330,29 +319,6 @@ pub(super) fn node_times(program: &Program, times: &[(Duration, Duration)]) -> V
     nodes
 }
 
-fn check_bad(
-    position: &Position,
-    program: &Program,
-    lists: &[Vec<std::sync::Arc<glad_nodes::Video>>],
-    cx: &TrainCx<'_>,
-) -> Result<()> {
-    for (stream, list) in program.streams.iter().zip(lists) {
-        let Some(bad) = position.bad.get(stream) else { continue };
-        let most = (cx.bad_limit * list.len() as f64).ceil() as usize;
-        if bad.len() > most {
-            let (one, why) = bad.iter().next().expect("it is longer than a number");
-            bail!(
-                "{} of the {} videos of stream `{stream}` cannot be used, more than bad_videos = {} allows; \
-                 one of them: {one}: {why}",
-                bad.len(),
-                list.len(),
-                cx.bad_limit
-            );
-        }
-    }
-    Ok(())
-}
-
 /// Exponential means of what a step reports, for people.
 #[derive(Default)]
 struct Smooth(Vec<(String, f64)>);
@@ -367,12 +333,33 @@ impl Smooth {
         }
     }
 
-    fn words(&self) -> String {
-        self.0
-            .iter()
-            .filter(|(n, _)| n != "lr" && n != "grad_norm")
-            .map(|(n, v)| format!("{n} {v:.3}"))
-            .collect::<Vec<_>>()
-            .join(" ")
+    /// The loss, its terms by their weight, then metrics.
+    fn words(&self, program: &Program) -> Vec<String> {
+        let weight = |name: &str| match program.losses.iter().find(|l| l.name == name) {
+            _ if name == "loss" => f64::INFINITY,
+            Some(term) => term.weight.abs(),
+            None => -1.0,
+        };
+        let mut values: Vec<_> = self.0.iter().filter(|(n, _)| n != "lr" && n != "grad_norm").collect();
+        values.sort_by(|a, b| weight(&b.0).total_cmp(&weight(&a.0)));
+        values.into_iter().map(|(n, v)| format!("{n} {v:.3}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::{LoadOptions, load};
+
+    #[test]
+    fn the_loss_comes_first_then_its_terms_by_weight() {
+        let graph = load(&LoadOptions::of("full")).unwrap_or_else(|p| panic!("{p}"));
+        let checked = crate::check::check(&graph, &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let mut smooth = Smooth::default();
+        let names = ["align_g", "ce", "ce.accuracy", "grad_norm", "loss", "lr", "tol"];
+        smooth.take(&names.map(|n| (n.to_string(), 1.0)));
+        let words = smooth.words(&checked.phases["main"]);
+        let first: Vec<&str> = words.iter().filter_map(|w| w.split(' ').next()).collect();
+        assert_eq!(first, ["loss", "ce", "align_g", "tol", "ce.accuracy"]);
     }
 }

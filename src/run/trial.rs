@@ -2,20 +2,19 @@
 
 use super::checkpoint::Position;
 use super::data::FeedOptions;
-use super::data::draw_key;
 use super::device::{DeviceMemory, device_memory, reset_device_memory};
 use super::log::Log;
-use super::optim::Sgd;
+use super::optim::{Length, Sgd};
+use super::phase::PhaseRun;
 use super::progress::Progress;
 use super::setup::set_up;
-use super::start::{mark_trained, start_weights};
-use super::train::{PhaseHooks, PhaseReport, TrainCx, length, order, train};
-use crate::diag::Spanned;
+use super::start::begin_phase;
+use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use crate::graph::Graph;
 use crate::program::Checked;
 use anyhow::{Context, Result};
 use candle_core::Device;
-use glad_nodes::{Key, WeightStore};
+use glad_nodes::WeightStore;
 use std::path::Path;
 use std::time::Duration;
 
@@ -91,9 +90,7 @@ pub fn try_phases(
             continue;
         };
         let cx = TrainCx {
-            key: draw_key(def, seed),
             feed: options.feed,
-            device: options.device,
             precision: graph.precision.value,
             record: options.record,
             progress,
@@ -101,35 +98,25 @@ pub fn try_phases(
             save_every: Duration::MAX,
             save_steps: None,
         };
-        program.reset.iter().for_each(|node| store.remove_node(node));
-        start_weights(
-            program,
-            &mut store,
-            Key::new(seed).name("init"),
-            options.device,
-            progress,
-        )?;
-        mark_trained(program, &mut store);
+        begin_phase(program, def, &mut store, true, seed, options.device, progress)?;
         let (mut sgd, mut log) = (Sgd::new(&def.optimizer), Log::nowhere());
         let mut of = 0;
         let mut run = |steps: usize| -> Result<(PhaseReport, usize)> {
             let setup = set_up(program, options.cache, progress)?;
-            of = length(def, &order(program, def, cx.key, &setup)).steps;
-            let mut short = def.clone();
-            short.epochs = None;
-            short.steps = Some(Spanned::new(steps, def.place.clone()));
+            let mut run = PhaseRun::new(program, def, setup, seed, options.device)?;
+            of = run.plan.length.steps;
+            run.plan.length = Length {
+                steps: steps as u64,
+                per_epoch: None,
+            };
             let mut position = Position::default();
-            let report = train(
-                program,
-                &short,
-                setup,
-                &mut store,
-                &mut sgd,
-                &mut position,
-                &mut log,
-                &cx,
-                &mut Nothing,
-            )?;
+            let mut state = State {
+                store: &mut store,
+                sgd: &mut sgd,
+                position: &mut position,
+                log: &mut log,
+            };
+            let report = train(&run, &mut state, &cx, &mut Nothing)?;
             Ok((report, position.bad.values().map(|of_stream| of_stream.len()).sum()))
         };
         run(BEFORE)?;

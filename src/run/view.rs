@@ -5,12 +5,16 @@ use super::exec::{Exec, PassInfo};
 use super::progress::Progress;
 use super::setup::Setup;
 use super::staging::staging;
+use crate::graph::bad_allowed;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Key, Precision, Scores, Tally, Video, WeightStore};
+use glad_nodes::{Body, Head, Key, Precision, Scores, Tally, Video, WeightStore};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// What the recall of a class begins with, among the scores of a node.
+pub const RECALL: &str = "recall_";
 
 /// What a view gave.
 #[derive(Debug, Default)]
@@ -94,6 +98,8 @@ pub struct ViewCx<'a> {
     pub ports: &'a [ValueId],
     /// The share of a list's videos that may be bad; `None` where each is reported and none ends it.
     pub bad_limit: Option<f64>,
+    /// The graph's names of classes; without, those that the lists give.
+    pub classes: Option<&'a [String]>,
 }
 
 /// Runs `program` over the lists of `setup`.
@@ -129,7 +135,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
         .roots
         .iter()
         .copied()
-        .filter(|id| program.values[id.0].ty.head == "Logits" && program.values[id.0].stream.is_some())
+        .filter(|id| program.values[id.0].ty.head == Head::Logits && program.values[id.0].stream.is_some())
         .collect();
     let mut counts = vec![0usize; sizes.len()];
     let wants: Vec<Want> = wants.collect();
@@ -195,7 +201,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                 for (n, rows) in counts.iter_mut().zip(&videos) {
                     *n += rows.len();
                 }
-                cx.progress.at(counts.iter().sum::<usize>() as u64, String::new);
+                cx.progress.at(counts.iter().sum::<usize>() as u64, Vec::new);
             }
             Ok(())
         },
@@ -213,23 +219,49 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
         result.scores.push(NodeScores {
             node: call.node.clone(),
             stream: call.stream.map(|s| program.streams[s].clone()),
-            scores: tally.scores(),
+            scores: by_class(program, call.stream, tally.scores(), cx.classes)?,
         });
     }
     result.counts = program.streams.iter().cloned().zip(counts).collect();
     Ok(result)
 }
 
+/// Names the recall of class 7, `recall_7`, by the class, where names are known.
+fn by_class(
+    program: &Program,
+    stream: Option<usize>,
+    mut scores: Scores,
+    classes: Option<&[String]>,
+) -> Result<Scores> {
+    let source = program.sources.get(stream.unwrap_or(0));
+    match (classes, source.map(|call| &program.bodies[program.calls[*call].body])) {
+        (Some(names), _) => rename_recalls(&mut scores, names),
+        (None, Some(Body::Source(s))) => rename_recalls(&mut scores, &s.classes()?.unwrap_or_default()),
+        _ => {}
+    }
+    Ok(scores)
+}
+
+fn rename_recalls(scores: &mut Scores, names: &[String]) {
+    for (name, _) in &mut scores.values {
+        let number = name.strip_prefix(RECALL).and_then(|n| n.parse::<usize>().ok());
+        if let Some(class) = number.and_then(|n| names.get(n)) {
+            *name = format!("{RECALL}{class}");
+        }
+    }
+}
+
 /// An error if more videos of a stream are bad than may be.
 fn check_bad(bad: &[BadVideo], stream: usize, program: &Program, list: &[Arc<Video>], cx: &ViewCx<'_>) -> Result<()> {
     let Some(limit) = cx.bad_limit else { return Ok(()) };
     let of_stream: Vec<&BadVideo> = bad.iter().filter(|b| b.stream == stream).collect();
-    if of_stream.len() > (limit * list.len() as f64).ceil() as usize
+    let most = bad_allowed(limit, list.len());
+    if of_stream.len() > most
         && let Some(one) = of_stream.first()
     {
         let video = &list[one.video];
         bail!(
-            "{} of the {} videos of stream `{}` cannot be used, more than bad_videos = {limit} allows; \
+            "{} of the {} videos of stream `{}` cannot be used, more than the {most} that bad_videos = {limit} allows; \
              one of them: {} ({}): {}",
             of_stream.len(),
             list.len(),
@@ -254,4 +286,22 @@ fn softmax_rows(t: &Tensor) -> Result<Vec<Vec<f32>>> {
             e.into_iter().map(|v| (v / sum) as f32).collect()
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recalls_have_the_names_of_their_classes() {
+        let mut scores = Scores {
+            values: ["top1", "recall_0", "recall_2", "recall_9"]
+                .map(|n| (n.to_string(), 0.5))
+                .to_vec(),
+            ..Scores::default()
+        };
+        rename_recalls(&mut scores, &["run".into(), "7".into(), "clean something".into()]);
+        let names: Vec<&str> = scores.values.iter().map(|(n, _)| n.as_str()).collect();
+        assert_eq!(names, ["top1", "recall_run", "recall_clean something", "recall_9"]);
+    }
 }

@@ -367,6 +367,11 @@ fn weights_may_pass_from_phase_to_phase() {
 fn the_best_is_chosen_by_an_oracle_with_scores() {
     let c = checked("oracle = true\nselect = \"best\"\n[phases.main]\nvalidate = \"validate\"");
     assert_eq!(c.views["validate"].split, "val");
+    // By scores of the source alone it is no oracle.
+    let source = "[set.views.validate]\nroots = [\"scores.mean_class_accuracy@source\"]";
+    checked(&format!(
+        "select = \"best\"\n{source}\n[phases.main]\nvalidate = \"validate\""
+    ));
 }
 
 #[test]
@@ -404,8 +409,9 @@ fn a_batch_may_be_cut_in_parts() {
 fn with_lists(folder: &Path, list: &str) -> Graph {
     let text = format!(
         "extends = \"{full}\"\n[replace.nodes.videos]\nkind = \"video_list\"\nclasses = [{classes}]\nsource.list = {{ {list} }}\n\
-         target.list = {{ {list} }}\nauxiliary.list = {{ {list} }}\n[phases.main]\nvalidate = \"validate\"\n",
+         target.list = {{ {target} }}\nauxiliary.list = {{ {list} }}\n[phases.main]\nvalidate = \"validate\"\n",
         full = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs/full.toml").display(),
+        target = list.replace("l.txt", "t.txt"),
         classes = (0..12).map(|i| format!("\"c{i}\"")).collect::<Vec<_>>().join(", "),
     );
     load_text("own.toml", &text, folder).unwrap_or_else(|p| panic!("{p}"))
@@ -426,6 +432,7 @@ fn absent_data_is_a_note_and_malformed_data_an_error() {
         "{with_files}"
     );
 
+    std::fs::write(folder.path().join("t.txt"), "c.mp4 0\nd.mp4 3\n").expect("written");
     std::fs::write(folder.path().join("l.txt"), "a.mp4 0\nb.mp4 three\n").expect("written");
     let found = absent(&g, &c, false);
     assert!(found.has_errors() && found.to_string().contains("l.txt:2"), "{found}");
@@ -467,6 +474,7 @@ fn every_graph_of_the_repository_is_accepted() {
         }
         let g = glad::load::load(&glad::load::LoadOptions::of(&path)).unwrap_or_else(|p| panic!("{p}"));
         let c = try_check(&g).unwrap_or_else(|p| panic!("{}: {p}", path.display()));
+        assert!(c.notes.warnings().is_empty(), "{}: {}", path.display(), c.notes);
         c.phases.values().chain(c.views.values()).for_each(sound);
         seen += 1;
     }

@@ -51,9 +51,11 @@ fn every_node_is_drawn_and_none_lies_on_another() {
                 )
             })
             .collect();
+        // The title of a folded composite names the nodes inside, too.
         for node in graph.nodes.values() {
             let title = format!("{} ({})", node.path, node.kind.value);
-            assert_eq!(boxes.iter().filter(|(t, _)| *t == title).count(), 1, "{name}: {title}");
+            let named = boxes.iter().flat_map(|(t, _)| t.lines()).filter(|l| *l == title);
+            assert_eq!(named.count(), 1, "{name}: {title}");
         }
         for (i, (a, [x, y, w, h])) in boxes.iter().enumerate() {
             for (b, [u, v, p, q]) in &boxes[..i] {
@@ -93,7 +95,8 @@ fn the_full_graph_says_what_matters() {
     for text in [
         "host",
         "device",
-        "lib/adversary.toml",
+        "lib/adversary",
+        "lib/adversary · as align_g",
         "Feature[B,G+L,64]",
         "Logits[B,L!]",
         "Clip[B,G+L,T,48,48,3]",
@@ -101,8 +104,51 @@ fn the_full_graph_says_what_matters() {
         "main × 0.33",
         "source only",
         "batch.label@source → ce.label",
-        "37.7 ± 2.5",
     ] {
         assert!(svg.contains(text), "{text}");
     }
+    assert!(!svg.contains("published"), "a number of other data");
+    let options = LoadOptions {
+        setting: Some("kinetics_babel_tsm".into()),
+        ..LoadOptions::of("full")
+    };
+    let graph = load(&options).unwrap();
+    let checked = check(&graph, &glad::nodes::registry()).unwrap();
+    let svg = glad::describe::draw(&graph, &checked, &glad::nodes::registry());
+    assert!(svg.contains("published: 37.7 ± 2.5 %"));
+}
+
+/// A graph with so many more heads, each a composite of the same file.
+fn with_heads(n: usize) -> String {
+    let mut text = String::from("extends = \"glad:full\"\n");
+    for i in 0..n {
+        text += &format!(
+            "[nodes.head_{i}]\nkind = \"glad:lib/adversary\"\ninputs = {{ source = \"consensus.y@source\", target = \"consensus.y@target\" }}\n"
+        );
+    }
+    text += "[phases.main.losses]\n";
+    (0..n).for_each(|i| text += &format!("head_{i} = 0.1\n"));
+    text
+}
+
+#[test]
+fn many_heads_stay_a_picture() {
+    let height = |n: usize| -> (f64, f64) {
+        let graph =
+            glad::load::load_text("heads.toml", &with_heads(n), Path::new("")).unwrap_or_else(|p| panic!("{p}"));
+        let checked = check(&graph, &glad::nodes::registry()).unwrap();
+        let high = |svg: String| -> f64 {
+            let doc = Document::parse(&svg).unwrap();
+            doc.root_element().attribute("height").unwrap().parse().unwrap()
+        };
+        let registry = glad::nodes::registry();
+        let (folded, open) = (
+            glad::describe::draw(&graph, &checked, &registry),
+            glad::describe::draw_open(&graph, &checked, &registry),
+        );
+        assert!(folded.contains("head_1.mlp (mlp)"), "the title says what is inside");
+        (high(folded), high(open))
+    };
+    let (folded, open) = height(12);
+    assert!(folded < 1500.0 && open > 3500.0, "{folded} {open}");
 }

@@ -297,7 +297,7 @@ fn statistics_that_are_not_finite_are_not_saved() {
     let dir = tempfile::tempdir().unwrap();
     let options = glad::run::RunOptions {
         out: dir.path().join("run"),
-        resume: false,
+        begin: glad::run::Begin::New,
         seed: 1,
         feed: glad::run::FeedOptions { workers: 2, ahead: 32 },
         device: device(),

@@ -53,6 +53,7 @@ fn pictures_are_the_frames() {
         let options = OpenOptions {
             template: Template::parse("a video_%05d.png").unwrap(),
             start_index: i,
+            frames: Some(1),
             ..OpenOptions::default()
         };
         let read = Video::open(&out, &options).unwrap().frames(&[0]).unwrap();

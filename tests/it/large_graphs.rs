@@ -143,7 +143,10 @@ fn a_setting_or_another_file_given_as_a_graph_is_one_error() {
     let cargo = repository().join("Cargo.toml");
     for (options, message) in [
         (LoadOptions::of(smoke()), "is no whole graph: it has no `streams`"),
-        (LoadOptions::of(graph("settings/mini.toml")), "is no whole graph"),
+        (
+            LoadOptions::of(graph("settings/mini.toml")),
+            "this file is a setting, not a graph",
+        ),
         (
             LoadOptions::of(&cargo),
             "is no graph: none of its keys is one of a graph",

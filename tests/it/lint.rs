@@ -33,7 +33,7 @@ fn lint(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
         "lint".to_string(),
         graph("full.toml"),
         "--setting".into(),
-        "settings/mine.toml".into(),
+        "mine.toml".into(),
     ];
     args.extend(more.iter().map(|s| s.to_string()));
     let Output { status, stdout, stderr } = command(&args).current_dir(dir).output().unwrap();
@@ -155,7 +155,7 @@ fn sound_lists_pass_and_a_missing_list_is_named() {
     let bytes = std::fs::read(data.join("c.mp4")).unwrap();
     let middle = bytes.windows(4).position(|w| w == b"mdat").unwrap() + 60;
     let mut damaged = bytes.clone();
-    damaged[middle..middle + 40].fill(0xff);
+    damaged[middle..middle + 40].fill(0);
     std::fs::write(data.join("c.mp4"), damaged).unwrap();
     assert_eq!(lint(dir.path(), &[]).0, Some(0));
     let (code, said, _) = lint(dir.path(), &["--decode"]);
@@ -228,4 +228,179 @@ fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
     );
     assert!(finding.contains("build with `--features ffmpeg`"), "{finding}");
     assert!(!report.contains("unreadable("), "{report}");
+}
+
+/// Lists as other systems and programs leave them: what has one meaning is read, of the rest what to write is said.
+#[test]
+fn lists_as_people_have_them() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "v\\a.mp4 walk\nv\\b.mp4 run\n"),
+        ("source_test.txt", "v/a Walk\nv/b run\nv/c run\n"),
+        ("target_train.txt", "v/a.mp4, -1\nv/b.mp4, -1\n"),
+        (
+            "target_test.txt",
+            "{\"906\": {\"babel_sid\": 906, \"labels\": [\"walk\"]}}\n",
+        ),
+    ]);
+    std::fs::create_dir(data.join("v")).unwrap();
+    for name in ["a", "b"] {
+        video(&data.join(format!("v/{name}.mp4")), 20);
+    }
+    std::fs::create_dir(data.join("v/c")).unwrap();
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    for text in [
+        "2 videos of 2 missing, and there under another path (no video of the list can be used)",
+        "data/source_train.txt:1: data/v\\a.mp4 is not there; data/v/a.mp4 is\n",
+        "→ the paths have backslashes: write `/`",
+        "data/source_test.txt:1: label \"Walk\" is no class: did you mean \"walk\"?",
+        "data/source_test.txt:2: data/v/b is not there; data/v/b.mp4 is\n",
+        "→ write the names with their endings, `.mp4`",
+        "the list has columns that are separated by commas, and was read so",
+        "no video has a label",
+        "data/target_test.txt (target: test, val)\n    the list cannot be read\n      data/target_test.txt: is JSON, not a list",
+        "→ write a line for each video, `path label`",
+    ] {
+        assert!(said.contains(text), "{text}:\n{said}");
+    }
+    // one of the eight videos of a list is none: a run goes on
+    let names: Vec<String> = (0..8)
+        .map(|i| format!("v/{i}.mp4 {}\n", if i % 2 == 0 { "walk" } else { "run" }))
+        .collect();
+    let sound = names.concat();
+    for (i, list) in ["source_train", "source_test", "target_train", "target_test"]
+        .iter()
+        .enumerate()
+    {
+        let wide = sound.encode_utf16().flat_map(u16::to_le_bytes);
+        let bytes: Vec<u8> = if i == 0 {
+            [0xff, 0xfe].into_iter().chain(wide).collect()
+        } else {
+            sound.clone().into_bytes()
+        };
+        std::fs::write(data.join(format!("{list}.txt")), bytes).unwrap();
+    }
+    for i in 0..7 {
+        std::fs::copy(data.join("v/a.mp4"), data.join(format!("v/{i}.mp4"))).unwrap();
+    }
+    std::fs::write(data.join("v/7.mp4"), "<html>404</html>").unwrap();
+    let (_, said, _) = lint(dir.path(), &[]);
+    assert!(
+        said.contains("1 video of 8 unreadable (in training other videos take their places; a run ends above 1 of 8, by `bad_videos`)"),
+        "{said}"
+    );
+    assert!(said.contains("the list is UTF-16 text, and was read as such"), "{said}");
+    // and two of them end it, also where they are only scored
+    std::fs::write(data.join("v/6.mp4"), "").unwrap();
+    let (_, said, _) = lint(dir.path(), &[]);
+    assert_eq!(said.matches("a run ends: 1 of 8)").count(), 4, "{said}");
+}
+
+/// The names of the classes are one file for all lists, and `~/` is the home folder there and in lists.
+#[test]
+fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "~/v/a.mp4 walk\n~/v/b.mp4 run\n"),
+        ("source_test.txt", "~/v/c.mp4 walk\n~/v/d.mp4 run\n"),
+        ("target_train.txt", "$HOME/v/e.mp4 -\n"),
+        ("target_test.txt", "~/v/f.mp4 walk\n~/v/g.mp4 run\n"),
+    ]);
+    std::fs::write(data.join("classes.txt"), "walk\n# and\nrun\nwalk\n").unwrap();
+    let (code, said, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    let wanted = "  data/classes.txt\n    the names of the classes cannot be read\n      data/classes.txt:1: classes come twice: walk\n      \
+                  data/classes.txt:4: classes come twice: walk\n      → give each class one line";
+    assert!(said.contains(wanted), "{said}");
+    assert_eq!(said.matches("cannot be read").count(), 1, "{said}");
+    assert!(report.contains("data/classes.txt:4"), "{report}");
+    std::fs::write(data.join("classes.txt"), "walk\nrun\n").unwrap();
+    let home = dir.path().join("home");
+    std::fs::create_dir_all(home.join("v")).unwrap();
+    for name in "abcdefg".chars() {
+        video(&home.join(format!("v/{name}.mp4")), 20);
+    }
+    std::fs::copy(data.join("source_train.txt"), home.join("l.txt")).unwrap();
+    let list = "nodes.videos.source.list.train=~/l.txt";
+    let args = [
+        "lint",
+        &graph("full.toml"),
+        "--setting",
+        "settings/mine.toml",
+        "--set",
+        list,
+    ]
+    .map(String::from);
+    let out = command(&args)
+        .current_dir(dir.path())
+        .env("HOME", &home)
+        .output()
+        .unwrap();
+    let said = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(said.contains("nothing is wrong, 1 note"), "{said}");
+}
+
+#[test]
+fn labels_are_held_against_the_classifier_that_they_go_to() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 1\nb.mp4 2\n"),
+        ("source_test.txt", "c.mp4 0\nd.mp4 1\n"),
+        ("target_train.txt", "e.mp4 -\n"),
+        ("target_test.txt", "f.mp4 0\ng.mp4 1\n"),
+    ]);
+    for name in "abcdefg".chars() {
+        video(&data.join(format!("{name}.mp4")), 20);
+    }
+    // Without names of classes it is the classifier that says how many there are, not the orders of `tol`.
+    let setting = dir.path().join("settings/mine.toml");
+    let text = std::fs::read_to_string(&setting).unwrap();
+    let text: Vec<&str> = text.lines().filter(|l| !l.starts_with("classes ")).collect();
+    std::fs::write(&setting, text.join("\n")).unwrap();
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "1 video of 2 with a label beyond the classes",
+        "data/source_train.txt:2: label 2 is beyond the 2 classes",
+        "the labels begin with 1, and classes are numbered from 0: make each label 1 less",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // The checker and the run say so as well, and nothing runs.
+    let full = graph("full.toml");
+    let check = || {
+        let args = ["check", full.as_str(), "--setting", "settings/mine.toml"];
+        let out = command(&args).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.code(), said + &String::from_utf8_lossy(&out.stdout))
+    };
+    let (code, said) = check();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("source_train.txt:2: label 2") && said.contains("wrong "),
+        "{said}"
+    );
+    let args = [full.as_str(), "--setting", "settings/mine.toml", "--out", "run", "-q"];
+    let out = command(&args).current_dir(dir.path()).output().unwrap();
+    assert_eq!(out.status.code(), Some(1));
+    assert!(!dir.path().join("run").exists());
+
+    // A video of the target among those of the source, and one without a label.
+    std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 -\nf.mp4 1\n").unwrap();
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "1 video of 3 without a label, which `ce` needs",
+        "1 video of `target`, which is held out, is trained on with labels by stream source",
+        "source_train.txt:3 of stream source, with a label",
+    ] {
+        assert!(said.contains(part), "{part}\n{said}");
+    }
+    // Sound lists, of fewer videos than a batch: a warning, and no more.
+    std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 1\n").unwrap();
+    let (code, said) = check();
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("stream source has fewer videos than a batch") && said.contains("warning"),
+        "{said}"
+    );
 }

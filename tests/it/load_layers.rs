@@ -254,6 +254,32 @@ frozen = ["c.deep"]
     );
 }
 
+/// Reading from a named pipe waits for somebody to write to it.
+#[test]
+#[cfg(unix)]
+fn a_graph_or_setting_that_is_no_file_is_refused_unopened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.toml");
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let mut options = LoadOptions::of("base.toml");
+    options.setting = Some(pipe.clone());
+    for options in [LoadOptions::of(pipe.clone()), options] {
+        let p = loaded(&[], options).unwrap_err();
+        let said = &p.list[0].message;
+        assert!(said.contains("pipe.toml`: it is a named pipe, not a file"), "{said}");
+    }
+    let p = loaded(&[], LoadOptions::of("/dev/zero")).unwrap_err();
+    assert!(p.list[0].message.contains("it is a device, not a file"));
+    let p = loaded(&[], LoadOptions::of(".")).unwrap_err();
+    assert!(p.list[0].message.contains("it is a folder"));
+}
+
 #[test]
 fn a_missing_graph_has_no_place_but_a_hint() {
     let p = loaded(&[], LoadOptions::of("bsae.toml")).unwrap_err();

@@ -1,6 +1,7 @@
 //! The integration tests of the framework and of `glad-run`: one binary, since linking each file took longer than running it.
 
 mod bad_graphs;
+mod builtin;
 mod check;
 mod commands;
 mod common;
@@ -11,6 +12,7 @@ mod gap;
 mod graphs;
 mod large_graphs;
 mod layers;
+mod learns;
 mod lint;
 mod load;
 mod load_layers;
@@ -26,6 +28,8 @@ mod prepare;
 mod rehearsal;
 mod resume;
 mod run;
+mod run_folder;
+mod same_data;
 mod schema;
 mod starts;
 mod stop;

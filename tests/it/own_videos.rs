@@ -3,6 +3,20 @@
 use crate::common::*;
 use glad_video::write::WriteOptions;
 
+/// The commands of the README's section, each as its words.
+fn readme_steps() -> Vec<Vec<String>> {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    let (_, section) = readme.split_once("## Your own videos").unwrap();
+    let block = section.split("```").nth(1).unwrap();
+    let words = |l: &str| l.split_whitespace().skip(1).map(String::from).collect();
+    block
+        .lines()
+        .filter(|l| l.starts_with("glad-run "))
+        .map(words)
+        .collect()
+}
+
+/// The README's steps, word for word, in a folder that holds lists and videos alone; only the training is made shorter.
 #[test]
 fn trains_on_lists_of_mp4_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -12,9 +26,7 @@ fn trains_on_lists_of_mp4_files() {
         own::square(&folder.join(&name), class, i, WriteOptions::default());
         name
     });
-    // what the README says: copy the setting, name the lists
-    let setting = own::setting(dir.path());
-    let out = dir.path().join("run").display().to_string();
+    own::square(&dir.path().join("some.mp4"), 1, 3, WriteOptions::default());
     let short = [
         "--set",
         "phases.warmup.epochs=1",
@@ -23,39 +35,65 @@ fn trains_on_lists_of_mp4_files() {
         "--set",
         "phases.warmup.batch=4",
     ];
-    let mut args = vec![
-        graph("full.toml"),
-        "--setting".into(),
-        setting,
-        "--out".into(),
-        out.clone(),
-    ];
+    let steps = readme_steps();
+    let [new, lint, train, predict] = steps.as_slice() else {
+        panic!("{steps:?}")
+    };
+    let mut args = train.clone();
     args.extend(short.map(String::from));
-    let said = ok(&args);
+    let here = |args: &[String]| command(args).current_dir(dir.path()).output().unwrap();
+    let done = |args: &[String]| {
+        let out = here(args);
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(
+            out.status.success(),
+            "{args:?}: {said}{}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        said
+    };
+    assert!(done(new).contains("glad-run full --setting mine.toml"));
+    assert_eq!(here(new).status.code(), Some(2), "nothing is overwritten");
+    done(lint);
+    let said = done(&args);
     assert!(
         said.contains("target") && said.lines().filter(|l| l.trim_end().ends_with(" 8")).count() == 2,
         "{said}"
     );
-    let predictions = std::fs::read_to_string(format!("{out}/predictions.csv")).unwrap();
+    let read = |file: &str| std::fs::read_to_string(dir.path().join("runs/mine").join(file)).unwrap();
+    let predictions = read("predictions.csv");
     assert!(
         predictions.contains("clip 3.mp4") && predictions.contains("down"),
         "{predictions}"
     );
+    assert!(
+        read("summary.json").contains("\"recall_right\""),
+        "recalls have the classes' names"
+    );
+    let said = done(predict);
+    assert!(said.contains("some.mp4") && said.contains("down"), "{said}");
+    // The effective graph is whole: it is valid from any other folder, with all its files.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let graph = dir.path().join("runs/mine/graph.toml").display().to_string();
+    let out = command(&["check", "--files", &graph])
+        .current_dir(elsewhere.path())
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 
     // a broken file does not stop training, and is told
     std::fs::write(data.join("target_train/clip 5.mp4"), b"not a video").unwrap();
-    let out = dir.path().join("bad").display().to_string();
-    args[4] = out.clone();
+    args[4] = "bad".into();
     args.extend(["--set", "bad_videos=0.2", "--no-share"].map(String::from));
-    ok(&args);
-    let summary = std::fs::read_to_string(format!("{out}/summary.json")).unwrap();
+    done(&args);
+    let summary = std::fs::read_to_string(dir.path().join("bad/summary.json")).unwrap();
     assert!(summary.contains("clip 5.mp4"), "{summary}");
 
     // two of eight are more than a fifth: the run ends and names one
     std::fs::write(data.join("target_train/clip 6.mp4"), b"").unwrap();
     std::fs::write(data.join("target_train/clip 7.mp4"), b"").unwrap();
-    args[4] = dir.path().join("worse").display().to_string();
-    let failed = glad(&args);
+    args[4] = "worse".into();
+    let failed = here(&args);
     assert_eq!(failed.status.code(), Some(3));
     let said = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(

@@ -1,13 +1,14 @@
 //! The plan of the whole method as people read it, and what its phases' keys depend on.
 
+use crate::common::*;
 use candle_core::DeviceLocation;
 use glad::check::check;
-use glad::describe::{Target, plan_text};
+use glad::describe::{Plan, Target, plan_schema, plan_text};
 use glad::graph::Graph;
 use glad::load::{LoadOptions, load, load_text};
 use glad::program::Checked;
 use glad::program::{memory, sample_bytes};
-use glad::run::{cache_key, cache_keys};
+use glad::run::{Inputs, cache_key, cache_keys};
 use glad_nodes::Precision::{Bf16, F32, Tf32};
 use std::path::Path;
 
@@ -22,20 +23,25 @@ fn of(overlay: &str) -> (Graph, Checked) {
 }
 
 fn key(overlay: &str, phase: &str, seed: u64) -> String {
+    key_on(overlay, phase, seed, CPU)
+}
+
+fn key_on(overlay: &str, phase: &str, seed: u64, device: DeviceLocation) -> String {
     let (graph, checked) = of(overlay);
-    cache_key(&checked, &graph, phase, seed, CPU).expect("a key")
+    let inputs = Inputs::of_phases(&checked).unwrap();
+    let key = cache_key(&checked, &graph, &inputs, phase, seed, (device, "")).unwrap();
+    key.expect("the data is generated")
 }
 
 #[test]
 fn reads_well() {
-    let graph = load(&LoadOptions::of("graphs/full.toml")).unwrap_or_else(|p| panic!("{p}"));
-    let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
-    let text = plan_text(
-        &checked,
-        &graph,
-        Target { device: CPU, ahead: 32 },
-        &cache_keys(&checked, &graph, 1, CPU),
-    );
+    // An empty cache: how long generated lists are is not known before they are made.
+    let cache = tempfile::tempdir().unwrap();
+    let out = command(&["plan", "graphs/full.toml", "--workers", "2"])
+        .env("GLAD_CACHE", cache.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8(out.stdout).unwrap();
     // Keys hash this very program: they change with every build.
     let text: String = text
         .lines()
@@ -43,6 +49,92 @@ fn reads_well() {
         .map(|l| format!("{l}\n"))
         .collect();
     insta::assert_snapshot!(text);
+}
+
+fn plan(graph: &Graph, checked: &Checked) -> serde_json::Value {
+    let target = Target { device: CPU, ahead: 32 };
+    let plan = Plan::new(checked, graph, target, &cache_keys(checked, graph, 1, CPU));
+    serde_json::to_value(plan).unwrap()
+}
+
+#[test]
+fn programs_read_the_same() {
+    let (graph, checked) = of("");
+    let json = plan(&graph, &checked);
+    let schema = jsonschema::draft7::new(&plan_schema()).unwrap();
+    let wrong: Vec<String> = schema.iter_errors(&json).map(|e| e.to_string()).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert_eq!(json["run"], serde_json::json!(["pretrain", "warmup", "main", "infer"]));
+    assert_eq!(json["setting"], "graphs/settings/mini.toml");
+    let program = |name: &str| {
+        let all = json["programs"].as_array().unwrap();
+        all.iter().find(|p| p["name"] == name).unwrap().clone()
+    };
+    let main = program("main");
+    let m = memory(&checked.phases["main"], F32);
+    assert_eq!(main["forward"], m.macs);
+    assert_eq!(main["total"], 300 * 3 * m.macs);
+    assert_eq!(main["memory"]["activations"], m.peak);
+    assert_eq!(main["trained"], 187_025);
+    assert_eq!(main["losses"]["tol"], 0.1);
+    assert_eq!(main["key"].as_str().unwrap(), key("", "main", 1));
+    let reached = serde_json::json!({ "loss": "align_g", "node": "backbone", "sign": -1 });
+    assert!(main["gradients"].as_array().unwrap().contains(&reached));
+    let calls = main["calls"].as_array().unwrap();
+    let backbone = calls.iter().find(|c| c["node"] == "backbone").unwrap();
+    assert_eq!(backbone["streams"], serde_json::json!(["source", "target"]));
+    assert_eq!(backbone["outputs"]["feature"], "Feature[B,3,64]");
+    assert_eq!(
+        (&program("validate")["runs"], &program("infer")["runs"]),
+        (&false.into(), &true.into())
+    );
+}
+
+/// Epochs are counted in steps where the lists are there.
+#[test]
+fn lists_say_how_long_epochs_are() {
+    let dir = tempfile::tempdir().unwrap();
+    own::lists(dir.path(), 9, |_, _, i| format!("{i}.mp4"));
+    let load = |set: &str| {
+        let options = LoadOptions {
+            setting: Some(own::setting(dir.path()).into()),
+            set: vec![set.into()],
+            ..LoadOptions::of("full")
+        };
+        let graph = load(&options).unwrap_or_else(|p| panic!("{p}"));
+        let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let target = Target { device: CPU, ahead: 32 };
+        let text = plan_text(&checked, &graph, target, &cache_keys(&checked, &graph, 1, CPU));
+        (plan(&graph, &checked), text)
+    };
+    let (json, text) = load("phases.main.epochs=3");
+    let main = json["programs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["name"] == "main")
+        .unwrap();
+    assert_eq!((&main["videos"]["source"], &main["steps"]), (&9.into(), &6.into()));
+    assert!(
+        text.contains("3 epochs, 6 steps") && text.contains("9 videos in train of source"),
+        "{text}"
+    );
+    std::fs::remove_file(dir.path().join("data/source_train.txt")).unwrap();
+    let (json, text) = load("phases.main.epochs=3");
+    let main = json["programs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|p| p["name"] == "main")
+        .unwrap();
+    assert_eq!(
+        (&main["videos"]["source"], &main["steps"]),
+        (&serde_json::Value::Null, &serde_json::Value::Null)
+    );
+    assert!(
+        text.contains("as long as the lists say, which are not there yet"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -104,10 +196,7 @@ fn phases_share_a_key_where_they_are_the_same() {
 
 #[test]
 fn precision_belongs_to_a_phase_where_it_is_computed_with() {
-    let at = |precision: &str, device| {
-        let (graph, checked) = of(&format!("precision = \"{precision}\""));
-        cache_key(&checked, &graph, "warmup", 1, device).unwrap()
-    };
+    let at = |precision: &str, device| key_on(&format!("precision = \"{precision}\""), "warmup", 1, device);
     // The CPU computes in f32 whatever the graph says.
     assert_eq!(at("f32", CPU), at("bf16", CPU));
     assert_eq!(at("f32", CPU), key("", "warmup", 1));

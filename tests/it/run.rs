@@ -45,9 +45,14 @@ fn trains_scores_and_writes_everything_down() {
     assert_eq!(starts, [serde_json::json!({ "starts_from": { "backbone": "random" } })]);
     let steps = |phase: &str| rows.iter().filter(|r| r["phase"] == phase).count();
     assert_eq!((steps("pretrain"), steps("warmup"), steps("main")), (60, 10, 12));
-    for term in ["ce", "tol", "align_g", "align_l", "align_x", "loss", "lr"] {
-        let last = rows.last().unwrap();
-        assert!(last[term].as_f64().is_some_and(f64::is_finite), "{term} in {last}");
+    // Of twelve steps in a warm-up of thirty, on a cosine; and the losses by their weights.
+    for (k, row) in rows.iter().filter(|r| r["phase"] == "main").enumerate() {
+        let number = |name: &str| row[name].as_f64().unwrap_or_else(|| panic!("{name} in {row}"));
+        let (k, adv) = (k as f64, number("align_g") + number("align_l") + number("align_x"));
+        let lr = 0.05 * (k + 1.0) / 30.0 * 0.5 * (1.0 + (std::f64::consts::PI * k / 12.0).cos());
+        assert!((number("lr") - lr).abs() < 1e-9, "{row}: the rate is {lr}");
+        let total = number("ce") + 0.1 * number("tol") + 0.33 * adv;
+        assert!((number("loss") - total).abs() < 1e-5, "{row}: the total is {total}");
     }
     // it does learn: pretraining's loss falls by more than a third
     let mean = |rows: &[serde_json::Value]| {

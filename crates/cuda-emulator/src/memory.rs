@@ -257,14 +257,24 @@ mod tests {
         let start = at as u64;
         memory.check(start, 100).unwrap();
         memory.check(start + 100, 0).unwrap();
-        assert!(memory.check(start, 101).is_err());
-        assert!(memory.check(start - 1, 1).is_err());
+        let why = memory.check(start, 101).unwrap_err();
+        assert!(
+            why.contains("101 bytes") && why.contains("are not inside live memory"),
+            "{why}"
+        );
+        let why = memory.check(start - 1, 1).unwrap_err();
+        assert!(
+            why.contains("1 bytes") && why.contains("are not inside live memory"),
+            "{why}"
+        );
         let local = 0_u8;
         let why = memory.check(&raw const local as u64, 1).unwrap_err();
         assert!(why.contains("no address of the device"), "{why}");
         memory.free(at).unwrap();
-        assert!(memory.check(start, 1).is_err());
-        assert!(memory.free(at).is_err());
+        let why = memory.check(start, 1).unwrap_err();
+        assert!(why.contains("are not inside live memory"), "{why}");
+        let why = memory.free(at).unwrap_err();
+        assert!(why.contains("was freed before"), "{why}");
         assert_ne!(memory.alloc(100), Some(at));
     }
 
@@ -292,7 +302,8 @@ mod tests {
     fn memory_of_graphs_comes_and_goes_at_one_address() {
         let mut memory = Memory::new();
         let at = memory.reserve(100).unwrap();
-        assert!(memory.check(at as u64, 1).is_err(), "it is there before a launch");
+        let why = memory.check(at as u64, 1).expect_err("it is there before a launch");
+        assert!(why.contains("are not inside live memory"), "{why}");
         for _ in 0..2 {
             memory.take(at).unwrap();
             memory.check(at as u64, 100).unwrap();
@@ -303,7 +314,8 @@ mod tests {
             }
             assert!(memory.take(at).unwrap_err().contains("still there"));
             memory.free(at).unwrap();
-            assert!(memory.free(at).is_err());
+            let why = memory.free(at).unwrap_err();
+            assert!(why.contains("was freed before"), "{why}");
         }
         assert_eq!((memory.graphs.used, memory.graphs.used_high), (0, 100));
         assert_eq!(memory.pool.used_high, 0);

@@ -38,6 +38,6 @@ mod tests {
             choose(None, path("/home/.cache")).unwrap(),
             PathBuf::from("/home/.cache/glad")
         );
-        assert!(choose(None, None).is_err());
+        assert!(matches!(choose(None, None), Err(MiniError::NoCacheDir)));
     }
 }

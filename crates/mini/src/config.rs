@@ -261,7 +261,8 @@ mod tests {
             ..MiniConfig::default()
         };
         assert_eq!(config, expected);
-        assert!(toml::from_str::<MiniConfig>("sede = 7").is_err());
+        let e = toml::from_str::<MiniConfig>("sede = 7").unwrap_err().to_string();
+        assert!(e.contains("unknown field `sede`"), "{e}");
         let text = toml::to_string(&expected).unwrap();
         assert_eq!(toml::from_str::<MiniConfig>(&text).unwrap(), expected);
     }

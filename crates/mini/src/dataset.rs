@@ -1,7 +1,9 @@
 //! Writes the data set: video files, list files, and what they were made from.
 
+use std::collections::HashSet;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glad_video::write::{Effort, VideoWriter, WriteOptions};
@@ -26,9 +28,19 @@ struct Manifest {
 
 const MANIFEST: &str = "mini.json";
 
+/// The hash (BLAKE3) and name of every other file but `mini.json`, one a line, as `b3sum` writes and checks them.
+const SUMS: &str = "b3sums.txt";
+
 /// How far [`generate`] is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
+    /// The data set was there, but with another file than was generated: it is generated again.
+    Altered {
+        /// The file, by its name in the data set.
+        file: String,
+        /// Where the altered data set is now.
+        kept: PathBuf,
+    },
     /// Another process generates the same data set: its end is waited for.
     Waiting,
     /// So many videos are written.
@@ -69,10 +81,53 @@ pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
         config: config.clone(),
     };
     recorded.is_some_and(|recorded| recorded == expected)
+        && folder.join(SUMS).is_file()
         && Split::ALL.iter().all(|&split| {
             let videos = fs::read_dir(folder.join(split.folder())).map_or(0, |entries| entries.flatten().count());
             videos == config.videos(split) && list_path(folder, split).is_file()
         })
+}
+
+/// The first file that is not as it was generated, by its name in `folder`. Reads every file.
+fn altered(folder: &Path) -> Option<String> {
+    let Ok(sums) = fs::read_to_string(folder.join(SUMS)) else {
+        return Some(SUMS.to_owned());
+    };
+    let lines: Vec<&str> = sums.lines().collect();
+    let differs = |line: &&str| match line.split_once("  ") {
+        Some((sum, name)) => match fs::read(folder.join(name)) {
+            Ok(bytes) if blake3::hash(&bytes).to_hex().as_str() == sum => None,
+            _ => Some(name.to_owned()),
+        },
+        None => Some(SUMS.to_owned()),
+    };
+    lines.par_iter().find_map_first(differs)
+}
+
+/// Whether `folder` is whole and every file as it was generated; `Err` names a file that is not. The files are read once
+/// a process.
+fn is_intact(folder: &Path, config: &MiniConfig) -> Result<bool, String> {
+    static INTACT: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
+    if !is_complete(folder, config) {
+        return Ok(false);
+    }
+    let intact = || INTACT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if intact().get_or_insert_default().contains(folder) {
+        return Ok(true);
+    }
+    match altered(folder) {
+        Some(file) => Err(file),
+        None => {
+            intact().get_or_insert_default().insert(folder.to_path_buf());
+            Ok(true)
+        }
+    }
+}
+
+/// An unused name for an altered data set.
+fn beside(folder: &Path) -> PathBuf {
+    let name = |i: usize| folder.with_extension(format!("altered-{i}"));
+    (1..).map(name).find(|p| !p.exists()).expect("some number is free")
 }
 
 fn list_path(folder: &Path, split: Split) -> PathBuf {
@@ -86,9 +141,11 @@ fn list_path(folder: &Path, split: Split) -> PathBuf {
 ///   video, paths relative to the list. The target lists carry labels too: not looking at them is
 ///   the user's part;
 /// - `classes.txt` and `auxiliary_classes.txt`: the names of the labels, one a line;
+/// - `b3sums.txt`: the hash of each of these files;
 /// - `mini.json`: the settings and the generator's version.
 ///
-/// A data set that is there already is left as it is, after a check that opens no video. Else the
+/// A data set that is there already is left as it is, after a check of every file's hash, once a process. One that lacks
+/// files is generated again; one with altered files, too, and is kept under another name ([`Progress::Altered`]). The
 /// videos are made on the current Rayon pool; `progress` is called from its threads. The folder
 /// appears when it is complete; processes that want the same data set at the same time wait for
 /// the first one. The bytes depend on the settings alone.
@@ -99,14 +156,20 @@ fn list_path(folder: &Path, split: Split) -> PathBuf {
 pub fn generate(dir: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + Sync)) -> Result<PathBuf, MiniError> {
     config.check()?;
     let folder = folder(dir, config);
-    if is_complete(&folder, config) {
+    if is_intact(&folder, config) == Ok(true) {
         return Ok(folder);
     }
     fs::create_dir_all(dir).map_err(MiniError::io(dir))?;
     let name = name(config);
     let lock = lock(&dir.join(format!(".{name}.lock")), progress)?;
-    if is_complete(&folder, config) {
-        return Ok(folder);
+    match is_intact(&folder, config) {
+        Ok(true) => return Ok(folder),
+        Ok(false) => {}
+        Err(file) => {
+            let kept = beside(&folder);
+            fs::rename(&folder, &kept).map_err(MiniError::io(&folder))?;
+            progress(Progress::Altered { file, kept });
+        }
     }
     let prefix = format!(".{name}.tmp-");
     if lock.is_some() {
@@ -190,7 +253,34 @@ fn write(fresh: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + Sync)
     ] {
         put(fresh.join(file), &(domain.class_names().join("\n") + "\n"))?;
     }
+    put(fresh.join(SUMS), &sums(fresh)?)?;
     put(fresh.join(MANIFEST), &manifest_text(config))
+}
+
+/// The lines of [`SUMS`], by name.
+fn sums(fresh: &Path) -> Result<String, MiniError> {
+    let (mut names, mut open) = (vec![], vec![fresh.to_path_buf()]);
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(&folder).map_err(MiniError::io(&folder))? {
+            let path = entry.map_err(MiniError::io(&folder))?.path();
+            match path.is_dir() {
+                true => open.push(path),
+                false => names.push(path),
+            }
+        }
+    }
+    names.sort();
+    let line = |path: &PathBuf| {
+        let bytes = fs::read(path).map_err(MiniError::io(path))?;
+        let name: Vec<_> = path
+            .strip_prefix(fresh)
+            .unwrap_or(path)
+            .iter()
+            .map(|part| part.to_string_lossy())
+            .collect();
+        Ok(format!("{}  {}\n", blake3::hash(&bytes).to_hex(), name.join("/")))
+    };
+    names.par_iter().map(line).collect()
 }
 
 /// Writes one video; returns its line of the list.

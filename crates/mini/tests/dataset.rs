@@ -183,6 +183,43 @@ fn a_complete_data_set_is_left_alone_and_a_damaged_one_is_made_again() {
 }
 
 #[test]
+fn an_altered_data_set_is_noticed_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = tiny();
+    let set = generate(dir.path(), &config, &|_| ()).unwrap();
+    let before = contents(&set);
+    // What a process has found intact it does not read again: a copy stands for what a later one finds.
+    for (number, file) in ["source_train.txt", "target/test/00000_jump.mp4", "b3sums.txt"]
+        .iter()
+        .enumerate()
+    {
+        let later = tempfile::tempdir().unwrap();
+        let copy = later.path().join(set.file_name().unwrap());
+        for (name, bytes) in &before {
+            let path = copy.join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let mut bytes = bytes.clone();
+            if name == file {
+                // Of the same length, so that only a look at the bytes shows it.
+                *bytes.last_mut().unwrap() ^= 3;
+            }
+            fs::write(path, bytes).unwrap();
+        }
+        let said = Mutex::new(vec![]);
+        let record = |p| said.lock().unwrap().push(p);
+        assert_eq!(generate(later.path(), &config, &record).unwrap(), copy);
+        assert!(contents(&copy) == before, "{file}");
+        let said = said.into_inner().unwrap();
+        let altered: Vec<_> = said.iter().filter(|p| !matches!(p, Progress::Videos { .. })).collect();
+        let [Progress::Altered { file: named, kept }] = altered[..] else {
+            panic!("{altered:?}")
+        };
+        assert!(named == file || number == 2, "{named}");
+        assert!(contents(kept) != before, "{file}: it is not kept");
+    }
+}
+
+#[test]
 fn other_settings_lie_beside() {
     let dir = tempfile::tempdir().unwrap();
     let a = generate(dir.path(), &tiny(), &|_| ()).unwrap();

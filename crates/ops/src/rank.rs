@@ -247,11 +247,17 @@ mod tests {
     fn what_does_not_fit_is_an_error() {
         let row = [1u8, 2, 3];
         let mut out = [0; 3];
-        assert!(select(&[], 0, &mut out, None).is_err());
-        assert!(select(&[&row], 1, &mut out, None).is_err());
-        assert!(select(&[&row], 0, &mut out, Some(&mut [0; 3])).is_err());
-        assert!(select(&[&row, &row[..2]], 0, &mut out, None).is_err());
-        assert!(select(&[&row, &row], 0, &mut out, Some(&mut [0; 2])).is_err());
+        let why = |found: Result<()>| found.unwrap_err().to_string();
+        let e = why(select(&[], 0, &mut out, None));
+        assert_eq!(e, "rank: 0 rows have no value of rank 0");
+        let e = why(select(&[&row], 1, &mut out, None));
+        assert_eq!(e, "rank: 1 rows have no value of rank 1");
+        let e = why(select(&[&row], 0, &mut out, Some(&mut [0; 3])));
+        assert_eq!(e, "rank: 1 rows have no value of rank 1");
+        let e = why(select(&[&row, &row[..2]], 0, &mut out, None));
+        assert_eq!(e, "rank: `rows` holds 2 values, but 3 are expected");
+        let e = why(select(&[&row, &row], 0, &mut out, Some(&mut [0; 2])));
+        assert_eq!(e, "rank: `next` holds 2 values, but 3 are expected");
         select(&[&row], 0, &mut out, None).unwrap();
         assert_eq!(out, row);
     }

@@ -277,7 +277,8 @@ fn a_part_of_the_taps_is_packed() {
         ..source
     };
     let w = values(1, 36 * 20 * 27);
-    assert!(PackedWeights::part(&used, beyond, false, &w).is_err());
+    let message = PackedWeights::part(&used, beyond, false, &w).err().unwrap().to_string();
+    assert!(message.contains("has not all taps of the kernel"), "{message}");
 }
 
 /// A part of the taps, those at `taps` of each filter, packed from all or from themselves alone.
@@ -349,7 +350,8 @@ fn mistakes_are_errors() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("forward pass only"), "{message}");
-    assert!(PackedWeights::new(&c, &x).is_err());
+    let message = PackedWeights::new(&c, &x).err().unwrap().to_string();
+    assert!(message.contains("`weights` holds"), "{message}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use common::{assert_near, garbage, on_all, values, wide};
 use glad_ops::dropout::dropout;
 use glad_ops::loss::{bce_with_logits, cross_entropy};
 use glad_ops::sgd::squared_norm;
-use glad_ops::{Linear, Sgd};
+use glad_ops::{Error, Linear, Sgd};
 use proptest::prelude::*;
 
 /// A linear layer and its gradients against sums.
@@ -255,9 +255,16 @@ fn mistakes_are_errors() {
     );
     let message = bce_with_logits(&[0.0], &[1.5], None, None).unwrap_err().to_string();
     assert!(message.contains("target of row 0 is 1.5"), "{message}");
-    assert!(cross_entropy(&[0.0; 6], 3, &[0, 1], 1.5, None, None).is_err());
-    assert!(cross_entropy(&[0.0; 6], 3, &[0, 1], 0.0, Some(&[1.0, -1.0]), None).is_err());
-    assert!(dropout(1, 1.0, &[0.0], &mut [0.0]).is_err());
+    let message = cross_entropy(&[0.0; 6], 3, &[0, 1], 1.5, None, None)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("smoothing of 1.5 is not in [0, 1]"), "{message}");
+    let message = cross_entropy(&[0.0; 6], 3, &[0, 1], 0.0, Some(&[1.0, -1.0]), None)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("weight") && message.contains("-1"), "{message}");
+    let message = dropout(1, 1.0, &[0.0], &mut [0.0]).unwrap_err().to_string();
+    assert!(message.contains("probability of 1 is not in [0, 1)"), "{message}");
     let sgd = Sgd {
         lr: 0.1,
         momentum: 0.9,
@@ -271,14 +278,26 @@ fn mistakes_are_errors() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("weights") && message.contains("12"), "{message}");
-    assert!(
-        few.forward(&[0.0; 6], &[0.0; 12], Some(&[0.0; 3]), false, &mut [0.0; 8])
-            .is_err()
-    );
-    assert!(few.backward_input(&[0.0; 8], &[0.0; 12], &mut [0.0; 7]).is_err());
-    assert!(few.backward_weight(&[0.0; 6], &[0.0; 7], &mut [0.0; 12]).is_err());
-    assert!(layer(0, 3, 4).forward(&[], &[0.0; 12], None, false, &mut []).is_err());
-    assert!(sgd.step(true, &[0.0; 3], &mut [0.0; 2], &mut [0.0; 3]).is_err());
+    // Of which argument, its length, and the right one.
+    let length = |found: glad_ops::Result<()>| match found.unwrap_err() {
+        Error::Length {
+            name, got, expected, ..
+        } => (name, got, expected),
+        other => panic!("{other}"),
+    };
+    let found = few.forward(&[0.0; 6], &[0.0; 12], Some(&[0.0; 3]), false, &mut [0.0; 8]);
+    assert_eq!(length(found), ("bias", 3, 4));
+    let found = few.backward_input(&[0.0; 8], &[0.0; 12], &mut [0.0; 7]);
+    assert_eq!(length(found), ("dx", 7, 6));
+    let found = few.backward_weight(&[0.0; 6], &[0.0; 7], &mut [0.0; 12]);
+    assert_eq!(length(found), ("dy", 7, 8));
+    let message = layer(0, 3, 4)
+        .forward(&[], &[0.0; 12], None, false, &mut [])
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("zero"), "{message}");
+    let found = sgd.step(true, &[0.0; 3], &mut [0.0; 2], &mut [0.0; 3]).map(|_| ());
+    assert_eq!(length(found), ("buffer", 2, 3));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::time::Instant;
 use std::{env, fs, process, thread};
 
 use glad_video::ops::{Filter, centre_crop, resize_short_side};
-use glad_video::{Decoding, OpenOptions, Video, VideoError};
+use glad_video::{DecoderChoice, OpenOptions, Video, VideoError};
 
 struct Sample {
     path: PathBuf,
@@ -30,16 +30,16 @@ fn main() {
         process::exit(2);
     };
     let decoding = if backend == "ffmpeg" {
-        Decoding::Ffmpeg
+        DecoderChoice::Ffmpeg
     } else {
-        Decoding::Rust
+        DecoderChoice::Rust
     };
     let threads: usize = threads.parse().expect("THREADS is a number");
     let samples: Vec<Sample> = fs::read_to_string(plan).expect("the plan").lines().map(parse).collect();
 
     let open = |path: &Path| {
         let options = OpenOptions {
-            decoding,
+            decoder: decoding,
             ..OpenOptions::default()
         };
         Video::open(path, &options).unwrap_or_else(|e| panic!("{e}"))

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::h264::{H264Index, Sample, annex_b};
 use crate::parameter_sets::ParameterSets;
+use crate::regular::open_file;
 use crate::sps;
 use crate::{Limits, VideoError, nal};
 
@@ -37,7 +38,7 @@ pub(crate) struct Access<'a> {
 
 impl<'a> Access<'a> {
     pub fn open(path: &Path, index: &'a H264Index, limits: &'a Limits, messages: bool) -> Result<Self, VideoError> {
-        let file = File::open(path).map_err(|e| VideoError::io(path, e))?;
+        let file = open_file(path).map_err(|e| VideoError::io(path, e))?;
         let length = file.metadata().map_err(|e| VideoError::io(path, e))?.len();
         Ok(Self {
             index,
@@ -69,13 +70,17 @@ impl<'a> Access<'a> {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };
+        let mut identity = None;
         for &nal in &nals {
             if nal.kind() == nal::SPS && !sps::parse(nal.bytes).is_ok_and(|set| set.same_size(&self.index.sps)) {
                 return Err(whole("the size of the pictures changes here".to_owned()));
             }
             sets.add(nal).map_err(whole)?;
             if nal.is_slice() {
-                sets.check_slice(nal).map_err(fault)?;
+                let own = sets.check_slice(nal).map_err(fault)?;
+                if own.is_some() && *identity.get_or_insert(own) != own {
+                    return Err(fault("its slices are of several pictures".to_owned()));
+                }
             }
         }
         let units = nals

@@ -14,8 +14,7 @@ use crate::color::{Planes, to_rgb};
 use crate::h264::H264Index;
 use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
-use crate::video::Sink;
-use crate::{Limits, VideoError};
+use crate::{Limits, Sink, VideoError};
 
 /// Decodes `frames` (each at most once) and gives each to `sink`, in decoding order.
 pub(crate) fn decode_frames(
@@ -186,7 +185,6 @@ impl Run<'_> {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };
-        chain.decoder.set_wanted(wanted);
         // The decoder promises never to panic; a process must not depend on that.
         match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&picture.stream))) {
             Ok(Ok(Some(picture))) => Ok(Some(picture)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Limits;
+use crate::{Checksum, Limits};
 
 /// Why a video, or a frame of it, could not be had. Every variant names the file.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -58,6 +58,20 @@ pub enum VideoError {
         /// The file.
         path: PathBuf,
     },
+    /// The file is not the one that a list names.
+    #[error(
+        "{}: the file is not the one that the list names: its BLAKE3 is {found}, and the list has {expected}; it was \
+         changed or damaged since, or the list is of another version of the data",
+        path.display()
+    )]
+    Checksum {
+        /// The file.
+        path: PathBuf,
+        /// Its checksum.
+        found: Checksum,
+        /// What it should be.
+        expected: Checksum,
+    },
     /// A frame was asked for that the video does not have.
     #[error("{}: frame {frame} was asked for, but there are {count} (0 to {})", path.display(), count.saturating_sub(1))]
     OutOfRange {
@@ -98,6 +112,7 @@ impl VideoError {
             | Self::Malformed { path, .. }
             | Self::Limit { path, .. }
             | Self::Changed { path }
+            | Self::Checksum { path, .. }
             | Self::Stalled { path, .. }
             | Self::OutOfRange { path, .. }
             | Self::Damaged { path, .. } => path,

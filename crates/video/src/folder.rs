@@ -1,75 +1,12 @@
 //! Folders of image files, one a frame.
 
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use image::{ImageReader, Limits as ImageLimits};
-
-use crate::video::Sink;
-use crate::{Limits, OpenOptions, RgbFrame, VideoError};
-
-/// Names of the files of a folder: text around one number, such as `img_%05d.jpg`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Template {
-    before: String,
-    /// The number is filled with zeros to this many digits.
-    digits: usize,
-    after: String,
-}
-
-impl Template {
-    /// Parses a name with one `%d` or `%0Nd` (N digits, filled with zeros).
-    ///
-    /// # Errors
-    /// A fragment that says what is wrong: no number, several, or a `/`.
-    pub fn parse(template: &str) -> Result<Self, String> {
-        let wrong = |what: &str| format!("frame template {template:?} {what}; an example is \"img_%05d.jpg\"");
-        if template.contains(['/', '\\']) {
-            return Err(wrong("names a folder"));
-        }
-        let Some((before, rest)) = template.split_once('%') else {
-            return Err(wrong("has no number"));
-        };
-        let Some((digits, after)) = rest.split_once('d') else {
-            return Err(wrong("has no number"));
-        };
-        let digits = match digits {
-            "" => 0,
-            _ => match digits.strip_prefix('0').map(str::parse) {
-                Some(Ok(n)) if n <= 20 => n,
-                _ => return Err(wrong("has a number of a kind that is not known")),
-            },
-        };
-        if after.contains('%') {
-            return Err(wrong("has several numbers"));
-        }
-        Ok(Self {
-            before: before.to_owned(),
-            digits,
-            after: after.to_owned(),
-        })
-    }
-
-    /// The file name of a number.
-    pub fn name(&self, number: usize) -> String {
-        let Self { before, digits, after } = self;
-        format!("{before}{number:0digits$}{after}")
-    }
-}
-
-impl Default for Template {
-    /// `img_%05d.jpg`, what mmaction and its relatives write.
-    fn default() -> Self {
-        Self {
-            before: "img_".to_owned(),
-            digits: 5,
-            after: ".jpg".to_owned(),
-        }
-    }
-}
+use crate::index::{Index, Place};
+use crate::{OpenOptions, Sink, Template, VideoError, picture};
 
 /// A folder whose files have been counted.
 #[derive(Debug)]
@@ -83,7 +20,7 @@ pub(crate) struct FolderIndex {
 }
 
 impl FolderIndex {
-    /// Counts the frames, up to the first number without a file, and reads the size of the first.
+    /// Counts the frames and reads the size of the first. A number without a file is an error where others follow it.
     pub fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let first = options.start_index.saturating_add(options.offset);
         // One listing, not a look at every file: folders are often on network disks.
@@ -123,6 +60,9 @@ impl FolderIndex {
                 ),
             ));
         }
+        if options.frames.is_none() {
+            no_gap(path, &options.template, &present, first + count)?;
+        }
         let mut index = Self {
             template: options.template.clone(),
             first,
@@ -131,9 +71,8 @@ impl FolderIndex {
             height: 0,
         };
         let file = index.file(path, 0);
-        let (width, height) = reader(&file, &options.limits)
-            .and_then(|r| r.into_dimensions().map_err(|e| e.to_string()))
-            .map_err(|reason| VideoError::malformed(&file, reason))?;
+        let (width, height) =
+            picture::size(&file, &options.limits).map_err(|reason| VideoError::malformed(&file, reason))?;
         let pixels = u64::from(width) * u64::from(height);
         if pixels > options.limits.max_pixels {
             return Err(VideoError::limit(
@@ -150,18 +89,27 @@ impl FolderIndex {
     fn file(&self, path: &Path, frame: usize) -> PathBuf {
         path.join(self.template.name(self.first + frame))
     }
+}
 
-    /// Decodes the frames, in the order asked for.
-    pub fn decode(
-        &self,
-        path: &Path,
-        limits: &Limits,
-        frames: &[usize],
-        sink: &mut Sink<'_>,
-    ) -> Result<(), VideoError> {
+impl Index for FolderIndex {
+    fn frame_count(&self) -> usize {
+        self.count
+    }
+
+    fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    fn is_folder(&self) -> bool {
+        true
+    }
+
+    /// In the order asked for.
+    fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
+        let Place { path, limits, .. } = place;
         for &frame in frames {
             let file = self.file(path, frame);
-            let outcome = picture(&file, limits)
+            let outcome = picture::read(&file, limits)
                 .and_then(|p| {
                     if (p.width(), p.height()) == (self.width, self.height) {
                         Ok(p)
@@ -184,19 +132,23 @@ impl FolderIndex {
     }
 }
 
-fn reader(file: &Path, limits: &Limits) -> Result<ImageReader<BufReader<File>>, String> {
-    let mut reader = ImageReader::open(file)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(|e| e.to_string())?;
-    let mut bounds = ImageLimits::default();
-    // Room for the picture, and as much again for the decoder.
-    bounds.max_alloc = Some(limits.max_pixels.saturating_mul(8));
-    reader.limits(bounds);
-    Ok(reader)
-}
-
-fn picture(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
-    let picture = reader(file, limits)?.decode().map_err(|e| e.to_string())?.into_rgb8();
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    Ok(RgbFrame::of(width, height, picture.into_raw()))
+/// An error if the folder goes on after `missing`, the first number without a file: the video would end there in silence.
+fn no_gap(path: &Path, template: &Template, present: &HashSet<OsString>, missing: usize) -> Result<(), VideoError> {
+    let later = present
+        .iter()
+        .filter_map(|name| template.number(name.to_str()?))
+        .filter(|number| *number > missing);
+    let (count, last) = later.fold((0, 0), |(count, last), number| (count + 1, number.max(last)));
+    if count == 0 {
+        return Ok(());
+    }
+    Err(VideoError::malformed(
+        path,
+        format!(
+            "{} is missing, and {count} {} after it, up to {}",
+            template.name(missing),
+            if count == 1 { "image comes" } else { "images come" },
+            template.name(last)
+        ),
+    ))
 }

@@ -3,7 +3,7 @@
 use shiguredo_mp4::boxes::{TfdtBox, TfhdBox, TrexBox, TrunBox};
 
 use crate::Limits;
-use crate::mp4::{Fault, RawSample, children, malformed, need};
+use crate::boxes::{Fault, RawSample, children, malformed, need};
 use crate::sample_table::check_count;
 
 /// `sample_is_non_sync_sample` among the flags of a sample.

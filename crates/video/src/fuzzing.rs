@@ -107,7 +107,7 @@ pub fn headers(bytes: &[u8]) -> usize {
         let ok = match nal.kind() {
             nal::SPS => sps::parse(nal.bytes).is_ok() & sets.add(nal).is_ok(),
             nal::PPS => sets.add(nal).is_ok(),
-            _ => sets.check_slice(nal).is_ok(),
+            _ => sets.check_slice(nal).is_ok_and(|identity| identity.is_some()),
         };
         good += usize::from(ok);
     }
@@ -171,12 +171,93 @@ pub fn image(bytes: &[u8]) -> usize {
     })
 }
 
+/// What becomes of a slice whose bytes are damaged while all lengths around it are right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// The rest is zeros: a hole in the file, or a download that was never completed.
+    Zeros,
+    /// It ends early, and the lengths say so.
+    Cut,
+    /// The rest is ones.
+    Ones,
+    /// So many bytes are random.
+    Garbage(usize),
+    /// One bit is another one.
+    Flip,
+}
+
+impl Damage {
+    /// All that is measured.
+    pub const ALL: [Self; 6] = [
+        Self::Zeros,
+        Self::Cut,
+        Self::Ones,
+        Self::Garbage(16),
+        Self::Garbage(512),
+        Self::Flip,
+    ];
+
+    /// Damages a NAL unit of at least 32 bytes, which stand behind their length in 4 bytes, somewhere from its eighth
+    /// byte on.
+    pub fn apply(self, unit: &mut [u8], dice: &mut Mutator) {
+        let length = unit.len();
+        let at = 12 + dice.roll(length - 20);
+        match self {
+            Self::Zeros => unit[at..].fill(0),
+            Self::Cut => {
+                unit[..4].copy_from_slice(&(at as u32 - 4).to_be_bytes());
+                // Filler data (NAL unit type 12) takes the place of what is cut off.
+                let filler = (length - at - 4) as u32;
+                unit[at..at + 4].copy_from_slice(&filler.to_be_bytes());
+                unit[at + 4..].fill(0xff);
+                unit[at + 4] = 12;
+                unit[length - 1] = 0x80;
+            }
+            Self::Ones => unit[at..].fill(0xff),
+            Self::Garbage(bytes) => (at..(at + bytes).min(length)).for_each(|i| unit[i] = dice.roll(256) as u8),
+            Self::Flip => unit[at] ^= 1 << dice.roll(8),
+        }
+    }
+}
+
+/// Where the slices of an H.264 file lie that [`Damage`] can be done to: the range of each with its length in front.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn slices(path: &Path) -> Result<Vec<std::ops::Range<usize>>, crate::VideoError> {
+    let mut file = crate::open_file(path).map_err(|e| crate::VideoError::io(path, e))?;
+    let index = crate::h264::H264Index::read(path, &mut file, &Limits::default())?;
+    let bytes = fs::read(path).map_err(|e| crate::VideoError::io(path, e))?;
+    let mut found = Vec::new();
+    for sample in &index.samples {
+        let mut at = sample.offset as usize;
+        let end = at + sample.size as usize;
+        while let Some(&[a, b, c, d]) = bytes.get(at..at + 4) {
+            let next = at + 4 + u32::from_be_bytes([a, b, c, d]) as usize;
+            if next > end {
+                break;
+            }
+            if next - at >= 32
+                && (Nal {
+                    bytes: &bytes[at + 4..next],
+                })
+                .is_slice()
+            {
+                found.push(at..next);
+            }
+            at = next;
+        }
+    }
+    Ok(found)
+}
+
 /// Mutates bytes at random, the same ones for the same seed.
 #[derive(Debug, Clone)]
 pub struct Mutator(u64);
 
 impl Mutator {
     /// With a seed.
+    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
     }

@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::boxes::{Fault, RawSample, malformed};
 use crate::color::Window;
-use crate::mp4::{Fault, RawSample, Track, malformed, read_track};
+use crate::mp4::{Track, read_track};
 use crate::nal::{self, Entry, Nal};
 use crate::orientation::Orientation;
 use crate::parameter_sets::ParameterSets;
@@ -29,6 +30,8 @@ pub(crate) struct Sample {
 /// All that is needed to decode any frame.
 #[derive(Debug)]
 pub(crate) struct H264Index {
+    /// Which of several tracks it is of.
+    pub remark: Option<String>,
     pub samples: Vec<Sample>,
     /// The sample of each frame, in display order.
     pub frames: Vec<u32>,
@@ -56,7 +59,7 @@ impl H264Index {
     }
 
     fn build(file: &mut File, limits: &Limits) -> Result<Self, Fault> {
-        let track = read_track(file, limits)?;
+        let mut track = read_track(file, limits)?;
         let geometry = geometry(&track, limits)?;
         let mut sets = ParameterSets::default();
         let units = || track.sps.iter().chain(&track.pps).filter(|u| !u.is_empty());
@@ -79,6 +82,7 @@ impl H264Index {
         }
         let frames = shown_frames(&track, order, limits)?;
         Ok(Self {
+            remark: track.remark.take(),
             fps: frame_rate(&track),
             entries: entries(file, &track)?,
             frames,
@@ -266,6 +270,7 @@ mod tests {
             height: 2,
         };
         let index = H264Index {
+            remark: None,
             samples: ranks
                 .map(|rank| Sample {
                     offset: 0,

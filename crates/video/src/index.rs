@@ -2,53 +2,71 @@
 
 use std::fmt;
 use std::fs::Metadata;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::VideoError;
-use crate::folder::FolderIndex;
-use crate::h264::H264Index;
+use crate::{DecoderChoice, Limits, Sink, VideoError};
 
 /// Where the frames of a video are: display order, decoding order, key frames. Made when a video
 /// is opened; kept by the caller, it lets the same file be opened again without being parsed.
 ///
 /// Cheap to clone. About 20 bytes a frame for a video file; nothing to speak of for a folder.
 #[derive(Clone)]
-pub struct VideoIndex(pub(crate) Arc<Indexed>);
+pub struct VideoIndex(Arc<Indexed>);
 
-pub(crate) struct Indexed {
-    pub stamp: Stamp,
-    pub content: Content,
+struct Indexed {
+    stamp: Stamp,
+    content: Box<dyn Index>,
 }
 
-pub(crate) enum Content {
-    H264(H264Index),
-    #[cfg(feature = "ffmpeg")]
-    Av(crate::ffmpeg::AvIndex),
-    Folder(FolderIndex),
-}
-
-impl Content {
-    pub fn frame_count(&self) -> usize {
-        match self {
-            Self::H264(h) => h.frames.len(),
-            #[cfg(feature = "ffmpeg")]
-            Self::Av(a) => a.frames.len(),
-            Self::Folder(f) => f.count,
-        }
+/// The tables of one kind of source.
+pub(crate) trait Index: Send + Sync {
+    /// Number of frames.
+    fn frame_count(&self) -> usize;
+    /// Width and height of an upright frame.
+    fn size(&self) -> (usize, usize);
+    /// Frames a second on average, if that is known.
+    fn fps(&self) -> Option<f64> {
+        None
     }
+    /// What a reader may want to know of a sound file.
+    fn remark(&self) -> Option<&str> {
+        None
+    }
+    /// Whether it is of a folder: of the frames that were asked for alone, and without a time of its own.
+    fn is_folder(&self) -> bool {
+        false
+    }
+    /// Decodes `frames`, ascending and each at most once, and gives each to `sink`.
+    fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError>;
+}
+
+/// Where the bytes are, and how they are decoded.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub path: PathBuf,
+    #[cfg_attr(not(feature = "ffmpeg"), allow(dead_code))]
+    pub decoder: DecoderChoice,
+    pub limits: Limits,
 }
 
 impl fmt::Debug for VideoIndex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "VideoIndex({} frames)", self.0.content.frame_count())
+        write!(f, "VideoIndex({} frames)", self.content().frame_count())
     }
 }
 
 impl VideoIndex {
-    pub(crate) fn new(stamp: Stamp, content: Content) -> Self {
-        Self(Arc::new(Indexed { stamp, content }))
+    pub(crate) fn new(stamp: Stamp, content: impl Index + 'static) -> Self {
+        Self(Arc::new(Indexed {
+            stamp,
+            content: Box::new(content),
+        }))
+    }
+
+    pub(crate) fn content(&self) -> &dyn Index {
+        self.0.content.as_ref()
     }
 
     /// An error if the file is no longer the one that was indexed.

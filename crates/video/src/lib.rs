@@ -6,10 +6,13 @@
 //! ([`lists`]). Out: small H.264 files ([`mod@write`]).
 
 mod access;
-mod backend;
+mod bits;
+mod boxes;
+mod checksum;
 mod color;
 mod crops;
 mod decode;
+mod decoder_choice;
 mod error;
 #[cfg(feature = "ffmpeg")]
 mod ffmpeg;
@@ -26,25 +29,36 @@ mod median;
 mod mp4;
 mod nal;
 pub mod ops;
+mod options;
 mod orientation;
 mod parameter_sets;
+mod picture;
+mod regular;
 mod sample_table;
 mod sheet;
+mod slice_header;
 mod sniff;
+mod source;
 mod sps;
+mod template;
+mod verify;
 mod video;
 mod watch;
 pub mod write;
 
-pub use backend::Decoding;
+pub use checksum::Checksum;
 pub use crops::{CropBox, MultiScaleCrop};
+pub use decoder_choice::{DecoderChoice, decoders};
 pub use error::VideoError;
-pub use folder::Template;
 pub use frame::{ImageError, RgbFrame};
 pub use index::VideoIndex;
 pub use limits::Limits;
 pub use median::{BackgroundOptions, EvenMedian, Median, background, background_frames};
+pub use options::OpenOptions;
 pub use orientation::Orientation;
+pub use regular::open_file;
 pub use sheet::{Cell, contact_sheet, png};
-pub use video::{Backend, OpenOptions, Sink, Video};
+pub use source::{Backend, Sink};
+pub use template::Template;
+pub use video::Video;
 pub use watch::Watch;

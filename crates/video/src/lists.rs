@@ -1,18 +1,34 @@
 //! Annotation lists: one video a line, or a table (CSV) with one a row.
 //!
-//! [`ListFormat`] names the kinds of lists that there are. Of lists without a header, blank lines and lines that begin
-//! with `#` are passed over, and paths may hold spaces, since what follows them is numbers. [`read_list`] takes a list
-//! only if all of it is understood; [`scan_list`] gives what is, beside what is not.
+//! [`ListFormat`] names the kinds of lists that there are. Blank lines are passed over, and comments: lines that begin
+//! with `#` and a blank (names of files may begin with a `#`, too). Paths may hold spaces, since what follows them is
+//! numbers. Columns may be parted by tabs, commas or semicolons, if all lines are, and named by a first line; text may be
+//! UTF-16, with the line ends of any system. After all columns of any list a word `b3:` with a BLAKE3 may stand, the
+//! [`Checksum`] of the file. [`read_list`] takes a list only if all of it is understood; [`scan_list`]
+//! gives what is, and what is not.
 
 mod columns;
+mod doubt;
+mod encoding;
 mod epic;
+mod header;
+mod labels;
+mod names;
+mod nearby;
+mod separator;
+mod table;
 mod text;
+mod words;
 
 pub use columns::{Column, Columns};
+pub use names::{BadNames, class_names};
+pub use nearby::{Clue, Nearby};
+pub use table::Entries;
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use crate::Checksum;
 
 /// What kind of list a file is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -71,10 +87,10 @@ pub struct ListOptions {
 }
 
 /// One line of a list.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ListEntry {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ListEntry<'a> {
     /// The video, as it is written.
-    pub path: String,
+    pub path: &'a str,
     /// Its class, if it has one.
     pub label: Option<usize>,
     /// Its number of frames, if the list says.
@@ -82,6 +98,8 @@ pub struct ListEntry {
     /// Frames of the file before its first, where the list has a column for that: then `frames` is the length of a
     /// segment, else of the whole file.
     pub offset: Option<usize>,
+    /// The checksum of its file, if the list has it.
+    pub checksum: Option<Checksum>,
     /// The line, from 1.
     pub line: usize,
 }
@@ -99,23 +117,42 @@ pub struct BadLine {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scan {
     /// The lines that are understood, in order.
-    pub entries: Vec<ListEntry>,
+    pub entries: Entries,
     /// The others.
     pub bad: Vec<BadLine>,
     /// What was taken for the columns, such as `path frames label`.
     pub columns: String,
+    /// Whether the columns are a guess, by what most lines look like.
+    pub guessed: bool,
+    /// The format, where it was recognised or given: EPIC-KITCHENS numbers images otherwise than others.
+    pub format: ListFormat,
+    /// What is unusual about the file and was read all the same, as fragments: `is UTF-16 text, …`.
+    pub notes: Vec<String>,
 }
+
+/// Why a file is no list at all, as a fragment: `is JSON, not a list: …`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAList(pub String);
 
 /// Why a list cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The file could not be read.
-    #[error("{}: cannot read the list", path.display())]
+    #[error("{}: cannot read the list: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's answer.
         source: io::Error,
+    },
+    /// The file is something else.
+    #[error("{}: {what}", path.display())]
+    NotAList {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        what: NotAList,
     },
     /// Lines are malformed: all of them, not only the first.
     #[error("{} of {lines} lines of {} are malformed{}", bad.len(), path.display(), listed(path, bad))]
@@ -129,26 +166,43 @@ pub enum ListError {
     },
 }
 
+/// Malformed lines that a message shows.
+const SHOWN: usize = 50;
+
 fn listed(path: &Path, bad: &[BadLine]) -> String {
-    bad.iter()
+    let shown = bad.iter().take(SHOWN);
+    let mut text: String = shown
         .map(|b| format!("\n{}:{}: {}", path.display(), b.line, b.reason))
-        .collect()
+        .collect();
+    if let Some(more) = bad.len().checked_sub(SHOWN).filter(|n| *n > 0) {
+        text += &format!("\n… and {more} more (`glad-run lint` writes them all)");
+    }
+    text
 }
 
 /// Reads a list from a file.
 ///
 /// # Errors
 /// If it cannot be read, or with every line that is malformed.
-pub fn read_list(path: &Path, options: &ListOptions) -> Result<Vec<ListEntry>, ListError> {
-    let Scan { entries, bad, .. } = scan_list(path, options)?;
-    if bad.is_empty() {
-        return Ok(entries);
+pub fn read_list(path: &Path, options: &ListOptions) -> Result<Scan, ListError> {
+    scan_list(path, options)?.whole(path)
+}
+
+impl Scan {
+    /// Itself, if every line of the file `path` was understood.
+    ///
+    /// # Errors
+    /// With every line that is malformed.
+    pub fn whole(self, path: &Path) -> Result<Self, ListError> {
+        match self.bad.is_empty() {
+            true => Ok(self),
+            false => Err(ListError::Lines {
+                path: path.to_owned(),
+                lines: self.entries.len() + self.bad.len(),
+                bad: self.bad,
+            }),
+        }
     }
-    Err(ListError::Lines {
-        path: path.to_owned(),
-        lines: entries.len() + bad.len(),
-        bad,
-    })
 }
 
 /// Reads what can be read of a list in a file.
@@ -156,95 +210,74 @@ pub fn read_list(path: &Path, options: &ListOptions) -> Result<Vec<ListEntry>, L
 /// # Errors
 /// If the file cannot be read; lines that are malformed are in the result.
 pub fn scan_list(path: &Path, options: &ListOptions) -> Result<Scan, ListError> {
-    let bytes = read_all(path).map_err(|source| ListError::Io {
+    scan(&read_file(path)?, options).map_err(|what| ListError::NotAList {
+        path: path.to_owned(),
+        what,
+    })
+}
+
+/// All bytes of a list.
+///
+/// # Errors
+/// If the file cannot be read, is no file, or is larger than 1 GiB.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, ListError> {
+    read_all(path).map_err(|source| ListError::Io {
         path: path.to_owned(),
         source,
-    })?;
-    Ok(scan(&bytes, options))
+    })
 }
 
 /// Bytes of the largest list that is read: ten million lines.
 const LARGEST: u64 = 1 << 30;
 
-/// All of a file, unless it is too large, or one that never ends such as a device.
+/// All of a file, unless it is too large, or one that may never end such as a device or a pipe.
 fn read_all(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    let file = crate::open_file(path)?;
+    let mut bytes = Vec::with_capacity(file.metadata()?.len().min(LARGEST) as usize);
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("it is larger than 1 GiB, so it is no list"));
     }
     Ok(bytes)
 }
 
-/// Reads a list from bytes (UTF-8, with or without a byte order mark).
+/// Reads a list from bytes.
 ///
 /// # Errors
 /// Every line that is malformed.
-pub fn parse_list(bytes: &[u8], options: &ListOptions) -> Result<Vec<ListEntry>, Vec<BadLine>> {
-    let Scan { entries, bad, .. } = scan(bytes, options);
-    if bad.is_empty() { Ok(entries) } else { Err(bad) }
+pub fn parse_list(bytes: &[u8], options: &ListOptions) -> Result<Entries, Vec<BadLine>> {
+    match scan(bytes, options) {
+        Ok(Scan { entries, bad, .. }) if bad.is_empty() => Ok(entries),
+        Ok(Scan { bad, .. }) => Err(bad),
+        Err(NotAList(reason)) => Err(vec![BadLine { line: 1, reason }]),
+    }
 }
 
 /// Reads what can be read of a list in bytes.
-pub fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+///
+/// # Errors
+/// If it is another kind of file.
+pub fn scan(bytes: &[u8], options: &ListOptions) -> Result<Scan, NotAList> {
+    let encoding::Text { bytes, note } = encoding::text(bytes).map_err(NotAList)?;
     let table = match options.format {
         ListFormat::EpicKitchens => options.columns.is_none(),
-        ListFormat::Auto => options.columns.is_none() && epic::has_header(bytes),
+        ListFormat::Auto => options.columns.is_none() && epic::has_header(&bytes),
         _ => false,
     };
-    if table {
-        epic::scan(bytes, options)
+    let mut found = match table {
+        true => epic::scan(&bytes, options),
+        false => text::scan(&bytes, options),
+    };
+    found.format = if table {
+        ListFormat::EpicKitchens
     } else {
-        text::scan(bytes, options)
-    }
+        options.format
+    };
+    found.notes.extend(note.map(String::from));
+    Ok(found)
 }
 
-/// A label as it is written: a number, the name of a class, or `-` for none.
-struct Labels<'a> {
-    names: Option<std::collections::HashMap<&'a str, usize>>,
-}
-
-impl<'a> Labels<'a> {
-    fn of(options: &'a ListOptions) -> Self {
-        let by_name = |names: &'a Vec<String>| names.iter().map(String::as_str).zip(0..).collect();
-        Self {
-            names: options.classes.as_ref().map(by_name),
-        }
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.names.as_ref().is_some_and(|n| n.contains_key(name))
-    }
-
-    /// `context` says what was expected where.
-    fn read(&self, word: &str, context: &str) -> Result<Option<usize>, String> {
-        if word == "-" {
-            return Ok(None);
-        }
-        let Some(names) = &self.names else {
-            return match word.parse() {
-                Ok(label) => Ok(Some(label)),
-                Err(_) => Err(format!(
-                    "label {word:?} is not a number from 0{context}; a video without a label has \"-\", and labels may \
-                     be names where the classes are given (`classes`)"
-                )),
-            };
-        };
-        if let Some(&label) = names.get(word) {
-            return Ok(Some(label));
-        }
-        match word.parse::<usize>() {
-            Ok(label) if label < names.len() => Ok(Some(label)),
-            Ok(label) => Err(format!(
-                "label {label} is beyond the {} classes (0 to {})",
-                names.len(),
-                names.len().saturating_sub(1)
-            )),
-            Err(_) => Err(format!("label {word:?} is neither a class nor a number")),
-        }
-    }
-}
-
+#[cfg(test)]
+mod people;
 #[cfg(test)]
 mod tests;

@@ -3,36 +3,23 @@
 //! Boxes are walked here and only the few that matter are decoded, one by one: what a file holds
 //! beside them (metadata, audio, broken or vendor boxes) cannot make it unreadable.
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::Path;
 
 use shiguredo_mp4::boxes::{AvccBox, ElstBox, HdlrBox, MdhdBox, MvhdBox, TkhdBox, TrexBox};
-use shiguredo_mp4::{BoxType, Decode};
 
+use crate::Limits;
+use crate::boxes::{Child, Fault, RawSample, children, find, malformed, name, need};
 use crate::fragments::{Defaults, append_fragment};
 use crate::orientation::Orientation;
 use crate::sample_table::sample_table;
-use crate::{Limits, VideoError};
-
-/// One coded picture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct RawSample {
-    /// Byte of the file at which it begins.
-    pub offset: u64,
-    pub size: u32,
-    /// Decoding time, in ticks of the track.
-    pub dts: i64,
-    pub duration: u32,
-    /// Display time, in ticks of the track.
-    pub pts: i64,
-    /// Whether the container calls it a point to start at.
-    pub sync: bool,
-}
 
 /// The H.264 track of a file.
 #[derive(Debug)]
 pub(crate) struct Track {
+    /// Which of several it is.
+    pub remark: Option<String>,
     pub samples: Vec<RawSample>,
     /// Spans of display time to be shown, one after the other; empty: everything.
     pub edits: Vec<Edit>,
@@ -53,110 +40,6 @@ pub(crate) struct Edit {
     pub end: Option<i64>,
 }
 
-/// A failure inside the file, still without its name.
-#[derive(Debug)]
-pub(crate) enum Fault {
-    Io(std::io::Error),
-    Malformed(String),
-    Unsupported(String),
-    Limit { what: &'static str, found: u64, limit: u64 },
-}
-
-impl Fault {
-    pub fn of(self, path: &Path) -> VideoError {
-        match self {
-            Self::Io(e) => VideoError::io(path, e),
-            Self::Malformed(reason) => VideoError::malformed(path, reason),
-            Self::Unsupported(what) => VideoError::unsupported(path, what),
-            Self::Limit { what, found, limit } => VideoError::limit(path, what, found, limit),
-        }
-    }
-}
-
-impl From<std::io::Error> for Fault {
-    fn from(e: std::io::Error) -> Self {
-        Self::Io(e)
-    }
-}
-
-pub(crate) fn malformed<T>(reason: impl Into<String>) -> Result<T, Fault> {
-    Err(Fault::Malformed(reason.into()))
-}
-
-/// A box inside another: its type and all its bytes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Child<'a> {
-    pub kind: [u8; 4],
-    pub whole: &'a [u8],
-    pub payload: &'a [u8],
-}
-
-impl Child<'_> {
-    /// Decodes the box as one of the library's types.
-    pub fn decode<B: Decode>(&self) -> Result<B, Fault> {
-        match B::decode(self.whole) {
-            Ok((b, _)) => Ok(b),
-            Err(e) => malformed(format!("box {}: {}", name(self.kind), plain(&e))),
-        }
-    }
-}
-
-/// The library's message without its source location.
-fn plain(e: &shiguredo_mp4::Error) -> String {
-    if e.reason.is_empty() {
-        format!("{:?}", e.kind)
-    } else {
-        e.reason.clone()
-    }
-}
-
-/// A box type as it can be printed.
-pub(crate) fn name(kind: [u8; 4]) -> String {
-    format!("`{}`", BoxType::Normal(kind).as_bytes().escape_ascii())
-}
-
-/// The boxes that make up `bytes`. Fewer than eight bytes at the end are padding, as QuickTime
-/// writes it.
-pub(crate) fn children(mut bytes: &[u8]) -> Result<Vec<Child<'_>>, Fault> {
-    let mut out = Vec::new();
-    while let Some((head, _)) = bytes.split_first_chunk::<8>() {
-        let kind = [head[4], head[5], head[6], head[7]];
-        let short = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-        let (size, header) = match (short, bytes.get(8..16)) {
-            (0, _) => (bytes.len() as u64, 8),
-            (1, Some(long)) => (long.iter().fold(0u64, |n, &b| n << 8 | u64::from(b)), 16),
-            (n, _) => (u64::from(n), 8),
-        };
-        if size < header || size > bytes.len() as u64 {
-            return malformed(format!(
-                "box {} claims {size} bytes where {} are left",
-                name(kind),
-                bytes.len()
-            ));
-        }
-        let (whole, rest) = bytes.split_at(size as usize);
-        out.push(Child {
-            kind,
-            whole,
-            payload: &whole[header as usize..],
-        });
-        bytes = rest;
-    }
-    Ok(out)
-}
-
-fn find<'a>(boxes: &[Child<'a>], kind: &[u8; 4]) -> Option<Child<'a>> {
-    boxes.iter().copied().find(|b| b.kind == *kind)
-}
-
-/// The child of that type, or an error that names both.
-pub(crate) fn need<'a>(boxes: &[Child<'a>], kind: &[u8; 4], parent: &str) -> Result<Child<'a>, Fault> {
-    match find(boxes, kind) {
-        Some(b) => Ok(b),
-        None => malformed(format!("box `{parent}` has no {}", name(*kind))),
-    }
-}
-
 /// The boxes at the top of a file that hold its tables.
 struct Tables {
     moov: Vec<u8>,
@@ -170,6 +53,7 @@ fn read_tables(file: &mut File, limits: &Limits) -> Result<Tables, Fault> {
     let (mut moov, mut moofs) = (None, Vec::new());
     let (mut at, mut budget) = (0u64, limits.max_index_bytes);
     let mut cut = None;
+    let mut stills = false;
     while length - at >= 8 {
         let mut head = [0u8; 16];
         file.seek(SeekFrom::Start(at))?;
@@ -212,6 +96,7 @@ fn read_tables(file: &mut File, limits: &Limits) -> Result<Tables, Fault> {
                 moov = Some(bytes);
             }
         }
+        stills |= kind == *b"meta";
         if cut.is_some() {
             break;
         }
@@ -220,44 +105,101 @@ fn read_tables(file: &mut File, limits: &Limits) -> Result<Tables, Fault> {
     match (moov, cut) {
         (Some(moov), _) => Ok(Tables { moov, moofs }),
         (None, Some(reason)) => malformed(format!("{reason}, before its index (`moov`)")),
+        (None, None) if stills => malformed("there is no video in it; it is a file of still images (HEIF, AVIF)"),
         (None, None) => malformed("it has no index (`moov`)"),
     }
 }
 
-/// Reads the tables of the file's first video track.
+/// A video track that may be read.
+struct Candidate<'a> {
+    head: TkhdBox,
+    trak: Vec<Child<'a>>,
+    mdia: Vec<Child<'a>>,
+    stbl: Vec<Child<'a>>,
+    /// Whether it has samples, or may have some in fragments.
+    filled: bool,
+    /// Width and height, as the sample description has them.
+    size: (usize, usize),
+}
+
+impl Candidate<'_> {
+    /// By how much FFmpeg's programs would choose it: by its pixels, with an advance for those that are enabled.
+    fn score(&self) -> (bool, usize) {
+        const ENABLED: usize = 5_000_000;
+        let pixels = self.size.0 * self.size.1;
+        (
+            self.filled,
+            pixels + if self.head.flag_track_enabled { ENABLED } else { 0 },
+        )
+    }
+}
+
+/// The video tracks of a file, in its order. A broken one counts where there is no other.
+fn candidates<'a>(moov: &[Child<'a>], fragmented: bool) -> Result<Vec<Candidate<'a>>, Fault> {
+    let mut found = Vec::new();
+    let mut broken = None;
+    for trak in moov.iter().filter(|b| b.kind == *b"trak") {
+        match candidate(trak, fragmented) {
+            Ok(track) => found.extend(track),
+            Err(fault) => broken = broken.or(Some(fault)),
+        }
+    }
+    match broken {
+        Some(fault) if found.is_empty() => Err(fault),
+        _ => Ok(found),
+    }
+}
+
+/// A track, if it is one of video.
+fn candidate<'a>(trak: &Child<'a>, fragmented: bool) -> Result<Option<Candidate<'a>>, Fault> {
+    let trak = children(trak.payload)?;
+    let Some(mdia) = find(&trak, b"mdia") else {
+        return Ok(None);
+    };
+    let mdia = children(mdia.payload)?;
+    let handler = need(&mdia, b"hdlr", "mdia")?.decode::<HdlrBox>()?;
+    if handler.handler_type != *b"vide" {
+        return Ok(None);
+    }
+    let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
+    let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
+    let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
+    // Its count of samples stands behind version, flags and a size.
+    let count = find(&stbl, b"stsz").and_then(|b| b.payload.get(8..12).map(|n| n != [0; 4]));
+    Ok(Some(Candidate {
+        head,
+        trak,
+        filled: fragmented || count == Some(true),
+        size: described_size(need(&stbl, b"stsd", "stbl")?),
+        mdia,
+        stbl,
+    }))
+}
+
+/// Reads the tables of the file's largest video track.
 pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Fault> {
     let tables = read_tables(file, limits)?;
     let moov_box = need(&children(&tables.moov)?, b"moov", "file")?;
     let moov = children(moov_box.payload)?;
     let movie_timescale = need(&moov, b"mvhd", "moov")?.decode::<MvhdBox>()?.timescale.get();
 
-    // Those that are enabled, then the first by track number, as the standard has no other order.
-    let mut video: Option<(TkhdBox, Vec<Child>, Vec<Child>)> = None;
-    for trak in moov.iter().filter(|b| b.kind == *b"trak") {
-        let trak = children(trak.payload)?;
-        let Some(mdia) = find(&trak, b"mdia") else {
-            continue;
+    let tracks = candidates(&moov, !tables.moofs.is_empty())?;
+    let sizes: Vec<_> = tracks.iter().map(|t| (t.head.track_id, t.size)).collect();
+    // Of equals, the lowest number.
+    let chosen = tracks.into_iter().max_by_key(|t| (t.score(), Reverse(t.head.track_id)));
+    let Some(chosen) = chosen else {
+        let rest = match moov.iter().any(|b| b.kind == *b"trak") {
+            true => "its tracks hold sound or something else",
+            false => "it has no track at all",
         };
-        let mdia = children(mdia.payload)?;
-        let handler = need(&mdia, b"hdlr", "mdia")?.decode::<HdlrBox>()?;
-        if handler.handler_type != *b"vide" {
-            continue;
-        }
-        let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
-        let order = |t: &TkhdBox| (!t.flag_track_enabled, t.track_id);
-        if video.as_ref().is_none_or(|(best, ..)| order(&head) < order(best)) {
-            video = Some((head, trak, mdia));
-        }
-    }
-    let Some((head, trak, mdia)) = video else {
-        return Err(Fault::Unsupported(
-            "an mp4 or mov file without a video track".to_owned(),
-        ));
+        return malformed(format!("there is no video in it; {rest}"));
     };
+    let remark = choice(chosen.head.track_id, &sizes);
+    let Candidate {
+        head, trak, mdia, stbl, ..
+    } = chosen;
 
     let timescale = need(&mdia, b"mdhd", "mdia")?.decode::<MdhdBox>()?.timescale.get();
-    let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
-    let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
     let (avcc, size) = avc_configuration(need(&stbl, b"stsd", "stbl")?)?;
     let mut samples = sample_table(&stbl, limits)?;
 
@@ -289,6 +231,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
         return malformed("its video track has no frames");
     }
     Ok(Track {
+        remark,
         samples,
         edits,
         timescale,
@@ -298,6 +241,31 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
         sps: avcc.sps_list,
         pps: avcc.pps_list,
     })
+}
+
+/// What is said where there are several video tracks, given by number and size.
+pub(crate) fn choice<N: PartialEq + std::fmt::Display>(chosen: N, tracks: &[(N, (usize, usize))]) -> Option<String> {
+    let named = |(number, (width, height)): &(N, (usize, usize))| format!("{number} of {width}x{height}");
+    let read = tracks.iter().find(|t| t.0 == chosen)?;
+    let others: Vec<String> = tracks.iter().filter(|t| t.0 != chosen).map(named).collect();
+    (!others.is_empty()).then(|| {
+        format!(
+            "it has {} video tracks: track {} is read, not {}",
+            tracks.len(),
+            named(read),
+            others.join(", ")
+        )
+    })
+}
+
+/// Width and height of the first sample description, as far as it is one.
+fn described_size(stsd: Child<'_>) -> (usize, usize) {
+    // Version, flags and the number of entries; size, type and the fields before the width of an entry.
+    let side = |at: usize| match stsd.payload.get(at..at + 2) {
+        Some(&[high, low]) => usize::from(u16::from_be_bytes([high, low])),
+        _ => 0,
+    };
+    (side(8 + 8 + 24), side(8 + 8 + 26))
 }
 
 /// The decoder configuration of a sample description, if it is one of H.264, and the size that it
@@ -312,11 +280,7 @@ fn avc_configuration(stsd: Child<'_>) -> Result<(AvccBox, (usize, usize)), Fault
         b"avc1" | b"avc3" => {
             // The fixed fields of a visual sample entry.
             let boxes = children(entry.payload.get(78..).unwrap_or(&[]))?;
-            let side = |at: usize| match entry.payload.get(at..at + 2) {
-                Some(&[high, low]) => usize::from(u16::from_be_bytes([high, low])),
-                _ => 0,
-            };
-            return Ok((need(&boxes, b"avcC", "avc1")?.decode()?, (side(24), side(26))));
+            return Ok((need(&boxes, b"avcC", "avc1")?.decode()?, described_size(stsd)));
         }
         b"hvc1" | b"hev1" | b"dvh1" | b"dvhe" => "HEVC (H.265)",
         b"av01" => "AV1",
@@ -324,7 +288,8 @@ fn avc_configuration(stsd: Child<'_>) -> Result<(AvccBox, (usize, usize)), Fault
         b"vp09" => "VP9",
         b"mp4v" => "MPEG-4 part 2",
         b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
-        b"encv" => "encrypted",
+        // No build decrypts.
+        b"encv" | b"drmi" => return malformed("its video is encrypted, which no build reads"),
         [b'a', b'p', ..] => "ProRes",
         other => {
             return Err(Fault::Unsupported(format!(

@@ -38,6 +38,40 @@ impl Nal<'_> {
         matches!(self.kind(), SLICE | IDR_SLICE)
     }
 
+    /// Whether the bytes are those of a NAL unit (7.4.1), as far as a decoder reads them: an encoder puts a 3 behind any two
+    /// zeros that 0 to 3 would follow. What was overwritten with zeros (a hole, a download that was never completed) and
+    /// much of what was overwritten with anything else breaks this; a decoder reads such zeros as sound data.
+    fn check(self) -> Result<(), String> {
+        let bytes = match self.kind() {
+            SLICE | IDR_SLICE => self.bytes,
+            // Writers of containers leave the zeros between units behind these.
+            SPS | PPS => {
+                let end = self.bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+                &self.bytes[..end]
+            }
+            _ => return Ok(()),
+        };
+        let wrong = |at: usize, what: &str| {
+            Err(format!(
+                "its data was overwritten: {what} at byte {at} of a NAL unit of {} bytes",
+                bytes.len()
+            ))
+        };
+        for (at, window) in bytes.windows(3).enumerate() {
+            match *window {
+                [0, 0, 0..=2] => return wrong(at, "zeros that no encoder writes"),
+                [0, 0, 3] if bytes.get(at + 3).is_some_and(|next| *next > 3) => {
+                    return wrong(at, "an escape that no encoder writes");
+                }
+                _ => {}
+            }
+        }
+        match bytes.last() {
+            Some(0) => wrong(bytes.len() - 1, "a zero that no encoder writes"),
+            _ => Ok(()),
+        }
+    }
+
     /// `first_mb_in_slice`, the first value of a slice: where in the picture it begins.
     fn first_macroblock(self) -> Option<u32> {
         // No more than 9 bytes, if it is to fit 32 bits.
@@ -69,7 +103,11 @@ pub(crate) fn split(mut sample: &[u8], length_size: usize) -> Result<Vec<Nal<'_>
             Some(header) if header & 0x80 != 0 => {
                 return Err("a NAL unit has its forbidden bit set".to_owned());
             }
-            Some(_) => nals.push(Nal { bytes }),
+            Some(_) => {
+                let nal = Nal { bytes };
+                nal.check()?;
+                nals.push(nal);
+            }
         }
     }
     Ok(nals)
@@ -222,6 +260,39 @@ mod tests {
             let sei = [&[0x06][..], &unregistered, &[6, 1, payload, 0x80]].concat();
             let s = sample(&[&sei, &[0x41, 0x88, 1]]);
             assert_eq!(entry(&split(&s, 4).unwrap()), want, "{payload:08b}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_no_encoder_writes_are_damage() {
+        let of = |unit: &[u8]| split(&sample(&[unit]), 4).map(|nals| nals.len());
+        for sound in [
+            &[0x65, 0x88, 0, 0, 3, 0, 0, 3, 1, 0, 0, 3, 2, 0, 0, 3, 3][..],
+            // A cabac_zero_word at the end, and zeros that are not two.
+            &[0x41, 0x88, 0x80, 0, 0, 3],
+            &[0x41, 0, 9, 0, 0, 4, 0, 1],
+            // Units that no decoder reads, and zeros behind parameter sets.
+            &[0x06, 5, 0, 0, 0, 0],
+            &[0x68, 0xce, 0x38, 0x80, 0, 0],
+        ] {
+            assert_eq!(of(sound), Ok(1), "{sound:?}");
+        }
+        for (broken, words) in [
+            (
+                &[0x65, 0x88, 0, 0, 0, 9][..],
+                "zeros that no encoder writes at byte 2 of",
+            ),
+            (&[0x65, 0x88, 0, 0, 1, 9], "zeros that no encoder writes at byte 2 of"),
+            (&[0x41, 0, 0, 2, 9], "zeros that no encoder writes at byte 1 of"),
+            (
+                &[0x41, 0x88, 0, 0, 3, 4],
+                "an escape that no encoder writes at byte 2 of",
+            ),
+            (&[0x41, 0x88, 9, 0], "a zero that no encoder writes at byte 3 of"),
+            (&[0x67, 0, 0, 1, 0x80], "zeros that no encoder writes at byte 1 of"),
+        ] {
+            let e = of(broken).unwrap_err();
+            assert!(e.contains(words), "{e}");
         }
     }
 

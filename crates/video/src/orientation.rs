@@ -27,6 +27,7 @@ impl Orientation {
     /// From the nine numbers `a b u c d v x y w` of a display matrix. A matrix that is no
     /// multiple of a quarter turn (a shear, a slant, all zero) is taken by its larger diagonal,
     /// which is what players without free rotation show.
+    #[must_use]
     pub fn from_display_matrix(matrix: &[i32; 9]) -> Self {
         let [a, b, _, c, d, ..] = matrix.map(i64::from);
         if b.abs() + c.abs() > a.abs() + d.abs() {

@@ -1,23 +1,16 @@
-//! The parameter sets in force, and the numbers of them and of slice headers that the decoder
-//! takes on trust when it allocates.
+//! The parameter sets in force. Their numbers, and those of slice headers, are checked before the decoder reads them: it
+//! takes them on trust when it adds to them and when it allocates.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusty_h264_common::BitReader;
 use rusty_h264_common::nal::emulation_unprevent;
 use rusty_h264_decoder::{Pps, Sps};
 
+use crate::bits::Bits;
 use crate::nal::{self, Nal};
-
-/// Reference pictures that a stream may keep (ITU-T H.264, A.3.1).
-const MAX_REFERENCE_FRAMES: u32 = 16;
-
-/// Entries of a list of reference pictures (7.4.2.2, fields included).
-const MAX_LIST: u32 = 32;
-
-/// A slice header lies within this many bytes, as far as it is read here.
-const HEADER_BYTES: usize = 96;
+use crate::slice_header::{self, Context, HEADER_BYTES, Identity, LAST_REFERENCE};
+use crate::sps;
 
 /// Parameter sets by their numbers.
 #[derive(Debug, Clone, Default)]
@@ -32,19 +25,17 @@ impl ParameterSets {
         let rbsp = || emulation_unprevent(&nal.bytes[1..]);
         match nal.kind() {
             nal::SPS => {
-                let sps = Sps::parse(&rbsp()).map_err(|e| format!("a sequence parameter set: {e}"))?;
-                if sps.max_num_ref_frames > MAX_REFERENCE_FRAMES {
-                    return Err(format!(
-                        "a sequence parameter set asks for {} reference pictures",
-                        sps.max_num_ref_frames
-                    ));
-                }
+                let named = |e: &dyn std::fmt::Display| format!("a sequence parameter set: {e}");
+                let rbsp = rbsp();
+                sps::check(&rbsp).map_err(|e| named(&e))?;
+                let sps = Sps::parse(&rbsp).map_err(|e| named(&e))?;
                 self.sps.insert(sps.seq_parameter_set_id, Arc::new(sps));
             }
             nal::PPS => {
-                let pps = Pps::parse(&rbsp()).map_err(|e| format!("a picture parameter set: {e}"))?;
-                check_list(pps.num_ref_idx_l0_default)?;
-                check_list(pps.num_ref_idx_l1_default)?;
+                let named = |e: &dyn std::fmt::Display| format!("a picture parameter set: {e}");
+                let rbsp = rbsp();
+                check_pps(&rbsp).map_err(|e| named(&e))?;
+                let pps = Pps::parse(&rbsp).map_err(|e| named(&e))?;
                 self.pps.insert(pps.pic_parameter_set_id, Arc::new(pps));
             }
             _ => {}
@@ -52,74 +43,69 @@ impl ParameterSets {
         Ok(())
     }
 
-    /// Whether the header of a slice asks for more reference pictures than there can be. Headers
-    /// that break off or name unknown sets are the decoder's to refuse.
-    pub fn check_slice(&self, slice: Nal<'_>) -> Result<(), String> {
-        match self.list_lengths(slice) {
-            Some((first, second)) => check_list(first).and_then(|()| check_list(second)),
-            None => Ok(()),
-        }
-    }
-
-    /// `num_ref_idx_l0_active` and `l1` of a slice header (7.3.3), where it overrides them.
-    fn list_lengths(&self, slice: Nal<'_>) -> Option<(u32, u32)> {
-        let bytes = slice.bytes.get(1..)?;
+    /// Checks the header of a slice: every number is within its bounds. What all slices of its picture agree on; `None`
+    /// where the decoder is left to refuse the slice.
+    pub fn check_slice(&self, slice: Nal<'_>) -> Result<Option<Identity>, String> {
+        let bytes = slice.bytes.get(1..).unwrap_or(&[]);
         let rbsp = emulation_unprevent(&bytes[..bytes.len().min(HEADER_BYTES)]);
-        let mut r = BitReader::new(&rbsp);
-        r.read_ue().ok()?; // first_mb_in_slice
-        let kind = r.read_ue().ok()?;
-        let (predicted, both) = match kind {
-            0 | 5 => (true, false),
-            1 | 6 => (true, true),
-            _ => (false, false),
+        let mut bits = Bits::new(&rbsp);
+        let (first, kind, set) = slice_header::begin(&mut bits)?;
+        let Some(pps) = self.pps.get(&set) else {
+            return Err(format!("a slice names picture parameter set {set}, which is not there"));
         };
-        let pps = self.pps.get(&r.read_ue().ok()?)?;
-        let sps = self.sps.get(&pps.seq_parameter_set_id)?;
-        r.read_bits(sps.log2_max_frame_num).ok()?;
-        if !sps.frame_mbs_only {
-            r.read_bit().ok()?; // field_pic_flag; fields are refused
-        }
-        if slice.kind() == nal::IDR_SLICE {
-            r.read_ue().ok()?; // idr_pic_id
-        }
-        match sps.pic_order_cnt_type {
-            0 => {
-                r.read_bits(sps.log2_max_pic_order_cnt_lsb).ok()?;
-                if pps.bottom_field_pic_order_present {
-                    r.read_se().ok()?;
-                }
-            }
-            1 if !sps.delta_pic_order_always_zero => {
-                r.read_se().ok()?;
-                if pps.bottom_field_pic_order_present {
-                    r.read_se().ok()?;
-                }
-            }
-            _ => {}
-        }
-        if pps.redundant_pic_cnt_present_flag {
-            r.read_ue().ok()?;
-        }
-        if both {
-            r.read_bit().ok()?; // direct_spatial_mv_pred_flag
-        }
-        // num_ref_idx_active_override_flag
-        if !predicted || !r.read_bit().ok()? {
-            return None;
-        }
-        let first = r.read_ue().ok()?.saturating_add(1);
-        let second = match both {
-            true => r.read_ue().ok()?.saturating_add(1),
-            false => 0,
+        let Some(sps) = self.sps.get(&pps.seq_parameter_set_id) else {
+            return Err(format!(
+                "a slice names sequence parameter set {}, which is not there",
+                pps.seq_parameter_set_id
+            ));
         };
-        Some((first, second))
+        let blocks = sps.pic_width_in_mbs * sps.pic_height_in_mbs;
+        if first as usize >= blocks {
+            return Err(format!("a slice begins at macroblock {first} of {blocks}"));
+        }
+        let context = Context {
+            sps,
+            pps,
+            idr: slice.kind() == nal::IDR_SLICE,
+            reference: slice.is_reference(),
+        };
+        slice_header::rest(&mut bits, kind, &context).map_err(|e| format!("the header of a slice: {e}"))
     }
 }
 
-fn check_list(length: u32) -> Result<(), String> {
-    if length > MAX_LIST {
-        return Err(format!("it refers to {length} pictures"));
+/// Checks the numbers of a picture parameter set (7.3.2.2).
+fn check_pps(rbsp: &[u8]) -> Result<(), String> {
+    let mut bits = Bits::new(rbsp);
+    bits.ue("pic_parameter_set_id", 255)?;
+    bits.ue("seq_parameter_set_id", 31)?;
+    bits.flag("entropy_coding_mode_flag")?;
+    bits.flag("bottom_field_pic_order_in_frame_present_flag")?;
+    if bits.ue("num_slice_groups_minus1", 7)? > 0 {
+        // The decoder does not read them, and says so.
+        return Ok(());
     }
+    bits.ue("num_ref_idx_l0_default_active_minus1", LAST_REFERENCE)?;
+    bits.ue("num_ref_idx_l1_default_active_minus1", LAST_REFERENCE)?;
+    bits.flag("weighted_pred_flag")?;
+    if bits.bits(2, "weighted_bipred_idc")? > 2 {
+        return Err("`weighted_bipred_idc` is 3, above 2".to_owned());
+    }
+    bits.se("pic_init_qp_minus26", -26..=25)?;
+    bits.se("pic_init_qs_minus26", -26..=25)?;
+    bits.se("chroma_qp_index_offset", -12..=12)?;
+    bits.bits(3, "redundant_pic_cnt_present_flag")?;
+    if !bits.more() {
+        return Ok(());
+    }
+    let transform = bits.flag("transform_8x8_mode_flag")?;
+    if bits.flag("pic_scaling_matrix_present_flag")? {
+        for list in 0..if transform { 8 } else { 6 } {
+            if bits.flag("pic_scaling_list_present_flag")? {
+                bits.scaling_list(if list < 6 { 16 } else { 64 })?;
+            }
+        }
+    }
+    bits.se("second_chroma_qp_index_offset", -12..=12)?;
     Ok(())
 }
 
@@ -150,7 +136,7 @@ mod tests {
         unit(0x67, w)
     }
 
-    fn pps(list: u32) -> Vec<u8> {
+    fn pps(list: u32, quantiser: i32) -> Vec<u8> {
         let mut w = BitWriter::new();
         w.write_ue(0);
         w.write_ue(0);
@@ -158,8 +144,8 @@ mod tests {
         w.write_ue(0);
         w.write_ue(list);
         w.write_ue(0);
-        w.write_bits(0b100, 3);
-        w.write_se(0);
+        w.write_bits(0, 3);
+        w.write_se(quantiser);
         w.write_se(0);
         w.write_se(0);
         w.write_bits(0, 3);
@@ -168,8 +154,12 @@ mod tests {
     }
 
     fn slice(kind: u32, lists: &[u32]) -> Vec<u8> {
+        slice_of(0, kind, lists, 0)
+    }
+
+    fn slice_of(first: u32, kind: u32, lists: &[u32], quantiser: i32) -> Vec<u8> {
         let mut w = BitWriter::new();
-        w.write_ue(0);
+        w.write_ue(first);
         w.write_ue(kind);
         w.write_ue(0);
         w.write_bits(1, 4); // frame_num
@@ -177,10 +167,15 @@ mod tests {
         if kind == 1 {
             w.write_bit(true);
         }
-        w.write_bit(!lists.is_empty());
-        for &l in lists {
-            w.write_ue(l);
+        if kind < 2 {
+            w.write_bit(!lists.is_empty());
+            for &l in lists {
+                w.write_ue(l);
+            }
+            w.write_bits(0, 1 + kind); // ref_pic_list_modification_flag_l0, l1
         }
+        w.write_bit(false); // adaptive_ref_pic_marking_mode_flag
+        w.write_se(quantiser);
         w.rbsp_trailing_bits();
         unit(0x41, w)
     }
@@ -192,18 +187,38 @@ mod tests {
     #[test]
     fn numbers_out_of_all_proportion_are_refused() {
         let mut sets = ParameterSets::default();
-        // Before any set is known, a slice is the decoder's to judge.
-        assert!(sets.check_slice(nal(&slice(0, &[99]))).is_ok());
-        assert!(sets.add(nal(&sps(17))).is_err());
+        let refused = |outcome: Result<(), String>, words: &str| {
+            let e = outcome.unwrap_err();
+            assert!(e.contains(words), "{e}");
+        };
+        refused(
+            sets.check_slice(nal(&slice(0, &[9]))).map(drop),
+            "picture parameter set 0, which is not there",
+        );
+        refused(sets.add(nal(&sps(17))), "`max_num_ref_frames` is 17, above 16");
         sets.add(nal(&sps(16))).unwrap();
-        assert!(sets.add(nal(&pps(32))).is_err());
-        sets.add(nal(&pps(2))).unwrap();
-        for (kind, lists) in [(0, &[][..]), (0, &[31]), (1, &[31, 31]), (2, &[])] {
-            assert!(sets.check_slice(nal(&slice(kind, lists))).is_ok());
+        refused(
+            sets.add(nal(&pps(32, 0))),
+            "`num_ref_idx_l0_default_active_minus1` is 32, above 31",
+        );
+        refused(
+            sets.add(nal(&pps(2, i32::MAX))),
+            "`pic_init_qp_minus26` is 2147483647, not -26 to 25",
+        );
+        sets.add(nal(&pps(2, 20))).unwrap();
+        let check = |bytes: &[u8]| sets.check_slice(nal(bytes)).map(drop);
+        for (kind, lists) in [(0, &[][..]), (0, &[31]), (1, &[31, 31]), (7, &[])] {
+            check(&slice(kind, lists)).unwrap();
         }
         for (kind, lists) in [(0, &[32][..]), (0, &[1 << 30]), (1, &[0, 32])] {
-            let e = sets.check_slice(nal(&slice(kind, lists)));
-            assert!(e.is_err(), "{kind} {lists:?}");
+            refused(check(&slice(kind, lists)), "`num_ref_idx_active_minus1` is ");
         }
+        refused(check(&slice(10, &[])), "`slice_type` is 10, above 9");
+        // 16 macroblocks, a quantiser of 46 in the set.
+        refused(check(&slice_of(16, 0, &[], 0)), "begins at macroblock 16 of 16");
+        check(&slice_of(15, 0, &[], 5)).unwrap();
+        refused(check(&slice_of(0, 0, &[], 6)), "its quantiser is 52");
+        refused(check(&slice_of(0, 0, &[], i32::MIN + 1)), "`slice_qp_delta` is ");
+        refused(check(&slice(0, &[])[..3]), "its header ends before ");
     }
 }

@@ -5,7 +5,7 @@ use std::iter;
 use shiguredo_mp4::boxes::{Co64Box, CttsBox, StcoBox, StscBox, StssBox, StszBox, SttsBox};
 
 use crate::Limits;
-use crate::mp4::{Child, Fault, RawSample, malformed, need};
+use crate::boxes::{Child, Fault, RawSample, malformed, need};
 
 /// Puts the boxes of an `stbl` together: one entry a sample, in decoding order. Empty for a file
 /// whose samples are all in fragments.

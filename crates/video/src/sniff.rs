@@ -5,20 +5,93 @@
 pub(crate) enum Kind {
     /// mp4, mov and relatives.
     Mp4,
-    /// Something else that can be named.
+    /// A kind of video that is not read here.
     Other(&'static str),
+    /// Something without video, whoever reads it.
+    NoVideo(&'static str),
     /// Nothing at all.
     Empty,
     /// Anything else.
     Unknown,
 }
 
+/// Bytes that [`sniff`] wants to see: the tracks of a Matroska file and the headers of an AVI file lie within.
+pub(crate) const HEAD: u64 = 1 << 16;
+
 /// Types of box that mp4 and mov files begin with.
 const FIRST_BOXES: [&[u8]; 10] = [
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid",
 ];
 
-/// Judges by the first 16 bytes or so.
+/// Kinds by the bytes at a place.
+const KINDS: [(usize, &[u8], Kind); 36] = [
+    (0, b"GIF8", Kind::Other("a GIF file")),
+    (0, b"FLV", Kind::Other("a Flash video file")),
+    (0, &[0x30, 0x26, 0xb2, 0x75], Kind::Other("a Windows Media file")),
+    (0, &[0, 0, 1, 0xba], Kind::Other("an MPEG program stream")),
+    (0, b"DKIF", Kind::Other("an IVF file")),
+    (0, b"YUV4MPEG2", Kind::Other("a YUV4MPEG file")),
+    (0, b".RMF", Kind::Other("a RealMedia file")),
+    (0, &[0x06, 0x0e, 0x2b, 0x34], Kind::Other("an MXF file")),
+    (0, &[0xff, 0xd8, 0xff], Kind::Other("a single image (JPEG)")),
+    (
+        0,
+        b"\x89PNG",
+        Kind::NoVideo("a single image (PNG); a video may be a folder of them"),
+    ),
+    (8, b"WEBP", Kind::Other("an image (WebP)")),
+    (0, b"BM", Kind::NoVideo("a single image (BMP)")),
+    (0, b"II*\0", Kind::NoVideo("a single image (TIFF)")),
+    (0, b"MM\0*", Kind::NoVideo("a single image (TIFF)")),
+    (8, b"WAVE", Kind::NoVideo("a sound file (WAV)")),
+    (0, b"ID3", Kind::NoVideo("a sound file (MP3)")),
+    (0, &[0xff, 0xfb], Kind::NoVideo("a sound file (MP3)")),
+    (0, &[0xff, 0xf3], Kind::NoVideo("a sound file (MP3)")),
+    (0, &[0xff, 0xf1], Kind::NoVideo("a sound file (AAC)")),
+    (0, &[0xff, 0xf9], Kind::NoVideo("a sound file (AAC)")),
+    (0, b"fLaC", Kind::NoVideo("a sound file (FLAC)")),
+    (0, b"PK\x03\x04", Kind::NoVideo("an archive (zip)")),
+    (0, &[0x1f, 0x8b], Kind::NoVideo("an archive (gzip)")),
+    (0, b"7z\xbc\xaf", Kind::NoVideo("an archive (7z)")),
+    (0, b"Rar!", Kind::NoVideo("an archive (rar)")),
+    (0, &[0xfd, b'7', b'z', b'X', b'Z'], Kind::NoVideo("an archive (xz)")),
+    (257, b"ustar", Kind::NoVideo("an archive (tar)")),
+    (0, b"%PDF", Kind::NoVideo("a PDF document")),
+    (
+        0,
+        b"<!DOCTYPE",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<!doctype",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<html",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<HTML",
+        Kind::NoVideo("a web page, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"<?xml",
+        Kind::NoVideo("an XML document, as a download that fails leaves it"),
+    ),
+    (
+        0,
+        b"version https://git-lfs",
+        Kind::NoVideo("a Git LFS pointer in the place of the video: run `git lfs pull`"),
+    ),
+    (0, &[0, 0, 1], Kind::Other("a raw video stream without a container")),
+    (0, &[0, 0, 0, 1], Kind::Other("a raw video stream without a container")),
+];
+
+/// Judges by the first [`HEAD`] bytes, or all if there are fewer.
 pub(crate) fn sniff(head: &[u8]) -> Kind {
     let begins = |magic: &[u8]| head.starts_with(magic);
     let at = |i: usize, magic: &[u8]| head.get(i..).is_some_and(|h| h.starts_with(magic));
@@ -27,28 +100,59 @@ pub(crate) fn sniff(head: &[u8]) -> Kind {
     } else if FIRST_BOXES.iter().any(|b| at(4, b)) {
         Kind::Mp4
     } else if begins(b"RIFF") && at(8, b"AVI ") {
-        Kind::Other("an AVI file")
+        match has(head, b"auds") && !has(head, b"vids") && !has(head, b"iavs") {
+            true => Kind::NoVideo("an AVI file with sound alone"),
+            false => Kind::Other("an AVI file"),
+        }
     } else if begins(&[0x1a, 0x45, 0xdf, 0xa3]) {
-        Kind::Other("a Matroska or WebM file")
-    } else if begins(b"FLV") {
-        Kind::Other("a Flash video file")
-    } else if begins(&[0x30, 0x26, 0xb2, 0x75]) {
-        Kind::Other("a Windows Media file")
-    } else if begins(&[0, 0, 1, 0xba]) || begins(&[0, 0, 1, 0xb3]) {
-        Kind::Other("an MPEG program stream")
-    } else if begins(&[0, 0, 0, 1]) || begins(&[0, 0, 1]) {
-        Kind::Other("a raw video stream without a container")
-    } else if begins(&[0x47]) {
-        Kind::Other("an MPEG transport stream")
+        match matroska_tracks(head) {
+            Some(tracks) if has(tracks, b"A_") && !has(tracks, b"V_") => {
+                Kind::NoVideo("a Matroska or WebM file with sound alone")
+            }
+            _ => Kind::Other("a Matroska or WebM file"),
+        }
     } else if begins(b"OggS") {
-        Kind::Other("an Ogg file")
-    } else if begins(b"GIF8") {
-        Kind::Other("a GIF file")
-    } else if begins(&[0xff, 0xd8, 0xff]) || begins(b"\x89PNG") {
-        Kind::Other("a single image")
+        let sound: [&[u8]; 4] = [b"\x01vorbis", b"OpusHead", b"\x7fFLAC", b"Speex   "];
+        let video: [&[u8]; 4] = [b"\x80theora", b"BBCD\0", b"OVP80", b"\x01video"];
+        let any = |magics: &[&[u8]]| magics.iter().any(|magic| has(head, magic));
+        match any(&sound) && !any(&video) {
+            true => Kind::NoVideo("an Ogg file with sound alone"),
+            false => Kind::Other("an Ogg file"),
+        }
+    } else if is_transport_stream(head) {
+        Kind::Other("an MPEG transport stream")
     } else {
-        Kind::Unknown
+        let found = KINDS.iter().find(|(place, magic, _)| at(*place, magic));
+        found.map_or(Kind::Unknown, |(_, _, kind)| *kind)
     }
+}
+
+/// Packets of 188 bytes that each begin with the same one, behind four others on Blu-ray discs.
+fn is_transport_stream(head: &[u8]) -> bool {
+    [(0, 188), (4, 192), (0, 204)].into_iter().any(|(from, packet)| {
+        let mut begins = head.iter().skip(from).step_by(packet).take(5);
+        // One packet alone is none, with a head of text or an image.
+        begins.clone().count() > 1 && begins.all(|byte| *byte == 0x47)
+    })
+}
+
+/// The element of a Matroska file that describes its tracks, if all of it is in the head.
+fn matroska_tracks(head: &[u8]) -> Option<&[u8]> {
+    const TRACKS: [u8; 4] = [0x16, 0x54, 0xae, 0x6b];
+    let at = head.windows(4).position(|w| w == TRACKS)? + 4;
+    // The length has as many bytes as its first has zeros in front, and one more.
+    let first = *head.get(at)?;
+    let bytes = first.leading_zeros() as usize + 1;
+    let length = head.get(at..at + bytes)?;
+    let mask = 0xffu8.checked_shr(bytes as u32).unwrap_or(0);
+    let length = length[1..]
+        .iter()
+        .fold(u64::from(first & mask), |n, b| n.wrapping_shl(8) | u64::from(*b));
+    head.get(at + bytes..)?.get(..usize::try_from(length).ok()?)
+}
+
+fn has(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|w| w == what)
 }
 
 #[cfg(test)]
@@ -67,5 +171,63 @@ mod tests {
         assert_eq!(sniff(b""), Kind::Empty);
         assert_eq!(sniff(b"hello, world"), Kind::Unknown);
         assert_eq!(sniff(b"RIFF"), Kind::Unknown);
+        assert_eq!(sniff(b"GIF89a"), Kind::Other("a GIF file"));
+        assert_eq!(
+            sniff(b"\0\0\x01\xb3"),
+            Kind::Other("a raw video stream without a container")
+        );
+        assert_eq!(sniff(b"<!DOCTYPE html>"), sniff(b"<html>"));
+    }
+
+    #[test]
+    fn a_transport_stream_is_packets() {
+        let ts = |from: usize, packet: usize| {
+            let mut head = vec![0; from + 3 * packet];
+            head[from..].iter_mut().step_by(packet).for_each(|b| *b = 0x47);
+            head
+        };
+        for (from, packet) in [(0, 188), (4, 192), (0, 204)] {
+            assert_eq!(
+                sniff(&ts(from, packet)),
+                Kind::Other("an MPEG transport stream"),
+                "{packet}"
+            );
+        }
+        // A text and an image that begin with the same letter.
+        assert_eq!(
+            sniff(&[b"Good morning".as_slice(), &[b' '; 400]].concat()),
+            Kind::Unknown
+        );
+        assert_eq!(
+            sniff(&[b"GIF87a".as_slice(), &[1; 4000]].concat()),
+            Kind::Other("a GIF file")
+        );
+    }
+
+    #[test]
+    fn sound_alone_is_no_video() {
+        let matroska = |codecs: &[u8]| {
+            let head = [
+                &b"\x1a\x45\xdf\xa3\x80"[..],
+                b"\x16\x54\xae\x6b",
+                &[0x40, codecs.len() as u8],
+            ]
+            .concat();
+            [&head, codecs, b"V_ is a cluster's"].concat()
+        };
+        assert_eq!(
+            sniff(&matroska(b"A_OPUS")),
+            Kind::NoVideo("a Matroska or WebM file with sound alone")
+        );
+        assert_eq!(
+            sniff(&matroska(b"A_OPUS V_VP9")),
+            Kind::Other("a Matroska or WebM file")
+        );
+        let avi = |streams: &[u8]| [b"RIFF\x10\0\0\0AVI LIST", streams].concat();
+        assert_eq!(sniff(&avi(b"strhauds")), Kind::NoVideo("an AVI file with sound alone"));
+        assert_eq!(sniff(&avi(b"strhauds strhvids")), Kind::Other("an AVI file"));
+        assert_eq!(sniff(b"OggS OpusHead"), Kind::NoVideo("an Ogg file with sound alone"));
+        assert_eq!(sniff(b"OggS \x80theora \x01vorbis"), Kind::Other("an Ogg file"));
+        assert_eq!(sniff(b"RIFF\x10\0\0\0WAVEfmt "), Kind::NoVideo("a sound file (WAV)"));
     }
 }

@@ -1,14 +1,25 @@
 //! The sequence parameter set of H.264: picture size, cropping and colour (ITU-T H.264, 7.3.2.1.1
 //! and annex E). The decoder has a parser of its own, but it stops before the colour description.
 
-use rusty_h264_common::BitReader;
+use std::ops::RangeInclusive;
+
 use rusty_h264_common::nal::emulation_unprevent;
 use rusty_h264_decoder::Sps as DecoderSps;
 
+use crate::bits::Bits;
 use crate::color::{Colour, Window};
 
 /// Profiles whose parameter sets carry the chroma format, bit depth and scaling lists.
 const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
+
+/// Reference pictures that a stream may keep (A.3.1).
+const MAX_REFERENCE_FRAMES: u32 = 16;
+
+/// No side of a picture has more macroblocks: 2^20 pixels.
+const LARGEST_SIDE: u32 = 0xffff;
+
+/// Numbers that are passed over.
+const ANY: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 
 /// What is needed of a sequence parameter set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +50,7 @@ pub(crate) enum SpsError {
 /// Parses a NAL unit of type 7, header byte included.
 pub(crate) fn parse(nal: &[u8]) -> Result<Sps, SpsError> {
     let rbsp = emulation_unprevent(nal.get(1..).unwrap_or(&[]));
+    let vui = check(&rbsp).map_err(|e| SpsError::Broken(format!("sequence parameter set: {e}")))?;
     let geometry = DecoderSps::parse(&rbsp).map_err(|e| match e {
         rusty_h264_decoder::DecodeError::Unsupported(what) => SpsError::Unsupported(format!("H.264 with {what}")),
         other => SpsError::Broken(format!("sequence parameter set: {other}")),
@@ -48,7 +60,7 @@ pub(crate) fn parse(nal: &[u8]) -> Result<Sps, SpsError> {
         2 * geometry.frame_crop_left as usize,
         geometry.crop_unit_y() * geometry.frame_crop_top as usize,
     );
-    let colour = colour(&rbsp).unwrap_or(Colour::UNSPECIFIED);
+    let colour = colour(vui).unwrap_or(Colour::UNSPECIFIED);
     if !colour.is_supported() {
         return Err(SpsError::Unsupported(format!(
             "H.264 with colour matrix {} (coded RGB or YCgCo)",
@@ -67,106 +79,88 @@ pub(crate) fn parse(nal: &[u8]) -> Result<Sps, SpsError> {
     })
 }
 
-/// The colour description of the VUI. `None` where the set ends early or holds none: a file whose
-/// VUI is cut short still decodes.
-fn colour(rbsp: &[u8]) -> Option<Colour> {
-    let mut r = BitReader::new(rbsp);
-    skip_to_vui(&mut r)?;
-    // vui_parameters_present_flag, aspect_ratio_info_present_flag
-    if !flag(&mut r)? {
-        return None;
-    }
-    if flag(&mut r)? {
-        const EXTENDED_SAR: u32 = 255;
-        if r.read_bits(8).ok()? == EXTENDED_SAR {
-            r.skip_bits(32).ok()?;
-        }
-    }
-    // overscan_info_present_flag, overscan_appropriate_flag
-    if flag(&mut r)? {
-        flag(&mut r)?;
-    }
-    // video_signal_type_present_flag
-    if !flag(&mut r)? {
-        return None;
-    }
-    r.skip_bits(3).ok()?; // video_format
-    let full_range = flag(&mut r)?;
-    let mut matrix = Colour::UNSPECIFIED.matrix;
-    if flag(&mut r)? {
-        r.skip_bits(16).ok()?; // colour_primaries, transfer_characteristics
-        matrix = r.read_bits(8).ok()? as u8;
-    }
-    Some(Colour { full_range, matrix })
-}
-
-fn flag(r: &mut BitReader) -> Option<bool> {
-    r.read_bit().ok()
-}
-
-/// Reads past everything before `vui_parameters_present_flag`.
-fn skip_to_vui(r: &mut BitReader) -> Option<()> {
-    let profile = r.read_bits(8).ok()?;
-    r.skip_bits(16).ok()?; // constraint flags, level_idc
-    r.read_ue().ok()?; // seq_parameter_set_id
+/// Checks that every number up to the VUI is one that the standard allows; the decoder adds to them as they are. Gives the
+/// bits from the VUI on.
+pub(crate) fn check(rbsp: &[u8]) -> Result<Bits<'_>, String> {
+    let mut bits = Bits::new(rbsp);
+    let profile = bits.bits(8, "profile_idc")?;
+    bits.bits(16, "level_idc")?; // constraint flags as well
+    bits.ue("seq_parameter_set_id", 31)?;
     if HIGH_PROFILES.contains(&profile) {
-        let chroma_format = r.read_ue().ok()?;
+        let chroma_format = bits.ue("chroma_format_idc", 3)?;
         if chroma_format == 3 {
-            flag(r)?; // separate_colour_plane_flag
+            bits.flag("separate_colour_plane_flag")?;
         }
-        r.read_ue().ok()?; // bit_depth_luma_minus8
-        r.read_ue().ok()?; // bit_depth_chroma_minus8
-        flag(r)?; // qpprime_y_zero_transform_bypass_flag
-        if flag(r)? {
+        bits.ue("bit_depth_luma_minus8", 6)?;
+        bits.ue("bit_depth_chroma_minus8", 6)?;
+        bits.flag("qpprime_y_zero_transform_bypass_flag")?;
+        if bits.flag("seq_scaling_matrix_present_flag")? {
             for list in 0..if chroma_format == 3 { 12 } else { 8 } {
-                if flag(r)? {
-                    skip_scaling_list(r, if list < 6 { 16 } else { 64 })?;
+                if bits.flag("seq_scaling_list_present_flag")? {
+                    bits.scaling_list(if list < 6 { 16 } else { 64 })?;
                 }
             }
         }
     }
-    r.read_ue().ok()?; // log2_max_frame_num_minus4
-    match r.read_ue().ok()? {
+    bits.ue("log2_max_frame_num_minus4", 12)?;
+    match bits.ue("pic_order_cnt_type", 2)? {
         0 => {
-            r.read_ue().ok()?; // log2_max_pic_order_cnt_lsb_minus4
+            bits.ue("log2_max_pic_order_cnt_lsb_minus4", 12)?;
         }
         1 => {
-            flag(r)?; // delta_pic_order_always_zero_flag
-            r.read_se().ok()?; // offset_for_non_ref_pic
-            r.read_se().ok()?; // offset_for_top_to_bottom_field
-            for _ in 0..r.read_ue().ok()?.min(255) {
-                r.read_se().ok()?;
+            bits.flag("delta_pic_order_always_zero_flag")?;
+            bits.se("offset_for_non_ref_pic", ANY)?;
+            bits.se("offset_for_top_to_bottom_field", ANY)?;
+            for _ in 0..bits.ue("num_ref_frames_in_pic_order_cnt_cycle", 255)? {
+                bits.se("offset_for_ref_frame", ANY)?;
             }
         }
         _ => {}
     }
-    r.read_ue().ok()?; // max_num_ref_frames
-    flag(r)?; // gaps_in_frame_num_value_allowed_flag
-    r.read_ue().ok()?; // pic_width_in_mbs_minus1
-    r.read_ue().ok()?; // pic_height_in_map_units_minus1
-    if !flag(r)? {
-        flag(r)?; // mb_adaptive_frame_field_flag
+    bits.ue("max_num_ref_frames", MAX_REFERENCE_FRAMES)?;
+    bits.flag("gaps_in_frame_num_value_allowed_flag")?;
+    bits.ue("pic_width_in_mbs_minus1", LARGEST_SIDE)?;
+    bits.ue("pic_height_in_map_units_minus1", LARGEST_SIDE)?;
+    if !bits.flag("frame_mbs_only_flag")? {
+        bits.flag("mb_adaptive_frame_field_flag")?;
     }
-    flag(r)?; // direct_8x8_inference_flag
-    if flag(r)? {
+    bits.flag("direct_8x8_inference_flag")?;
+    if bits.flag("frame_cropping_flag")? {
         for _ in 0..4 {
-            r.read_ue().ok()?; // frame_crop_*_offset
+            bits.ue("frame_crop_offset", 32 * LARGEST_SIDE)?;
         }
     }
-    Some(())
+    Ok(bits)
 }
 
-fn skip_scaling_list(r: &mut BitReader, size: usize) -> Option<()> {
-    let (mut last, mut next) = (8i32, 8i32);
-    for _ in 0..size {
-        if next != 0 {
-            next = (last.wrapping_add(r.read_se().ok()?)).rem_euclid(256);
-        }
-        if next != 0 {
-            last = next;
+/// The colour description of the VUI. `None` where the set ends early or holds none: a file whose
+/// VUI is cut short still decodes.
+fn colour(mut bits: Bits<'_>) -> Option<Colour> {
+    let mut flag = |name| bits.flag(name).ok();
+    if !flag("vui_parameters_present_flag")? {
+        return None;
+    }
+    if flag("aspect_ratio_info_present_flag")? {
+        const EXTENDED_SAR: u32 = 255;
+        if bits.bits(8, "aspect_ratio_idc").ok()? == EXTENDED_SAR {
+            bits.bits(32, "sar_height").ok()?;
         }
     }
-    Some(())
+    let mut flag = |name| bits.flag(name).ok();
+    if flag("overscan_info_present_flag")? {
+        flag("overscan_appropriate_flag")?;
+    }
+    if !flag("video_signal_type_present_flag")? {
+        return None;
+    }
+    bits.bits(3, "video_format").ok()?;
+    let full_range = bits.flag("video_full_range_flag").ok()?;
+    let mut matrix = Colour::UNSPECIFIED.matrix;
+    if bits.flag("colour_description_present_flag").ok()? {
+        bits.bits(16, "transfer_characteristics").ok()?; // colour_primaries as well
+        matrix = bits.bits(8, "matrix_coefficients").ok()? as u8;
+    }
+    Some(Colour { full_range, matrix })
 }
 
 #[cfg(test)]
@@ -271,10 +265,20 @@ mod tests {
         w.rbsp_trailing_bits();
         let mut nal = vec![0x67];
         rusty_h264_common::nal::emulation_prevent_into(&w.into_bytes(), &mut nal);
-        assert!(parse(&nal).is_err());
+        let broken = |nal: &[u8], words: &str| match parse(nal) {
+            Err(SpsError::Broken(e)) => assert!(e.contains(words), "{e}"),
+            other => panic!("{other:?}"),
+        };
+        broken(&nal, "`log2_max_frame_num_minus4` is 4294967294, above 12");
         // Cropped at the left and right by 2³² + 1 units: one, in 32 bits.
         for crop in [[u32::MAX - 1, 3, 0, 0], [0, 0, 3, u32::MAX - 1]] {
-            assert!(parse(&sps(66, 4, 4, crop, None)).is_err());
+            broken(&sps(66, 4, 4, crop, None), "`frame_crop_offset` is 4294967294");
+        }
+        // 2³² macroblocks across and 2³³ down are 2⁶⁵: none, in 64 bits.
+        broken(&sps(66, u32::MAX, 4, [0; 4], None), "`pic_width_in_mbs_minus1` is ");
+        for crop in [[16, 16, 0, 0], [0, 0, 32, 0]] {
+            let e = parse(&sps(66, 4, 4, crop, None)).unwrap_err();
+            assert_eq!(e, SpsError::Unsupported("H.264 with crop exceeds frame".to_owned()));
         }
     }
 

@@ -1,61 +1,19 @@
 //! Videos: opened once, asked for frames by number.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
-use crate::backend::Decoding;
 use crate::decode::decode_frames;
-use crate::folder::{FolderIndex, Template};
+use crate::folder::FolderIndex;
 use crate::h264::H264Index;
-use crate::index::{Content, Stamp, VideoIndex};
-use crate::sniff::{Kind, sniff};
-use crate::{Limits, RgbFrame, VideoError};
-
-/// Takes a decoded frame, or why it could not be had, and says whether to go on.
-pub type Sink<'a> = dyn FnMut(usize, Result<RgbFrame, VideoError>) -> ControlFlow<()> + 'a;
-
-/// A source of frames. The crate's own are made by [`Video::open`]; another one (a decoder from
-/// elsewhere, a generator) becomes a [`Video`] through [`Video::from_backend`].
-pub trait Backend: fmt::Debug + Send + Sync {
-    /// The file or folder, for messages.
-    fn path(&self) -> &Path;
-    /// Number of frames.
-    fn frame_count(&self) -> usize;
-    /// Width and height of every frame, upright, in pixels.
-    fn size(&self) -> (usize, usize);
-    /// Frames a second on average, if the source knows.
-    fn fps(&self) -> Option<f64>;
-    /// Decodes `frames`, ascending, without repeats and all below [`Backend::frame_count`], and
-    /// gives each to `sink` once, in any order. The same frame is always the same bytes.
-    ///
-    /// # Errors
-    /// Only what concerns the source as a whole; what concerns a frame goes to `sink`.
-    fn decode(&self, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError>;
-}
-
-/// How to open a video.
-#[derive(Debug, Clone, Default)]
-pub struct OpenOptions {
-    /// The index of an earlier opening of the same file with the same options: it is not parsed
-    /// again.
-    pub index: Option<VideoIndex>,
-    /// What decodes a file.
-    pub decoding: Decoding,
-    /// Frames to pass over at the beginning: frame 0 is this one of the file or folder.
-    pub offset: usize,
-    /// How many frames there are, from `offset` on; more than there are is an error. `None`: all.
-    pub frames: Option<usize>,
-    /// For a folder: the names of its files.
-    pub template: Template,
-    /// For a folder: the number of its first file, commonly 0 or 1.
-    pub start_index: usize,
-    /// Bounds on memory and work.
-    pub limits: Limits,
-}
+use crate::index::{Index, Place, Stamp, VideoIndex};
+use crate::regular::{not_a_file, open_file, refusal};
+use crate::sniff::{HEAD, Kind, sniff};
+use crate::{Backend, OpenOptions, RgbFrame, Sink, VideoError, verify};
 
 /// A video: a file or a folder of images, of which any frames can be had.
 ///
@@ -76,33 +34,34 @@ impl Video {
     /// # Errors
     /// If it cannot be read, is of a kind this build does not decode (the message says which and
     /// what to do), breaks its format, is beyond the limits, has fewer frames than
-    /// [`OpenOptions::frames`] says, or is not what [`OpenOptions::index`] was made from.
+    /// [`OpenOptions::frames`] says, or is not what [`OpenOptions::index`] or [`OpenOptions::checksum`] was made from.
+    /// What is neither a file nor a folder, such as a named pipe, is refused unopened.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
+        if let Some(what) = not_a_file(&metadata).filter(|_| !metadata.is_dir()) {
+            return Err(VideoError::io(path, refusal(what)));
+        }
         let stamp = Stamp::of(&metadata);
+        if let Some(expected) = options.checksum {
+            verify::check(path, stamp, expected)?;
+        }
         let index = match &options.index {
             Some(index) => {
                 index.check(path, stamp)?;
                 index.clone()
             }
-            None if metadata.is_dir() => {
-                let content = FolderIndex::read(path, options)?;
-                VideoIndex::new(stamp, Content::Folder(content))
-            }
-            None => VideoIndex::new(stamp, index_file(path, options)?),
+            None if metadata.is_dir() => VideoIndex::new(stamp, FolderIndex::read(path, options)?),
+            None => index_file(path, stamp, options)?,
         };
         // A folder's index is of the window alone.
-        let offset = match &index.0.content {
-            Content::Folder(_) => 0,
-            _ => options.offset,
-        };
-        let backend = Indexed {
-            path: path.to_owned(),
-            stamp,
+        let offset = if index.content().is_folder() { 0 } else { options.offset };
+        let backend = Opened {
             index: index.clone(),
-            #[cfg(feature = "ffmpeg")]
-            decoding: options.decoding,
-            limits: options.limits.clone(),
+            place: Place {
+                path: path.to_owned(),
+                decoder: options.decoder,
+                limits: options.limits.clone(),
+            },
         };
         let mut video = Self::from_backend(Box::new(backend));
         video.index = Some(index);
@@ -111,6 +70,7 @@ impl Video {
     }
 
     /// A video of another source of frames.
+    #[must_use]
     pub fn from_backend(backend: Box<dyn Backend>) -> Self {
         Self {
             count: backend.frame_count(),
@@ -149,6 +109,12 @@ impl Video {
     /// The index, to open the same file again with; `None` for a foreign [`Backend`].
     pub fn index(&self) -> Option<&VideoIndex> {
         self.index.as_ref()
+    }
+
+    /// What a reader may want to know of a sound file, such as which of several tracks is read.
+    #[must_use]
+    pub fn remark(&self) -> Option<&str> {
+        self.index.as_ref()?.content().remark()
     }
 
     /// Number of frames.
@@ -264,81 +230,83 @@ impl Video {
 
 /// The crate's own sources: a path and its index.
 #[derive(Debug)]
-struct Indexed {
-    path: PathBuf,
-    stamp: Stamp,
+struct Opened {
     index: VideoIndex,
-    #[cfg(feature = "ffmpeg")]
-    decoding: Decoding,
-    limits: Limits,
+    place: Place,
 }
 
-impl Backend for Indexed {
+impl Backend for Opened {
     fn path(&self) -> &Path {
-        &self.path
+        &self.place.path
     }
 
     fn frame_count(&self) -> usize {
-        self.index.0.content.frame_count()
+        self.index.content().frame_count()
     }
 
     fn size(&self) -> (usize, usize) {
-        match &self.index.0.content {
-            Content::H264(h) => h.size(),
-            #[cfg(feature = "ffmpeg")]
-            Content::Av(a) => a.size(),
-            Content::Folder(f) => (f.width, f.height),
-        }
+        self.index.content().size()
     }
 
     fn fps(&self) -> Option<f64> {
-        match &self.index.0.content {
-            Content::H264(h) => h.fps,
-            #[cfg(feature = "ffmpeg")]
-            Content::Av(a) => a.fps,
-            Content::Folder(_) => None,
-        }
+        self.index.content().fps()
     }
 
     fn decode(&self, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
-        let (path, limits) = (&self.path, &self.limits);
-        match &self.index.0.content {
-            Content::Folder(f) => return f.decode(path, limits, frames, sink),
-            // Files change; folders are looked at file by file.
-            _ => {
-                let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
-                if Stamp::of(&metadata) != self.stamp {
-                    return Err(VideoError::Changed { path: path.clone() });
-                }
-            }
+        let path = &self.place.path;
+        // Files change; folders are looked at file by file.
+        if !self.index.content().is_folder() {
+            let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
+            self.index.check(path, Stamp::of(&metadata))?;
         }
-        match &self.index.0.content {
-            #[cfg(feature = "ffmpeg")]
-            Content::H264(h) if self.decoding.is_ffmpeg() => {
-                crate::ffmpeg::h264::decode_frames(path, h, limits, frames, sink)
-            }
-            Content::H264(h) => decode_frames(path, h, limits, frames, sink),
-            #[cfg(feature = "ffmpeg")]
-            Content::Av(a) => a.decode(path, limits, frames, sink),
-            Content::Folder(f) => f.decode(path, limits, frames, sink),
+        self.index.content().decode(&self.place, frames, sink)
+    }
+}
+
+impl Index for H264Index {
+    fn frame_count(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn size(&self) -> (usize, usize) {
+        H264Index::size(self)
+    }
+
+    fn fps(&self) -> Option<f64> {
+        self.fps
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
+        #[cfg(feature = "ffmpeg")]
+        if place.decoder.is_ffmpeg() {
+            return crate::ffmpeg::h264::decode_frames(&place.path, self, &place.limits, frames, sink);
         }
+        decode_frames(&place.path, self, &place.limits, frames, sink)
     }
 }
 
 /// Indexes a file, if it is of a kind that this build reads.
-fn index_file(path: &Path, options: &OpenOptions) -> Result<Content, VideoError> {
-    if !options.decoding.is_built() {
+fn index_file(path: &Path, stamp: Stamp, options: &OpenOptions) -> Result<VideoIndex, VideoError> {
+    if !options.decoder.is_built() {
         return Err(VideoError::Unsupported {
             path: path.to_owned(),
             what: "the backend `ffmpeg` is asked for".to_owned(),
             hint: "this build does not have it: build with `--features ffmpeg`, or take the backend `auto`".to_owned(),
         });
     }
-    match index_in_rust(path, options) {
-        Ok(index) => Ok(Content::H264(index)),
+    // Untrusted input must not end a process, whatever a library makes of it.
+    let indexed = catch_unwind(AssertUnwindSafe(|| index_in_rust(path, options)))
+        .unwrap_or_else(|_| Err(VideoError::malformed(path, "reading its index failed")));
+    match indexed {
+        Ok(index) => Ok(VideoIndex::new(stamp, index)),
         #[cfg(feature = "ffmpeg")]
-        Err(VideoError::Unsupported { .. }) if options.decoding.is_ffmpeg() => {
-            Ok(Content::Av(crate::ffmpeg::AvIndex::read(path, &options.limits)?))
+        Err(VideoError::Unsupported { .. }) if options.decoder.is_ffmpeg() => {
+            let index = crate::ffmpeg::AvIndex::read(path, &options.limits)?;
+            Ok(VideoIndex::new(stamp, index))
         }
         Err(e) => Err(e),
     }
@@ -346,16 +314,18 @@ fn index_file(path: &Path, options: &OpenOptions) -> Result<Content, VideoError>
 
 fn index_in_rust(path: &Path, options: &OpenOptions) -> Result<H264Index, VideoError> {
     let io = |e| VideoError::io(path, e);
-    let mut file = File::open(path).map_err(io)?;
+    let mut file = open_file(path).map_err(io)?;
     let mut head = Vec::new();
-    (&mut file).take(16).read_to_end(&mut head).map_err(io)?;
+    (&mut file).take(HEAD).read_to_end(&mut head).map_err(io)?;
     match sniff(&head) {
         Kind::Mp4 => H264Index::read(path, &mut file, &options.limits),
         Kind::Other(what) => Err(VideoError::unsupported(path, what)),
+        Kind::NoVideo(what) => Err(VideoError::malformed(
+            path,
+            format!("there is no video in it; it is {what}"),
+        )),
         Kind::Empty => Err(VideoError::malformed(path, "the file is empty")),
-        Kind::Unknown if options.decoding.is_ffmpeg() => {
-            Err(VideoError::unsupported(path, "a file of an unknown kind"))
-        }
+        Kind::Unknown if options.decoder.is_ffmpeg() => Err(VideoError::unsupported(path, "a file of an unknown kind")),
         Kind::Unknown => Err(VideoError::malformed(
             path,
             "it does not begin like any known kind of video",

@@ -15,7 +15,8 @@ use crate::{OpenOptions, RgbFrame, Video, VideoError};
 /// Frames that are decoded ahead of their use.
 const AHEAD: usize = 4;
 
-/// Opens and decodes on a thread of its own, and waits no longer than a limit for it to open, or for each frame.
+/// Opens and decodes on a thread of its own, and waits no longer than a limit for it to open, or for each frame. Time in
+/// which the whole process is suspended does not count.
 ///
 /// A thread that hangs is left behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,13 +89,35 @@ impl Watch {
     }
 
     fn next<T>(self, path: &Path, from: &Receiver<Message<T>>) -> Result<Message<T>, VideoError> {
-        from.recv_timeout(self.limit).map_err(|e| match e {
+        wait(self.limit, |step| from.recv_timeout(step)).map_err(|e| match e {
             RecvTimeoutError::Timeout => VideoError::Stalled {
                 path: path.to_owned(),
                 limit: self.limit,
             },
             RecvTimeoutError::Disconnected => VideoError::malformed(path, "its decoder gave up"),
         })
+    }
+}
+
+/// The longest of the steps in which is waited.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Waits in many short steps and counts these, not the time: while the process is suspended (a laptop that is closed, a
+/// scheduler that stops a job) its decoder can do nothing either, and however long that takes, it is one step.
+fn wait<T>(
+    limit: Duration,
+    mut receive: impl FnMut(Duration) -> Result<T, RecvTimeoutError>,
+) -> Result<T, RecvTimeoutError> {
+    let step = (limit / 16).clamp(Duration::from_millis(1), STEP);
+    let mut waited = Duration::ZERO;
+    loop {
+        match receive(step) {
+            Err(RecvTimeoutError::Timeout) => waited += step,
+            outcome => return outcome,
+        }
+        if waited >= limit {
+            return Err(RecvTimeoutError::Timeout);
+        }
     }
 }
 
@@ -172,6 +195,29 @@ mod tests {
         assert!(matches!(e, VideoError::Stalled { .. }), "{e}");
         assert!(e.to_string().starts_with("stuck.avi: "), "{e}");
         assert_eq!(seen, [(0, 0), (1, 1)]);
+    }
+
+    /// A clock on which one step in the middle takes a day.
+    #[test]
+    fn time_in_which_the_process_is_suspended_does_not_count() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let mut clock = Duration::ZERO;
+        let outcome = wait(minutes(10), |step| {
+            let suspended = clock < minutes(5) && clock + step >= minutes(5);
+            clock += if suspended { minutes(24 * 60) } else { step };
+            match clock > minutes(24 * 60 + 8) {
+                true => Ok("a frame"),
+                false => Err(RecvTimeoutError::Timeout),
+            }
+        });
+        assert_eq!(outcome, Ok("a frame"));
+        // What never comes is waited for no longer than the limit.
+        let mut clock = Duration::ZERO;
+        let outcome: Result<(), _> = wait(minutes(10), |step| {
+            clock += step;
+            Err(RecvTimeoutError::Timeout)
+        });
+        assert_eq!((outcome, clock), (Err(RecvTimeoutError::Timeout), minutes(10)));
     }
 
     #[test]

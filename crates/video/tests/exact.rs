@@ -90,6 +90,34 @@ fn the_first_video_track_by_number_is_read() {
 }
 
 #[test]
+fn the_largest_video_track_is_read_and_the_choice_is_reported() {
+    let (small, large) = (encode(32, 32, 5, 5, 0), encode(64, 48, 4, 4, 1));
+    for (first, second) in [(&small, &large), (&large, &small)] {
+        // The data is that of the second; of the first there are tables.
+        let tables = Container::default();
+        let container = Container {
+            track_id: 2,
+            before_track: tables.trak(first, &tables.stbl(first, 40)),
+            ..Container::default()
+        };
+        let (_file, video) = open(&container.write(second));
+        let video = video.unwrap();
+        assert_eq!((video.width(), video.height()), (64, 48));
+        let number = if second.width == 64 { 2 } else { 1 };
+        let remark = format!(
+            "it has 2 video tracks: track {number} of 64x48 is read, not {} of 32x32",
+            3 - number
+        );
+        assert_eq!(video.remark(), Some(remark.as_str()));
+        if number == 2 {
+            assert!(video.frames(&all(&video)).unwrap() == large.frames);
+        }
+    }
+    let (_file, video) = open(&Container::default().write(&small));
+    assert_eq!(video.unwrap().remark(), None);
+}
+
+#[test]
 fn edit_lists_choose_the_frames() {
     let coded = encode(64, 48, 20, 5, 2);
     let ms = |frames: u32| frames * TICK * 1000 / common::TIMESCALE;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use cases::{CASES, Case, Expect, frames_of_ffmpeg};
-use glad_video::{Decoding, OpenOptions, RgbFrame, Video, VideoError};
+use glad_video::{DecoderChoice, OpenOptions, RgbFrame, Video, VideoError};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -30,7 +30,9 @@ static FILES: LazyLock<(tempfile::TempDir, Vec<Made>)> = LazyLock::new(|| {
         .filter_map(|case| {
             let path = case.make(folder.path())?;
             // The size is the backend's word; that it is right shows in the frames.
-            let (width, height) = open(&path, Decoding::Ffmpeg).map(|v| (v.width(), v.height())).unwrap();
+            let (width, height) = open(&path, DecoderChoice::Ffmpeg)
+                .map(|v| (v.width(), v.height()))
+                .unwrap();
             let truth = frames_of_ffmpeg(&path)
                 .chunks(width * height * 3)
                 .map(|f| RgbFrame::new(width, height, f.to_vec()).unwrap())
@@ -41,9 +43,9 @@ static FILES: LazyLock<(tempfile::TempDir, Vec<Made>)> = LazyLock::new(|| {
     (folder, made)
 });
 
-fn open(path: &Path, decoding: Decoding) -> Result<Video, VideoError> {
+fn open(path: &Path, decoding: DecoderChoice) -> Result<Video, VideoError> {
     let options = OpenOptions {
-        decoding,
+        decoder: decoding,
         ..OpenOptions::default()
     };
     Video::open(path, &options)
@@ -61,7 +63,7 @@ fn every_frame_is_ffmpegs() {
         FILES.1.len()
     );
     for Made { case, path, truth } in &FILES.1 {
-        let video = open(path, Decoding::Ffmpeg).unwrap();
+        let video = open(path, DecoderChoice::Ffmpeg).unwrap();
         assert_eq!(video.frame_count(), truth.len(), "{case}");
         assert!(video.frames(&all(&video)).unwrap() == *truth, "{case}");
     }
@@ -70,7 +72,7 @@ fn every_frame_is_ffmpegs() {
 #[test]
 fn the_rust_backend_reads_the_same_or_says_which_reads_it() {
     for Made { case, path, truth } in &FILES.1 {
-        match (open(path, Decoding::Rust), case.rust) {
+        match (open(path, DecoderChoice::Rust), case.rust) {
             (Ok(video), Expect::Exact) => assert!(video.frames(&all(&video)).unwrap() == *truth, "{case}"),
             (Err(e @ VideoError::Unsupported { .. }), Expect::Refused) => {
                 let text = e.to_string();
@@ -84,7 +86,7 @@ fn the_rust_backend_reads_the_same_or_says_which_reads_it() {
 #[test]
 fn any_frames_are_those_of_the_whole() {
     for Made { case, path, truth } in &FILES.1 {
-        for decoding in [Decoding::Rust, Decoding::Ffmpeg] {
+        for decoding in [DecoderChoice::Rust, DecoderChoice::Ffmpeg] {
             let Ok(video) = open(path, decoding) else { continue };
             let mut runner = TestRunner::new(Config {
                 cases: 12,
@@ -107,7 +109,7 @@ fn an_index_serves_again() {
     for file in ["mpeg4b.avi", "hevc.ts", "gop.mp4"] {
         let made = FILES.1.iter().find(|m| m.case.file == file).unwrap();
         let options = OpenOptions {
-            index: open(&made.path, Decoding::Auto).unwrap().index().cloned(),
+            index: open(&made.path, DecoderChoice::Auto).unwrap().index().cloned(),
             offset: 10,
             frames: Some(20),
             ..OpenOptions::default()
@@ -124,12 +126,12 @@ fn an_index_serves_again() {
 #[test]
 fn damage_stays_in_its_group_and_is_told_where_it_is_noticed() {
     for (file, decoding) in [
-        ("gop.mp4", Decoding::Rust),
-        ("gop.mp4", Decoding::Ffmpeg),
-        ("h264.mkv", Decoding::Ffmpeg),
-        ("hevc.mp4", Decoding::Ffmpeg),
-        ("mpeg4b.avi", Decoding::Ffmpeg),
-        ("mpeg2.ts", Decoding::Ffmpeg),
+        ("gop.mp4", DecoderChoice::Rust),
+        ("gop.mp4", DecoderChoice::Ffmpeg),
+        ("h264.mkv", DecoderChoice::Ffmpeg),
+        ("hevc.mp4", DecoderChoice::Ffmpeg),
+        ("mpeg4b.avi", DecoderChoice::Ffmpeg),
+        ("mpeg2.ts", DecoderChoice::Ffmpeg),
     ] {
         let (mut wrong, mut told, mut sound) = (0, 0, 0);
         let made = FILES.1.iter().find(|m| m.case.file == file).unwrap();
@@ -174,7 +176,7 @@ fn files_cut_short_are_refused_or_keep_what_is_there() {
         let cut = path.with_file_name(format!("cut-{}", case.file));
         for share in [0, 1, 5, 9] {
             fs::write(&cut, &bytes[..bytes.len() * share / 10]).unwrap();
-            let Ok(video) = open(&cut, Decoding::Ffmpeg) else {
+            let Ok(video) = open(&cut, DecoderChoice::Ffmpeg) else {
                 continue;
             };
             let visited = video.visit(&all(&video), |n, frame| {
@@ -207,7 +209,7 @@ fn files_that_name_other_files_are_not_followed() {
     ] {
         let path = folder.path().join(name);
         fs::write(&path, text).unwrap();
-        let e = open(&path, Decoding::Ffmpeg).unwrap_err();
+        let e = open(&path, DecoderChoice::Ffmpeg).unwrap_err();
         assert!(matches!(e, VideoError::Malformed { .. }), "{e}");
     }
 }

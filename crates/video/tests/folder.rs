@@ -98,6 +98,134 @@ fn frames_are_decoded_only_when_asked_for() {
 }
 
 #[test]
+fn a_missing_image_is_an_error_where_others_follow() {
+    let folder = frames();
+    fs::remove_file(folder.path().join("img_00004.png")).unwrap();
+    let e = Video::open(folder.path(), &options()).unwrap_err();
+    assert!(matches!(e, VideoError::Malformed { .. }), "{e}");
+    let text = e.to_string();
+    assert!(
+        text.contains("img_00004.png is missing, and 6 images come after it, up to img_00010.png"),
+        "{text}"
+    );
+    // Of a segment, only where it lies in it.
+    let segment = |offset, frames| OpenOptions {
+        offset,
+        frames,
+        ..options()
+    };
+    assert_eq!(
+        Video::open(folder.path(), &segment(0, Some(3))).unwrap().frame_count(),
+        3
+    );
+    assert_eq!(Video::open(folder.path(), &segment(4, None)).unwrap().frame_count(), 6);
+    assert!(Video::open(folder.path(), &segment(1, None)).is_err());
+    let e = Video::open(folder.path(), &segment(1, Some(4)))
+        .unwrap_err()
+        .to_string();
+    assert!(e.contains("img_00004.png is missing"), "{e}");
+    // Names of other shapes are none of these.
+    let folder = frames();
+    for name in ["img_12.png", "img_00099.jpg", "img_0000a.png", "._img_00012.png"] {
+        save(folder.path(), name, ImageFormat::Png, 1, 6, 4);
+    }
+    assert_eq!(Video::open(folder.path(), &options()).unwrap().frame_count(), 10);
+}
+
+/// A picture that compresses badly, so that a cut takes a part of it away.
+fn noise(format: ImageFormat) -> Vec<u8> {
+    let mut state = 7u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    let picture = RgbImage::from_fn(64, 48, |_, _| image::Rgb([next(), next(), next()]));
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn a_damaged_image_is_an_error_with_its_name() {
+    for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+        let whole = noise(format);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("img_00000.jpg");
+        let read = |bytes: &[u8]| {
+            fs::write(&path, bytes).unwrap();
+            Video::open(folder.path(), &OpenOptions::default())?.frames(&[0])
+        };
+        let good = read(&whole).unwrap();
+        // Something behind the end of a picture is none of it.
+        assert!(read(&[&whole[..], b"more"].concat()).unwrap() == good);
+        for cut in [
+            whole.len() - 1,
+            whole.len() - 3,
+            whole.len() * 3 / 4,
+            whole.len() / 2,
+            30,
+            1,
+            0,
+        ] {
+            let e = read(&whole[..cut]).map(|_| cut).unwrap_err();
+            assert!(e.to_string().contains("img_00000.jpg"), "{e}");
+        }
+        // The rest was never written.
+        for from in [whole.len() * 3 / 4, whole.len() / 2] {
+            let mut hole = whole.clone();
+            hole[from..].fill(0);
+            let e = read(&hole).map(|_| from).unwrap_err();
+            assert!(e.to_string().contains("img_00000.jpg"), "{format:?} {from}: {e}");
+        }
+    }
+    // A code that the picture's tables do not have.
+    let whole = noise(ImageFormat::Jpeg);
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = whole.clone();
+    let middle = whole.len() / 2;
+    (middle..middle + 200)
+        .step_by(2)
+        .for_each(|i| (bytes[i], bytes[i + 1]) = (0xff, 0));
+    fs::write(folder.path().join("img_00000.jpg"), bytes).unwrap();
+    let video = Video::open(folder.path(), &OpenOptions::default()).unwrap();
+    let e = video.frames(&[0]).map(|_| "a picture").unwrap_err();
+    assert!(matches!(e, VideoError::Damaged { .. }), "{e}");
+}
+
+#[test]
+#[cfg(unix)]
+fn what_is_no_file_is_refused_unopened() {
+    let folder = frames();
+    let pipe = folder.path().join("img_00002.png");
+    fs::remove_file(&pipe).unwrap();
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let e = Video::open(&pipe, &OpenOptions::default()).unwrap_err().to_string();
+    assert!(
+        e.ends_with("img_00002.png: cannot read: it is a named pipe, not a file"),
+        "{e}"
+    );
+    let e = Video::open(Path::new("/dev/zero"), &OpenOptions::default())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(e, "/dev/zero: cannot read: it is a device, not a file");
+    let video = Video::open(folder.path(), &options()).unwrap();
+    let e = video.frames(&[1]).unwrap_err().to_string();
+    assert!(
+        e.contains("img_00002.png") && e.contains("it is a named pipe, not a file"),
+        "{e}"
+    );
+    let e = glad_video::lists::read_list(&pipe, &Default::default()).unwrap_err();
+    let cause = std::error::Error::source(&e).unwrap().to_string();
+    assert_eq!(cause, "it is a named pipe, not a file");
+}
+
+#[test]
 fn nothing_found_says_what_was_looked_for() {
     let folder = frames();
     let e = Video::open(folder.path(), &OpenOptions::default()).unwrap_err();

@@ -85,7 +85,7 @@ fn no_file_is_too_broken() {
     let coded = encode(48, 32, 14, 7, 2);
     let samples: Vec<(Vec<u8>, usize)> = coded.units.iter().map(|u| (u.bytes.clone(), 0)).collect();
     let good = storm(1, 2000, &samples, fuzzing::nal_units);
-    assert!(good > 1000, "{good}");
+    assert!(good > 500, "{good}");
 
     let prefixed = |units: &[&[u8]]| -> Vec<u8> {
         let prefix = |u: &&[u8]| [&(u.len() as u16).to_be_bytes()[..], u].concat();
@@ -100,7 +100,7 @@ fn no_file_is_too_broken() {
     let headers = headers.map(|h| (h, 0));
     assert!(fuzzing::headers(&headers[0].0) == 3);
     let good = storm(2, 2000, &headers, fuzzing::headers);
-    assert!((2000..3 * 2000).contains(&good), "{good}");
+    assert!((500..3 * 2000).contains(&good), "{good}");
 
     let lists = [
         "a.mp4 0\nb c.mp4 1\n# no\n\nd.mp4 -\n",

@@ -1,5 +1,6 @@
 //! `entropy`: how undecided a classifier is.
 
+use crate::input::several_classes;
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
 };
@@ -24,7 +25,8 @@ impl Kind for Entropy {
             .output("loss", "Loss[]", "the mean entropy in nats")
     }
 
-    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        several_classes(cx, "logits")?;
         Ok(Body::Compute(Box::new(Shannon)))
     }
 }

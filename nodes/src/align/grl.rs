@@ -69,6 +69,16 @@ impl Kind for Grl {
         }
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        match self.scale == 0.0 {
+            false => vec![],
+            true => vec![
+                ParamProblem::new("scale", "with 0 no gradient passes: nothing before it is aligned")
+                    .help("leave the loss out, or give it a scale above 0"),
+            ],
+        }
+    }
+
     fn contract(&self, _: &Wiring) -> Contract {
         Contract::on(Side::Device)
             .input("x", "?X[R,*S]", "values")

@@ -1,6 +1,7 @@
 //! What a list says of a video, and what is wrong with its file.
 
 use std::fmt;
+use std::path::PathBuf;
 
 /// What a list says of a video's frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -51,6 +52,29 @@ impl fmt::Display for Defect {
             Defect::Unsupported { what, .. } => write!(f, "is {what}"),
             Defect::Short { stated, found } => write!(f, "has {found} frames where the list says {stated}"),
             Defect::Offset { offset, found } => write!(f, "has {found} frames, and the segment begins at {offset}"),
+        }
+    }
+}
+
+/// What may be meant by a path where there is nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clue {
+    /// What is there.
+    pub found: Vec<PathBuf>,
+    /// What to write; the same for all lines of which the same is wrong.
+    pub advice: String,
+}
+
+impl fmt::Display for Clue {
+    /// `a.mp4 is`, `a.avi and a.mp4 are`, or nothing.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, path) in self.found.iter().enumerate() {
+            write!(f, "{}{}", if i == 0 { "" } else { " and " }, path.display())?;
+        }
+        match self.found.len() {
+            0 => Ok(()),
+            1 => f.write_str(" is"),
+            _ => f.write_str(" are"),
         }
     }
 }

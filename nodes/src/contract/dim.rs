@@ -307,14 +307,38 @@ mod tests {
         assert_eq!(eval("2*B"), Ok(Size::Batch(2)));
         assert_eq!(eval("H"), Ok(Size::Ragged));
         assert_eq!(eval("M"), Err(DimError::Unbound("M".into())));
-        assert!(eval("B+1").is_err());
-        assert!(eval("H+1").is_err());
+        let bad = |text: &str| eval(text).unwrap_err().to_string();
+        assert_eq!(bad("B+1"), "`B+1` has no size: a batch and a number cannot be added");
+        assert_eq!(
+            bad("H+1"),
+            "`H+1` has no size: a size that differs per video cannot be added"
+        );
+        assert_eq!(bad("B*B"), "`B*B` has no size: two batches cannot be multiplied");
+        assert_eq!(
+            bad("2*H"),
+            "`2*H` has no size: a size that differs per video cannot be multiplied"
+        );
+        assert_eq!(bad("9!"), "`9!` has no size: a factorial above 8! is too large");
+        assert_eq!(eval("8!"), Ok(Size::Known(40_320)));
+        assert_eq!(bad("B!"), "`B!` has no size: only a number has a factorial");
+        assert_eq!(eval("$X"), Err(DimError::UnknownGlobal("X".into())));
     }
 
     #[test]
     fn mistakes_are_errors() {
-        for text in ["", "G+", "(G", "G)", "2x!", "99999999999999999999999", "é"] {
-            assert!(DimExpr::parse(text, true).is_err(), "{text}");
+        for (text, why) in [
+            ("", "expected a name or a number in dimension ``"),
+            ("G+", "expected a name or a number in dimension `G+`"),
+            ("(G", "missing `)` in dimension `(G`"),
+            ("G)", "unexpected `)` in dimension `G)`"),
+            ("2x!", "`2x` is not a number in dimension `2x!`"),
+            (
+                "99999999999999999999999",
+                "`99999999999999999999999` is not a number in dimension `99999999999999999999999`",
+            ),
+            ("é", "expected a name or a number in dimension `é`"),
+        ] {
+            assert_eq!(DimExpr::parse(text, true).unwrap_err(), why);
         }
     }
 

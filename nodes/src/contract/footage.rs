@@ -1,6 +1,6 @@
 //! Videos: their frames, and their place in a list.
 
-use super::defect::{Defect, Stated};
+use super::defect::{Clue, Defect, Stated};
 use anyhow::Result;
 use std::fmt;
 use std::path::PathBuf;
@@ -48,6 +48,15 @@ pub trait Footage: Send + Sync {
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
     }
+    /// What a reader may want to know of a sound file that was looked at or opened, such as which of several tracks is
+    /// read.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+    /// Where the file is not there: what may be meant by its path.
+    fn clue(&self) -> Option<Clue> {
+        None
+    }
     /// Frames a second on average, where that is known.
     ///
     /// # Errors
@@ -64,6 +73,22 @@ pub trait Footage: Send + Sync {
     fn stamp(&self) -> Option<String> {
         None
     }
+    /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
+    /// file needs no answer: whoever compares runs looks at [`Video::path`].
+    fn images(&self) -> Option<ImagesStamp> {
+        None
+    }
+}
+
+/// What tells the images of a folder from others, without reading them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImagesStamp {
+    /// Bytes of all images together.
+    pub bytes: u64,
+    /// A hash over each image's name and bytes.
+    pub sizes: String,
+    /// A hash over each image's time of its last change.
+    pub times: String,
 }
 
 /// One RGB image, 8 bits a channel, rows top to bottom.

@@ -1,11 +1,11 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
 use super::footage::{Frame, Video};
-use super::lint::ListScan;
+use super::lint::{ListScan, Listing};
 use super::rng::Key;
 use anyhow::{Result, bail};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A clip stack: `clips · frames` images of one size, and which clip has which.
@@ -253,6 +253,24 @@ pub trait Source: Send + Sync {
             ..ListScan::default()
         })
     }
+    /// Gives each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
+    /// lists may have millions of lines.
+    ///
+    /// # Errors
+    /// As [`Source::videos`], before the first line is given.
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
+        for video in self.videos(split)? {
+            let (list, line) = video.line.rsplit_once(':').unwrap_or((&video.line, ""));
+            take(Listing {
+                list: Path::new(list),
+                line: line.parse().unwrap_or(video.index + 1),
+                path: &video.path,
+                label: video.label,
+                stated: video.footage.stated(),
+            });
+        }
+        Ok(())
+    }
     /// The outputs for a video, in the contract's order.
     ///
     /// # Errors
@@ -266,6 +284,20 @@ pub trait Source: Send + Sync {
     fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
         let _ = progress;
         Ok(())
+    }
+    /// Where the data of `split` is generated and not a person's own files: the folder of its lists and videos, and all
+    /// that its content follows from (the generator's version, parameters, seed).
+    fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
+        let _ = split;
+        None
+    }
+    /// Videos without labels of these files or folders, read as those of the lists are; no list is read.
+    ///
+    /// # Errors
+    /// The source names its videos by lists alone.
+    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+        let _ = paths;
+        bail!("this source of videos takes no single files, only its lists")
     }
     /// What is not there yet, for notes: `data/k400_train.txt is not there`, or that the first run will make it.
     /// With `files`, every video of every list is looked at, too.

@@ -93,6 +93,11 @@ pub trait Kind: DeserializeOwned + JsonSchema + Send + Sync + 'static {
         vec![]
     }
 
+    /// What is allowed and seldom meant, such as a strength of 0: reported as a warning.
+    fn remarks(&self) -> Vec<ParamProblem> {
+        vec![]
+    }
+
     /// Ports and gradient, under these parameters and this wiring.
     fn contract(&self, wiring: &Wiring) -> Contract;
 
@@ -105,6 +110,8 @@ pub trait Kind: DeserializeOwned + JsonSchema + Send + Sync + 'static {
 
 /// A [`Kind`] with its parameters read, as the framework holds it.
 pub trait Node: Send + Sync {
+    /// See [`Kind::remarks`].
+    fn remarks(&self) -> Vec<ParamProblem>;
     /// See [`Kind::contract`].
     fn contract(&self, wiring: &Wiring) -> Contract;
     /// See [`Kind::build`].
@@ -115,6 +122,9 @@ pub trait Node: Send + Sync {
 }
 
 impl<K: Kind> Node for K {
+    fn remarks(&self) -> Vec<ParamProblem> {
+        Kind::remarks(self)
+    }
     fn contract(&self, wiring: &Wiring) -> Contract {
         Kind::contract(self, wiring)
     }

@@ -51,6 +51,8 @@ pub struct Input {
     pub differentiable: bool,
     /// Takes the whole list, once before the phase, not sample by sample.
     pub whole_list: bool,
+    /// Takes labels, and every row that counts has to have one: a video without a label is an error here.
+    pub labelled: bool,
     /// What it is, for people.
     pub doc: &'static str,
 }
@@ -139,6 +141,7 @@ impl Contract {
             all_streams: false,
             differentiable: true,
             whole_list: false,
+            labelled: false,
             doc,
         });
         self
@@ -155,6 +158,7 @@ impl Contract {
             all_streams: false,
             differentiable: true,
             whole_list: false,
+            labelled: false,
             doc,
         });
         self
@@ -187,6 +191,13 @@ impl Contract {
     #[must_use]
     pub fn whole_list(mut self) -> Self {
         self.last_input().whole_list = true;
+        self
+    }
+
+    /// The input added last takes labels, and needs one for every row that counts: lists with videos that have none are
+    /// refused before anything runs.
+    pub fn labelled(mut self) -> Self {
+        self.last_input().labelled = true;
         self
     }
 

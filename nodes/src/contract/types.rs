@@ -1,5 +1,6 @@
 //! Types of ports: a head and named dimensions, `Clip[B,N,T,H,W,C]`.
 
+use super::Head;
 use super::dim::{DimExpr, DimScope, Size};
 use std::fmt;
 
@@ -9,8 +10,8 @@ const MOST_ELEMENTS: usize = 1 << 36;
 /// What travels on an edge in one phase or view: a head and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Type {
-    /// What it is: `Clip`, `Feature`, `Logits`, `Label`, `Loss`, …
-    pub head: String,
+    /// What it is.
+    pub head: Head,
     /// The sizes, outermost first.
     pub dims: Vec<Size>,
 }
@@ -80,7 +81,7 @@ impl fmt::Display for Type {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadExpr {
     /// This head and no other.
-    Is(String),
+    Is(Head),
     /// Any head; the same variable stands for the same head. Written `?X`.
     Any(String),
 }
@@ -127,7 +128,7 @@ pub struct Bindings {
     /// Sizes of names.
     pub scope: DimScope,
     /// Heads of head variables.
-    pub heads: std::collections::BTreeMap<String, String>,
+    pub heads: std::collections::BTreeMap<String, Head>,
     /// What `*S` took.
     pub rests: std::collections::BTreeMap<String, Vec<Size>>,
 }
@@ -298,6 +299,7 @@ mod tests {
         let any = TypeExpr::parse("?X[B,*S]");
         any.bind(&ty("Feature", &[3, 64]), &mut b).unwrap();
         assert_eq!(any.resolve(&b).unwrap(), ty("Feature", &[3, 64]));
-        assert!(any.bind(&ty("Logits", &[3, 64]), &mut b).is_err());
+        let e = any.bind(&ty("Logits", &[3, 64]), &mut b).unwrap_err();
+        assert!(matches!(e[..], [Misfit::Head]), "{e:?}");
     }
 }

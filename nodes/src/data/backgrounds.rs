@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// b of eq. 6).
 ///
 /// They are made before the phase, once, and kept in the run's cache by what they are made from: the file (path, size,
-/// time of its last change), the segment and these parameters. Other runs and other lists use them again. A video of
+/// time of its last change), the segment, what decodes it and these parameters. Other runs and other lists use them again. A video of
 /// which none can be made is reported and left out.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -70,7 +70,7 @@ impl Kind for Backgrounds {
 }
 
 /// Goes up whenever the same video and parameters give another image.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 pub(super) struct Medians {
     pub params: Backgrounds,
@@ -85,7 +85,9 @@ impl Medians {
             even,
         } = &self.params;
         let stamp = video.footage.stamp()?;
-        let made = format!("background {VERSION}\n{max_frames} {max_mib} {even:?}\n{stamp}");
+        // Of damaged files, decoders and their versions may deliver different frames.
+        let decoder = format!("{} {}", video.footage.backend(), glad_video::decoders());
+        let made = format!("background {VERSION}\n{max_frames} {max_mib} {even:?}\n{decoder}\n{stamp}");
         let name = blake3::hash(made.as_bytes()).to_hex();
         Some(cache.join("backgrounds").join(format!("{}.ppm", &name[..32])))
     }
@@ -109,10 +111,11 @@ impl Medians {
     /// The background of a video, from the cache or made.
     pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
         let place = cx.cache.and_then(|cache| self.place(cache, video));
-        if let Some(place) = &place
-            && ppm::read(place).is_ok()
-        {
-            return Ok(Image::Kept(place.clone()));
+        if let Some(place) = place.as_ref().filter(|place| place.exists()) {
+            match ppm::read(place) {
+                Ok(_) => return Ok(Image::Kept(place.clone())),
+                Err(e) => (cx.warn)(&format!("{e:#}; it is made again")),
+            }
         }
         let frame = self.median(video)?;
         match place {
@@ -280,7 +283,8 @@ mod tests {
             let (bank, warnings) = prepare(json!({}), vec![video(0, a)], cache.path()).unwrap();
             assert_eq!((bank.count(), warnings), (1, vec![]));
             assert_eq!(*bank.image(0).unwrap().data, vec![90; 8 * 8 * 3]);
-            assert!(bank.image(1).is_err());
+            let e = bank.image(1).unwrap_err().to_string();
+            assert_eq!(e, "image 1 was asked for, but there are 1");
             assert_eq!(decoded.load(Ordering::Relaxed) > 0, decoded_then, "pass {pass}");
         }
         // another content, or other parameters: made anew
@@ -306,8 +310,18 @@ mod tests {
             .next()
             .unwrap()
             .unwrap();
-        std::fs::write(file.path(), b"P6\n8 8\n255\nshort").unwrap();
-        assert_eq!(run().0.image(0).unwrap(), image);
+        let mut altered = std::fs::read(file.path()).unwrap();
+        *altered.last_mut().unwrap() ^= 1;
+        for bytes in [&altered[..], &altered[..20]] {
+            std::fs::write(file.path(), bytes).unwrap();
+            let (bank, warnings) = run();
+            assert_eq!(bank.image(0).unwrap(), image);
+            assert!(
+                warnings.len() == 1 && warnings[0].ends_with("it is made again"),
+                "{warnings:?}"
+            );
+            assert_eq!(run().1, [""; 0]);
+        }
     }
 
     #[test]

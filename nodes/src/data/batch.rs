@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn sizes_that_differ_are_refused() {
         let ty = |w| Type {
-            head: "Clip".into(),
+            head: Head::Clip,
             dims: vec![
                 Size::Batch(1),
                 Size::Known(3),

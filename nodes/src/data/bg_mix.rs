@@ -79,6 +79,18 @@ impl Kind for BgMix {
         share(self.prob, "prob")
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        let mut remarks = super::input::never(self.prob, "prob", "mixed");
+        if self.weight.high == 0.0 {
+            let message = "backgrounds of weight 0 change nothing";
+            remarks.push(ParamProblem::new("weight", message).help("the weight is that of the background"));
+        } else if self.weight.low == 1.0 {
+            let message = "with a background of weight 1 nothing is left of the clips";
+            remarks.push(ParamProblem::new("weight", message).help("the weight is that of the background"));
+        }
+        remarks
+    }
+
     fn contract(&self, _: &Wiring) -> Contract {
         Contract::on(Side::Host)
             .input("clips", "Clip[B,N,T,H,W,3]", "the clips of a video")
@@ -311,7 +323,7 @@ mod tests {
         cx.inputs.insert(
             "clips".into(),
             vec![Type {
-                head: "Clip".into(),
+                head: crate::Head::Clip,
                 dims,
             }],
         );

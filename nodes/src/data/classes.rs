@@ -1,11 +1,11 @@
 //! Names of classes as a parameter: a list, or a file.
 
-use anyhow::{Context, Result, bail};
+use crate::contract::FileFault;
+use glad_video::lists::{ListError, class_names, read_file};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashSet;
-use std::fs;
 use std::path::Path;
 
 /// Names of the classes.
@@ -13,7 +13,7 @@ use std::path::Path;
 #[serde(try_from = "Value")]
 #[schemars(with = "ClassesSchema")]
 pub enum Classes {
-    /// A file with a name on each line; blank lines and lines that begin with `#` are passed over.
+    /// A file with a name on each line; blank lines and comments (`#` and a blank) are passed over.
     File(String),
     /// The names.
     Names(Vec<String>),
@@ -59,16 +59,22 @@ impl Classes {
     }
 
     /// The names in a file.
-    pub(super) fn read(path: &Path) -> Result<Vec<String>> {
-        let text = fs::read_to_string(path).with_context(|| format!("{}: cannot read the classes", path.display()))?;
-        let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
-        let names: Vec<String> = lines
-            .filter(|l| !l.is_empty() && !l.starts_with('#'))
-            .map(String::from)
-            .collect();
-        if let Some(mistake) = Classes::mistakes(&names) {
-            bail!("{}: {mistake}", path.display());
-        }
-        Ok(names)
+    pub(super) fn read(path: &Path) -> Result<Vec<String>, FileFault> {
+        let fault = |what: String, advice: &str, lines| FileFault {
+            role: "the names of the classes",
+            file: path.to_owned(),
+            what,
+            advice: advice.into(),
+            lines,
+        };
+        let bytes = read_file(path).map_err(|e| match e {
+            ListError::Io { source, .. } => fault(
+                format!("cannot read the classes: {source}"),
+                "put the file there, or correct its path (`classes`)",
+                vec![],
+            ),
+            e => fault(e.to_string(), "", vec![]),
+        })?;
+        class_names(&bytes).map_err(|e| fault(e.what, e.advice, e.lines))
     }
 }

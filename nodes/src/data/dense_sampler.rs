@@ -254,6 +254,63 @@ mod tests {
     }
 
     #[test]
+    fn every_start_that_fits_is_as_likely_the_last_one_too() {
+        for ordered in [false, true] {
+            let p = json!({"clips": 1, "frames": 2, "interval": 2, "ordered": ordered});
+            // 4 frames of 9: starts 0 to 5.
+            let mut seen = [0usize; 6];
+            for seed in 0..6000 {
+                let (starts, valid) = run(p.clone(), 9, sample(seed, true));
+                assert!(valid, "{starts:?}");
+                seen[starts[0]] += 1;
+            }
+            assert!(seen.iter().all(|n| (850..1150).contains(n)), "{seen:?}");
+        }
+        // Two clips, each drawn on its own: the same start may come twice.
+        let p = json!({"clips": 2, "frames": 2, "interval": 2});
+        let mut seen = [[0usize; 3]; 3];
+        for seed in 0..9000 {
+            let (starts, _) = run(p.clone(), 6, sample(seed, true));
+            seen[starts[0]][starts[1]] += 1;
+        }
+        assert!(seen.iter().flatten().all(|n| (850..1150).contains(n)), "{seen:?}");
+    }
+
+    #[test]
+    fn ordered_clips_are_a_span_apart_where_the_video_allows() {
+        // Two spans of 6 frames: 12 fit once, 14 leave two frames to draw from.
+        let p = |min_gap| json!({"clips": 2, "frames": 3, "interval": 2, "ordered": true, "min_gap": min_gap});
+        assert_eq!(run(p(1), 12, sample(1, true)), (vec![0, 6], true));
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let (starts, valid) = run(p(1), 14, sample(seed, true));
+            assert!(valid && starts[1] - starts[0] >= 6, "{starts:?}");
+            seen.insert((starts[0], starts[1]));
+        }
+        let all = [(0, 6), (0, 7), (0, 8), (1, 7), (1, 8), (2, 8)];
+        assert!(seen.into_iter().eq(all));
+        // A video of 8 frames allows starts 2 apart, no more: defined for a gap of 2, not of 3.
+        assert_eq!(run(p(2), 8, sample(1, true)), (vec![0, 2], true));
+        assert!(!run(p(3), 8, sample(1, true)).1);
+        // A larger gap than a span is kept, too.
+        assert_eq!(run(p(9), 15, sample(1, true)), (vec![0, 9], true));
+        assert!(!run(p(9), 14, sample(1, true)).1);
+    }
+
+    #[test]
+    fn a_clip_more_leaves_the_others_as_they_are() {
+        let of = |clips| {
+            run(
+                json!({"clips": clips, "frames": 4, "interval": 2}),
+                200,
+                sample(5, true),
+            )
+            .0
+        };
+        assert_eq!(of(3)[..2], of(2));
+    }
+
+    #[test]
     fn starts_that_do_not_fit_are_told() {
         let found = problems::<DenseSampler>(
             json!({"clips": "L", "frames": 8, "test_starts": [0.25, 0.55]}),

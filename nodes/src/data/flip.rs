@@ -28,6 +28,10 @@ impl Kind for Flip {
         super::input::share(self.prob, "prob")
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        super::input::never(self.prob, "prob", "mirrored")
+    }
+
     fn contract(&self, _: &Wiring) -> Contract {
         clips_stage("Clip[B,N,T,H,W,C]", "Clip[B,N,T,H,W,C]").random()
     }

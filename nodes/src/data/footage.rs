@@ -1,7 +1,8 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Defect, Fatal, Footage, Frame, Stated};
+use crate::contract::{Clue, Defect, Fatal, Footage, Frame, ImagesStamp, Stated};
 use anyhow::{Context, Result, anyhow};
+use glad_video::lists::Nearby;
 use glad_video::{OpenOptions, RgbFrame, Video, VideoError, Watch};
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -17,7 +18,10 @@ pub(super) struct ListedFootage {
     options: OpenOptions,
     stated: Stated,
     watch: Watch,
+    /// Where to look for a file that is not there.
+    nearby: Option<Arc<Nearby>>,
     opened: OnceLock<Arc<Video>>,
+    remark: OnceLock<String>,
 }
 
 impl ListedFootage {
@@ -28,8 +32,16 @@ impl ListedFootage {
             options,
             stated,
             watch,
+            nearby: None,
             opened: OnceLock::new(),
+            remark: OnceLock::new(),
         }
+    }
+
+    /// With a place to look where the file is not there: the paths of its list are relative to that.
+    pub(super) fn near(mut self, nearby: Arc<Nearby>) -> Self {
+        self.nearby = Some(nearby);
+        self
     }
 
     fn video(&self) -> Result<&Arc<Video>> {
@@ -38,7 +50,14 @@ impl ListedFootage {
         }
         // Threads that come at the same time may open it twice: the first one's is kept.
         let video = self.watch.open(&self.path, &self.options).map_err(|e| self.error(e))?;
+        self.note(&video);
         Ok(self.opened.get_or_init(|| Arc::new(video)))
+    }
+
+    fn note(&self, video: &Video) {
+        if let Some(remark) = video.remark() {
+            self.remark.get_or_init(|| remark.to_owned());
+        }
     }
 
     /// `e`, which names the file, with the line of the list.
@@ -50,6 +69,11 @@ impl ListedFootage {
                 "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
             ))
             .into(),
+            VideoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => match self.clue() {
+                Some(clue) if clue.found.is_empty() => anyhow!("{text}; {}", clue.advice),
+                Some(clue) => anyhow!("{text}; {clue} there: {}", clue.advice),
+                None => anyhow!(text),
+            },
             _ => anyhow!(text),
         }
     }
@@ -96,7 +120,7 @@ impl Footage for ListedFootage {
     }
 
     fn backend(&self) -> &'static str {
-        self.options.decoding.name()
+        self.options.decoder.name()
     }
 
     fn inspect(&self) -> Result<usize, Defect> {
@@ -108,6 +132,7 @@ impl Footage for ListedFootage {
         // Not kept open: a report looks at tens of thousands, once.
         let failed = match self.watch.open(&self.path, &self.options) {
             Ok(v) => {
+                self.note(&v);
                 let found = v.frame_count();
                 return match self.stated.frames {
                     Some(stated) if found < stated => Err(Defect::Short { stated, found }),
@@ -142,6 +167,18 @@ impl Footage for ListedFootage {
             },
             Err(_) => failed,
         })
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.remark.get().cloned()
+    }
+
+    fn clue(&self) -> Option<Clue> {
+        let nearby = self.nearby.as_ref()?;
+        let written = self.path.strip_prefix(nearby.root()).unwrap_or(&self.path).to_str()?;
+        let numbers: Vec<usize> = self.stated.offset.into_iter().chain(self.stated.frames).collect();
+        let glad_video::lists::Clue { found, advice } = nearby.clue(written, &numbers)?;
+        Some(Clue { found, advice })
     }
 
     fn fps(&self) -> Result<Option<f64>> {
@@ -194,6 +231,37 @@ impl Footage for ListedFootage {
             }
         }
         Some(s)
+    }
+
+    fn images(&self) -> Option<ImagesStamp> {
+        let OpenOptions {
+            offset,
+            frames,
+            template,
+            start_index,
+            ..
+        } = &self.options;
+        if !self.path.is_dir() {
+            return None;
+        }
+        let first = start_index.saturating_add(*offset);
+        let (mut bytes, mut sizes, mut times) = (0u64, blake3::Hasher::new(), blake3::Hasher::new());
+        for number in first..first.saturating_add(frames.unwrap_or(usize::MAX)) {
+            let name = template.name(number);
+            let Ok(meta) = self.path.join(&name).metadata() else {
+                break;
+            };
+            let modified = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+            bytes += meta.len();
+            sizes.update(format!("{name} {}\n", meta.len()).as_bytes());
+            times.update(&modified.as_nanos().to_le_bytes());
+        }
+        let short = |hash: blake3::Hasher| hash.finalize().to_hex()[..32].to_owned();
+        Some(ImagesStamp {
+            bytes,
+            sizes: short(sizes),
+            times: short(times),
+        })
     }
 }
 

@@ -42,6 +42,17 @@ pub(super) fn clips_stage(from: &str, to: &str) -> Contract {
         .output("clips", to, "the clips")
 }
 
+/// What is worth a warning of a probability of 0.
+pub(super) fn never(p: f64, param: &str, done: &str) -> Vec<ParamProblem> {
+    match p == 0.0 {
+        false => vec![],
+        true => vec![
+            ParamProblem::new(param, format!("with 0 no video is ever {done}"))
+                .help("`bypass` leaves the node out; a phase that does without it gives it 0 in its own `nodes`"),
+        ],
+    }
+}
+
 /// What is wrong with a probability.
 pub(super) fn share(p: f64, param: &str) -> Vec<ParamProblem> {
     if (0.0..=1.0).contains(&p) {

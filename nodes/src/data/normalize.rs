@@ -40,6 +40,44 @@ impl Kind for Normalize {
         problems
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        let listed = |of: [f64; 3], by: f64| of.map(|v| format!("{:.3}", v * by)).join(", ");
+        // What is meant for values from 0 to 1; means of 0 are also those of bytes that are divided alone.
+        let unit_mean = self.mean.iter().all(|m| m.abs() <= 1.0) && self.mean.iter().any(|m| *m != 0.0);
+        let unit_std = self.std.iter().all(|s| *s <= 1.0) && self.std.iter().any(|s| *s != 1.0);
+        let neither = self.mean == [0.0; 3] && self.std == [1.0; 3];
+        if neither {
+            let message = "mean 0 and standard deviation 1 leave the bytes as they are, from 0 to 255";
+            return vec![ParamProblem::new("std", message).help("for values from 0 to 1, give std = [255, 255, 255]")];
+        }
+        let mut remarks = vec![];
+        let of_unit = |name: &str, of: [f64; 3]| {
+            let message = format!(
+                "[{}] looks meant for values from 0 to 1, and the clips are bytes, 0 to 255",
+                listed(of, 1.0)
+            );
+            ParamProblem::new(name, message).help(format!("times 255: {name} = [{}]", listed(of, 255.0)))
+        };
+        if unit_mean {
+            remarks.push(of_unit("mean", self.mean));
+        }
+        if unit_std {
+            remarks.push(of_unit("std", self.std));
+        }
+        // ImageNet's means in the order of OpenCV and Caffe.
+        let [red, green, blue] = self.mean;
+        let near = |a: f64, b: f64| (a - b).abs() < 1.0;
+        if near(red, 103.9) && near(green, 116.5) && near(blue, 123.4) {
+            let message = format!(
+                "[{}] are ImageNet's means of blue, green and red",
+                listed(self.mean, 1.0)
+            );
+            let swapped = listed([blue, green, red], 1.0);
+            remarks.push(ParamProblem::new("mean", message).help(format!("frames are RGB: mean = [{swapped}]")));
+        }
+        remarks
+    }
+
     fn contract(&self, _: &Wiring) -> Contract {
         Contract::on(Side::Device)
             .input("clips", "Clip[B,N,T,H,W,3]", "the clips, bytes")
@@ -101,7 +139,7 @@ mod tests {
         let mut cx = build_cx(&dims);
         let sizes = [2, 8, 6, 5, 3].map(Size::Known);
         let clips = Type {
-            head: "Clip".into(),
+            head: crate::Head::Clip,
             dims: [&[Size::Batch(1)], &sizes[..]].concat(),
         };
         cx.inputs.insert("clips".into(), vec![clips]);

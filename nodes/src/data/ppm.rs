@@ -1,4 +1,4 @@
-//! Images in files of the simplest kind (binary PPM), which every viewer shows.
+//! Images in files of the simplest kind (binary PPM), which every viewer shows, with a hash of their pixels in a comment.
 
 use crate::contract::Frame;
 use anyhow::{Context, Result, bail, ensure};
@@ -13,12 +13,18 @@ pub(super) fn write(path: &Path, frame: &Frame) -> Result<()> {
         let folder = path.parent().context("it has no folder")?;
         fs::create_dir_all(folder)?;
         let mut file = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
-        write!(file, "P6\n{} {}\n255\n", frame.width, frame.height)?;
-        file.write_all(&frame.data)?;
+        let Frame { width, height, data } = frame;
+        write!(file, "P6\n{}\n{width} {height}\n255\n", sum(data))?;
+        file.write_all(data)?;
         file.persist(path)?;
         Ok(())
     };
     attempt().with_context(|| format!("{}: cannot write the image", path.display()))
+}
+
+/// The comment with the hash.
+fn sum(data: &[u8]) -> String {
+    format!("# blake3 {}", &blake3::hash(data).to_hex()[..32])
 }
 
 /// Reads an image that [`write`] wrote.
@@ -30,13 +36,13 @@ pub(super) fn read(path: &Path) -> Result<Frame> {
             let rest = bytes.get(at..).unwrap_or_default();
             let end = rest
                 .iter()
-                .take(32)
+                .take(64)
                 .position(|b| *b == b'\n')
                 .context("it is cut short")?;
             at += end + 1;
             Ok(String::from_utf8_lossy(&rest[..end]).into_owned())
         };
-        let (kind, size, depth) = (line()?, line()?, line()?);
+        let (kind, recorded, size, depth) = (line()?, line()?, line()?, line()?);
         let Some((width, height)) = size.split_once(' ').filter(|_| kind == "P6" && depth == "255") else {
             bail!("it is no image of 8-bit RGB");
         };
@@ -44,6 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Frame> {
         let wanted = width.checked_mul(height).and_then(|n| n.checked_mul(3));
         ensure!(wanted == Some(bytes.len() - at), "it is not as long as it should be");
         bytes.drain(..at);
+        ensure!(recorded == sum(&bytes), "its pixels are not those that were written");
         Ok(Frame {
             width,
             height,
@@ -76,12 +83,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("b.ppm");
         for bytes in [
-            &b"P6\n2 1\n255\n12345"[..],
-            b"P6\n2 1\n255\n1234567",
-            b"P6\n2 1\n",
-            b"P5\n2 1\n255\n12",
-            b"P6\n99999999999999999999 1\n255\n",
-            b"P6\n9999999999999 9999999999\n255\n",
+            &b"P6\n#\n2 1\n255\n12345"[..],
+            b"P6\n#\n2 1\n255\n1234567",
+            b"P6\n#\n2 1\n",
+            b"P5\n#\n2 1\n255\n123456",
+            b"P6\n# blake3 0\n2 1\n255\n123456",
+            b"P6\n#\n99999999999999999999 1\n255\n",
+            b"P6\n#\n9999999999999 9999999999\n255\n",
             b"",
         ] {
             fs::write(&path, bytes).unwrap();

@@ -6,11 +6,12 @@ use super::lists::Lists;
 use crate::contract::*;
 use anyhow::{Context, Result, bail};
 use glad_mini::MiniConfig;
-use glad_video::lists::{Columns, ListEntry, ListFormat, ListOptions, Scan, read_list, scan_list};
-use glad_video::{Decoding, OpenOptions, Template, Watch};
+use glad_video::lists::{BadLine, Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan, scan_list};
+use glad_video::{DecoderChoice, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,9 +23,12 @@ const UNKNOWN: u32 = u32::MAX;
 ///
 /// A line is `path label`, `path frames label` (frames of the file), `path offset frames label` (a segment of the
 /// file) or a bare path; which one, `format` says, or most lines tell. Labels are numbers from 0, or names of
-/// `classes`; `-` is none. Blank lines and lines that begin with `#` are passed over. A path is a video file, or a
-/// folder of images, one a frame. Frames are counted when a video is opened: what a list says of whole files is not
-/// relied on. `glad-run lint` goes through all lists of a graph.
+/// `classes`, which may have several words; `-` and `-1` are none. After all columns of any list a word `b3:` with 64
+/// hexadecimal digits may stand, the BLAKE3 of the file (`transcode` writes it): a file that is another one is a bad video.
+/// Blank lines are passed over, and comments: lines that begin with `#` and a blank. Columns are separated by blanks, or all
+/// by tabs, commas or semicolons, and a first line may name them. A path is a video file, or a folder of images, one a
+/// frame; `~/` at its beginning is the home folder. Frames are counted when a video is opened: what a list says of whole
+/// files is not relied on. `glad-run lint` goes through all lists of a graph.
 ///
 /// Relative paths of parameters are meant from the folder of the graph file that gives them, of the command line from
 /// the current folder, or, with `generate`, from the folder of the data that is made.
@@ -55,7 +59,7 @@ pub struct VideoList {
     pub classes: Option<Classes>,
     /// What decodes the files.
     #[serde(default)]
-    pub backend: Decoding,
+    pub backend: DecoderChoice,
     /// Minutes without a frame after which a video is taken for hanging: the run ends then, and names it. How long a video
     /// takes never makes it bad.
     #[serde(default = "ten")]
@@ -84,12 +88,13 @@ pub struct Generate {
 }
 
 impl VideoList {
-    fn template(&self) -> Result<Template, String> {
-        Template::parse(self.template.as_deref().unwrap_or(self.format.template()))
+    /// File names of a folder's images, in a list of this format.
+    fn template(&self, format: ListFormat) -> Result<Template, String> {
+        Template::parse(self.template.as_deref().unwrap_or(format.template()))
     }
 
-    fn start_index(&self) -> usize {
-        self.start_index.unwrap_or(self.format.start_index())
+    fn start_index(&self, format: ListFormat) -> usize {
+        self.start_index.unwrap_or(format.start_index())
     }
 
     /// Data to make, where any list is of it.
@@ -116,7 +121,7 @@ impl Kind for VideoList {
                 ParamProblem::new("columns", "`format` says the columns already").help("leave one of the two out"),
             );
         }
-        if let Err(e) = self.template() {
+        if let Err(e) = self.template(self.format) {
             problems.push(ParamProblem::new("template", e));
         }
         if !(self.stall_minutes > 0.0 && self.stall_minutes <= YEAR) {
@@ -155,7 +160,6 @@ impl Kind for VideoList {
 struct Listed {
     params: VideoList,
     columns: Option<Columns>,
-    template: Template,
     /// Where data that can be made is kept.
     cache: PathBuf,
     /// The folder that relative paths of parameters are meant from.
@@ -168,7 +172,6 @@ impl Listed {
         let columns = params.columns.as_deref().map(Columns::parse).transpose();
         let listed = Listed {
             columns: columns.map_err(|e| problem("columns", e))?,
-            template: params.template().map_err(|e| problem("template", e))?,
             params: params.clone(),
             cache: PathBuf::new(),
             base: folder,
@@ -219,7 +222,7 @@ impl Listed {
     /// Where the names of the classes are: beside the lists, or, where these are one's own (a finished run on other
     /// videos), still with the data that was made.
     fn classes_file(&self, file: &str) -> PathBuf {
-        let beside = self.base.join(file);
+        let beside = without_detours(self.base.join(file));
         let made = || {
             let mini = &self.params.generate.as_ref()?.mini;
             Some(glad_mini::folder(&glad_mini::cache_dir().ok()?, mini).join(file))
@@ -238,7 +241,7 @@ impl Listed {
             format: self.params.format,
             columns: self.columns.clone(),
             classes: self.class_names()?,
-            first_frame: self.params.start_index(),
+            first_frame: self.params.start_index(self.params.format),
         })
     }
 
@@ -250,36 +253,118 @@ impl Listed {
         }
     }
 
-    fn entries(&self, list: &Path) -> Result<Vec<ListEntry>> {
-        let entries = read_list(list, &self.options(list)?)?;
-        if entries.is_empty() {
-            bail!("{}: the list names no videos", list.display());
-        }
-        Ok(entries)
+    /// What can be read of a list.
+    fn read(&self, list: &Path) -> Result<Scan> {
+        let fault = |what: String, advice: &str| FileFault {
+            role: "the list",
+            file: list.to_owned(),
+            what,
+            advice: advice.into(),
+            lines: vec![],
+        };
+        let scan = scan_list(list, &self.options(list)?).map_err(|e| match e {
+            ListError::Io { source, .. } => fault(
+                format!("cannot read the list: {source}"),
+                "put it there, or correct its path (`list`)",
+            ),
+            ListError::NotAList { what, .. } => {
+                let (what, advice) = what.0.split_once(": ").unwrap_or((what.0.as_str(), ""));
+                fault(what.to_owned(), advice)
+            }
+            e => fault(e.to_string(), ""),
+        })?;
+        Ok(scan)
     }
 
-    fn video(&self, index: usize, list: &Path, root: &Path, entry: ListEntry) -> Arc<Video> {
-        let path = root.join(&entry.path);
-        let line = format!("{}:{}", list.display(), entry.line);
+    /// All of a list that is sound.
+    fn sound(&self, list: &Path, root: &Path) -> Result<Scan> {
+        let scan = self.read(list)?;
+        let mut bad = scan.bad.clone();
+        bad.extend(self.two_ways(&scan, root));
+        if !bad.is_empty() {
+            let lines = scan.entries.len() + scan.bad.len();
+            bail!(ListError::Lines {
+                path: list.to_owned(),
+                lines,
+                bad
+            });
+        }
+        if scan.entries.is_empty() {
+            bail!("{}: the list names no videos", list.display());
+        }
+        Ok(scan)
+    }
+
+    /// A line that was read as a path and its number of frames, where a folder is there whose name ends in that number.
+    fn two_ways(&self, scan: &Scan, root: &Path) -> Option<BadLine> {
+        scan.entries.iter().take(8).filter(|_| scan.guessed).find_map(|e| {
+            let numbers: Vec<usize> = e.offset.into_iter().chain(e.frames).collect();
+            let ends = (1..=numbers.len()).map(|n| {
+                let words: Vec<String> = numbers[..n].iter().map(usize::to_string).collect();
+                (n, format!("{} {}", e.path, words.join(" ")))
+            });
+            let (n, name) = ends.into_iter().find(|(_, name)| root.join(from_home(name)).exists())?;
+            let rest = ["label", "frames label"][numbers.len() - n];
+            Some(BadLine {
+                line: e.line,
+                reason: format!(
+                    "can be read in two ways: `{name}`, which is there (then say `columns = \"path {rest}\"`), or `{}` and \
+                     {} (then say `columns = \"{}\"`)",
+                    e.path,
+                    if n == 1 && numbers.len() == 1 { "its number of frames" } else { "its segment" },
+                    scan.columns
+                ),
+            })
+        })
+    }
+
+    /// Makes the videos of a list.
+    fn opener<'a>(&'a self, list: &'a Path, root: &'a Path, scan: &Scan) -> Result<Opener<'a>> {
+        Ok(Opener {
+            list,
+            root,
+            options: OpenOptions {
+                decoder: self.params.backend,
+                template: self.params.template(scan.format).map_err(anyhow::Error::msg)?,
+                start_index: self.params.start_index(scan.format),
+                ..OpenOptions::default()
+            },
+            watch: Watch {
+                limit: Duration::from_secs_f64(60.0 * self.params.stall_minutes),
+            },
+            nearby: Arc::new(Nearby::new(root.to_owned())),
+        })
+    }
+}
+
+/// What the videos of a list have in common.
+struct Opener<'a> {
+    list: &'a Path,
+    root: &'a Path,
+    options: OpenOptions,
+    watch: Watch,
+    nearby: Arc<Nearby>,
+}
+
+impl Opener<'_> {
+    fn video(&self, index: usize, entry: ListEntry<'_>) -> Arc<Video> {
+        let path = self.root.join(from_home(entry.path));
+        let line = format!("{}:{}", self.list.display(), entry.line);
         let options = OpenOptions {
-            decoding: self.params.backend,
             offset: entry.offset.unwrap_or(0),
             // Of a whole file it is the file that tells.
             frames: entry.offset.and(entry.frames),
-            template: self.template.clone(),
-            start_index: self.params.start_index(),
-            ..OpenOptions::default()
-        };
-        let watch = Watch {
-            limit: Duration::from_secs_f64(60.0 * self.params.stall_minutes),
+            checksum: entry.checksum,
+            ..self.options.clone()
         };
         let stated = Stated {
             offset: entry.offset,
             frames: entry.frames,
         };
+        let footage = ListedFootage::new(path.clone(), line.clone(), options, stated, self.watch);
         Arc::new(Video {
             index,
-            footage: Arc::new(ListedFootage::new(path.clone(), line.clone(), options, stated, watch)),
+            footage: Arc::new(footage.near(self.nearby.clone())),
             path,
             line,
             label: entry.label,
@@ -291,25 +376,54 @@ impl Source for Listed {
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>> {
         let list = self.list(split)?;
         let root = self.root(&list);
-        let entries = self.entries(&list)?.into_iter().enumerate();
-        Ok(entries.map(|(i, e)| self.video(i, &list, &root, e)).collect())
+        let scan = self.sound(&list, &root)?;
+        let opener = self.opener(&list, &root, &scan)?;
+        Ok(scan
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(i, e)| opener.video(i, e))
+            .collect())
     }
 
     fn scan(&self, split: &str) -> Result<ListScan> {
         let list = self.list(split)?;
-        let Scan { entries, bad, columns } = scan_list(&list, &self.options(&list)?)?;
         let root = self.root(&list);
-        let entries = entries.into_iter().enumerate();
-        let malformed = bad.into_iter().map(|b| Malformed {
+        let scan = self.read(&list)?;
+        let opener = self.opener(&list, &root, &scan)?;
+        let two_ways = self.two_ways(&scan, &root);
+        let malformed = scan.bad.iter().cloned().chain(two_ways.clone()).map(|b| Malformed {
             line: format!("{}:{}", list.display(), b.line),
             reason: b.reason,
         });
+        // What the entries are is open then.
+        let entries = scan.entries.iter().enumerate().filter(|_| two_ways.is_none());
         Ok(ListScan {
-            videos: entries.map(|(i, e)| self.video(i, &list, &root, e)).collect(),
+            videos: entries.map(|(i, e)| opener.video(i, e)).collect(),
             malformed: malformed.collect(),
-            columns,
-            file: Some(list),
+            columns: scan.columns.clone(),
+            notes: scan.notes.clone(),
+            file: Some(list.clone()),
         })
+    }
+
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
+        let list = self.list(split)?;
+        let root = self.root(&list);
+        let scan = self.sound(&list, &root)?;
+        for e in scan.entries.iter() {
+            take(Listing {
+                list: &list,
+                line: e.line,
+                path: &root.join(from_home(e.path)),
+                label: e.label,
+                stated: Stated {
+                    offset: e.offset,
+                    frames: e.frames,
+                },
+            });
+        }
+        Ok(())
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
@@ -326,6 +440,13 @@ impl Source for Listed {
             return Ok(());
         };
         glad_mini::generate(&self.cache, mini, &|p| match p {
+            glad_mini::Progress::Altered { file, kept } => {
+                let kept = kept.display();
+                let text = format!(
+                    "{file} of the small data set was altered: it is made again, and the altered one is {kept}"
+                );
+                progress(&text, 0, 0);
+            }
             glad_mini::Progress::Waiting => progress("waiting for another process that makes the data", 0, 0),
             glad_mini::Progress::Videos { done, total } => progress("making the small data set", done, total),
         })
@@ -336,6 +457,39 @@ impl Source for Listed {
             )
         })?;
         Ok(())
+    }
+
+    fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
+        let mini = self.params.to_make()?;
+        let list = self.list(split).ok()?;
+        // A list of one's own may lie in that folder, too.
+        let made = |split: &glad_mini::Split| list == self.base.join(format!("{}.txt", split.name()));
+        let own = glad_mini::Split::ALL.iter().any(made) && self.root(&list) == self.base;
+        let by = serde_json::to_string(mini).ok()?;
+        own.then(|| (self.base.clone(), format!("mini {} {by}", glad_mini::GENERATOR_VERSION)))
+    }
+
+    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+        let scan = Scan {
+            format: self.params.format,
+            ..Scan::default()
+        };
+        let opener = self.opener(Path::new("argument"), Path::new(""), &scan)?;
+        let video = |(index, path): (usize, &PathBuf)| {
+            let path = path
+                .to_str()
+                .with_context(|| format!("{} is no text", path.display()))?;
+            let entry = ListEntry {
+                path,
+                label: None,
+                frames: None,
+                offset: None,
+                checksum: None,
+                line: index + 1,
+            };
+            Ok(opener.video(index, entry))
+        };
+        paths.iter().enumerate().map(video).collect()
     }
 
     fn absent(&self, files: bool) -> Vec<String> {
@@ -349,7 +503,7 @@ impl Source for Listed {
         for (split, list) in self.params.list.distinct() {
             absent.extend(missing(&self.base.join(list)));
             // What is wrong with a list itself is for `videos` to tell.
-            if let (true, Ok(videos)) = (files, self.videos(split)) {
+            if files && let Ok(videos) = self.videos(split) {
                 let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
                 absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());
             }
@@ -391,6 +545,17 @@ fn without_detours(path: PathBuf) -> PathBuf {
         path
     } else {
         short
+    }
+}
+
+/// A path with `~/` or `$HOME/` at its beginning replaced by the home folder.
+fn from_home(path: &str) -> Cow<'_, Path> {
+    let rest = ["~/", "$HOME/", "${HOME}/"]
+        .iter()
+        .find_map(|start| path.strip_prefix(start));
+    match (rest, std::env::home_dir()) {
+        (Some(rest), Some(home)) if !home.as_os_str().is_empty() => home.join(rest).into(),
+        _ => Path::new(path).into(),
     }
 }
 

@@ -29,6 +29,17 @@ impl Kind for Combine {
             .collect()
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        let zero = self.weights.iter().flatten().enumerate().filter(|(_, w)| **w == 0.0);
+        zero.map(|(i, _)| {
+            ParamProblem::new(
+                format!("weights[{i}]"),
+                "a loss of weight 0 is computed and trains nothing",
+            )
+        })
+        .collect()
+    }
+
     fn contract(&self, wiring: &Wiring) -> Contract {
         Contract::on(Side::Device)
             .many(

@@ -1,6 +1,6 @@
 //! `cross_entropy`: the classification loss.
 
-use crate::input::per_reference;
+use crate::input::{per_reference, several_classes};
 use crate::kernel::labels;
 use crate::op::loss;
 use crate::tensor::parts::{join, part};
@@ -50,6 +50,16 @@ impl Kind for CrossEntropy {
         }
     }
 
+    fn remarks(&self) -> Vec<ParamProblem> {
+        match self.smoothing == 1.0 {
+            false => vec![],
+            true => vec![
+                ParamProblem::new("smoothing", "with 1 the labels count for nothing")
+                    .help("the target is the same for every label then: usual is 0.1"),
+            ],
+        }
+    }
+
     fn contract(&self, wiring: &Wiring) -> Contract {
         // Rows are called R where there is one reference, R1, R2, … where there are several.
         let several = ["logits", "label", "mask"].iter().any(|p| wiring.of(p) > 1);
@@ -73,6 +83,7 @@ impl Kind for CrossEntropy {
             )
             .all_streams()
             .constant()
+            .labelled()
             .many(
                 "mask",
                 &types("mask", &|r| format!("Mask[{r}]")),
@@ -92,6 +103,7 @@ impl Kind for CrossEntropy {
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         let count = |port: &str| cx.inputs.get(port).map_or(0, Vec::len);
         let logits = count("logits");
+        several_classes(cx, "logits")?;
         for (port, n) in [("label", count("label")), ("mask", count("mask"))] {
             if n != logits && !(port == "mask" && n == 0) {
                 return Err(vec![

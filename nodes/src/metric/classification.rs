@@ -1,6 +1,6 @@
 //! `classification`: how well a split is classified.
 
-use crate::input::{input, known};
+use crate::input::{input, known, several_classes};
 use crate::kernel::labels;
 use crate::{Args, Body, BuildCx, Contract, Gradient, Group, Kind, Metric, ParamProblem, Scores, Side, Tally, Wiring};
 use anyhow::{Result, bail};
@@ -36,6 +36,7 @@ impl Kind for Classification {
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         let classes = known(input(cx, "logits")?, 1)?;
+        several_classes(cx, "logits")?;
         Ok(Body::Metric(Box::new(Accuracy { classes })))
     }
 }

@@ -58,7 +58,7 @@ mod tests {
         for k in [1, 2, 7] {
             let types = [("x", vec![ty("Logits", &format!("B,{k}"))])];
             let mut p = Probe::new("softmax", json!({}), &types, &[]).unwrap();
-            assert_eq!(p.outputs[0].head, "Feature");
+            assert_eq!(p.outputs[0].head, crate::Head::Feature);
             p.check(
                 &Args::default().with("x", vec![(normal(k, &[3, k as usize]) * 3.0).unwrap()]),
                 |x, _| vec![log_softmax(&x[0], k as usize).iter().map(|v| v.exp()).collect()],

@@ -164,7 +164,7 @@ fn inside(p: &Picture, frame: usize, a: &mut Arrangement) {
             Item {
                 along: r.h,
                 across: r.w,
-                at_least: 0,
+                ..Item::default()
             }
         })
         .collect();
@@ -184,6 +184,7 @@ fn inside(p: &Picture, frame: usize, a: &mut Arrangement) {
         Grid::new(&items, &wires),
         Gaps {
             items: 18.0,
+            mates: 18.0,
             lanes: 7.0,
             straight: [8.0, 0.02, 0.1],
             pull: 0.0,
@@ -277,6 +278,17 @@ fn outside(p: &Picture, a: &mut Arrangement) {
     let index: HashMap<Part, usize> = all.iter().enumerate().map(|(i, part)| (*part, i)).collect();
     let edges = edges_of(p, None);
     let least = zones(p, &all, &index, &edges);
+    let mut kinds: Vec<&str> = vec![""];
+    let mut mate = |part: &Part| match part {
+        Part::Frame(_) => 0,
+        Part::Box(b) => {
+            let kind = p.boxes[*b].kind.as_str();
+            kinds.iter().position(|k| *k == kind).unwrap_or_else(|| {
+                kinds.push(kind);
+                kinds.len() - 1
+            })
+        }
+    };
     let items: Vec<Item> = all
         .iter()
         .zip(least.iter())
@@ -286,6 +298,7 @@ fn outside(p: &Picture, a: &mut Arrangement) {
                 along: r.w,
                 across: r.h,
                 at_least: *least,
+                mate: mate(part),
             }
         })
         .collect();
@@ -309,6 +322,7 @@ fn outside(p: &Picture, a: &mut Arrangement) {
         Grid::new(&items, &wires),
         Gaps {
             items: 28.0,
+            mates: 11.0,
             lanes: 12.0,
             straight: [1.0, 2.0, 16.0],
             pull: 0.35,

@@ -71,10 +71,7 @@ pub(super) fn build(s: &Scene) -> Picture {
 }
 
 fn subtitle(graph: &Graph) -> String {
-    let expect = graph
-        .expect
-        .as_ref()
-        .map(|e| format!("published: {} %, in its own setting", e.value));
+    let expect = graph.expect.as_ref().map(|e| format!("published: {} %", e.value));
     let oracle = graph.oracle.then(|| "oracle: uses held-out labels".to_string());
     oracle.into_iter().chain(expect).collect::<Vec<_>>().join(" · ")
 }
@@ -93,7 +90,11 @@ fn frame(s: &Scene, p: &mut Picture, frames: &mut HashMap<String, usize>, path: 
                 .unwrap_or("");
             p.frames.push(Frame {
                 name: name.rsplit('.').next().unwrap_or(name).to_string(),
-                kind: kind.trim_start_matches("../").to_string(),
+                kind: kind
+                    .trim_start_matches("../")
+                    .trim_start_matches("glad:")
+                    .trim_end_matches(".toml")
+                    .to_string(),
                 parent,
             });
             p.frames.len() - 1
@@ -152,6 +153,7 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
                 .values()
                 .any(|p| p.calls.iter().any(|c| c.node == node.path)),
         frame,
+        folded: vec![],
     }
 }
 

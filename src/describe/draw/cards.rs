@@ -34,15 +34,13 @@ pub(super) fn cards(cards: &[Card], total: f64) -> (Markup, f64) {
 }
 
 fn one(card: &Card, chips: Markup, at: (f64, f64), size: (f64, f64)) -> Markup {
-    let first = match card.turn {
-        Some(n) => format!("{n}  "),
-        None => String::new(),
-    };
-    let after = PAD + (width(&first, 15.0) + width(&card.name, 15.0)) * 1.1 + 10.0;
+    let number = card.turn.map(|n| n.to_string()).unwrap_or_default();
+    let gap = if number.is_empty() { 0.0 } else { 7.0 };
+    let after = PAD + (width(&number, 15.0) + width(&card.name, 15.0)) * 1.1 + gap + 10.0;
     html! {
         g transform=(format!("translate({} {})", num(at.0), num(at.1))) {
             rect.card width=(num(size.0)) height=(num(size.1)) rx="10" {}
-            text.cardname x=(num(PAD)) y="25" { @if card.turn.is_some() { tspan.faint { (first) } } (card.name) }
+            text.cardname x=(num(PAD)) y="25" { tspan.faint { (number) } tspan dx=(num(gap)) { (card.name) } }
             text.kind x=(num(after)) y="25" { (card.what) }
             text.kind x=(num(PAD)) y="43" { (card.facts) }
             g transform=(format!("translate({} {})", num(PAD), num(HEAD))) { (chips) }
@@ -104,6 +102,10 @@ pub(super) fn legend(p: &Picture, total: f64) -> (Markup, f64) {
     if p.boxes.iter().any(|b| b.train_only) {
         let mark = html! { g.box.tensor { rect.train y="-9" width="20" height="12" rx="3.5" {} } };
         entries.push((20.0, mark, "in training only".into()));
+    }
+    if p.boxes.iter().any(|b| !b.folded.is_empty()) {
+        let mark = html! { g.box.align { rect.back x="4" y="-7" width="18" height="12" rx="3.5" {} rect y="-11" width="18" height="12" rx="3.5" {} } };
+        entries.push((22.0, mark, "a composite, folded".into()));
     }
     if p.boxes.iter().any(|b| b.pale) {
         let mark = html! { g.box.tensor.pale { rect y="-9" width="16" height="12" rx="3.5" {} } };

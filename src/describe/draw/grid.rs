@@ -12,6 +12,8 @@ pub(super) struct Item {
     pub across: f64,
     /// The first layer that it may be in.
     pub at_least: usize,
+    /// Items of one number stand together; 0 is none.
+    pub mate: usize,
 }
 
 /// An edge between items.
@@ -62,6 +64,8 @@ pub(super) struct Grid {
     pub cells: Vec<Cell>,
     /// Room across that each cell takes.
     pub room: Vec<f64>,
+    /// Which cells are alike; 0 is none.
+    pub mate: Vec<usize>,
     /// Cells by layer, in order.
     pub layers: Vec<Vec<usize>>,
     /// Stretches from each layer to the next.
@@ -80,6 +84,7 @@ impl Grid {
         let mut g = Grid {
             cells: (0..items.len()).map(Cell::Item).collect(),
             room: items.iter().map(|i| i.across).collect(),
+            mate: items.iter().map(|i| i.mate).collect(),
             layers: vec![vec![]; depth],
             stretches: vec![vec![]; depth],
             lanes: vec![vec![]; wires.len()],
@@ -101,6 +106,7 @@ impl Grid {
                         lanes.insert(lane, b);
                         g.cells.push(lane);
                         g.room.push(wire.room);
+                        g.mate.push(0);
                         g.layers[l].push(b);
                         b
                     }
@@ -134,6 +140,11 @@ impl Grid {
         {
             all.push(s);
         }
+    }
+
+    /// Whether two cells are items that are alike.
+    pub fn mates(&self, a: usize, b: usize) -> bool {
+        self.mate[a] != 0 && self.mate[a] == self.mate[b]
     }
 
     /// Whether a cell is a lane.

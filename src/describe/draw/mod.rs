@@ -1,12 +1,13 @@
 //! A picture of a graph: a layered drawing from left to right, as SVG, without anything that has to be fetched.
 //!
-//! `build` makes a `Picture`, plain data, from a checked graph; `arrange` gives everything in it a place (`layers`,
+//! `build` makes a `Picture`, plain data, from a checked graph; `fold` makes one box of a composite where many are alike; `arrange` gives everything in it a place (`layers`,
 //! `grid`, `order`, `place` are the layered layout, which knows nothing of nodes); `render` writes SVG.
 
 mod arrange;
 mod build;
 mod cards;
 mod edges;
+mod fold;
 mod grid;
 mod layers;
 mod order;
@@ -21,11 +22,23 @@ use crate::program::Checked;
 use glad_nodes::Registry;
 
 /// The graph as SVG: nodes by what they are for, the line between host and device, composites as frames, streams as
-/// colours of lines, the terms of the objectives; below it the phases and views with what each keeps.
+/// colours of lines, the terms of the objectives; below it the phases and views with what each keeps. Of three or more
+/// composites that are alike, one is drawn open.
 pub fn draw(graph: &Graph, checked: &Checked, registry: &Registry) -> String {
-    render::render(&build::build(&build::Scene {
+    let mut picture = build(graph, checked, registry);
+    fold::fold(&mut picture);
+    render::render(&picture)
+}
+
+/// The same with all composites open.
+pub fn draw_open(graph: &Graph, checked: &Checked, registry: &Registry) -> String {
+    render::render(&build(graph, checked, registry))
+}
+
+fn build(graph: &Graph, checked: &Checked, registry: &Registry) -> picture::Picture {
+    build::build(&build::Scene {
         graph,
         checked,
         registry,
-    }))
+    })
 }

@@ -27,6 +27,35 @@ pub(super) fn order(g: &mut Grid, gaps: Gaps) {
     if let Some((.., layers)) = best {
         g.layers = layers;
     }
+    gather(g);
+}
+
+/// Puts items that are alike next to each other, where that brings no crossing.
+fn gather(g: &mut Grid) {
+    for l in 0..g.layers.len() {
+        let mut kinds: Vec<usize> = g.layers[l].iter().map(|c| g.mate[*c]).filter(|m| *m != 0).collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        for kind in kinds {
+            let before = g.layers[l].clone();
+            let crossed = around(g, l);
+            let alike: Vec<usize> = before.iter().copied().filter(|c| g.mate[*c] == kind).collect();
+            // Around the middle one, so that as few others as can be change sides.
+            let middle = alike[alike.len() / 2];
+            let (mut first, mut last): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
+            let mut passed = false;
+            for c in &before {
+                passed |= *c == middle;
+                if g.mate[*c] != kind {
+                    if passed { &mut last } else { &mut first }.push(*c);
+                }
+            }
+            g.layers[l] = [first, alike, last].concat();
+            if around(g, l) > crossed {
+                g.layers[l] = before;
+            }
+        }
+    }
 }
 
 /// Puts cells into an order that depends on `seed` alone.
@@ -156,7 +185,7 @@ mod tests {
             Item {
                 along: 1.0,
                 across: 1.0,
-                at_least: 0
+                ..Item::default()
             };
             4
         ];
@@ -174,11 +203,37 @@ mod tests {
             &mut g,
             Gaps {
                 items: 1.0,
+                mates: 1.0,
                 lanes: 1.0,
                 straight: [1.0; 3],
                 pull: 0.0,
             },
         );
         assert_eq!(crossings(&g), 0);
+    }
+
+    #[test]
+    fn items_that_are_alike_stand_together() {
+        let item = |mate| Item {
+            along: 1.0,
+            across: 1.0,
+            at_least: 0,
+            mate,
+        };
+        let items = [0, 1, 2, 1, 2, 1].map(item);
+        let wires: Vec<Wire> = (1..6)
+            .map(|to| Wire {
+                from: 0,
+                to,
+                out: 0.5,
+                into: 0.5,
+                bundle: 0,
+                room: 1.0,
+            })
+            .collect();
+        let mut g = Grid::new(&items, &wires);
+        gather(&mut g);
+        let kinds: Vec<usize> = g.layers[1].iter().map(|c| g.mate[*c]).collect();
+        assert_eq!(kinds, [1, 1, 1, 2, 2]);
     }
 }

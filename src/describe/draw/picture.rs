@@ -58,6 +58,8 @@ pub(super) struct NodeBox {
     pub pale: bool,
     /// The composite that it stands in, an index into [`Picture::frames`].
     pub frame: Option<usize>,
+    /// The nodes that it stands for, where it is a folded composite.
+    pub folded: Vec<String>,
 }
 
 impl NodeBox {

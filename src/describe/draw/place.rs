@@ -9,6 +9,8 @@ const ROUNDS: usize = 160;
 pub(super) struct Gaps {
     /// Between items.
     pub items: f64,
+    /// Between items that are alike.
+    pub mates: f64,
     /// Where a lane is one of the two.
     pub lanes: f64,
     /// How much it counts that an edge between two items is straight, between an item and a lane, between two lanes.
@@ -86,8 +88,13 @@ fn offsets(g: &Grid, layer: &[usize], gaps: Gaps) -> Vec<f64> {
     let mut out = vec![];
     for (i, c) in layer.iter().enumerate() {
         if i > 0 {
-            let lane = g.is_lane(*c) || g.is_lane(layer[i - 1]);
-            at += g.room[layer[i - 1]] + if lane { gaps.lanes } else { gaps.items };
+            let before = layer[i - 1];
+            let gap = match g.is_lane(*c) || g.is_lane(before) {
+                true => gaps.lanes,
+                false if g.mates(*c, before) => gaps.mates,
+                false => gaps.items,
+            };
+            at += g.room[before] + gap;
         }
         out.push(at);
     }
@@ -155,7 +162,7 @@ mod tests {
             sizes in prop::collection::vec(1.0f64..60.0, 10),
         ) {
             let items: Vec<Item> =
-                sizes.iter().map(|s| Item { along: 1.0, across: *s, at_least: 0 }).collect();
+                sizes.iter().map(|s| Item { along: 1.0, across: *s, ..Item::default() }).collect();
             let wires: Vec<Wire> = edges
                 .into_iter()
                 .filter(|(a, b)| a < b)
@@ -163,7 +170,7 @@ mod tests {
                 .map(|(bundle, (from, to))| Wire { from, to, out: 0.5, into: 0.5, bundle, room: 2.0 })
                 .collect();
             let mut g = Grid::new(&items, &wires);
-            let gaps = Gaps { items: 5.0, lanes: 3.0, straight: [1.0, 2.0, 8.0], pull: 0.3 };
+            let gaps = Gaps { items: 5.0, mates: 5.0, lanes: 3.0, straight: [1.0, 2.0, 8.0], pull: 0.3 };
             order(&mut g, gaps);
             let at = place(&g, gaps);
             for layer in &g.layers {

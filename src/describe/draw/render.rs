@@ -9,6 +9,8 @@ use maud::{Markup, PreEscaped, html};
 
 const CLASS: &str = "glad-graph";
 const MARGIN: f64 = 28.0;
+/// How far the back of a folded composite shows.
+const BACK: f64 = 4.0;
 /// Distance between lines of different streams on one way.
 const STRAND: f64 = 3.2;
 
@@ -98,7 +100,10 @@ fn node(b: &NodeBox, r: Rect) -> Markup {
         .collect();
     html! {
         g class=(format!("box {}{pale}", class(b.group))) {
-            title { (b.path) " (" (b.kind) ")" }
+            title { (b.path) " (" (b.kind) ")" @for inner in &b.folded { "\n" (inner) } }
+            @if !b.folded.is_empty() {
+                rect.back x=(num(r.x + BACK)) y=(num(r.y + BACK)) width=(num(r.w)) height=(num(r.h)) rx="7" {}
+            }
             rect.under x=(num(r.x)) y=(num(r.y)) width=(num(r.w)) height=(num(r.h)) rx="7" {}
             rect.train[b.train_only] x=(num(r.x)) y=(num(r.y)) width=(num(r.w)) height=(num(r.h)) rx="7" {}
             text.name x=(left) y=(num(r.y + 17.0)) { (b.name) }

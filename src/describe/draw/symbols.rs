@@ -33,7 +33,7 @@ pub(super) fn types(program: &Program, registry: &Registry) -> HashMap<ValueId, 
     }
     known
         .into_iter()
-        .map(|(id, dims)| (id, text(&program.values[id.0].ty.head, &dims)))
+        .map(|(id, dims)| (id, text(program.values[id.0].ty.head.name(), &dims)))
         .collect()
 }
 

@@ -176,7 +176,8 @@ pub fn again(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Data, Replace, other, video, want};
+    use super::super::order::{Drawn, Replace};
+    use super::super::testing::{Data, other, video, want};
     use super::*;
     use crate::program::ValueId;
     use crate::run::staging::staging;
@@ -191,7 +192,7 @@ mod tests {
     fn taken(sizes: &[usize], options: FeedOptions, replace: bool) -> (Vec<(Vec<u32>, Vec<u8>)>, usize) {
         let data = Data::twenty();
         let host = data.host();
-        let recipe = data.recipe(&host, replace.then_some(&other as &Replace));
+        let recipe = data.recipe(&host, replace.then_some(&other as &dyn Replace));
         let staging = staging(&Device::Cpu).unwrap();
         let stacker = Stacker::new(&data.program, staging.as_ref()).unwrap();
         let rows = |n: &usize| vec![*n];
@@ -226,7 +227,8 @@ mod tests {
                     used += n;
                     std::thread::sleep(Duration::from_micros(100));
                 }
-                assert!(made.next().is_err(), "there are no more");
+                let e = made.next().err().expect("there are no more");
+                assert_eq!(e.to_string(), "the data side ended early");
             },
         );
         (out, most)
@@ -260,7 +262,7 @@ mod tests {
     fn what_does_not_stack_is_told() {
         let data = Data::new([video(3, "v")]);
         let host = data.host();
-        let recipe = data.recipe(&host, Some(&|_, _, _| 0));
+        let recipe = data.recipe(&host, Some(&|_: usize, _: Drawn, _: u64| 0usize));
         let staging = staging(&Device::Cpu).unwrap();
         let stacker = Stacker::new(&data.program, staging.as_ref()).unwrap();
         let options = FeedOptions { workers: 2, ahead: 4 };

@@ -5,7 +5,7 @@
 //! than `ahead` samples in memory, whatever the speeds.
 
 use super::host::{HostSide, Sample};
-use super::order::Drawn;
+use super::order::{Drawn, Replace};
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use glad_nodes::{Fatal, Key, Video};
@@ -64,8 +64,8 @@ pub struct Recipe<'a> {
     pub streams: &'a [String],
     /// The phase's key.
     pub key: Key,
-    /// The video that replaces a bad one (stream, drawn, attempt); `None` where bad videos are left out (views).
-    pub replace: Option<&'a (dyn Fn(usize, Drawn, u64) -> usize + Sync)>,
+    /// What replaces a bad video; `None` where bad videos are left out (views).
+    pub replace: Option<&'a dyn Replace>,
 }
 
 /// The key below which the nodes of a sample draw: that of the phase or view, the stream, its pass over its list, the
@@ -108,7 +108,7 @@ impl Recipe<'_> {
                 }),
             }
             match self.replace {
-                Some(f) => video = f(want.stream, want.drawn, attempt + 1),
+                Some(r) => video = r.replacement(want.stream, want.drawn, attempt + 1),
                 None => break,
             }
         }
@@ -211,7 +211,7 @@ pub fn feed<R>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Data, Replace, other, video, want};
+    use super::super::testing::{Data, other, video, want};
     use super::*;
     use crate::program::ValueId;
     use glad_nodes::HostValue;
@@ -220,7 +220,7 @@ mod tests {
     fn labels(n: usize, options: FeedOptions, replace: bool) -> (Vec<Option<u32>>, Vec<usize>, usize) {
         let data = Data::twenty();
         let host = data.host();
-        let recipe = data.recipe(&host, replace.then_some(&other as &Replace));
+        let recipe = data.recipe(&host, replace.then_some(&other as &dyn Replace));
         let (mut out, mut bad, mut most) = (vec![], vec![], 0);
         feed(&recipe, options, (0..n).map(want), |made| {
             while let Some(m) = {
@@ -235,6 +235,7 @@ mod tests {
                 }));
                 std::thread::sleep(Duration::from_micros(50));
             }
+            assert!(made.busy() > Duration::ZERO);
         });
         (out, bad, most)
     }
@@ -258,7 +259,7 @@ mod tests {
         let path = |i| if i == 12 { "hangs.mp4" } else { "v" };
         let data = Data::new((0..20).map(|i| video(i, path(i))));
         let host = data.host();
-        let recipe = data.recipe(&host, Some(&|_, _, _| 0));
+        let recipe = data.recipe(&host, Some(&|_: usize, _: Drawn, _: u64| 0usize));
         let options = FeedOptions { workers: 3, ahead: 4 };
         let outcome = feed(&recipe, options, (0..20).map(want), |made| -> Result<usize> {
             let mut taken = 0;
@@ -269,6 +270,52 @@ mod tests {
         });
         let e = format!("{:#}", outcome.unwrap_err());
         assert!(e.contains("hangs.mp4: nothing came of it"), "{e}");
+    }
+
+    #[test]
+    fn attempts_are_counted_until_a_video_can_be_used_or_the_slot_is_given_up() {
+        let data = Data::twenty();
+        let host = data.host();
+        let asked = std::sync::Mutex::new(vec![]);
+        // Videos 3, 10 and 17 are bad.
+        let replace = |stream: usize, drawn: Drawn, attempt: u64| {
+            asked.lock().unwrap().push((stream, drawn.video, attempt));
+            [10, 17, 3, 5][attempt as usize - 1]
+        };
+        let recipe = data.recipe(&host, Some(&replace));
+        let made = recipe.make(want(3));
+        assert_eq!(made.sample.unwrap().video.index, 5);
+        let videos: Vec<usize> = made.bad.iter().map(|b| b.video).collect();
+        assert_eq!(videos, [3, 10, 17, 3]);
+        assert_eq!(made.bad[1].reason, "node `work`: damaged");
+        assert_eq!(
+            asked.into_inner().unwrap(),
+            [(0, 3, 1), (0, 3, 2), (0, 3, 3), (0, 3, 4)]
+        );
+
+        let always = |_: usize, _: Drawn, _: u64| 10;
+        let made = data.recipe(&host, Some(&always)).make(want(3));
+        assert!(made.sample.is_none());
+        assert_eq!(made.bad.len(), 1 + ATTEMPTS as usize);
+        let made = data.recipe(&host, None).make(want(3));
+        assert!(made.sample.is_none());
+        assert_eq!(made.bad.len(), 1, "a view leaves it out");
+    }
+
+    #[test]
+    fn a_sample_has_a_key_of_all_that_names_it() {
+        let key = |seed: u64, stream, pass, video, attempt| sample_key(Key::new(seed), stream, pass, video, attempt);
+        let one = key(1, "a", 2, 3, 0);
+        assert_eq!(one, key(1, "a", 2, 3, 0));
+        for other in [
+            key(2, "a", 2, 3, 0),
+            key(1, "b", 2, 3, 0),
+            key(1, "a", 3, 3, 0),
+            key(1, "a", 2, 4, 0),
+            key(1, "a", 2, 3, 1),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

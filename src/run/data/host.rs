@@ -116,7 +116,7 @@ impl<'a> HostSide<'a> {
             let since = Instant::now();
             // A node of a third party, or a parser below it, may panic on damaged bytes; that is a bad video, too.
             let out = catch_unwind(AssertUnwindSafe(|| stage.run(&cx, &args)))
-                .unwrap_or_else(|p| bail!("panic: {}", panic_text(&p)))
+                .unwrap_or_else(|p| bail!("panic: {}", panic_text(&*p)))
                 .with_context(|| format!("node `{}`", call.node))?;
             let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.spent[*i].fetch_add(spent, Ordering::Relaxed);

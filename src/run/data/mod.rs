@@ -8,7 +8,7 @@ mod stack;
 #[cfg(test)]
 mod testing;
 
-pub use batches::{again, batches};
+pub use batches::{Batches, again, batches};
 pub use feed::{BadVideo, FeedOptions, Recipe, Want, sample_key};
 pub use host::HostSide;
 pub use order::{Drawn, Order, PassCache, draw_key};

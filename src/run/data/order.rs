@@ -76,9 +76,16 @@ impl Order {
             })
             .collect()
     }
+}
 
-    /// The video that replaces a bad one, at attempt 1, 2, …
-    pub fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize {
+/// Names the video that replaces a bad one.
+pub trait Replace: Sync {
+    /// The video's place in the list, at attempt 1, 2, …
+    fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize;
+}
+
+impl Replace for Order {
+    fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize {
         self.key
             .name(&self.streams[stream])
             .name("replacement")
@@ -87,6 +94,12 @@ impl Order {
             .index(attempt)
             .rng()
             .below(self.sizes[stream])
+    }
+}
+
+impl<F: Fn(usize, Drawn, u64) -> usize + Sync> Replace for F {
+    fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize {
+        self(stream, drawn, attempt)
     }
 }
 
@@ -129,6 +142,42 @@ mod tests {
             .collect();
         seen.sort();
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_replacement_depends_on_all_that_names_it_and_may_be_any_video() {
+        let of = |key: u64, stream, pass, video, attempt| {
+            let names = ["a".to_string(), "b".to_string()];
+            let order = Order::new(Key::new(key), &names, &[1000, 1000], 4);
+            order.replacement(stream, Drawn { pass, video }, attempt)
+        };
+        let one = of(1, 0, 2, 3, 1);
+        assert_eq!(of(1, 0, 2, 3, 1), one);
+        for other in [
+            of(2, 0, 2, 3, 1),
+            of(1, 1, 2, 3, 1),
+            of(1, 0, 1, 3, 1),
+            of(1, 0, 2, 4, 1),
+            of(1, 0, 2, 3, 2),
+        ] {
+            assert_ne!(other, one);
+        }
+        let order = order(&[5], 2);
+        let mut seen = [0usize; 5];
+        for attempt in 1..=2000 {
+            seen[order.replacement(0, Drawn { pass: 0, video: 2 }, attempt)] += 1;
+        }
+        assert!(seen.iter().all(|n| (320..480).contains(n)), "{seen:?}");
+    }
+
+    #[test]
+    fn few_passes_are_kept_at_a_time() {
+        let o = order(&[10, 4], 4);
+        let mut cache = PassCache::default();
+        for k in 0..50 {
+            o.draw(k, &mut cache);
+            assert!(cache.0.len() <= 6, "{} passes at step {k}", cache.0.len());
+        }
     }
 
     proptest! {

@@ -2,7 +2,7 @@
 
 use super::feed::{Recipe, Want};
 use super::host::HostSide;
-use super::order::Drawn;
+use super::order::{Drawn, Replace};
 use crate::program::{Call, Program, ProgramKind, ValueId, ValueInfo};
 use anyhow::{Result, bail};
 use glad_nodes::*;
@@ -133,6 +133,7 @@ pub fn program(begun: Arc<AtomicUsize>) -> Program {
         losses: vec![],
         roots: vec![],
         reach: vec![],
+        labels: vec![],
         frozen: vec![],
         reset: vec![],
     }
@@ -145,9 +146,6 @@ pub struct Data {
     pub begun: Arc<AtomicUsize>,
     lists: Vec<Vec<Arc<Video>>>,
 }
-
-/// Names the video that replaces a bad one.
-pub type Replace = dyn Fn(usize, Drawn, u64) -> usize + Sync;
 
 impl Data {
     /// [`program`] on these videos.
@@ -170,7 +168,7 @@ impl Data {
     }
 
     /// How `host` makes samples of it.
-    pub fn recipe<'a>(&'a self, host: &'a HostSide<'a>, replace: Option<&'a Replace>) -> Recipe<'a> {
+    pub fn recipe<'a>(&'a self, host: &'a HostSide<'a>, replace: Option<&'a dyn Replace>) -> Recipe<'a> {
         Recipe {
             host,
             lists: &self.lists,

@@ -52,14 +52,9 @@ pub fn lists(dir: &Path, videos: usize, make: impl Fn(&Path, usize, usize) -> St
     std::fs::write(data.join("classes.txt"), "right\ndown\n").unwrap();
 }
 
-/// The setting that the README says to copy, in `settings/mine.toml`; its path.
+/// The setting for a person's own videos beside `data`, `mine.toml`; its path.
 pub fn setting(dir: &Path) -> String {
-    let folder = dir.join("settings");
-    std::fs::create_dir_all(&folder).unwrap();
-    let own = std::fs::read_to_string(repository().join("graphs/settings/own_videos.toml"))
-        .unwrap()
-        .replace("../lib/", &format!("{}/graphs/lib/", repository().display()));
-    let path = folder.join("mine.toml");
-    std::fs::write(&path, own).unwrap();
+    let path = dir.join("mine.toml");
+    std::fs::copy(repository().join("graphs/settings/own_videos.toml"), &path).unwrap();
     path.display().to_string()
 }

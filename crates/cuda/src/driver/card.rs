@@ -145,6 +145,19 @@ impl Card {
         self.lock_cudnn().keep_choices(path, &device)
     }
 
+    /// The device's name and size and the version of cuDNN: what the bits of a result depend on.
+    ///
+    /// # Errors
+    /// The driver does not tell the name.
+    pub fn identity(&self) -> Result<String> {
+        let name = self.context().name().doing(|| "tell the device's name".into())?;
+        let cudnn = cudarc::cudnn::result::get_version();
+        Ok(format!(
+            "{name}, {} multiprocessors, cuDNN {cudnn}",
+            self.0.multiprocessors
+        ))
+    }
+
     pub(super) fn lock_cudnn(&self) -> MutexGuard<'_, Cudnn> {
         // A panic elsewhere leaves the plans whole: they are inserted complete.
         self.0.cudnn.lock().unwrap_or_else(PoisonError::into_inner)

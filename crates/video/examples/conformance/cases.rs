@@ -71,6 +71,7 @@ pub const CASES: &[Case] = &[
     case("H.264", "turned by 90 degrees", "turned.mp4", "96x64", "IN:plain.mp4 -c copy -metadata:s:v rotate=90", Exact),
     case("H.264", "turned by 180 degrees", "upside.mov", "96x64", "IN:plain.mp4 -c copy -metadata:s:v rotate=180", Exact),
     case("H.264", "two video tracks", "two.mp4", "96x64", "-filter_complex [0:v]split[a][b];[b]hflip[c] -map [a] -map [c] -c:v libx264 -pix_fmt yuv420p", Exact),
+    case("H.264", "a small video track before the large one", "sizes.mp4", "96x64", "-filter_complex [0:v]split[a][b];[b]scale=48:32[c] -map [c] -map [a] -c:v libx264 -pix_fmt yuv420p", Exact),
     case("H.264", "intra refresh", "refresh.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -x264-params intra-refresh=1:keyint=12:bframes=0", Exact),
     case("H.264", "interlaced", "interlaced.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -x264-params tff=1:bframes=2", Refused),
     case("H.264", "10-bit", "ten.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p10le", Refused),

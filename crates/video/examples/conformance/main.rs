@@ -1,8 +1,10 @@
 //! What each backend makes of each kind of file, beside the program `ffmpeg`, as a table:
 //!
 //! ```text
-//! cargo run --release -p glad-video --features ffmpeg --example conformance > crates/video/CONFORMANCE.md
+//! cargo run --release -p glad-video --features ffmpeg --example conformance
 //! ```
+//!
+//! which is the first part of CONFORMANCE.md; the example `concealed` measures what the second part has.
 //!
 //! With paths behind `--`, what they make of these files.
 
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
 use cases::{CASES, Expect, frames_of_ffmpeg};
-use glad_video::{Decoding, OpenOptions, RgbFrame, Video, VideoError};
+use glad_video::{DecoderChoice, OpenOptions, RgbFrame, Video, VideoError};
 
 fn main() {
     let paths: Vec<PathBuf> = env::args_os().skip(1).map(PathBuf::from).collect();
@@ -22,7 +24,7 @@ fn main() {
     }
     for path in paths {
         let truth = frames_of_ffmpeg(&path);
-        let [rust, ffmpeg] = [Decoding::Rust, Decoding::Ffmpeg].map(|d| judge(&path, d, &truth));
+        let [rust, ffmpeg] = [DecoderChoice::Rust, DecoderChoice::Ffmpeg].map(|d| judge(&path, d, &truth));
         println!("{}: rust: {rust}; ffmpeg: {ffmpeg}", path.display());
     }
 }
@@ -50,7 +52,7 @@ fn table() {
         };
         let truth = frames_of_ffmpeg(&path);
         let container = case.file.rsplit('.').next().unwrap_or_default();
-        let [rust, ffmpeg] = [Decoding::Rust, Decoding::Ffmpeg].map(|d| judge(&path, d, &truth));
+        let [rust, ffmpeg] = [DecoderChoice::Rust, DecoderChoice::Ffmpeg].map(|d| judge(&path, d, &truth));
         let as_expected = match case.rust {
             Expect::Exact => rust.starts_with("exact"),
             Expect::Refused => rust.starts_with("refused"),
@@ -81,9 +83,9 @@ fn version() -> String {
 }
 
 /// What a backend makes of a file, in a few words.
-fn judge(path: &Path, decoding: Decoding, truth: &[u8]) -> String {
+fn judge(path: &Path, decoding: DecoderChoice, truth: &[u8]) -> String {
     let options = OpenOptions {
-        decoding,
+        decoder: decoding,
         ..OpenOptions::default()
     };
     match Video::open(path, &options) {

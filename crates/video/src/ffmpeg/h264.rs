@@ -11,8 +11,7 @@ use crate::color::Window;
 use crate::h264::H264Index;
 use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
-use crate::video::Sink;
-use crate::{Limits, VideoError};
+use crate::{Limits, Sink, VideoError};
 
 /// Decodes `frames` (each at most once) and gives each to `sink`.
 pub(crate) fn decode_frames(

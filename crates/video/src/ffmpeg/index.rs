@@ -6,36 +6,12 @@ use ffmpeg_next::Error;
 use ffmpeg_next::codec::{Id, Parameters};
 
 use super::input::{Reader, is_intra_only};
-use super::mpeg4::Unpacker;
 use super::order::Syntax;
-use super::stretch;
+use super::sample::Sample;
 use super::survey::{Raw, Survey};
-use super::track::AvTrack;
-use crate::color::Window;
 use crate::nal::Entry;
 use crate::orientation::Orientation;
-use crate::video::Sink;
 use crate::{Limits, VideoError};
-
-/// One packet, in decoding order.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Sample {
-    /// Its byte in the file, or -1; with the size, what it is known by after a seek.
-    pub position: i64,
-    pub size: u32,
-    /// Where to seek to for it.
-    pub time: i64,
-    /// Its place among all samples in display order.
-    pub rank: u32,
-    /// Whether a decoder gives a picture for it.
-    pub shown: bool,
-    /// Whether nothing is predicted from it.
-    pub disposable: bool,
-    /// Whether it was short already when the index was made.
-    pub damaged: bool,
-    /// Whether reading can begin at it: it shares no packet with the one before.
-    pub clean: bool,
-}
 
 /// All that is needed to decode any frame.
 pub(crate) struct AvIndex {
@@ -49,9 +25,11 @@ pub(crate) struct AvIndex {
     /// The samples at which decoding can begin, ascending.
     entries: Vec<(u32, Entry)>,
     pub fps: Option<f64>,
-    orientation: Orientation,
-    width: usize,
-    height: usize,
+    /// Which of several streams it is of.
+    pub remark: Option<String>,
+    pub(super) orientation: Orientation,
+    pub(super) width: usize,
+    pub(super) height: usize,
 }
 
 /// Parameters that are only read.
@@ -67,7 +45,10 @@ impl AvIndex {
         super::prepare();
         let refused = |e: Error| VideoError::malformed(path, format!("libavformat does not read it ({e})"));
         let Some(mut reader) = Reader::first(path).map_err(refused)? else {
-            return Err(VideoError::malformed(path, "it has no video stream"));
+            return Err(VideoError::malformed(
+                path,
+                "there is no video in it; it has no video stream",
+            ));
         };
         let parameters = reader.stream().parameters().clone();
         let id = parameters.id();
@@ -104,6 +85,7 @@ impl AvIndex {
             stream: reader.stream().index(),
             orientation: reader.orientation(),
             fps: rate(&reader),
+            remark: reader.remark(),
             width,
             height,
             ..Self::arranged(survey.raw, order, entries, parameters.clone())
@@ -141,6 +123,7 @@ impl AvIndex {
             frames: Vec::new(),
             entries,
             fps: None,
+            remark: None,
             orientation: Orientation::UPRIGHT,
             width: 0,
             height: 0,
@@ -176,37 +159,6 @@ impl AvIndex {
             .partition_point(|&s| self.samples[s as usize].place() < place);
         (position >= 0 && at(i) == Some(place) && at(i + 1) != Some(place)).then(|| self.by_position[i] as usize)
     }
-
-    /// Decodes `frames` (each at most once) and gives each to `sink`.
-    pub fn decode(
-        &self,
-        path: &Path,
-        limits: &Limits,
-        frames: &[usize],
-        sink: &mut Sink<'_>,
-    ) -> Result<(), VideoError> {
-        super::prepare();
-        let targets: Vec<(usize, usize)> = frames.iter().map(|&f| (self.frames[f] as usize, f)).collect();
-        let mut track = AvTrack::of(path, self, limits);
-        let window = Window {
-            left: 0,
-            top: 0,
-            width: self.width,
-            height: self.height,
-        };
-        stretch::decode(path, &mut track, &targets, (window, self.orientation), sink)
-    }
-}
-
-impl Sample {
-    fn place(&self) -> (i64, u32) {
-        (self.position, self.size)
-    }
-}
-
-/// What a codec's packets have to go through.
-pub(super) fn unpacker(id: Id) -> Option<Unpacker> {
-    (id == Id::MPEG4).then(Unpacker::default)
 }
 
 /// Frames a second, on average.

@@ -1,5 +1,6 @@
 //! Files through libavformat: opened, one video stream of them read and sought in.
 
+use std::cmp::Reverse;
 use std::ffi::CString;
 use std::path::Path;
 use std::ptr;
@@ -16,6 +17,7 @@ use ffmpeg_next::packet::Ref;
 use ffmpeg_next::packet::side_data;
 use ffmpeg_next::{Dictionary, Error, Packet, Stream};
 
+use crate::mp4::choice;
 use crate::orientation::Orientation;
 
 /// Containers that may be opened: those that hold their video themselves. Playlists and scripts
@@ -53,6 +55,23 @@ fn survey(input: &mut Input) -> Result<(), Error> {
     }
 }
 
+/// The streams that hold video.
+fn videos(input: &Input) -> impl Iterator<Item = Stream<'_>> {
+    input
+        .streams()
+        .filter(|s| s.parameters().medium() == Type::Video)
+        .filter(|s| !s.disposition().contains(Disposition::ATTACHED_PIC))
+}
+
+/// Width and height of a stream's pictures, as far as the container or their headers say.
+fn size(stream: &Stream<'_>) -> (usize, usize) {
+    let parameters = stream.parameters();
+    // SAFETY: the parameters live as long as the stream.
+    let (width, height) = unsafe { ((*parameters.as_ptr()).width, (*parameters.as_ptr()).height) };
+    let side = |n: i32| usize::try_from(n).unwrap_or(0);
+    (side(width), side(height))
+}
+
 /// Whether a packet's picture is decoded for others only: an edit list leaves it out.
 pub(super) fn is_hidden(packet: &Packet) -> bool {
     // SAFETY: the packet is there; this is a plain number.
@@ -75,18 +94,29 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens a file and chooses its video stream: those that are marked as default first, then the
-    /// lowest number. Cover pictures are none.
+    /// Opens a file and chooses its video stream as the program `ffmpeg` does: the one with most pixels, with an advance
+    /// for those that are marked as default. Cover pictures are none.
     pub fn first(path: &Path) -> Result<Option<Self>, Error> {
         let mut input = open(path)?;
         survey(&mut input)?;
-        let chosen = input
-            .streams()
-            .filter(|s| s.parameters().medium() == Type::Video)
-            .filter(|s| !s.disposition().contains(Disposition::ATTACHED_PIC))
-            .min_by_key(|s| (!s.disposition().contains(Disposition::DEFAULT), s.id(), s.index()))
+        let chosen = videos(&input)
+            .max_by_key(|s| {
+                let (width, height) = size(s);
+                let advance = if s.disposition().contains(Disposition::DEFAULT) {
+                    5_000_000
+                } else {
+                    0
+                };
+                (width * height + advance, Reverse((s.id(), s.index())))
+            })
             .map(|s| s.index());
         Ok(chosen.map(|stream| Self::of(input, stream)))
+    }
+
+    /// Which of several video streams it is.
+    pub fn remark(&self) -> Option<String> {
+        let sizes: Vec<_> = videos(&self.input).map(|s| (s.index(), size(&s))).collect();
+        choice(self.stream, &sizes)
     }
 
     /// Opens a file again whose stream is known.

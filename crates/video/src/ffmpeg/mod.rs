@@ -12,6 +12,7 @@ mod input;
 mod mpeg4;
 mod order;
 mod picture;
+mod sample;
 mod stretch;
 mod survey;
 mod track;

@@ -11,8 +11,7 @@ use super::picture;
 use crate::access::Fault;
 use crate::color::Window;
 use crate::orientation::Orientation;
-use crate::video::Sink;
-use crate::{RgbFrame, VideoError};
+use crate::{RgbFrame, Sink, VideoError};
 
 /// More pictures than any decoder holds back.
 const MAX_DELAY: usize = 64;

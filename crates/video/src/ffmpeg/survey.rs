@@ -7,11 +7,11 @@ use ffmpeg_next::Packet;
 use ffmpeg_next::codec::Parameters;
 
 use super::decoder::Decoder;
-use super::index::{Sample, unpacker};
 use super::input::{Reader, is_hidden};
 use super::mpeg4::Unpacker;
 use super::order::{Syntax, Traits};
 use super::picture;
+use super::sample::{Sample, unpacker};
 use crate::nal::Entry;
 use crate::{Limits, VideoError};
 

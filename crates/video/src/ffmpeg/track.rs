@@ -6,12 +6,15 @@ use ffmpeg_next::codec::Id;
 use ffmpeg_next::{Error, Packet};
 
 use super::decoder::Decoder;
-use super::index::{AvIndex, unpacker};
+use super::index::AvIndex;
 use super::input::Reader;
 use super::mpeg4::Unpacker;
-use super::stretch::{Coded, Track, Trouble};
+use super::sample::unpacker;
+use super::stretch::{self, Coded, Track, Trouble};
 use crate::access::Fault;
-use crate::{Limits, VideoError};
+use crate::color::Window;
+use crate::index::{Index, Place};
+use crate::{Limits, Sink, VideoError};
 
 /// Packets that are read on to an entry point rather than sought.
 const NEAR: usize = 48;
@@ -153,5 +156,36 @@ impl Track for AvTrack<'_> {
 
     fn end(&mut self, _: Decoder) {
         // Each stretch gets a decoder of its own: not every one forgets all that it knew.
+    }
+}
+
+impl Index for AvIndex {
+    fn frame_count(&self) -> usize {
+        self.frames.len()
+    }
+
+    fn size(&self) -> (usize, usize) {
+        AvIndex::size(self)
+    }
+
+    fn fps(&self) -> Option<f64> {
+        self.fps
+    }
+
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
+        super::prepare();
+        let targets: Vec<(usize, usize)> = frames.iter().map(|&f| (self.frames[f] as usize, f)).collect();
+        let mut track = AvTrack::of(&place.path, self, &place.limits);
+        let window = Window {
+            left: 0,
+            top: 0,
+            width: self.width,
+            height: self.height,
+        };
+        stretch::decode(&place.path, &mut track, &targets, (window, self.orientation), sink)
     }
 }

@@ -78,6 +78,11 @@ impl Columns {
         Ok(Self(columns))
     }
 
+    /// The place of the path among them.
+    pub(super) fn path_at(&self) -> usize {
+        self.0.iter().position(|&c| c == Column::Path).unwrap_or_default()
+    }
+
     /// A path and as many columns after it as lists commonly have: 0 to 3.
     pub(super) fn common(after_path: usize) -> Self {
         use Column::{Frames, Label, Offset, Path};

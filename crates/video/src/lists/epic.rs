@@ -1,7 +1,9 @@
 //! Annotations of EPIC-KITCHENS: CSV, its columns named by the first row.
 
+use super::labels::Labels;
 use super::text::segment;
-use super::{BadLine, Labels, ListEntry, ListOptions, Scan};
+use super::{BadLine, ListEntry, ListOptions, Scan};
+use crate::Checksum;
 use csv::{ByteRecord, ReaderBuilder};
 
 /// Frames are `frame_0000000001.jpg` and so on.
@@ -17,8 +19,11 @@ const NAME: &str = "verb";
 pub(super) fn has_header(bytes: &[u8]) -> bool {
     let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let names = String::from_utf8_lossy(first).to_ascii_lowercase();
-    let mut names = names.split([',', '\t', ';']).map(|n| n.trim().trim_matches('"'));
-    names.any(|n| n == START) && String::from_utf8_lossy(first).contains([',', '\t', ';'])
+    let names: Vec<&str> = names
+        .split([',', '\t', ';'])
+        .map(|n| n.trim().trim_matches('"'))
+        .collect();
+    names.len() > 1 && names.contains(&START) && names.contains(&VIDEO)
 }
 
 /// Where the columns are.
@@ -70,9 +75,10 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         .flexible(true)
         .has_headers(false)
         .from_reader(bytes);
-    let labels = Labels::of(options);
+    let labels = Labels::of(options.classes.as_deref());
     let mut header: Option<Header> = None;
     let mut record = ByteRecord::new();
+    let mut path = String::new();
     // The line of the byte `from`.
     let (mut line, mut from) = (1, 0);
     loop {
@@ -102,16 +108,31 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
             header = Some(read);
             continue;
         };
-        match row(columns, &record, &labels) {
-            Ok(entry) => found.entries.push(ListEntry { line, ..entry }),
-            Err(reason) => found.bad.push(bad(reason)),
+        let kept =
+            row(columns, &record, &labels, &mut path).and_then(|entry| found.entries.push(ListEntry { line, ..entry }));
+        if let Err(reason) = kept {
+            found.bad.push(bad(reason));
         }
     }
+    found.entries.shrink();
     found
 }
 
-fn row(header: &Header, record: &ByteRecord, labels: &Labels<'_>) -> Result<ListEntry, String> {
-    if record.len() != header.names.len() {
+/// An entry, whose path is written to `path`.
+fn row<'p>(
+    header: &Header,
+    record: &ByteRecord,
+    labels: &Labels<'_>,
+    path: &'p mut String,
+) -> Result<ListEntry<'p>, String> {
+    let last = record
+        .iter()
+        .next_back()
+        .and_then(|field| std::str::from_utf8(field).ok());
+    let checksum = last.map(str::trim).filter(|word| Checksum::is_meant(word));
+    // The first row need not name it.
+    let unnamed = usize::from(checksum.is_some() && record.len() == header.names.len() + 1);
+    if record.len() - unnamed != header.names.len() {
         return Err(format!(
             "has {} columns where the first row names {}",
             record.len(),
@@ -148,15 +169,18 @@ fn row(header: &Header, record: &ByteRecord, labels: &Labels<'_>) -> Result<List
     };
     let (offset, frames) = segment(frame(START)?, frame(STOP)?, FIRST)?;
     let label = match (text(CLASS)?, text(NAME)?) {
-        (Some(class), _) => labels.read(class, &format!(" in {CLASS}"))?,
-        (None, Some(name)) if header.place(CLASS).is_none() => labels.read(name, &format!(" in {NAME}"))?,
+        (Some(class), _) => labels.read(class, &|| format!(" in {CLASS}"))?,
+        (None, Some(name)) if header.place(CLASS).is_none() => labels.read(name, &|| format!(" in {NAME}"))?,
         _ => None,
     };
+    path.clear();
+    path.extend([participant, "/", video]);
     Ok(ListEntry {
-        path: format!("{participant}/{video}"),
+        path,
         label,
         frames: Some(frames),
         offset: Some(offset),
+        checksum: checksum.map(str::parse).transpose()?,
         line: 0,
     })
 }

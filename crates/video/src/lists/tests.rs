@@ -2,12 +2,39 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::fs;
 
-fn parse(text: &str) -> Result<Vec<ListEntry>, Vec<BadLine>> {
-    parse_list(text.as_bytes(), &ListOptions::default())
+/// A [`ListEntry`] with a path of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Entry {
+    pub path: String,
+    pub label: Option<usize>,
+    pub frames: Option<usize>,
+    pub offset: Option<usize>,
+    pub checksum: Option<Checksum>,
+    pub line: usize,
 }
 
-fn of(format: ListFormat) -> ListOptions {
+fn owned(e: ListEntry<'_>) -> Entry {
+    Entry {
+        path: e.path.to_owned(),
+        label: e.label,
+        frames: e.frames,
+        offset: e.offset,
+        checksum: e.checksum,
+        line: e.line,
+    }
+}
+
+pub(super) fn read(bytes: &[u8], options: &ListOptions) -> Result<Vec<Entry>, Vec<BadLine>> {
+    parse_list(bytes, options).map(|entries| entries.iter().map(owned).collect())
+}
+
+pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<BadLine>> {
+    read(text.as_bytes(), &ListOptions::default())
+}
+
+pub(super) fn of(format: ListFormat) -> ListOptions {
     ListOptions {
         format,
         ..ListOptions::default()
@@ -15,24 +42,25 @@ fn of(format: ListFormat) -> ListOptions {
 }
 
 /// The malformed lines of a list, as `line: reason`.
-fn bad(text: &str, options: &ListOptions) -> Vec<String> {
-    let bad = scan(text.as_bytes(), options).bad;
+pub(super) fn bad(text: &str, options: &ListOptions) -> Vec<String> {
+    let bad = parse_list(text.as_bytes(), options).err().unwrap_or_default();
     bad.into_iter().map(|b| format!("{}: {}", b.line, b.reason)).collect()
 }
 
-fn entry(
+pub(super) fn entry(
     path: &str,
     offset: impl Into<Option<usize>>,
     frames: Option<usize>,
     label: Option<usize>,
     line: usize,
-) -> ListEntry {
+) -> Entry {
     let offset = offset.into();
-    ListEntry {
+    Entry {
         path: path.to_owned(),
         label,
         frames,
         offset,
+        checksum: None,
         line,
     }
 }
@@ -87,14 +115,14 @@ fn spaces_in_paths() {
         columns: Some(Columns::parse("path label").unwrap()),
         ..ListOptions::default()
     };
-    let list = parse_list(ambiguous.as_bytes(), &options).unwrap();
+    let list = read(ambiguous.as_bytes(), &options).unwrap();
     assert_eq!(list[2], entry("take 2", None, None, Some(1), 3));
 }
 
 #[test]
 fn every_malformed_line_is_named() {
     let text = b"a 10 1\nb 0 1\nc 12\nd 12 x\n# e\nf -3 2\n\xff\xfe 3 3\ng 12 5\nh 1 2\n";
-    let bad = parse_list(text, &ListOptions::default()).unwrap_err();
+    let bad = read(text, &ListOptions::default()).unwrap_err();
     let lines: Vec<usize> = bad.iter().map(|b| b.line).collect();
     assert_eq!(lines, [2, 3, 4, 6, 7], "{bad:#?}");
     assert!(bad[1].reason.contains("2 of the 3 columns"), "{bad:?}");
@@ -106,10 +134,10 @@ fn classes_by_name_or_number() {
         classes: Some(vec!["jump".into(), "run".into()]),
         ..ListOptions::default()
     };
-    let list = parse_list(b"a 10 run\nb 11 0\nc 12 -\n", &options).unwrap();
+    let list = read(b"a 10 run\nb 11 0\nc 12 -\n", &options).unwrap();
     let labels: Vec<Option<usize>> = list.iter().map(|e| e.label).collect();
     assert_eq!(labels, [Some(1), Some(0), None]);
-    let bad = parse_list(b"a 10 run\nb 11 2\nc 12 walk\n", &options).unwrap_err();
+    let bad = read(b"a 10 run\nb 11 2\nc 12 walk\n", &options).unwrap_err();
     assert_eq!(bad.len(), 2, "{bad:?}");
     assert!(bad[0].reason.contains("beyond the 2 classes"));
 }
@@ -120,7 +148,7 @@ fn columns_can_be_given() {
         columns: Some(Columns::parse("label _ path frames").unwrap()),
         ..ListOptions::default()
     };
-    let list = parse_list(b"3 x my clip 90\n", &options).unwrap();
+    let list = read(b"3 x my clip 90\n", &options).unwrap();
     assert_eq!(list[0], entry("my clip", None, Some(90), Some(3), 1));
     assert!(Columns::parse("label frames").is_err());
     assert!(Columns::parse("path label label").is_err());
@@ -131,7 +159,7 @@ fn columns_can_be_given() {
 fn files_and_their_errors() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("l.txt");
-    fs::write(&path, "a.mp4 1\nb.mp4 x y\nc.mp4 2\nd.mp4\n").unwrap();
+    std::fs::write(&path, "a.mp4 1\nb.mp4 x y\nc.mp4 2\nd.mp4\n").unwrap();
     let e = read_list(&path, &ListOptions::default()).unwrap_err();
     let text = e.to_string();
     assert!(text.starts_with("2 of 4 lines"), "{text}");
@@ -156,9 +184,9 @@ const FORMATS: [ListFormat; 7] = [
 #[test]
 fn a_format_says_the_columns() {
     let read = |text: &str, format| {
-        let found = scan(text.as_bytes(), &of(format));
+        let found = scan(text.as_bytes(), &of(format)).unwrap();
         assert_eq!(found.bad, []);
-        (found.columns, found.entries[0].clone())
+        (found.columns, owned(found.entries.get(0).unwrap()))
     };
     let columns = |text: &str, format| read(text, format).0;
     assert_eq!(columns("a.avi 3\n", ListFormat::Plain), "path label");
@@ -186,7 +214,7 @@ fn a_format_says_the_columns() {
         bad("a 300 3\nb 0 40 3\nc 1 -5 2\n", &of(ListFormat::Babel)),
         [
             "1: has 3 of the 4 columns \"path offset frames label\"",
-            "3: number of frames \"-5\" is not a number from 0 (\"path offset frames label\")",
+            "3: number of frames \"-5\" is not a number from 0 (it is negative) (\"path offset frames label\")",
         ]
     );
     assert_eq!(
@@ -214,7 +242,7 @@ fn a_guess_that_may_be_wrong_is_an_error() {
         columns: Some(Columns::parse("path start stop label").unwrap()),
         ..ListOptions::default()
     };
-    let list = parse_list(two_ways.as_bytes(), &options).unwrap();
+    let list = read(two_ways.as_bytes(), &options).unwrap();
     assert_eq!(list[1], entry("b.mp4", 30, Some(61), Some(2), 3));
 
     let named = "v/a.avi walk\nv/b.avi run\n";
@@ -224,11 +252,14 @@ fn a_guess_that_may_be_wrong_is_an_error() {
         classes: Some(vec!["run".into(), "walk".into()]),
         ..ListOptions::default()
     };
-    assert_eq!(parse_list(named.as_bytes(), &options).unwrap()[0].label, Some(1));
+    assert_eq!(read(named.as_bytes(), &options).unwrap()[0].label, Some(1));
     assert_eq!(parse("some name.mp4\nb c.mp4\n").unwrap()[1].path, "b c.mp4");
 
-    let said = bad("a.mp4,3\nb.mp4,1\n", &auto);
-    assert!(said.len() == 1 && said[0].contains("commas"), "{said:?}");
+    let said = bad("a.mp4,3\nb.mp4,1\nc.mp4\n", &auto);
+    assert!(
+        said.len() == 1 && said[0].starts_with("1: seems to be separated by commas"),
+        "{said:?}"
+    );
 }
 
 /// Spaces that are none of ASCII's are spaces, too.
@@ -246,7 +277,7 @@ fn frames_from_start_to_stop() {
         first_frame: 1,
         ..ListOptions::default()
     };
-    let list = parse_list(b"v 1 1 0\nv 11 20 0\n", &options).unwrap();
+    let list = read(b"v 1 1 0\nv 11 20 0\n", &options).unwrap();
     assert_eq!((list[0].offset, list[0].frames), (Some(0), Some(1)));
     assert_eq!((list[1].offset, list[1].frames), (Some(10), Some(10)));
     assert_eq!(
@@ -271,7 +302,7 @@ uid,participant_id,video_id,narration,start_timestamp,stop_timestamp,start_frame
 fn epic_kitchens() {
     // its header alone tells it
     for format in [ListFormat::EpicKitchens, ListFormat::Auto] {
-        let list = parse_list(EPIC.as_bytes(), &of(format)).unwrap();
+        let list = read(EPIC.as_bytes(), &of(format)).unwrap();
         assert_eq!(
             list,
             [
@@ -283,7 +314,7 @@ fn epic_kitchens() {
     // columns by name, in any order; a target's list may have no classes; the participant is in the video's name
     let target = "\u{feff}stop_frame\tvideo_id\tstart_frame\r\n20\tP22_7\t11.0\r\n";
     assert_eq!(
-        parse_list(target.as_bytes(), &of(ListFormat::EpicKitchens)).unwrap(),
+        read(target.as_bytes(), &of(ListFormat::EpicKitchens)).unwrap(),
         [entry("P22/P22_7", 10, Some(10), None, 2)]
     );
     // verbs by name, where there is no number
@@ -291,7 +322,7 @@ fn epic_kitchens() {
         classes: Some(vec!["take".into(), "put".into()]),
         ..of(ListFormat::EpicKitchens)
     };
-    let list = parse_list(b"video_id,start_frame,stop_frame,verb\nP01_1,1,2,put\n", &named).unwrap();
+    let list = read(b"video_id,start_frame,stop_frame,verb\nP01_1,1,2,put\n", &named).unwrap();
     assert_eq!(list[0].label, Some(1));
 }
 
@@ -326,7 +357,7 @@ P01_01,1,4,
              be names where the classes are given (`classes`)",
         ]
     );
-    assert_eq!(scan(rows.as_bytes(), &epic).entries.len(), 2);
+    assert_eq!(scan(rows.as_bytes(), &epic).unwrap().entries.len(), 2);
     assert_eq!(
         bad("P01_01 1 4 0\n", &epic),
         [
@@ -344,7 +375,7 @@ P01_01,1,4,
     );
     assert_eq!(bad("", &epic), [""; 0]);
     let bytes = b"video_id,start_frame,stop_frame\n\xff\xfe,1,2\n";
-    assert_eq!(scan(bytes, &epic).bad[0].reason, "video_id is not UTF-8 text");
+    assert_eq!(scan(bytes, &epic).unwrap().bad[0].reason, "video_id is not UTF-8 text");
 }
 
 proptest! {
@@ -353,7 +384,7 @@ proptest! {
         let head = if header { &b"video_id,start_frame,stop_frame,verb_class\n"[..] } else { b"" };
         let bytes = [head, &bytes].concat();
         for format in FORMATS {
-            let _ = parse_list(&bytes, &of(format));
+            let _ = read(&bytes, &of(format));
         }
     }
 
@@ -363,11 +394,11 @@ proptest! {
         let text = lines.join("\n");
         let expected: Vec<usize> = (1..)
             .zip(&lines)
-            .filter(|(_, l)| !l.trim().is_empty() && !l.trim().starts_with('#'))
+            .filter(|(_, l)| !l.trim().is_empty() && !text::is_comment(l.trim().as_bytes()))
             .map(|(n, _)| n)
             .collect();
         for format in [ListFormat::Plain, ListFormat::Kinetics, ListFormat::Babel] {
-            let found = scan(text.as_bytes(), &of(format));
+            let found = scan(text.as_bytes(), &of(format)).unwrap();
             let mut got: Vec<usize> = found.entries.iter().map(|e| e.line).collect();
             got.extend(found.bad.iter().map(|b| b.line));
             got.sort_unstable();
@@ -380,9 +411,54 @@ proptest! {
         rows in prop::collection::vec(("[a-z]{1,6}/[a-z_]{1,9}( [a-z]{1,5}\\.mp4)?", 0usize..500, 1usize..400, 0usize..12), 1..20)
     ) {
         let text: String = rows.iter().map(|(p, o, f, l)| format!("{p} {o} {f} {l}\n")).collect();
-        let list = parse_list(text.as_bytes(), &of(ListFormat::Babel)).unwrap();
+        let list = read(text.as_bytes(), &of(ListFormat::Babel)).unwrap();
         for (i, (e, (p, o, f, l))) in list.iter().zip(&rows).enumerate() {
             prop_assert_eq!(e, &entry(p, *o, Some(*f), Some(*l), i + 1));
         }
     }
+}
+
+#[test]
+fn a_checksum_may_stand_behind_the_columns_of_any_list() {
+    let word = "b3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
+    let sum = word.parse().unwrap();
+    for format in [
+        ListFormat::Auto,
+        ListFormat::Plain,
+        ListFormat::Kinetics,
+        ListFormat::Babel,
+        ListFormat::UcfHmdb,
+        ListFormat::MixamoKinetics,
+    ] {
+        let columns = match format {
+            ListFormat::Kinetics => "30 3",
+            ListFormat::Babel => "4 8 3",
+            _ => "3",
+        };
+        let options = ListOptions {
+            format,
+            ..ListOptions::default()
+        };
+        // Of some lines, or of all.
+        let text = format!("a b.mp4 {columns} {word}\nc.mp4 {columns}\n");
+        let entries = read(text.as_bytes(), &options).unwrap();
+        assert_eq!(entries[0].path, "a b.mp4", "{format:?}");
+        assert_eq!((entries[0].checksum, entries[1].checksum), (Some(sum), None));
+        assert_eq!(entries[0].label, Some(3));
+    }
+    let bare = read(format!("a.mp4\t{word}\n").as_bytes(), &ListOptions::default()).unwrap();
+    assert_eq!((bare[0].path.as_str(), bare[0].checksum), ("a.mp4", Some(sum)));
+    let options = ListOptions {
+        columns: Some(Columns::parse("label path").unwrap()),
+        ..ListOptions::default()
+    };
+    let first = read(format!("3 a.mp4 {word}\n").as_bytes(), &options).unwrap();
+    assert_eq!((first[0].path.as_str(), first[0].checksum), ("a.mp4", Some(sum)));
+    for names in [",sum", ""] {
+        let text = format!("video_id,start_frame,stop_frame,verb_class{names}\nP01_01,1,9,2,{word}\n");
+        let entries = read(text.as_bytes(), &ListOptions::default()).unwrap();
+        assert_eq!((entries[0].checksum, entries[0].frames), (Some(sum), Some(9)));
+    }
+    let bad = read(b"a.mp4 0 b3:12\n", &ListOptions::default()).unwrap_err();
+    assert!(bad[0].reason.contains("64 hexadecimal digits"), "{}", bad[0].reason);
 }

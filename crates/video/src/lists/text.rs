@@ -1,10 +1,14 @@
-//! Lists with a line a video, their columns separated by spaces or tabs.
+//! Lists with a line a video.
 
-use super::{BadLine, Column, Columns, Labels, ListEntry, ListFormat, ListOptions, Scan};
+use super::doubt::{self, first_column};
+use super::labels::{Labels, is_count, whole, why_not};
+use super::separator::{self, MARKS, Separator, has_ending, unquoted};
+use super::{BadLine, Column, Columns, Entries, ListEntry, ListFormat, ListOptions, Scan, header};
+use crate::Checksum;
 
 /// Reads what can be read.
 pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
-    let labels = Labels::of(options);
+    let labels = Labels::of(options.classes.as_deref());
     let given = match (&options.columns, options.format) {
         (Some(c), _) => Some(c.clone()),
         (None, ListFormat::Plain | ListFormat::MixamoKinetics) => Some(Columns::common(1)),
@@ -12,190 +16,379 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         (None, ListFormat::Babel) => Some(Columns::common(3)),
         (None, _) => None,
     };
-    let reader = LineReader {
-        detected: given.is_none(),
-        columns: match given {
-            Some(c) => c,
-            None if options.format == ListFormat::UcfHmdb => detect(bytes, &labels, 1..3),
-            None => detect(bytes, &labels, 0..4),
-        },
-        labels,
-        first_frame: options.first_frame,
+    let mut found = Scan::default();
+    let shape = match Shape::of(bytes, given, options, &labels) {
+        Ok(shape) => shape,
+        Err(doubt) => {
+            found.bad.push(doubt);
+            return found;
+        }
     };
-    let mut found = Scan {
-        columns: reader.columns.to_string(),
-        ..Scan::default()
-    };
-    if reader.detected
-        && let Some(doubt) = doubt(bytes, &reader.columns)
+    if let Separator::Mark(_) = shape.separator
+        && lines(bytes).next().is_some()
     {
+        let name = shape.separator.name();
+        found
+            .notes
+            .push(format!("has columns that are separated by {name}, and was read so"));
+    }
+    if shape.detected
+        && let Some(doubt) = shape.doubt(bytes, &labels)
+    {
+        found.columns = shape.columns.to_string();
         found.bad.push(doubt);
         return found;
     }
-    for (line, text) in lines(bytes) {
-        let entry = std::str::from_utf8(text)
-            .map_err(|_| "is not UTF-8 text".to_owned())
-            .and_then(|text| reader.read(line, text));
-        match entry {
-            Ok(e) => found.entries.push(e),
-            Err(reason) => found.bad.push(BadLine { line, reason }),
+    found.columns = shape.columns.to_string();
+    found.guessed = shape.detected;
+    let reader = LineReader {
+        shape,
+        labels,
+        first_frame: options.first_frame,
+    };
+    let rows = bytes.iter().filter(|b| **b == b'\n').count() + 1;
+    found.entries = Entries::with_room(rows, bytes.len());
+    let mut words = vec![];
+    for (line, text) in lines(bytes).skip(usize::from(reader.shape.header)) {
+        let (text, checksum) = without_checksum(text);
+        let entry = utf8(text)
+            .and_then(|text| reader.read(line, text, &mut words))
+            .and_then(|entry| {
+                let checksum = checksum.map(str::parse).transpose()?;
+                found.entries.push(ListEntry { checksum, ..entry })
+            });
+        if let Err(reason) = entry {
+            found.bad.push(BadLine { line, reason });
         }
     }
+    found.entries.shrink();
     found
 }
 
-/// The lines that matter, numbered from 1.
-fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+fn utf8(text: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(text).map_err(|_| {
+        // What Windows calls ANSI, as far as it is Latin-1.
+        let latin: String = text.iter().take(200).map(|b| char::from(*b)).collect();
+        match latin.chars().any(|c| ('\u{80}'..'\u{a0}').contains(&c)) {
+            true => "is not UTF-8 text: save the list as UTF-8".to_owned(),
+            false => format!("is not UTF-8 text: save the list as UTF-8 (as Windows-1252 this line is {latin:?})"),
+        }
+    })
+}
+
+/// The lines that matter, numbered from 1: not blank, and no comment, which is a `#` with a blank or nothing after it.
+/// Names of files may begin with a `#`, too. Tabs at the ends of a line are left: a table's first or last cell may be empty.
+pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> + Clone {
     (1..)
         .zip(bytes.split(|&b| b == b'\n'))
-        .map(|(n, line)| (n, line.trim_ascii()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with(b"#"))
+        .map(|(n, line)| (n, trimmed(line)))
+        .filter(|(_, line)| !line.trim_ascii().is_empty() && !is_comment(line))
+}
+
+/// A line without spaces at its ends, and without the byte order mark of a file that was appended.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let mut line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    while let [b' ' | b'\r' | b'\x0c', rest @ ..] | [rest @ .., b' ' | b'\r' | b'\x0c'] = line {
+        line = rest;
+    }
+    line
+}
+
+pub(super) fn is_comment(line: &[u8]) -> bool {
+    let rest = line.trim_ascii_start();
+    let Some(after) = rest.strip_prefix(b"#") else {
+        return false;
+    };
+    after.first().is_none_or(|b| b.is_ascii_whitespace()) || after.iter().all(|b| *b == b'#')
+}
+
+/// As [`lines`], of those that are text, without checksums.
+pub(super) fn texts(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> + Clone {
+    lines(bytes).filter_map(|(n, l)| Some((n, std::str::from_utf8(without_checksum(l).0).ok()?)))
+}
+
+/// A line without the checksum that is its last column, and that.
+fn without_checksum(line: &[u8]) -> (&[u8], Option<&str>) {
+    let parts = |b: &u8| b.is_ascii_whitespace() || MARKS.contains(b);
+    let word = || {
+        let at = line.iter().rposition(parts)?;
+        let word = std::str::from_utf8(&line[at + 1..]).ok()?.trim_matches('"');
+        Checksum::is_meant(word).then(|| (line[..at].trim_ascii_end(), Some(word)))
+    };
+    word().unwrap_or((line, None))
+}
+
+/// How the lines of a list are made.
+pub(super) struct Shape {
+    pub separator: Separator,
+    pub columns: Columns,
+    /// Whether the columns are a guess.
+    pub detected: bool,
+    /// Whether the first line names the columns.
+    pub header: bool,
+}
+
+impl Shape {
+    fn of(bytes: &[u8], given: Option<Columns>, options: &ListOptions, labels: &Labels<'_>) -> Result<Self, BadLine> {
+        let first = texts(bytes).next();
+        if let Some((line, text)) = first
+            && let Some(header) = header::read(text, labels)
+        {
+            let bad = |reason| BadLine { line, reason };
+            let columns = header.columns.map_err(bad)?;
+            if let Some(given) = given.filter(|g| *g != columns) {
+                return Err(bad(format!(
+                    "names the columns \"{columns}\", where \"{given}\" are expected: correct the one that is wrong"
+                )));
+            }
+            return Ok(Self {
+                separator: header.separator,
+                columns,
+                detected: false,
+                header: true,
+            });
+        }
+        let path_at = given.as_ref().map_or(0, Columns::path_at);
+        let (separator, columns) = separator::detect(texts(bytes).map(|(_, t)| t), labels, path_at);
+        let detected = given.is_none();
+        let columns = match (given, separator) {
+            (Some(columns), _) => columns,
+            (None, Separator::Mark(_)) => Columns::common((columns - 1).min(3)),
+            (None, Separator::Blanks) if options.format == ListFormat::UcfHmdb => detect(bytes, labels, 0..3),
+            (None, Separator::Blanks) => detect(bytes, labels, 0..4),
+        };
+        Ok(Self {
+            separator,
+            columns,
+            detected,
+            header: false,
+        })
+    }
+
+    /// Why a guess at the columns may be wrong, at the first line that shows it.
+    fn doubt(&self, bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine> {
+        doubt::of(self, bytes, labels)
+    }
 }
 
 /// The columns that most lines have, by the numbers at their ends; of equally many, the most.
 fn detect(bytes: &[u8], labels: &Labels<'_>, among: std::ops::Range<usize>) -> Columns {
     let mut votes = [0usize; 4];
-    for (_, line) in lines(bytes) {
-        if let Ok(line) = std::str::from_utf8(line) {
-            votes[numbers_after_path(line, labels)] += 1;
-        }
+    let (mut lines, mut unknown_label) = (0, 0);
+    let mut words = vec![];
+    for (_, line) in texts(bytes) {
+        Separator::Blanks.split(line, &mut words);
+        let numbers = numbers_after_path(&words, labels);
+        votes[numbers.min(3)] += 1;
+        lines += 1;
+        // A word that may be a class, only none of those that there are.
+        unknown_label +=
+            usize::from(numbers == 0 && words.len() > 1 && !words[words.len() - 1].contains(['.', '/', '\\']));
     }
     let least = among.start;
     let most = among.max_by_key(|&n| votes[n]).unwrap_or(least);
-    Columns::common(most)
+    // Each line says what is wrong with its label then.
+    let labelled = most == 0 && labels.named() && 2 * unknown_label > lines && !first_column(bytes, labels);
+    Columns::common(if labelled { 1 } else { most })
 }
 
-/// How many words at the end of a line look like columns: numbers, and a label. At most 3, and
-/// never the first word.
-fn numbers_after_path(line: &str, labels: &Labels<'_>) -> usize {
-    let mut words = line.split_whitespace().rev();
-    let before_last = line.split_whitespace().count().saturating_sub(1);
-    let label = words.next().is_some_and(|w| is_number(w) || w == "-" || labels.has(w));
-    if !label || before_last == 0 {
-        return 0;
-    }
-    let numbers = words.take_while(|w| is_number(w)).count();
-    (1 + numbers).min(before_last).min(3)
-}
-
-fn is_number(word: &str) -> bool {
-    word.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Why a guess at the columns may be wrong, at the first line that shows it. A wrong guess would read other frames than
-/// were meant, or no file at all.
-fn doubt(bytes: &[u8], columns: &Columns) -> Option<BadLine> {
-    let lines = || lines(bytes).filter_map(|(n, l)| Some((n, std::str::from_utf8(l).ok()?)));
-    match columns.0.len() {
-        1 => lines().find_map(|(line, text)| {
-            let last = text.split_whitespace().next_back()?;
-            let reason = if let Some((_, end)) = text.rsplit_once([',', ';'])
-                && (is_number(end.trim()) || end.trim() == "-")
-            {
-                "seems to be separated by commas: separate the columns by spaces, or, of EPIC-KITCHENS, keep the line \
-                 with the columns' names at the top"
-            } else if last.len() < text.len() && !last.contains(['.', '/']) {
-                "has no number after its path: if its last word is a class, give the names of the classes (`classes`); \
-                 if it belongs to the path, say `columns = \"path\"`"
-            } else {
-                return None;
-            };
-            Some(BadLine {
-                line,
-                reason: reason.into(),
-            })
-        }),
-        4 => {
-            // (line, second number from the path, third)
-            let all: Vec<(usize, u64, u64)> = lines()
-                .filter_map(|(n, text)| {
-                    let mut words = text.split_whitespace().rev().skip(1);
-                    let third = words.next()?.parse().ok()?;
-                    Some((n, words.next()?.parse().ok()?, third))
-                })
-                .collect();
-            let ends_after = all.iter().all(|(_, a, b)| b > a);
-            let (line, a, b) = all.into_iter().find(|(_, a, _)| *a > 0).filter(|_| ends_after)?;
-            Some(BadLine {
-                line,
-                reason: format!(
-                    "can be read in two ways, and so can all lines: {b} frames from frame {a} on (then say \
-                     `format = \"babel\"`), or frames {a} to {b} (then say `columns = \"path start stop label\"`)"
-                ),
-            })
-        }
-        _ => None,
-    }
+/// How many words at the end of a line look like columns: numbers, and a label. Never the first word.
+pub(super) fn numbers_after_path(words: &[&str], labels: &Labels<'_>) -> usize {
+    let Some(label) = labels.at(words, true) else { return 0 };
+    let before = &words[..words.len() - label.words];
+    let numbers = before.iter().rev().take_while(|w| is_count(w)).count();
+    (1 + numbers).min(before.len())
 }
 
 struct LineReader<'a> {
-    columns: Columns,
-    /// Whether the columns are a guess.
-    detected: bool,
+    shape: Shape,
     labels: Labels<'a>,
     first_frame: usize,
 }
 
 impl LineReader<'_> {
-    fn read(&self, line: usize, text: &str) -> Result<ListEntry, String> {
-        let columns = &self.columns.0;
-        let path_at = columns.iter().position(|&c| c == Column::Path).unwrap_or_default();
-        let (before, after) = (path_at, columns.len() - path_at - 1);
-        let expected = || {
-            format!(
-                "\"{}\"{}",
-                self.columns,
-                if self.detected { ", as most lines have" } else { "" }
-            )
+    fn read<'t>(&self, line: usize, text: &'t str, words: &mut Vec<&'t str>) -> Result<ListEntry<'t>, String> {
+        self.shape.separator.split(text, words);
+        let read = match self.shape.separator {
+            Separator::Blanks => self.blanks(line, text, words),
+            Separator::Mark(_) => self.marks(line, words),
         };
-        let words: Vec<&str> = text.split_whitespace().collect();
+        read.map_err(|e| match text.contains(" #") {
+            true => format!("{e}; a comment has a line of its own"),
+            false => e,
+        })
+    }
+
+    fn expected(&self) -> String {
+        let detected = if self.shape.detected {
+            ", as most lines have"
+        } else {
+            ""
+        };
+        format!("\"{}\"{detected}", self.shape.columns)
+    }
+
+    fn too_few(&self, words: usize) -> String {
+        let columns = self.shape.columns.0.len();
+        format!("has {words} of the {columns} columns {}", self.expected())
+    }
+
+    /// Of a line whose columns are counted from its ends, and whose path takes what they leave.
+    fn blanks<'t>(&self, line: usize, text: &'t str, words: &[&'t str]) -> Result<ListEntry<'t>, String> {
+        let columns = &self.shape.columns.0;
+        let path_at = self.shape.columns.path_at();
         if words.len() < columns.len() {
-            return Err(format!(
-                "has {} of the {} columns {}",
-                words.len(),
-                columns.len(),
-                expected()
-            ));
+            return Err(self.too_few(words.len()));
         }
-        if self.detected && words.len() > columns.len() {
-            let numbers = numbers_after_path(text, &self.labels);
+        if self.shape.detected && words.len() > columns.len() {
+            let (numbers, after) = (numbers_after_path(words, &self.labels), columns.len() - 1);
             if numbers > after {
                 return Err(format!(
-                    "has {numbers} numbers after its path where {after} are expected ({}); say \
+                    "has {numbers} number{} after its path where {after} are expected ({}); say \
                      which columns the list has if the path ends in a number",
-                    expected()
+                    if numbers == 1 { "" } else { "s" },
+                    self.expected()
                 ));
             }
         }
-        let path_end = words.len() - after;
-        let mut entry = ListEntry {
-            path: between(text, words[before], words[path_end - 1]),
+        let mut fields = Fields::new(line);
+        let mut from = 0;
+        for kind in &columns[..path_at] {
+            let rest = &words[from..];
+            let taken = self.words_of(*kind, rest, false).words.min(rest.len());
+            self.take(&mut fields, *kind, span(text, rest, 0, taken))?;
+            from += taken;
+        }
+        let mut to = words.len();
+        let mut doubtful = false;
+        for kind in columns[path_at + 1..].iter().rev() {
+            let rest = &words[from.min(to)..to];
+            let found = self.words_of(*kind, rest, true);
+            let taken = found.words.min(rest.len());
+            doubtful |= found.doubtful;
+            self.take(&mut fields, *kind, span(text, rest, rest.len() - taken, rest.len()))?;
+            to -= taken;
+        }
+        if from >= to {
+            return Err(self.too_few(words.len()));
+        }
+        let path = span(text, words, from, to);
+        if doubtful && !has_ending(path) {
+            return Err(format!(
+                "can be read in two ways, as the name of a class is the end of another one's, and {path:?} may go on: \
+                 separate path and class by a tab, on all lines"
+            ));
+        }
+        fields.entry(path, self.first_frame)
+    }
+
+    /// How many words a column takes.
+    fn words_of(&self, kind: Column, words: &[&str], end: bool) -> super::labels::Found {
+        let one = super::labels::Found {
+            words: 1,
+            doubtful: false,
+        };
+        match kind {
+            Column::Label => self.labels.at(words, end).unwrap_or(one),
+            _ => one,
+        }
+    }
+
+    /// Of a line whose columns are parted by marks.
+    fn marks<'t>(&self, line: usize, words: &[&'t str]) -> Result<ListEntry<'t>, String> {
+        let columns = &self.shape.columns.0;
+        let used = words.iter().rposition(|w| !w.is_empty()).map_or(0, |at| at + 1);
+        if words.len() < columns.len() {
+            return Err(self.too_few(words.len()));
+        }
+        if used > columns.len() {
+            return Err(format!(
+                "has {used} columns, separated by {}, where {} are expected ({})",
+                self.shape.separator.name(),
+                columns.len(),
+                self.expected()
+            ));
+        }
+        let mut fields = Fields::new(line);
+        let mut path = "";
+        for (kind, word) in columns.iter().zip(words) {
+            match kind {
+                Column::Path => path = word,
+                // An empty cell.
+                Column::Label if word.is_empty() => {}
+                _ => self.take(&mut fields, *kind, word)?,
+            }
+        }
+        if path.is_empty() {
+            return Err("has no path".to_owned());
+        }
+        fields.entry(path, self.first_frame)
+    }
+
+    fn take(&self, fields: &mut Fields, kind: Column, word: &str) -> Result<(), String> {
+        let number = |what: &str| {
+            whole(word).ok_or_else(|| {
+                format!(
+                    "{what} {word:?} is not a number from 0{} ({})",
+                    why_not(word),
+                    self.expected()
+                )
+            })
+        };
+        match kind {
+            Column::Offset => fields.offset = Some(number("offset")?),
+            Column::Frames => match number("number of frames")? {
+                0 => return Err("has no frames".to_owned()),
+                frames => fields.frames = Some(frames),
+            },
+            Column::Start => fields.start = Some(number("first frame")?),
+            Column::Stop => fields.stop = Some(number("last frame")?),
+            Column::Label => {
+                let context = || format!(" ({})", self.expected());
+                fields.label = self.labels.read(unquoted(word), &context)?;
+            }
+            Column::Path | Column::Ignored => {}
+        }
+        Ok(())
+    }
+}
+
+/// The columns of a line beside its path.
+struct Fields {
+    line: usize,
+    label: Option<usize>,
+    frames: Option<usize>,
+    offset: Option<usize>,
+    start: Option<usize>,
+    stop: Option<usize>,
+}
+
+impl Fields {
+    fn new(line: usize) -> Self {
+        Self {
+            line,
             label: None,
             frames: None,
             offset: None,
-            line,
-        };
-        let outside = words[..before].iter().chain(&words[path_end..]);
-        let kinds = columns[..path_at].iter().chain(&columns[path_at + 1..]);
-        let (mut start, mut stop) = (None, None);
-        for (word, kind) in outside.zip(kinds) {
-            match kind {
-                Column::Offset => entry.offset = Some(number(word, "offset", &expected)?),
-                Column::Frames => {
-                    let frames = number(word, "number of frames", &expected)?;
-                    if frames == 0 {
-                        return Err("has no frames".to_owned());
-                    }
-                    entry.frames = Some(frames);
-                }
-                Column::Start => start = Some(number(word, "first frame", &expected)?),
-                Column::Stop => stop = Some(number(word, "last frame", &expected)?),
-                Column::Label => entry.label = self.labels.read(word, &format!(" ({})", expected()))?,
-                Column::Path | Column::Ignored => {}
-            }
+            start: None,
+            stop: None,
         }
-        if let (Some(start), Some(stop)) = (start, stop) {
-            let (offset, frames) = segment(start, stop, self.first_frame)?;
+    }
+
+    fn entry(self, path: &str, first_frame: usize) -> Result<ListEntry<'_>, String> {
+        let mut entry = ListEntry {
+            path: unquoted(path),
+            label: self.label,
+            frames: self.frames,
+            offset: self.offset,
+            checksum: None,
+            line: self.line,
+        };
+        if entry.path.is_empty() {
+            return Err("has no path".to_owned());
+        }
+        if let (Some(start), Some(stop)) = (self.start, self.stop) {
+            let (offset, frames) = segment(start, stop, first_frame)?;
             (entry.offset, entry.frames) = (Some(offset), Some(frames));
         }
         Ok(entry)
@@ -209,19 +402,16 @@ pub(super) fn segment(start: usize, stop: usize, first: usize) -> Result<(usize,
     } else if stop < start {
         Err(format!("ends at frame {stop}, before it begins at {start}"))
     } else {
-        Ok((start - first, stop - start + 1))
+        Ok((start - first, (stop - start).saturating_add(1)))
     }
 }
 
-fn number(word: &str, what: &str, expected: &dyn Fn() -> String) -> Result<usize, String> {
-    word.parse()
-        .map_err(|_| format!("{what} {word:?} is not a number from 0 ({})", expected()))
-}
-
-/// The text from the start of one word to the end of another, both slices of `text`: the spaces
-/// of a path are kept as they are.
-fn between(text: &str, first: &str, last: &str) -> String {
-    let start = first.as_ptr() as usize - text.as_ptr() as usize;
-    let end = last.as_ptr() as usize - text.as_ptr() as usize + last.len();
-    text[start..end].to_owned()
+/// The text of the words `from` to `to` of `words`, slices of `text`, with what is between them: the blanks of a path are
+/// kept as they are.
+fn span<'t>(text: &'t str, words: &[&'t str], from: usize, to: usize) -> &'t str {
+    let (Some(first), Some(last)) = (words.get(from), to.checked_sub(1).and_then(|i| words.get(i))) else {
+        return "";
+    };
+    let at = |word: &str| word.as_ptr() as usize - text.as_ptr() as usize;
+    &text[at(first)..at(last) + last.len()]
 }

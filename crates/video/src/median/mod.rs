@@ -56,11 +56,13 @@ impl Default for Median {
 
 impl Median {
     /// Nothing yet. Holds every image: `frames * height * width * 3` bytes.
+    #[must_use]
     pub fn new() -> Self {
         Self::of(Values::Held(Held::default()))
     }
 
     /// Nothing yet. Holds `544 * height * width * 3` bytes, however many images come (65,535 at most).
+    #[must_use]
     pub fn counting() -> Self {
         Self::of(Values::Counts(Counts::default()))
     }

@@ -83,7 +83,8 @@ fn sizes_must_agree_and_something_must_be_there() {
     let mut m = Median::new();
     assert_eq!(m.finish(EvenMedian::Lower).unwrap_err(), ImageError::NoImages);
     m.push(RgbFrame::of(2, 1, vec![0; 6])).unwrap();
-    assert!(m.push(RgbFrame::of(1, 2, vec![0; 6])).is_err());
+    let e = m.push(RgbFrame::of(1, 2, vec![0; 6])).unwrap_err();
+    assert!(matches!(e, ImageError::Size { .. }), "{e}");
     assert_eq!(m.len(), 1);
     assert!(!m.is_empty());
 }

@@ -91,6 +91,7 @@ mod tests {
         sweep(dir.path()).unwrap();
         assert!(!left.exists());
         assert!(fresh.exists() && open.path().exists() && dir.path().join("b.mp4").exists());
-        assert!(sweep(&dir.path().join("nowhere")).is_err());
+        let e = sweep(&dir.path().join("nowhere")).unwrap_err();
+        assert_eq!(e.kind(), io::ErrorKind::NotFound);
     }
 }

@@ -101,12 +101,14 @@ fn refuses_what_it_cannot_write() {
         qp: 52,
         ..WriteOptions::default()
     };
-    assert!(VideoWriter::create_with(&path, 48, 48, 24.0, options).is_err());
+    let error = VideoWriter::create_with(&path, 48, 48, 24.0, options).err().unwrap();
+    assert!(error.to_string().contains("qp is 52"), "{error}");
     let options = WriteOptions {
         gop: 0,
         ..WriteOptions::default()
     };
-    assert!(VideoWriter::create_with(&path, 48, 48, 24.0, options).is_err());
+    let error = VideoWriter::create_with(&path, 48, 48, 24.0, options).err().unwrap();
+    assert!(error.to_string().contains("gop is 0"), "{error}");
     let missing = dir.path().join("no/such/folder/x.mp4");
     let error = VideoWriter::create(missing, 48, 48, 24.0).err().unwrap();
     assert!(matches!(error, WriteError::Io { .. }), "{error}");

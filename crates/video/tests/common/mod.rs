@@ -238,7 +238,8 @@ impl Container {
         }
     }
 
-    fn stbl(&self, coded: &Coded, start: usize) -> Vec<u8> {
+    /// The sample table alone, of samples from byte `start` on.
+    pub fn stbl(&self, coded: &Coded, start: usize) -> Vec<u8> {
         let n = coded.units.len();
         let times = self.times(n);
         // Decoding times are display times in order; offsets take them to the right picture.

@@ -3,6 +3,7 @@
 use super::rewrite::Coding;
 use crate::contract::Video;
 use anyhow::{Context, Result, bail};
+use glad_video::Checksum;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::fs;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub struct Row {
     /// The new file, from the folder of all.
     pub path: PathBuf,
+    /// That of the new file.
+    pub checksum: Checksum,
     /// First frame and number of frames, where the list names a segment.
     pub segment: Option<(usize, usize)>,
     /// Frames of the file.
@@ -96,9 +99,10 @@ fn line(text: &mut String, row: &Row, segments: bool) {
     let parts: Vec<String> = row.path.iter().map(|p| p.to_string_lossy().into_owned()).collect();
     let path = parts.join("/");
     let label = row.label.map_or("-".to_string(), |l| l.to_string());
+    let checksum = row.checksum;
     _ = match (segments, row.segment.unwrap_or((0, row.frames))) {
-        (true, (first, frames)) => writeln!(text, "{path} {first} {frames} {label}"),
-        (false, _) => writeln!(text, "{path} {} {label}", row.frames),
+        (true, (first, frames)) => writeln!(text, "{path} {first} {frames} {label} {checksum}"),
+        (false, _) => writeln!(text, "{path} {} {label} {checksum}", row.frames),
     };
 }
 

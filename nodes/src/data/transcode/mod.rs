@@ -9,7 +9,7 @@ use super::footage::ListedFootage;
 use crate::contract::*;
 use anyhow::{Context, Result};
 use glad_video::ops::Filter;
-use glad_video::{OpenOptions, Watch, write};
+use glad_video::{Checksum, OpenOptions, Watch, write};
 use listing::Row;
 use rewrite::Coding;
 use schemars::JsonSchema;
@@ -25,8 +25,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// where it was. Its name holds what it was made from (path, size and time of the old file, and these parameters).
 /// Where a list names segments of files, the whole file is rewritten once and the segments stay as they are.
 ///
-/// At the end of a view that gives `video`, the list is written, too, with the new paths and its own name; what could
-/// not be rewritten is a comment in it.
+/// At the end of a view that gives `video`, the list is written, too, with the new paths and its own name, and with the
+/// BLAKE3 of each file as its last column, `b3:HEX`, which `video_list` checks; what could not be rewritten is a comment in
+/// it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{ "out": "prepared" }]))]
@@ -138,8 +139,10 @@ impl Stage for Transcoder {
             .ensure(whole.as_ref(), &target)
             .with_context(|| format!("{}: {}", video.line, video.path.display()))?;
         drop(held);
+        let checksum = Checksum::of(&target).map_err(|e| Fatal(format!("{}: {e}", target.display())))?;
         let row = Row {
             path: relative,
+            checksum,
             segment,
             frames: whole.frame_count()?,
             label: video.label,

@@ -128,10 +128,10 @@ fn frames_keep_their_numbers_and_the_list_its_rows() {
     let text = fs::read_to_string(run.at("new/train.txt")).unwrap();
     let rows: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
     assert!(
-        rows[0].starts_with("videos/kick/a b-") && rows[0].ends_with(".mp4 30 3"),
+        rows[0].starts_with("videos/kick/a b-") && rows[0].contains(".mp4 30 3 b3:"),
         "{text}"
     );
-    assert!(rows[1].ends_with(".mp4 5 -"), "{text}");
+    assert!(rows[1].contains(".mp4 5 - b3:"), "{text}");
 
     // What the new list gives, through the ordinary reader, is frame by frame the old video's.
     let file = File::open(&made[0].path, &OpenOptions::default()).unwrap();
@@ -208,7 +208,7 @@ fn segments_of_a_file_share_it() {
     let text = fs::read_to_string(run.at("new/train.txt")).unwrap();
     let rows: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
     assert!(
-        rows[0].ends_with(".mp4 0 12 4") && rows[1].ends_with(".mp4 8 10 5"),
+        rows[0].contains(".mp4 0 12 4 b3:") && rows[1].contains(".mp4 8 10 5 b3:"),
         "{text}"
     );
     assert_eq!(made[1].footage.frame_count().unwrap(), 10);
@@ -260,6 +260,46 @@ fn bad_videos_are_listed() {
         "{text}"
     );
     assert!(out[1].contains("none.mp4") && out[1].contains("cannot read"), "{text}");
+}
+
+#[test]
+fn a_new_file_that_changes_is_a_bad_video() {
+    let run = Run::new("kick/a.mp4 0\nkick/b.mp4 1\n", json!({"short": 32}));
+    clip(&run.at("kick/a.mp4"), 64, 48, 9);
+    clip(&run.at("kick/b.mp4"), 48, 64, 9);
+    run.go("train.txt", json!({})).unwrap();
+    let source = || {
+        let dims = dims(&[]);
+        let mut cx = build_cx(&dims);
+        cx.folder = run.at("new");
+        let Ok(Body::Source(source)) = node::<super::super::VideoList>(json!({"list": "train.txt"})).build(&cx) else {
+            panic!()
+        };
+        source
+    };
+    let videos = source().videos("train").unwrap();
+    assert_eq!(
+        (videos[0].label, videos[0].footage.frame_count().unwrap()),
+        (Some(0), 9)
+    );
+    assert!(source().absent(true).is_empty());
+    // A bit of the picture data: the file is as long as before, and its tables are sound.
+    let victim = videos[1].path.clone();
+    let mut bytes = fs::read(&victim).unwrap();
+    let data = bytes.windows(4).position(|w| w == b"mdat").unwrap();
+    bytes[data + 400] ^= 1;
+    fs::write(&victim, bytes).unwrap();
+    let videos = source().videos("train").unwrap();
+    videos[0].footage.frame_count().unwrap();
+    let e = format!("{:#}", videos[1].footage.frame_count().unwrap_err());
+    assert!(e.contains("train.txt:4: ") && e.contains("its BLAKE3 is b3:"), "{e}");
+    let defect = videos[1].footage.inspect().unwrap_err();
+    assert!(
+        matches!(&defect, Defect::Unreadable(why) if why.contains("its BLAKE3 is b3:")),
+        "{defect}"
+    );
+    let absent = source().absent(true);
+    assert!(absent.len() == 1 && absent[0].contains("its BLAKE3 is"), "{absent:?}");
 }
 
 #[test]

@@ -113,6 +113,58 @@ fn a_stamp_changes_with_the_file_and_the_segment() {
 }
 
 #[test]
+fn single_files_are_read_as_those_of_a_list_without_one() {
+    let dir = folder();
+    // Neither the list nor the file of classes is there.
+    let params = json!({"list": "gone.txt", "classes": "gone.txt", "format": "babel"});
+    let source = source(dir.path(), params);
+    let videos = source
+        .of_files(&[dir.path().join("b.mp4"), dir.path().join("a.mp4")])
+        .unwrap();
+    assert_eq!(
+        videos.iter().map(|v| (v.index, v.label)).collect::<Vec<_>>(),
+        [(0, None), (1, None)]
+    );
+    assert_eq!(videos[1].footage.frame_count().unwrap(), {
+        let list = dir.path().join("l.txt");
+        fs::write(&list, "a.mp4").unwrap();
+        self::source(dir.path(), json!({"list": "l.txt"}))
+            .videos("train")
+            .unwrap()[0]
+            .footage
+            .frame_count()
+            .unwrap()
+    });
+    assert_eq!(videos[0].footage.images(), None);
+}
+
+#[test]
+fn generated_data_is_named_by_what_it_follows_from() {
+    let of = |list: Value, more: Value| {
+        let mut params = json!({"list": list, "generate": {"mini": {"seed": 7}}});
+        params
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let listed =
+            Listed::new(&serde_json::from_value(params).unwrap(), "/graphs".into()).unwrap_or_else(|_| panic!());
+        listed.made_in("/cache".into()).generated("train")
+    };
+    let made = of(json!("source_train.txt"), json!({})).unwrap();
+    assert!(
+        made.0.starts_with("/cache") && made.1.starts_with("mini 1 {\"seed\":7"),
+        "{made:?}"
+    );
+    assert_eq!(of(json!("/own/list.txt"), json!({})), None);
+    // Others' lists in its folder, and lists of others' files.
+    assert_eq!(of(json!("mine.txt"), json!({})), None);
+    assert_eq!(of(json!("../source_train.txt"), json!({})), None);
+    assert_eq!(of(json!("source_train.txt"), json!({"root": "/own"})), None);
+    let mixed = json!({"train": "/own/list.txt", "test": "source_test.txt"});
+    assert_eq!(of(mixed, json!({})), None);
+}
+
+#[test]
 fn folders_of_images() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("v")).unwrap();
@@ -125,11 +177,16 @@ fn folders_of_images() {
     let videos = source(dir.path(), params).videos("train").unwrap();
     let frames = videos[0].footage.frames(&[0, 1]).unwrap();
     assert_eq!((frames[0].data[0], frames[1].data[0]), (20, 30));
+    let images = || videos[0].footage.images().unwrap();
+    let found = images();
+    assert_eq!(images(), found);
     let before = videos[0].footage.stamp();
     fs::write(png(4), "another one").unwrap();
     assert_eq!(videos[0].footage.stamp(), before);
+    assert_eq!(images(), found, "the segment ends before it");
     fs::write(png(3), "another one").unwrap();
     assert_ne!(videos[0].footage.stamp(), before);
+    assert!(images().bytes != found.bytes && images().sizes != found.sizes);
 }
 
 /// A png of one grey pixel, bytes stored as they are.
@@ -237,7 +294,10 @@ fn classes_of_a_file() {
     assert_eq!(labels, [Some(1), Some(0)]);
     fs::write(dir.path().join("classes.txt"), "walk\nwalk\n").unwrap();
     let e = source.videos("train").err().unwrap().to_string();
-    assert!(e.ends_with("classes.txt: classes come twice: walk"), "{e}");
+    assert!(
+        e.contains("classes.txt: classes come twice: walk (lines 1, 2); give each class one line"),
+        "{e}"
+    );
     fs::remove_file(dir.path().join("classes.txt")).unwrap();
     assert!(source.absent(false)[0].contains("classes.txt is not there"));
 }
@@ -395,4 +455,165 @@ fn a_format_and_columns_say_the_same_thing_twice() {
     assert_eq!(found, ["columns: `format` says the columns already"]);
     let found = problems::<VideoList>(json!({"list": "l.txt", "format": "epic"}), &dims(&[]));
     assert!(found[0].contains("epic_kitchens"), "{found:?}");
+}
+
+/// What is wrong with a file as a whole.
+fn fault(source: &Listed) -> FileFault {
+    let e = source.scan("train").unwrap_err();
+    e.downcast_ref::<FileFault>().unwrap_or_else(|| panic!("{e:#}")).clone()
+}
+
+#[test]
+fn files_that_are_of_no_use_are_named_with_what_to_do() {
+    let dir = folder();
+    let source = source(dir.path(), json!({"list": "l.txt", "classes": "classes.txt"}));
+    fs::write(dir.path().join("classes.txt"), "walk\nrun\nwalk\n").unwrap();
+    fs::write(dir.path().join("l.txt"), "a.mp4 walk\n").unwrap();
+    let found = fault(&source);
+    assert_eq!(
+        (found.role, found.file),
+        ("the names of the classes", dir.path().join("classes.txt"))
+    );
+    assert_eq!(
+        (found.what.as_str(), &found.lines[..]),
+        ("classes come twice: walk", &[1, 3][..])
+    );
+    fs::remove_file(dir.path().join("classes.txt")).unwrap();
+    assert!(fault(&source).what.starts_with("cannot read the classes: "));
+    fs::write(dir.path().join("classes.txt"), "walk\nrun\n").unwrap();
+    fs::write(dir.path().join("l.txt"), "{\"1\": {\"labels\": []}}").unwrap();
+    let found = fault(&source);
+    assert_eq!((found.role, found.what.as_str()), ("the list", "is JSON, not a list"));
+    assert!(found.advice.starts_with("write a line for each video"), "{found:?}");
+    let e = source.videos("train").err().unwrap().to_string();
+    assert!(
+        e.contains("l.txt: is JSON, not a list; write a line for each video"),
+        "{e}"
+    );
+}
+
+/// The header says the format, and the format how images are named and numbered.
+#[test]
+fn a_header_of_epic_kitchens_gives_what_its_format_gives() {
+    let dir = tempfile::tempdir().unwrap();
+    let video = dir.path().join("P02/P02_07");
+    fs::create_dir_all(&video).unwrap();
+    for i in 1..=8 {
+        fs::write(video.join(format!("frame_{i:010}.jpg")), grey_png(20 * i as u8)).unwrap();
+    }
+    fs::write(
+        dir.path().join("l.csv"),
+        "video_id,start_frame,stop_frame,verb_class\nP02_07,4,6,1\n",
+    )
+    .unwrap();
+    for format in [json!({}), json!({"format": "epic_kitchens"})] {
+        let mut params = format;
+        params["list"] = json!("l.csv");
+        let videos = source(dir.path(), params).videos("train").unwrap();
+        let frames = videos[0].footage.frames(&[0, 2]).unwrap();
+        assert_eq!((frames[0].data[0], frames[1].data[0]), (80, 120));
+    }
+    // what a node says is meant
+    let params = json!({"list": "l.csv", "template": "img_%d.png"});
+    let e = source(dir.path(), params).videos("train").unwrap()[0]
+        .footage
+        .frame_count()
+        .unwrap_err();
+    assert!(format!("{e:#}").contains("img_4.png"), "{e:#}");
+}
+
+#[test]
+fn folders_whose_names_end_in_numbers_are_no_numbers_of_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["take 12", "take 13", "clip"] {
+        let folder = dir.path().join(name);
+        fs::create_dir(&folder).unwrap();
+        (0..4).for_each(|i| fs::write(folder.join(format!("img_{i:05}.jpg")), grey_png(9)).unwrap());
+    }
+    let list = |text: &str| fs::write(dir.path().join("l.txt"), text).unwrap();
+    list("take 12 0\ntake 13 1\n");
+    let guessed = source(dir.path(), json!({"list": "l.txt"}));
+    let e = guessed.videos("train").err().unwrap().to_string();
+    let wanted = "l.txt:1: can be read in two ways: `take 12`, which is there (then say `columns = \"path label\"`), or `take` and its \
+                  number of frames (then say `columns = \"path frames label\"`)";
+    assert!(e.contains(wanted), "{e}");
+    let scan = guessed.scan("train").unwrap();
+    assert_eq!((scan.videos.len(), scan.malformed.len()), (0, 1));
+    let said = source(dir.path(), json!({"list": "l.txt", "columns": "path label"}));
+    assert_eq!(said.videos("train").unwrap()[1].footage.frame_count().unwrap(), 4);
+    list("clip 4 0\nclip 4 1\n");
+    assert_eq!(guessed.videos("train").unwrap().len(), 2);
+}
+
+#[test]
+fn the_home_folder_may_begin_a_path() {
+    let home = std::env::home_dir().unwrap();
+    for path in ["~/v/a.mp4", "$HOME/v/a.mp4", "${HOME}/v/a.mp4"] {
+        assert_eq!(from_home(path), home.join("v/a.mp4"));
+    }
+    for path in ["v/~/a.mp4", "~", "~anna/a.mp4", "$DATA/a.mp4", "./~/a.mp4"] {
+        assert_eq!(from_home(path), Path::new(path));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("l.txt"), "~/v/a.mp4 0\n").unwrap();
+    let videos = source(dir.path(), json!({"list": "l.txt"})).videos("train").unwrap();
+    assert_eq!(videos[0].path, home.join("v/a.mp4"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_looked_for_under_other_names() {
+    let dir = folder();
+    let list = "a 0\nno.mp4 0\nB.mp4 0\nhttps://example.org/a.mp4 0\n";
+    fs::write(dir.path().join("l.txt"), list).unwrap();
+    let source = source(dir.path(), json!({"list": "l.txt"}));
+    let videos = source.videos("train").unwrap();
+    let clue = |i: usize| videos[i].footage.clue().map(|c| (c.to_string(), c.advice));
+    let (found, advice) = clue(0).unwrap();
+    assert_eq!(found, format!("{} is", dir.path().join("a.mp4").display()));
+    assert!(advice.contains("`.mp4`"), "{advice}");
+    assert_eq!(clue(1), None);
+    assert!(clue(2).unwrap().0.ends_with("b.mp4 is"));
+    assert_eq!(clue(3).unwrap().0, "");
+    let e = format!("{:#}", videos[0].footage.frame_count().unwrap_err());
+    assert!(e.contains("a.mp4 is there: write the names with their endings"), "{e}");
+    assert_eq!(source.absent(true).len(), 4);
+}
+
+/// What a list says is the same whether its videos are made or not.
+#[test]
+fn lines_are_given_without_videos() {
+    let dir = folder();
+    fs::write(
+        dir.path().join("l.txt"),
+        "a.mp4 2 5 1\n\nb.mp4 1 0 -\nsub/c.mp4 0 3 2\n",
+    )
+    .unwrap();
+    let listed = |params| source(dir.path(), params);
+    let source = listed(json!({"list": "l.txt", "root": "."}));
+    assert!(source.each("train", &mut |_| panic!("it is malformed")).is_err());
+    let source = listed(json!({"list": "l.txt", "columns": "path offset frames label"}));
+    assert!(source.each("train", &mut |_| panic!("it is malformed")).is_err());
+    fs::write(
+        dir.path().join("l.txt"),
+        "a.mp4 2 5 1\n\nb.mp4 1 1 -\nsub/c.mp4 0 3 2\n",
+    )
+    .unwrap();
+    let mut given = vec![];
+    source
+        .each("train", &mut |l| {
+            given.push((
+                format!("{}:{}", l.list.display(), l.line),
+                l.path.to_path_buf(),
+                l.label,
+                l.stated,
+            ));
+        })
+        .unwrap();
+    let made: Vec<_> = source.videos("train").unwrap();
+    let made: Vec<_> = made
+        .iter()
+        .map(|v| (v.line.clone(), v.path.clone(), v.label, v.footage.stated()))
+        .collect();
+    assert_eq!(given, made);
+    assert_eq!(given.len(), 3);
 }

@@ -1,0 +1,36 @@
+//! Packets as an index has them.
+
+use ffmpeg_next::codec::Id;
+
+use super::mpeg4::Unpacker;
+
+/// One packet, in decoding order.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sample {
+    /// Its byte in the file, or -1; with the size, what it is known by after a seek.
+    pub position: i64,
+    pub size: u32,
+    /// Where to seek to for it.
+    pub time: i64,
+    /// Its place among all samples in display order.
+    pub rank: u32,
+    /// Whether a decoder gives a picture for it.
+    pub shown: bool,
+    /// Whether nothing is predicted from it.
+    pub disposable: bool,
+    /// Whether it was short already when the index was made.
+    pub damaged: bool,
+    /// Whether reading can begin at it: it shares no packet with the one before.
+    pub clean: bool,
+}
+
+impl Sample {
+    pub fn place(&self) -> (i64, u32) {
+        (self.position, self.size)
+    }
+}
+
+/// What a codec's packets have to go through.
+pub(super) fn unpacker(id: Id) -> Option<Unpacker> {
+    (id == Id::MPEG4).then(Unpacker::default)
+}

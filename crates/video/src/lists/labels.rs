@@ -1,0 +1,205 @@
+//! Labels as they are written: numbers from 0, names of classes, or a sign that there is none.
+
+use super::separator::unquoted;
+use super::words::{near, skeleton};
+use std::cell::Cell;
+use std::collections::HashMap;
+
+/// Labels for which a near name is looked for, of one list: each is compared with all names.
+const SUGGESTIONS: usize = 100;
+
+/// How labels are read.
+pub(super) struct Labels<'a> {
+    names: Option<Names<'a>>,
+    suggested: Cell<usize>,
+}
+
+struct Names<'a> {
+    all: &'a [String],
+    /// By the name, its words one space apart.
+    exact: HashMap<String, usize>,
+    /// By what is left of the name without case and marks; of several the first.
+    loose: HashMap<String, usize>,
+    /// Words of the longest name.
+    words: usize,
+}
+
+/// A number of words at one end of a line that are a label.
+pub(super) struct Found {
+    /// How many words.
+    pub words: usize,
+    /// Whether fewer words are a label, too.
+    pub doubtful: bool,
+}
+
+impl<'a> Labels<'a> {
+    pub fn of(classes: Option<&'a [String]>) -> Self {
+        let names = classes.map(|all| {
+            let mut loose = HashMap::new();
+            for (i, name) in all.iter().enumerate() {
+                loose.entry(skeleton(name)).or_insert(i);
+            }
+            Names {
+                all,
+                exact: all.iter().map(|n| joined(n)).zip(0..).collect(),
+                loose,
+                words: all.iter().map(|n| n.split_whitespace().count()).max().unwrap_or(1),
+            }
+        });
+        Self {
+            names,
+            suggested: Cell::new(0),
+        }
+    }
+
+    /// Whether the names of the classes are known.
+    pub fn named(&self) -> bool {
+        self.names.is_some()
+    }
+
+    /// Whether a text is a label, sound or nearly so: a number, a sign for none, a class in any case.
+    pub fn like(&self, text: &str) -> bool {
+        let text = unquoted(text);
+        is_count(text) || is_none(text) || self.is_class(text)
+    }
+
+    fn is_class(&self, text: &str) -> bool {
+        let Some(names) = &self.names else { return false };
+        let text = unquoted(text);
+        names.exact.contains_key(text) || names.exact.contains_key(&joined(text)) || {
+            let loose = skeleton(text);
+            !loose.is_empty() && names.loose.contains_key(&loose)
+        }
+    }
+
+    /// The words at the end (or the beginning) of `words` that are a label: as many as make the name of a class, else
+    /// one. `None` where the one word is no label either.
+    pub fn at(&self, words: &[&str], end: bool) -> Option<Found> {
+        let part = |n: usize| match end {
+            true => &words[words.len() - n..],
+            false => &words[..n],
+        };
+        let most = self.names.as_ref().map_or(1, |n| n.words).min(words.len());
+        let mut fits = (1..=most).rev().filter(|n| match n {
+            1 => self.like(part(1)[0]),
+            n => self.is_class(&part(*n).join(" ")),
+        });
+        Some(Found {
+            words: fits.next()?,
+            doubtful: fits.next().is_some(),
+        })
+    }
+
+    /// `context` says what was expected where.
+    ///
+    /// # Errors
+    /// A fragment that says what is wrong and what may be meant.
+    pub fn read(&self, word: &str, context: &dyn Fn() -> String) -> Result<Option<usize>, String> {
+        if word == "-" {
+            return Ok(None);
+        }
+        let Some(names) = &self.names else {
+            return match whole(word) {
+                _ if is_none(word) => Ok(None),
+                Some(label) => Ok(Some(label)),
+                None => Err(format!(
+                    "label {word:?} is not a number from 0{}{}; a video without a label has \"-\", and labels may be \
+                     names where the classes are given (`classes`)",
+                    context(),
+                    why_not(word)
+                )),
+            };
+        };
+        let exact = names
+            .exact
+            .get(word)
+            .or_else(|| names.exact.get(&joined(word)))
+            .copied();
+        match (exact, whole(word)) {
+            // A class that is named 1 and is not number 1.
+            (Some(label), Some(number)) if number != label && number < names.all.len() => Err(format!(
+                "label {word:?} can be read in two ways: class number {number}, {:?}, or the class that is named {word:?}, \
+                 number {label}; give the classes names that are no numbers, or leave `classes` out",
+                names.all[number]
+            )),
+            (Some(label), _) => Ok(Some(label)),
+            (None, Some(label)) if label < names.all.len() => Ok(Some(label)),
+            (None, Some(label)) => Err(format!(
+                "label {label} is beyond the {} classes (0 to {})",
+                names.all.len(),
+                names.all.len().saturating_sub(1)
+            )),
+            (None, None) => match names.loose.get(&skeleton(word)) {
+                Some(meant) => Err(format!(
+                    "label {word:?} is no class: did you mean {:?}?",
+                    names.all[*meant]
+                )),
+                None if is_none(word) => Ok(None),
+                None => Err(format!(
+                    "label {word:?} is neither a class nor a number{}{}",
+                    self.suggestion(word, names),
+                    why_not(word)
+                )),
+            },
+        }
+    }
+
+    fn suggestion(&self, word: &str, names: &Names<'_>) -> String {
+        self.suggested.set(self.suggested.get().saturating_add(1));
+        let meant = (self.suggested.get() <= SUGGESTIONS)
+            .then(|| near(word, names.all))
+            .flatten();
+        meant.map_or(String::new(), |m| format!("; did you mean {m:?}?"))
+    }
+}
+
+/// Words one space apart.
+fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Signs for no label: of this program, of lists of TSN and losses of PyTorch, and of pandas.
+pub(super) fn is_none(word: &str) -> bool {
+    matches!(word, "-" | "-1" | "-1.0")
+        || ["nan", "none", "null", "na", "n/a", "<na>"]
+            .iter()
+            .any(|n| word.eq_ignore_ascii_case(n))
+}
+
+/// Digits, perhaps with the `.0` that pandas gives whole numbers of a column with gaps.
+pub(super) fn is_count(word: &str) -> bool {
+    let digits = word.strip_suffix(".0").unwrap_or(word);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// A number from 0, of [`is_count`].
+pub(super) fn whole(word: &str) -> Option<usize> {
+    let digits = word.strip_suffix(".0").unwrap_or(word);
+    is_count(word).then(|| digits.parse().ok()).flatten()
+}
+
+/// What a number that is none may be, as a clause of a message.
+pub(super) fn why_not(word: &str) -> &'static str {
+    let body = word.strip_prefix('-').unwrap_or(word);
+    let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let marks = || body.split(['.', ',', ' ', '\'', '\u{a0}', '\u{202f}']).all(digits) && !digits(body);
+    if is_count(word) {
+        " (it is too large)"
+    } else if word.starts_with('-') && digits(body) {
+        " (it is negative)"
+    } else if marks() {
+        " (write it in digits alone: a point, comma or space in it may part thousands or decimals, or several labels)"
+    } else if body.strip_suffix([',', ';', '.']).is_some_and(digits) {
+        " (take the mark at its end away)"
+    } else if body.starts_with('[') || body.ends_with(']') {
+        " (a video has one label, without brackets)"
+    } else if word.len() > 1
+        && word
+            .strip_prefix(['"', '\''])
+            .is_some_and(|w| digits(w.trim_end_matches(['"', '\''])))
+    {
+        " (take the quotes away)"
+    } else {
+        ""
+    }
+}

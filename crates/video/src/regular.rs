@@ -1,0 +1,80 @@
+//! Files, and what stands in their place: to open a named pipe is to wait for another program, perhaps without end, and a
+//! device has no end.
+
+use std::fs::{File, FileType, Metadata};
+use std::io;
+use std::path::Path;
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// If it cannot be opened, or is a folder, a named pipe, a device or a socket; the message says which. None of these is
+/// opened.
+pub fn open_file(path: &Path) -> io::Result<File> {
+    match not_a_file(&std::fs::metadata(path)?) {
+        Some(what) => Err(refusal(what)),
+        None => File::open(path),
+    }
+}
+
+/// What stands in the place of a file, such as `a named pipe`; `None` of a regular file.
+pub(crate) fn not_a_file(metadata: &Metadata) -> Option<&'static str> {
+    if metadata.is_file() {
+        None
+    } else if metadata.is_dir() {
+        Some("a folder")
+    } else {
+        Some(special(metadata.file_type()))
+    }
+}
+
+pub(crate) fn refusal(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, format!("it is {what}, not a file"))
+}
+
+#[cfg(unix)]
+fn special(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if kind.is_fifo() {
+        "a named pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_: FileType) -> &'static str {
+    "a device"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_files_are_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, b"a").unwrap();
+        assert!(open_file(&file).is_ok());
+        let refused = |path: &Path| open_file(path).unwrap_err().to_string();
+        assert_eq!(refused(folder.path()), "it is a folder, not a file");
+        assert!(refused(&folder.path().join("none")).contains("No such file"));
+        #[cfg(unix)]
+        {
+            let pipe = folder.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+            assert!(made.success());
+            assert_eq!(refused(&pipe), "it is a named pipe, not a file");
+            let link = folder.path().join("link");
+            std::os::unix::fs::symlink(&pipe, &link).unwrap();
+            assert_eq!(refused(&link), "it is a named pipe, not a file");
+            assert_eq!(refused(Path::new("/dev/null")), "it is a device, not a file");
+            let socket = folder.path().join("socket");
+            let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+            assert_eq!(refused(&socket), "it is a socket, not a file");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! What a value of a program is made from.
+
+use crate::program::{Program, ValueId};
+use std::collections::BTreeSet;
+
+/// The calls that some values are made by, with all calls before these.
+pub(super) fn makers(program: &Program, of: &[ValueId]) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut asked: Vec<usize> = of.iter().map(|v| program.values[v.0].call).collect();
+    while let Some(call) = asked.pop() {
+        if found.insert(call) {
+            let inputs = program.calls[call].inputs.iter().flat_map(|(_, ids)| ids);
+            asked.extend(inputs.map(|v| program.values[v.0].call));
+        }
+    }
+    found
+}
+
+/// The streams whose samples a value is made from.
+pub(super) fn streams(program: &Program, value: ValueId) -> BTreeSet<usize> {
+    let (mut found, mut seen, mut asked) = (BTreeSet::new(), BTreeSet::new(), vec![value]);
+    while let Some(v) = asked.pop() {
+        let info = &program.values[v.0];
+        match info.stream {
+            Some(s) => {
+                found.insert(s);
+            }
+            None if seen.insert(v) => {
+                let inputs = program.calls[info.call].inputs.iter();
+                asked.extend(inputs.flat_map(|(_, ids)| ids));
+            }
+            None => {}
+        }
+    }
+    found
+}
+
+/// The values at a port of a call.
+pub(super) fn at<'p>(program: &'p Program, call: usize, port: &str) -> &'p [ValueId] {
+    let inputs = &program.calls[call].inputs;
+    inputs.iter().find(|(n, _)| n == port).map_or(&[], |(_, ids)| ids)
+}

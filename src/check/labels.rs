@@ -1,0 +1,220 @@
+//! Where labels go: from the lists of streams to the calls that compare them with scores.
+
+use super::draft::Draft;
+use super::flow;
+use super::prune::comes_from;
+use crate::diag::Problem;
+use crate::program::{LabelUse, ValueId};
+use glad_nodes::{Head, HeadExpr, Side};
+use std::collections::{BTreeSet, HashMap};
+
+/// Fills in the program's uses of labels; refuses rows of one stream beside labels or masks of another.
+pub(super) fn check(draft: &mut Draft) {
+    let from = origins(draft);
+    let mut uses = vec![];
+    for (i, call) in draft.program.calls.iter().enumerate() {
+        if call.side != Side::Device {
+            continue;
+        }
+        paired(draft, i);
+        for (port, values) in &call.inputs {
+            for (n, value) in values.iter().enumerate() {
+                let Some(streams) = from.get(value).filter(|_| !passes_on(draft, i, &from)) else {
+                    continue;
+                };
+                let input = draft.sites[i].contract.inputs.iter().find(|p| p.name == *port);
+                let losses = draft.program.losses.iter();
+                let losses = losses.filter(|l| flow::makers(&draft.program, &l.values).contains(&i));
+                let losses: Vec<String> = losses.map(|l| l.name.clone()).collect();
+                uses.extend(streams.iter().map(|stream| {
+                    LabelUse {
+                        stream: *stream,
+                        call: i,
+                        port: (port.clone(), n),
+                        scores: scores(draft, i, n),
+                        needed: input.is_some_and(|p| p.labelled),
+                        masked: call
+                            .inputs
+                            .iter()
+                            .any(|(_, ids)| ids.iter().any(|v| is(draft, *v, &Head::Mask))),
+                        losses: losses.clone(),
+                    }
+                }));
+            }
+        }
+    }
+    draft.program.labels = uses;
+}
+
+fn is(draft: &Draft, value: ValueId, head: &Head) -> bool {
+    draft.program.values[value.0].ty.head == *head
+}
+
+/// The streams whose lists' labels a value holds, of those that hold nothing but labels of lists.
+fn origins(draft: &Draft) -> HashMap<ValueId, BTreeSet<usize>> {
+    let mut from: HashMap<ValueId, BTreeSet<usize>> = HashMap::new();
+    for (call, site) in draft.program.calls.iter().zip(&draft.sites) {
+        let per_stream = site.contract.outputs.len();
+        for (i, id) in call.outputs.iter().enumerate() {
+            let Some(id) = id.filter(|id| is(draft, *id, &Head::Label)) else {
+                continue;
+            };
+            let output = &site.contract.outputs[i % per_stream];
+            if output.supervision {
+                from.extend(call.stream.map(|s| (id, BTreeSet::from([s]))));
+            } else if call.side == Side::Boundary || matches!(output.ty.head, HeadExpr::Any(_)) {
+                // Labels that a node makes itself, such as those of domains and orders, are of its own classes.
+                let ports = site.contract.inputs.iter().filter(|p| comes_from(output, p));
+                let values = ports.flat_map(|p| call.inputs.iter().filter(|(n, _)| *n == p.name));
+                let streams: BTreeSet<usize> = values
+                    .flat_map(|(_, ids)| ids)
+                    .filter_map(|v| from.get(v))
+                    .flatten()
+                    .copied()
+                    .collect();
+                if !streams.is_empty() {
+                    from.insert(id, streams);
+                }
+            }
+        }
+    }
+    from
+}
+
+/// Whether a call only hands labels on.
+fn passes_on(draft: &Draft, call: usize, from: &HashMap<ValueId, BTreeSet<usize>>) -> bool {
+    let mut outputs = draft.program.calls[call].outputs.iter().flatten();
+    outputs.any(|id| from.contains_key(id))
+}
+
+/// The scores that the `n`-th labels of a call are compared with.
+fn scores(draft: &Draft, call: usize, n: usize) -> Option<ValueId> {
+    let inputs = &draft.program.calls[call].inputs;
+    let (_, all) = inputs
+        .iter()
+        .find(|(_, ids)| ids.iter().any(|v| is(draft, *v, &Head::Logits)))?;
+    all.get(n).or(all.first()).copied()
+}
+
+/// Rows that are taken together belong to the same videos: labels and masks to those of the scores beside them.
+fn paired(draft: &Draft, call: usize) {
+    let inputs = &draft.program.calls[call].inputs;
+    if draft.program.calls[call].joint.is_some() {
+        return;
+    }
+    let stream = |v: ValueId| draft.program.values[v.0].stream;
+    let node = &draft.scene.cx.graph.nodes[&draft.program.calls[call].node];
+    for (a, (port, marks)) in inputs.iter().enumerate() {
+        let of_rows = |v: &ValueId| is(draft, *v, &Head::Label) || is(draft, *v, &Head::Mask);
+        if !marks.iter().all(of_rows) {
+            continue;
+        }
+        for (b, (other, rows)) in inputs.iter().enumerate() {
+            // The same two ports once: labels beside masks are told with the scores.
+            if rows.len() != marks.len() || rows.iter().any(of_rows) {
+                continue;
+            }
+            for (n, (mark, row)) in marks.iter().zip(rows).enumerate() {
+                let (Some(s), Some(t)) = (stream(*mark), stream(*row)) else {
+                    continue;
+                };
+                if s == t {
+                    continue;
+                }
+                let name = |s: usize| draft.program.streams[s].as_str();
+                let p = Problem::error(format!(
+                    "`{}` takes `{other}` of stream {} with `{port}` of stream {}: they are of different videos",
+                    node.path,
+                    name(t),
+                    name(s)
+                ));
+                let refs = &draft.sites[call].refs;
+                let p = p
+                    .at(
+                        &refs[b][n].place,
+                        format!("`{}`: videos of {}", refs[b][n].value, name(t)),
+                    )
+                    .at(
+                        &refs[a][n].place,
+                        format!("`{}`: videos of {}", refs[a][n].value, name(s)),
+                    );
+                draft
+                    .scene
+                    .push(super::cx::inside(p, node).help("take both from the same stream"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{errors, graph};
+    use crate::program::LabelUse;
+
+    #[test]
+    fn uses_are_those_of_the_lists_labels() {
+        let checked = crate::check::check(&graph(""), &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let told = |name: &str| -> Vec<String> {
+            let p = checked.phases.get(name).unwrap_or_else(|| &checked.views[name]);
+            let say = |u: &LabelUse| {
+                let (call, n) = (&p.calls[u.call], u.classes(p));
+                format!(
+                    "{} {} {n:?} {} {} {:?}",
+                    call.node, p.streams[u.stream], u.needed, u.masked, u.losses
+                )
+            };
+            p.labels.iter().map(say).collect()
+        };
+        // Orders and domains are labels that nodes make themselves.
+        assert!(told("warmup").is_empty(), "{:?}", told("warmup"));
+        assert_eq!(told("main"), ["ce source Some(12) true false [\"ce\"]"]);
+        assert_eq!(
+            told("pretrain"),
+            ["auxiliary_ce auxiliary Some(12) true false [\"auxiliary_ce\"]"]
+        );
+        let infer = [
+            "scores source Some(12) false false []",
+            "scores target Some(12) false false []",
+        ];
+        assert_eq!(told("infer"), infer);
+    }
+
+    #[test]
+    fn rows_go_with_labels_of_the_same_stream() {
+        let refused = errors("[set.nodes.ce.inputs]\nlogits = \"classify.logits@target\"");
+        assert_eq!(
+            refused,
+            [
+                "`ce` takes `logits` of stream target with `label` of stream source: they are of different videos (in phase main)"
+            ]
+        );
+        let scored = errors("[set.nodes.scores.inputs]\nlabel = \"batch.label@source\"");
+        let infer = "`scores` takes `logits` of stream target with `label` of stream source: they are of different videos (in \
+                     view infer and view validate)";
+        assert_eq!(scored, [infer]);
+        let masks = errors(
+            "[set.nodes.tol]\ninputs = { x = \"views.local\", valid = [\"batch.valid@target\", \"batch.valid@source\"] }",
+        );
+        assert!(
+            masks
+                .iter()
+                .any(|m| m.starts_with("`tol.ce` takes `logits` of stream source with `mask` of stream target")),
+            "{masks:?}"
+        );
+    }
+
+    #[test]
+    fn a_single_class_is_refused() {
+        let one = errors("[set.dims]\nK = 1");
+        assert!(
+            one.iter()
+                .any(|e| e.contains("`ce`: `logits` are scores of a single class")),
+            "{one:?}"
+        );
+        assert!(
+            one.iter()
+                .any(|e| e.contains("`scores`: `logits` are scores of a single class")),
+            "{one:?}"
+        );
+    }
+}

@@ -1,0 +1,193 @@
+//! What is kept of a list that was read.
+
+use crate::diag::lexical;
+use crate::program::{Call, Program};
+use glad_nodes::{Listing, Source};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+/// What is kept of a list.
+#[derive(Clone, Debug, Default)]
+pub(in crate::check) struct Digest {
+    /// How many videos it names.
+    pub videos: usize,
+    /// How many have each label (`None`: have none), and the line of the first.
+    pub labels: BTreeMap<Option<usize>, (usize, String)>,
+    /// How many have each number of frames that the list states; `None` where it states none.
+    pub frames: BTreeMap<Option<usize>, usize>,
+    /// What each video shows, by file.
+    pub shown: Vec<Shown>,
+    /// The list, before the number of a line.
+    pub name: String,
+    /// Names of the classes, where known.
+    pub classes: Option<Vec<String>>,
+}
+
+/// The frames of a file that a line of a list names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::check) struct Shown {
+    /// A hash of the file's path.
+    pub file: u64,
+    /// The first frame.
+    pub from: u32,
+    /// The frame after the last.
+    pub to: u32,
+    /// The line.
+    pub line: u32,
+    /// Whether it has a label.
+    pub labelled: bool,
+}
+
+/// A source's list of a split: the node and its parameters, and the split.
+type Key = (String, String, String);
+
+/// The lists that were read.
+#[derive(Default)]
+pub(in crate::check) struct Lists {
+    read: HashMap<Key, Result<Digest, String>>,
+    folders: HashMap<PathBuf, PathBuf>,
+}
+
+fn key(program: &Program, call: &Call) -> Key {
+    (call.node.clone(), call.params.to_string(), program.split.clone())
+}
+
+impl Lists {
+    /// Reads the list of a source call, if nobody has. What is wrong with it is the answer, the first time that it is read.
+    pub fn read(&mut self, program: &Program, call: &Call, source: &dyn Source) -> Result<(), String> {
+        let key = key(program, call);
+        if self.read.contains_key(&key) {
+            return Ok(());
+        }
+        let mut digest = Digest::default();
+        let read = source.each(&program.split, &mut |line| self.add(&mut digest, line));
+        let digest = read.and_then(|()| {
+            digest.shown.sort_unstable();
+            digest.classes = source.classes()?;
+            Ok(digest)
+        });
+        let digest = digest.map_err(|e| format!("{e:#}"));
+        let answer = digest.as_ref().map(|_| ()).map_err(String::clone);
+        self.read.insert(key, digest);
+        answer
+    }
+
+    /// The list of a stream of a program, where it is sound.
+    pub fn of(&self, program: &Program, stream: usize) -> Option<&Digest> {
+        let call = &program.calls[*program.sources.get(stream)?];
+        self.read.get(&key(program, call))?.as_ref().ok()
+    }
+
+    /// Counts one more line.
+    fn add(&mut self, digest: &mut Digest, of: Listing<'_>) {
+        if digest.videos == 0 {
+            digest.name = of.list.display().to_string();
+        }
+        digest.videos += 1;
+        let line = || format!("{}:{}", of.list.display(), of.line);
+        let entry = digest.labels.entry(of.label).or_insert_with(|| (0, line()));
+        entry.0 += 1;
+        *digest.frames.entry(of.stated.frames).or_default() += 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (from, to) = match (of.stated.offset, of.stated.frames) {
+            (Some(from), Some(n)) => (number(from), number(from.saturating_add(n))),
+            (Some(from), None) => (number(from), u32::MAX),
+            (None, _) => (0, u32::MAX),
+        };
+        digest.shown.push(Shown {
+            file: self.file(of.path),
+            from,
+            to,
+            line: number(of.line),
+            labelled: of.label.is_some(),
+        });
+    }
+
+    /// Names a file: its folder without links and detours, and its name.
+    fn file(&mut self, path: &Path) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => {
+                if !self.folders.contains_key(folder) {
+                    let real = folder.canonicalize().unwrap_or_else(|_| lexical(folder));
+                    self.folders.insert(folder.to_path_buf(), real);
+                }
+                (&self.folders[folder], name).hash(&mut hasher);
+            }
+            _ => path.hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+/// The lines of `of` that name frames which `among` names, too, each with a line of `among`. Both are in order.
+pub(super) fn common(of: &[Shown], among: &[Shown]) -> Vec<(Shown, Shown)> {
+    let mut found = vec![];
+    let (mut i, mut j) = (0, 0);
+    while let (Some(a), Some(b)) = (of.get(i), among.get(j)) {
+        if a.file != b.file {
+            if a.file < b.file { i += 1 } else { j += 1 }
+        } else if b.to <= a.from {
+            j += 1;
+        } else if a.to <= b.from {
+            i += 1;
+        } else {
+            found.push((*a, *b));
+            i += 1;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(file: u64, from: u32, to: u32, line: u32) -> Shown {
+        Shown {
+            file,
+            from,
+            to,
+            line,
+            labelled: true,
+        }
+    }
+
+    #[test]
+    fn segments_of_a_file_that_overlap_are_common() {
+        let whole = |file, line| shown(file, 0, u32::MAX, line);
+        let lines = |of: &[Shown], among: &[Shown]| -> Vec<(u32, u32)> {
+            common(of, among).iter().map(|(a, b)| (a.line, b.line)).collect()
+        };
+        assert_eq!(
+            lines(&[whole(1, 1), whole(3, 2)], &[whole(2, 7), whole(3, 8)]),
+            [(2, 8)]
+        );
+        // One after the other, then one that begins inside, then a whole file around all.
+        let segments = [shown(5, 0, 10, 1), shown(5, 10, 20, 2), shown(5, 30, 40, 3)];
+        assert_eq!(lines(&segments, &[shown(5, 19, 30, 9)]), [(2, 9)]);
+        assert_eq!(lines(&segments, &[whole(5, 9)]), [(1, 9), (2, 9), (3, 9)]);
+        assert_eq!(lines(&[whole(5, 9)], &segments), [(9, 1)]);
+        assert!(lines(&segments, &[shown(5, 20, 30, 9)]).is_empty());
+        // A long one that begins first, and a short one inside it.
+        let among = [shown(5, 0, 100, 1), shown(5, 1, 2, 2)];
+        assert_eq!(
+            lines(&[shown(5, 50, 60, 8), shown(5, 90, 99, 9)], &among),
+            [(8, 1), (9, 1)]
+        );
+    }
+
+    #[test]
+    fn a_file_is_the_same_by_whatever_way() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("a/b")).unwrap();
+        let mut lists = Lists::default();
+        let mut file = |path: &str| lists.file(&dir.path().join(path));
+        assert_eq!(file("a/x.mp4"), file("a/b/../x.mp4"));
+        assert_eq!(file("a/x.mp4"), file("./a/./x.mp4"));
+        assert_ne!(file("a/x.mp4"), file("a/y.mp4"));
+        assert_ne!(file("a/x.mp4"), file("a/b/x.mp4"));
+    }
+}

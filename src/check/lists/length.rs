@@ -1,0 +1,78 @@
+//! Lists and lengths of phases: batches that a list does not fill, warm-ups that take all of a phase, and reversals that never
+//! grow.
+
+use super::place::list_place;
+use super::{Cx, title, videos};
+use crate::check::optim;
+use crate::diag::Problem;
+use crate::program::{Call, Program};
+use glad_nodes::align::{Grl, Schedule};
+use glad_nodes::{Gradient, Kind};
+
+/// Checks a phase.
+pub(super) fn check(cx: &mut Cx, program: &Program) {
+    let phase = &cx.graph.phases[&program.name];
+    let batch = phase.batch.value;
+    let mut found = vec![];
+    for (s, stream) in program.streams.iter().enumerate() {
+        let Some(n) = cx.lists.of(program, s).map(|l| l.videos).filter(|n| *n < batch) else {
+            continue;
+        };
+        let source = &cx.graph.nodes[&program.calls[program.sources[s]].node];
+        let what = format!("stream {stream} has fewer videos than a batch");
+        let consequence = match s {
+            // An epoch is a pass over the first stream, and its last step may be short.
+            0 => format!("{batch} videos a step, and each has {n}"),
+            _ => format!("{batch} videos a step: some come several times in one"),
+        };
+        found.push(
+            Problem::warning(what)
+                .at(
+                    &list_place(source, Some(stream), &program.split),
+                    format!("the list names {}", videos(n)),
+                )
+                .at(&phase.batch.place, consequence)
+                .help(format!("add videos, or give the phase a batch of {n} at most")),
+        );
+    }
+    let per_epoch = cx.lists.of(program, 0).map(|first| first.videos.div_ceil(batch) as u64);
+    let steps = match (&phase.steps, &phase.epochs, per_epoch) {
+        (Some(steps), ..) => Some(steps.value as u64),
+        (None, Some(epochs), Some(n)) => {
+            let steps = n.saturating_mul(epochs.value as u64);
+            found.extend(optim::warm_up(cx.graph, phase, steps));
+            Some(steps)
+        }
+        _ => None,
+    };
+    if let Some(steps) = steps {
+        found.extend(program.calls.iter().filter_map(|call| weak(cx, program, call, steps)));
+    }
+    let title = title(program);
+    found.into_iter().for_each(|p| cx.sink.push_in(&title, p));
+}
+
+/// A reversal whose strength has not grown by the end of a phase.
+fn weak(cx: &Cx, program: &Program, call: &Call, steps: u64) -> Option<Problem> {
+    /// Below this the features hardly see the domain classifier.
+    const WEAK: f64 = 0.1;
+    if call.gradient != Gradient::Reverses || call.kind != Grl::NAME {
+        return None;
+    }
+    let schedule: Schedule = serde_json::from_value(call.params.get("schedule")?.clone()).ok()?;
+    let last = steps.saturating_sub(1);
+    let strength = schedule.strength(last as f64 / steps.max(1) as f64, last);
+    if strength >= WEAK {
+        return None;
+    }
+    let node = &cx.graph.nodes[&call.node];
+    let phase = &cx.graph.phases[&program.name];
+    let length = phase.steps.as_ref().or(phase.epochs.as_ref());
+    let place = node.params.get("schedule").map_or(&node.place, |t| &t.place);
+    let what = format!("λ of `{}` is at most {strength:.3} in all of the phase", call.node);
+    let p = Problem::warning(what).at(place, "grows with the steps of the phase");
+    let p = length.map_or(p.clone(), |l| {
+        p.at(&l.place, format!("{steps} step{}", if steps == 1 { "" } else { "s" }))
+    });
+    Some(p.help("nothing is aligned: take more steps, or the schedule \"constant\""))
+}

@@ -1,0 +1,284 @@
+//! What lists and graph tell together, before anything runs: classes and labels against scores, videos that the method may
+//! not train on, lists and phases that are too short for what is asked of them.
+//!
+//! A list is read once, and only what the checks ask of it is kept.
+
+mod classes;
+mod digest;
+mod leak;
+mod length;
+mod order;
+mod place;
+
+pub(super) use digest::Lists;
+pub(super) use place::list_place;
+
+use super::sink::Sink;
+use crate::diag::Place;
+use crate::graph::Graph;
+use crate::program::{Program, ProgramKind};
+use std::collections::HashSet;
+
+/// What all of these checks share.
+struct Cx<'a> {
+    graph: &'a Graph,
+    lists: &'a Lists,
+    sink: &'a mut Sink,
+    about: About,
+    /// Names of classes that were reported to be more or fewer than a classifier's outputs: where they are, and the classifier.
+    named: HashSet<(Place, String)>,
+    /// Pairs of lists whose common videos were reported.
+    shared: HashSet<[String; 3]>,
+}
+
+/// What is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// Everything.
+    All,
+    /// Lists against each other and the graph, without what a look at every line of one list tells.
+    Lists,
+}
+
+/// Checks the programs of a run against the lists that they read, as far as these are there and sound.
+pub(super) fn check(graph: &Graph, programs: &[&Program], lists: &Lists, about: About, sink: &mut Sink) {
+    let mut cx = Cx {
+        graph,
+        lists,
+        sink,
+        about,
+        named: HashSet::new(),
+        shared: HashSet::new(),
+    };
+    for program in programs {
+        classes::check(&mut cx, program);
+        if program.kind == ProgramKind::Phase {
+            if about == About::All {
+                length::check(&mut cx, program);
+            }
+            order::check(&mut cx, program);
+        }
+    }
+    leak::check(&mut cx, programs);
+}
+
+/// `phase main`, `view infer`.
+fn title(program: &Program) -> String {
+    match program.kind {
+        ProgramKind::Phase => format!("phase {}", program.name),
+        ProgramKind::View => format!("view {}", program.name),
+    }
+}
+
+/// `1 video`, `3 videos`.
+fn videos(n: usize) -> String {
+    format!("{n} video{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{list, list_errors, list_warnings, lists};
+
+    #[test]
+    fn sound_lists_are_accepted() {
+        assert!(list_warnings(&[], "").is_empty(), "{:?}", list_warnings(&[], ""));
+        assert!(list_warnings(&[], "classes = [\"a\", \"b\"]").is_empty());
+    }
+
+    #[test]
+    fn labels_beyond_the_scores_are_refused() {
+        let source = list("source", 8, &["1", "2"]);
+        let found = lists(&[("source_train", &source)], "");
+        assert_eq!(
+            found.list[0].message,
+            "label 2 of stream source is beyond the 2 classes of `classify` (0 to 1) (in phase main)"
+        );
+        let text = found.to_string();
+        for part in [
+            "source_train.txt:2: label 2; 4 of 8 videos",
+            "K = 2",
+            "`ce` compares labels",
+            "labels begin with 1",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        // In a list of a view alone.
+        let test = list("target_test", 8, &["0", "1", "4"]);
+        let found = lists(&[("target_test", &test)], "");
+        assert_eq!(found.list.len(), 1, "{found}");
+        assert!(found.list[0].message.ends_with("(0 to 1) (in view infer)"), "{found}");
+        assert!(found.to_string().contains("`dims.K = 5`"), "{found}");
+        let overlay = "[set.dims]\nK = 3";
+        assert!(list_errors(&[("source_train", &source)], overlay).is_empty());
+    }
+
+    #[test]
+    fn names_of_classes_are_as_many_as_scores() {
+        let three = "classes = [\"a\", \"b\", \"c\"]";
+        let errors = list_errors(&[], three);
+        let what = "has 3 classes by name, and `classify` tells 2 apart";
+        assert_eq!(errors, [format!("stream source {what} (in phase main)")]);
+        let own = "source.classes = [\"a\", \"b\", \"c\"]\ntarget.classes = [\"a\", \"b\", \"d\"]";
+        let errors = list_errors(&[], own);
+        assert!(
+            errors.contains(&format!("stream target {what} (in view infer)")),
+            "{errors:?}"
+        );
+        // A class that has no name may be meant.
+        let fewer = list_warnings(&[], "classes = [\"a\", \"b\"]\n[set.dims]\nK = 3");
+        assert_eq!(
+            fewer,
+            ["stream source has 2 classes by name, and `classify` tells 3 apart (in phase main)"]
+        );
+    }
+
+    #[test]
+    fn a_loss_needs_a_label_of_every_video() {
+        let some = list("source", 8, &["0", "-", "1", "-"]);
+        let what = "4 of 8 videos of stream source have no label, and loss `ce` is trained on them (in phase main)";
+        assert_eq!(list_errors(&[("source_train", &some)], ""), [what]);
+        let none = list("source", 8, &["-"]);
+        let what = "no video of stream source has a label, and loss `ce` is trained on them (in phase main)";
+        assert_eq!(list_errors(&[("source_train", &none)], ""), [what]);
+        // A score passes them over, and cannot be without any.
+        assert!(list_warnings(&[("source_test", &some.replace("source/", "test/"))], "").is_empty());
+        let none = list("test", 8, &["-"]);
+        let what = "no video of stream source has a label, so it cannot be scored (in view infer)";
+        assert_eq!(list_warnings(&[("source_test", &none)], ""), [what]);
+    }
+
+    #[test]
+    fn the_best_is_chosen_by_labels_and_by_other_videos() {
+        let overlay = "select = \"best\"\n[phases.main]\nvalidate = \"validate\"\n[set.views.validate]\nroots = \
+                       [\"scores.mean_class_accuracy@source\"]";
+        let none = list("val", 8, &["-"]);
+        let what =
+            "no video of stream source has a label, and `select = \"best\"` goes by their scores (in view validate)";
+        assert_eq!(list_errors(&[("source_test", &none)], overlay), [what]);
+        let what =
+            "the best state is chosen by 8 of the 8 videos of stream source that it is scored on (in view infer)";
+        assert_eq!(list_warnings(&[], overlay), [what]);
+    }
+
+    #[test]
+    fn a_class_that_is_never_seen_is_reported() {
+        let source = list("source", 8, &["0", "2"]);
+        let k = "[set.dims]\nK = 3";
+        let found = lists(&[("source_train", &source)], k);
+        assert_eq!(found.warnings().len(), 1, "{found}");
+        assert!(
+            found.warnings()[0]
+                .ends_with("1 of 3 classes has no video in the training list of stream source (in phase main)")
+        );
+        // A class without a number 0, where there are no names.
+        let source = list("source", 8, &["1", "2"]);
+        let text = lists(&[("source_train", &source)], k).to_string();
+        assert!(text.contains("do the labels begin with 1?"), "{text}");
+    }
+
+    #[test]
+    fn streams_of_one_classifier_have_the_same_classes() {
+        let names = |target: &str| format!("source.classes = [\"a\", \"b\"]\ntarget.classes = {target}");
+        assert!(list_warnings(&[], &names("[\"a\", \"b\"]")).is_empty());
+        let what = "streams source and target have other classes, and `classify` for both (in view infer)";
+        assert_eq!(list_errors(&[], &names("[\"b\", \"a\"]")), [what]);
+    }
+
+    #[test]
+    fn held_out_videos_are_not_trained_on_with_labels() {
+        let source = format!(
+            "{}target/3.mp4 1\n./target/../target/5.mp4 0\n",
+            list("source", 8, &["0", "1"])
+        );
+        let what =
+            "2 videos of `target`, which is held out, are trained on with labels by stream source (in phase main)";
+        assert_eq!(list_errors(&[("source_train", &source)], ""), [what]);
+        let text = lists(&[("source_train", &source)], "").to_string();
+        for part in [
+            "source_train.txt:9 of stream source",
+            "target_train.txt:4 of stream target (train)",
+            "held out here",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        // Those of its test as well; without labels nothing leaks.
+        let source = format!("{}target_test/0.mp4 1\n", list("source", 8, &["0", "1"]));
+        let what = "1 video of `target`, which is held out, is trained on with labels by stream source (in phase main)";
+        assert_eq!(list_errors(&[("source_train", &source)], ""), [what]);
+    }
+
+    #[test]
+    fn what_is_scored_was_not_trained_on() {
+        let test = format!("{}source/0.mp4 0\n", list("source_test", 7, &["0", "1"]));
+        let what = "1 of 8 videos of stream source are scored, and trained on, too (in view infer)";
+        assert_eq!(list_warnings(&[("source_test", &test)], ""), [what]);
+        // The target is trained on without labels: a transductive protocol.
+        let test = list("target", 8, &["0", "1"]);
+        assert!(list_warnings(&[("target_test", &test)], "").is_empty());
+    }
+
+    #[test]
+    fn lists_fill_batches_and_phases() {
+        let few = list("target", 7, &["-"]);
+        let what = |phase: &str| format!("stream target has fewer videos than a batch (in phase {phase})");
+        assert_eq!(
+            list_warnings(&[("target_train", &few)], ""),
+            [what("warmup"), what("main")]
+        );
+        // Twenty epochs of a step each.
+        let warm = |steps: usize| list_warnings(&[], &format!("[phases.main.optimizer]\nwarmup_steps = {steps}"));
+        assert!(warm(19).is_empty());
+        assert_eq!(warm(20), ["the warm-up of phase main takes all of it (in phase main)"]);
+    }
+
+    #[test]
+    fn a_reversal_has_to_grow_within_the_phase() {
+        let of = |schedule: &str, steps: usize| {
+            let length = format!("drop = [\"phases.main.epochs\"]\n[phases.main]\nsteps = {steps}");
+            list_warnings(&[], &format!("{length}\n[set.params]\ngrl = \"{schedule}\""))
+        };
+        let weak = |strength: &str| {
+            let of =
+                |l: &str| format!("λ of `align_{l}.grl` is at most {strength} in all of the phase (in phase main)");
+            ["g", "l", "x"].map(of)
+        };
+        // tanh(i/2000) after i steps.
+        assert_eq!(of("warm_start", 13), weak("0.006"));
+        assert!(of("warm_start", 300).is_empty());
+        assert_eq!(of("ganin", 1), weak("0.000"));
+        assert!(of("ganin", 2).is_empty() && of("constant", 1).is_empty());
+    }
+
+    #[test]
+    fn an_order_needs_videos_that_are_long_enough() {
+        // `path offset frames label`: segments of stated lengths.
+        let of = |stream: &str, frames: usize, label: &str| -> String {
+            (0..8)
+                .map(|i| format!("{stream}/{i}.mp4 0 {frames} {label}\n"))
+                .collect()
+        };
+        let (s, t) = (of("source", 1, "0").replacen(" 0\n", " 1\n", 1), of("target", 1, "-"));
+        let columns = "columns = \"path offset frames label\"";
+        let given = [("source_train", s.as_str()), ("target_train", t.as_str())];
+        let test = ["source_test", "target_test"].map(|n| (n, of(n, 90, "0")));
+        let all: Vec<(&str, &str)> = given
+            .into_iter()
+            .chain(test.iter().map(|(n, t)| (*n, t.as_str())))
+            .collect();
+        let found = list_warnings(&all, columns);
+        let short = |stream: &str| {
+            let of = format!("no video of stream {stream} counts in loss `tol`: all are too short");
+            ["warmup", "main"].map(|phase| format!("{of} (in phase {phase})"))
+        };
+        for expected in [short("source"), short("target")].concat() {
+            assert!(found.contains(&expected), "{expected}\n{found:?}");
+        }
+        let long: Vec<(&str, String)> = all.iter().map(|(n, t)| (*n, t.replace(" 0 1 ", " 0 90 "))).collect();
+        let long: Vec<(&str, &str)> = long.iter().map(|(n, t)| (*n, t.as_str())).collect();
+        assert!(
+            list_warnings(&long, columns).is_empty(),
+            "{:?}",
+            list_warnings(&long, columns)
+        );
+    }
+}

@@ -1,0 +1,222 @@
+//! Settings of optimisers that change nothing.
+
+use super::cx::Cx;
+use crate::diag::{Place, Problem};
+use crate::graph::{Graph, GroupDef, PhaseDef, ScheduleDef};
+
+/// Where a key of a phase's optimiser was written, or what is nearest to it.
+pub(super) fn place(graph: &Graph, phase: &PhaseDef, key: &str) -> Place {
+    let path = ["phases", &phase.name, "optimizer"];
+    let written = graph.tree.at(path.into_iter().chain(key.split('.')));
+    let nearest = written.map(|t| &t.place).or_else(|| Some(&graph.tree.at(path)?.key));
+    nearest.unwrap_or(&phase.place).clone()
+}
+
+/// Checks an optimiser against itself and the phase's length as it is written.
+pub(super) fn check(cx: &Cx, phase: &PhaseDef) {
+    let o = &phase.optimizer;
+    let at = |key: &str| place(cx.graph, phase, key);
+    let warn = |message: String, key: &str, label: &str| Problem::warning(message).at(&at(key), label);
+    if o.lr == 0.0 {
+        let p = warn(
+            format!("the learning rate of phase {} is 0", phase.name),
+            "lr",
+            "no weight changes",
+        );
+        cx.push(p.help("only running statistics of norms do: raise it, unless these are what the phase is for"));
+    }
+    if o.nesterov && o.momentum == 0.0 {
+        let p = Problem::error(format!("`nesterov` of phase {} needs a momentum", phase.name));
+        cx.push(p.at(&at("nesterov"), "without momentum there is nothing to look ahead along"));
+    }
+    if let Some(steps) = &phase.steps {
+        warm_up(cx.graph, phase, steps.value as u64)
+            .into_iter()
+            .for_each(|p| cx.push(p));
+    }
+    match &o.schedule {
+        ScheduleDef::Constant => {}
+        ScheduleDef::Cosine { end } if *end == 1.0 => {
+            let p = warn(
+                format!("the rate of phase {} does not fall", phase.name),
+                "schedule.end",
+                "of 1 is no fall",
+            );
+            cx.push(p.help("`end` is the share of `lr` that is left at the end: 0 by default"));
+        }
+        ScheduleDef::Cosine { end } if *end > 1.0 => {
+            let label = format!("rises to {end} times `lr`");
+            let p = warn(
+                format!("the rate of phase {} rises over the phase", phase.name),
+                "schedule.end",
+                &label,
+            );
+            cx.push(p.help("`end` is the share of `lr` that is left at the end: 0 by default"));
+        }
+        ScheduleDef::Cosine { .. } => {}
+        ScheduleDef::Step { at: steps, gamma } => {
+            let (length, unit) = match (&phase.steps, &phase.epochs) {
+                (Some(s), _) => (s, "steps"),
+                (None, Some(e)) => (e, "epochs"),
+                (None, None) => return,
+            };
+            let late: Vec<String> = (steps.iter().filter(|s| **s >= length.value))
+                .map(usize::to_string)
+                .collect();
+            if *gamma == 1.0 || steps.is_empty() {
+                let key = if steps.is_empty() {
+                    "schedule.at"
+                } else {
+                    "schedule.gamma"
+                };
+                cx.push(warn(
+                    format!("the rate of phase {} does not fall", phase.name),
+                    key,
+                    "changes nothing",
+                ));
+            } else if !late.is_empty() {
+                let what = format!("the rate of phase {} never falls at {}", phase.name, late.join(", "));
+                let p = warn(what, "schedule.at", &format!("in {unit}"));
+                cx.push(p.at(&length.place, format!("the phase ends after {} {unit}", length.value)));
+            }
+        }
+    }
+    groups(cx, phase);
+}
+
+/// A warm-up that reaches the rate at the end of the phase or later.
+pub(super) fn warm_up(graph: &Graph, phase: &PhaseDef, steps: u64) -> Option<Problem> {
+    let warm = phase.optimizer.warmup_steps as u64;
+    let length = phase.steps.as_ref().or(phase.epochs.as_ref());
+    (warm > 0 && warm >= steps).then(|| {
+        let count = |n: u64| format!("{n} step{}", if n == 1 { "" } else { "s" });
+        let p = Problem::warning(format!("the warm-up of phase {} takes all of it", phase.name)).at(
+            &place(graph, phase, "warmup_steps"),
+            format!("{} of warm-up", count(warm)),
+        );
+        let p = match length {
+            Some(l) => p.at(&l.place, format!("the phase has {}", count(steps))),
+            None => p,
+        };
+        p.help("the learning rate is reached with the last step or never: give it fewer `warmup_steps`")
+    })
+}
+
+/// Groups behind others that take all of theirs.
+fn groups(cx: &Cx, phase: &PhaseDef) {
+    let groups = &phase.optimizer.groups;
+    let takes = |a: &GroupDef, b: &GroupDef| {
+        let roles = a.roles.0.is_empty() || !b.roles.0.is_empty() && b.roles.0.iter().all(|r| a.roles.0.contains(r));
+        let inside = |n: &str| {
+            let mut of = a.nodes.iter();
+            of.any(|m| {
+                n.strip_prefix(m.value.as_str())
+                    .is_some_and(|r| r.is_empty() || r.starts_with('.'))
+            })
+        };
+        let nodes = a.nodes.is_empty() || !b.nodes.is_empty() && b.nodes.iter().all(|n| inside(&n.value));
+        roles && nodes
+    };
+    let path = ["phases", &phase.name, "optimizer", "groups"];
+    let items = cx.graph.tree.at(path).and_then(|t| t.items()).unwrap_or_default();
+    for (j, b) in groups.iter().enumerate() {
+        if let Some(i) = groups[..j].iter().position(|a| takes(a, b))
+            && let (Some(first), Some(second)) = (items.get(i), items.get(j))
+        {
+            cx.push(
+                Problem::warning(format!(
+                    "group {} of the optimiser of phase {} is never used",
+                    j + 1,
+                    phase.name
+                ))
+                .at(&second.place, "all its weights")
+                .at(&first.place, "belong to this one already")
+                .help("a weight goes by the first group that it fits: put the narrower one first"),
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::{errors, warnings};
+
+    /// The main phase with another optimiser's settings, whatever schedule and warm-up the setting has.
+    fn main(overlay: &str) -> String {
+        format!(
+            "drop = [\"phases.main.optimizer.schedule\", \"phases.main.optimizer.warmup_steps\"]\n[set.phases.main]\nsteps = \
+             50\n{overlay}"
+        )
+    }
+
+    #[test]
+    fn settings_that_change_nothing_are_reported() {
+        let of = |optimizer: &str| warnings(&main(&format!("[phases.main.optimizer]\n{optimizer}")));
+        assert!(of("").is_empty());
+        let still = warnings(&main("[set.phases.main.optimizer]\nlr = 0.0"));
+        assert_eq!(still, ["the learning rate of phase main is 0"]);
+        for (steps, reported) in [(0, false), (1, false), (49, false), (50, true), (51, true)] {
+            let found = of(&format!("warmup_steps = {steps}"));
+            let expect: &[&str] = match reported {
+                true => &["the warm-up of phase main takes all of it"],
+                false => &[],
+            };
+            assert_eq!(found, expect, "{steps}");
+        }
+        let step = |at: &str, gamma: &str| of(&format!("schedule = {{ kind = \"step\", at = {at}, gamma = {gamma} }}"));
+        assert!(step("[10, 49]", "0.1").is_empty());
+        assert_eq!(
+            step("[10, 50, 60]", "0.1"),
+            ["the rate of phase main never falls at 50, 60"]
+        );
+        assert_eq!(step("[10]", "1.0"), ["the rate of phase main does not fall"]);
+        assert_eq!(step("[]", "0.1"), ["the rate of phase main does not fall"]);
+        let cosine = |end: &str| of(&format!("schedule = {{ kind = \"cosine\", end = {end} }}"));
+        assert!(cosine("0.5").is_empty());
+        assert_eq!(cosine("1.0"), ["the rate of phase main does not fall"]);
+        assert_eq!(cosine("1.5"), ["the rate of phase main rises over the phase"]);
+        assert!(of("schedule = \"constant\"").is_empty());
+    }
+
+    #[test]
+    fn milestones_are_in_the_unit_of_the_length() {
+        let epochs = |at: &str| {
+            let o = format!(
+                "optimizer = {{ kind = \"sgd\", lr = 0.1, schedule = {{ kind = \"step\", at = {at}, gamma = 0.1 }} }}"
+            );
+            let phase = format!("epochs = 7\nbatch = 4\n{o}\nlosses = {{ ce = 1.0 }}");
+            warnings(&format!("[replace.phases.main]\n{phase}"))
+        };
+        assert!(epochs("[3, 6]").is_empty());
+        assert_eq!(epochs("[3, 7]"), ["the rate of phase main never falls at 7"]);
+    }
+
+    #[test]
+    fn nesterov_needs_a_momentum() {
+        let nesterov = |momentum: &str| {
+            let o = "[phases.main.optimizer]\nnesterov = true\n[set.phases.main.optimizer]";
+            main(&format!("{o}\nmomentum = {momentum}"))
+        };
+        assert_eq!(errors(&nesterov("0.0")), ["`nesterov` of phase main needs a momentum"]);
+        assert!(warnings(&nesterov("0.5")).is_empty());
+    }
+
+    #[test]
+    fn a_group_behind_one_that_takes_all_of_it_is_reported() {
+        let of = |groups: &str| warnings(&format!("[phases.main.optimizer]\ngroups = [{groups}]"));
+        let never = |n: usize| format!("group {n} of the optimiser of phase main is never used");
+        let classify = "{ nodes = [\"classify\"], lr_scale = 5.0 }";
+        assert!(of(&format!("{classify}, {{ roles = [\"bias\"], lr_scale = 2.0 }}")).is_empty());
+        assert_eq!(of(&format!("{{ weight_decay = 0.0 }}, {classify}")), [never(2)]);
+        assert_eq!(
+            of(&format!("{classify}, {{ nodes = [\"classify\"], roles = [\"bias\"] }}")),
+            [never(2)]
+        );
+        assert!(of(&format!("{{ nodes = [\"classify\"], roles = [\"bias\"] }}, {classify}")).is_empty());
+        assert_eq!(of("{ nodes = [\"tol\"] }, { nodes = [\"tol.head\"] }"), [never(2)]);
+        assert!(of("{ nodes = [\"tol.head\"] }, { nodes = [\"tol\"] }").is_empty());
+        let role = |a: &str, b: &str| of(&format!("{{ roles = [{a}] }}, {{ roles = [{b}] }}"));
+        assert_eq!(role("\"bias\", \"norm\"", "\"norm\""), [never(2)]);
+        assert!(role("\"norm\"", "\"bias\", \"norm\"").is_empty());
+    }
+}

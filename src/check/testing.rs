@@ -1,0 +1,96 @@
+//! What the tests of the checks share.
+
+use super::{absent, check};
+use crate::diag::{Problem, Problems, Severity};
+use crate::graph::Graph;
+use crate::load::load_text;
+use crate::program::Checked;
+use std::fmt::Write;
+use std::path::Path;
+
+/// An overlay on the whole method, as if it lay beside it.
+pub fn graph(overlay: &str) -> Graph {
+    let text = format!("extends = \"full.toml\"\n{overlay}");
+    load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"))
+}
+
+fn try_check(graph: &Graph) -> Result<Checked, Problems> {
+    check(graph, &glad_nodes::registry())
+}
+
+/// Messages of a severity.
+fn of(problems: &[Problem], severity: Severity) -> Vec<String> {
+    let found = problems.iter().filter(|p| p.severity == severity);
+    found.map(|p| p.message.clone()).collect()
+}
+
+/// The warnings for an overlay that is accepted.
+pub fn warnings(overlay: &str) -> Vec<String> {
+    let checked = try_check(&graph(overlay)).unwrap_or_else(|p| panic!("{p}"));
+    of(&checked.notes.list, Severity::Warning)
+}
+
+/// The notes for an overlay that is accepted.
+pub fn notes(overlay: &str) -> Vec<String> {
+    let checked = try_check(&graph(overlay)).unwrap_or_else(|p| panic!("{p}"));
+    of(&checked.notes.list, Severity::Note)
+}
+
+/// The errors for an overlay that is refused.
+pub fn errors(overlay: &str) -> Vec<String> {
+    match try_check(&graph(overlay)) {
+        Ok(_) => panic!("accepted: {overlay}"),
+        Err(p) => of(&p.list, Severity::Error),
+    }
+}
+
+/// A list of so many videos with these labels, one after the other and again.
+pub fn list(name: &str, videos: usize, labels: &[&str]) -> String {
+    let mut text = String::new();
+    for i in 0..videos {
+        writeln!(text, "{name}/{i}.mp4 {}", labels[i % labels.len()]).expect("writing to a string");
+    }
+    text
+}
+
+/// What a graph and lists of one's own have against each other: the whole method over two classes, with sound lists of eight
+/// videos but for those that are given. `overlay` begins inside the node of the lists; keys of the graph itself (`select`,
+/// `oracle`, `drop`) may stand anywhere in it.
+pub fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
+    let dir = tempfile::tempdir().expect("a folder");
+    let sound = [
+        ("source_train", list("source", 8, &["0", "1"])),
+        ("source_test", list("source_test", 8, &["0", "1"])),
+        ("target_train", list("target", 8, &["-"])),
+        ("target_test", list("target_test", 8, &["0", "1"])),
+    ];
+    for (name, text) in sound.iter().map(|(n, t)| (*n, t.as_str())).chain(given.iter().copied()) {
+        std::fs::write(dir.path().join(name).with_extension("txt"), text).expect("written");
+    }
+    let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs");
+    let (top, overlay): (Vec<&str>, Vec<&str>) = overlay
+        .lines()
+        .partition(|l| ["select =", "oracle =", "drop ="].iter().any(|k| l.starts_with(k)));
+    let (top, overlay) = (top.join("\n"), overlay.join("\n"));
+    let text = format!(
+        "{top}\nextends = \"{0}/full.toml\"\nset.setting = \"{0}/settings/own_videos.toml\"\n[replace.nodes.videos]\nkind = \
+         \"video_list\"\nsource.list = {{ train = \"source_train.txt\", val = \"source_test.txt\", test = \"source_test.txt\" }}\n\
+         target.list = {{ train = \"target_train.txt\", val = \"target_test.txt\", test = \"target_test.txt\" }}\n{overlay}",
+        graphs.display()
+    );
+    let graph = load_text("own.toml", &text, dir.path()).unwrap_or_else(|p| panic!("{p}"));
+    let checked = try_check(&graph).unwrap_or_else(|p| panic!("{p}"));
+    absent(&graph, &checked, false)
+}
+
+/// The errors between a graph and lists.
+pub fn list_errors(given: &[(&str, &str)], overlay: &str) -> Vec<String> {
+    of(&lists(given, overlay).list, Severity::Error)
+}
+
+/// The warnings about a graph and lists, which are accepted.
+pub fn list_warnings(given: &[(&str, &str)], overlay: &str) -> Vec<String> {
+    let found = lists(given, overlay);
+    assert!(!found.has_errors(), "{found}");
+    of(&found.list, Severity::Warning)
+}

@@ -1,0 +1,312 @@
+//! The plan as plain data: what `glad-run plan --json` prints, and what the summary of the text is made of.
+
+use super::plan::Target;
+use crate::graph::{Graph, PhaseDef};
+use crate::program::{Call, Checked, Program, ProgramKind, RESULT_VIEW, batch_bytes, cost, memory, sample_bytes};
+use crate::tree::Role as Layer;
+use candle_core::DeviceLocation;
+use glad_nodes::{Body, Precision, Role, Side};
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+/// What runs, on what, and how large it is.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The number of this format: 1.
+    pub format: u32,
+    /// The graph's title.
+    pub title: Option<String>,
+    /// The setting: its file, or the name of a built-in one.
+    pub setting: Option<String>,
+    /// The seed.
+    pub seed: u64,
+    /// Whether labels of held-out streams may be used.
+    pub oracle: bool,
+    /// Where it is to compute: `cpu` or `cuda:0`.
+    pub device: String,
+    /// The precision that is really computed in there.
+    pub precision: Precision,
+    /// Phases and views that run, in order.
+    pub run: Vec<String>,
+    /// All phases and views, those that run first.
+    pub programs: Vec<ProgramPlan>,
+}
+
+/// A phase or view.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramPlan {
+    /// Its name.
+    pub name: String,
+    /// `phase` or `view`.
+    pub kind: &'static str,
+    /// Whether it runs, or scores a phase that does.
+    pub runs: bool,
+    /// The split that it reads.
+    pub split: String,
+    /// The streams and how many videos their lists have; null where a list is not there yet.
+    pub videos: IndexMap<String, Option<usize>>,
+    /// The graph's sizes here.
+    pub dims: IndexMap<String, usize>,
+    /// Videos of each stream in a step, or of a view in a batch.
+    pub batch: usize,
+    /// Videos of each stream in one forward pass.
+    pub micro_batch: usize,
+    /// The phase's epochs, where its length is given so.
+    pub epochs: Option<usize>,
+    /// The phase's steps, or the view's batches; null where they depend on a list that is not there yet.
+    pub steps: Option<u64>,
+    /// Numbers that training may change.
+    pub parameters: usize,
+    /// Those of them that this phase trains.
+    pub trained: usize,
+    /// Multiply-adds of the forward passes of a step (of a view: of a batch).
+    pub forward: u64,
+    /// Multiply-adds of a step with its backward passes, about; of a view as `forward`.
+    pub step: u64,
+    /// Multiply-adds of all steps, about.
+    pub total: Option<u64>,
+    /// Bytes that a step holds at most, about.
+    pub memory: MemoryPlan,
+    /// The terms of the objective and their weights.
+    pub losses: IndexMap<String, f64>,
+    /// Which loss reaches whose weights: 1 descends, −1 ascends, 0 both ways.
+    pub gradients: Vec<Reached>,
+    /// Nodes whose weights start anew.
+    pub reset: Vec<String>,
+    /// Nodes whose weights stay as they are.
+    pub frozen: Vec<String>,
+    /// Runs share what phases of one key train; null for views, and where a list is malformed.
+    pub key: Option<String>,
+    /// Nodes in the order in which they run, once per stream.
+    pub calls: Vec<CallPlan>,
+}
+
+/// Bytes.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemoryPlan {
+    /// Activations, gradients and buffers of the operations, when most is held.
+    pub activations: u64,
+    /// Weights, with the momentum of those that train.
+    pub weights: u64,
+    /// Samples that wait between the data side and the compute side.
+    pub queue: u64,
+    /// The next batch, stacked.
+    pub batch: u64,
+}
+
+/// A loss that reaches the weights of a node.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Reached {
+    /// The loss.
+    pub loss: String,
+    /// The node.
+    pub node: String,
+    /// 1, −1 or 0.
+    pub sign: i8,
+}
+
+/// A node in a stream.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallPlan {
+    /// The node's path.
+    pub node: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// `data`, `boundary` or `device`.
+    pub side: &'static str,
+    /// Its streams; several where they are computed jointly, none where it is made of several.
+    pub streams: Vec<String>,
+    /// The outputs that something needs, with their types; of a joint node those of one stream.
+    pub outputs: IndexMap<String, String>,
+    /// Its parameters here.
+    pub params: Value,
+    /// Multiply-adds of its forward pass.
+    pub forward: u64,
+}
+
+impl Plan {
+    /// The plan of all phases and views. `key` gives the key under which runs share a phase.
+    pub fn new(
+        checked: &Checked,
+        graph: &Graph,
+        target: Target,
+        key: &dyn Fn(&str) -> anyhow::Result<Option<String>>,
+    ) -> Plan {
+        let run = in_order(checked, graph);
+        let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
+        programs.sort_by_key(|p| run.iter().position(|r| *r == p.name).unwrap_or(usize::MAX));
+        let validates = |name: &str| {
+            let of = |r: &String| graph.phases.get(r).and_then(|p| p.validate.as_ref());
+            run.iter().filter_map(of).any(|v| v.value == name)
+        };
+        let mut lists = Lists::default();
+        let setting = graph.history.layers.iter().rfind(|l| l.1 == Layer::Setting);
+        Plan {
+            format: 1,
+            title: graph.title.as_ref().map(|t| t.value.clone()),
+            setting: setting.map(|l| graph.files.name(l.0).to_string()),
+            seed: graph.seed.value,
+            oracle: graph.oracle,
+            device: device_name(target.device),
+            precision: graph.precision.value.on(target.device),
+            programs: programs
+                .into_iter()
+                .map(|p| ProgramPlan {
+                    runs: run.contains(&p.name) || validates(&p.name),
+                    key: (p.kind == ProgramKind::Phase)
+                        .then(|| key(&p.name).ok().flatten())
+                        .flatten(),
+                    ..program(p, graph, target, &mut lists)
+                })
+                .collect(),
+            run,
+        }
+    }
+}
+
+/// What runs: `run`, then the view that scores, unless `run` has views.
+fn in_order(checked: &Checked, graph: &Graph) -> Vec<String> {
+    let mut run: Vec<String> = graph.run.iter().map(|r| r.value.clone()).collect();
+    if !run.iter().any(|n| checked.views.contains_key(n)) && checked.views.contains_key(RESULT_VIEW) {
+        run.push(RESULT_VIEW.into());
+    }
+    run
+}
+
+fn device_name(device: DeviceLocation) -> String {
+    match device {
+        DeviceLocation::Cpu => "cpu".into(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+/// Lengths of lists, each read once.
+#[derive(Default)]
+struct Lists(std::collections::HashMap<(String, String, String), Option<usize>>);
+
+impl Lists {
+    fn videos(&mut self, p: &Program, stream: usize) -> Option<usize> {
+        let call = &p.calls[p.sources[stream]];
+        let Body::Source(source) = &p.bodies[call.body] else {
+            return None;
+        };
+        let list = (call.node.clone(), p.streams[stream].clone(), p.split.clone());
+        *self.0.entry(list).or_insert_with(|| {
+            let there = source.absent(false).is_empty();
+            there.then(|| source.videos(&p.split).ok()).flatten().map(|v| v.len())
+        })
+    }
+}
+
+fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> ProgramPlan {
+    let precision = graph.precision.value.on(target.device);
+    let m = memory(p, precision);
+    let def: Option<&PhaseDef> = graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase);
+    let batch = def.map_or(p.batch, |d| d.batch.value);
+    let videos: IndexMap<String, Option<usize>> = (0..p.streams.len())
+        .map(|s| (p.streams[s].clone(), lists.videos(p, s)))
+        .collect();
+    let batches = |n: usize| n.div_ceil(batch.max(1)) as u64;
+    let epochs = def.and_then(|d| d.epochs.as_ref()).map(|e| e.value);
+    let steps = match (def, epochs) {
+        // An epoch is one pass over the first stream.
+        (Some(_), Some(e)) => videos.values().next().copied().flatten().map(|n| e as u64 * batches(n)),
+        (Some(d), None) => d.steps.as_ref().map(|s| s.value as u64),
+        (None, _) => {
+            let all: Option<Vec<usize>> = videos.values().copied().collect();
+            all.and_then(|n| n.into_iter().max()).map(batches)
+        }
+    };
+    let parts = batch.div_ceil(p.batch.max(1)) as u64;
+    let forward = m.macs * parts;
+    let step = if def.is_some() { 3 * forward } else { forward };
+    let trained = |node: &String| p.calls.iter().any(|c| c.node == *node && c.trains);
+    let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
+    ProgramPlan {
+        name: p.name.clone(),
+        kind: if def.is_some() { "phase" } else { "view" },
+        runs: false,
+        split: p.split.clone(),
+        videos,
+        dims: p.dims.globals.iter().map(|(n, v)| (n.clone(), *v)).collect(),
+        batch,
+        micro_batch: p.batch,
+        epochs,
+        steps,
+        parameters: p.parameters(),
+        trained: p
+            .weights
+            .iter()
+            .filter(|(n, _)| def.is_some() && trained(*n))
+            .flat_map(|(_, w)| w)
+            .filter(|w| w.role != Role::Buffer)
+            .map(|w| w.elements())
+            .sum(),
+        forward,
+        step,
+        total: steps.map(|n| n.saturating_mul(step)),
+        memory: MemoryPlan {
+            activations: m.peak,
+            weights: m.weights,
+            queue: largest * target.ahead as u64,
+            batch: batch_bytes(p),
+        },
+        losses: p.losses.iter().map(|l| (l.name.clone(), l.weight)).collect(),
+        gradients: p
+            .reach
+            .iter()
+            .map(|r| Reached {
+                loss: r.loss.clone(),
+                node: r.node.clone(),
+                sign: r.sign,
+            })
+            .collect(),
+        reset: p.reset.clone(),
+        frozen: p.frozen.clone(),
+        key: None,
+        calls: p.calls.iter().map(|c| call(p, c, precision)).collect(),
+    }
+}
+
+fn call(p: &Program, c: &Call, precision: Precision) -> CallPlan {
+    let streams = match (&c.joint, c.stream) {
+        (Some(all), _) => all.clone(),
+        (None, one) => one.into_iter().collect(),
+    };
+    let of_one = c.outputs.len() / c.joint.as_ref().map_or(1, |j| j.len().max(1));
+    let outputs = c.outputs[..of_one].iter().zip(&c.ports);
+    CallPlan {
+        node: c.node.clone(),
+        kind: c.kind,
+        side: match c.side {
+            Side::Host => "data",
+            Side::Boundary => "boundary",
+            Side::Device => "device",
+        },
+        streams: match &c.whole_list {
+            Some(list) => vec![list.clone()],
+            None => streams.into_iter().map(|s| p.streams[s].clone()).collect(),
+        },
+        outputs: outputs
+            .filter_map(|(id, port)| Some((port.clone(), p.values[(*id)?.0].ty.to_string())))
+            .collect(),
+        params: c.params.clone(),
+        forward: cost(p, c, precision).macs,
+    }
+}
+
+/// The schema of what `glad-run plan --json` prints.
+pub fn plan_schema() -> Value {
+    schemars::generate::SchemaSettings::draft07()
+        .into_generator()
+        .into_root_schema_for::<Plan>()
+        .into()
+}

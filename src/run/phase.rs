@@ -1,0 +1,194 @@
+//! What the steps of a phase are made of. Training, a trial, a rehearsal and a look at one batch make them alike from here.
+
+use super::data::{
+    Batches, Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Want, again, batches, draw_key,
+};
+use super::exec::{Part, PassInfo};
+use super::optim::Length;
+use super::setup::Setup;
+use super::staging::{Staging, staging};
+use crate::graph::PhaseDef;
+use crate::program::{Program, ValueId};
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use glad_nodes::{Key, Video};
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How many steps a phase has, what names their random numbers, and the parts that each is computed in.
+#[derive(Clone, Copy)]
+pub struct StepPlan {
+    /// The phase's key: (seed, phase).
+    pub key: Key,
+    /// Its steps.
+    pub length: Length,
+    /// Videos of a stream in a forward pass.
+    part: usize,
+}
+
+impl StepPlan {
+    /// Of `program` under `def`, with so many steps.
+    pub fn new(program: &Program, def: &PhaseDef, seed: u64, length: Length) -> StepPlan {
+        StepPlan {
+            key: draw_key(def, seed),
+            length,
+            part: program.batch.max(1),
+        }
+    }
+
+    /// The parts of a step of so many videos of each stream: which of its rows.
+    pub fn parts(&self, videos: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+        let part = self.part;
+        (0..videos)
+            .step_by(part)
+            .map(move |from| from..(from + part).min(videos))
+    }
+
+    /// What a pass over part `piece` of step `k` knows.
+    pub fn info(&self, k: u64, piece: usize) -> PassInfo {
+        PassInfo {
+            key: self.key.name("step").index(k).index(piece as u64),
+            training: true,
+            progress: k as f64 / self.length.steps as f64,
+            step: k,
+        }
+    }
+}
+
+/// A phase with its videos, ready to make the batches of any step.
+pub struct PhaseRun<'a> {
+    /// What runs.
+    pub program: &'a Program,
+    /// As written.
+    pub def: &'a PhaseDef,
+    /// Where tensors live.
+    pub device: &'a Device,
+    /// Its steps.
+    pub plan: StepPlan,
+    /// Which videos a step takes.
+    pub order: Order,
+    /// The lists, by stream.
+    pub lists: Vec<Vec<Arc<Video>>>,
+    /// The calls of the data side.
+    pub host: HostSide<'a>,
+    /// The way of a batch to the device.
+    pub staging: Arc<dyn Staging>,
+}
+
+impl<'a> PhaseRun<'a> {
+    /// Of a phase whose lists are read, in a run of this seed.
+    ///
+    /// # Errors
+    /// The program has no source of videos where one is needed, or the device failed.
+    pub fn new(
+        program: &'a Program,
+        def: &'a PhaseDef,
+        setup: Setup,
+        seed: u64,
+        device: &'a Device,
+    ) -> Result<PhaseRun<'a>> {
+        let sizes: Vec<usize> = setup.lists.iter().map(Vec::len).collect();
+        let order = Order::new(draw_key(def, seed), &program.streams, &sizes, def.batch.value);
+        Ok(PhaseRun {
+            program,
+            def,
+            device,
+            plan: StepPlan::new(program, def, seed, length(def, &order)),
+            order,
+            lists: setup.lists,
+            host: HostSide::new(program, setup.resources, true)?,
+            staging: staging(device)?,
+        })
+    }
+
+    /// Runs the data side over `steps` while `consume` takes their parts' batches, in order.
+    ///
+    /// # Errors
+    /// Those of `consume`; what crosses to the device is not connected.
+    pub fn feed<R>(
+        &self,
+        options: FeedOptions,
+        steps: Range<u64>,
+        consume: impl FnOnce(&mut Batches) -> Result<R>,
+    ) -> Result<R> {
+        let stacker = Stacker::new(self.program, self.staging.as_ref())?;
+        let streams = self.program.streams.len();
+        let rows = steps.clone().flat_map(|k| self.plan.parts(self.order.length(k)));
+        let mut cache = PassCache::default();
+        let wants = steps.flat_map(|k| {
+            let drawn = self.order.draw(k, &mut cache);
+            let parts = self.plan.parts(self.order.length(k));
+            parts.flat_map(move |rows| of_part(&drawn, rows)).collect::<Vec<_>>()
+        });
+        let rows = rows.map(|rows| vec![rows.len(); streams]);
+        batches(&self.recipe(), options, &stacker, rows, wants, consume)
+    }
+
+    /// The parts of step `k` once more, made on this thread: what they hold follows from the step's number alone.
+    ///
+    /// # Errors
+    /// Of each part: as [`PhaseRun::batch`].
+    pub fn parts_again(&self, k: u64) -> impl Iterator<Item = Result<Part>> {
+        let parts = self.plan.parts(self.order.length(k)).enumerate();
+        parts.map(move |(piece, rows)| Ok(self.part(k, piece, rows.clone(), self.batch(k, rows)?)))
+    }
+
+    /// Part `piece` of step `k`, which has these of its rows.
+    pub fn part(&self, k: u64, piece: usize, rows: Range<usize>, batch: HashMap<ValueId, Tensor>) -> Part {
+        Part {
+            info: self.plan.info(k, piece),
+            batch,
+            share: rows.len() as f64 / self.order.length(k) as f64,
+        }
+    }
+
+    /// What crosses to the device for these rows of step `k`, made on this thread.
+    ///
+    /// # Errors
+    /// What crosses to the device is not connected, no usable video is left, or the device failed.
+    pub fn batch(&self, k: u64, rows: Range<usize>) -> Result<HashMap<ValueId, Tensor>> {
+        let stacker = Stacker::new(self.program, self.staging.as_ref())?;
+        let drawn = self.order.draw(k, &mut PassCache::default());
+        let sizes = vec![rows.len(); self.program.streams.len()];
+        again(&self.recipe(), &stacker, &sizes, of_part(&drawn, rows).into_iter())?.arrive()
+    }
+
+    fn recipe(&self) -> Recipe<'_> {
+        Recipe {
+            host: &self.host,
+            lists: &self.lists,
+            streams: &self.program.streams,
+            key: self.plan.key,
+            replace: Some(&self.order),
+        }
+    }
+}
+
+/// How many steps a phase has.
+fn length(def: &PhaseDef, order: &Order) -> Length {
+    let per_epoch = order.steps_per_epoch();
+    match (&def.steps, &def.epochs) {
+        (Some(s), _) => Length {
+            steps: s.value as u64,
+            per_epoch: None,
+        },
+        (None, Some(e)) => Length {
+            steps: e.value as u64 * per_epoch,
+            per_epoch: Some(per_epoch),
+        },
+        (None, None) => Length {
+            steps: 0,
+            per_epoch: None,
+        },
+    }
+}
+
+/// The samples of these rows of a step, stream by stream.
+fn of_part(drawn: &[Vec<Drawn>], rows: Range<usize>) -> Vec<Want> {
+    let of_stream = |(stream, row): (usize, &Vec<Drawn>)| {
+        let drawn = row[rows.clone()].to_vec();
+        drawn.into_iter().map(move |drawn| Want { stream, drawn })
+    };
+    drawn.iter().enumerate().flat_map(of_stream).collect()
+}

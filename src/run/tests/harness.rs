@@ -1,0 +1,308 @@
+//! Trains the small graph by the real trainer, and looks at everything on the way.
+
+use super::kinds::{Row, registry, seen};
+use super::net::{Numbers, Training};
+use crate::check::check;
+use crate::graph::Graph;
+use crate::load::load_text;
+use crate::program::Checked;
+use crate::run::checkpoint::Position;
+use crate::run::data::FeedOptions;
+use crate::run::log::{Log, LogEnd};
+use crate::run::optim::Sgd;
+use crate::run::phase::PhaseRun;
+use crate::run::progress::Progress;
+use crate::run::setup::set_up;
+use crate::run::start::begin_phase;
+use crate::run::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
+use anyhow::Result;
+use candle_core::{Device, Tensor};
+use glad_nodes::{Precision, WeightStore};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+/// Both streams, both losses.
+const GRAPH: &str = r#"[]
+streams  = ["source", "target"]
+held_out = ["target"]
+dims     = { K = 3 }
+run      = ["main"]
+
+[nodes.videos]
+kind = "numbers"
+source.videos = 10
+target.videos = 7
+
+[nodes.pixels]
+kind = "pixels"
+source.stream = 0
+target.stream = 1
+inputs = { video = "videos.video" }
+
+[nodes.batch]
+kind   = "batch"
+inputs = { clips = "pixels.clips", label = "videos.label" }
+
+[nodes.rows]
+kind   = "rows"
+inputs = { clips = "batch.clips" }
+
+[nodes.embed]
+kind    = "linear"
+outputs = 4
+inputs  = { x = "rows.x" }
+
+[nodes.classify]
+kind    = "linear"
+outputs = "K"
+head    = "Logits"
+inputs  = { x = "embed.y" }
+
+[nodes.ce]
+kind   = "cross_entropy"
+inputs = { logits = "classify.logits@source", label = "batch.label@source" }
+
+[nodes.domains]
+kind   = "domain_rows"
+inputs = { source = "embed.y@source", target = "embed.y@target" }
+
+[nodes.grl]
+kind     = "grl"
+inputs   = { x = "domains.x" }
+
+[nodes.judge]
+kind    = "linear"
+outputs = 1
+head    = "Logits"
+inputs  = { x = "grl.x" }
+
+[nodes.adv]
+kind   = "domain_bce"
+inputs = { logits = "judge.logits", domain = "domains.domain" }
+
+[phases.main]
+losses.ce  = 1.0
+losses.adv = 0.5
+"#;
+
+/// The sections of a TOML file, with their lines.
+fn sections(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut all: Vec<(&str, Vec<&str>)> = vec![];
+    for line in text.lines() {
+        match line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            Some(name) => all.push((name, vec![])),
+            None => {
+                if let Some((_, lines)) = all.last_mut() {
+                    lines.push(line);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// The small graph with these lines in it, the first of them in `[phases.main]`: other sections are named, `[]` is the top.
+pub fn graph(changes: &str) -> (Graph, Checked) {
+    let key = |line: &str| line.split_once('=').map(|(k, _)| k.trim().to_string());
+    let mut all = sections(GRAPH);
+    let changes = format!("[phases.main]\n{changes}");
+    for (name, lines) in sections(&changes) {
+        match all.iter_mut().find(|(n, _)| *n == name) {
+            Some((_, old)) => {
+                old.retain(|l| key(l).is_none() || lines.iter().all(|new| key(new) != key(l)));
+                old.extend(lines);
+            }
+            None => all.push((name, lines)),
+        }
+    }
+    let text = |(name, lines): &(&str, Vec<&str>)| match *name {
+        "" => lines.join("\n"),
+        name => format!("[{name}]\n{}", lines.join("\n")),
+    };
+    let text = all.iter().map(text).collect::<Vec<_>>().join("\n");
+    let graph = load_text("small.toml", &text, Path::new("."));
+    let graph = graph.unwrap_or_else(|p| panic!("{changes}\n{p}"));
+    let checked = check(&graph, &registry()).unwrap_or_else(|p| panic!("{changes}\n{p}"));
+    (graph, checked)
+}
+
+/// A phase while it is trained, or afterwards.
+pub struct Trained {
+    /// Weights at first, then after each step.
+    pub weights: Vec<Numbers>,
+    /// The lines of metrics.jsonl.
+    pub rows: Vec<Value>,
+    /// The videos of each forward pass of a step's part, source first.
+    pub parts: Vec<Vec<Row>>,
+    /// Where the run stands.
+    pub position: Position,
+    /// All weights in the end.
+    pub store: WeightStore,
+    /// What the trainer reports.
+    pub outcome: Result<PhaseReport>,
+    /// The states that were saved: after how many steps, weights and momentum.
+    pub saved: Vec<(u64, WeightStore, Vec<(String, Tensor)>)>,
+    /// After how many steps an epoch was over.
+    pub epochs: Vec<u64>,
+}
+
+/// How to train, besides what the graph says.
+pub struct How {
+    /// Which phase.
+    pub phase: &'static str,
+    /// Steps of it done before, with weights and momentum.
+    pub from: Option<(u64, WeightStore, Vec<(String, Tensor)>)>,
+    pub workers: usize,
+    pub save_steps: Option<u64>,
+    pub save_every: Duration,
+}
+
+impl Default for How {
+    fn default() -> How {
+        How {
+            phase: "main",
+            from: None,
+            workers: 2,
+            save_steps: Some(1),
+            save_every: Duration::MAX,
+        }
+    }
+}
+
+/// Sees every step.
+#[derive(Default)]
+struct Watcher {
+    weights: Vec<Numbers>,
+    saved: Vec<(u64, WeightStore, Vec<(String, Tensor)>)>,
+    epochs: Vec<u64>,
+}
+
+impl PhaseHooks for Watcher {
+    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+        self.weights.push(numbers(store));
+        // Weights change in place.
+        let copy = |(name, t): (&String, &Tensor)| Ok((name.clone(), t.copy()?));
+        let momentum = sgd.state().map(copy).collect::<Result<_>>()?;
+        let mut copied = store.clone();
+        for (_, w) in copied.iter_mut() {
+            w.value = w.value.copy()?;
+        }
+        self.saved.push((step, copied, momentum));
+        Ok(())
+    }
+
+    fn epoch(&mut self, step: u64, _: &mut WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+        self.epochs.push(step);
+        Ok(())
+    }
+}
+
+/// All weights as numbers.
+pub fn numbers(store: &WeightStore) -> Numbers {
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    store
+        .iter()
+        .map(|(n, w)| (n.clone(), flat(&w.value).into_iter().map(f64::from).collect()))
+        .collect()
+}
+
+/// Trains a phase of a graph.
+pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
+    seen();
+    let (program, def) = (&checked.phases[how.phase], &graph.phases[how.phase]);
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = folder.path().join("metrics.jsonl");
+    let progress = Progress::new(true);
+    let setup = set_up(program, Some(folder.path()), &progress).unwrap();
+    let events = folder.path().join("events");
+    let (mut log, _) = Log::open(&metrics, &events, &LogEnd::default()).unwrap();
+    let (mut store, mut sgd, mut position) = (WeightStore::default(), Sgd::new(&def.optimizer), Position::default());
+    if let Some((step, weights, momentum)) = how.from {
+        (position.step, store) = (step, weights);
+        momentum.into_iter().for_each(|(name, v)| sgd.restore(name, v));
+    }
+    let device = Device::Cpu;
+    let (fresh, seed) = (position.step == 0, graph.seed.value);
+    begin_phase(program, def, &mut store, fresh, seed, &device, &progress).unwrap();
+    let cx = TrainCx {
+        feed: FeedOptions {
+            workers: how.workers,
+            ahead: 7,
+        },
+        precision: Precision::F32,
+        record: false,
+        progress: &progress,
+        bad_limit: graph.bad_videos,
+        save_every: how.save_every,
+        save_steps: how.save_steps,
+    };
+    let mut watcher = Watcher::default();
+    watcher.weights.push(numbers(&store));
+    let run = PhaseRun::new(program, def, setup, seed, &device).unwrap();
+    let mut state = State {
+        store: &mut store,
+        sgd: &mut sgd,
+        position: &mut position,
+        log: &mut log,
+    };
+    let outcome = train(&run, &mut state, &cx, &mut watcher);
+    watcher.weights.push(numbers(&store));
+    let text = std::fs::read_to_string(&metrics).unwrap();
+    let calls = seen();
+    Trained {
+        weights: watcher.weights,
+        rows: text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
+        parts: calls.chunks(2).map(<[_]>::concat).collect(),
+        position,
+        store,
+        outcome,
+        saved: watcher.saved,
+        epochs: watcher.epochs,
+    }
+}
+
+/// Asserts that two numbers agree as far as single precision goes.
+#[track_caller]
+pub fn near(what: &str, found: f64, right: f64) {
+    let error = (found - right).abs();
+    assert!(
+        error <= 2e-5 * right.abs().max(0.05),
+        "{what}: {found}, and {right} is right"
+    );
+}
+
+/// Trains the small graph with `changes`, and holds each step to `training`: its line in the log, and every weight after it.
+/// `parts` are the forward passes of each step.
+#[track_caller]
+pub fn hold(changes: &str, training: &Training, parts: &[usize]) -> Trained {
+    let (graph, checked) = graph(changes);
+    let run = trained(&graph, &checked, How::default());
+    run.outcome.as_ref().unwrap();
+    let steps = training.lr.len();
+    assert_eq!(
+        (run.rows.len(), run.weights.len(), parts.len()),
+        (steps, steps + 1, steps),
+        "{changes}"
+    );
+    let mut weights = run.weights[0].clone();
+    let (mut momentum, mut at) = (Numbers::new(), 0);
+    for k in 0..steps {
+        let rows = run.parts[at..at + parts[k]].concat();
+        at += parts[k];
+        for (name, right) in training.step(k, &mut weights, &mut momentum, &rows) {
+            let found = run.rows[k][name]
+                .as_f64()
+                .unwrap_or_else(|| panic!("no {name} in {}", run.rows[k]));
+            near(&format!("step {k}, {name}"), found, right);
+        }
+        assert!(weights.keys().eq(run.weights[k + 1].keys()));
+        for (name, right) in &weights {
+            for (i, (found, right)) in run.weights[k + 1][name].iter().zip(right).enumerate() {
+                near(&format!("after step {k}, {name}[{i}]"), *found, *right);
+            }
+        }
+    }
+    assert_eq!(at, run.parts.len(), "forward passes");
+    run
+}

@@ -1,0 +1,260 @@
+//! Kinds for the small graph: videos without files, which are a few bytes each.
+
+use anyhow::{Context, Result, bail};
+use candle_core::{DType, Tensor};
+use glad_nodes::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Classes of the small graph.
+pub const CLASSES: usize = 3;
+/// Features of a video.
+pub const FEATURES: usize = 6;
+
+thread_local! {
+    /// What reached the device on this thread, call by call.
+    static SEEN: RefCell<Vec<Vec<Row>>> = const { RefCell::new(vec![]) };
+}
+
+/// A video's row of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The stream's number.
+    pub stream: usize,
+    /// The video's place in the list.
+    pub video: usize,
+    /// What `pixels` drew for it.
+    pub drawn: usize,
+    /// Its features.
+    pub x: Vec<f64>,
+}
+
+/// What reached the device on this thread since the last call of this function.
+pub fn seen() -> Vec<Vec<Row>> {
+    SEEN.take()
+}
+
+/// The library's kinds and these.
+pub fn registry() -> Registry {
+    let mut r = glad_nodes::registry();
+    r.add::<Numbers>();
+    r.add::<Pixels>();
+    r.add::<Rows>();
+    r.add::<Together>();
+    r
+}
+
+/// The class of a video.
+pub fn class(video: usize) -> usize {
+    (video * video + video / 2) % CLASSES
+}
+
+/// So many videos.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Numbers {
+    videos: usize,
+}
+
+impl Kind for Numbers {
+    const NAME: &'static str = "numbers";
+    const GROUP: Group = Group::Data;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Host)
+            .output("video", "Video[B]", "the video")
+            .output("label", "Label[B]", "its class")
+            .supervision()
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Source(Box::new(Counted(self.videos))))
+    }
+}
+
+struct Counted(usize);
+
+impl Source for Counted {
+    fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>> {
+        let video = |index| {
+            Arc::new(Video {
+                index,
+                path: format!("video{index}").into(),
+                line: format!("list:{}", index + 1),
+                label: Some(class(index)),
+                footage: Arc::new(NoFootage),
+            })
+        };
+        Ok((0..self.0).map(video).collect())
+    }
+
+    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
+        let label = video.label.context("all have one")?;
+        Ok(vec![HostValue::Video(video.clone()), HostValue::Label(label as u32)])
+    }
+
+    fn absent(&self, _: bool) -> Vec<String> {
+        vec![]
+    }
+
+    fn splits(&self) -> Vec<String> {
+        vec!["train".into(), "test".into()]
+    }
+
+    fn classes(&self) -> Result<Option<Vec<String>>> {
+        Ok(None)
+    }
+}
+
+struct NoFootage;
+
+impl Footage for NoFootage {
+    fn frame_count(&self) -> Result<usize> {
+        Ok(1)
+    }
+
+    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
+        bail!("there are none")
+    }
+}
+
+/// A clip of one frame of one row: the number of the stream, that of the video, what was drawn, and bytes that follow from
+/// these.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Pixels {
+    /// The number of the stream.
+    stream: usize,
+    /// The numbers drawn are below this.
+    #[serde(default = "one")]
+    draws: usize,
+    /// Videos that cannot be used.
+    #[serde(default)]
+    bad: Vec<usize>,
+    /// Videos that the node panics on.
+    #[serde(default)]
+    panics: Vec<usize>,
+}
+
+fn one() -> usize {
+    1
+}
+
+impl Kind for Pixels {
+    const NAME: &'static str = "pixels";
+    const GROUP: Group = Group::Data;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        let w = FEATURES / 3;
+        Contract::on(Side::Host)
+            .input("video", "Video[B]", "the video")
+            .output("clips", &format!("Clip[B,1,1,1,{w},3]"), "its bytes")
+            .random()
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Stage(Box::new(self.clone())))
+    }
+}
+
+impl Stage for Pixels {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+        let video = inputs.video("video")?.index;
+        assert!(!self.panics.contains(&video), "video {video} is too much");
+        if self.bad.contains(&video) {
+            bail!("its bytes are bad");
+        }
+        let drawn = cx.key.rng().below(self.draws);
+        let mut data = vec![self.stream as u8, video as u8, drawn as u8];
+        while data.len() < FEATURES {
+            let i = data.len();
+            data.push(((video * 89 + i * i * 53 + self.stream * 31 + drawn * 7) % 251) as u8);
+        }
+        let shape = [1, 1, 1, FEATURES / 3, 3];
+        Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
+    }
+
+    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+        let bad: Vec<usize> = bad.iter().map(|(video, _)| *video).collect();
+        Ok(vec![format!("{} videos, without {bad:?}", videos.len())])
+    }
+}
+
+/// Bytes as features, from -1 to about 3. Notes what it gets.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rows {}
+
+impl Kind for Rows {
+    const NAME: &'static str = "rows";
+    const GROUP: Group = Group::Tensor;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Device)
+            .input("clips", "Clip[B,N,T,H,W,C]", "clips")
+            .constant()
+            .output("x", &format!("Feature[B,{FEATURES}]"), "their bytes")
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Compute(Box::new(self.clone())))
+    }
+}
+
+impl Compute for Rows {
+    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let bytes = inputs.one("clips")?.flatten_from(1)?.to_dtype(DType::F32)?;
+        let x = ((&bytes / 64.0)? - 1.0)?;
+        let row = |(bytes, x): (Vec<f32>, Vec<f32>)| Row {
+            stream: bytes[0] as usize,
+            video: bytes[1] as usize,
+            drawn: bytes[2] as usize,
+            x: x.into_iter().map(f64::from).collect(),
+        };
+        let rows = bytes.to_vec2::<f32>()?.into_iter().zip(x.to_vec2::<f32>()?).map(row);
+        SEEN.with_borrow_mut(|seen| seen.push(rows.collect()));
+        Ok((vec![x], Box::new(())))
+    }
+
+    fn backward(&self, _: &mut Step<'_>, _: Saved, _: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![None])
+    }
+}
+
+/// Rows less the mean of all rows of all streams: a joint node.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Together {}
+
+impl Kind for Together {
+    const NAME: &'static str = "together";
+    const GROUP: Group = Group::Tensor;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Device)
+            .input("x", "Feature[B,D]", "rows")
+            .output("x", "Feature[B,D]", "them, about their mean")
+            .joint(true)
+    }
+
+    fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        Ok(Body::Compute(Box::new(self.clone())))
+    }
+}
+
+impl Compute for Together {
+    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let mean = Tensor::cat(inputs.all("x"), 0)?.mean_keepdim(0)?;
+        let about = |x: &Tensor| x.broadcast_sub(&mean);
+        Ok((
+            inputs.all("x").iter().map(about).collect::<Result<_, _>>()?,
+            Box::new(()),
+        ))
+    }
+
+    fn backward(&self, _: &mut Step<'_>, _: Saved, _: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        bail!("it is for views")
+    }
+}

@@ -1,0 +1,10 @@
+//! The arithmetic of training: a small graph, trained by the real trainer, held to numbers that are computed in f64 beside it.
+
+mod harness;
+mod kinds;
+mod net;
+mod optimizer;
+mod parity;
+mod steps;
+mod videos;
+mod views;

@@ -1,0 +1,282 @@
+//! A run's folder: begun, gone on with by schedulers, moved, and used as a model without anything else of the run.
+#![cfg(unix)]
+
+use crate::common::*;
+use glad_video::write::WriteOptions;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+/// A person's own data and setting in `dir`, of 4 videos a list.
+fn data(dir: &Path) {
+    own::lists(dir, 4, |folder, class, i| {
+        let name = format!("clip {i}.mp4");
+        own::square(&folder.join(&name), class, i, WriteOptions::default());
+        name
+    });
+    own::setting(dir);
+}
+
+/// A command in `dir` with a cache of its own there.
+fn glad_in(dir: &Path, args: &[&str]) -> Output {
+    let mut c = command(args);
+    c.current_dir(dir).env("GLAD_CACHE", dir.join("cache"));
+    c.output().expect("the program starts")
+}
+
+const SMALL: [&str; 10] = [
+    "--quiet",
+    "--set",
+    "phases.main.epochs=24",
+    "--set",
+    "phases.main.batch=4",
+    "--set",
+    "dims.T=2",
+    "--set",
+    "nodes.augment.size=32",
+    "--no-share",
+];
+
+fn train(graph: &str, more: &[&str]) -> Vec<String> {
+    let args = [graph, "--setting", "settings/mine.toml"];
+    args.iter().chain(&SMALL).chain(more).map(|s| s.to_string()).collect()
+}
+
+fn train_in(dir: &Path, more: &[&str]) -> Output {
+    let args = train(&graph("source_only.toml"), more);
+    glad_in(dir, &args.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+fn succeeded(out: &Output) -> String {
+    assert!(out.status.success(), "{}", said(out));
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+fn said(out: &Output) -> String {
+    String::from_utf8_lossy(&out.stderr).into_owned()
+}
+
+#[test]
+fn schedulers_go_on_with_whatever_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    data(dir.path());
+    let at = |args: &[&str]| train_in(dir.path(), args);
+    // Absent, empty, left by a kill, finished.
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::create_dir_all(dir.path().join("killed/checkpoints")).unwrap();
+    fs::write(dir.path().join("killed/graph.99.partial"), "").unwrap();
+    for out in ["absent", "empty", "killed", "absent"] {
+        succeeded(&at(&["--out", out, "--go-on"]));
+    }
+    for out in ["empty", "killed"] {
+        assert_eq!(differing(&dir.path().join("absent"), &dir.path().join(out)), [""; 0]);
+    }
+    // A partial state of a kill is swept.
+    let partial = dir.path().join("empty/checkpoints/last.4242.partial");
+    fs::write(&partial, "x").unwrap();
+    succeeded(&at(&["--out", "empty", "--resume"]));
+    assert!(!partial.exists());
+    // Anything else ends it, and is no run to try again.
+    fs::create_dir(dir.path().join("other")).unwrap();
+    fs::write(dir.path().join("other/thesis.tex"), "x").unwrap();
+    for (args, why) in [
+        (&["--out", "other"][..], "holds no run"),
+        (
+            &["--out", "empty", "--set", "phases.main.optimizer.lr=0.9"],
+            "another graph",
+        ),
+        (&["--out", "empty", "--seed", "9"], "another graph"),
+    ] {
+        let out = at(&[args, &["--go-on"]].concat());
+        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+        assert!(said(&out).contains(why), "{}", said(&out));
+    }
+    // The log is not filled up with zeros.
+    fs::write(dir.path().join("empty/metrics.jsonl"), "").unwrap();
+    let out = at(&["--out", "empty", "--go-on"]);
+    assert_eq!(
+        (out.status.code(), said(&out).contains("metrics.jsonl is not the log")),
+        (Some(1), true),
+        "{}",
+        said(&out)
+    );
+    let out = at(&["--out", "none", "--resume"]);
+    assert!(
+        !out.status.success() && said(&out).contains("no run in none to resume"),
+        "{}",
+        said(&out)
+    );
+    assert_eq!(at(&["--go-on"]).status.code(), Some(2), "without --out");
+}
+
+#[test]
+fn data_that_is_staged_anew_is_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (first, second, whole) = (
+        dir.path().join("job1"),
+        dir.path().join("job2"),
+        dir.path().join("whole"),
+    );
+    for job in [&first, &whole] {
+        fs::create_dir(job).unwrap();
+        data(job);
+    }
+    let out = dir.path().join("run").display().to_string();
+    let args = train(
+        &graph("source_only.toml"),
+        &["--out", &out, "--go-on", "--save-every", "1"],
+    );
+    let args: Vec<String> = args
+        .into_iter()
+        .filter(|a| *a != "--no-share" && *a != "--quiet")
+        .collect();
+    let in_job = |job: &Path| {
+        let mut c = command(&args);
+        c.current_dir(job).env("GLAD_CACHE", job.join("cache"));
+        c
+    };
+    let mut child = in_job(&first).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let lines = || fs::read_to_string(Path::new(&out).join("metrics.jsonl")).map_or(0, |t| t.lines().count());
+    while lines() < 3 {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it could be killed"
+        );
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // Another job copies the data elsewhere, with times of now.
+    fs::create_dir(&second).unwrap();
+    let copied = std::process::Command::new("cp")
+        .args(["-r"])
+        .arg(first.join("data"))
+        .arg(first.join("settings"))
+        .arg(&second)
+        .status();
+    assert!(copied.unwrap().success());
+    fs::remove_dir_all(&first).unwrap();
+    let went_on = in_job(&second).output().unwrap();
+    succeeded(&went_on);
+    assert!(
+        said(&went_on).contains("the data has been moved since the run began"),
+        "{}",
+        said(&went_on)
+    );
+    assert!(
+        !second.join("cache/phases").exists(),
+        "what it trained is kept for others"
+    );
+    // It says so once, and ends as if nothing had been moved.
+    let again = in_job(&second).output().unwrap();
+    succeeded(&again);
+    assert!(!said(&again).contains("moved"), "{}", said(&again));
+    succeeded(&train_in(&whole, &["--out", "run"]));
+    let differ = differing(Path::new(&out), &whole.join("run"));
+    assert_eq!(differ, ["graph.toml"], "which says where the lists are");
+}
+
+#[test]
+fn a_runs_folder_is_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    data(dir.path());
+    succeeded(&train_in(dir.path(), &["--out", "run"]));
+    let before = succeeded(&glad_in(dir.path(), &["eval", "--run", "run"]));
+    // Another machine: the folder and some videos, nothing else.
+    let other = tempfile::tempdir().unwrap();
+    let copied = std::process::Command::new("cp")
+        .arg("-r")
+        .arg(dir.path().join("run"))
+        .arg(other.path().join("model"))
+        .status();
+    assert!(copied.unwrap().success());
+    let test = other.path().join("new");
+    fs::rename(dir.path().join("data/target_test"), &test).unwrap();
+    fs::rename(test.join("clip 0.mp4"), test.join("#5 a clip.mp4")).unwrap();
+    dir.close().unwrap();
+    let at = |args: &[&str]| glad_in(other.path(), args);
+
+    let text = succeeded(&at(&[
+        "predict",
+        "--run",
+        "model",
+        "new/#5 a clip.mp4",
+        "new/clip 3.mp4",
+    ]));
+    assert!(
+        text.contains("#5 a clip.mp4") && text.contains("right") && text.contains("down"),
+        "{text}"
+    );
+
+    fs::write(
+        other.path().join("mine.txt"),
+        "new/clip 1.mp4 right\nnew/clip 2.mp4 right\nnew/clip 3.mp4 down\n",
+    )
+    .unwrap();
+    let list = "nodes.videos.target.list=mine.txt";
+    let out = at(&["eval", "--run", "model", "--set", list]);
+    let text = succeeded(&out);
+    assert!(
+        text.contains("target") && text.contains(" 3\n") && !text.contains("source  "),
+        "{text}\n{before}"
+    );
+    assert!(
+        said(&out).contains("left out") && said(&out).contains("source_test.txt"),
+        "{}",
+        said(&out)
+    );
+    let out = at(&["eval", "--run", "model", "--set", "nodes.videos.target.list=typo.txt"]);
+    assert!(
+        !out.status.success() && said(&out).contains("typo.txt"),
+        "{}",
+        said(&out)
+    );
+    let out = at(&["eval", "--run", "model"]);
+    assert!(
+        !out.status.success() && said(&out).contains("no list of view `infer` is there"),
+        "{}",
+        said(&out)
+    );
+
+    // Other classes than the run's.
+    fs::write(other.path().join("names.txt"), "down\nright\n").unwrap();
+    for (set, why) in [
+        (
+            "nodes.videos.classes=names.txt",
+            "trained with the classes right, down, in this order, and `source` has down, right here",
+        ),
+        (
+            "nodes.videos.classes=[\"right\", \"down\", \"up\"]",
+            "`source` has right, down, up here",
+        ),
+        (
+            "dims.K=3",
+            "`classify.weight` is [2, 64] in the run and [3, 64] here (dims.K is 2 in the run and 3 here)",
+        ),
+    ] {
+        let out = at(&["eval", "--run", "model", "--set", list, "--set", set]);
+        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+        assert!(said(&out).contains(why), "{}", said(&out));
+    }
+    fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 2\n").unwrap();
+    let out = at(&["eval", "--run", "model", "--set", list]);
+    assert!(
+        !out.status.success() && said(&out).contains("mine.txt"),
+        "{}",
+        said(&out)
+    );
+
+    // The state of another run.
+    let state = other.path().join("model/checkpoints/last.safetensors");
+    let record = other.path().join("model/run.json");
+    let text = fs::read_to_string(&record).unwrap();
+    let graph = text.split("\"graph\": \"").nth(1).unwrap()[..64].to_owned();
+    fs::write(&record, text.replace(&graph, &"0".repeat(64))).unwrap();
+    let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
+    assert!(said(&out).contains("state of a run of another graph"), "{}", said(&out));
+    fs::write(&record, text).unwrap();
+    fs::write(&state, "x").unwrap();
+    let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
+    assert!(said(&out).contains("last.safetensors"), "{}", said(&out));
+}
