@@ -23,7 +23,7 @@ pub fn text(graph: &str, lists: &[Listed], findings: &[Finding], report: Option<
                 list = &f.list;
                 let _ = writeln!(out, "  {}", one_line(list));
             }
-            let _ = writeln!(out, "    {}", f.what);
+            let _ = writeln!(out, "    {}", one_line(&f.what));
             for item in f.items.iter().take(PLACES) {
                 let _ = writeln!(out, "      {}", one_line(&item.to_string()));
             }

@@ -18,7 +18,7 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
         out += &format!("\nview {name} was left out: {}\n", one_line(reason));
     }
     for warning in &result.warnings {
-        out += &format!("warning: {warning}\n");
+        out += &format!("warning: {}\n", one_line(warning));
     }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
