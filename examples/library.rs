@@ -40,7 +40,7 @@ fn main() -> Result<()> {
         seed: 1,
         feed,
         device: Device::Cpu,
-        cache: cache_folder()?,
+        cache: cache_folder(),
         save_every: Duration::from_secs(60),
         save_steps: None,
         share: true,

@@ -3,6 +3,7 @@
 //! [`load`] reads an experiment from its files into a [`graph`], [`check`] turns it into [`program`]s or reports all that is
 //! wrong with it, [`describe`] shows these, [`run`] runs them, [`report`] shows what came out, [`lint`] goes through their lists
 //! and files; [`cli`] is the command `glad-run`. Node kinds are in [`nodes`].
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod check;
 pub mod cli;

@@ -67,9 +67,10 @@ impl Pipeline {
         };
         let images = backgrounds.prepare(&PrepareCx {
             videos: source.videos("train").unwrap(),
-            cache,
+            cache: Some(cache),
             progress: &|_, _| {},
             warn: &|text| panic!("{text}"),
+            uncached: &|e| panic!("{e:#}"),
         });
         Pipeline {
             source,

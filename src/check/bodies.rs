@@ -7,8 +7,14 @@ use super::typing::Node;
 use super::{params, weights};
 use crate::diag::Problem;
 use crate::program::ValueId;
+use crate::tree::{Tree, TreeValue};
 use glad_nodes::{Body, BuildCx, Contract, Gradient, Head, HeadExpr, Output, Side, Type, WeightSpec};
 use indexmap::IndexMap;
+
+/// Weights of the largest node: 64 GiB of 32-bit numbers.
+const MOST_WEIGHTS: u64 = 1 << 34;
+/// Elements of the largest activation.
+const MOST_ACTIVATIONS: u64 = 1 << 46;
 
 impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
     /// The implementation, shared by calls of the same node, parameters and types.
@@ -70,11 +76,49 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             return None;
         }
         if let Body::Compute(c) = &body {
-            self.weights(at, c.weights())?;
+            let weights = c.weights();
+            self.countable(at, &weights, inputs)?;
+            self.weights(at, weights)?;
         }
         self.program.bodies.push(body);
         self.bodies.insert(key, self.program.bodies.len() - 1);
         Some(self.program.bodies.len() - 1)
+    }
+
+    /// What a node costs has to be countable: its weights, and what they do with what arrives.
+    fn countable(
+        &self,
+        at: &Node<'_, 's, 'c, 'g>,
+        weights: &[WeightSpec],
+        inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>,
+    ) -> Option<()> {
+        let batch = self.scene.batch.0;
+        let arrives = inputs.values().flatten().map(|(_, id)| {
+            let elements = self.program.values[id.0].ty.elements(batch);
+            elements.unwrap_or(0) as u64
+        });
+        let arrives = arrives.fold(0, u64::saturating_add);
+        let all = weights.iter().map(|w| w.elements() as u64).fold(0, u64::saturating_add);
+        let widest = weights.iter().flat_map(|w| &w.shape).max().copied().unwrap_or(1) as u64;
+        let too_many = |what: String| {
+            let p = Problem::error(format!("`{}` {what}", at.node.path)).at(&at.node.place, "this node");
+            let large = |t: &&Tree| matches!(t.value, TreeValue::Integer(n) if n >= 4096);
+            let places = at.written.values().copied().filter(large).map(|t| &t.place);
+            let p = places.take(3).fold(p, |p, place| p.at(place, "a large number"));
+            let p = p.at(self.scene.batch.1, format!("B is {batch} here"));
+            self.scene.push(inside(p, at.node));
+        };
+        if all > MOST_WEIGHTS {
+            too_many(format!("would have {all} weights, which fit into no memory"));
+            return None;
+        }
+        if arrives.checked_mul(widest).is_none_or(|n| n > MOST_ACTIVATIONS) || arrives.checked_mul(all).is_none() {
+            too_many(format!(
+                "would make up to {widest} numbers of each of the {arrives} that arrive, which fit into no memory"
+            ));
+            return None;
+        }
+        Some(())
     }
 
     /// All calls of a node share its weights, so they must agree on them.

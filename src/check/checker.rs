@@ -14,9 +14,6 @@ use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, Value
 use glad_nodes::Registry;
 use indexmap::IndexMap;
 
-/// Videos of a stream at a time in a view that does not say.
-const VIEW_BATCH: usize = 8;
-
 /// Checks a graph and makes the programs of its phases and views, or gives all that is wrong with it at once.
 pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
     let cx = Cx::new(graph, registry);
@@ -32,8 +29,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 weight: l.weight.value,
                 target: &l.target,
             });
-            let batch = p.micro_batch.as_ref().unwrap_or(&p.batch).value;
-            if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), batch, &mut used) {
+            if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), &mut used) {
                 phases.insert(p.name.clone(), program);
             }
         }
@@ -44,8 +40,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 weight: 0.0,
                 target: r,
             });
-            let batch = v.batch.as_ref().map_or(VIEW_BATCH, |b| b.value);
-            if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), batch, &mut used) {
+            if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), &mut used) {
                 views.insert(v.name.clone(), program);
             }
         }
@@ -77,14 +72,14 @@ struct Root<'g> {
 }
 
 /// One program; `None` where something is wrong with it, which is in the sink.
-fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], batch: usize, used: &mut Used) -> Option<Program> {
+fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Option<Program> {
     let before = scene.cx.sink.borrow().errors();
     let program = Program {
         name: scene.name.to_string(),
         kind: scene.kind,
         streams: vec![],
         split: scene.split.value.clone(),
-        batch,
+        batch: scene.batch.0,
         dims: scene.dims.clone(),
         values: vec![],
         calls: vec![],

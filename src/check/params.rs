@@ -4,6 +4,7 @@
 use super::cx::Cx;
 use crate::diag::{Place, Problem, Severity, did_you_mean};
 use crate::graph::NodeDef;
+use crate::tree::MOST;
 use crate::tree::{Tree, TreeValue};
 use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem};
 use indexmap::IndexMap;
@@ -95,6 +96,9 @@ pub(super) fn parse<'g>(
     let entry = cx.registry.get(&node.kind.value)?;
     let written = merge(node, overrides, stream, &|s| cx.is_stream(s));
     let mut problems = unknown(entry, node, &written);
+    for (name, tree) in &written {
+        too_large(node, name, tree, &mut problems);
+    }
     let known = entry.params();
     let params: Value = written
         .iter()
@@ -120,6 +124,29 @@ pub(super) fn parse<'g>(
     let ok = problems.is_empty();
     problems.into_iter().for_each(|p| cx.push(p));
     parsed.filter(|_| ok).map(|node| Parsed { node, params, written })
+}
+
+/// Numbers that no size, count or 32-bit number can have; a seed is none of these.
+fn too_large(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem>) {
+    let mut refuse = |value: String, range: String| {
+        let p = Problem::error(format!(
+            "parameter `{name}` of `{}` is {value}, and has to be {range}",
+            node.path
+        ));
+        problems.push(p.at(&tree.place, "this value"));
+    };
+    let most = f64::from(f32::MAX);
+    match &tree.value {
+        TreeValue::Integer(n) if n.unsigned_abs() > MOST && name != "seed" => {
+            refuse(n.to_string(), format!("at most {MOST}"));
+        }
+        TreeValue::Float(x) if x.is_finite() && x.abs() > most => {
+            refuse(format!("{x:e}"), format!("between -{most:e} and {most:e}"));
+        }
+        TreeValue::Array(items) => items.iter().for_each(|t| too_large(node, name, t, problems)),
+        TreeValue::Table(entries) => entries.iter().for_each(|(k, t)| too_large(node, k, t, problems)),
+        _ => {}
+    }
 }
 
 fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem> {

@@ -48,6 +48,8 @@ pub(super) struct Scene<'c, 'g> {
     pub streams_place: Option<&'g Place>,
     /// The split that it reads.
     pub split: &'g Spanned<String>,
+    /// Videos per stream in one forward pass, and where that was written.
+    pub batch: (usize, &'g Place),
     /// Sizes.
     pub dims: DimScope,
     /// Where the sizes were written.
@@ -60,6 +62,9 @@ pub(super) struct Scene<'c, 'g> {
     pub exists: RefCell<HashMap<Inst, bool>>,
 }
 
+/// Videos of a stream at a time in a view that does not say.
+const VIEW_BATCH: usize = 8;
+
 impl<'c, 'g> Scene<'c, 'g> {
     /// Of a phase.
     pub fn of_phase(cx: &'c Cx<'g>, p: &'g PhaseDef) -> Self {
@@ -69,6 +74,9 @@ impl<'c, 'g> Scene<'c, 'g> {
             ProgramKind::Phase,
             &p.place,
             (&p.streams, &p.split),
+            p.micro_batch
+                .as_ref()
+                .map_or((p.batch.value, &p.batch.place), |m| (m.value, &m.place)),
             &p.dims,
             &p.nodes,
         )
@@ -82,17 +90,23 @@ impl<'c, 'g> Scene<'c, 'g> {
             ProgramKind::View,
             &v.place,
             (&v.streams, &v.split),
+            v.batch.as_ref().map_or((VIEW_BATCH, &v.place), |b| (b.value, &b.place)),
             &v.dims,
             &v.nodes,
         )
     }
 
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "what phases and views have in common, one by one"
+    )]
     fn new(
         cx: &'c Cx<'g>,
         name: &'g str,
         kind: ProgramKind,
         place: &'g Place,
         (streams, split): (&'g Option<Vec<Spanned<String>>>, &'g Spanned<String>),
+        batch: (usize, &'g Place),
         dims: &'g IndexMap<String, Spanned<usize>>,
         overrides: &'g IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     ) -> Self {
@@ -119,6 +133,7 @@ impl<'c, 'g> Scene<'c, 'g> {
             own,
             streams_place: listed.first().map(|s| &s.place),
             split,
+            batch,
             dims: scope,
             dim_places,
             overrides,

@@ -7,8 +7,7 @@ use super::scene::{Inst, Scene};
 use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, Ref};
 use crate::program::ValueId;
-
-use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Side, Size, Type, TypeExpr};
+use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Output, Side, Size, Type, TypeExpr};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -86,6 +85,10 @@ impl<'g> Typer<'g> {
         let mut types = vec![];
         for o in &at.contract.outputs {
             types.push(match o.ty.resolve(&b) {
+                Ok(t) if !t.fits(at.scene.batch.0) => {
+                    self.too_large(at, o, &t);
+                    return None;
+                }
                 Ok(t) => Some(t),
                 Err(DimError::Unbound(_)) => None,
                 Err(e) => {
@@ -103,6 +106,40 @@ impl<'g> Typer<'g> {
             });
         }
         Some(types)
+    }
+
+    /// Says that an output has more elements than any machine has room for, and where its sizes come from.
+    fn too_large(&self, at: &Node<'_, '_, '_, 'g>, output: &Output, ty: &Type) {
+        let (batch, batch_place) = at.scene.batch;
+        let path = &at.node.path;
+        let message = format!("`{path}.{}` would be {ty}, which fits into no memory", output.name);
+        let mut p = Problem::error(message);
+        let mut globals = BTreeSet::new();
+        let mut seen: Vec<Place> = vec![];
+        for (d, size) in output.ty.dims.iter().zip(&ty.dims) {
+            let (Size::Known(n), false) = (size, matches!(d, DimExpr::Number(_))) else {
+                continue;
+            };
+            // What is small is not to blame.
+            if *n < 64 {
+                continue;
+            }
+            let o = self.origin(at, d);
+            globals.extend(o.globals.iter().cloned());
+            if !o.places.iter().any(|place| seen.contains(place)) {
+                seen.extend(o.places.iter().cloned());
+                p = label(p, &o, format!("the {n} comes from `{}`", o.node));
+            }
+        }
+        if seen.is_empty() {
+            p = p.at(&at.node.place, format!("makes {}", output.ty));
+        }
+        if ty.dims.iter().any(|d| matches!(d, Size::Batch(_))) {
+            p = p.at(batch_place, format!("B is {batch} here"));
+        }
+        let p = inside(p, at.node);
+        let help = at.scene.dims_text(globals.iter().map(String::as_str));
+        at.scene.push(help.map_or(p.clone(), |h| p.help(h)));
     }
 
     /// Where the sizes of the outputs of the node typed last come from, stream by stream.

@@ -2,7 +2,31 @@
 
 use crate::diag::did_you_mean;
 use clap::{Args as ClapArgs, CommandFactory, Parser, Subcommand};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+/// As many threads as are of use on the largest machines; more would only take memory.
+pub const THREADS: RangeInclusive<u64> = 1..=1024;
+/// The largest whole number of TOML.
+const LARGEST: u64 = i64::MAX as u64;
+
+/// Reads a whole number of a range, or says which range.
+fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
+    move |text| match text.parse() {
+        Ok(n) if range.contains(&n) => Ok(n),
+        _ => Err(format!(
+            "expected a whole number from {} to {}",
+            range.start(),
+            range.end()
+        )),
+    }
+}
+
+/// As [`whole`], of what is counted in memory.
+fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + Sync + 'static {
+    let whole = whole(range);
+    move |text| usize::try_from(whole(text)?).map_err(|e| e.to_string())
+}
 
 /// Declarative pipeline graphs for unsupervised video domain adaptation.
 ///
@@ -14,7 +38,7 @@ use std::path::PathBuf;
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
     after_help = "Exit codes: 0 done; 1 the graph is wrong or its data absent, nothing ran; 2 the command line is wrong; 3 the run failed; \
-                  130 stopped by Ctrl-C, the state is saved."
+                  130 stopped by a signal, the state is saved."
 )]
 pub struct Args {
     /// Other things to do than to run a graph.
@@ -53,10 +77,10 @@ pub struct LayerArgs {
 #[derive(ClapArgs, Clone, Debug)]
 pub struct MachineArgs {
     /// Threads that read and decode video [default: the number of cores].
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = count(THREADS))]
     pub workers: Option<usize>,
     /// Threads that compute [default: the number of cores].
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = count(THREADS))]
     pub threads: Option<usize>,
     /// Where to compute: `cpu` or `cuda:0`.
     #[arg(long, default_value = "cpu")]
@@ -75,7 +99,7 @@ pub struct RunArgs {
     #[command(flatten)]
     pub layers: LayerArgs,
     /// The seed: everything random in training follows from it [default: the graph's, else 1].
-    #[arg(long)]
+    #[arg(long, value_name = "N", value_parser = whole(0..=LARGEST))]
     pub seed: Option<u64>,
     /// The run's folder [default: a new one under runs/].
     #[arg(long, value_name = "DIR")]
@@ -88,7 +112,7 @@ pub struct RunArgs {
     #[arg(long, requires = "out", conflicts_with = "resume")]
     pub go_on: bool,
     /// Save the state every so many steps, besides once a minute.
-    #[arg(long, value_name = "STEPS")]
+    #[arg(long, value_name = "STEPS", value_parser = whole(1..=LARGEST))]
     pub save_every: Option<u64>,
     /// Train phases anew that another run has trained in just the same way.
     #[arg(long)]
@@ -144,9 +168,9 @@ pub enum Command {
         /// File names of folders of frames [default: img_%05d.jpg].
         #[arg(long, value_name = "NAME")]
         template: Option<String>,
-        /// The number of a folder's first image.
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        start_index: usize,
+        /// The number of a folder's first image [default: 0].
+        #[arg(long, value_name = "N", value_parser = count(0..=1_000_000_000))]
+        start_index: Option<usize>,
         /// The frames that a sampler of this graph picks (--node); on a sheet each clip has a row.
         #[arg(long, requires = "node")]
         graph: Option<PathBuf>,
@@ -178,7 +202,7 @@ pub enum Command {
         #[arg(long)]
         decode: bool,
         /// Threads that look at files [default: the number of cores].
-        #[arg(long)]
+        #[arg(long, value_name = "N", value_parser = count(THREADS))]
         workers: Option<usize>,
         /// Show no progress.
         #[arg(long, short)]
@@ -193,17 +217,17 @@ pub enum Command {
         #[arg(long, conflicts_with = "measure")]
         json: bool,
         /// Threads that read and decode, for the memory of the queue.
-        #[arg(long)]
+        #[arg(long, value_name = "N", value_parser = count(THREADS))]
         workers: Option<usize>,
         /// Where it is to compute, for its memory: `cpu` or `cuda:0`, which need not be there.
         #[arg(long, default_value = "cpu")]
         device: String,
         /// Also train so many steps of each phase on its real data, and tell which side waits for the other, the time that a run
         /// will take, and on a GPU its memory. Nothing is kept.
-        #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "20")]
+        #[arg(long, value_name = "STEPS", num_args = 0..=1, default_missing_value = "20", value_parser = count(1..=1_000_000))]
         measure: Option<usize>,
         /// With --measure: threads that compute [default: the number of cores].
-        #[arg(long, requires = "measure")]
+        #[arg(long, value_name = "N", requires = "measure", value_parser = count(THREADS))]
         threads: Option<usize>,
         /// With --measure, on a GPU: as in a run with it.
         #[arg(long, requires = "measure")]
@@ -232,7 +256,7 @@ pub enum Command {
         /// Show what is inside every composite, also of those that are alike.
         #[arg(long)]
         open: bool,
-        /// The file to write [default: standard output].
+        /// The file to write, `.svg` [default: standard output].
         #[arg(long, short, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -246,6 +270,12 @@ pub enum Command {
         /// That of `glad-run plan --json` instead.
         #[arg(long)]
         plan: bool,
+    },
+    /// What runs share, below GLAD_CACHE: trained phases, images, generated data.
+    Cache {
+        /// Empty it. What a run at work still needs it makes again, or reports.
+        #[arg(long)]
+        clear: bool,
     },
     /// Score a finished run again.
     Eval {
@@ -276,7 +306,7 @@ pub enum Command {
         /// A port to write instead, such as `consensus.y`.
         #[arg(long, value_name = "NODE.PORT", requires = "out")]
         port: Option<String>,
-        /// The safetensors file for --port.
+        /// The file to write: `.csv` or `.json` for predictions (a CSV as a run's predictions.csv), `.safetensors` for --port.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// The machine.

@@ -2,7 +2,7 @@
 
 use super::exit::Failure;
 use crate::describe::svg::shortened;
-use crate::diag::suggest;
+use crate::diag::{one_line, suggest, terminal};
 use crate::load::{BuiltIn, Use, built_in, built_ins, copy_of};
 use anyhow::Context;
 use std::fs::OpenOptions;
@@ -82,7 +82,7 @@ pub fn new(name: &str, out: Option<&Path>) -> Result<(), Failure> {
                 .into());
         }
     }
-    print!("{}", next(found, &path.display().to_string()));
+    terminal::out(&next(found, &one_line(&path.display().to_string())));
     Ok(())
 }
 

@@ -1,17 +1,17 @@
 //! One function a command.
 
-use super::args::{Args, Command, LayerArgs, MachineArgs, near_command};
+use super::args::{Args, Command, GraphArgs, LayerArgs, MachineArgs, near_command};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
-use super::{builtin, frames, lint, predict, train};
+use super::{builtin, cache, frames, lint, output, predict, train};
 use crate::describe::{self, Plan, Target, plan_text};
-use crate::diag::{Severity, render};
+use crate::diag::{Severity, one_line, printable, terminal};
 use crate::load;
 use crate::run::cache_keys;
 use crate::tree::Role;
 use anyhow::Context;
 use glad_nodes::Registry;
-use std::io::IsTerminal;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Does what was asked for.
@@ -25,7 +25,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             None => Err(Failure::Usage("which graph?".into())),
         },
         Some(Command::List) => {
-            print!("{}", builtin::list());
+            terminal::out(&builtin::list());
             Ok(())
         }
         Some(Command::New { name, out }) => builtin::new(&name, out.as_deref()),
@@ -49,6 +49,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 sheet,
                 template: template.as_deref(),
                 start_index,
+                layers: &layers,
                 picks: graph
                     .as_deref()
                     .zip(node.as_deref())
@@ -94,10 +95,11 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
             if json {
                 let plan = Plan::new(&e.checked, &e.graph, target, &keys);
-                println!("{}", serde_json::to_string_pretty(&plan).context("the plan")?);
+                let text = serde_json::to_string_pretty(&plan).context("the plan")?;
+                terminal::data(&format!("{text}\n"));
                 return Ok(());
             }
-            print!("{}", plan_text(&e.checked, &e.graph, target, &keys));
+            terminal::out(&plan_text(&e.checked, &e.graph, target, &keys));
             notes(&e.checked.notes);
             let Some(steps) = measure else { return Ok(()) };
             let machine = MachineArgs {
@@ -111,35 +113,24 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         Some(Command::Explain { graph, path }) => {
             let e = open_args(&graph, None, registry)?;
             let text = load::explain(&e.graph, &path).map_err(Failure::Usage)?;
-            print!("{text}");
+            terminal::out(&text);
             Ok(())
         }
         Some(Command::Diff { a, b }) => {
             let open = |p: &Path| open(p, &LayerArgs::default(), None, registry);
             let (a, b) = (open(&a)?, open(&b)?);
-            print!("{}", load::diff(&a.graph, &b.graph));
+            terminal::out(&load::diff(&a.graph, &b.graph));
             Ok(())
         }
-        Some(Command::Draw { graph, open, out }) => {
-            if let Some(out) = &out {
-                is_svg(out)?;
-            }
-            let e = open_args(&graph, None, registry)?;
-            let draw = if open { describe::draw_open } else { describe::draw };
-            let svg = draw(&e.graph, &e.checked, registry);
-            match out {
-                None => print!("{svg}"),
-                Some(path) => std::fs::write(&path, svg).with_context(|| format!("cannot write {}", path.display()))?,
-            }
-            Ok(())
-        }
+        Some(Command::Draw { graph, open, out }) => draw(&graph, open, out.as_deref(), registry),
+        Some(Command::Cache { clear }) => cache::cache(clear),
         Some(Command::Nodes { kind: None }) => {
-            print!("{}", describe::nodes(registry));
+            terminal::out(&describe::nodes(registry));
             Ok(())
         }
         Some(Command::Nodes { kind: Some(kind) }) => match registry.get(&kind) {
             Some(entry) => {
-                print!("{}", describe::node_page(entry));
+                terminal::out(&describe::node_page(entry));
                 Ok(())
             }
             None => {
@@ -156,7 +147,7 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 describe::schema(registry)
             };
             let text = serde_json::to_string_pretty(&schema).context("the schema")?;
-            println!("{text}");
+            terminal::data(&format!("{text}\n"));
             Ok(())
         }
         Some(Command::Eval {
@@ -183,6 +174,22 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     }
 }
 
+fn draw(graph: &GraphArgs, open: bool, out: Option<&Path>, registry: &Registry) -> Result<(), Failure> {
+    if let Some(out) = out {
+        output::ends_in(out, "a picture of a graph", &["svg"])?;
+        output::writable(out)?;
+    }
+    let e = open_args(graph, None, registry)?;
+    let draw = if open { describe::draw_open } else { describe::draw };
+    let svg = draw(&e.graph, &e.checked, registry);
+    let svg = printable(&svg);
+    match out {
+        None => terminal::data(&svg),
+        Some(out) => crate::run::write_whole(out, svg.as_bytes())?,
+    }
+    Ok(())
+}
+
 /// Refuses a graph that is none where a command of about its name may have been meant.
 fn not_a_command(graph: &Path) -> Result<(), Failure> {
     let there = graph.exists() || load::name_of(&load::from_command_line(graph, Role::Graph)).is_some();
@@ -197,23 +204,12 @@ fn not_a_command(graph: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Refuses to write a picture into a file of another kind by its name.
-fn is_svg(out: &Path) -> Result<(), Failure> {
-    match out.extension().and_then(|e| e.to_str()) {
-        None | Some("svg") => Ok(()),
-        Some(other) => Err(Failure::Usage(format!(
-            "the picture is SVG, and {} would not be one of `{other}`: write `-o {}`, and convert it (`rsvg-convert`, or a browser)",
-            out.display(),
-            out.with_extension("svg").display()
-        ))),
-    }
-}
-
 fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registry) -> Result<(), Failure> {
     let mut all = vec![];
     for g in graphs {
         if g.is_dir() {
-            experiments_below(g, &mut all).with_context(|| format!("cannot read {}", g.display()))?;
+            experiments_below(g, &mut HashSet::new(), &mut all)
+                .with_context(|| format!("cannot read {}", g.display()))?;
         } else {
             all.push(g.clone());
         }
@@ -242,7 +238,7 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
                     1 => "  1 warning".into(),
                     n => format!("  {n} warnings"),
                 };
-                println!("ok    {}{told}", g.display());
+                terminal::out(&format!("ok    {}{told}\n", one_line(&g.display().to_string())));
                 if all.len() == 1 {
                     notes(&e.checked.notes);
                     notes(&absent);
@@ -250,34 +246,38 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
             }
             Err(Failure::Graph(p)) => {
                 wrong += 1;
-                println!("wrong {}", g.display());
-                eprint!("{}", render(&p, std::io::stderr().is_terminal()));
+                terminal::out(&format!("wrong {}\n", one_line(&g.display().to_string())));
+                terminal::problems(&p);
             }
             Err(e) => return Err(e),
         }
     }
     if all.len() > 1 {
-        println!("{} graphs, {wrong} wrong", all.len());
+        terminal::out(&format!("{} graphs, {wrong} wrong\n", all.len()));
     }
     if wrong > 0 { Err(Failure::Said) } else { Ok(()) }
 }
 
 fn notes(problems: &crate::diag::Problems) {
     if problems.list.iter().any(|p| p.severity != Severity::Error) {
-        eprint!("{}", render(problems, std::io::stderr().is_terminal()));
+        terminal::problems(problems);
     }
 }
 
 /// Graph files in a folder and below: those that are experiments, not settings, composites or tables.
-fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+fn experiments_below(folder: &Path, seen: &mut HashSet<PathBuf>, all: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    // A link may lead back up.
+    if !seen.insert(folder.canonicalize()?) {
+        return Ok(());
+    }
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)?
         .map(|e| e.map(|e| e.path()))
         .collect::<Result<_, _>>()?;
     entries.sort();
     for p in entries {
         if p.is_dir() {
-            experiments_below(&p, all)?;
-        } else if p.extension().is_some_and(|e| e == "toml") {
+            experiments_below(&p, seen, all)?;
+        } else if p.is_file() && p.extension().is_some_and(|e| e == "toml") {
             // A file that does not parse is checked, so that it is told.
             let is = is_experiment(&p, 0).with_context(|| format!("cannot read {}", p.display()))?;
             if is {
@@ -288,10 +288,14 @@ fn experiments_below(folder: &Path, all: &mut Vec<PathBuf>) -> anyhow::Result<()
     Ok(())
 }
 
+/// Bytes of a file that is not looked into before it is checked, which refuses it.
+const LARGEST: u64 = 1 << 21;
+
 /// Whether a file, or what it extends, has streams or names a setting. Settings extend one another, too.
 fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
     let text = match load::name_of(path) {
         Some(name) => load::built_in(&name).map_or(String::new(), |b| b.text.to_string()),
+        None if path.metadata()?.len() > LARGEST => return Ok(true),
         None => std::fs::read_to_string(path)?,
     };
     let Ok(table) = text.parse::<toml::Table>() else {

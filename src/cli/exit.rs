@@ -1,8 +1,7 @@
 //! Exit codes, and what is said with them.
 
-use crate::diag::{Problems, render};
-use crate::run::{Refused, Stopped};
-use std::io::IsTerminal;
+use crate::diag::{Problems, terminal};
+use crate::run::{Refused, STOPPED, Stopped};
 use std::process::ExitCode;
 
 /// The command line is wrong.
@@ -11,8 +10,6 @@ pub const USAGE: u8 = 2;
 pub const GRAPH: u8 = 1;
 /// The run failed.
 pub const RUN: u8 = 3;
-/// The run was asked to stop, and its state is saved.
-pub const STOPPED: u8 = 130;
 
 /// Why a command ended without its result.
 #[derive(Debug)]
@@ -21,6 +18,8 @@ pub enum Failure {
     Graph(Problems),
     /// Several graphs were checked and some are wrong; all has been said.
     Said,
+    /// Data that can be made could not be, or there is no room for what would run.
+    Absent(anyhow::Error),
     /// The command line asks for something that does not fit.
     Usage(String),
     /// The run's folder does not fit; nothing ran.
@@ -49,21 +48,26 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         match self {
             Failure::Graph(p) => {
-                eprint!("{}", render(p, std::io::stderr().is_terminal()));
+                terminal::problems(p);
                 ExitCode::from(GRAPH)
             }
             Failure::Said => ExitCode::from(GRAPH),
+            Failure::Absent(e) => {
+                terminal::err(&format!("error: {e:#}"));
+                ExitCode::from(GRAPH)
+            }
             Failure::Refused(e) => {
-                eprintln!("error: {e}");
+                terminal::err(&format!("error: {e}"));
                 ExitCode::from(GRAPH)
             }
             Failure::Usage(text) => {
-                eprintln!("error: {text}\n\nsee glad-run --help");
+                terminal::err(&format!("error: {text}"));
+                terminal::err_text("\nsee glad-run --help\n");
                 ExitCode::from(USAGE)
             }
             Failure::Run(e) if e.chain().any(|c| c.is::<Stopped>()) => ExitCode::from(STOPPED),
             Failure::Run(e) => {
-                eprintln!("error: {e:#}");
+                terminal::err(&format!("error: {e:#}"));
                 ExitCode::from(RUN)
             }
         }

@@ -72,7 +72,7 @@ fn cores() -> usize {
 /// Sets up memory, threads and device.
 pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     keep_freed_memory();
-    threads(args.threads);
+    threads(args.threads)?;
     Ok(Machine {
         feed: feed_options(args.workers),
         device: device(&args.device).map_err(|e| Failure::Usage(format!("{e:#}")))?,
@@ -80,8 +80,16 @@ pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
 }
 
 /// Sets up so many threads (or as many as there are cores).
-pub fn threads(threads: Option<usize>) {
+pub fn threads(threads: Option<usize>) -> Result<(), Failure> {
     let threads = threads.unwrap_or_else(cores).max(1);
-    // An error means that the pool is there already (a program of one's own made it): then it counts.
-    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+        Err(e) if std::error::Error::source(&e).is_some() => {
+            let advice = "the system allows fewer: name a number with --threads";
+            Err(anyhow::Error::new(e)
+                .context(format!("cannot start {threads} threads ({advice})"))
+                .into())
+        }
+        // Any other error means that the pool is there already (a program of one's own made it): then it counts.
+        _ => Ok(()),
+    }
 }

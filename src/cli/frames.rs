@@ -3,6 +3,7 @@
 use super::args::LayerArgs;
 use super::exit::Failure;
 use super::experiment::{Experiment, open};
+use crate::diag::{one_line, terminal};
 use crate::program::Program;
 use crate::run::{Progress, draw_key, write_whole};
 use anyhow::{Context, Result, anyhow, bail};
@@ -28,7 +29,9 @@ pub struct What<'a> {
     /// File names of folders of images.
     pub template: Option<&'a str>,
     /// The number of a folder's first image.
-    pub start_index: usize,
+    pub start_index: Option<usize>,
+    /// What is laid over the graph of `picks`.
+    pub layers: &'a LayerArgs,
     /// Whose frames, instead: a graph's sampler.
     pub picks: Option<Picks<'a>>,
     /// Whether to show no progress.
@@ -49,6 +52,7 @@ pub struct Picks<'a> {
 
 /// Writes the frames; what goes wrong with one video does not keep the others.
 pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Result<(), Failure> {
+    no_flag_for_nothing(videos, what)?;
     let template = what.template.map(Template::parse).transpose().map_err(Failure::Usage)?;
     let sampler = match &what.picks {
         None => None,
@@ -57,7 +61,7 @@ pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Resul
     std::fs::create_dir_all(what.out).with_context(|| format!("cannot make {}", what.out.display()))?;
     let options = OpenOptions {
         template: template.unwrap_or_default(),
-        start_index: what.start_index,
+        start_index: what.start_index.unwrap_or(0),
         ..OpenOptions::default()
     };
     let progress = Progress::new(what.quiet);
@@ -69,10 +73,10 @@ pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Resul
             .map_err(anyhow::Error::from)
             .and_then(|video| one(&video, i, &name, what, sampler.as_ref(), &progress));
         match written {
-            Ok(said) => println!("{}: {said}", path.display()),
+            Ok(said) => terminal::out(&format!("{}: {said}\n", one_line(&path.display().to_string()))),
             Err(e) => {
                 failed += 1;
-                eprintln!("error: {e:#}");
+                terminal::err(&format!("error: {e:#}"));
             }
         }
     }
@@ -80,6 +84,22 @@ pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Resul
         0 => Ok(()),
         n => Err(anyhow!("{n} of {} videos failed", videos.len()).into()),
     }
+}
+
+/// Refuses flags that would change nothing.
+fn no_flag_for_nothing(videos: &[PathBuf], what: &What<'_>) -> Result<(), Failure> {
+    let LayerArgs { setting, with, set } = what.layers;
+    if what.picks.is_none() && (setting.is_some() || !with.is_empty() || !set.is_empty()) {
+        return Err(Failure::Usage(
+            "--setting, --with and --set change a graph: name it with --graph, and its sampler with --node".into(),
+        ));
+    }
+    if (what.template.is_some() || what.start_index.is_some()) && !videos.iter().any(|v| v.is_dir()) {
+        return Err(Failure::Usage(
+            "--template and --start-index are of folders of images, and none of the videos is a folder".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// The name of a video's files: that of its file, with a number where another has it.

@@ -3,10 +3,11 @@
 use super::args::GraphArgs;
 use super::exit::Failure;
 use super::experiment::{open_args, stem, threads};
+use super::output::{ends_in, writable};
 use crate::check::between_lists;
+use crate::diag::{printable, terminal};
 use crate::lint::{Level, findings, lists, page, text};
 use crate::run::{Progress, write_whole};
-use anyhow::Context;
 use glad_nodes::Registry;
 use std::path::{Path, PathBuf};
 
@@ -24,21 +25,30 @@ pub struct What<'a> {
 
 /// Looks at every line and file, writes the report, says the gravest. Fails where something is wrong.
 pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<(), Failure> {
-    let e = open_args(graph, None, registry)?;
-    threads(what.workers);
-    let progress = Progress::new(what.quiet);
-    let lists = lists(&e.checked, what.decode, &progress)?;
-    let found = findings(&lists, &between_lists(&e.graph, &e.checked), e.graph.bad_videos);
-    let name = graph.graph.display().to_string();
     let out = match what.out {
         Some(out) => out.to_path_buf(),
         None => PathBuf::from("runs").join(format!("lint-{}.md", stem(&graph.graph))),
     };
-    if let Some(folder) = out.parent() {
-        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    ends_in(&out, "a report", &["md", "markdown", "txt"])?;
+    let e = open_args(graph, None, registry)?;
+    // Where no file is asked for, the findings are worth their while without one.
+    let place = writable(&out);
+    if let (Some(_), Err(e)) = (what.out, &place) {
+        return Err(anyhow::anyhow!("{e:#}").into());
     }
-    write_whole(&out, page(&name, &lists, &found).as_bytes())?;
-    print!("{}", text(&name, &lists, &found, &out.display().to_string()));
+    threads(what.workers)?;
+    let progress = Progress::new(what.quiet);
+    let lists = lists(&e.checked, what.decode, &progress)?;
+    let found = findings(&lists, &between_lists(&e.graph, &e.checked), e.graph.bad_videos);
+    let name = graph.graph.display().to_string();
+    let written = place.and_then(|()| write_whole(&out, printable(&page(&name, &lists, &found)).as_bytes()));
+    let report = written.is_ok().then(|| out.display().to_string());
+    terminal::out(&text(&name, &lists, &found, report.as_deref()));
+    if let Err(e) = written {
+        terminal::err(&format!(
+            "the report with every line could not be written: {e:#}\nname another place with --out FILE"
+        ));
+    }
     match found.iter().any(|f| f.level != Level::Note) {
         true => Err(Failure::Said),
         false => Ok(()),

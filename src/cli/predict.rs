@@ -4,9 +4,13 @@ use super::args::{LayerArgs, MachineArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, Machine, machine};
 use super::model::{Model, array, differs, program, roots_without, source, videos as videos_of};
+use super::output::{ending, writable};
+use crate::diag::terminal;
 use crate::program::{Program, ValueId};
 use crate::report;
-use crate::run::{Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with};
+use crate::run::{
+    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_whole,
+};
 use anyhow::{Context, Result, anyhow, bail};
 use glad_nodes::{Head, Key, Registry};
 use std::path::{Path, PathBuf};
@@ -43,10 +47,10 @@ pub fn eval(
         };
         e = model.experiment(view, &layers, registry)?;
     }
-    let setup = set_up(program(&e, view)?, &cache_folder()?, &progress)?;
+    let setup = set_up(program(&e, view)?, cache_folder().as_deref(), &progress)?;
     labels_fit(program(&e, view)?, &setup)?;
     let result = run_on(&model, &e, view, setup, &machine, &progress, &[])?;
-    print!("{}", report::view_text(&e.graph, view, &result));
+    terminal::out(&report::view_text(&e.graph, view, &result));
     Ok(())
 }
 
@@ -118,6 +122,10 @@ pub fn predict(
     machine_args: &MachineArgs,
     registry: &Registry,
 ) -> Result<(), Failure> {
+    let wanted = wanted(&what)?;
+    if let Some(out) = what.out {
+        writable(out)?;
+    }
     let model = Model::open(run)?;
     let whole = model.experiment(what.view, &LayerArgs::default(), registry)?;
     let layers = narrowed(&whole, &what)?;
@@ -130,25 +138,57 @@ pub fn predict(
         None => vec![],
     };
     let only = program.sources.first().copied();
-    let setup = set_up_with(program, &cache_folder()?, &progress, &|call| match only {
+    let setup = set_up_with(program, cache_folder().as_deref(), &progress, &|call| match only {
         Some(stream) if stream == call => videos_of(program, call, videos),
         _ => bail!("view `{}` needs the whole list of another stream", what.view),
     })?;
     let result = run_on(&model, &e, what.view, setup, &machine, &progress, &ports)?;
     for b in &result.bad {
-        eprintln!("{}: {}", videos[b.video].display(), b.reason);
+        terminal::err(&format!("{}: {}", videos[b.video].display(), b.reason));
     }
-    match (what.port, what.out) {
-        (Some(_), Some(out)) => report::write_ports(out, &result.ports)?,
-        _ => {
+    match wanted {
+        Wanted::Port(out) => report::write_ports(out, &result.ports)?,
+        Wanted::Csv(out) => {
+            let text = report::predictions_csv(&model.classes(&e.graph, program)?, &result.predictions)?;
+            write_whole(out, text.as_bytes())?;
+        }
+        Wanted::Json(out) => {
+            let all = report::predictions_json(&model.classes(&e.graph, program)?, &result.predictions);
+            let text = serde_json::to_string_pretty(&all).context("the predictions")? + "\n";
+            write_whole(out, text.as_bytes())?;
+        }
+        Wanted::Text => {
             let classes = model.classes(&e.graph, program)?;
-            print!("{}", report::probabilities_text(&classes, &result.predictions));
+            terminal::out(&report::probabilities_text(&classes, &result.predictions));
         }
     }
     if result.bad.is_empty() {
         Ok(())
     } else {
         Err(anyhow!("{} of {} videos failed", result.bad.len(), videos.len()).into())
+    }
+}
+
+/// What is given, and where it goes.
+enum Wanted<'a> {
+    Text,
+    Csv(&'a Path),
+    Json(&'a Path),
+    Port(&'a Path),
+}
+
+fn wanted<'a>(what: &What<'a>) -> Result<Wanted<'a>, Failure> {
+    let Some(out) = what.out else {
+        return Ok(Wanted::Text);
+    };
+    let usage = |why: &str| Err(Failure::Usage(format!("{why}, and --out is {}", out.display())));
+    match (what.port, ending(out).as_deref()) {
+        (Some(_), Some("safetensors")) => Ok(Wanted::Port(out)),
+        (None, Some("csv")) => Ok(Wanted::Csv(out)),
+        (None, Some("json")) => Ok(Wanted::Json(out)),
+        (Some(_), _) => usage("values of a port are written as `.safetensors`"),
+        (None, Some("safetensors")) => usage("a `.safetensors` file takes the values of a port, which --port names"),
+        (None, _) => usage("predictions are written as `.csv` or `.json`"),
     }
 }
 

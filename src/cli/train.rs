@@ -4,18 +4,17 @@ use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, machine, open, stem};
 use crate::check::{Look, absent_of, left_out, not_given, runs};
-use crate::describe::{Target, plan_text};
-use crate::diag::{Problems, Severity, render};
+use crate::describe::{Target, bytes, plan_text};
+use crate::diag::{Problems, Severity, one_line, terminal};
 use crate::load::effective;
-use crate::program::Program;
+use crate::program::{Program, ValueId, value_bytes};
 use crate::report;
 use crate::run::{
-    Begin, Progress, Refused, RunFolder, RunOptions, Stopped, TrialOptions, cache_folder, listen, make_data, run,
-    try_phases,
+    Begin, Progress, Refused, RunFolder, RunOptions, Section, Stopped, TrialOptions, cache_folder, enter, listen,
+    make_data, physical_memory, run, try_phases,
 };
 use candle_core::Device;
-use glad_nodes::Registry;
-use std::io::IsTerminal;
+use glad_nodes::{Registry, Side};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,17 +29,27 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
     recordable(args.cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.machine.quiet);
     let (graph, checked) = (&experiment.graph, &experiment.checked);
+    let seed = graph.seed.value;
+    let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
+    let stopped = format!(
+        "stopped; the state is saved. To go on:\n  {}",
+        resume_command(path, args, &out)
+    );
+    listen(stopped.clone());
+    if args.resume || args.go_on && RunFolder::existing(&out).is_ok_and(|f| f.last().exists()) {
+        // What the run has saved is all that there is, until it trains.
+        let _ = enter(Section::Saved);
+    }
+    fits(&experiment, &machine.device)?;
     let mut warnings = checked.notes.clone();
     warnings.list.extend(have_data(&experiment, &progress)?.list);
     warnings.list.retain(|p| p.severity == Severity::Warning);
     if !warnings.list.is_empty() {
-        progress.say(&render(&warnings, std::io::stderr().is_terminal()));
+        progress.problems(&warnings);
     }
-    let seed = graph.seed.value;
-    let out = args.out.clone().unwrap_or_else(|| default_folder(path, args, seed));
     progress.say(&format!(
         "{}{}  seed {seed}  → {}",
-        graph.title.as_ref().map_or("experiment", |t| t.value.as_str()),
+        one_line(graph.title.as_ref().map_or("experiment", |t| t.value.as_str())),
         if graph.oracle {
             " (oracle: uses held-out labels)"
         } else {
@@ -48,7 +57,6 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         },
         out.display()
     ));
-    listen();
     let options = RunOptions {
         out: out.clone(),
         begin: match (args.resume, args.go_on) {
@@ -59,7 +67,7 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         seed,
         feed: machine.feed,
         device: machine.device,
-        cache: cache_folder()?,
+        cache: cache_folder(),
         save_every: SAVE_EVERY,
         save_steps: args.save_every,
         share: !args.no_share,
@@ -75,15 +83,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         Ok(mut result) => {
             result.warnings.splice(0..0, warnings.warnings());
             report::write(graph, checked, registry, &result)?;
-            print!("{}", report::result_text(graph, &result));
+            terminal::out(&report::result_text(graph, &result));
             Ok(())
         }
         Err(e) => {
             if e.chain().any(|c| c.is::<Stopped>()) {
-                eprintln!(
-                    "stopped; the state is saved. To go on:\n  {}",
-                    resume_command(path, args, &out)
-                );
+                terminal::err(&stopped);
             }
             // A scheduler must not take what never began for a run to start again.
             match e.downcast::<Refused>() {
@@ -100,12 +105,14 @@ pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_g
     let machine = machine(args)?;
     recordable(cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.quiet);
+    fits(experiment, &machine.device)?;
     have_data(experiment, &progress)?;
+    let cache = cache_folder();
     let options = TrialOptions {
         steps,
         feed: machine.feed,
         device: &machine.device,
-        cache: &cache_folder()?,
+        cache: cache.as_deref(),
         record: cuda_graphs,
     };
     let trials = try_phases(&experiment.graph, &experiment.checked, &options, &progress)?;
@@ -116,7 +123,7 @@ pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_g
         count(rayon::current_num_threads(), "thread"),
         if cuda_graphs { ", CUDA graphs" } else { "" }
     );
-    print!("\n{}", report::trial_text(&trials, &on));
+    terminal::out(&format!("\n{}", report::trial_text(&trials, &on)));
     Ok(())
 }
 
@@ -131,6 +138,32 @@ fn recordable(cuda_graphs: bool, device: &Device) -> Result<(), Failure> {
         return Err(Failure::Usage(
             "--cuda-graphs records work of a GPU, and --device is cpu: name a GPU there, or leave the flag out".into(),
         ));
+    }
+    Ok(())
+}
+
+/// Refuses what is sure to fail: a single value, or weights, larger than all memory of the machine.
+fn fits(experiment: &Experiment, device: &Device) -> Result<(), Failure> {
+    let Some(all) = physical_memory() else { return Ok(()) };
+    for program in runs(&experiment.graph, &experiment.checked) {
+        for (i, value) in program.values.iter().enumerate() {
+            let side = program.calls[value.call].side;
+            if side == Side::Device && !device.is_cpu() {
+                continue;
+            }
+            let batch = if side == Side::Host { 1 } else { program.batch };
+            let takes = value_bytes(program, ValueId(i), batch);
+            if takes > all {
+                return Err(Failure::Absent(anyhow::anyhow!(
+                    "`{}` ({}) takes {} in `{}`, and this machine has {}: make the batch or the sizes smaller",
+                    value.name,
+                    value.ty,
+                    bytes(takes),
+                    program.name,
+                    bytes(all)
+                )));
+            }
+        }
     }
     Ok(())
 }
@@ -156,7 +189,7 @@ fn has_start(experiment: &Experiment) -> Result<(), Failure> {
 fn have_data(experiment: &Experiment, progress: &Progress) -> Result<Problems, Failure> {
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     for program in runs(graph, checked) {
-        make_data(program, progress)?;
+        make_data(program, progress).map_err(Failure::Absent)?;
     }
     let left_out = left_out(graph, checked);
     let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);

@@ -5,9 +5,12 @@ mod path;
 mod problem;
 mod render;
 mod suggest;
+pub mod terminal;
+mod text;
 
 pub use files::{FileId, Files, Place, Spanned};
 pub(crate) use path::{lexical, shown, simplified};
 pub use problem::{Problem, Problems, Severity};
 pub use render::render;
 pub use suggest::{did_you_mean, suggest};
+pub use text::{indented, one_line, printable};

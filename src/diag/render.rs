@@ -2,10 +2,15 @@
 
 use super::files::{FileId, Files, Place};
 use super::problem::{Problem, Problems, Severity};
+use super::text::{Quoted, one_line, printable};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 
-/// All problems, then a line that counts them. Places in several files are shown one snippet per file.
+/// Problems that are shown: more would only hide the first.
+const SHOWN: usize = 100;
+
+/// The problems, then a line that counts them. Places in several files are shown one snippet per file. What was read from
+/// files is made safe to print.
 pub fn render(problems: &Problems, colour: bool) -> String {
     let theme = if colour {
         GraphicalTheme::unicode()
@@ -17,7 +22,7 @@ pub fn render(problems: &Problems, colour: bool) -> String {
         .with_width(100)
         .with_context_lines(1);
     let mut out = String::new();
-    for problem in &problems.list {
+    for problem in problems.list.iter().take(SHOWN) {
         for report in Report::all(&problems.files, problem) {
             let mut text = String::new();
             if handler.render_report(&mut text, &report).is_err() {
@@ -29,7 +34,11 @@ pub fn render(problems: &Problems, colour: bool) -> String {
         out.push('\n');
     }
     let text: Vec<&str> = out.lines().map(str::trim_end).collect();
-    format!("{}\n{}\n", text.join("\n"), count(&problems.list))
+    let more = match problems.list.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        n => format!(", of which the last {n} are not shown"),
+    };
+    format!("{}\n{}{more}\n", text.join("\n"), count(&problems.list))
         .trim_start_matches('\n')
         .to_string()
 }
@@ -84,25 +93,24 @@ impl Report {
         let mut reports: Vec<Report> = vec![];
         for (file, labels) in groups {
             let first = reports.is_empty();
+            let quoted = Quoted::new(files.text(file));
             // The label that introduces another file's lines is not written below them again.
-            let spans = labels
+            let spans: Vec<LabeledSpan> = labels
                 .iter()
                 .enumerate()
-                .map(|(i, l)| label(files, l, i == 0, first || i > 0));
+                .map(|(i, l)| label(files, &quoted, l, i == 0, first || i > 0))
+                .collect();
+            let message = if first { &problem.message } else { &labels[0].1 };
             reports.push(Report {
-                message: if first {
-                    problem.message.clone()
-                } else {
-                    labels[0].1.clone()
-                },
+                message: one_line(message).into_owned(),
                 severity: if first { severity } else { miette::Severity::Advice },
-                source: Some(NamedSource::new(files.name(file), files.text(file).to_string())),
-                labels: spans.collect(),
+                source: Some(NamedSource::new(one_line(files.name(file)), quoted.text.into_owned())),
+                labels: spans,
                 help: None,
             });
         }
         if reports.is_empty() {
-            let message = problem.message.clone();
+            let message = one_line(&problem.message).into_owned();
             reports.push(Report {
                 message,
                 severity,
@@ -112,14 +120,20 @@ impl Report {
             });
         }
         if let Some(last) = reports.last_mut() {
-            last.help = problem.help.clone();
+            last.help = problem.help.as_deref().map(|h| printable(h).into_owned());
         }
         reports
     }
 }
 
 /// A label within the text, on character boundaries.
-fn label(files: &Files, (place, text): &(Place, String), primary: bool, with_text: bool) -> LabeledSpan {
+fn label(
+    files: &Files,
+    quoted: &Quoted<'_>,
+    (place, text): &(Place, String),
+    primary: bool,
+    with_text: bool,
+) -> LabeledSpan {
     let source = files.text(place.file);
     let floor = |mut i: usize| {
         i = i.min(source.len());
@@ -132,8 +146,9 @@ fn label(files: &Files, (place, text): &(Place, String), primary: bool, with_tex
     // A value over several lines is marked on its first.
     let line_end = source[start..].find('\n').map_or(source.len(), |n| start + n);
     let end = floor(place.span.end).clamp(start, line_end.max(start));
+    let (start, end) = (quoted.at(start), quoted.at(end));
     let span = SourceSpan::new(start.into(), end - start);
-    let text = (with_text && !text.is_empty()).then(|| text.clone());
+    let text = (with_text && !text.is_empty()).then(|| one_line(text).into_owned());
     if primary {
         LabeledSpan::new_primary_with_span(text, span)
     } else {
@@ -198,5 +213,61 @@ mod tests {
             assert!(text.contains(part), "{part}\n{text}");
         }
         assert!(render(&problems, true).contains('\u{1b}'));
+    }
+
+    #[test]
+    fn what_files_hold_does_not_steer_the_terminal() {
+        let text = "x\u{1b}[8m = 1 # \u{202e}\ny = 2\n";
+        let mut files = Files::default();
+        let a = files.add_file("a\u{1b}]0;title\u{7}.toml".as_ref(), text);
+        let at = |word: &str| {
+            let start = text.find(word).unwrap();
+            let span = start..start + word.len();
+            Place { file: a, span }
+        };
+        let problem = Problem::error("`x\u{1b}[8m` is\nerror: forged")
+            .at(&at("1 #"), "here\u{9b}2J")
+            .at(&at("y"), "there")
+            .help("no\u{200b}width");
+        let problems = Problems {
+            files: Arc::new(files),
+            list: vec![problem],
+        };
+        let shown = render(&problems, false);
+        let hidden = |c: char| c != '\n' && c.is_control() || "\u{202e}\u{200b}".contains(c);
+        assert!(!shown.contains(hidden), "{shown:?}");
+        for part in [
+            "`x\\u{1b}[8m` is\\nerror: forged",
+            "x\\u{1b}[8m = 1 # \\u{202e}",
+            "a\\u{1b}]0;title\\u{7}.toml",
+        ] {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+        let (marked, mark) = (line_of(&shown, " = 1 #"), line_of(&shown, "─┬─"));
+        assert_eq!(
+            column(marked, "1 #"),
+            column(mark, "─┬─"),
+            "the mark is below its word\n{shown}"
+        );
+    }
+
+    fn line_of<'t>(text: &'t str, part: &str) -> &'t str {
+        text.lines().find(|l| l.contains(part)).expect(part)
+    }
+
+    fn column(line: &str, part: &str) -> usize {
+        line[..line.find(part).expect(part)].chars().count()
+    }
+
+    #[test]
+    fn so_many_problems_are_shown_and_no_more() {
+        let list: Vec<Problem> = (0..SHOWN + 7).map(|i| Problem::error(format!("number {i}"))).collect();
+        let files = Arc::default();
+        let text = render(&Problems { files, list }, false);
+        assert!(text.contains("number 99\n") && !text.contains("number 100"), "{text}");
+        assert!(
+            text.ends_with("107 errors, of which the last 7 are not shown\n"),
+            "{text}"
+        );
     }
 }

@@ -83,9 +83,9 @@ table! {
         /// Length in optimiser steps.
         steps: Option<Spanned<usize>>, [least = 1.0];
         /// Videos per stream in an optimiser step.
-        batch: Option<Spanned<usize>>, [least = 1.0];
+        batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
         /// Videos per stream in one forward and backward; gradients of the parts add up.
-        micro_batch: Option<Spanned<usize>>, [least = 1.0];
+        micro_batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
         /// A seed of its own, so that runs with other seeds share the phase.
         seed: Option<Spanned<u64>>;
         /// Sizes that differ from the graph's.
@@ -113,7 +113,7 @@ table! {
         /// Which list it reads: `test` unless said.
         split: Option<Spanned<String>>;
         /// Videos per stream at a time.
-        batch: Option<Spanned<usize>>, [least = 1.0];
+        batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
         /// Sizes that differ from the graph's.
         dims: IndexMap<String, Spanned<usize>>;
         /// Node parameters that differ, by node.

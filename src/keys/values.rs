@@ -2,7 +2,7 @@
 
 use super::{Rules, Table, Value, schema};
 use crate::diag::{Problem, Spanned, suggest};
-use crate::tree::{Out, Tree, TreeValue, Written, string, strings};
+use crate::tree::{MOST, Out, Tree, TreeValue, Written, string, strings};
 use glad_nodes::{Precision, Role};
 use serde_json::{Value as Json, json};
 
@@ -95,7 +95,9 @@ impl Value for u64 {
 
 impl Value for usize {
     fn read(at: &str, t: &Tree, rules: &Rules, out: &mut Out) -> Option<Self> {
-        u64::read(at, t, rules, out).and_then(|n| usize::try_from(n).ok())
+        let most = rules.most.or(Some(MOST as f64));
+        let n = u64::read(at, t, &Rules { most, ..*rules }, out)?;
+        usize::try_from(n).ok()
     }
 
     fn write(&self, rules: &Rules) -> Option<TreeValue> {

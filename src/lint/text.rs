@@ -2,13 +2,14 @@
 
 use super::findings::{Finding, Level};
 use super::lists::Listed;
+use crate::diag::one_line;
 use std::fmt::Write;
 
 /// Places that are shown of a finding.
 const PLACES: usize = 3;
 
-/// A summary. `report` is where all of it is.
-pub fn text(graph: &str, lists: &[Listed], findings: &[Finding], report: &str) -> String {
+/// A summary. `report` is where all of it is, if it could be written.
+pub fn text(graph: &str, lists: &[Listed], findings: &[Finding], report: Option<&str>) -> String {
     let mut out = String::new();
     for level in Level::ALL {
         let of: Vec<&Finding> = findings.iter().filter(|f| f.level == level).collect();
@@ -20,14 +21,15 @@ pub fn text(graph: &str, lists: &[Listed], findings: &[Finding], report: &str) -
         for f in of {
             if f.list != list {
                 list = &f.list;
-                let _ = writeln!(out, "  {list}");
+                let _ = writeln!(out, "  {}", one_line(list));
             }
-            let _ = writeln!(out, "    {}", f.what);
+            let _ = writeln!(out, "    {}", one_line(&f.what));
             for item in f.items.iter().take(PLACES) {
-                let _ = writeln!(out, "      {item}");
+                let _ = writeln!(out, "      {}", one_line(&item.to_string()));
             }
             if f.items.len() > PLACES {
-                let _ = writeln!(out, "      … and {} more in the report", f.items.len() - PLACES);
+                let report = if report.is_some() { " in the report" } else { "" };
+                let _ = writeln!(out, "      … and {} more{report}", f.items.len() - PLACES);
             }
             let _ = writeln!(out, "      → {}", f.advice);
         }
@@ -40,7 +42,8 @@ pub fn text(graph: &str, lists: &[Listed], findings: &[Finding], report: &str) -
         (0, n) => format!("nothing is wrong, {n} {}", if n == 1 { "note" } else { "notes" }),
         (n, _) => format!("{n} {} wrong", if n == 1 { "thing is" } else { "things are" }),
     };
-    let _ = writeln!(out, "\n{graph}: {verdict}; {report} has every line");
+    let report = report.map_or(String::new(), |r| format!("; {} has every line", one_line(r)));
+    let _ = writeln!(out, "\n{}: {verdict}{report}", one_line(graph));
     out
 }
 

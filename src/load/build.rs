@@ -36,15 +36,6 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: 
         reader.problems = problems;
         return None;
     }
-    if setting.is_none() && !top.contains_key("streams") && top.contains_key("nodes") {
-        let file = reader.files.name(root.file);
-        let problem = Problem::error("this file is a setting, not a graph")
-            .at(root, "it has no `streams`")
-            .help(format!("a graph runs with it: `glad-run full --setting {file}`; a graph has `streams = [\"source\", \"target\"]`"));
-        out.push(problem);
-        reader.problems = problems;
-        return None;
-    }
     top_keys(&top, out);
 
     let mut params = Params::of_graph(&tree, out);
@@ -129,10 +120,17 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: 
     reader.problems = problems;
     let mut expander = Expander::new(reader, &stream_names);
     expander.graph(&nodes, &mut params);
+    if expander.full {
+        // References to what was left out would only hide the reason.
+        return None;
+    }
     let mut spread = |all: IndexMap<String, Tree>| -> IndexMap<String, Tree> {
         all.into_iter().map(|(name, t)| (name, expander.in_phase(t))).collect()
     };
     let (phases, views) = (spread(phases), spread(views));
+    if expander.full {
+        return None;
+    }
     let expansion = expander.out;
     let mut problems = std::mem::take(&mut reader.problems);
     let out = &mut Out(&mut problems);

@@ -76,7 +76,16 @@ pub(super) struct Expander<'a> {
     pub out: Expansion,
     defs: IndexMap<PathBuf, Option<CompositeDef>>,
     open: Vec<(PathBuf, Spanned<String>)>,
+    /// Whether there are more nodes than a graph may have, which was reported.
+    pub full: bool,
+    /// How many nodes and scopes there may be.
+    pub most: usize,
 }
+
+/// Nodes of a graph, composites included, and how deep composites may be inside one another: some times what any method takes,
+/// and few enough to be checked in seconds.
+const MOST_NODES: usize = 2000;
+const DEEPEST: usize = 16;
 
 /// What the composites around a node say about it.
 #[derive(Clone, Default)]
@@ -99,6 +108,8 @@ impl<'a> Expander<'a> {
             out,
             defs: IndexMap::new(),
             open: vec![],
+            full: false,
+            most: MOST_NODES,
         }
     }
 
@@ -113,6 +124,9 @@ impl<'a> Expander<'a> {
 
     fn scope(&mut self, nodes: &IndexMap<String, Tree>, params: &mut Params, around: &Around) {
         for (name, table) in nodes {
+            if self.full {
+                return;
+            }
             let mut table = table.clone();
             params.substitute(&mut table, &mut Out(&mut self.reader.problems));
             // In an effective graph names have dots.
@@ -126,6 +140,18 @@ impl<'a> Expander<'a> {
 
     /// Adds one node, or what is in it.
     pub fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
+        if self.full {
+            return;
+        }
+        if self.out.nodes.len() + self.out.scopes.len() > self.most {
+            self.full = true;
+            let p = Problem::error(format!("a graph may have {MOST_NODES} nodes, and this one has more"));
+            let p = p.at(&table.key, "this one is one too many");
+            return self.say(match around.inside.first() {
+                Some(outer) => p.at(&outer.place, format!("inside `{}`", outer.value)),
+                None => p,
+            });
+        }
         let path = format!("{}{name}", self.out.scopes[around.scope].prefix);
         let (place, key) = (table.place.clone(), table.key.clone());
         let mut out = Out(&mut self.reader.problems);
@@ -203,6 +229,16 @@ impl<'a> Expander<'a> {
             }
             return self.say(p);
         }
+        if self.open.len() >= DEEPEST {
+            // One message, whatever else is in there.
+            self.full = true;
+            let p = Problem::error(format!("composites are more than {DEEPEST} deep inside one another"));
+            let p = p.at(&kind.place, "this one is one too many");
+            return self.say(match around.inside.first() {
+                Some(outer) => p.at(&outer.place, format!("inside `{}`", outer.value)),
+                None => p,
+            });
+        }
         let Some(def) = self.def(&path, &kind) else { return };
         let mut out = Out(&mut self.reader.problems);
         let inputs = entries.shift_remove("inputs");
@@ -241,7 +277,7 @@ impl<'a> Expander<'a> {
         instance.declared = def.inputs.clone();
         instance.inputs = inputs;
         instance.outputs = def.outputs.clone();
-        let mut inner = Params::of_composite(values, params.dims().to_vec());
+        let mut inner = params.of_composite(values);
         self.open.push((path, kind));
         self.scope(&def.nodes, &mut inner, &around);
         self.open.pop();

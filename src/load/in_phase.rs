@@ -1,11 +1,12 @@
 //! What a phase or view changes in a composite: which parameters of which nodes inside.
 
-use super::expand::{Around, Expander};
+use super::expand::{Around, Expander, Flat};
 use super::params::Params;
 use crate::diag::Problem;
 use crate::graph::is_node_key;
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
+use std::collections::HashMap;
 
 impl Expander<'_> {
     /// The table of a phase or view, with what `nodes` says of composites said of the nodes inside.
@@ -63,8 +64,10 @@ impl Expander<'_> {
         }
         // Expanded once more, beside what there is.
         let (nodes, scopes) = (self.out.nodes.len(), self.out.scopes.len());
-        let names = self.out.scopes[scope].names.clone();
-        let composites = self.out.composites.clone();
+        let most = self.most;
+        self.most += nodes + scopes;
+        let names = std::mem::take(&mut self.out.scopes[scope].names);
+        let composites = std::mem::take(&mut self.out.composites);
         let name = path[self.out.scopes[scope].prefix.len()..].to_string();
         self.node(
             &name,
@@ -79,10 +82,13 @@ impl Expander<'_> {
         self.out.scopes.truncate(scopes);
         self.out.scopes[scope].names = names;
         self.out.composites = composites;
+        self.most = most;
 
         let mut found = vec![];
+        let there: HashMap<&str, &Flat> = self.out.nodes.iter().map(|n| (n.path.as_str(), n)).collect();
+        let mut problems = vec![];
         for flat in new {
-            let Some(old) = self.out.nodes.iter().find(|n| n.path == flat.path) else {
+            let Some(old) = there.get(flat.path.as_str()) else {
                 continue;
             };
             let same = |key: &str, value: &Tree| old.table.get(key).is_some_and(|o| o.same(value));
@@ -93,12 +99,13 @@ impl Expander<'_> {
                     "`{key}` of `{}` is the same in all phases and views",
                     flat.path
                 ));
-                self.say(p.at(&t.place, "only parameters may differ"));
+                problems.push(p.at(&t.place, "only parameters may differ"));
             }
             if !params.is_empty() {
                 found.push((flat.path, params));
             }
         }
+        problems.into_iter().for_each(|p| self.say(p));
         found
     }
 }

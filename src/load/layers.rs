@@ -16,16 +16,39 @@ pub(super) struct Layer {
 }
 
 /// Bytes of the largest file that is read: far more than anybody writes by hand.
-const LARGEST: u64 = 16 << 20;
+const LARGEST: u64 = 2 << 20;
+/// Files that a graph may consist of, and how deep they may extend one another.
+const MOST_FILES: usize = 256;
+const DEEPEST: usize = 32;
 
-/// All of a file, unless it is too large, or one that never ends such as a device.
+/// All of a file, unless it is too large, or one that never ends such as a device, or that never begins such as a pipe to which
+/// nobody writes.
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
-    glad_video::open_file(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    // The pipes of the shell (`<(…)`, `/dev/stdin`) have somebody who writes.
+    let file = match is_pipe(path) && ["/dev", "/proc"].iter().any(|of_shell| path.starts_with(of_shell)) {
+        true => std::fs::File::open(path)?,
+        false => glad_video::open_file(path)?,
+    };
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(std::io::Error::other("it is too large to be a graph"));
     }
     Ok(bytes)
+}
+
+/// Whether a file is a pipe.
+fn is_pipe(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        path.metadata().is_ok_and(|m| m.file_type().is_fifo())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
 }
 
 /// Reads files, each once, and gathers what is wrong with them.
@@ -34,6 +57,7 @@ pub(super) struct Reader {
     pub files: Files,
     pub problems: Vec<Problem>,
     read: HashMap<PathBuf, Option<(FileId, Tree)>>,
+    full: bool,
 }
 
 impl Reader {
@@ -49,6 +73,19 @@ impl Reader {
                     .push(Problem::error(format!("cannot read `{}`", shown(path))).at(place, "named here, too"));
             }
             return known.clone();
+        }
+        if self.read.len() >= MOST_FILES {
+            // Each further one would be reported, and so hide this.
+            if !std::mem::replace(&mut self.full, true) {
+                let p = Problem::error(format!(
+                    "a graph may consist of {MOST_FILES} files, and this one of more"
+                ));
+                self.problems.push(match from {
+                    Some(place) => p.at(place, format!("`{}` is one too many", shown(path))),
+                    None => p,
+                });
+            }
+            return None;
         }
         let read = match builtin::name_of(path) {
             Some(name) => self.built_in(&name, path, from),
@@ -118,6 +155,8 @@ pub(super) struct Stack<'a> {
     pub reader: &'a mut Reader,
     pub layers: Vec<Layer>,
     done: Vec<PathBuf>,
+    /// Where a file that was laid already is extended again last, and which it is.
+    pub repeated: Option<(usize, Place)>,
     open: Vec<(PathBuf, String, Option<Place>)>,
 }
 
@@ -127,6 +166,7 @@ impl<'a> Stack<'a> {
             reader,
             layers: vec![],
             done: vec![],
+            repeated: None,
             open: vec![],
         }
     }
@@ -137,7 +177,16 @@ impl<'a> Stack<'a> {
         if let Some(start) = self.open.iter().position(|o| o.0 == id) {
             return self.cycle(start, path, from);
         }
-        if self.done.contains(&id) {
+        if let Some(i) = self.done.iter().position(|d| *d == id) {
+            self.repeated = from.map(|place| (i, place.clone()));
+            return;
+        }
+        if self.open.len() >= DEEPEST {
+            let p = Problem::error(format!("`extends` goes deeper than {DEEPEST} files"));
+            self.reader.problems.push(match from {
+                Some(place) => p.at(place, "this one is one too many"),
+                None => p,
+            });
             return;
         }
         if let Some((file, tree)) = self.reader.file(path, from, role) {

@@ -61,6 +61,7 @@ mod phase;
 mod raw;
 mod refs;
 mod set_arg;
+mod what;
 
 pub use builtin::{BuiltIn, Use, built_in, built_ins};
 pub(crate) use builtin::{from_command_line, name_of, resolve};

@@ -2,9 +2,9 @@
 
 use super::build::build;
 use super::builtin;
-use super::layers::{Layer, Reader, Stack};
+use super::layers::{Layer, Reader, Stack, shown};
 use super::merge::Merger;
-use super::set_arg;
+use super::{set_arg, what};
 use crate::diag::{Problem, Problems, Severity, Spanned};
 use crate::graph::Graph;
 use crate::tree::{History, Role};
@@ -56,6 +56,7 @@ pub fn load_text(name: &str, text: &str, folder: &Path) -> Result<Graph, Problem
 }
 
 fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
+    let own = stack.layers.last().map(|l| l.tree.place.clone());
     for with in &options.with {
         stack.lay(&builtin::from_command_line(with, Role::With), None, Role::With);
     }
@@ -77,11 +78,34 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
     if let Some(path) = &options.setting {
         setting = Some((builtin::from_command_line(path, Role::Setting), None));
     }
+    // What is left of a file with syntax errors is no reason to take it for something else.
+    if let (true, Some(own)) = (stack.reader.problems.is_empty(), own)
+        && let Some(p) = what::of_graph(&stack, &own, setting.is_some() || sets.iter().any(sets_streams))
+    {
+        stack.reader.problems.push(p);
+        return join(stack.reader, vec![], None);
+    }
     let name = setting.as_ref().and_then(|(path, _)| path.file_stem());
     let name = name.map(|n| n.to_string_lossy().into_owned());
     let graph = std::mem::take(&mut stack.layers);
     if let Some((path, from)) = setting {
+        stack.repeated = None;
         stack.lay(&path, from.as_ref(), Role::Setting);
+        // Layers were laid in this order.
+        let of_graph = |i: usize| graph.get(i).is_some_and(|l| l.role == Role::Graph);
+        if let Some((_, place)) = stack.repeated.take().filter(|(i, _)| of_graph(*i))
+            && !stack.layers.is_empty()
+        {
+            let p = what::extends_graph(&shown(&path), &place);
+            stack.reader.problems.push(p);
+            return join(stack.reader, vec![], None);
+        }
+    }
+    if stack.reader.problems.is_empty()
+        && let Some(p) = what::of_setting(&stack.reader.files, &stack.layers, &graph)
+    {
+        stack.reader.problems.push(p);
+        return join(stack.reader, vec![], None);
     }
     for layer in &mut stack.layers {
         let own = layer.tree.entries_mut().and_then(|t| t.shift_remove("setting"));
@@ -134,6 +158,11 @@ fn join(reader: &mut Reader, layers: Vec<Layer>, setting: Option<&str>) -> Resul
         files: Arc::new(std::mem::take(&mut reader.files)),
         list,
     })
+}
+
+/// Whether `--set` gives the graph its streams.
+fn sets_streams(layer: &Layer) -> bool {
+    layer.tree.at(["set", "streams"]).is_some()
 }
 
 fn take_setting(layer: &mut Layer) -> Option<Spanned<String>> {

@@ -4,6 +4,8 @@ use crate::diag::{Problem, suggest};
 use crate::tree::{Out, at_value};
 use crate::tree::{Tree, TreeValue};
 use indexmap::{IndexMap, IndexSet};
+use std::cell::Cell;
+use std::rc::Rc;
 
 /// The parameters that a file may use.
 #[derive(Clone, Debug, Default)]
@@ -14,7 +16,13 @@ pub(super) struct Params {
     dims: Vec<String>,
     /// Which of them were used.
     pub used: IndexSet<String>,
+    /// Values that were put in the place of parameters so far, of all composites together: parameters that are lists of
+    /// parameters may stand for very many.
+    placed: Rc<Cell<usize>>,
 }
+
+/// How many values parameters may stand for.
+const MOST_PLACED: usize = 100_000;
 
 impl Params {
     /// The graph's own: `params` may use each other.
@@ -41,17 +49,26 @@ impl Params {
     }
 
     /// A composite's: those of the node that it stands for, else its defaults.
-    pub fn of_composite(values: IndexMap<String, Option<Tree>>, dims: Vec<String>) -> Params {
+    pub fn of_composite(&self, values: IndexMap<String, Option<Tree>>) -> Params {
         Params {
             values,
-            dims,
+            dims: self.dims.clone(),
             used: IndexSet::new(),
+            placed: self.placed.clone(),
         }
     }
 
-    /// Names of the graph's `dims`.
-    pub fn dims(&self) -> &[String] {
-        &self.dims
+    /// Whether so many more values may be placed. That they may not is reported once, at `tree`.
+    fn room(&self, more: usize, tree: &Tree, out: &mut Out) -> bool {
+        let before = self.placed.get();
+        self.placed.set(before.saturating_add(more));
+        let fits = self.placed.get() <= MOST_PLACED;
+        if !fits && before <= MOST_PLACED {
+            let message = format!("the parameters of this graph stand for more than {MOST_PLACED} values");
+            let p = Problem::error(message).at(&tree.key, "here there are too many");
+            out.push(p.help("a parameter that holds others several times grows with each level"));
+        }
+        fits
     }
 
     /// Replaces the parameters that parameter `name` is made of, first.
@@ -93,6 +110,9 @@ impl Params {
                 let Some(name) = s.strip_prefix('$') else { return };
                 let name = name.to_string();
                 match self.values.get(&name) {
+                    Some(Some(value)) if !self.room(size(value), tree, out) => {
+                        tree.value = TreeValue::Boolean(false);
+                    }
                     Some(Some(value)) => {
                         tree.value = value.value.clone();
                         tree.place = value.place.clone();
@@ -125,6 +145,16 @@ impl Params {
             .filter(|(n, _)| !self.used.contains(*n))
             .filter_map(|(n, v)| Some((n.as_str(), v.as_ref()?)))
     }
+}
+
+/// How many values a value holds, itself included.
+fn size(tree: &Tree) -> usize {
+    let inside: usize = match &tree.value {
+        TreeValue::Array(items) => items.iter().map(size).sum(),
+        TreeValue::Table(entries) => entries.values().map(size).sum(),
+        _ => 0,
+    };
+    1 + inside
 }
 
 fn names_in(tree: &Tree, names: &mut Vec<String>) {

@@ -6,16 +6,27 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// Syntax errors of a file that are shown.
+const SHOWN: usize = 5;
+/// How deep tables and lists may be nested.
+const DEEPEST: usize = 64;
+
 /// Reads one text. What could be read is returned beside the problems.
 pub fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tree {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut cx = Convert {
         file,
         offset: 0,
+        depth: 0,
         problems,
     };
-    for e in errors {
-        cx.syntax(&e, text);
+    // A file of another kind has an error in each line.
+    let more = errors.len().saturating_sub(SHOWN);
+    for e in errors.iter().take(SHOWN) {
+        cx.syntax(e, text);
+    }
+    if let (true, Some(last)) = (more > 0, cx.problems.last_mut()) {
+        last.help = Some(format!("there are {more} more such errors: is this file TOML at all?"));
     }
     let place = cx.place(0..0);
     Tree {
@@ -35,6 +46,7 @@ pub fn parse_value(file: FileId, text: &str, at: usize) -> Option<Tree> {
     let mut cx = Convert {
         file,
         offset: at,
+        depth: 0,
         problems: &mut problems,
     };
     let tree = cx.value(&value, None);
@@ -44,6 +56,8 @@ pub fn parse_value(file: FileId, text: &str, at: usize) -> Option<Tree> {
 struct Convert<'a> {
     file: FileId,
     offset: usize,
+    /// Tables and lists around.
+    depth: usize,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -92,8 +106,24 @@ impl Convert<'_> {
             },
             DeValue::Boolean(b) => TreeValue::Boolean(*b),
             DeValue::Datetime(d) => TreeValue::Datetime(d.to_string()),
-            DeValue::Array(a) => TreeValue::Array(a.iter().map(|v| self.value(v, None)).collect()),
-            DeValue::Table(t) => self.table(t),
+            DeValue::Array(_) | DeValue::Table(_) if self.depth >= DEEPEST => {
+                let message = format!("tables and lists are nested more than {DEEPEST} deep");
+                self.problems
+                    .push(Problem::error(message).at(&place, "this one is one too many"));
+                TreeValue::Boolean(false)
+            }
+            DeValue::Array(a) => {
+                self.depth += 1;
+                let items = a.iter().map(|v| self.value(v, None)).collect();
+                self.depth -= 1;
+                TreeValue::Array(items)
+            }
+            DeValue::Table(t) => {
+                self.depth += 1;
+                let table = self.table(t);
+                self.depth -= 1;
+                table
+            }
         };
         Tree {
             value,

@@ -14,7 +14,7 @@ mod times;
 mod trial;
 mod write;
 
-pub use predictions::{predictions_csv, write_ports};
+pub use predictions::{predictions_csv, predictions_json, write_ports};
 pub use result::{probabilities_text, result_text, summary_json, view_text};
 pub use scores::class_names;
 pub use trial::trial_text;

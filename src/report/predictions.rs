@@ -5,6 +5,7 @@ use crate::run::{PortValue, Prediction, write_whole};
 use anyhow::{Context, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -32,6 +33,21 @@ pub fn predictions_csv(classes: &[String], predictions: &[Prediction]) -> Result
         w.write_record(&row)?;
     }
     Ok(String::from_utf8(w.into_inner()?)?)
+}
+
+/// An object for each video: `video`, `predicted`, `confidence`, and `probabilities` by class.
+pub fn predictions_json(classes: &[String], predictions: &[Prediction]) -> Value {
+    let one = |p: &Prediction| {
+        let named = p.probabilities.iter().enumerate();
+        let probabilities: Map<String, Value> = named.map(|(i, v)| (class_name(classes, i), json!(v))).collect();
+        json!({
+            "video": p.video.path.display().to_string(),
+            "predicted": class_name(classes, p.class()),
+            "confidence": p.probabilities.get(p.class()),
+            "probabilities": probabilities,
+        })
+    };
+    predictions.iter().map(one).collect()
 }
 
 /// A row a class: view, stream, class, videos, recall, and the class that it is taken for most, with how often.

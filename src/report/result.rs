@@ -2,6 +2,7 @@
 
 use super::gap;
 use super::scores::{self, Row};
+use crate::diag::one_line;
 use crate::graph::{Graph, Select};
 use crate::keys::Word;
 use crate::run::{Prediction, RunResult, ViewResult};
@@ -14,10 +15,10 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
         out += &view_text(graph, name, view);
     }
     for (name, reason) in &result.left_out {
-        out += &format!("\nview {name} was left out: {reason}\n");
+        out += &format!("\nview {name} was left out: {}\n", one_line(reason));
     }
     for warning in &result.warnings {
-        out += &format!("warning: {warning}\n");
+        out += &format!("warning: {}\n", one_line(warning));
     }
     let count: usize = result.bad.values().map(|b| b.len()).sum();
     if count > 0 {
@@ -27,7 +28,7 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
         );
         for (stream, bad) in &result.bad {
             for (video, why) in bad.iter().take(MOST_BAD) {
-                out += &format!("  {stream}: {video}: {why}\n");
+                out += &format!("  {stream}: {}: {}\n", one_line(video), one_line(why));
             }
             if bad.len() > MOST_BAD {
                 out += &format!("  {stream}: and {} more, all in report.html\n", bad.len() - MOST_BAD);
@@ -35,10 +36,11 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
         }
     }
     let root = result.folder.root();
+    let shown = root.display().to_string();
     let there = |name: &&str| root.join(name).exists();
     let files: Vec<&str> = FILES.into_iter().filter(there).collect();
     let browser = "report.html (open it in a browser), ";
-    out + &format!("{}: {browser}{}\n", root.display(), files.join(", "))
+    out + &format!("{}: {browser}{}\n", one_line(&shown), files.join(", "))
 }
 
 /// What is worth naming of a run's folder, besides the page.
@@ -56,12 +58,12 @@ const MOST_BAD: usize = 5;
 /// The scores of one view.
 pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     let title = graph.title.as_ref().map_or("experiment", |t| t.value.as_str());
-    let mut out = format!("\n{title}, view {name}{}\n", oracle(graph));
+    let mut out = format!("\n{}, view {name}{}\n", one_line(title), oracle(graph));
     let rows = scores::rows(graph, view);
     out += &table(&rows);
     out += &gap::lengths_text(view);
     for line in &view.said {
-        out += &format!("  {line}\n");
+        out += &format!("  {}\n", one_line(line));
     }
     if rows.is_empty() && view.said.is_empty() {
         let counts: Vec<String> = view.counts.iter().map(|(s, n)| format!("{n} videos of {s}")).collect();
@@ -78,7 +80,7 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
             "  {} could not be {}, the first: {}\n",
             videos(view.bad.len()),
             if rows.is_empty() { "used" } else { "scored" },
-            view.bad[0].reason
+            one_line(&view.bad[0].reason)
         );
     }
     out
@@ -186,14 +188,14 @@ pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Va
 pub fn probabilities_text(classes: &[String], predictions: &[Prediction]) -> String {
     const MOST: usize = 5;
     const BAR: f32 = 30.0;
-    let name = |i: usize| scores::class_name(classes, i);
+    let name = |i: usize| one_line(&scores::class_name(classes, i)).into_owned();
     let mut out = String::new();
     for p in predictions {
         let mut order: Vec<usize> = (0..p.probabilities.len()).collect();
         order.sort_by(|a, b| p.probabilities[*b].total_cmp(&p.probabilities[*a]));
         order.truncate(MOST);
         let wide = order.iter().map(|i| name(*i).chars().count()).max().unwrap_or(0);
-        out += &format!("{}\n", p.video.path.display());
+        out += &format!("{}\n", one_line(&p.video.path.display().to_string()));
         for i in order {
             let share = p.probabilities[i];
             let bar = "█".repeat((share * BAR).round() as usize);

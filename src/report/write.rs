@@ -8,11 +8,13 @@ use super::predictions::{per_class_csv, predictions_csv};
 use super::result::summary_json;
 use super::scores::{class_names, ordered, per_class, rows};
 use crate::describe::draw;
+use crate::diag::printable;
 use crate::graph::Graph;
 use crate::program::Checked;
 use crate::run::{RunResult, write_whole};
 use anyhow::{Context, Result};
 use glad_nodes::Registry;
+use std::path::Path;
 
 /// Writes predictions.csv, per_class.csv, summary.json, confusion.svg, curves.svg, lengths.svg, lengths.csv, gap.svg,
 /// graph.svg and report.html into the run's folder, as far as there is something to write.
@@ -23,7 +25,7 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
         graph: draw(graph, checked, registry),
         ..Parts::default()
     };
-    write_whole(&root.join("graph.svg"), parts.graph.as_bytes())?;
+    markup(&root.join("graph.svg"), &parts.graph)?;
     let (mut per_class_rows, mut names) = (vec![], vec![]);
     for (i, (name, view)) in result.views.iter().enumerate() {
         let classes = classes(graph, checked, name)?;
@@ -42,7 +44,7 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
             let title = format!("{stream}, view {name}");
             let picture = confusion(&title, &classes, counts);
             if k == 0 {
-                write_whole(&root.join(format!("confusion{suffix}.svg")), picture.as_bytes())?;
+                markup(&root.join(format!("confusion{suffix}.svg")), &picture)?;
             }
             let of_classes = per_class(&classes, counts);
             per_class_rows.extend(of_classes.iter().map(|c| (name.as_str(), stream, c.clone())));
@@ -54,7 +56,7 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
         names = if names.is_empty() { classes } else { names };
     }
     for (file, heading, picture) in gap::pictures(checked, result) {
-        write_whole(&root.join(file), picture.as_bytes())?;
+        markup(&root.join(file), &picture)?;
         parts.pictures.push((heading, picture));
     }
     let scores = result.views.iter().flat_map(|(_, v)| &v.scores);
@@ -70,10 +72,16 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
     let is_domain = |node: &str| graph.nodes.get(node).is_some_and(|n| n.kind.value == "domain_bce");
     parts.curves = curves(&metrics, &is_domain);
     if let Some(picture) = &parts.curves {
-        write_whole(&root.join("curves.svg"), picture.as_bytes())?;
+        markup(&root.join("curves.svg"), picture)?;
     }
     parts.plan = std::fs::read_to_string(folder.plan()).unwrap_or_default();
-    write_whole(&root.join("report.html"), page(graph, result, &parts).as_bytes())
+    markup(&root.join("report.html"), &page(graph, result, &parts))
+}
+
+/// Writes a page or a picture. Control characters, which neither HTML nor XML may hold, and hidden ones come from names alone,
+/// and are written out.
+fn markup(path: &Path, text: &str) -> Result<()> {
+    write_whole(path, printable(text).as_bytes())
 }
 
 fn classes(graph: &Graph, checked: &Checked, view: &str) -> Result<Vec<String>> {

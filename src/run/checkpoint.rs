@@ -33,6 +33,9 @@ pub struct Position {
     pub entry: usize,
     /// Optimiser steps done in that entry.
     pub step: u64,
+    /// Whether the validation after these steps is still to come.
+    #[serde(default)]
+    pub unvalidated: bool,
     /// Whether all entries are done.
     pub finished: bool,
     /// Length of metrics.jsonl then.

@@ -241,12 +241,19 @@ pub fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
 
 /// Writes a file whole or not at all: a reader sees the old bytes or the new ones, also after a crash.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        // A device or a pipe is written to; a file does not take its place.
+        return fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()));
+    }
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut f = fs::File::create(&partial)?;
         f.write_all(bytes)?;
         f.sync_all()?;
-        fs::rename(&partial, path)?;
+        match path.is_symlink() {
+            true => fs::rename(&partial, fs::canonicalize(path)?)?,
+            false => fs::rename(&partial, path)?,
+        }
         if let Some(dir) = path.parent()
             && let Ok(d) = fs::File::open(dir)
         {
@@ -262,9 +269,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     written.with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder.
-pub fn cache_folder() -> Result<PathBuf> {
-    Ok(glad_mini::cache_dir()?)
+/// Where results that runs share are kept: `GLAD_CACHE`, else the platform's cache folder; `None` where neither is known.
+pub fn cache_folder() -> Option<PathBuf> {
+    glad_mini::cache_dir().ok()
 }
 
 #[cfg(test)]
@@ -290,6 +297,27 @@ mod tests {
         for begin in [Begin::Resume, Begin::GoOn] {
             assert_eq!(RunFolder::open(&root, begin).unwrap().1, Found::Run);
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_and_a_link_stay_what_they_are() {
+        use std::os::unix::fs::{FileTypeExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        write_whole(Path::new("/dev/null"), b"x").unwrap();
+        assert!(Path::new("/dev/null").metadata().unwrap().file_type().is_char_device());
+        let (file, link) = (dir.path().join("file"), dir.path().join("link"));
+        fs::write(&file, "old").unwrap();
+        symlink(&file, &link).unwrap();
+        write_whole(&link, b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        // What fails leaves nothing behind.
+        let e = format!("{:#}", write_whole(&dir.path().join("none/x"), b"x").unwrap_err());
+        assert!(e.contains("none/x"), "{e}");
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        assert!(write_whole(&dir.path().join("folder"), b"x").is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What a person sees while a run goes on: a bar in a terminal, plain lines elsewhere, nothing with `--quiet`.
 
 use super::bar::{Line, line};
+use crate::diag::{Problems, one_line, terminal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Plain lines come at most this often.
@@ -13,6 +15,7 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 pub struct Progress {
     quiet: bool,
     terminal: bool,
+    uncached: AtomicBool,
     active: Mutex<Active>,
 }
 
@@ -33,6 +36,7 @@ impl Progress {
         Progress {
             quiet,
             terminal: std::io::stderr().is_terminal(),
+            uncached: AtomicBool::new(false),
             active: Mutex::new(Active {
                 bar: ProgressBar::hidden(),
                 label: String::new(),
@@ -47,14 +51,34 @@ impl Progress {
 
     /// A line of its own.
     pub fn say(&self, text: &str) {
+        self.beside_bar(|| terminal::err(text));
+    }
+
+    /// Problems, in colours on a terminal.
+    pub fn problems(&self, problems: &Problems) {
+        self.beside_bar(|| terminal::problems(problems));
+    }
+
+    /// Prints, unless nothing is to be seen, while the bar is out of the way.
+    fn beside_bar(&self, print: impl FnOnce()) {
         if self.quiet {
             return;
         }
         let active = self.lock();
         if self.terminal {
-            active.bar.suspend(|| eprintln!("{text}"));
+            active.bar.suspend(print);
         } else {
-            eprintln!("{text}");
+            print();
+        }
+    }
+
+    /// Reports, once, that something could not be kept in the cache.
+    pub fn uncached(&self, e: &anyhow::Error) {
+        if !self.uncached.swap(true, Ordering::Relaxed) {
+            self.say(&format!(
+                "the cache cannot be written: {e:#}\nthe run goes on without: images are held in memory, and other runs train \
+                 the same phases again (the environment variable GLAD_CACHE names another folder)"
+            ));
         }
     }
 
@@ -62,7 +86,7 @@ impl Progress {
     pub fn begin(&self, label: &str, start: u64, total: u64) {
         let mut a = self.lock();
         a.bar.finish_and_clear();
-        a.label = label.to_string();
+        a.label = one_line(label).into_owned();
         a.since = Instant::now();
         a.line = a.since;
         (a.start, a.done, a.total) = (start, start, total);
@@ -90,14 +114,14 @@ impl Progress {
             a.draw(&words());
         } else if a.line.elapsed() >= LINE_EVERY {
             a.line = Instant::now();
-            eprintln!(
+            terminal::err(&format!(
                 "{} {}/{}  {}  {}",
                 a.label,
                 a.done,
                 a.total,
                 a.left(),
                 words().join("  ")
-            );
+            ));
         }
     }
 
@@ -107,7 +131,7 @@ impl Progress {
         a.bar.finish_and_clear();
         a.bar = ProgressBar::hidden();
         if !self.quiet && !text.is_empty() {
-            eprintln!("{text}");
+            terminal::err(text);
         }
     }
 
@@ -121,6 +145,7 @@ impl Active {
     fn draw(&self, words: &[String]) {
         let (_, columns) = console::Term::stderr().size();
         let left = self.left();
+        let words: Vec<String> = words.iter().map(|w| one_line(w).into_owned()).collect();
         let (label, text) = line(
             usize::from(columns),
             &Line {
@@ -128,7 +153,7 @@ impl Active {
                 done: self.done,
                 total: self.total,
                 left: &left,
-                words,
+                words: &words,
             },
         );
         self.bar.set_prefix(label);

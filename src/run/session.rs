@@ -18,6 +18,7 @@ use super::setup::{make_data, set_up};
 use super::share::{self, Kept, Shared};
 use super::share_key::cache_key;
 use super::start::{begin_phase, start_weights};
+use super::stop::{self, Section};
 use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use super::view::{NodeScores, ViewCx, ViewResult, run_view};
 use crate::check::{left_out, runs, starts_from};
@@ -46,8 +47,8 @@ pub struct RunOptions {
     pub feed: FeedOptions,
     /// Where tensors live.
     pub device: Device,
-    /// Where results that runs share are kept.
-    pub cache: PathBuf,
+    /// Where results that runs share are kept; `None` where there is no such folder, and in a run that shares nothing.
+    pub cache: Option<PathBuf>,
     /// Seconds between saved states.
     pub save_every: Duration,
     /// Steps between saved states, besides.
@@ -133,6 +134,11 @@ pub fn run(
         precision: position.precision.clone(),
         starts_from: position.starts_from.clone(),
     };
+    // From here on the run can be gone on with, whenever it is stopped.
+    if begins {
+        session.save_state(None, &store, &mut position, &mut log)?;
+    }
+    stop::enter(Section::Saved)?;
     for (i, entry) in graph.run.iter().enumerate() {
         let name = &entry.value;
         if let Some(program) = checked.phases.get(name) {
@@ -174,6 +180,7 @@ pub fn run(
         };
         result.views.push((RESULT_VIEW.to_string(), view));
     }
+    let _ = stop::enter(Section::Finished);
     position.finished = true;
     result.bad = position.bad.clone();
     let metrics = session.folder.metrics();
@@ -247,7 +254,7 @@ impl Session<'_> {
         log: &mut Log,
     ) -> Result<PhaseReport> {
         let def = &self.graph.phases[name];
-        let shared = Shared::new(&self.options.cache);
+        let shared = Shared::new(self.options.cache.as_deref());
         // A phase that is validated as it goes leaves more than its weights.
         let share = self.share && def.validate.is_none();
         let key = if share { self.key(name, &self.inputs)? } else { None };
@@ -269,7 +276,7 @@ impl Session<'_> {
                 }
             }
         }
-        let setup = set_up(program, &self.options.cache, self.progress)?;
+        let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
         let fresh = position.step == 0;
         let (seed, device) = (self.options.seed, &self.options.device);
         begin_phase(program, def, store, fresh, seed, device, self.progress)?;
@@ -287,6 +294,7 @@ impl Session<'_> {
             save_steps: self.options.save_steps,
         };
         let run = PhaseRun::new(program, def, setup, seed, device)?;
+        stop::enter(Section::Unsaved)?;
         let mut state = State {
             store: &mut *store,
             sgd: &mut sgd,
@@ -311,10 +319,15 @@ impl Session<'_> {
         position.entry += 1;
         position.step = 0;
         self.save_state(None, store, position, log)?;
+        stop::enter(Section::Saved)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
         if let Some(key) = key.filter(|_| position.bad.is_empty()) {
             if self.key(name, &Inputs::of_phases(self.checked)?)?.as_ref() == Some(&key) {
-                shared.keep(&key, store, &share::lines_of(&self.folder.metrics(), name)?)?;
+                let lines = share::lines_of(&self.folder.metrics(), name)?;
+                // Sharing saves time, and is nothing that a run needs.
+                if let Err(e) = shared.keep(&key, store, &lines) {
+                    self.progress.uncached(&e);
+                }
             } else {
                 self.progress.say(&format!(
                     "{name}: files that it reads were changed while it trained, so it is not kept for other runs"
@@ -331,7 +344,7 @@ impl Session<'_> {
     }
 
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
-        let setup = set_up(program, &self.options.cache, self.progress)?;
+        let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
         let key = Key::new(self.options.seed);
         start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
         let cx = ViewCx {
@@ -390,18 +403,30 @@ impl PhaseHooks for Session<'_> {
         self.save_state(Some(sgd), store, position, log)
     }
 
-    fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()> {
+    fn epoch(
+        &mut self,
+        step: u64,
+        store: &mut WeightStore,
+        sgd: &Sgd,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()> {
         let name = &self.graph.run[position.entry].value;
         let Some(view) = self.graph.phases[name].validate.as_ref() else {
             return Ok(());
         };
-        self.check_weights(store, position)?;
+        // A validation may take long: the run may be stopped or killed in it, and then validates when it goes on.
+        position.unvalidated = true;
+        self.save(step, store, sgd, position, log)?;
+        stop::enter(Section::Saved)?;
         let program = self
             .checked
             .views
             .get(&view.value)
             .context("the validation view is not there")?;
         let result = self.view(program, store)?;
+        stop::enter(Section::Unsaved)?;
+        position.unvalidated = false;
         let mut row = vec![];
         for s in &result.scores {
             for (n, v) in &s.scores.values {

@@ -20,7 +20,7 @@ pub struct Setup {
 ///
 /// # Errors
 /// Data cannot be made, a list cannot be read or is empty, or a node fails.
-pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Setup> {
+pub fn set_up(program: &Program, cache: Option<&Path>, progress: &Progress) -> Result<Setup> {
     set_up_with(program, cache, progress, &|call| read_list(program, call, progress))
 }
 
@@ -30,7 +30,7 @@ pub fn set_up(program: &Program, cache: &Path, progress: &Progress) -> Result<Se
 /// Those of `list`, or a node fails.
 pub fn set_up_with(
     program: &Program,
-    cache: &Path,
+    cache: Option<&Path>,
     progress: &Progress,
     list: &dyn Fn(usize) -> Result<Vec<Arc<Video>>>,
 ) -> Result<Setup> {
@@ -57,6 +57,7 @@ pub fn set_up_with(
                 cache,
                 progress: &|done, _| progress.at(done as u64, Vec::new),
                 warn: &|text| progress.say(&format!("{}: {text}", call.node)),
+                uncached: &|e| progress.uncached(e),
             })
             .with_context(|| format!("node `{}`", call.node))?;
         progress.end("");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The phases that are kept, by key.
 pub struct Shared {
-    folder: PathBuf,
+    folder: Option<PathBuf>,
 }
 
 /// What is kept of a phase.
@@ -25,15 +25,18 @@ pub enum Kept {
 
 impl Shared {
     /// Below `cache`.
-    pub fn new(cache: &Path) -> Shared {
+    pub fn new(cache: Option<&Path>) -> Shared {
         Shared {
-            folder: cache.join("phases"),
+            folder: cache.map(|c| c.join("phases")),
         }
     }
 
     /// The state after the phase, and the lines of its log, if some run has left them.
     pub fn find(&self, key: &str, device: &Device) -> Kept {
-        let path = self.state(key);
+        let Some(folder) = self.folder.as_deref() else {
+            return Kept::Nothing;
+        };
+        let path = state_of(folder, key);
         if !path.exists() {
             return Kept::Nothing;
         }
@@ -44,7 +47,7 @@ impl Shared {
                 "{} holds the weights of another phase",
                 path.display()
             );
-            let at = self.log(key);
+            let at = log_of(folder, key);
             let log = std::fs::read_to_string(&at).with_context(|| format!("cannot read {}", at.display()))?;
             ensure!(
                 blake3::hash(log.as_bytes()).to_hex().as_str() == state.position.metrics_hash,
@@ -64,8 +67,10 @@ impl Shared {
     /// # Errors
     /// A file cannot be written.
     pub fn keep(&self, key: &str, store: &WeightStore, log: &str) -> Result<()> {
-        std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
-        write_whole(&self.log(key), log.as_bytes())?;
+        let folder = self.folder.as_deref();
+        let folder = folder.context("neither GLAD_CACHE nor a home folder is set")?;
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        write_whole(&log_of(folder, key), log.as_bytes())?;
         let position = Position {
             format: Position::FORMAT,
             graph: key.to_owned(),
@@ -73,16 +78,16 @@ impl Shared {
             metrics_hash: blake3::hash(log.as_bytes()).to_hex().to_string(),
             ..Position::default()
         };
-        checkpoint::save(&self.state(key), &position, store, None)
+        checkpoint::save(&state_of(folder, key), &position, store, None)
     }
+}
 
-    fn state(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.safetensors"))
-    }
+fn state_of(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}.safetensors"))
+}
 
-    fn log(&self, key: &str) -> PathBuf {
-        self.folder.join(format!("{key}.jsonl"))
-    }
+fn log_of(folder: &Path, key: &str) -> PathBuf {
+    folder.join(format!("{key}.jsonl"))
 }
 
 /// The lines of a phase in a run's log.
@@ -117,27 +122,30 @@ mod tests {
     #[test]
     fn damage_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        let shared = Shared::new(dir.path());
+        let shared = Shared::new(Some(dir.path()));
+        let folder = dir.path().join("phases");
+        let (state, log_at) = (|key: &str| state_of(&folder, key), |key: &str| log_of(&folder, key));
+        assert!(matches!(Shared::new(None).find("k", &Device::Cpu), Kept::Nothing));
         let find = |key: &str| shared.find(key, &Device::Cpu);
         assert!(matches!(find("k"), Kept::Nothing));
         let log = "{\"phase\":\"main\",\"step\":0,\"ce\":0.5}\n";
         shared.keep("k", &WeightStore::default(), log).unwrap();
         assert!(matches!(find("k"), Kept::Phase(_, text) if text == log));
         for damaged in ["", &log[..9], &log.replace("0.5", "0.6")] {
-            std::fs::write(shared.log("k"), damaged).unwrap();
+            std::fs::write(log_at("k"), damaged).unwrap();
             let Kept::Damaged(why) = find("k") else {
                 panic!("{damaged}")
             };
             assert!(why.contains("k.jsonl is damaged"), "{why}");
         }
-        std::fs::remove_file(shared.log("k")).unwrap();
+        std::fs::remove_file(log_at("k")).unwrap();
         assert!(matches!(find("k"), Kept::Damaged(why) if why.contains("k.jsonl")));
         // Taken for another phase's.
         shared.keep("k", &WeightStore::default(), log).unwrap();
-        std::fs::rename(shared.state("k"), shared.state("l")).unwrap();
-        std::fs::rename(shared.log("k"), shared.log("l")).unwrap();
+        std::fs::rename(state("k"), state("l")).unwrap();
+        std::fs::rename(log_at("k"), log_at("l")).unwrap();
         assert!(matches!(find("l"), Kept::Damaged(why) if why.contains("of another phase")));
-        std::fs::write(shared.state("l"), "x").unwrap();
+        std::fs::write(state("l"), "x").unwrap();
         assert!(matches!(find("l"), Kept::Damaged(why) if why.contains("l.safetensors")));
     }
 }

@@ -40,7 +40,14 @@ pub trait PhaseHooks {
     fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log)
     -> Result<()>;
     /// After an epoch (and at the end): validation.
-    fn epoch(&mut self, step: u64, store: &mut WeightStore, position: &mut Position, log: &mut Log) -> Result<()>;
+    fn epoch(
+        &mut self,
+        step: u64,
+        store: &mut WeightStore,
+        sgd: &Sgd,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()>;
 }
 
 /// How a phase went.
@@ -128,11 +135,18 @@ pub fn train(
     hooks: &mut dyn PhaseHooks,
 ) -> Result<PhaseReport> {
     let steps = state.position.step..run.plan.length.steps;
+    if state.position.unvalidated {
+        hooks.epoch(steps.start, state.store, state.sgd, state.position, state.log)?;
+    }
     let mut training = Training::new(run, cx)?;
     cx.progress.begin(&run.program.name, steps.start, steps.end);
     let outcome = run.feed(cx.feed, steps.clone(), |made| {
         for k in steps {
-            let row = training.take_step(k, made, state)?;
+            let Some(row) = training.take_step(k, made, state)? else {
+                hooks.save(k, state.store, state.sgd, state.position, state.log)?;
+                stop::saved();
+                bail!(super::Stopped);
+            };
             training.after_step(k, &row, made, state, hooks)?;
         }
         Ok(())
@@ -172,11 +186,15 @@ impl<'a> Training<'a> {
         })
     }
 
-    /// Takes step `k` on the next batches. Gives its losses, metrics, learning rate and norm of the gradient.
-    fn take_step(&mut self, k: u64, made: &mut Batches, state: &mut State<'_>) -> Result<Vec<(String, f64)>> {
+    /// Takes step `k` on the next batches. Gives its losses, metrics, learning rate and norm of the gradient; nothing where the
+    /// run is asked to stop while the first of the batches is not there: then the step has not begun.
+    fn take_step(&mut self, k: u64, made: &mut Batches, state: &mut State<'_>) -> Result<Option<Vec<(String, f64)>>> {
         let run = self.run;
         for (piece, rows) in run.plan.parts(run.order.length(k)).enumerate() {
-            let ready = made.next()?;
+            // Between two steps a request to stop does not wait for a video that takes long, or hangs.
+            let Some(ready) = made.next_unless(|| piece == 0 && stop::asked())? else {
+                return Ok(None);
+            };
             for bad in ready.bad {
                 state.position.note_bad(&run.program.streams, &run.lists, &[bad]);
                 self.check_bad(state.position)?;
@@ -193,7 +211,7 @@ impl<'a> Training<'a> {
         state.position.step = k + 1;
         row.push(("lr".into(), done.lr));
         row.push(("grad_norm".into(), done.grad_norm));
-        Ok(row)
+        Ok(Some(row))
     }
 
     /// Logs and shows what step `k` gave, validates and saves where it is time.
@@ -228,15 +246,16 @@ impl<'a> Training<'a> {
             words
         });
         if done.is_multiple_of(per_epoch) || done == of {
-            hooks.epoch(done, state.store, state.position, state.log)?;
+            hooks.epoch(done, state.store, state.sgd, state.position, state.log)?;
         }
         let stopping = stop::asked();
-        let due = self.saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| done % s == 0);
+        let due = self.saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| done.is_multiple_of(s));
         if stopping || (due && done < of) {
             hooks.save(done, state.store, state.sgd, state.position, state.log)?;
             self.saved = Instant::now();
         }
         if stopping {
+            stop::saved();
             bail!(super::Stopped);
         }
         Ok(())

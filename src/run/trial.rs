@@ -30,7 +30,7 @@ pub struct TrialOptions<'a> {
     /// Where tensors live.
     pub device: &'a Device,
     /// Where results that runs share are kept.
-    pub cache: &'a Path,
+    pub cache: Option<&'a Path>,
     /// Whether nodes record work of a GPU that repeats (CUDA graphs).
     pub record: bool,
 }
@@ -65,7 +65,7 @@ impl PhaseHooks for Nothing {
         Ok(())
     }
 
-    fn epoch(&mut self, _: u64, _: &mut WeightStore, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn epoch(&mut self, _: u64, _: &mut WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
         Ok(())
     }
 }

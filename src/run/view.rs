@@ -5,7 +5,6 @@ use super::exec::{Exec, PassInfo};
 use super::progress::Progress;
 use super::setup::Setup;
 use super::staging::staging;
-use super::stop;
 use crate::graph::bad_allowed;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
@@ -159,9 +158,6 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                 }
                 let staged = ready.batch?;
                 let videos = staged.videos.clone();
-                if stop::asked() {
-                    bail!(super::Stopped);
-                }
                 let values = staged.arrive()?;
                 let info = PassInfo {
                     key: cx.key.index(k as u64),

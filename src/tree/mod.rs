@@ -6,7 +6,7 @@ mod write;
 
 pub use history::{Change, History, Role};
 pub use read::Out;
-pub(crate) use read::{at_value, is_name};
+pub(crate) use read::{MOST, at_value, is_name};
 pub use write::Written;
 pub(crate) use write::{list, string, strings};
 

@@ -3,6 +3,10 @@
 use super::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
 use indexmap::IndexMap;
+use std::collections::HashMap;
+
+/// The largest count and size: products of a few of them do not overflow, and no machine has room for more.
+pub(crate) const MOST: u64 = i32::MAX as u64;
 
 /// What is wrong with the merged tree, gathered.
 pub struct Out<'a>(pub(crate) &'a mut Vec<Problem>);
@@ -56,6 +60,14 @@ impl Out<'_> {
             self.push(at_value(p, t, "this value"));
             return None;
         }
+        if n.abs() > f64::from(f32::MAX) {
+            let p = Problem::error(format!(
+                "`{name}` is {n:e}, and has to be between -{0:e} and {0:e}",
+                f32::MAX
+            ));
+            self.push(at_value(p, t, "more than 32-bit numbers can hold"));
+            return None;
+        }
         Some(Spanned::new(n, t.place.clone()))
     }
 
@@ -98,17 +110,21 @@ impl Out<'_> {
             self.mistyped(name, t, "a list of strings");
         }
         let mut names: Vec<Spanned<String>> = vec![];
+        let mut seen: HashMap<String, usize> = HashMap::new();
         for item in items? {
             let Some(new) = self.string(&format!("items of `{name}`").replace('`', ""), item) else {
                 continue;
             };
-            match names.iter().find(|n| n.value == new.value) {
+            match seen.get(&new.value).map(|i| &names[*i]) {
                 Some(old) => self.push(
                     Problem::error(format!("`{}` is twice in `{name}`", new.value))
                         .at(&new.place, "again here")
                         .at(&old.place, "it is here"),
                 ),
-                None => names.push(new),
+                None => {
+                    seen.insert(new.value.clone(), names.len());
+                    names.push(new);
+                }
             }
         }
         Some(names)

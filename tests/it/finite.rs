@@ -301,7 +301,7 @@ fn statistics_that_are_not_finite_are_not_saved() {
         seed: 1,
         feed: glad::run::FeedOptions { workers: 2, ahead: 32 },
         device: device(),
-        cache: cache(),
+        cache: Some(cache()),
         save_every: std::time::Duration::from_secs(3600),
         save_steps: Some(2),
         share: false,

@@ -23,7 +23,7 @@ fn batch(with: Option<&str>, phase: &str, step: u64, seed: u64) -> Vec<(String, 
     .unwrap_or_else(|e| panic!("{e}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|e| panic!("{e}"));
     let program = &checked.phases[phase];
-    let setup = set_up(program, &cache(), &Progress::new(true)).unwrap();
+    let setup = set_up(program, Some(cache().as_path()), &Progress::new(true)).unwrap();
     batch_at(program, &graph.phases[phase], setup, seed, step).unwrap()
 }
 

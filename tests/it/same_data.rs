@@ -60,7 +60,7 @@ impl Runs {
             seed: graph.seed.value,
             feed: FeedOptions { workers: 2, ahead: 8 },
             device: Device::Cpu,
-            cache: self.cache.path().to_path_buf(),
+            cache: Some(self.cache.path().to_path_buf()),
             save_every: Duration::from_secs(3600),
             save_steps: None,
             share: true,

@@ -48,6 +48,9 @@ pub enum DimExpr {
     Factorial(Box<DimExpr>),
 }
 
+/// Bytes of the longest expression, which bounds how deep one is nested.
+const LONGEST: usize = 200;
+
 /// Why a dimension has no size.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DimError {
@@ -86,6 +89,12 @@ impl DimExpr {
     /// # Errors
     /// The text is no expression of sizes: what is wrong, in words.
     pub fn parse(text: &str, bare_is_global: bool) -> Result<DimExpr, String> {
+        if text.len() > LONGEST {
+            return Err(format!(
+                "a dimension takes at most {LONGEST} letters, and this one has {}",
+                text.len()
+            ));
+        }
         let mut p = Parser {
             text,
             at: 0,
@@ -115,8 +124,14 @@ impl DimExpr {
                 let (mut known, mut batch) = (0usize, 0usize);
                 for t in terms {
                     match t.eval(scope)? {
-                        Size::Known(n) => known += n,
-                        Size::Batch(n) => batch += n,
+                        Size::Known(n) => match known.checked_add(n) {
+                            Some(k) => known = k,
+                            None => return bad("it is too large"),
+                        },
+                        Size::Batch(n) => match batch.checked_add(n) {
+                            Some(b) => batch = b,
+                            None => return bad("it is too large"),
+                        },
                         Size::Ragged => return bad("a size that differs per video cannot be added"),
                     }
                 }
@@ -143,7 +158,10 @@ impl DimExpr {
                 }
                 match batch {
                     None => Size::Known(known),
-                    Some(n) => Size::Batch(n * known),
+                    Some(n) => match n.checked_mul(known) {
+                        Some(n) => Size::Batch(n),
+                        None => return bad("it is too large"),
+                    },
                 }
             }
             DimExpr::Factorial(e) => match e.eval(scope)? {

@@ -315,12 +315,14 @@ pub trait Source: Send + Sync {
 pub struct PrepareCx<'a> {
     /// The videos of the list, in order.
     pub videos: Vec<Arc<Video>>,
-    /// Where results may be kept between runs, by content.
-    pub cache: &'a Path,
+    /// Where results may be kept between runs, by content; `None` where there is no such folder.
+    pub cache: Option<&'a Path>,
     /// Called with (done, of) as the work goes on.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
     /// Called with what went wrong but does not stop the work, such as a video that was left out.
     pub warn: &'a (dyn Fn(&str) + Sync),
+    /// Called with why a result could not be kept in `cache`; the work goes on without.
+    pub uncached: &'a (dyn Fn(&anyhow::Error) + Sync),
 }
 
 /// A node that is computed once before a phase, from a whole list.

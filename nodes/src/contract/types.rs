@@ -4,6 +4,9 @@ use super::Head;
 use super::dim::{DimExpr, DimScope, Size};
 use std::fmt;
 
+/// Elements of the largest value: 256 GiB of 32-bit numbers.
+const MOST_ELEMENTS: usize = 1 << 36;
+
 /// What travels on an edge in one phase or view: a head and sizes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Type {
@@ -14,13 +17,27 @@ pub struct Type {
 }
 
 impl Type {
-    /// Elements for a batch of `batch` samples; `None` where a size is ragged.
+    /// Elements for a batch of `batch` samples; `None` where a size is ragged. A number that does not fit is the largest: the
+    /// check refuses such types (see [`Type::fits`]).
     pub fn elements(&self, batch: usize) -> Option<usize> {
         self.dims.iter().try_fold(1usize, |n, d| match d {
-            Size::Known(k) => Some(n * k),
-            Size::Batch(k) => Some(n * k * batch),
+            Size::Known(k) => Some(n.saturating_mul(*k)),
+            Size::Batch(k) => Some(n.saturating_mul(*k).saturating_mul(batch)),
             Size::Ragged => None,
         })
+    }
+
+    /// Whether a batch of `batch` samples has no more elements than machines have room for, ragged sizes left out. Nodes are
+    /// only built on such types, so that their sizes may be multiplied without a look at overflows.
+    pub fn fits(&self, batch: usize) -> bool {
+        let sizes = self.dims.iter().flat_map(|d| match d {
+            Size::Known(k) => [*k, 1],
+            Size::Batch(k) => [*k, batch],
+            Size::Ragged => [1, 1],
+        });
+        // A size of 0 would hide what the others are.
+        let elements = sizes.map(|n| n.max(1)).try_fold(1, usize::checked_mul);
+        elements.is_some_and(|n| n <= MOST_ELEMENTS)
     }
 
     /// Whether a dimension is zero: an empty view.

@@ -67,16 +67,16 @@ impl WeightSpec {
         }
     }
 
-    /// How many numbers.
+    /// How many numbers; the largest there is where they are more.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |n, k| n.saturating_mul(*k))
     }
 
     /// Bytes of its gradient; 0 where it has none.
     pub fn gradient_bytes(&self) -> u64 {
         match self.role {
             Role::Buffer => 0,
-            _ => 4 * self.elements() as u64,
+            _ => 4u64.saturating_mul(self.elements() as u64),
         }
     }
 

@@ -31,27 +31,27 @@ impl Kind for Background {
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        let cache = glad_mini::cache_dir().map_err(|e| vec![ParamProblem::new("", e.to_string())])?;
         Ok(Body::Stage(Box::new(One {
             medians: Medians { params: self.0.clone() },
-            cache,
+            cache: glad_mini::cache_dir().ok(),
         })))
     }
 }
 
 struct One {
     medians: Medians,
-    cache: PathBuf,
+    cache: Option<PathBuf>,
 }
 
 impl Stage for One {
     fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
         let cx = PrepareCx {
             videos: vec![],
-            cache: &self.cache,
+            cache: self.cache.as_deref(),
             progress: &|_, _| {},
-            // That it could not be kept costs time when it is needed again, and nothing else.
             warn: &|_| {},
+            // It costs time when the background is needed again, and nothing else.
+            uncached: &|_| {},
         };
         let Frame { width, height, data } = self.medians.image(&cx, inputs.video("video")?)?.read()?;
         Ok(vec![HostValue::Clips(Arc::new(Clips {
@@ -73,7 +73,7 @@ mod tests {
         let Background(params) = serde_json::from_value(json!({})).unwrap();
         let stage = One {
             medians: Medians { params },
-            cache: cache.path().into(),
+            cache: Some(cache.path().into()),
         };
         // frames filled with 0 to 8
         let inputs = Args::default().with("video", vec![numbered(9)]);

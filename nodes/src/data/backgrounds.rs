@@ -110,7 +110,7 @@ impl Medians {
 
     /// The background of a video, from the cache or made.
     pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
-        let place = self.place(cx.cache, video);
+        let place = cx.cache.and_then(|cache| self.place(cache, video));
         if let Some(place) = place.as_ref().filter(|place| place.exists()) {
             match ppm::read(place) {
                 Ok(_) => return Ok(Image::Kept(place.clone())),
@@ -122,7 +122,7 @@ impl Medians {
             Some(place) => match ppm::write(&place, &frame) {
                 Ok(()) => Ok(Image::Kept(place)),
                 Err(e) => {
-                    (cx.warn)(&format!("{e:#}; it is held in memory"));
+                    (cx.uncached)(&e);
                     Ok(Image::Held(frame))
                 }
             },
@@ -261,9 +261,10 @@ mod tests {
         let of = videos.len();
         let out = node.prepare(&PrepareCx {
             videos,
-            cache,
+            cache: Some(cache),
             progress: &|done, of| progress.lock().unwrap().push((done, of)),
             warn: &|text| warnings.lock().unwrap().push(text.to_owned()),
+            uncached: &|e| warnings.lock().unwrap().push(format!("not kept: {e:#}")),
         });
         let mut progress = progress.into_inner().unwrap();
         progress.sort();

@@ -449,6 +449,12 @@ impl Source for Listed {
             }
             glad_mini::Progress::Waiting => progress("waiting for another process that makes the data", 0, 0),
             glad_mini::Progress::Videos { done, total } => progress("making the small data set", done, total),
+        })
+        .with_context(|| {
+            format!(
+                "the data set cannot be made in the cache {} (the environment variable GLAD_CACHE names another folder)",
+                self.cache.display()
+            )
         })?;
         Ok(())
     }

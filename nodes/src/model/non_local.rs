@@ -53,7 +53,11 @@ struct Kept {
 
 /// Multiply-adds of `θ φᵀ g` in both orders.
 fn products(positions: usize, keys: usize, inner: usize) -> [u64; 2] {
-    [2 * positions * keys * inner, (positions + keys) * inner * inner].map(|n| n as u64)
+    let product = |factors: [usize; 3]| factors.into_iter().fold(1, usize::saturating_mul) as u64;
+    [
+        product([positions, keys, inner]).saturating_mul(2),
+        product([positions + keys, inner, inner]),
+    ]
 }
 
 impl NonLocal {

@@ -4,7 +4,7 @@
 use super::feed::{BadVideo, Feed, FeedOptions, Recipe, Want, feed};
 use super::stack::{Stacker, Staged};
 use anyhow::{Context, Result, bail};
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -39,6 +39,23 @@ impl Batches {
     pub fn next(&mut self) -> Result<Ready> {
         let since = Instant::now();
         let got = self.ready.recv();
+        self.waited += since.elapsed();
+        got.ok().context("the data side ended early")
+    }
+
+    /// The next batch; `None` where it is not there and `give_up` says not to wait for it any longer.
+    ///
+    /// # Errors
+    /// There is none any more.
+    pub fn next_unless(&mut self, give_up: impl Fn() -> bool) -> Result<Option<Ready>> {
+        let since = Instant::now();
+        let got = loop {
+            match self.ready.recv_timeout(Duration::from_millis(100)) {
+                Err(RecvTimeoutError::Timeout) if give_up() => break Ok(None),
+                Err(RecvTimeoutError::Timeout) => {}
+                got => break got.map(Some),
+            }
+        };
         self.waited += since.elapsed();
         got.ok().context("the data side ended early")
     }

@@ -183,7 +183,8 @@ pub fn feed<R>(
         });
         for _ in 0..options.workers.max(1) {
             let (todo, done, busy) = (todo.clone(), done.clone(), busy.clone());
-            scope.spawn(move || {
+            // Where the system starts no more threads, fewer do the same.
+            let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
                 for (i, want) in todo {
                     let since = Instant::now();
                     let m = recipe.make(want);

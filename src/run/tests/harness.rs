@@ -192,7 +192,7 @@ impl PhaseHooks for Watcher {
         Ok(())
     }
 
-    fn epoch(&mut self, step: u64, _: &mut WeightStore, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn epoch(&mut self, step: u64, _: &mut WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
         self.epochs.push(step);
         Ok(())
     }
@@ -214,7 +214,7 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     let folder = tempfile::tempdir().unwrap();
     let metrics = folder.path().join("metrics.jsonl");
     let progress = Progress::new(true);
-    let setup = set_up(program, folder.path(), &progress).unwrap();
+    let setup = set_up(program, Some(folder.path()), &progress).unwrap();
     let events = folder.path().join("events");
     let (mut log, _) = Log::open(&metrics, &events, &LogEnd::default()).unwrap();
     let (mut store, mut sgd, mut position) = (WeightStore::default(), Sgd::new(&def.optimizer), Position::default());

@@ -54,7 +54,7 @@ fn view(changes: &str, port: &str, limit: Option<f64>) -> (Result<ViewResult>, N
         bad_limit: limit,
         classes: None,
     };
-    let setup = set_up(program, folder.path(), &progress).unwrap();
+    let setup = set_up(program, Some(folder.path()), &progress).unwrap();
     seen();
     (run_view(program, setup, &mut store, &cx), numbers(&store))
 }

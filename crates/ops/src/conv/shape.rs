@@ -127,7 +127,7 @@ impl Conv {
 
     /// Multiply-adds of the forward pass (padding counted in, as is usual).
     pub fn macs(&self) -> u64 {
-        self.rows() as u64 * self.weight_len() as u64
+        (self.rows() as u64).saturating_mul(self.weight_len() as u64)
     }
 
     /// Whether the shape makes sense.
