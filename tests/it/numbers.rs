@@ -64,7 +64,7 @@ fn planned(set: &str) -> Result<(), String> {
         device: DeviceLocation::Cpu,
         ahead: 32,
     };
-    let text = plan_text(&checked, &graph, target, &|_| Ok("0".repeat(64)));
+    let text = plan_text(&checked, &graph, target, &|_| Ok(Some("0".repeat(64))));
     assert!(!text.is_empty());
     Ok(())
 }
