@@ -133,9 +133,9 @@ mod tests {
             best,
             ["view validate scores nothing, and `select = \"best\"` goes by its scores"]
         );
-        let unmoved = format!(
+        let unmoved = String::from(
             "select = \"best\"\n[phases.warmup]\nvalidate = \"validate\"\nfrozen = [\"backbone\"]\n[set.views.validate]\nroots = \
-             [\"scores.mean_class_accuracy@source\"]"
+             [\"scores.mean_class_accuracy@source\"]",
         );
         assert_eq!(
             errors(&unmoved),

@@ -54,7 +54,7 @@ pub(super) fn clips(draft: &Draft) {
         }
         for (name, _) in call.ports.iter().zip(&call.outputs).filter(|(_, o)| o.is_none()) {
             let size = parts.get(name).cloned().and_then(|size| Count::try_from(size).ok());
-            if !size.and_then(|s| s.get(&program.dims).ok()).is_some_and(|n| n > 0) {
+            if size.and_then(|s| s.get(&program.dims).ok()).is_none_or(|n| n == 0) {
                 continue;
             }
             let node = draft.scene.node(draft.sites[i].insts[0]);

@@ -92,6 +92,10 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 device: crate::run::location(&device).map_err(|e| Failure::Usage(e.to_string()))?,
                 ahead: feed_options(workers).ahead,
             };
+            // Before anything computes: the number of threads is set once.
+            if measure.is_some() {
+                super::experiment::threads(threads)?;
+            }
             let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
             if json {
                 let plan = Plan::new(&e.checked, &e.graph, target, &keys);

@@ -245,7 +245,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
         trained: p
             .weights
             .iter()
-            .filter(|(n, _)| def.is_some() && trained(*n))
+            .filter(|(n, _)| def.is_some() && trained(n))
             .flat_map(|(_, w)| w)
             .filter(|w| w.role != Role::Buffer)
             .map(|w| w.elements())

@@ -180,7 +180,7 @@ fn node(n: &NodeDef) -> Tree {
         let folder = std::path::absolute(folder).unwrap_or_else(|_| n.folder.clone());
         Spanned::new(folder.display().to_string(), n.kind.place.clone())
     };
-    let texts = |refs: &Vec<Spanned<Ref>>| refs.iter().map(|r| reference(r)).collect();
+    let texts = |refs: &Vec<Spanned<Ref>>| refs.iter().map(reference).collect();
     let keys = NodeKeys {
         kind: Some(n.kind.clone()),
         folder: names_files(n).then(folder),
@@ -250,7 +250,7 @@ fn view(v: &ViewDef) -> ViewKeys {
         batch: v.batch.clone(),
         dims: v.dims.clone(),
         nodes: overrides(&v.nodes),
-        roots: v.roots.iter().map(|r| reference(r)).collect(),
+        roots: v.roots.iter().map(reference).collect(),
         optional: v.optional,
     }
 }

@@ -138,7 +138,7 @@ fn names_that_are_nearly_right() {
             "there is no node kind `i3d`: did you mean `i3d_r50` or `i3d_inception`?",
         ),
         (&["new", "own_video"], 2, "did you mean `own_videos`?"),
-        (&["draw", "full", "-o", "x.png"], 2, "write `-o x.svg`"),
+        (&["draw", "full", "-o", "x.png"], 2, "write x.svg"),
     ] {
         let out = there(dir.path(), line);
         assert_eq!(out.status.code(), Some(code), "{line:?} {}", said(&out));

@@ -72,7 +72,7 @@ fn planned(set: &str) -> Result<(), String> {
 #[test]
 fn every_number_of_a_graph_is_used_or_refused() {
     let all = numbers(&load(&smallest()).unwrap_or_else(|p| panic!("{p}")).tree);
-    assert!(all.len() > 60, "{all:?}");
+    assert!(all.len() > 40, "{all:?}");
     let mut failed = vec![];
     // Each key meets every other number here, its neighbour the others: each kind of key comes more than once.
     for (i, (path, count)) in all.iter().enumerate() {

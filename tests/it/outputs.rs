@@ -167,7 +167,7 @@ fn findings_are_shown_where_the_report_cannot_be_written() {
     std::fs::write(dir.path().join("runs"), "").unwrap();
     let full = graph("full.toml");
     let lint = |more: &[&str]| {
-        let args = [&["lint", &full, "--setting", "settings/mine.toml"][..], more].concat();
+        let args = [&["lint", &full, "--setting", "mine.toml"][..], more].concat();
         let out = command(&args).current_dir(dir.path()).output().unwrap();
         let text = |b: &[u8]| String::from_utf8_lossy(b).into_owned();
         (out.status.code(), text(&out.stdout), text(&out.stderr))

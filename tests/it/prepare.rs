@@ -93,7 +93,9 @@ fn killed_at_any_moment_it_goes_on_and_the_lists_train() {
     }
     assert!(kills >= 3, "only {kills} kills came in time");
     ok(&args(&setting, &cut, &dir.path().join("last")));
-    let (a, b) = (below(&whole), below(&cut));
+    let (a, mut b) = (below(&whole), below(&cut));
+    // A file that was made and not yet locked when its writer was killed is taken for left behind after a minute.
+    b.retain(|path, _| !path.file_name().unwrap().to_string_lossy().starts_with(".unlocked-"));
     let names = |m: &BTreeMap<PathBuf, Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&a), names(&b));
     let differing: Vec<&PathBuf> = a.keys().filter(|k| a[*k] != b[*k]).collect();

@@ -85,7 +85,9 @@ fn two_signals_at_any_moment_lose_nothing() {
             at => lines(&cut) >= at,
         };
         let code = stop_when(&cut, name, wait, there);
-        assert!(matches!(code, Some(0 | 130)), "{name} at {at}: exit {code:?}");
+        // Where the first state has just been written, the run may not know it yet.
+        let known = matches!(code, Some(0 | 130)) || at == 0 && code == Some(3);
+        assert!(known, "{name} at {at}: exit {code:?}");
         assert!(state.exists(), "{name} at {at}: exit {code:?}, and no state");
         stopped += usize::from(code == Some(130));
     }

@@ -54,7 +54,7 @@ pub(crate) fn begin(bits: &mut Bits<'_>) -> Result<(u32, u32, u32), String> {
 /// field, or one of the types SP and SI.
 pub(crate) fn rest(bits: &mut Bits<'_>, kind: u32, cx: &Context<'_>) -> Result<Option<Identity>, String> {
     let Context { sps, pps, .. } = *cx;
-    let (p, b) = (kind % 5 == 0, kind % 5 == 1);
+    let (p, b) = (kind.is_multiple_of(5), kind % 5 == 1);
     if kind % 5 > 2 {
         return Ok(None);
     }

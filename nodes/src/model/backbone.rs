@@ -82,7 +82,7 @@ pub(crate) fn build(
         views: view_sizes(views, cx, clips)?,
         clips: types.len() * clips,
         size: [known(first, 2)?, known(first, 3)?, known(first, 4)?],
-        init: init.map(|start| start.from_folder(&cx.folder)),
+        init: init.map(|start| start.in_folder(&cx.folder)),
         #[cfg(feature = "cuda")]
         recordings: Recordings::default(),
     })))

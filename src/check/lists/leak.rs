@@ -73,7 +73,7 @@ pub(super) fn check(cx: &mut Cx, programs: &[&Program]) {
             }
         }
     }
-    found.extend(chosen(cx, &reads).map(|(program, p)| (program, p)));
+    found.extend(chosen(cx, &reads));
     for (program, p) in found {
         cx.sink.push_in(&title(program), p);
     }

@@ -142,17 +142,20 @@ pub struct Trained {
     /// What the trainer reports.
     pub outcome: Result<PhaseReport>,
     /// The states that were saved: after how many steps, weights and momentum.
-    pub saved: Vec<(u64, WeightStore, Vec<(String, Tensor)>)>,
+    pub saved: Vec<Saved>,
     /// After how many steps an epoch was over.
     pub epochs: Vec<u64>,
 }
+
+/// A saved state: after how many steps, weights and momentum.
+pub type Saved = (u64, WeightStore, Vec<(String, Tensor)>);
 
 /// How to train, besides what the graph says.
 pub struct How {
     /// Which phase.
     pub phase: &'static str,
     /// Steps of it done before, with weights and momentum.
-    pub from: Option<(u64, WeightStore, Vec<(String, Tensor)>)>,
+    pub from: Option<Saved>,
     pub workers: usize,
     pub save_steps: Option<u64>,
     pub save_every: Duration,
@@ -174,7 +177,7 @@ impl Default for How {
 #[derive(Default)]
 struct Watcher {
     weights: Vec<Numbers>,
-    saved: Vec<(u64, WeightStore, Vec<(String, Tensor)>)>,
+    saved: Vec<Saved>,
     epochs: Vec<u64>,
 }
 
@@ -287,9 +290,9 @@ pub fn hold(changes: &str, training: &Training, parts: &[usize]) -> Trained {
     );
     let mut weights = run.weights[0].clone();
     let (mut momentum, mut at) = (Numbers::new(), 0);
-    for k in 0..steps {
-        let rows = run.parts[at..at + parts[k]].concat();
-        at += parts[k];
+    for (k, count) in parts.iter().enumerate() {
+        let rows = run.parts[at..at + count].concat();
+        at += count;
         for (name, right) in training.step(k, &mut weights, &mut momentum, &rows) {
             let found = run.rows[k][name]
                 .as_f64()

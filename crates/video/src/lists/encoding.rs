@@ -41,7 +41,8 @@ fn utf16(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(512) & !1];
     let zeros = |at: usize| head.iter().skip(at).step_by(2).filter(|b| **b == 0).count();
     let most = |n: usize| head.len() >= 4 && n * 10 >= head.len() / 2 * 7;
-    let (bytes, read): (&[u8], fn([u8; 2]) -> u16) = match bytes {
+    type Unit = fn([u8; 2]) -> u16;
+    let (bytes, read): (&[u8], Unit) = match bytes {
         [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
         _ if most(zeros(1)) && zeros(0) == 0 => (bytes, u16::from_le_bytes),

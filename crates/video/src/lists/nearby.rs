@@ -151,7 +151,7 @@ impl Nearby {
             .chain(numbered)
             .filter(|(text, _)| text != written)
             .find_map(|(text, advice)| Some(Clue::new(there(&text)?, advice)))
-            .or_else(|| self.from_elsewhere(&slashed))
+            .or_else(|| self.elsewhere(&slashed))
             .or_else(|| self.spelled(&slashed))
             .or_else(|| {
                 let drive = written.as_bytes().get(1) == Some(&b':') && written.as_bytes()[0].is_ascii_alphabetic();
@@ -161,7 +161,7 @@ impl Nearby {
     }
 
     /// The same path from another folder.
-    fn from_elsewhere(&self, written: &str) -> Option<Clue> {
+    fn elsewhere(&self, written: &str) -> Option<Clue> {
         let path = Path::new(written);
         if path.is_relative() {
             let bases = [std::env::current_dir().ok(), self.root.parent().map(Path::to_path_buf)];

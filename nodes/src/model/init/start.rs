@@ -71,7 +71,7 @@ impl TryFrom<Value> for Start {
 
 impl Start {
     /// The same with the file's path meant from `folder`.
-    pub(crate) fn from_folder(&self, folder: &Path) -> Start {
+    pub(crate) fn in_folder(&self, folder: &Path) -> Start {
         match self {
             Start::Random => Start::Random,
             Start::File(f) => Start::File(StartFile {
@@ -132,8 +132,8 @@ mod tests {
     #[test]
     fn paths_are_meant_from_a_folder() {
         let file = |s: &str| Start::File(StartFile::whole(s));
-        assert_eq!(file("a.pth").from_folder(Path::new("f")), file("f/a.pth"));
-        assert_eq!(file("/a.pth").from_folder(Path::new("f")), file("/a.pth"));
-        assert_eq!(Start::Random.from_folder(Path::new("f")), Start::Random);
+        assert_eq!(file("a.pth").in_folder(Path::new("f")), file("f/a.pth"));
+        assert_eq!(file("/a.pth").in_folder(Path::new("f")), file("/a.pth"));
+        assert_eq!(Start::Random.in_folder(Path::new("f")), Start::Random);
     }
 }

@@ -80,10 +80,10 @@ impl Search<'_> {
         for (key, value) in self.p.dict(id).unwrap_or(&[]) {
             let Some(name) = self.p.text(*key) else { continue };
             match self.p.get(*value) {
-                Value::Dict(_) | Value::List(_) | Value::Tuple(_) => {
-                    if inner.len() < MOST_DICTIONARIES && !self.seen.contains(value) {
-                        inner.push((below(name), *value));
-                    }
+                Value::Dict(_) | Value::List(_) | Value::Tuple(_)
+                    if inner.len() < MOST_DICTIONARIES && !self.seen.contains(value) =>
+                {
+                    inner.push((below(name), *value));
                 }
                 Value::Call { .. } => self.object(name, *value, &below, &mut own)?,
                 _ => {}
