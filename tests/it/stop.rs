@@ -73,7 +73,6 @@ fn two_signals_at_any_moment_lose_nothing() {
         ("-TERM", 0, 0),
         ("-INT", 2, 0),
         ("-TERM", 6, 0),
-        ("-HUP", 7, 1),
         ("-USR2", 10, 0),
         ("-TERM", 19, 0),
         ("-TERM", 19, 5),
