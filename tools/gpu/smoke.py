@@ -40,9 +40,10 @@ def folder(machine, name):
 
 
 def steps(out):
-    """The lines of a run's log that are whole."""
+    """The lines of steps in a run's log that are whole."""
     log = out / "metrics.jsonl"
-    return log.read_text().split("\n")[:-1] if log.exists() else []
+    lines = log.read_text().split("\n")[:-1] if log.exists() else []
+    return [line for line in lines if '"phase"' in line]
 
 
 def row(name, began, status, text, wrong=None, apart=None):
