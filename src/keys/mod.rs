@@ -1,6 +1,6 @@
 //! The keys of the graph language, each declared once: its name, type, bounds, default and documentation.
 //!
-//! [`table!`] declares a table of the language as a struct. The loader reads files by it, the effective graph and the key of
+//! `table!` declares a table of the language as a struct. The loader reads files by it, the effective graph and the key of
 //! shared phases are written by it, and the schema for editors is made of it. A new key is one field.
 
 mod maps;

@@ -23,7 +23,7 @@ pub enum Section {
     Before,
     /// The saved state is the newest: the process may end.
     Saved,
-    /// There is something to save: the phase looks at [`asked`], saves, and returns [`Stopped`].
+    /// There is something to save: the phase looks at `asked`, saves, and returns [`Stopped`].
     Unsaved,
     /// The run is done, and its results are being written, which takes a moment: it is not interrupted.
     Finished,
