@@ -35,11 +35,11 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
         "stopped; the state is saved. To go on:\n  {}",
         resume_command(path, args, &out)
     );
-    listen(stopped.clone());
     if args.resume || args.go_on && RunFolder::existing(&out).is_ok_and(|f| f.last().exists()) {
         // What the run has saved is all that there is, until it trains.
         let _ = enter(Section::Saved);
     }
+    listen(stopped.clone());
     fits(&experiment, &machine.device)?;
     let mut warnings = checked.notes.clone();
     warnings.list.extend(have_data(&experiment, &progress)?.list);

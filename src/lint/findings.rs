@@ -299,9 +299,7 @@ impl List<'_> {
             " (no video of the list can be used)".into()
         } else if ends {
             format!(
-                " ({:.1} % of the list cannot be used in all, and above `bad_videos` = {:.1} % a run ends: {allowed} of {all})",
-                100.0 * bad as f64 / all as f64,
-                100.0 * limit
+                " ({bad} of {all} cannot be used in all, and a run ends above {allowed}, by `bad_videos` = {limit})"
             )
         } else {
             let then = match self.listed.trains {
