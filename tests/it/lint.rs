@@ -212,8 +212,7 @@ fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
     std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
     let (code, said, report) = lint(dir.path(), &[]);
     assert_eq!(code, Some(1), "{said}");
-    let what =
-        "2 videos of 3 of a kind that the backend `auto` does not read (2 of 3 cannot be used in all";
+    let what = "2 videos of 3 of a kind that the backend `auto` does not read (2 of 3 cannot be used in all";
     let finding = report
         .split("\n### ")
         .find(|f| f.starts_with(what))

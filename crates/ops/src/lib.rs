@@ -10,6 +10,7 @@
 //!   Results differ between instruction sets in the last bits.
 //! * A length or a shape that does not fit is an [`Error`], never a panic.
 
+pub mod adam;
 pub mod conv;
 pub mod dropout;
 mod error;
@@ -25,6 +26,7 @@ pub mod sgd;
 pub mod shift;
 mod simd;
 
+pub use adam::Adam;
 pub use conv::{Conv, Epilogue, Moments, PackedWeights};
 pub use error::{Error, Result};
 pub use isa::Isa;

@@ -69,11 +69,11 @@ impl Sgd {
 }
 
 /// The bits of infinity. Without their sign, those of finite numbers are below, those of NaN above.
-const INFINITE: u32 = f32::INFINITY.to_bits();
+pub(crate) const INFINITE: u32 = f32::INFINITY.to_bits();
 
 /// The bits of a number without its sign.
 #[inline(always)]
-fn magnitude(x: f32) -> u32 {
+pub(crate) fn magnitude(x: f32) -> u32 {
     x.to_bits() & !(1 << 31)
 }
 

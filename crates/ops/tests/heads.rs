@@ -1,11 +1,11 @@
-//! Linear layers, losses, dropout and SGD.
+//! Linear layers, losses, dropout, SGD and Adam.
 
 mod common;
 use common::{assert_near, garbage, on_all, values, wide};
 use glad_ops::dropout::dropout;
 use glad_ops::loss::{bce_with_logits, cross_entropy};
 use glad_ops::sgd::squared_norm;
-use glad_ops::{Error, Linear, Sgd};
+use glad_ops::{Adam, Error, Linear, Sgd};
 use proptest::prelude::*;
 
 /// A linear layer and its gradients against sums.
@@ -130,6 +130,47 @@ proptest! {
         };
         on_all(run, |set, got| assert_near(&format!("{set}: w"), &got[0], &w_want, 1e-6));
     }
+
+    #[test]
+    fn adam_matches(len in 1usize..300, decoupled: bool, clip in 0.1f64..1.0, small: bool, b1 in prop_oneof![Just(0f64), Just(0.9)]) {
+        let (w, grads) = (values(1, len), [values(2, len), values(3, len), values(4, len)]);
+        // Gradients of which ε is a part: where it stands shows.
+        let scale = if small { 1e-4 } else { 1.0 };
+        let grads = grads.map(|g| g.iter().map(|x| x * scale).collect::<Vec<f32>>());
+        let adam = Adam { lr: 0.05, betas: [b1, 0.999], eps: 1e-4, weight_decay: 0.1, decoupled, clip_scale: clip };
+        let (mut w_want, mut m_want, mut v_want) = (wide(&w), vec![0.0; len], vec![0.0; len]);
+        for (step, grad) in grads.iter().enumerate() {
+            let t = step as i32 + 1;
+            for i in 0..len {
+                let mut d = clip * f64::from(grad[i]);
+                if decoupled {
+                    w_want[i] *= 1.0 - 0.05 * 0.1;
+                } else {
+                    d += 0.1 * w_want[i];
+                }
+                m_want[i] = b1 * m_want[i] + (1.0 - b1) * d;
+                v_want[i] = 0.999 * v_want[i] + (1.0 - 0.999) * d * d;
+                let root = f64::sqrt(v_want[i] / (1.0 - 0.999f64.powi(t)));
+                w_want[i] -= 0.05 * m_want[i] / (1.0 - b1.powi(t)) / (root + 1e-4);
+            }
+        }
+        let run = || {
+            let (mut w, mut m, mut v) = (w.clone(), vec![0.0; len], vec![0.0; len]);
+            for (step, grad) in grads.iter().enumerate() {
+                assert!(adam.step(step as u64 + 1, grad, &mut m, &mut v, &mut w).unwrap());
+            }
+            vec![w, m, v]
+        };
+        on_all(run, |set, got| {
+            assert_near(&format!("{set}: w"), &got[0], &w_want, 1e-6);
+            assert_near(&format!("{set}: m"), &got[1], &m_want, 1e-6);
+            // Squares are far below 1: held relative to their own size.
+            let most = v_want.iter().fold(1e-30, |most: f64, v| most.max(*v));
+            let scaled = |v: f64| v / most;
+            let v: Vec<f32> = got[2].iter().map(|v| scaled(f64::from(*v)) as f32).collect();
+            assert_near(&format!("{set}: v"), &v, &v_want.iter().map(|v| scaled(*v)).collect::<Vec<_>>(), 1e-6);
+        });
+    }
 }
 
 /// The gradient by central differences.
@@ -221,6 +262,54 @@ fn large_parameters_are_updated_in_parallel() {
         assert_near(&format!("{set}: w"), &got[0], &want, 1e-6);
         assert_near(&format!("{set}: norm"), &got[1], &[square], 1e-6);
     });
+}
+
+#[test]
+fn large_parameters_take_adam_in_parallel() {
+    // In the first step each weight moves by the learning rate, against the sign of its gradient.
+    let len = 100_003;
+    let adam = Adam {
+        lr: 0.1,
+        betas: [0.9, 0.999],
+        eps: 1e-8,
+        weight_decay: 0.0,
+        decoupled: false,
+        clip_scale: 1.0,
+    };
+    let (w, grad) = (values(1, len), values(2, len));
+    let to = |(w, g): (&f32, &f32)| f64::from(*w) - 0.1 * f64::from(*g) / (f64::from(g.abs()) + 1e-8);
+    let want: Vec<f64> = w.iter().zip(&grad).map(to).collect();
+    let run = || {
+        let (mut w, mut m, mut v) = (w.clone(), vec![0.0; len], vec![0.0; len]);
+        adam.step(1, &grad, &mut m, &mut v, &mut w).unwrap();
+        vec![w, m, v]
+    };
+    on_all(run, |set, got| assert_near(&format!("{set}: w"), &got[0], &want, 1e-6));
+}
+
+#[test]
+fn adam_reports_a_second_moment_that_overflows() {
+    let adam = Adam {
+        lr: 0.1,
+        betas: [0.9, 0.0],
+        eps: 1e-8,
+        weight_decay: 0.0,
+        decoupled: true,
+        clip_scale: 1.0,
+    };
+    let run = |grad: f32| {
+        let (mut w, mut m, mut v) = ([1.0], [0.0], [0.0]);
+        let finite = adam.step(1, &[grad], &mut m, &mut v, &mut w).unwrap();
+        (finite, w[0].is_finite())
+    };
+    assert_eq!(run(1e19), (true, true));
+    // Its square is infinite, and the weight, which the quotient 0 leaves alone, does not show it.
+    assert_eq!(run(1e20), (false, true));
+    let wrong = adam.step(1, &[1.0], &mut [0.0; 2], &mut [0.0], &mut [0.0]);
+    assert_eq!(
+        wrong.unwrap_err().to_string(),
+        "adam: `first` holds 2 values, but 1 are expected"
+    );
 }
 
 #[test]
