@@ -178,6 +178,50 @@ template <int V> struct Place {
     }
 };
 
+// Parameters of an optimiser, of which a launch takes many: see src/table.rs. Addresses and lengths of a `Parameter` are in two
+// halves, the lower first, for the table is passed as words; `block` is the first of the blocks that are the parameter's.
+template <class Parameter, u32 MOST> struct TableOf {
+    u32 count;
+    Parameter of[MOST];
+};
+
+// Numbers of a parameter for each block: as in src/table.rs.
+constexpr u32 CHUNK = 4096;
+
+__device__ inline u64 join(const u32 (&halves)[2]) {
+    return u64(halves[1]) << 32 | halves[0];
+}
+
+// Which parameter this block works on: the last that begins at it or before.
+template <class Parameter, u32 MOST> __device__ inline const Parameter &mine(const TableOf<Parameter, MOST> &table) {
+    u32 low = 0, high = table.count;
+    while (high - low > 1) {
+        u32 middle = (low + high) / 2;
+        if (table.of[middle].block <= blockIdx.x) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return table.of[low];
+}
+
+// Calls body(Width<W>, i) for the numbers of this block's chunk; in fours where they are `aligned` to 16 bytes.
+template <class Parameter, class Body>
+__device__ inline void each_of_chunk(const Parameter &parameter, bool aligned, Body body) {
+    u64 len = join(parameter.len), first = u64(blockIdx.x - parameter.block) * CHUNK;
+    if (aligned && first + CHUNK <= len) {
+#pragma unroll
+        for (u32 i = 0; i < CHUNK; i += 4 * THREADS) {
+            body(Width<4>(), first + i + 4 * threadIdx.x);
+        }
+    } else {
+        for (u32 i = threadIdx.x; i < CHUNK && first + i < len; i += THREADS) {
+            body(Width<1>(), first + i);
+        }
+    }
+}
+
 // Defines an entry for each type of activations: in vectors of 16 bytes, and one by one for whatever channels and addresses.
 #define FOR_ACTIVATIONS(DEFINE) \
     DEFINE(f32, float, 1)       \

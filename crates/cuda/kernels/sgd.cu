@@ -1,58 +1,18 @@
 // Stochastic gradient descent over a table of parameters, and the norm of their gradients. See src/sgd.rs.
 #include "common.cuh"
 
-// Parameters of a table, and numbers of a parameter for each block: as in src/sgd.rs.
+// Parameters of a table: as in src/sgd.rs.
 constexpr u32 PARAMETERS = 80;
-constexpr u32 CHUNK = 4096;
 
-// Addresses and lengths in two halves, the lower first: the table is passed as words. There is no buffer, or there are no
-// weights, where these are 0.
+// There is no buffer, or there are no weights, where their addresses are 0.
 struct Parameter {
-    u32 weights[2], grad[2], buffer[2], len[2];
-    // The first of the blocks that are this parameter's.
-    u32 block;
+    u32 weights[2], grad[2], buffer[2], len[2], block;
     float lr_scale, weight_decay;
     // At the first step the buffer's contents do not matter.
     u32 first;
 };
 
-struct Table {
-    u32 count;
-    Parameter of[PARAMETERS];
-};
-
-__device__ inline u64 join(const u32 (&halves)[2]) {
-    return u64(halves[1]) << 32 | halves[0];
-}
-
-// Which parameter this block works on: the last that begins at it or before.
-__device__ inline const Parameter &mine(const Table &table) {
-    u32 low = 0, high = table.count;
-    while (high - low > 1) {
-        u32 middle = (low + high) / 2;
-        if (table.of[middle].block <= blockIdx.x) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return table.of[low];
-}
-
-// Calls body(Width<W>, i) for the numbers of this block's chunk; in fours where they are `aligned` to 16 bytes.
-template <class Body> __device__ inline void each_of_chunk(const Parameter &parameter, bool aligned, Body body) {
-    u64 len = join(parameter.len), first = u64(blockIdx.x - parameter.block) * CHUNK;
-    if (aligned && first + CHUNK <= len) {
-#pragma unroll
-        for (u32 i = 0; i < CHUNK; i += 4 * THREADS) {
-            body(Width<4>(), first + i + 4 * threadIdx.x);
-        }
-    } else {
-        for (u32 i = threadIdx.x; i < CHUNK && first + i < len; i += THREADS) {
-            body(Width<1>(), first + i);
-        }
-    }
-}
+typedef TableOf<Parameter, PARAMETERS> Table;
 
 ENTRY(sgd_step, const Table table, const float *lr_at, float lr_by_value, const float *clip_scale, float momentum,
       u32 nesterov) {

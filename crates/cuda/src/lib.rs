@@ -21,7 +21,9 @@ pub mod driver;
 mod error;
 mod gpu;
 mod launch;
+mod table;
 
+pub mod adam;
 pub mod channels;
 pub mod dropout;
 pub mod layout;

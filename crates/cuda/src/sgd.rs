@@ -2,62 +2,14 @@
 //! of [`glad_ops::sgd`].
 
 use crate::launch::{THREADS, check, check_number, holds, line, shape};
-use crate::{Arg, Gpu, In, Launch, Memory, Number, Out, Result, Value};
+use crate::table::{Row, tables};
+use crate::{Arg, Gpu, In, Memory, Number, Out, Result, Value};
 
 const OP: &str = "sgd";
 const MODULE: &str = "sgd";
 
-/// Parameters of a table, which is an argument: a kernel's may take 4096 bytes together.
+/// Parameters of a table, as `kernels/sgd.cu` has them.
 const PARAMETERS: usize = 80;
-/// Words that describe one.
-const WORDS: usize = 12;
-/// Numbers of a parameter for each block.
-const CHUNK: usize = 4096;
-
-/// A line of the table.
-#[derive(Clone, Copy, Debug, Default)]
-struct Row {
-    weights: u64,
-    grad: u64,
-    buffer: u64,
-    len: usize,
-    lr_scale: f32,
-    weight_decay: f32,
-    first: bool,
-}
-
-/// Parameters of one launch, as `kernels/sgd.cu` has them: how many there are, then [`WORDS`] for each.
-struct Table {
-    words: Vec<u32>,
-    blocks: usize,
-}
-
-impl Table {
-    fn new(rows: &[Row]) -> Table {
-        let mut words = vec![rows.len() as u32];
-        let mut blocks = 0;
-        for row in rows {
-            for wide in [row.weights, row.grad, row.buffer, row.len as u64] {
-                words.extend([wide as u32, (wide >> 32) as u32]);
-            }
-            let scales = [row.lr_scale, row.weight_decay].map(f32::to_bits);
-            words.extend([blocks as u32, scales[0], scales[1], row.first.into()]);
-            blocks += row.len.div_ceil(CHUNK);
-        }
-        words.resize(1 + PARAMETERS * WORDS, 0);
-        Table { words, blocks }
-    }
-
-    fn launch(&self, kernel: &'static str) -> Result<Launch> {
-        line(OP, MODULE, kernel, self.blocks * THREADS)
-    }
-}
-
-/// Tables of all rows that hold anything.
-fn tables(rows: impl Iterator<Item = Row>) -> Vec<Table> {
-    let rows: Vec<Row> = rows.filter(|row| row.len > 0).collect();
-    rows.chunks(PARAMETERS).map(Table::new).collect()
-}
 
 /// What all parameters of a step have in common.
 #[derive(Clone, Copy, Debug)]
@@ -115,16 +67,16 @@ pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &mut [Parameter<'_>]) ->
             check(OP, "buffer", holds!(parameter.buffer), len, Number::F32)?;
         }
     }
-    let rows = parameters.iter().map(|parameter| Row {
-        weights: parameter.weights.address(),
-        grad: parameter.grad.address(),
-        buffer: if with_momentum { parameter.buffer.address() } else { 0 },
-        len: parameter.grad.len(),
-        lr_scale: parameter.lr_scale,
-        weight_decay: parameter.weight_decay,
-        first: parameter.first,
+    let rows = parameters.iter().map(|parameter| {
+        let buffer = if with_momentum { parameter.buffer.address() } else { 0 };
+        let [lr_scale, weight_decay] = [parameter.lr_scale, parameter.weight_decay].map(f32::to_bits);
+        Row {
+            addresses: [parameter.weights.address(), parameter.grad.address(), buffer],
+            len: parameter.grad.len(),
+            rest: [lr_scale, weight_decay, parameter.first.into()],
+        }
     });
-    for table in tables(rows) {
+    for table in tables(PARAMETERS, rows) {
         let args = [
             Arg::Words(&table.words),
             Arg::Address(lr_at),
@@ -134,7 +86,7 @@ pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &mut [Parameter<'_>]) ->
             Arg::U32(sgd.nesterov.into()),
         ];
         // SAFETY: the arguments are the kernel's, and every length was checked.
-        unsafe { gpu.launch(&table.launch("sgd_step")?, &args)? };
+        unsafe { gpu.launch(&table.launch(OP, MODULE, "sgd_step")?, &args)? };
     }
     Ok(())
 }
@@ -151,11 +103,11 @@ pub fn clip<G: Gpu>(gpu: &G, grads: &[In<'_>], max: Option<f32>, norm: Out<'_>, 
     check(OP, "norm", holds!(norm), 1, Number::F32)?;
     check(OP, "scale", holds!(scale), 1, Number::F32)?;
     let rows = grads.iter().map(|grad| Row {
-        grad: grad.address(),
+        addresses: [0, grad.address(), 0],
         len: grad.len(),
-        ..Row::default()
+        rest: [0; 3],
     });
-    let tables = tables(rows);
+    let tables = tables(PARAMETERS, rows);
     let blocks = tables.iter().map(|t| t.blocks).sum::<usize>();
     // A sum is of 64 bits: two words.
     let partial = gpu.alloc(2 * blocks, Number::U32)?;
@@ -164,7 +116,7 @@ pub fn clip<G: Gpu>(gpu: &G, grads: &[In<'_>], max: Option<f32>, norm: Out<'_>, 
         // SAFETY: the arguments are the kernel's; each table's blocks write their sums behind those of the tables before.
         unsafe {
             gpu.launch(
-                &table.launch("sgd_squares")?,
+                &table.launch(OP, MODULE, "sgd_squares")?,
                 &[Arg::Words(&table.words), Arg::Address(at)],
             )?
         };
