@@ -39,7 +39,7 @@ OVERLAYS = ("overlay", "merge", "layers", "set_arg", "open", "raw")
 # Name: package, files, mutants in the sample, goal in per cent, what `cargo test` builds, and the tests that it runs: those of
 # each list where those of the lists before noticed nothing.
 PARTS = {
-    "training": ("glad", ["src/run/{optim,exec,step,train,phase}.rs", "src/run/data/*.rs"], 150, 90, ["--lib"], [["run::tests::optimizer", "run::tests::steps", "run::data::"], ["run::"]]),
+    "training": ("glad", ["src/run/{exec,step,train,phase}.rs", "src/run/optim/*.rs", "src/run/data/*.rs"], 150, 90, ["--lib"], [["run::tests::optimizer", "run::tests::adam", "run::tests::schedules", "run::tests::steps", "run::data::"], ["run::"]]),
     "check": ("glad", ["src/check/*.rs"], 30, 80, ["--test", "it"], [["bad_graphs::"], GRAPHS]),
     "overlays": ("glad", [f"src/load/{{{','.join(OVERLAYS)}}}.rs"], 30, 80, ["--test", "it"], [["bad_graphs::"], GRAPHS]),
     "samplers": ("glad-nodes", ["nodes/src/data/*_sampler.rs", "nodes/src/data/starts.rs"], 30, 80, ["--lib"], [["sampler"], ["data::"]]),

@@ -37,4 +37,4 @@ pub use contract::*;
 #[cfg(feature = "kinds")]
 pub use kinds::registry;
 #[cfg(feature = "kinds")]
-pub use op::sgd;
+pub use op::{adam, sgd};

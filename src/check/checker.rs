@@ -92,6 +92,10 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         labels: vec![],
         frozen: vec![],
         reset: vec![],
+        kept: match scene.kind {
+            ProgramKind::Phase => scene.cx.graph.phases[scene.name].optimizer.kind.buffers().len(),
+            ProgramKind::View => 0,
+        },
     };
     let mut ok = true;
     let mut wanted: Vec<(&Root, Vec<Out>)> = vec![];

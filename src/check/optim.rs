@@ -2,7 +2,8 @@
 
 use super::cx::Cx;
 use crate::diag::{Place, Problem};
-use crate::graph::{Graph, GroupDef, PhaseDef, ScheduleDef};
+use crate::graph::{CosineDef, Graph, GroupDef, LinearDef, OptimizerKind, Over, Per, PhaseDef, ScheduleDef, Update};
+use crate::keys::Word;
 
 /// Where a key of a phase's optimiser was written, or what is nearest to it.
 pub(super) fn place(graph: &Graph, phase: &PhaseDef, key: &str) -> Place {
@@ -25,59 +26,90 @@ pub(super) fn check(cx: &Cx, phase: &PhaseDef) {
         );
         cx.push(p.help("only running statistics of norms do: raise it, unless these are what the phase is for"));
     }
-    if o.nesterov && o.momentum == 0.0 {
+    let sgd_alone = Update::Sgd {
+        momentum: 0.0,
+        nesterov: true,
+    };
+    if o.update() == sgd_alone {
         let p = Problem::error(format!("`nesterov` of phase {} needs a momentum", phase.name));
         cx.push(p.at(&at("nesterov"), "without momentum there is nothing to look ahead along"));
+    }
+    let decays = o.weight_decay > 0.0 || o.groups.iter().any(|g| g.weight_decay.is_some_and(|d| d > 0.0));
+    if o.kind == OptimizerKind::AdamW && !decays {
+        let p = warn(
+            format!("the optimiser of phase {} is AdamW without weight decay", phase.name),
+            "kind",
+            "the same as `adam`",
+        );
+        cx.push(p.help("write `weight_decay = …` (PyTorch's default for AdamW is 0.01, here it is 0)"));
+    }
+    if let (Some(Per::Epoch), Some(steps)) = (o.schedule.per(), &phase.steps) {
+        let p = Problem::error(format!(
+            "the schedule of phase {} is by epochs, and the phase has none",
+            phase.name
+        ))
+        .at(&at("schedule.per"), "changes once an epoch")
+        .at(&steps.place, "the length is in steps");
+        cx.push(p.help("give the phase `epochs = …`, or leave `per` out"));
     }
     if let Some(steps) = &phase.steps {
         warm_up(cx.graph, phase, steps.value as u64)
             .into_iter()
             .for_each(|p| cx.push(p));
     }
+    let still = |key: &str, label: &str| warn(format!("the rate of phase {} does not fall", phase.name), key, label);
     match &o.schedule {
         ScheduleDef::Constant => {}
-        ScheduleDef::Cosine { end } if *end == 1.0 => {
-            let p = warn(
-                format!("the rate of phase {} does not fall", phase.name),
-                "schedule.end",
-                "of 1 is no fall",
-            );
-            cx.push(p.help("`end` is the share of `lr` that is left at the end: 0 by default"));
+        ScheduleDef::Cosine(CosineDef { end, .. }) | ScheduleDef::Linear(LinearDef { end, .. }) => {
+            const HELP: &str = "`end` is the share of `lr` that is left at the end: 0 by default";
+            if *end == 1.0 {
+                cx.push(still("schedule.end", "of 1 is no fall").help(HELP));
+            } else if *end > 1.0 {
+                let label = format!("rises to {end} times `lr`");
+                let what = format!("the rate of phase {} rises over the phase", phase.name);
+                cx.push(warn(what, "schedule.end", &label).help(HELP));
+            }
         }
-        ScheduleDef::Cosine { end } if *end > 1.0 => {
-            let label = format!("rises to {end} times `lr`");
-            let p = warn(
-                format!("the rate of phase {} rises over the phase", phase.name),
-                "schedule.end",
-                &label,
-            );
-            cx.push(p.help("`end` is the share of `lr` that is left at the end: 0 by default"));
+        ScheduleDef::Inverse(s) => {
+            if let Some(key) = [("schedule.gamma", s.gamma), ("schedule.power", s.power)]
+                .iter()
+                .find(|k| k.1 == 0.0)
+            {
+                cx.push(still(key.0, "of 0 is no fall").help("the rate is `lr · (1 + gamma · x)^(−power)`"));
+            }
+            // (1 + γ)^(−β) of a γ that is meant for the share of the phase leaves next to nothing after some thousand steps.
+            if s.over == Over::Steps && s.gamma >= 1.0 {
+                let what = format!("the rate of phase {} falls within its first steps", phase.name);
+                let p = warn(what, "schedule.gamma", "is multiplied with the number of steps");
+                cx.push(p.help(
+                    "for `over = \"steps\"` it is about 0.001; for the share of the phase write `over = \"phase\"`",
+                ));
+            }
         }
-        ScheduleDef::Cosine { .. } => {}
-        ScheduleDef::Step { at: steps, gamma } => {
-            let (length, unit) = match (&phase.steps, &phase.epochs) {
-                (Some(s), _) => (s, "steps"),
-                (None, Some(e)) => (e, "epochs"),
+        ScheduleDef::Step(s) => {
+            let own = match (&phase.steps, &phase.epochs) {
+                (Some(s), _) => (s, Per::Step),
+                (None, Some(e)) => (e, Per::Epoch),
                 (None, None) => return,
             };
-            let late: Vec<String> = (steps.iter().filter(|s| **s >= length.value))
+            let unit = s.per.unwrap_or(own.1);
+            // How many steps epochs have the lists say.
+            let length = own.0.value;
+            let late: Vec<String> = (s.at.0.iter().filter(|at| unit == own.1 && **at >= length))
                 .map(usize::to_string)
                 .collect();
-            if *gamma == 1.0 || steps.is_empty() {
-                let key = if steps.is_empty() {
+            if s.gamma == 1.0 || s.at.0.is_empty() {
+                let key = if s.at.0.is_empty() {
                     "schedule.at"
                 } else {
                     "schedule.gamma"
                 };
-                cx.push(warn(
-                    format!("the rate of phase {} does not fall", phase.name),
-                    key,
-                    "changes nothing",
-                ));
+                cx.push(still(key, "changes nothing"));
             } else if !late.is_empty() {
+                let unit = format!("{}s", unit.word());
                 let what = format!("the rate of phase {} never falls at {}", phase.name, late.join(", "));
                 let p = warn(what, "schedule.at", &format!("in {unit}"));
-                cx.push(p.at(&length.place, format!("the phase ends after {} {unit}", length.value)));
+                cx.push(p.at(&own.0.place, format!("the phase ends after {length} {unit}")));
             }
         }
     }
@@ -176,19 +208,70 @@ mod tests {
         assert_eq!(cosine("1.0"), ["the rate of phase main does not fall"]);
         assert_eq!(cosine("1.5"), ["the rate of phase main rises over the phase"]);
         assert!(of("schedule = \"constant\"").is_empty());
+        let linear = |end: &str| of(&format!("schedule = {{ kind = \"linear\", end = {end} }}"));
+        assert!(linear("0.0").is_empty());
+        assert_eq!(linear("1.0"), ["the rate of phase main does not fall"]);
+        assert_eq!(linear("2.0"), ["the rate of phase main rises over the phase"]);
+        let inverse = |keys: &str| of(&format!("schedule = {{ kind = \"inverse\", {keys} }}"));
+        assert!(inverse("gamma = 10").is_empty());
+        assert!(inverse("gamma = 0.001, over = \"steps\"").is_empty());
+        assert_eq!(inverse("gamma = 0"), ["the rate of phase main does not fall"]);
+        assert_eq!(
+            inverse("gamma = 1, power = 0"),
+            ["the rate of phase main does not fall"]
+        );
+        assert_eq!(
+            inverse("gamma = 10, over = \"steps\""),
+            ["the rate of phase main falls within its first steps"]
+        );
+    }
+
+    #[test]
+    fn adamw_is_meant_to_decay() {
+        let of = |keys: &str| {
+            let optimizer = format!("{{ kind = \"adamw\", lr = 0.001, {keys} }}");
+            warnings(&format!("[replace.phases.main]\noptimizer = {optimizer}\n{REST}"))
+        };
+        const REST: &str = "steps = 50\nbatch = 4\nlosses = { ce = 1.0 }";
+        assert_eq!(of(""), ["the optimiser of phase main is AdamW without weight decay"]);
+        assert!(of("weight_decay = 0.01").is_empty());
+        assert!(of("groups = [{ weight_decay = 0.01, roles = [\"weight\"] }]").is_empty());
+    }
+
+    #[test]
+    fn a_schedule_by_epochs_needs_a_phase_in_epochs() {
+        let of = |schedule: &str| {
+            main(&format!(
+                "[phases.main.optimizer]\nschedule = {{ {schedule}, per = \"epoch\" }}"
+            ))
+        };
+        let wrong = ["the schedule of phase main is by epochs, and the phase has none"];
+        for schedule in [
+            "kind = \"cosine\"",
+            "kind = \"linear\"",
+            "kind = \"inverse\", gamma = 10",
+            "kind = \"step\", at = [3], gamma = 0.1",
+        ] {
+            assert_eq!(errors(&of(schedule)), wrong, "{schedule}");
+            assert!(
+                warnings(&of(schedule).replace("\"epoch\"", "\"step\"")).is_empty(),
+                "{schedule}"
+            );
+        }
     }
 
     #[test]
     fn milestones_are_in_the_unit_of_the_length() {
         let epochs = |at: &str| {
             let o = format!(
-                "optimizer = {{ kind = \"sgd\", lr = 0.1, schedule = {{ kind = \"step\", at = {at}, gamma = 0.1 }} }}"
+                "optimizer = {{ kind = \"sgd\", lr = 0.1, schedule = {{ kind = \"step\", gamma = 0.1, at = {at} }} }}"
             );
             let phase = format!("epochs = 7\nbatch = 4\n{o}\nlosses = {{ ce = 1.0 }}");
             warnings(&format!("[replace.phases.main]\n{phase}"))
         };
         assert!(epochs("[3, 6]").is_empty());
         assert_eq!(epochs("[3, 7]"), ["the rate of phase main never falls at 7"]);
+        assert!(epochs("[3, 700], per = \"step\"").is_empty());
     }
 
     #[test]

@@ -104,7 +104,12 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     if p.kind == ProgramKind::Phase {
         let _ = write!(out, ", of which {} train", thousands(weights(&|n| trained(n))));
     }
-    let _ = writeln!(out, " ({} with momentum)", bytes(m.weights));
+    let kept = match p.kept {
+        0 => "",
+        1 => " with momentum",
+        _ => " with both moments",
+    };
+    let _ = writeln!(out, " ({}{kept})", bytes(m.weights));
     match p.kind {
         ProgramKind::Phase => {
             let parts = graph.phases[&p.name].batch.value.div_ceil(p.batch.max(1)) as u64;

@@ -91,7 +91,7 @@ pub struct ProgramPlan {
 pub struct MemoryPlan {
     /// Activations, gradients and buffers of the operations, when most is held.
     pub activations: u64,
-    /// Weights, with the momentum of those that train.
+    /// Weights, with what the optimiser keeps of those that train.
     pub weights: u64,
     /// Samples that wait between the data side and the compute side.
     pub queue: u64,

@@ -4,8 +4,10 @@ mod def;
 mod expect;
 mod file;
 mod optim;
+mod schedule;
 
 pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
 pub use expect::Expect;
 pub use file::{CompositeKeys, Inputs, LossKeys, NodeKeys, Order, PhaseKeys, Select, TopKeys, ViewKeys, is_node_key};
-pub use optim::{GroupDef, OptimizerDef, OptimizerKind, ScheduleDef};
+pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
+pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};

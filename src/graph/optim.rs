@@ -1,43 +1,72 @@
 //! A phase's optimiser, as written.
 
+use super::schedule::ScheduleDef;
 use crate::diag::{Problem, Spanned};
 use crate::keys::{Rules, Value, Word, Words, schema, table};
-use crate::tree::{Out, Tree, TreeValue, Written, list, string};
+use crate::tree::{Out, Tree, TreeValue};
 use glad_nodes::Role;
-use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
 /// An optimiser.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OptimizerKind {
-    /// SGD with momentum, as PyTorch defines it.
+    /// SGD with momentum.
     #[default]
     Sgd,
+    /// Adam; its weight decay is L2.
+    Adam,
+    /// Adam with decoupled weight decay.
+    AdamW,
+}
+
+impl OptimizerKind {
+    /// What it keeps of each weight that trains, as saved states name it: tensors of the weight's size.
+    pub fn buffers(self) -> &'static [&'static str] {
+        match self {
+            OptimizerKind::Sgd => &["momentum"],
+            OptimizerKind::Adam | OptimizerKind::AdamW => &["first_moment", "second_moment"],
+        }
+    }
+
+    /// The keys that not all optimisers have.
+    pub fn own_keys(self) -> &'static [&'static str] {
+        match self {
+            OptimizerKind::Sgd => &["momentum", "nesterov"],
+            OptimizerKind::Adam | OptimizerKind::AdamW => &["betas", "eps"],
+        }
+    }
 }
 
 impl Word for OptimizerKind {
     const WHAT: &'static str = "optimizer";
-    const ALL: &'static [OptimizerKind] = &[OptimizerKind::Sgd];
+    const ALL: &'static [OptimizerKind] = &[OptimizerKind::Sgd, OptimizerKind::Adam, OptimizerKind::AdamW];
 
     fn word(self) -> &'static str {
         match self {
             OptimizerKind::Sgd => "sgd",
+            OptimizerKind::Adam => "adam",
+            OptimizerKind::AdamW => "adamw",
         }
     }
 }
 
 table! {
-    /// SGD with momentum, as PyTorch defines it.
+    /// How weights are updated, as PyTorch defines it: SGD with momentum (`sgd`), Adam (`adam`; Kingma and Ba, ICLR 2015), or Adam
+    /// with decoupled weight decay (`adamw`; Loshchilov and Hutter, ICLR 2019).
     pub struct OptimizerDef as "optimizer" {
         /// The optimiser.
         kind: OptimizerKind;
         /// Learning rate before schedule and groups.
         lr: f64, [least = 0.0];
-        /// 0 is plain SGD.
-        momentum: f64, [least = 0.0, below = 1.0];
-        /// L2 added to the gradient.
+        /// Of `sgd`: 0, the default, is plain SGD.
+        momentum: Option<f64>, [least = 0.0, below = 1.0];
+        /// Of `adam` and `adamw`: how much of the gradient's first and second moment stays in a step; [0.9, 0.999] by default.
+        betas: Option<Betas>;
+        /// Of `adam` and `adamw`: what the root of the second moment is raised by; 1e-8 by default.
+        eps: Option<f64>, [least = 1e-30];
+        /// L2 added to the gradient; of `adamw`, the share of a weight that is taken from it in a step, times the learning rate.
         weight_decay: f64, [least = 0.0];
-        /// Nesterov's form.
+        /// Of `sgd`: Nesterov's form.
         nesterov: bool;
         /// The gradient's largest L2 norm over all weights.
         clip_norm: Option<f64>, [above = 0.0];
@@ -47,6 +76,93 @@ table! {
         schedule: ScheduleDef = ScheduleDef::Constant;
         /// Rates and decays of parts of the weights; the first that matches a weight counts.
         groups: Vec<GroupDef>;
+    }
+}
+
+/// How a weight is updated, with the defaults in it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Update {
+    /// SGD.
+    Sgd {
+        /// 0 is plain SGD.
+        momentum: f64,
+        /// Nesterov's form.
+        nesterov: bool,
+    },
+    /// Adam or AdamW.
+    Adam {
+        /// β₁ and β₂.
+        betas: [f64; 2],
+        /// ε.
+        eps: f64,
+        /// Whether weights decay apart from the gradient: AdamW.
+        decoupled: bool,
+    },
+}
+
+impl OptimizerDef {
+    /// How a weight is updated.
+    pub fn update(&self) -> Update {
+        match self.kind {
+            OptimizerKind::Sgd => Update::Sgd {
+                momentum: self.momentum.unwrap_or(0.0),
+                nesterov: self.nesterov,
+            },
+            OptimizerKind::Adam | OptimizerKind::AdamW => Update::Adam {
+                betas: self.betas.unwrap_or_default().0,
+                eps: self.eps.unwrap_or(1e-8),
+                decoupled: self.kind == OptimizerKind::AdamW,
+            },
+        }
+    }
+
+    /// Writes the defaults of the kind's own keys into them, so that the effective graph shows them.
+    pub fn fill(&mut self) {
+        match self.update() {
+            Update::Sgd { momentum, .. } => self.momentum = Some(momentum),
+            Update::Adam { betas, eps, .. } => (self.betas, self.eps) = (Some(Betas(betas)), Some(eps)),
+        }
+    }
+}
+
+/// β₁ and β₂ of Adam.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Betas(pub [f64; 2]);
+
+impl Default for Betas {
+    fn default() -> Betas {
+        Betas([0.9, 0.999])
+    }
+}
+
+/// At 1 a moment would never move.
+const BETA: Rules = Rules {
+    least: Some(0.0),
+    below: Some(1.0),
+    ..Rules::NONE
+};
+
+impl Value for Betas {
+    fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
+        let items = out.list(at, t)?;
+        let [first, second] = items else {
+            let p = Problem::error(format!("`{at}` has {} numbers, and takes two", items.len()));
+            out.push(p.at(&t.place, "here").help("β₁ and β₂: `betas = [0.9, 0.999]`"));
+            return None;
+        };
+        let name = format!("items of {at}");
+        let beta = |t: &Tree, out: &mut Out| f64::read(&name, t, &BETA, out);
+        let (first, second) = (beta(first, out), beta(second, out));
+        Some(Betas([first?, second?]))
+    }
+
+    fn write(&self, _: &Rules) -> Option<TreeValue> {
+        Some(crate::tree::list(self.0.into_iter().map(TreeValue::Float)))
+    }
+
+    fn schema(doc: &str, _: &Rules) -> Json {
+        let item = f64::schema("β₁, then β₂.", &BETA);
+        schema::or_param(json!({ "type": "array", "items": item, "minItems": 2, "maxItems": 2, "description": doc }))
     }
 }
 
@@ -62,160 +178,4 @@ table! {
         /// Instead of the optimiser's.
         weight_decay: Option<f64>, [least = 0.0];
     }
-}
-
-/// How the learning rate falls.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ScheduleDef {
-    /// Not at all.
-    Constant,
-    /// Times `gamma` at each of these epochs (or steps, where the phase is given in steps).
-    Step {
-        /// When.
-        at: Vec<usize>,
-        /// By how much.
-        gamma: f64,
-    },
-    /// Half a cosine to `end · lr`, over the phase.
-    Cosine {
-        /// The share that is left at the end.
-        end: f64,
-    },
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Constant,
-    Step,
-    Cosine,
-}
-
-impl Word for Kind {
-    const WHAT: &'static str = "schedule";
-    const ALL: &'static [Kind] = &[Kind::Constant, Kind::Step, Kind::Cosine];
-
-    fn word(self) -> &'static str {
-        match self {
-            Kind::Constant => "constant",
-            Kind::Step => "step",
-            Kind::Cosine => "cosine",
-        }
-    }
-}
-
-/// A table with a kind, or a kind alone.
-impl Value for ScheduleDef {
-    fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
-        let none = IndexMap::new();
-        let (kind, table) = match t.text() {
-            Some(_) => (t, &none),
-            None => {
-                let table = out.table(at, t)?;
-                let Some(kind) = table.get("kind") else {
-                    let p = Problem::error(format!("`{at}` has no kind")).at(&t.place, "it needs `kind = …`");
-                    out.push(p.help("kinds: constant, step, cosine"));
-                    return None;
-                };
-                (kind, table)
-            }
-        };
-        let path = if t.text().is_some() {
-            at.to_owned()
-        } else {
-            format!("{at}.kind")
-        };
-        let word = Kind::read(&path, kind, &Rules::NONE, out)?;
-        let mut keys = |known: &[&str]| {
-            out.unknown_keys(&format!("a schedule of kind `{}`", word.word()), table, known);
-        };
-        let positive = Rules {
-            least: Some(0.0),
-            ..Rules::NONE
-        };
-        match word {
-            Kind::Constant => {
-                keys(&["kind"]);
-                Some(ScheduleDef::Constant)
-            }
-            Kind::Step => {
-                keys(&["kind", "at", "gamma"]);
-                let needed = |key: &str, out: &mut Out| {
-                    let value = table.get(key);
-                    if value.is_none() {
-                        let p = Problem::error(format!("`{at}` has no `{key}`"));
-                        out.push(p.at(&kind.place, "this kind needs it"));
-                    }
-                    value
-                };
-                let gamma = f64::read(&format!("{at}.gamma"), needed("gamma", out)?, &positive, out)?;
-                let steps = rising(&format!("{at}.at"), needed("at", out)?, out)?;
-                Some(ScheduleDef::Step { at: steps, gamma })
-            }
-            Kind::Cosine => {
-                keys(&["kind", "end"]);
-                let end = table
-                    .get("end")
-                    .and_then(|t| f64::read(&format!("{at}.end"), t, &positive, out));
-                Some(ScheduleDef::Cosine {
-                    end: end.unwrap_or(0.0),
-                })
-            }
-        }
-    }
-
-    fn write(&self, _: &Rules) -> Option<TreeValue> {
-        let mut to = Written::nowhere();
-        match self {
-            ScheduleDef::Constant => to.put("kind", string("constant")),
-            ScheduleDef::Step { at, gamma } => {
-                to.put("kind", string("step"));
-                to.put("at", list(at.iter().map(|n| TreeValue::Integer(*n as i64))));
-                to.put("gamma", TreeValue::Float(*gamma));
-            }
-            ScheduleDef::Cosine { end } => {
-                to.put("kind", string("cosine"));
-                to.put("end", TreeValue::Float(*end));
-            }
-        }
-        Some(to.tree().value)
-    }
-
-    fn schema(doc: &str, _: &Rules) -> Json {
-        let positive = Rules {
-            least: Some(0.0),
-            ..Rules::NONE
-        };
-        let by = |kind: &str, doc: &str, more: &[(&str, Json)]| {
-            let mut keys: serde_json::Map<_, _> = more.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect();
-            keys.insert("kind".into(), json!({ "const": kind }));
-            schema::object(doc, keys, json!(false))
-        };
-        let at = json!({
-            "type": "array",
-            "items": usize::schema("When.", &Rules::NONE),
-            "description": "Epochs at which the rate falls (or steps, where the phase is given in steps).",
-        });
-        let gamma = f64::schema("By how much.", &positive);
-        let end = f64::schema("The share that is left at the end.", &positive);
-        json!({ "description": doc, "anyOf": [
-            schema::one_of(&["constant", "cosine"], "A schedule without parameters."),
-            by("constant", "Not at all.", &[]),
-            by("step", "Times `gamma` at each of `at`.", &[("at", schema::or_param(at)), ("gamma", gamma)]),
-            by("cosine", "Half a cosine to `end` times the rate, over the phase.", &[("end", end)]),
-        ] })
-    }
-}
-
-/// Whole numbers, each above the one before.
-fn rising(at: &str, t: &Tree, out: &mut Out) -> Option<Vec<usize>> {
-    let mut steps: Vec<usize> = vec![];
-    for t in out.list(at, t)? {
-        let n = usize::read(&format!("items of {at}"), t, &Rules::NONE, out)?;
-        if steps.last().is_some_and(|last| *last >= n) {
-            let p = Problem::error(format!("`{at}` has to rise"));
-            out.push(p.at(&t.place, "not above the one before"));
-        }
-        steps.push(n);
-    }
-    Some(steps)
 }

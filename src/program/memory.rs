@@ -12,7 +12,7 @@ pub struct Memory {
     /// Bytes of activations (outputs and what is kept for the backward pass), of gradients and of the buffers of the
     /// operations, when most is held.
     pub peak: u64,
-    /// Bytes of weights, with the momentum of those that train.
+    /// Bytes of weights, with what the optimiser keeps of those that train.
     pub weights: u64,
 }
 
@@ -129,7 +129,7 @@ fn weight_bytes(program: &Program) -> u64 {
         let trains = program.calls.iter().any(|c| c.node == *node && c.trains);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
-                2
+                1 + program.kept as u64
             } else {
                 1
             }

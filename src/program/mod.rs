@@ -152,6 +152,8 @@ pub struct Program {
     pub frozen: Vec<String>,
     /// Nodes that start anew here.
     pub reset: Vec<String>,
+    /// How many numbers the optimiser keeps of each that trains: 0 in a view.
+    pub kept: usize,
 }
 
 impl LabelUse {

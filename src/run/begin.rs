@@ -5,13 +5,13 @@ use super::changed::{Change, compare};
 use super::checkpoint::{self, Position, State};
 use super::folder::{Found, RunFolder, other_precision, write_whole};
 use super::inputs::Inputs;
+use super::optim::OptimizerState;
 use super::progress::Progress;
 use super::record::{FOLDER_FORMAT, RunRecord, read_inputs, write_inputs};
 use super::session::RunOptions;
 use crate::graph::Graph;
 use crate::load::experiment;
 use anyhow::{Context, Result, bail};
-use candle_core::Tensor;
 use glad_nodes::WeightStore;
 use std::path::Path;
 
@@ -21,7 +21,8 @@ pub struct Begun {
     pub record: RunRecord,
     pub position: Position,
     pub store: WeightStore,
-    pub momentum: Vec<(String, Tensor)>,
+    /// What the optimiser of the phase kept, in which it goes on.
+    pub optimizer: Option<OptimizerState>,
     /// What it reads, without the videos.
     pub inputs: Inputs,
     /// Whether its data has been moved since it began: then nothing is shared with other runs.
@@ -75,7 +76,7 @@ pub fn begin(
             folder,
             record: now,
             store: WeightStore::default(),
-            momentum: vec![],
+            optimizer: None,
             inputs,
             moved: false,
             begins: true,
@@ -93,20 +94,20 @@ pub fn begin(
     }
     inputs.forget_videos();
     let begins = state.is_none();
-    let (position, store, momentum) = match state {
+    let (position, store, optimizer) = match state {
         Some(State {
             position,
             store,
-            momentum,
-        }) => (position, store, momentum),
-        None => (fresh(&record), WeightStore::default(), vec![]),
+            optimizer,
+        }) => (position, store, optimizer),
+        None => (fresh(&record), WeightStore::default(), None),
     };
     Ok(Begun {
         folder,
         record,
         position,
         store,
-        momentum,
+        optimizer,
         inputs,
         moved,
         begins,

@@ -1,10 +1,12 @@
-//! Saved states of a run: weights, momentum, position. Written whole or not at all.
+//! Saved states of a run: weights, what the optimiser keeps, position. Written whole or not at all.
 
 use super::data::BadVideo;
 use super::folder::write_whole;
 use super::log::LogEnd;
-use super::optim::Sgd;
+use super::optim::{Kept, OptimizerState};
 use super::record::known_format;
+use crate::graph::OptimizerKind;
+use crate::keys::Word;
 use anyhow::{Context, Result, bail, ensure};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Init, Precision, Role, Video, WeightSpec, WeightStore};
@@ -89,7 +91,6 @@ impl Position {
 
 const META: &str = "glad";
 const WEIGHT: &str = "weight/";
-const MOMENTUM: &str = "momentum/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,9 +98,20 @@ struct Meta {
     position: Position,
     /// In the store's order: sums over weights are taken in it, and must not change when a run is resumed.
     roles: IndexMap<String, Role>,
+    /// Of an optimiser that counts steps. Without it, what is kept is SGD's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    optimizer: Option<Counted>,
     /// BLAKE3 of everything else in the file.
     #[serde(default)]
     checksum: String,
+}
+
+/// An optimiser that counts the steps of its weights.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Counted {
+    kind: String,
+    steps: IndexMap<String, u64>,
 }
 
 impl Meta {
@@ -107,6 +119,9 @@ impl Meta {
     fn sum<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> Result<String> {
         let mut hash = blake3::Hasher::new();
         hash.update(serde_json::to_string(&(&self.position, &self.roles))?.as_bytes());
+        if let Some(optimizer) = &self.optimizer {
+            hash.update(serde_json::to_string(optimizer)?.as_bytes());
+        }
         for (name, shape, bytes) in tensors {
             hash.update(format!("\n{name} {shape:?} {}\n", bytes.len()).as_bytes());
             hash.update(bytes);
@@ -115,8 +130,11 @@ impl Meta {
     }
 }
 
-/// Writes a state.
-pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&Sgd>) -> Result<()> {
+/// Writes a state; `optimizer` is what the phase's keeps, within a phase.
+///
+/// # Errors
+/// The file cannot be written, or a number of what the optimiser keeps is not finite.
+pub fn save(path: &Path, position: &Position, store: &WeightStore, optimizer: Option<&OptimizerState>) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
     let mut roles = IndexMap::new();
     for (name, w) in store.iter() {
@@ -124,11 +142,18 @@ pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&
         tensors.push((format!("{WEIGHT}{name}"), w.spec.shape.clone(), bytes(&v)));
         roles.insert(name.clone(), w.spec.role);
     }
-    if let Some(sgd) = sgd {
-        for (name, v) in sgd.state() {
-            let v = v.to_vec1::<f32>()?;
-            tensors.push((format!("{MOMENTUM}{name}"), vec![v.len()], bytes(&v)));
-        }
+    for (name, kept) in optimizer
+        .iter()
+        .flat_map(|o| o.weights.iter().map(|w| (o.kind, w)))
+        .flat_map(buffers)
+    {
+        let v = kept.to_vec1::<f32>()?;
+        // On a GPU nothing looks at it before.
+        ensure!(
+            v.iter().all(|x| x.is_finite()),
+            "`{name}`, which the optimizer keeps, holds numbers that are not finite: nothing was saved since the last state"
+        );
+        tensors.push((name, vec![v.len()], bytes(&v)));
     }
     let views = tensors
         .iter()
@@ -137,6 +162,7 @@ pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&
     let mut meta = Meta {
         position: position.clone(),
         roles,
+        optimizer: optimizer.and_then(counted),
         checksum: String::new(),
     };
     let mut sorted: Vec<_> = tensors.iter().map(|(n, s, b)| (n.as_str(), &s[..], &b[..])).collect();
@@ -153,8 +179,59 @@ pub struct State {
     pub position: Position,
     /// Its weights.
     pub store: WeightStore,
-    /// Its momentum.
-    pub momentum: Vec<(String, Tensor)>,
+    /// What the phase's optimiser kept; `None` between phases, and before the first step.
+    pub optimizer: Option<OptimizerState>,
+}
+
+/// The tensors of what is kept of a weight, under their names in the file.
+fn buffers<'a>(
+    (kind, (name, kept)): (OptimizerKind, (&'a String, &'a Kept)),
+) -> impl Iterator<Item = (String, &'a Tensor)> {
+    let named = kind.buffers().iter().zip(&kept.buffers);
+    named.map(move |(buffer, tensor)| (format!("{buffer}/{name}"), tensor))
+}
+
+/// The steps of an optimiser that counts them.
+fn counted(optimizer: &OptimizerState) -> Option<Counted> {
+    if optimizer.kind == OptimizerKind::Sgd || optimizer.weights.is_empty() {
+        return None;
+    }
+    let steps = optimizer.weights.iter().map(|(name, kept)| (name.clone(), kept.steps));
+    Some(Counted {
+        kind: optimizer.kind.word().to_owned(),
+        steps: steps.collect(),
+    })
+}
+
+/// What the optimiser kept, out of a file.
+fn kept(counted: Option<Counted>, file: &SafeTensors<'_>, device: &Device) -> Result<Option<OptimizerState>> {
+    let (kind, steps) = match counted {
+        Some(Counted { kind: word, steps }) => {
+            let kind = (OptimizerKind::ALL.iter().copied()).find(|k| k.word() == word);
+            (
+                kind.with_context(|| format!("its optimizer is `{word}`, of which this glad knows nothing"))?,
+                steps,
+            )
+        }
+        None => {
+            let kind = OptimizerKind::Sgd;
+            let prefix = format!("{}/", kind.buffers()[0]);
+            let named = file.names().into_iter().filter_map(|full| full.strip_prefix(&prefix));
+            // SGD only asks whether there was a step.
+            (kind, named.map(|name| (name.to_owned(), 1)).collect())
+        }
+    };
+    let mut state = OptimizerState::new(kind);
+    for (name, steps) in steps {
+        let read = |buffer: &&str| -> Result<Tensor> {
+            let v = floats(file.tensor(&format!("{buffer}/{name}"))?.data());
+            let n = v.len();
+            Ok(Tensor::from_vec(v, n, device)?)
+        };
+        let buffers = kind.buffers().iter().map(read).collect::<Result<_>>()?;
+        state.weights.insert(name, Kept { buffers, steps });
+    }
+    Ok((!state.weights.is_empty()).then_some(state))
 }
 
 /// Reads a state.
@@ -201,18 +278,10 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
             let spec = WeightSpec::new(name.clone(), t.shape(), Init::Constant(0.0), role);
             store.insert(name, spec, Tensor::from_vec(floats(t.data()), t.shape(), device)?);
         }
-        let mut momentum = vec![];
-        for full in file.names() {
-            if let Some(name) = full.strip_prefix(MOMENTUM) {
-                let v = floats(file.tensor(full)?.data());
-                let n = v.len();
-                momentum.push((name.to_string(), Tensor::from_vec(v, n, device)?));
-            }
-        }
         Ok(State {
             position: meta.position,
             store,
-            momentum,
+            optimizer: kept(meta.optimizer, &file, device)?,
         })
     };
     read().with_context(|| format!("cannot read {}", path.display()))

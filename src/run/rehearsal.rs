@@ -1,7 +1,7 @@
 //! A phase's steps on random clips: the compute side of a run without videos, to measure it or to try a machine.
 
 use super::exec::Part;
-use super::optim::{Length, Sgd};
+use super::optim::{Length, Optimizer};
 use super::phase::StepPlan;
 use super::progress::Progress;
 use super::start::begin_phase;
@@ -22,7 +22,7 @@ pub struct Rehearsal<'a> {
     program: &'a Program,
     steps: Steps<'a>,
     store: WeightStore,
-    sgd: Sgd,
+    optimizer: Optimizer,
     plan: StepPlan,
     /// Videos of a stream in a step.
     videos: usize,
@@ -53,7 +53,7 @@ impl<'a> Rehearsal<'a> {
             program,
             steps: Steps::new(program, def, device, graph.precision.value),
             store,
-            sgd: Sgd::new(&def.optimizer),
+            optimizer: Optimizer::new(&def.optimizer),
             plan,
             videos: def.batch.value,
             batch: batch(program, plan.key.name("rehearsal"), device)?,
@@ -75,7 +75,7 @@ impl<'a> Rehearsal<'a> {
         let again = || Ok(parts.into_iter());
         let (values, _) = self
             .steps
-            .update(&mut self.store, &mut self.sgd, self.step, self.plan.length, again)
+            .update(&mut self.store, &mut self.optimizer, self.step, self.plan.length, again)
             .with_context(|| format!("phase `{}`", self.program.name))?;
         self.step += 1;
         Ok(values)

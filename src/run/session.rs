@@ -10,7 +10,7 @@ use super::folder::{Begin, RunFolder, write_whole};
 use super::idle::idle_losses;
 use super::inputs::Inputs;
 use super::log::Log;
-use super::optim::Sgd;
+use super::optim::{Optimizer, OptimizerState};
 use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
 use super::record::RunRecord;
@@ -27,7 +27,7 @@ use crate::graph::{Graph, Select};
 use crate::program::Program;
 use crate::program::{Checked, RESULT_VIEW};
 use anyhow::{Context, Result, bail};
-use candle_core::{Device, DeviceLocation, Tensor};
+use candle_core::{Device, DeviceLocation};
 use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
 use std::collections::BTreeMap;
@@ -99,7 +99,7 @@ pub fn run(
         mut record,
         mut position,
         mut store,
-        mut momentum,
+        mut optimizer,
         inputs,
         moved,
         begins,
@@ -145,7 +145,7 @@ pub fn run(
             if i < position.entry {
                 continue;
             }
-            let report = session.phase(name, program, &mut store, &mut momentum, &mut position, &mut log)?;
+            let report = session.phase(name, program, &mut store, &mut optimizer, &mut position, &mut log)?;
             result.phases.push((name.clone(), report));
         } else if let Some(program) = checked.views.get(name) {
             if result.left_out.iter().all(|(n, _)| n != name) {
@@ -249,7 +249,7 @@ impl Session<'_> {
         name: &str,
         program: &Program,
         store: &mut WeightStore,
-        momentum: &mut Vec<(String, Tensor)>,
+        kept: &mut Option<OptimizerState>,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<PhaseReport> {
@@ -280,9 +280,9 @@ impl Session<'_> {
         let fresh = position.step == 0;
         let (seed, device) = (self.options.seed, &self.options.device);
         begin_phase(program, def, store, fresh, seed, device, self.progress)?;
-        let mut sgd = Sgd::new(&def.optimizer);
-        for (name, v) in momentum.drain(..) {
-            sgd.restore(name, v);
+        let mut optimizer = Optimizer::new(&def.optimizer);
+        if let Some(kept) = kept.take() {
+            optimizer.restore(kept).with_context(|| format!("phase `{name}`"))?;
         }
         let cx = TrainCx {
             feed: self.options.feed,
@@ -297,7 +297,7 @@ impl Session<'_> {
         stop::enter(Section::Unsaved)?;
         let mut state = State {
             store: &mut *store,
-            sgd: &mut sgd,
+            optimizer: &mut optimizer,
             position: &mut *position,
             log: &mut *log,
         };
@@ -374,14 +374,14 @@ impl Session<'_> {
 
     fn save_state(
         &mut self,
-        sgd: Option<&Sgd>,
+        optimizer: Option<&Optimizer>,
         store: &WeightStore,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<()> {
         self.check_weights(store, position)?;
         position.set_log_end(log.end()?);
-        checkpoint::save(&self.folder.last(), position, store, sgd)?;
+        checkpoint::save(&self.folder.last(), position, store, optimizer.map(Optimizer::state))?;
         if !self.record.saved {
             self.record.saved = true;
             self.record.write(&self.folder.record())?;
@@ -395,19 +395,19 @@ impl PhaseHooks for Session<'_> {
         &mut self,
         step: u64,
         store: &WeightStore,
-        sgd: &Sgd,
+        optimizer: &Optimizer,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<()> {
         position.step = step;
-        self.save_state(Some(sgd), store, position, log)
+        self.save_state(Some(optimizer), store, position, log)
     }
 
     fn epoch(
         &mut self,
         step: u64,
         store: &mut WeightStore,
-        sgd: &Sgd,
+        optimizer: &Optimizer,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<()> {
@@ -417,7 +417,7 @@ impl PhaseHooks for Session<'_> {
         };
         // A validation may take long: the run may be stopped or killed in it, and then validates when it goes on.
         position.unvalidated = true;
-        self.save(step, store, sgd, position, log)?;
+        self.save(step, store, optimizer, position, log)?;
         stop::enter(Section::Saved)?;
         let program = self
             .checked

@@ -3,7 +3,7 @@
 
 use super::exec::{Exec, Part, scalar};
 use super::finite::{self, Symptom};
-use super::optim::{Length, Sgd, StepReport, Taken};
+use super::optim::{Length, Optimizer, StepReport, Taken};
 use crate::graph::PhaseDef;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, anyhow};
@@ -74,14 +74,14 @@ impl<'a> Steps<'a> {
     pub fn update<P: Iterator<Item = Result<Part>>>(
         &mut self,
         store: &mut WeightStore,
-        sgd: &mut Sgd,
+        optimizer: &mut Optimizer,
         step: u64,
         length: Length,
         again: impl FnOnce() -> Result<P>,
     ) -> Result<(Vec<(String, f64)>, StepReport)> {
         if self.symptom.is_none() && self.read()? {
             let since = Instant::now();
-            let taken = sgd.step(store, step, length)?;
+            let taken = optimizer.step(store, step, length)?;
             self.optimizer += since.elapsed();
             match taken {
                 Taken::Step(report) => {

@@ -4,7 +4,7 @@ use super::checkpoint::Position;
 use super::data::{Batches, FeedOptions};
 use super::device::{graphs_launched, release_device_memory};
 use super::log::Log;
-use super::optim::Sgd;
+use super::optim::Optimizer;
 use super::phase::PhaseRun;
 use super::progress::Progress;
 use super::step::Steps;
@@ -37,14 +37,20 @@ pub struct TrainCx<'a> {
 /// Callbacks of a phase into the run that it is part of.
 pub trait PhaseHooks {
     /// Saves the state after `step` steps.
-    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log)
-    -> Result<()>;
+    fn save(
+        &mut self,
+        step: u64,
+        store: &WeightStore,
+        optimizer: &Optimizer,
+        position: &mut Position,
+        log: &mut Log,
+    ) -> Result<()>;
     /// After an epoch (and at the end): validation.
     fn epoch(
         &mut self,
         step: u64,
         store: &mut WeightStore,
-        sgd: &Sgd,
+        optimizer: &Optimizer,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<()>;
@@ -116,8 +122,8 @@ impl PhaseReport {
 pub struct State<'a> {
     /// Weights and buffers.
     pub store: &'a mut WeightStore,
-    /// The optimiser with its momentum.
-    pub sgd: &'a mut Sgd,
+    /// The optimiser with what it keeps.
+    pub optimizer: &'a mut Optimizer,
     /// Where the run stands.
     pub position: &'a mut Position,
     /// Its metrics.
@@ -136,14 +142,14 @@ pub fn train(
 ) -> Result<PhaseReport> {
     let steps = state.position.step..run.plan.length.steps;
     if state.position.unvalidated {
-        hooks.epoch(steps.start, state.store, state.sgd, state.position, state.log)?;
+        hooks.epoch(steps.start, state.store, state.optimizer, state.position, state.log)?;
     }
     let mut training = Training::new(run, cx)?;
     cx.progress.begin(&run.program.name, steps.start, steps.end);
     let outcome = run.feed(cx.feed, steps.clone(), |made| {
         for k in steps {
             let Some(row) = training.take_step(k, made, state)? else {
-                hooks.save(k, state.store, state.sgd, state.position, state.log)?;
+                hooks.save(k, state.store, state.optimizer, state.position, state.log)?;
                 stop::saved();
                 bail!(super::Stopped);
             };
@@ -206,7 +212,7 @@ impl<'a> Training<'a> {
         }
         run.staging.begin()?;
         let again = || Ok(run.parts_again(k));
-        let (mut row, done) = (self.steps).update(state.store, state.sgd, k, run.plan.length, again)?;
+        let (mut row, done) = (self.steps).update(state.store, state.optimizer, k, run.plan.length, again)?;
         run.staging.end()?;
         state.position.step = k + 1;
         row.push(("lr".into(), done.lr));
@@ -246,12 +252,12 @@ impl<'a> Training<'a> {
             words
         });
         if done.is_multiple_of(per_epoch) || done == of {
-            hooks.epoch(done, state.store, state.sgd, state.position, state.log)?;
+            hooks.epoch(done, state.store, state.optimizer, state.position, state.log)?;
         }
         let stopping = stop::asked();
         let due = self.saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| done.is_multiple_of(s));
         if stopping || (due && done < of) {
-            hooks.save(done, state.store, state.sgd, state.position, state.log)?;
+            hooks.save(done, state.store, state.optimizer, state.position, state.log)?;
             self.saved = Instant::now();
         }
         if stopping {

@@ -4,7 +4,7 @@ use super::checkpoint::Position;
 use super::data::FeedOptions;
 use super::device::{DeviceMemory, device_memory, reset_device_memory};
 use super::log::Log;
-use super::optim::{Length, Sgd};
+use super::optim::{Length, Optimizer};
 use super::phase::PhaseRun;
 use super::progress::Progress;
 use super::setup::set_up;
@@ -61,11 +61,11 @@ impl Trial {
 struct Nothing;
 
 impl PhaseHooks for Nothing {
-    fn save(&mut self, _: u64, _: &WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn save(&mut self, _: u64, _: &WeightStore, _: &Optimizer, _: &mut Position, _: &mut Log) -> Result<()> {
         Ok(())
     }
 
-    fn epoch(&mut self, _: u64, _: &mut WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn epoch(&mut self, _: u64, _: &mut WeightStore, _: &Optimizer, _: &mut Position, _: &mut Log) -> Result<()> {
         Ok(())
     }
 }
@@ -99,7 +99,7 @@ pub fn try_phases(
             save_steps: None,
         };
         begin_phase(program, def, &mut store, true, seed, options.device, progress)?;
-        let (mut sgd, mut log) = (Sgd::new(&def.optimizer), Log::nowhere());
+        let (mut optimizer, mut log) = (Optimizer::new(&def.optimizer), Log::nowhere());
         let mut of = 0;
         let mut run = |steps: usize| -> Result<(PhaseReport, usize)> {
             let setup = set_up(program, options.cache, progress)?;
@@ -112,7 +112,7 @@ pub fn try_phases(
             let mut position = Position::default();
             let mut state = State {
                 store: &mut store,
-                sgd: &mut sgd,
+                optimizer: &mut optimizer,
                 position: &mut position,
                 log: &mut log,
             };

@@ -10,6 +10,7 @@ use glad::program::Checked;
 use glad::program::{memory, sample_bytes};
 use glad::run::{Inputs, cache_key, cache_keys};
 use glad_nodes::Precision::{Bf16, F32, Tf32};
+use glad_nodes::Role;
 use std::path::Path;
 
 const CPU: DeviceLocation = DeviceLocation::Cpu;
@@ -159,6 +160,24 @@ fn memory_grows_with_the_batch_and_with_training() {
     let view = memory(&view.views["infer"], F32);
     assert!(view.peak < at(&large).peak);
     assert!(view.weights < at(&large).weights);
+    // Adam keeps two numbers of each that trains, and SGD one.
+    let optimizer = "drop = [\"phases.main.optimizer\"]\n[phases.main.optimizer]\nkind = \"adam\"\nlr = 0.001";
+    let (graph, adam) = of(optimizer);
+    let main = &adam.phases["main"];
+    let trains = |node: &str| main.calls.iter().any(|c| c.node == node && c.trains);
+    let trained = main
+        .weights
+        .iter()
+        .filter(|(node, _)| trains(node))
+        .flat_map(|(_, w)| w);
+    let trained: usize = trained.filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum();
+    assert_eq!(at(&adam).weights, at(&large).weights + 4 * trained as u64);
+    assert_eq!(at(&adam).peak, at(&large).peak);
+    let text = plan_text(&adam, &graph, Target { device: CPU, ahead: 32 }, &|_| Ok(None));
+    assert!(
+        text.contains("with both moments)") && text.contains("with momentum)"),
+        "{text}"
+    );
     // A frozen trunk keeps nothing either.
     let (_, frozen) = of("[phases.main]\nfrozen = [\"backbone\"]");
     assert!(at(&frozen).peak < at(&large).peak);

@@ -21,9 +21,9 @@ fn lines(run: &Path) -> usize {
     std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |t| t.lines().count())
 }
 
-/// Starts or resumes the run and kills it when its log has `until` lines. Says whether it was killed in time.
-fn kill_at(out: &Path, resume: bool, until: usize) -> bool {
-    let mut a = args(out);
+/// Starts or resumes the run of `args` in `out` and kills it when its log has `until` lines. Says whether it was killed in time.
+fn kill_at(args: &[String], out: &Path, resume: bool, until: usize) -> bool {
+    let mut a = args.to_vec();
     if resume {
         a.push("--resume".into());
     }
@@ -52,7 +52,7 @@ fn killed_at_several_moments_equals_uninterrupted() {
     let mut resume = false;
     let mut kills = 0;
     for until in [2, 40, 63, 74, total - 1] {
-        kills += kill_at(&cut, resume, until) as usize;
+        kills += kill_at(&args(&cut), &cut, resume, until) as usize;
         resume = cut.join("graph.toml").exists();
     }
     assert!(kills >= 3, "only {kills} kills came in time");
@@ -62,6 +62,40 @@ fn killed_at_several_moments_equals_uninterrupted() {
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
     // resuming what is done changes nothing
     ok(&last);
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
+}
+
+#[test]
+fn phases_by_other_optimizers_that_are_killed_equal_uninterrupted_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, cut, overlay) = (
+        dir.path().join("whole"),
+        dir.path().join("cut"),
+        dir.path().join("adam.toml"),
+    );
+    let text = r#"
+        drop = ["phases.pretrain.optimizer", "phases.main.optimizer"]
+        [phases.pretrain.optimizer]
+        kind = "adam"
+        lr   = 0.001
+        schedule = { kind = "inverse", gamma = 10 }
+        [phases.main.optimizer]
+        kind = "adamw"
+        lr   = 0.001
+        weight_decay = 0.01
+        groups = [{ nodes = ["backbone"], lr_scale = 0.1 }]
+    "#;
+    std::fs::write(&overlay, text).unwrap();
+    let args = |out: &Path| [args(out), ["--with".into(), overlay.display().to_string()].into()].concat();
+    ok(&args(&whole));
+    let total = lines(&whole);
+    let (mut kills, mut resume) = (0, false);
+    for until in [10, total - 2] {
+        kills += kill_at(&args(&cut), &cut, resume, until) as usize;
+        resume = true;
+    }
+    assert!(kills >= 1, "no kill came in time");
+    ok(&[args(&cut), ["--resume".into()].into()].concat());
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
 }
 

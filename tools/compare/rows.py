@@ -112,4 +112,5 @@ def others():
         ("temporal shift 8×14²×1024", {"op": "shift", "n": 1, "t": 8, "size": [14, 14], "pixels": 196, "channels": 1024}),
         ("linear 4 rows 2048→2048", {"op": "linear", "rows": 4, "inputs": 2048, "outputs": 2048}),
         ("SGD with momentum, ResNet-50's weights", {"op": "sgd", "sizes": sizes + list(norms)}),
+        ("AdamW, ResNet-50's weights", {"op": "adam", "sizes": sizes + list(norms)}),
     ]

@@ -99,6 +99,9 @@ def gigabytes(op, key):
         return 8e-9 * op["t"] * op["n"] * op["pixels"] * op["channels"]
     if op["op"] == "sgd":
         return 4e-9 * 5 * sum(op["sizes"])
+    if op["op"] == "adam":
+        # Reads weight, gradient and both moments, and writes all but the gradient.
+        return 4e-9 * 7 * sum(op["sizes"])
     return 4e-9 * op["inputs"] * op["outputs"]
 
 

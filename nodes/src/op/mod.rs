@@ -13,6 +13,7 @@ macro_rules! on_gpu {
     };
 }
 
+pub mod adam;
 pub(crate) mod batch_norm;
 pub(crate) mod channels;
 pub(crate) mod conv;

@@ -2,6 +2,7 @@
 //! `GLAD_TEST_DEVICE` names one, on a GPU, in f32 and in bf16. What it gives is held to what the CPU gives by its best
 //! instruction set, which tests elsewhere hold to f64.
 
+use super::adam;
 use super::batch_norm;
 use super::conv::ConvOp;
 use super::linear::{self, LinearOp};
@@ -392,6 +393,47 @@ fn the_optimiser() {
             let mut found = vec![("norm", norm)];
             found.extend(weights.into_iter().map(|w| ("weight", w)));
             found.extend(momentum.into_iter().map(|m| ("momentum", m)));
+            found
+        });
+    }
+}
+
+#[test]
+fn adam_and_adamw() {
+    for decoupled in [false, true] {
+        everywhere("Adam", |place| {
+            let shapes: [&[usize]; 3] = [&[7], &[3, 5], &[100, 33]];
+            let made = |from: u64| -> Vec<Tensor> {
+                let one = |(i, s): (usize, &&[usize])| place.floats(from + i as u64, s).copy().unwrap();
+                shapes.iter().enumerate().map(one).collect()
+            };
+            let (weights, grads, first) = (made(10), made(20), made(30));
+            let second: Vec<Tensor> = made(40).iter().map(|v| v.sqr().unwrap()).collect();
+            let settings = adam::Adam {
+                lr: 0.1,
+                betas: [0.9, 0.99],
+                eps: 1e-3,
+                decoupled,
+                clip_scale: 0.5,
+            };
+            for t in [1, 2, 7] {
+                let parameters: Vec<_> = (0..shapes.len())
+                    .map(|i| adam::Parameter {
+                        name: "w",
+                        weight: &weights[i],
+                        grad: &grads[i],
+                        first: &first[i],
+                        second: &second[i],
+                        t: t + i as u64,
+                        lr_scale: 1.0 + i as f64,
+                        weight_decay: 1e-2 * i as f64,
+                    })
+                    .collect();
+                assert_eq!(adam::step(&settings, &parameters).unwrap(), None);
+            }
+            let mut found: Vec<_> = weights.into_iter().map(|w| ("weight", w)).collect();
+            found.extend(first.into_iter().map(|m| ("first moment", m)));
+            found.extend(second.into_iter().map(|v| ("second moment", v)));
             found
         });
     }

@@ -136,6 +136,7 @@ pub fn program(begun: Arc<AtomicUsize>) -> Program {
         labels: vec![],
         frozen: vec![],
         reset: vec![],
+        kept: 1,
     }
 }
 

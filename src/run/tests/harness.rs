@@ -1,7 +1,7 @@
 //! Trains the small graph by the real trainer, and looks at everything on the way.
 
 use super::kinds::{Row, registry, seen};
-use super::net::{Numbers, Training};
+use super::net::{Moments, Numbers, Training};
 use crate::check::check;
 use crate::graph::Graph;
 use crate::load::load_text;
@@ -9,7 +9,7 @@ use crate::program::Checked;
 use crate::run::checkpoint::Position;
 use crate::run::data::FeedOptions;
 use crate::run::log::{Log, LogEnd};
-use crate::run::optim::Sgd;
+use crate::run::optim::{Kept, Optimizer, OptimizerState};
 use crate::run::phase::PhaseRun;
 use crate::run::progress::Progress;
 use crate::run::setup::set_up;
@@ -141,20 +141,20 @@ pub struct Trained {
     pub store: WeightStore,
     /// What the trainer reports.
     pub outcome: Result<PhaseReport>,
-    /// The states that were saved: after how many steps, weights and momentum.
+    /// The states that were saved.
     pub saved: Vec<Saved>,
     /// After how many steps an epoch was over.
     pub epochs: Vec<u64>,
 }
 
-/// A saved state: after how many steps, weights and momentum.
-pub type Saved = (u64, WeightStore, Vec<(String, Tensor)>);
+/// A saved state: after how many steps, weights and what the optimiser keeps.
+pub type Saved = (u64, WeightStore, Option<OptimizerState>);
 
 /// How to train, besides what the graph says.
 pub struct How {
     /// Which phase.
     pub phase: &'static str,
-    /// Steps of it done before, with weights and momentum.
+    /// Steps of it done before, with weights and what the optimiser keeps.
     pub from: Option<Saved>,
     pub workers: usize,
     pub save_steps: Option<u64>,
@@ -182,20 +182,29 @@ struct Watcher {
 }
 
 impl PhaseHooks for Watcher {
-    fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn save(
+        &mut self,
+        step: u64,
+        store: &WeightStore,
+        optimizer: &Optimizer,
+        _: &mut Position,
+        _: &mut Log,
+    ) -> Result<()> {
         self.weights.push(numbers(store));
         // Weights change in place.
-        let copy = |(name, t): (&String, &Tensor)| Ok((name.clone(), t.copy()?));
-        let momentum = sgd.state().map(copy).collect::<Result<_>>()?;
+        let mut state = optimizer.state().clone();
+        for Kept { buffers, .. } in state.weights.values_mut() {
+            *buffers = buffers.iter().map(Tensor::copy).collect::<candle_core::Result<_>>()?;
+        }
         let mut copied = store.clone();
         for (_, w) in copied.iter_mut() {
             w.value = w.value.copy()?;
         }
-        self.saved.push((step, copied, momentum));
+        self.saved.push((step, copied, Some(state)));
         Ok(())
     }
 
-    fn epoch(&mut self, step: u64, _: &mut WeightStore, _: &Sgd, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn epoch(&mut self, step: u64, _: &mut WeightStore, _: &Optimizer, _: &mut Position, _: &mut Log) -> Result<()> {
         self.epochs.push(step);
         Ok(())
     }
@@ -220,10 +229,11 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     let setup = set_up(program, Some(folder.path()), &progress).unwrap();
     let events = folder.path().join("events");
     let (mut log, _) = Log::open(&metrics, &events, &LogEnd::default()).unwrap();
-    let (mut store, mut sgd, mut position) = (WeightStore::default(), Sgd::new(&def.optimizer), Position::default());
-    if let Some((step, weights, momentum)) = how.from {
+    let mut optimizer = Optimizer::new(&def.optimizer);
+    let (mut store, mut position) = (WeightStore::default(), Position::default());
+    if let Some((step, weights, state)) = how.from {
         (position.step, store) = (step, weights);
-        momentum.into_iter().for_each(|(name, v)| sgd.restore(name, v));
+        state.into_iter().for_each(|state| optimizer.restore(state).unwrap());
     }
     let device = Device::Cpu;
     let (fresh, seed) = (position.step == 0, graph.seed.value);
@@ -245,7 +255,7 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     let run = PhaseRun::new(program, def, setup, seed, &device).unwrap();
     let mut state = State {
         store: &mut store,
-        sgd: &mut sgd,
+        optimizer: &mut optimizer,
         position: &mut position,
         log: &mut log,
     };
@@ -289,11 +299,11 @@ pub fn hold(changes: &str, training: &Training, parts: &[usize]) -> Trained {
         "{changes}"
     );
     let mut weights = run.weights[0].clone();
-    let (mut momentum, mut at) = (Numbers::new(), 0);
+    let (mut kept, mut at) = (Moments::default(), 0);
     for (k, count) in parts.iter().enumerate() {
         let rows = run.parts[at..at + count].concat();
         at += count;
-        for (name, right) in training.step(k, &mut weights, &mut momentum, &rows) {
+        for (name, right) in training.step(k, &mut weights, &mut kept, &rows) {
             let found = run.rows[k][name]
                 .as_f64()
                 .unwrap_or_else(|| panic!("no {name} in {}", run.rows[k]));

@@ -1,10 +1,12 @@
 //! The arithmetic of training: a small graph, trained by the real trainer, held to numbers that are computed in f64 beside it.
 
+mod adam;
 mod harness;
 mod kinds;
 mod net;
 mod optimizer;
 mod parity;
+mod schedules;
 mod steps;
 mod videos;
 mod views;

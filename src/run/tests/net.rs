@@ -1,4 +1,4 @@
-//! The small graph's network and SGD once more, in f64 and by hand: nothing here is shared with the program.
+//! The small graph's network, SGD and Adam once more, in f64 and by hand: nothing here is shared with the program.
 //!
 //! Both streams go through `embed` (linear); the source's rows through `classify` (linear) into a cross-entropy, all rows
 //! through a gradient reversal and `judge` (linear, one output) into a binary cross-entropy.
@@ -82,12 +82,29 @@ pub fn pass(weights: &Numbers, rows: &[Row], of: [f64; 2], reversal: f64) -> Pas
     out
 }
 
-/// SGD as PyTorch defines it, and how the small graph is trained.
+/// Adam, or AdamW, as their papers define them.
+#[derive(Clone, Copy)]
+pub struct Adam {
+    pub betas: [f64; 2],
+    pub eps: f64,
+    pub decoupled: bool,
+}
+
+/// What an optimiser keeps, by weight: momentum, or the first moment, and the second one.
+#[derive(Default)]
+pub struct Moments {
+    first: Numbers,
+    second: Numbers,
+}
+
+/// SGD as PyTorch defines it, or Adam, and how the small graph is trained.
 pub struct Training {
     /// The learning rate of each step.
     pub lr: Vec<f64>,
     pub momentum: f64,
     pub nesterov: bool,
+    /// Instead of SGD.
+    pub adam: Option<Adam>,
     pub clip: Option<f64>,
     /// What a weight's learning rate is multiplied with, and its decay.
     pub group: fn(&str) -> (f64, f64),
@@ -106,6 +123,7 @@ impl Training {
             lr: lr.to_vec(),
             momentum: 0.0,
             nesterov: false,
+            adam: None,
             clip: None,
             group: |_| (1.0, 0.0),
             trains: |_| true,
@@ -115,13 +133,7 @@ impl Training {
     }
 
     /// Takes step `k` on these rows. Gives what is logged: the losses, their accuracies, the total and the gradient's norm.
-    pub fn step(
-        &self,
-        k: usize,
-        weights: &mut Numbers,
-        momentum: &mut Numbers,
-        rows: &[Row],
-    ) -> Vec<(&'static str, f64)> {
+    pub fn step(&self, k: usize, weights: &mut Numbers, kept: &mut Moments, rows: &[Row]) -> Vec<(&'static str, f64)> {
         let mut found = pass(weights, rows, self.losses, self.reversal[k]);
         found.grads.retain(|name, _| (self.trains)(name));
         let norm = found.grads.values().flatten().map(|g| g * g).sum::<f64>().sqrt();
@@ -132,21 +144,19 @@ impl Training {
         for (name, grad) in &found.grads {
             let (scale, decay) = (self.group)(name);
             let w = weights.get_mut(name).unwrap();
-            let d: Vec<f64> = grad.iter().zip(&*w).map(|(g, w)| clip * g + decay * w).collect();
-            let buffer = match momentum.get_mut(name) {
-                Some(b) => {
-                    b.iter_mut().zip(&d).for_each(|(b, d)| *b = self.momentum * *b + d);
-                    b
+            let rate = scale * self.lr[k];
+            let d: Vec<f64> = match self.adam {
+                Some(Adam { decoupled: true, .. }) => {
+                    w.iter_mut().for_each(|w| *w -= rate * decay * *w);
+                    grad.iter().map(|g| clip * g).collect()
                 }
-                None => momentum.entry(name.clone()).or_insert(d.clone()),
+                _ => grad.iter().zip(&*w).map(|(g, w)| clip * g + decay * w).collect(),
             };
-            for ((w, d), b) in w.iter_mut().zip(&d).zip(&*buffer) {
-                let update = match self.nesterov {
-                    true => d + self.momentum * b,
-                    false => *b,
-                };
-                *w -= scale * self.lr[k] * update;
-            }
+            let updates = match self.adam {
+                Some(adam) => adam.updates(k, &d, kept, name),
+                None => self.sgd(&d, &mut kept.first, name),
+            };
+            w.iter_mut().zip(updates).for_each(|(w, u)| *w -= rate * u);
         }
         vec![
             ("ce", found.ce),
@@ -157,5 +167,38 @@ impl Training {
             ("grad_norm", norm),
             ("lr", self.lr[k]),
         ]
+    }
+
+    /// What a weight moves by, of a learning rate of 1.
+    fn sgd(&self, d: &[f64], momentum: &mut Numbers, name: &str) -> Vec<f64> {
+        let buffer = match momentum.get_mut(name) {
+            Some(b) => {
+                b.iter_mut().zip(d).for_each(|(b, d)| *b = self.momentum * *b + d);
+                b
+            }
+            None => momentum.entry(name.to_owned()).or_insert(d.to_vec()),
+        };
+        let update = |(d, b): (&f64, &f64)| match self.nesterov {
+            true => d + self.momentum * b,
+            false => *b,
+        };
+        d.iter().zip(&*buffer).map(update).collect()
+    }
+}
+
+impl Adam {
+    /// What a weight moves by in step `k`, counted from 0, of a learning rate of 1.
+    fn updates(&self, k: usize, d: &[f64], kept: &mut Moments, name: &str) -> Vec<f64> {
+        let [b1, b2] = self.betas;
+        let zeros = || vec![0.0; d.len()];
+        let first = kept.first.entry(name.to_owned()).or_insert_with(zeros);
+        let second = kept.second.entry(name.to_owned()).or_insert_with(zeros);
+        let t = k as i32 + 1;
+        let update = |((d, m), v): ((&f64, &mut f64), &mut f64)| {
+            *m = b1 * *m + (1.0 - b1) * d;
+            *v = b2 * *v + (1.0 - b2) * d * d;
+            (*m / (1.0 - b1.powi(t))) / ((*v / (1.0 - b2.powi(t))).sqrt() + self.eps)
+        };
+        d.iter().zip(first).zip(second).map(update).collect()
     }
 }

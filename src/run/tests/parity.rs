@@ -5,7 +5,7 @@ use crate::graph::Graph;
 use crate::load::load_text;
 use crate::program::Program;
 use crate::run::exec::{Part, PassInfo};
-use crate::run::optim::{Length, Sgd};
+use crate::run::optim::{Length, Optimizer};
 use crate::run::progress::Progress;
 use crate::run::start::begin_phase;
 use crate::run::step::Steps;
@@ -167,7 +167,7 @@ fn two_steps(name: &str, frames: usize, backbone: &str) -> Result<()> {
     let floor = FLOOR * grads.map(|(_, t)| size(&floats(t))).fold(0.0, f64::max);
 
     let mut steps = Steps::new(program, def, &Device::Cpu, Precision::F32);
-    let mut sgd = Sgd::new(&def.optimizer);
+    let mut optimizer = Optimizer::new(&def.optimizer);
     let length = Length {
         steps: PROGRESS.len() as u64,
         per_epoch: None,
@@ -194,7 +194,7 @@ fn two_steps(name: &str, frames: usize, backbone: &str) -> Result<()> {
             }
         }
         let none = || -> Result<std::iter::Empty<Result<Part>>> { bail!("all is finite") };
-        let (found, _) = steps.update(&mut store, &mut sgd, k as u64, length, none)?;
+        let (found, _) = steps.update(&mut store, &mut optimizer, k as u64, length, none)?;
         for (loss, right) in LOSSES.iter().zip(reference.floats(&format!("loss.{k}"))) {
             let found = found.iter().find(|(n, _)| n == loss).unwrap().1;
             let error = (found - f64::from(right)).abs() / f64::from(right);

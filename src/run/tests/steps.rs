@@ -1,7 +1,7 @@
 //! What a step is made of: parts of a batch, weights of losses, the gradient reversal, frozen nodes; and phases.
 
 use super::harness::{How, graph, hold, near, numbers, trained};
-use super::net::{Numbers, Training};
+use super::net::{Moments, Training};
 use crate::run::train::{NodeTime, PhaseReport, node_times};
 use std::time::Duration;
 
@@ -240,7 +240,7 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
         &checked,
         How {
             phase: "second",
-            from: Some((0, first.store.clone(), vec![])),
+            from: Some((0, first.store.clone(), None)),
             ..How::default()
         },
     );
@@ -263,14 +263,14 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
                 weights.insert(name.clone(), v.clone());
             }
         }
-        let mut momentum = Numbers::new();
+        let mut kept = Moments::default();
         for k in 0..3 {
             let row = &runs[phase].rows[k];
             assert_eq!(
                 (row["phase"].as_str(), row["step"].as_u64()),
                 (Some(name), Some(k as u64))
             );
-            for (what, right) in training.step(k, &mut weights, &mut momentum, &runs[phase].parts[k]) {
+            for (what, right) in training.step(k, &mut weights, &mut kept, &runs[phase].parts[k]) {
                 near(&format!("{name}, step {k}, {what}"), row[what].as_f64().unwrap(), right);
             }
         }

@@ -1,6 +1,7 @@
 //! The operations on a GPU: Candle's tensors are lent to the functions of `glad-cuda`, and made of the memory that it gives.
 //! Each file is the other side of the one of the same name in [`crate::op`], which looks where its tensors live.
 
+pub(super) mod adam;
 pub(super) mod batch_norm;
 pub(super) mod channels;
 pub(super) mod conv;
