@@ -146,7 +146,7 @@ impl Value for Betas {
     fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
         let items = out.list(at, t)?;
         let [first, second] = items else {
-            let p = Problem::error(format!("`{at}` has {} numbers, and takes two", items.len()));
+            let p = Problem::error(format!("`{at}` takes two numbers, and has {}", items.len()));
             out.push(p.at(&t.place, "here").help("β₁ and β₂: `betas = [0.9, 0.999]`"));
             return None;
         };

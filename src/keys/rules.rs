@@ -42,6 +42,11 @@ impl Rules {
         ];
         let wrong = wrong.into_iter().flatten().next();
         if let Some((what, bound)) = wrong {
+            // Written out, what is next to 0 is a row of zeros.
+            let bound = match bound {
+                b if b != 0.0 && b.abs() < 1e-4 => format!("{b:e}"),
+                b => b.to_string(),
+            };
             let p = Problem::error(format!("`{at}` is {n}, and has to be {what} {bound}"));
             out.push(at_value(p, t, "this value"));
         }

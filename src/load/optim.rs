@@ -60,7 +60,7 @@ fn others_keys(at: &str, t: &mut Tree, out: &mut Out) {
         };
         // What a layer below writes cannot be left out here.
         if written.as_ref().is_some_and(|k| k.place.file != value.key.file) {
-            help += &format!("; another layer writes it: `drop = [\"{at}.{key}\"]`");
+            help += &format!("; a layer below writes it: `drop = [\"{at}.{key}\"]`");
         }
         out.push(p.help(help));
     }
