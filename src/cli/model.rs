@@ -56,7 +56,7 @@ impl Model {
             };
             if !differs(&own, &asked, node, stream, "classes") {
                 set.push(format!("nodes.{node}.{stream}.classes={}", array(names)));
-            } else if let Some(here) = source(program, *call)?.classes()?
+            } else if let Some(here) = source(program, *call)?.classes().map_err(anyhow::Error::from)?
                 && here != *names
             {
                 return Err(Failure::Usage(format!(
@@ -190,7 +190,7 @@ pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
 pub fn videos(program: &Program, call: usize, files: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
     let whole = |p: &PathBuf| p.canonicalize().with_context(|| format!("cannot open {}", p.display()));
     let files = files.iter().map(whole).collect::<Result<Vec<_>>>()?;
-    source(program, call)?.of_files(&files)
+    Ok(source(program, call)?.of_files(&files)?)
 }
 
 /// The roots of a view that are left where these streams are left out.

@@ -74,7 +74,7 @@ fn available(
         let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
         if let Err(why) = source.videos(&program.split) {
             if asked(node, stream) {
-                return Err(why.context(format!("stream `{stream}`")));
+                return Err(anyhow!(why).context(format!("stream `{stream}`")));
             }
             out.push(s);
             absent.push(format!("{stream}: {why:#}"));

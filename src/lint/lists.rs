@@ -4,7 +4,7 @@ use crate::program::Checked;
 use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
-use glad_nodes::{Body, Defect, FileFault, Head, ListScan, Size, Source, Stated, Video};
+use glad_nodes::{Body, Defect, FileFault, Head, ListScan, Size, Source, SourceError, Stated, Video};
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -117,7 +117,10 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
         .map(|id| &program.values[id.0].name);
     let stream = name.and_then(|n| n.split_once('@')).map_or("", |(_, s)| s).to_string();
     let scan = source.scan(&program.split);
-    let fault = scan.as_ref().err().and_then(|e| e.downcast_ref::<FileFault>()).cloned();
+    let fault = match &scan {
+        Err(SourceError::File(fault)) => Some(fault.clone()),
+        _ => None,
+    };
     let scan = scan.map_err(|e| format!("{e:#}"));
     // A split without a list is told apart by its name.
     let file = match (&scan, &fault) {

@@ -109,15 +109,15 @@ pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glad_nodes::{Footage, Frame, Video};
+    use glad_nodes::{DataError, Footage, Frame, Video};
     use std::sync::Arc;
 
     struct NoFrames;
     impl Footage for NoFrames {
-        fn frame_count(&self) -> Result<usize> {
+        fn frame_count(&self) -> Result<usize, DataError> {
             Ok(0)
         }
-        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
+        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
             Ok(vec![])
         }
     }

@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use crate::program::{Program, ValueId};
 use anyhow::{Context, Result, bail};
-use glad_nodes::{Body, HostValue, PrepareCx, Source, Video};
+use glad_nodes::{Body, DataError, HostValue, PrepareCx, Source, Video};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,6 +59,7 @@ pub fn set_up_with(
                 warn: &|text| progress.say(&format!("{}: {text}", call.node)),
                 uncached: &|e| progress.uncached(e),
             })
+            .map_err(DataError::into_anyhow)
             .with_context(|| format!("node `{}`", call.node))?;
         progress.end("");
         for (id, v) in call.outputs.iter().zip(values) {

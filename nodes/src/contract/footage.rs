@@ -1,7 +1,7 @@
 //! Videos: their frames, and their place in a list.
 
 use super::defect::{Clue, Defect, Stated};
-use anyhow::Result;
+use super::error::DataError;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,19 +12,23 @@ pub trait Footage: Send + Sync {
     ///
     /// # Errors
     /// The file cannot be read.
-    fn frame_count(&self) -> Result<usize>;
+    fn frame_count(&self) -> Result<usize, DataError>;
     /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
     /// All frames are RGB, 8 bits.
     ///
     /// # Errors
     /// A frame is not there or damaged, or the file cannot be read.
-    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
+    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError>;
     /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
     /// never held together. An error of `take` ends it.
     ///
     /// # Errors
     /// As [`Footage::frames`], and those of `take`.
-    fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
+    fn visit(
+        &self,
+        wanted: &[usize],
+        take: &mut dyn FnMut(usize, Frame) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
         let mut once = wanted.to_vec();
         once.sort_unstable();
         once.dedup();
@@ -61,7 +65,7 @@ pub trait Footage: Send + Sync {
     ///
     /// # Errors
     /// The file cannot be read.
-    fn fps(&self) -> Result<Option<f64>> {
+    fn fps(&self) -> Result<Option<f64>, DataError> {
         Ok(None)
     }
     /// Where these frames are a segment: the footage of the whole file, and the number in it of the segment's first frame.

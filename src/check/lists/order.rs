@@ -5,8 +5,7 @@ use super::{Cx, title, videos};
 use crate::check::flow;
 use crate::diag::Problem;
 use crate::program::{Program, ValueId};
-use anyhow::{Result, bail};
-use glad_nodes::{Args, Body, Footage, Frame, Head, HostValue, Key, SampleCx, Side, Stage, Video};
+use glad_nodes::{Args, Body, DataError, Footage, Frame, Head, HostValue, Key, SampleCx, Side, Stage, Video};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -119,11 +118,11 @@ fn counts(stage: &dyn Stage, port: usize, frames: usize) -> bool {
 struct Stated(usize);
 
 impl Footage for Stated {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(self.0)
     }
 
-    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
-        bail!("there is no file behind it")
+    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
+        Err(DataError::sample("there is no file behind it"))
     }
 }

@@ -167,9 +167,12 @@ pub fn again(
 ) -> Result<Staged> {
     let mut stack = stacker.begin(rows);
     for want in wants {
-        let sample = recipe.make(want).sample;
+        let made = recipe.make(want);
+        if let Some(e) = made.fatal {
+            return Err(e);
+        }
         let name = || format!("a video of stream `{}` cannot be used", recipe.streams[want.stream]);
-        stack.add(want.stream, sample.with_context(name)?)?;
+        stack.add(want.stream, made.sample.with_context(name)?)?;
     }
     stack.send()
 }
