@@ -1,7 +1,8 @@
 //! Exit codes, and what is said with them.
 
 use crate::diag::{Problems, terminal};
-use crate::run::{Refused, STOPPED, Stopped};
+use crate::run::{RunError, STOPPED};
+use anyhow::anyhow;
 use std::process::ExitCode;
 
 /// The command line is wrong.
@@ -23,7 +24,9 @@ pub enum Failure {
     /// The command line asks for something that does not fit.
     Usage(String),
     /// The run's folder does not fit; nothing ran.
-    Refused(Refused),
+    Refused(String),
+    /// The run was asked to stop, and has saved its state; all has been said.
+    Stopped,
     /// Something failed on the way.
     Run(anyhow::Error),
 }
@@ -36,9 +39,16 @@ impl From<Problems> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(e: anyhow::Error) -> Self {
-        match e.downcast::<Problems>() {
-            Ok(p) => Failure::Graph(p),
-            Err(e) => Failure::Run(e),
+        Failure::Run(e)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(e: RunError) -> Self {
+        match e {
+            RunError::Refused(why) => Failure::Run(anyhow!(why)),
+            RunError::Stopped => Failure::Stopped,
+            RunError::Failed(e) => Failure::Run(e),
         }
     }
 }
@@ -65,7 +75,7 @@ impl Failure {
                 terminal::err_text("\nsee glad-run --help\n");
                 ExitCode::from(USAGE)
             }
-            Failure::Run(e) if e.chain().any(|c| c.is::<Stopped>()) => ExitCode::from(STOPPED),
+            Failure::Stopped => ExitCode::from(STOPPED),
             Failure::Run(e) => {
                 terminal::err(&format!("error: {e:#}"));
                 ExitCode::from(RUN)

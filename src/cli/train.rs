@@ -10,8 +10,8 @@ use crate::load::effective;
 use crate::program::{Program, ValueId, value_bytes};
 use crate::report;
 use crate::run::{
-    Begin, Progress, Refused, RunFolder, RunOptions, Section, Stopped, TrialOptions, cache_folder, enter, listen,
-    make_data, physical_memory, run, try_phases,
+    Begin, Progress, RunError, RunFolder, RunOptions, Section, TrialOptions, cache_folder, enter, listen, make_data,
+    physical_memory, run, try_phases,
 };
 use candle_core::Device;
 use glad_nodes::{Registry, Side};
@@ -86,17 +86,13 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
             terminal::out(&report::result_text(graph, &result));
             Ok(())
         }
-        Err(e) => {
-            if e.chain().any(|c| c.is::<Stopped>()) {
-                terminal::err(&stopped);
-            }
-            // A scheduler must not take what never began for a run to start again.
-            match e.downcast::<Refused>() {
-                Ok(e) if args.go_on => Err(Failure::Refused(e)),
-                Ok(e) => Err(Failure::Run(e.into())),
-                Err(e) => Err(e.into()),
-            }
+        Err(RunError::Stopped) => {
+            terminal::err(&stopped);
+            Err(Failure::Stopped)
         }
+        // A scheduler must not take what never began for a run to start again.
+        Err(RunError::Refused(why)) if args.go_on => Err(Failure::Refused(why)),
+        Err(e) => Err(e.into()),
     }
 }
 

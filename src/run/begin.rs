@@ -1,8 +1,8 @@
 //! How a run begins, or goes on: its folder, and whether what it was begun with is still the same.
 
-use super::Refused;
 use super::changed::{Change, compare};
 use super::checkpoint::{self, Position, State};
+use super::error::RunError;
 use super::folder::{Found, RunFolder, other_precision, write_whole};
 use super::inputs::Inputs;
 use super::progress::Progress;
@@ -33,7 +33,7 @@ pub struct Begun {
 /// Begins a run in `options.out`, or goes on with the one there. `effective` is the effective graph's text.
 ///
 /// # Errors
-/// [`Refused`]: the folder is not to be taken, or holds a run of something else, or one that is damaged. Else a file cannot be
+/// [`RunError::Refused`]: the folder is not to be taken, or holds a run of something else, or one that is damaged. Else a file cannot be
 /// written.
 pub fn begin(
     graph: &Graph,
@@ -41,8 +41,8 @@ pub fn begin(
     mut inputs: Inputs,
     options: &RunOptions,
     progress: &Progress,
-) -> Result<Begun> {
-    let refused = |e: anyhow::Error| anyhow::Error::new(Refused(format!("{e:#}")));
+) -> Result<Begun, RunError> {
+    let refused = |e: anyhow::Error| RunError::Refused(format!("{e:#}"));
     let (folder, found) = RunFolder::open(&options.out, options.begin).map_err(refused)?;
     let now = RunRecord {
         format: FOLDER_FORMAT,

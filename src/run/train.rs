@@ -3,6 +3,7 @@
 use super::checkpoint::Position;
 use super::data::{Batches, FeedOptions};
 use super::device::{graphs_launched, release_device_memory};
+use super::error::RunError;
 use super::log::Log;
 use super::optim::Sgd;
 use super::phase::PhaseRun;
@@ -11,7 +12,7 @@ use super::step::Steps;
 use super::stop;
 use crate::graph::bad_allowed;
 use crate::program::Program;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use glad_nodes::{Precision, WeightStore};
 use serde_json::{Map, json};
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ pub trait PhaseHooks {
         sgd: &Sgd,
         position: &mut Position,
         log: &mut Log,
-    ) -> Result<()>;
+    ) -> Result<(), RunError>;
 }
 
 /// How a phase went.
@@ -127,13 +128,14 @@ pub struct State<'a> {
 /// Trains from `position.step` to the end of the phase, or until the run is asked to stop.
 ///
 /// # Errors
-/// Too many bad videos, a number that is not finite, a failure of the device or of the disk; and that the run was asked to stop.
+/// [`RunError::Stopped`] where the run was asked to stop. [`RunError::Failed`]: too many bad videos, a number that is not
+/// finite, a failure of the device or of the disk.
 pub fn train(
     run: &PhaseRun<'_>,
     state: &mut State<'_>,
     cx: &TrainCx<'_>,
     hooks: &mut dyn PhaseHooks,
-) -> Result<PhaseReport> {
+) -> Result<PhaseReport, RunError> {
     let steps = state.position.step..run.plan.length.steps;
     if state.position.unvalidated {
         hooks.epoch(steps.start, state.store, state.sgd, state.position, state.log)?;
@@ -145,7 +147,7 @@ pub fn train(
             let Some(row) = training.take_step(k, made, state)? else {
                 hooks.save(k, state.store, state.sgd, state.position, state.log)?;
                 stop::saved();
-                bail!(super::Stopped);
+                return Err(RunError::Stopped);
             };
             training.after_step(k, &row, made, state, hooks)?;
         }
@@ -153,7 +155,7 @@ pub fn train(
     });
     let report = training.finish()?;
     cx.progress.end("");
-    outcome.with_context(|| format!("phase `{}`", run.program.name))?;
+    outcome.map_err(|e: RunError| e.context(format!("phase `{}`", run.program.name)))?;
     Ok(report)
 }
 
@@ -222,7 +224,7 @@ impl<'a> Training<'a> {
         made: &Batches,
         state: &mut State<'_>,
         hooks: &mut dyn PhaseHooks,
-    ) -> Result<()> {
+    ) -> Result<(), RunError> {
         let (run, cx) = (self.run, self.cx);
         let (done, of, per_epoch) = (k + 1, run.plan.length.steps, run.order.steps_per_epoch());
         let mut head = Map::new();
@@ -256,7 +258,7 @@ impl<'a> Training<'a> {
         }
         if stopping {
             stop::saved();
-            bail!(super::Stopped);
+            return Err(RunError::Stopped);
         }
         Ok(())
     }

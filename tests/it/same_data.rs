@@ -4,7 +4,7 @@ use crate::common::*;
 use candle_core::{Device, DeviceLocation};
 use glad::check::check;
 use glad::load::{LoadOptions, effective, load};
-use glad::run::{Begin, FeedOptions, Inputs, Progress, RunOptions, RunResult, cache_key, run};
+use glad::run::{Begin, FeedOptions, Inputs, Progress, RunError, RunOptions, RunResult, cache_key, run};
 use glad_video::write::WriteOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -51,7 +51,7 @@ impl Runs {
     }
 
     /// Trains on the source alone with the data in `dir`.
-    fn run(&self, dir: &Path, out: &Path, begin: Begin, more: &[&str]) -> anyhow::Result<RunResult> {
+    fn run(&self, dir: &Path, out: &Path, begin: Begin, more: &[&str]) -> Result<RunResult, RunError> {
         let graph = load(&options(dir, "source_only.toml", more)).unwrap_or_else(|p| panic!("{p}"));
         let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
         let options = RunOptions {
@@ -78,7 +78,7 @@ impl Runs {
     /// Why a run does not go on.
     fn refusal(&self, dir: &Path, out: &Path, more: &[&str]) -> String {
         let e = self.run(dir, out, Begin::Resume, more).unwrap_err();
-        assert!(e.is::<glad::run::Refused>(), "{e:#}");
+        assert!(matches!(e, RunError::Refused(_)), "{e:#}");
         e.to_string()
     }
 }
