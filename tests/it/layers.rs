@@ -9,7 +9,7 @@ const LAYERS: [&str; 11] = [
 ];
 
 /// The files of a folder and of those in it, by path.
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

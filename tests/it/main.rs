@@ -33,4 +33,5 @@ mod same_data;
 mod schema;
 mod starts;
 mod stop;
+mod typed_errors;
 mod untrusted;
