@@ -57,8 +57,8 @@ pub(super) fn to_json(tree: &Tree) -> Value {
     match &tree.value {
         TreeValue::String(s) | TreeValue::Datetime(s) => s.as_str().into(),
         TreeValue::Integer(n) => (*n).into(),
-        // JSON has no infinities: as strings they get the message that a number was expected.
-        TreeValue::Float(x) => serde_json::Number::from_f64(*x).map_or_else(|| x.to_string().into(), Value::Number),
+        // JSON has no infinities; `no_number` refuses them.
+        TreeValue::Float(x) => serde_json::Number::from_f64(*x).map_or(Value::Null, Value::Number),
         TreeValue::Boolean(b) => (*b).into(),
         TreeValue::Array(v) => v.iter().map(to_json).collect(),
         TreeValue::Table(t) => Value::Object(t.iter().map(|(k, v)| (k.clone(), to_json(v))).collect()),
@@ -97,12 +97,12 @@ pub(super) fn parse<'g>(
     let written = merge(node, overrides, stream, &|s| cx.is_stream(s));
     let mut problems = unknown(entry, node, &written);
     for (name, tree) in &written {
-        too_large(node, name, tree, &mut problems);
+        no_number(node, name, tree, &mut problems);
     }
     let known = entry.params();
     let params: Value = written
         .iter()
-        .filter(|(k, _)| known.contains(k))
+        .filter(|(k, v)| known.contains(k) && finite(v))
         .map(|(k, v)| (k.to_string(), to_json(v)))
         .collect::<serde_json::Map<_, _>>()
         .into();
@@ -126,8 +126,18 @@ pub(super) fn parse<'g>(
     parsed.filter(|_| ok).map(|node| Parsed { node, params, written })
 }
 
-/// Numbers that no size, count or 32-bit number can have; a seed is none of these.
-fn too_large(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem>) {
+/// Whether all numbers of a value are finite.
+fn finite(tree: &Tree) -> bool {
+    match &tree.value {
+        TreeValue::Float(x) => x.is_finite(),
+        TreeValue::Array(items) => items.iter().all(finite),
+        TreeValue::Table(entries) => entries.values().all(finite),
+        _ => true,
+    }
+}
+
+/// Numbers that no parameter has: NaN, infinities, and what no size, count or 32-bit number can have (a seed is none of these).
+fn no_number(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem>) {
     let mut refuse = |value: String, range: String| {
         let p = Problem::error(format!(
             "parameter `{name}` of `{}` is {value}, and has to be {range}",
@@ -140,11 +150,12 @@ fn too_large(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem
         TreeValue::Integer(n) if n.unsigned_abs() > MOST && name != "seed" => {
             refuse(n.to_string(), format!("at most {MOST}"));
         }
-        TreeValue::Float(x) if x.is_finite() && x.abs() > most => {
+        TreeValue::Float(x) if !x.is_finite() => refuse(x.to_string(), "a finite number".into()),
+        TreeValue::Float(x) if x.abs() > most => {
             refuse(format!("{x:e}"), format!("between -{most:e} and {most:e}"));
         }
-        TreeValue::Array(items) => items.iter().for_each(|t| too_large(node, name, t, problems)),
-        TreeValue::Table(entries) => entries.iter().for_each(|(k, t)| too_large(node, k, t, problems)),
+        TreeValue::Array(items) => items.iter().for_each(|t| no_number(node, name, t, problems)),
+        TreeValue::Table(entries) => entries.iter().for_each(|(k, t)| no_number(node, k, t, problems)),
         _ => {}
     }
 }

@@ -85,10 +85,15 @@ impl Expander<'_> {
         self.most = most;
 
         let mut found = vec![];
-        let there: HashMap<&str, &Flat> = self.out.nodes.iter().map(|n| (n.path.as_str(), n)).collect();
+        // Of two nodes of one name, which is an error of its own, neither is the one that changes.
+        let mut there: HashMap<&str, Option<&Flat>> = HashMap::new();
+        for node in &self.out.nodes {
+            let known = there.entry(&node.path);
+            known.and_modify(|n| *n = None).or_insert(Some(node));
+        }
         let mut problems = vec![];
         for flat in new {
-            let Some(old) = there.get(flat.path.as_str()) else {
+            let Some(Some(old)) = there.get(flat.path.as_str()) else {
                 continue;
             };
             let same = |key: &str, value: &Tree| old.table.get(key).is_some_and(|o| o.same(value));

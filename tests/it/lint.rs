@@ -124,7 +124,10 @@ fn everything_that_is_wrong_is_named_with_its_line_and_what_to_do() {
     assert!(place("1 video of 7 missing") < place("HURTS SILENTLY"));
     assert!(place("HURTS SILENTLY") < place("1 video with two labels"));
     assert!(place("1 video with two labels") < place("NOTES") && place("NOTES") < place("no video has a label"));
-    assert!(said.contains("above `bad_videos` = 1.0 % a run ends"), "{said}");
+    assert!(
+        said.contains("(with the other bad ones 2 of 7, and a run ends above 1, by `bad_videos`)"),
+        "{said}"
+    );
     assert!(said.contains("→ keep the right line of each"), "{said}");
     // classes of each list
     assert!(
@@ -212,8 +215,7 @@ fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
     std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
     let (code, said, report) = lint(dir.path(), &[]);
     assert_eq!(code, Some(1), "{said}");
-    let what =
-        "2 videos of 3 of a kind that the backend `auto` does not read (2 of 3 cannot be used in all";
+    let what = "2 videos of 3 of a kind that the backend `auto` does not read (with the other bad ones 2 of 3,";
     let finding = report
         .split("\n### ")
         .find(|f| f.starts_with(what))
@@ -293,7 +295,7 @@ fn lists_as_people_have_them() {
     // and two of them end it, also where they are only scored
     std::fs::write(data.join("v/6.mp4"), "").unwrap();
     let (_, said, _) = lint(dir.path(), &[]);
-    assert_eq!(said.matches("a run ends: 1 of 8)").count(), 4, "{said}");
+    assert_eq!(said.matches("2 of 8, and a run ends above 1,").count(), 4, "{said}");
 }
 
 /// The names of the classes are one file for all lists, and `~/` is the home folder there and in lists.

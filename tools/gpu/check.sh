@@ -17,3 +17,6 @@ ln -sfn "$toolchain/stubs/libcuda.so" "$toolchain/run/libcuda.so.1"
 ln -sfn "$toolchain/stubs/libcublasLt.so" "$toolchain/run/libcublasLt.so.13"
 LD_LIBRARY_PATH=$toolchain/run:$toolchain/cudnn/nvidia/cudnn/lib:$toolchain/cudnn/nvidia/cu13/lib \
     cargo test --release --locked -p glad-cuda --features driver --lib -- --include-ignored driver
+
+# And all of it runs, on an emulated GPU.
+tools/gpu/emulated.sh

@@ -106,32 +106,28 @@ impl WeightFile {
     }
 
     fn archive(mut file: BufReader<File>) -> Result<WeightFile> {
-        let archive = Archive::read(&mut file)?;
+        let mut archive = Archive::read(file.get_ref())?;
         // Of several the outermost.
         let pickle = archive
-            .names()
-            .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
-            .min_by_key(|n| (n.len(), n.to_string()))
+            .names()?
+            .into_iter()
+            .filter(|n| n == "data.pkl" || n.ends_with("/data.pkl"))
+            .min_by_key(|n| (n.len(), n.clone()))
             .context("the archive has no data.pkl: it is no file of PyTorch's")?;
         let prefix = pickle.trim_end_matches("data.pkl").to_string();
-        let pickle = archive.find(pickle).context("the archive is damaged")?;
-        if let Some(order) = archive.find(&format!("{prefix}byteorder")) {
-            let at = archive.place(&mut file, order)?;
+        if let Some((at, size)) = archive.find(&format!("{prefix}byteorder"))? {
             let mut text = String::new();
             file.seek(SeekFrom::Start(at))?;
-            Read::by_ref(&mut file)
-                .take(order.size.min(16))
-                .read_to_string(&mut text)?;
+            Read::by_ref(&mut file).take(size.min(16)).read_to_string(&mut text)?;
             ensure!(text == "little", "numbers in the byte order `{text}` are not read");
         }
-        let at = archive.place(&mut file, pickle)?;
+        let (at, size) = archive.find(&pickle)?.context("the archive is damaged")?;
         file.seek(SeekFrom::Start(at))?;
         ensure!(
-            pickle.size <= LARGEST_PICKLE,
-            "its pickle has {} bytes: it is no state dictionary",
-            pickle.size
+            size <= LARGEST_PICKLE,
+            "its pickle has {size} bytes: it is no state dictionary"
         );
-        let p = Pickle::read(&mut Read::by_ref(&mut file).take(pickle.size))?;
+        let p = Pickle::read(&mut Read::by_ref(&mut file).take(size))?;
         Ok(WeightFile {
             dictionaries: torch::dictionaries(&p)?,
             file,
@@ -207,13 +203,10 @@ impl WeightFile {
         let Storage { key, dtype, .. } = &entry.storage;
         let needed = entry.end().and_then(|n| n.checked_mul(dtype.size()));
         let needed = needed.context("it is too large")? as u64;
-        let (at, there) = match &self.storages {
-            Storages::Archive { archive, prefix } => {
-                let member = archive
-                    .find(&format!("{prefix}data/{key}"))
-                    .with_context(|| format!("the archive has no storage `{key}`"))?;
-                (archive.place(&mut self.file, member)?, member.size)
-            }
+        let (at, there) = match &mut self.storages {
+            Storages::Archive { archive, prefix } => archive
+                .find(&format!("{prefix}data/{key}"))?
+                .with_context(|| format!("the archive has no storage `{key}`"))?,
             Storages::Legacy(places) => *places
                 .get(key)
                 .with_context(|| format!("the file has no storage `{key}`"))?,

@@ -17,7 +17,7 @@ fn other_files_are_named() {
         (&b"not weights at all"[..], "neither PyTorch's nor safetensors"),
         (b"\x80\x02}.", "not one of PyTorch's"),
         (b"\x80\x04N.", "not one of PyTorch's"),
-        (b"PK\x03\x04rest", "no end"),
+        (b"PK\x03\x04rest", "not copied or downloaded whole"),
         (b"", "is empty"),
         (b"\n<!DOCTYPE html><html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
@@ -99,4 +99,32 @@ fn numbers_of_unknown_types_are_noted() {
         unread,
         ["numbers of type `F8_E4M3` are not read", "shape [3] has 8 bytes"]
     );
+}
+
+/// An archive of members of a byte each.
+fn archive(members: usize, method: zip::CompressionMethod) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    for i in 0..members {
+        let name = if i == 0 {
+            "m/data.pkl".into()
+        } else {
+            format!("m/{i:0>1000}")
+        };
+        zip.start_file(name, options).unwrap();
+        std::io::Write::write_all(&mut zip, b".").unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn archives_of_other_programs_are_refused() {
+    let whole = archive(2, zip::CompressionMethod::Stored);
+    assert!(of(&whole).contains("pickle"), "{}", of(&whole));
+    for cut in [8, whole.len() / 2, whole.len() - 1] {
+        let e = of(&whole[..cut]);
+        assert!(e.contains("not copied or downloaded whole"), "{cut}: {e}");
+    }
+    let e = of(&archive(20_000, zip::CompressionMethod::Stored));
+    assert!(e.contains("its directory is too large"), "{e}");
 }
