@@ -165,8 +165,8 @@ fn moved(from: Option<&[f32]>, add: bool, to: &mut [f32]) {
 }
 
 per_isa! {
-    /// Takes each value from the frame whose mask has it, period by period; a frame that is missing is `zeros`. The masks
-    /// are of bits because compilers turn a choice of three into branches.
+    /// Takes each value from the frame whose mask selects it, period by period; a missing frame is `zeros`. The masks
+    /// are bit masks because compilers turn a choice of three into branches.
     fn choose(
         masks: &Masks,
         same: &[f32],

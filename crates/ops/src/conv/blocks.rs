@@ -120,7 +120,7 @@ pub(super) fn multiply(kernels: &Kernels, g: &Gather, panels: &Panels, src: &[f3
         return winograd::multiply(kernels, g, &tiles, panels, src, target);
     }
     let blocks = Blocks::of(g);
-    // More threads than blocks share the panels of a block, which changes no sum.
+    // More threads than blocks split the panels of a block; this changes no sum.
     let threads = rayon::current_num_threads();
     let shares = if threads == 1 {
         1
