@@ -6,8 +6,8 @@ use super::gather::Gather;
 use super::shape::Conv;
 use super::winograd::Tiles;
 
-/// Bytes of the buffers that the passes over a convolution use in addition to the caller's, approximately, on one thread. They are
-/// kept from call to call, so that of several convolutions the largest counts.
+/// Bytes of the buffers that the passes over a convolution use in addition to the caller's, approximately, on one thread. They
+/// are kept from call to call, so that of several convolutions the largest counts.
 pub fn workspace(conv: &Conv) -> usize {
     let fold = Fold::of(conv).map(|fold| fold.folded);
     // The input in squares, and the gradient of their weights.
