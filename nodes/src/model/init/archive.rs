@@ -1,12 +1,13 @@
 //! ZIP archives as PyTorch writes them: members that are not compressed, with 64-bit sizes where needed.
 //!
-//! Untrusted input: the directory at the archive's end is bounded before it is read, and members are found by it alone.
+//! Untrusted input: the size of the directory at the archive's end is checked before it is read, and members are found only
+//! through it.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::io::{Read, Seek, SeekFrom};
 
-/// Bytes of a directory that is read; PyTorch's have about 100 for a tensor.
+/// Maximum bytes of a directory; PyTorch's have about 100 for a tensor.
 const LARGEST_DIRECTORY: u64 = 1 << 24;
 /// The record at the end without its comment, and the longest comment.
 const END: u64 = 22;
@@ -19,7 +20,7 @@ const CENTRAL: usize = 46;
 /// A file inside of an archive.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member {
-    /// Where its header begins.
+    /// The offset of its header.
     header: u64,
     /// Bytes of its contents.
     pub size: u64,
@@ -55,7 +56,7 @@ fn bytes(file: &mut (impl Read + Seek), at: u64, len: u64) -> Result<Vec<u8>> {
     Ok(b)
 }
 
-/// Where the directory is, and how many bytes it has.
+/// The offset and size of the directory.
 fn directory(file: &mut (impl Read + Seek), len: u64) -> Result<(u64, u64)> {
     let from = len.saturating_sub(END + LONGEST_COMMENT);
     let tail = bytes(file, from, len - from)?;
@@ -88,7 +89,7 @@ fn directory(file: &mut (impl Read + Seek), len: u64) -> Result<(u64, u64)> {
     Ok((place, size))
 }
 
-/// The 64-bit numbers of a member, in the order in which they stand for those that do not fit in 32 bits.
+/// The 64-bit numbers of a member, in the order of the fields that do not fit in 32 bits.
 fn large(mut extra: &[u8]) -> &[u8] {
     while extra.len() >= 4 {
         let (id, len) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));
@@ -105,7 +106,7 @@ impl Archive {
     /// Reads the directory.
     ///
     /// # Errors
-    /// It is damaged, or larger than those of checkpoints.
+    /// It is damaged, or larger than a checkpoint's.
     pub fn read(file: &mut (impl Read + Seek)) -> Result<Archive> {
         let len = file.seek(SeekFrom::End(0))?;
         let (place, size) = directory(file, len)?;
@@ -149,10 +150,10 @@ impl Archive {
         self.members.get(name).copied()
     }
 
-    /// Where the contents of a member begin.
+    /// The offset of a member's contents.
     ///
     /// # Errors
-    /// They are compressed, or reach beyond the file.
+    /// They are compressed, or extend past the file.
     pub fn place(&self, file: &mut (impl Read + Seek), member: Member) -> Result<u64> {
         if !member.stored {
             bail!("the archive is compressed, as PyTorch's never are: unpack it, or save the weights again");
