@@ -115,7 +115,7 @@ impl Conv {
     fn forward(&self, x: &[f32], w: &[f32]) -> Vec<f32> {
         let (groups, ci, co) = self.channels();
         let (taps, all) = (self.taps(), self.w[2..].iter().product::<usize>());
-        // `[group, tap, ci, co]`, so that the innermost loop goes along the output's channels.
+        // `[group, tap, ci, co]`, so that the innermost loop is over the output's channels.
         let mut turned = vec![0.0; w.len()];
         for (i, &v) in w.iter().enumerate() {
             let (o, tap, c) = (i / (all * ci), i / ci % all, i % ci);

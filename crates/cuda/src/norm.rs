@@ -82,7 +82,7 @@ pub fn update_running<G: Gpu>(
     if channels == 0 {
         return Ok(());
     }
-    // One row has no unbiased variance; PyTorch refuses it in training, here the biased one (zero) is used.
+    // One row has no unbiased variance; PyTorch raises an error in training, here the biased one (zero) is used.
     let unbias = rows as f32 / (rows - 1).max(1) as f32;
     let launch = line(OP, MODULE, "norm_update_running", channels)?;
     let args = [

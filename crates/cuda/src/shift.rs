@@ -34,7 +34,7 @@ pub fn backward_add<G: Gpu>(gpu: &G, shift: &Shift, dy: In<'_>, dx: Out<'_>) -> 
     run(gpu, shift, ("dy", dy), ("dx", dx), -1, true)
 }
 
-/// The first fold reads the frame `ahead`, the second the one behind.
+/// The first fold reads the frame `ahead`, the second the one before.
 fn run<G: Gpu>(
     gpu: &G,
     shift: &Shift,

@@ -16,7 +16,7 @@ use crate::scene::Scene;
 use crate::split::{Domain, Split};
 
 /// Version of the generator: increased whenever the same settings give different videos, so that no
-/// older data set is taken for a new one.
+/// older data set is mistaken for a new one.
 pub const GENERATOR_VERSION: u32 = 1;
 
 /// What a data set was made from; written last, as `mini.json`.

@@ -20,7 +20,7 @@ use std::time::Duration;
 enum Op {
     /// The machine's peak rates.
     Machine,
-    /// Weights are packed anew for each pass, as in a step.
+    /// Weights are packed for each pass, as in a step.
     Conv {
         n: usize,
         input: [usize; 3],

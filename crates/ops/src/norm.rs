@@ -171,7 +171,7 @@ pub fn update_running(
     if rows == 0 {
         return Err(shape(OP, "running statistics of no rows"));
     }
-    // One row has no unbiased variance; PyTorch refuses it in training, here the biased one (zero) is used.
+    // One row has no unbiased variance; PyTorch raises an error in training, here the biased one (zero) is used.
     let unbias = rows as f32 / (rows - 1).max(1) as f32;
     for (running, new) in running_mean.iter_mut().zip(mean) {
         *running += momentum * (new - *running);
@@ -249,7 +249,7 @@ per_isa! {
 }
 
 per_isa! {
-    /// The same behind a ReLU, whose mask is recomputed.
+    /// The same with a ReLU after it, whose mask is recomputed.
     fn add_grads_relu(x: &[f32], dy: &[f32], factors: [&[f32]; 3], sum: &mut [f32], product: &mut [f32]) {
         let [mean, scale, offset] = factors;
         let period = mean.len();
@@ -280,7 +280,7 @@ per_isa! {
 }
 
 per_isa! {
-    /// The same in place, behind a ReLU if `relu`, whose mask is recomputed.
+    /// The same in place, with a ReLU after it if `relu`, whose mask is recomputed.
     fn input_grad_in_place(x: &[f32], relu: bool, factors: [&[f32]; 5], grad: &mut [f32]) {
         let [mean, scale, offset, by_x, constant] = factors;
         let period = mean.len();

@@ -23,9 +23,9 @@ pub struct Pool {
     pub kernel: [usize; 3],
     /// Step of the window.
     pub stride: [usize; 3],
-    /// Padding in front along each axis: never the maximum, zero in an average.
+    /// Leading padding along each axis: never the maximum, zero in an average.
     pub pad: [usize; 3],
-    /// Padding behind.
+    /// Trailing padding along each axis.
     pub pad_end: [usize; 3],
 }
 

@@ -57,7 +57,7 @@ impl Shift {
         self.run(("dy", dy), ("dx", dx), -1, true)
     }
 
-    /// The first fold reads the frame `ahead`, the second the one behind.
+    /// The first fold reads the frame `ahead`, the second the one before.
     fn run(&self, from: (&'static str, &[f32]), to: (&'static str, &mut [f32]), ahead: isize, add: bool) -> Result<()> {
         if self.fold < 2 {
             return Err(shape(

@@ -132,7 +132,7 @@ impl Index for FolderIndex {
     }
 }
 
-/// An error if the folder goes on after `missing`, the first number without a file: the video would otherwise be cut short
+/// An error if the folder continues after `missing`, the first number without a file: the video would otherwise be cut short
 /// silently.
 fn no_gap(path: &Path, template: &Template, present: &HashSet<OsString>, missing: usize) -> Result<(), VideoError> {
     let later = present

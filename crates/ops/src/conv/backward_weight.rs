@@ -323,7 +323,7 @@ per_isa! {
     }
 }
 
-/// The panels one behind the other, each with its columns of all rows, filled up with zeros. `dy` starts at the first
+/// The panels one after the other, each with its columns of all rows, padded with zeros. `dy` starts at the first
 /// column.
 fn pack_rows(isa: Isa, dy: &[f32], channels: usize, rows: usize, panels: &[Panel]) -> scratch::Scratch {
     let mut packed = scratch::take(rows * panels.iter().map(|panel| panel.width).sum::<usize>());

@@ -201,7 +201,7 @@ fn multiply_block(
                         moments: if last { moments } else { std::ptr::null_mut() },
                         first: row == 0,
                     };
-                    // SAFETY: the table holds `height` rows from `row` on and as many behind them, each pointing at a
+                    // SAFETY: the table holds `height` rows from `row` on and as many after them, each pointing at a
                     // run; the panel holds the segment's weights; the output rows are this task's alone, and lie in
                     // the buffer whose length the caller has checked; so do the moments.
                     unsafe { triples.filter(|_| valid == height).unwrap_or(kernel)(&tile) };

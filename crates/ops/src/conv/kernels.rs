@@ -23,7 +23,7 @@ pub(super) struct Tile {
     pub fetch: bool,
     /// The panel's weights `[runs][k][vectors]`.
     pub b: *const f32,
-    /// The pixel that each row goes to, and the channel in it from which on.
+    /// The pixel that each row is written to, and its first channel.
     pub c: *const *mut f32,
     pub column: usize,
     /// Rows and channels that are stored.
@@ -164,7 +164,7 @@ unsafe fn multiply_triples<S: Simd, const M: usize, const NV: usize>(
     table: *const *const f32,
     mut b: *const f32,
 ) {
-    // SAFETY: as in `tile`; rows `i + 1` and `i + 2` of a triple lie `t.step` and twice that behind row `i`.
+    // SAFETY: as in `tile`; rows `i + 1` and `i + 2` of a triple lie `t.step` and twice that after row `i`.
     unsafe {
         let mut a = [std::ptr::null::<f32>(); M];
         for i in (0..M).step_by(3) {

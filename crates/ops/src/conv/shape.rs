@@ -21,9 +21,9 @@ pub struct Conv {
     pub kernel: [usize; 3],
     /// Step of the kernel.
     pub stride: [usize; 3],
-    /// Zeros in front of the input along each axis.
+    /// Zeros before the input along each axis.
     pub pad: [usize; 3],
-    /// Zeros behind the input along each axis; differs from `pad` for TensorFlow's "same" padding only.
+    /// Zeros after the input along each axis; differs from `pad` for TensorFlow's "same" padding only.
     pub pad_end: [usize; 3],
     /// Distance between the kernel's taps.
     pub dilation: [usize; 3],

@@ -48,7 +48,7 @@ impl Stage {
     /// Prepares grid `rows` of one group of channels. Each run's table is filled up with at least `spare`
     /// pointers to zeros, to a multiple of `spare`, so that kernels may always take `spare` rows at once.
     ///
-    /// The pointers hold until the next call, or until `src` goes.
+    /// The pointers hold until the next call, or until `src` is dropped.
     pub fn fill(&mut self, isa: Isa, g: &Gather, src: &[f32], group: usize, rows: Range<usize>, spare: usize) {
         let (start, end) = (rows.start, rows.end);
         let width = g.grid[2];
@@ -104,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// Where each row of the block goes.
+    /// The output pointers of the block's rows.
     pub fn outputs(&self) -> *const *mut f32 {
         self.outputs.as_ptr()
     }

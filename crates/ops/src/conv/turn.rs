@@ -10,7 +10,7 @@ use std::ops::Range;
 /// No line.
 pub(super) const OUTSIDE: usize = usize::MAX;
 
-/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one. `rows` may go on behind
+/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one. `rows` may continue after
 /// those of the panel.
 pub(super) fn turn(isa: Isa, rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
     match isa {

@@ -28,7 +28,7 @@ impl Linear {
     }
 
     /// Whether the passes pack the weights, which pays for many rows: then a caller who keeps weights unchanged for many
-    /// calls saves time with [`Linear::pack`] and [`Linear::forward_packed`], which gives the same bits.
+    /// calls saves time with [`Linear::pack`] and [`Linear::forward_packed`], which returns the same bits.
     pub fn packs(&self) -> bool {
         self.rows > FEW
     }

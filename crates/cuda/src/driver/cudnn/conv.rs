@@ -71,7 +71,7 @@ pub fn chosen(card: &Card) -> Vec<Chosen> {
 /// The output `[n, t', h', w', co]` of an input `[n, t, h, w, ci]` and weights `[co, kt, kh, kw, ci / groups]`.
 ///
 /// # Errors
-/// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
+/// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In<'_>, y: Out<'_>) -> Result<()> {
     shape.validate()?;
     let number = precision.number();
@@ -84,7 +84,7 @@ pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In
 /// The gradient `[n, t, h, w, ci]` of the input; with `accumulate` it is added to what `dx` holds.
 ///
 /// # Errors
-/// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
+/// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn backward_input(
     card: &Card,
     shape: &Conv,
@@ -106,7 +106,7 @@ pub fn backward_input(
 /// writes 32 bits for 16-bit operands.
 ///
 /// # Errors
-/// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
+/// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn backward_weight(
     card: &Card,
     shape: &Conv,

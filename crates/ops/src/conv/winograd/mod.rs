@@ -10,7 +10,7 @@
 //! Kernels of 3×1×1 use F(4, 3) along time in the same way: 6 products instead of 12 for 4 frames of a pixel.
 //!
 //! The input gradient is a pass of the same kind (a [`Gather`] of the output gradient). Transformed filters are four
-//! times as long as the filters, so they are made anew for every pass, and not kept.
+//! times as long as the filters, so they are recomputed for every pass instead of being kept.
 
 mod axis;
 mod filter;

@@ -9,7 +9,7 @@ use crate::isa::per_isa;
 use crate::parallel::{self, Shared};
 use crate::scratch;
 
-/// Entries of the table of rows behind the last one, which the kernel looks ahead at.
+/// Entries of the table of rows after the last one, which the kernel prefetches.
 const SPARE: usize = 32;
 /// Values of a sum that a thread adds up at a time.
 const PIECE: usize = 1 << 14;
