@@ -1,5 +1,5 @@
-//! Products of batches of matrices, `[n, rows, columns]`. On other devices than the CPU they are Candle's, by the device's
-//! own library.
+//! Products of batches of matrices, `[n, rows, columns]`. On other devices than the CPU they are Candle's, through the device's
+//! library.
 
 use crate::kernel::{floats, tensor};
 use anyhow::{Result, ensure};

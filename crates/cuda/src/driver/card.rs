@@ -1,4 +1,4 @@
-//! A card, and the one stream on which all that it is asked is done in order.
+//! A GPU, and the one stream on which its work runs in order.
 
 use super::cudnn::Cudnn;
 use super::fault::{Doing, bytes, is_out_of_memory};
@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A card with its stream, kernels, and convolutions. Copies of it are the same card.
+/// A GPU with its stream, kernels, and convolutions. Clones refer to the same GPU.
 #[derive(Clone)]
 pub struct Card(Arc<Inner>);
 
@@ -24,29 +24,29 @@ struct Inner {
     modules: Arc<Modules>,
     cudnn: Mutex<Cudnn>,
     multiprocessors: usize,
-    /// Whether the stream is recording a graph.
+    /// Whether the stream is capturing a graph.
     recording: AtomicBool,
-    /// How often something recorded was launched.
+    /// How often a recorded graph was launched.
     launched: AtomicU64,
 }
 
-/// The cards that were asked for. They stay until the process ends, with their modules, plans and workspace: what made them
-/// is used by every step.
+/// The GPUs requested so far. They stay until the process ends, with their modules, plans and workspace:
+/// every step uses them.
 static CARDS: Mutex<Vec<Card>> = Mutex::new(Vec::new());
 
 impl Card {
-    /// The card of a stream, which is a Candle device's (`CudaDevice::cuda_stream`). Asked for the same stream again, it gives
-    /// the same card, so this may stand in every operation.
+    /// The GPU of a stream, which is a Candle device's (`CudaDevice::cuda_stream`). The same stream always returns
+    /// the same GPU, so every operation may call this.
     ///
-    /// The first time it loads the kernels into the context, has its memory pool keep what is freed, and turns off `cudarc`'s
+    /// The first call loads the kernels into the context, makes its memory pool keep freed memory, and turns off `cudarc`'s
     /// tracking of slices by events (two events a tensor). That tracking orders the uses of a slice on several streams; here
     /// all memory is used on one stream, and [`Upload`](super::Upload), which has a second one, orders its own copies.
     ///
     /// # Errors
-    /// The stream is CUDA's per-thread one, which is another stream on each thread (`Device::new_cuda` gives it; use
+    /// The stream is CUDA's per-thread default, which differs on each thread (`Device::new_cuda` creates it; use
     /// `Device::new_cuda_with_stream`); or the driver cannot load the kernels.
     pub fn of(stream: &Arc<CudaStream>) -> Result<Card> {
-        // A panic elsewhere leaves the list whole: it is only pushed to.
+        // A panic elsewhere leaves the list valid: it is only pushed to.
         let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(card) = cards.iter().find(|c| c.0.stream == *stream) {
             return Ok(card.clone());
@@ -72,7 +72,7 @@ impl Card {
         }
         let context = stream.context();
         context.bind_to_thread().doing(|| "choose the device".into())?;
-        // SAFETY: slices of this context are used on its one stream alone; Upload, which copies on another, makes each
+        // SAFETY: slices of this context are used on its one stream only; Upload, which copies on another, makes each
         // stream wait for the other where it must.
         unsafe { context.disable_event_tracking() };
         pool::keep_freed_memory(context)?;
@@ -101,19 +101,19 @@ impl Card {
         self.0.stream.context()
     }
 
-    /// Makes the context the calling thread's, as every call of the driver needs.
+    /// Binds the context to the calling thread, as every driver call requires.
     pub(super) fn bind(&self) -> Result<()> {
         self.context()
             .bind_to_thread()
             .doing(|| "go on (an earlier operation failed)".into())
     }
 
-    /// Whether what is asked of the card is being [recorded](Self::record), on whatever thread, instead of done.
+    /// Whether the GPU's work is being [recorded](Self::record) into a CUDA graph, on any thread, instead of run.
     pub fn is_recording(&self) -> bool {
         self.0.recording.load(Ordering::Acquire)
     }
 
-    /// How often something [recorded](Self::record) was launched so far.
+    /// How often [recorded](Self::record) graphs were launched so far.
     pub fn graphs_launched(&self) -> u64 {
         self.0.launched.load(Ordering::Relaxed)
     }
@@ -122,20 +122,20 @@ impl Card {
         self.0.launched.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says whether it was so before.
+    /// Returns whether it was recording before.
     pub(super) fn set_recording(&self, on: bool) -> bool {
         self.0.recording.swap(on, Ordering::AcqRel)
     }
 
-    /// Whether convolutions must give the same bits for the same input, as they do by default. Without, cuDNN may add up in
+    /// Whether convolutions must give the same bits for the same input (the default). Otherwise cuDNN may add up in
     /// an order that differs from run to run.
     pub fn set_deterministic(&self, on: bool) {
         self.lock_cudnn().set_deterministic(on);
     }
 
-    /// Keeps in a file which of cuDNN's plans were the fastest, and takes the plans that it names without timing them: with
-    /// it, runs on one machine give the same bits, and begin sooner. Call it before the first convolution. What the file says
-    /// of another device or version of cuDNN is overwritten.
+    /// Caches cuDNN's autotuned plans in a file, and uses the plans found there without timing them: with
+    /// it, runs on one machine give the same bits and start faster. Call it before the first convolution. A file
+    /// of another device or cuDNN version is overwritten.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -145,10 +145,10 @@ impl Card {
         self.lock_cudnn().keep_choices(path, &device)
     }
 
-    /// The device's name and size and the version of cuDNN: what the bits of a result depend on.
+    /// The device's name and size and the version of cuDNN: the bits of a result depend on them.
     ///
     /// # Errors
-    /// The driver does not tell the name.
+    /// The driver does not report the name.
     pub fn identity(&self) -> Result<String> {
         let name = self.context().name().doing(|| "tell the device's name".into())?;
         let cudnn = cudarc::cudnn::result::get_version();
@@ -159,29 +159,29 @@ impl Card {
     }
 
     pub(super) fn lock_cudnn(&self) -> MutexGuard<'_, Cudnn> {
-        // A panic elsewhere leaves the plans whole: they are inserted complete.
+        // A panic elsewhere leaves the plans valid: they are inserted complete.
         self.0.cudnn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A part of a tensor's memory, to be read.
+    /// A part of a tensor's memory, for reading.
     ///
     /// # Errors
     /// The part is not inside the slice, or the slice belongs to another stream.
     pub fn input<'a, T: Element>(&self, slice: &'a CudaSlice<T>, part: Range<usize>) -> Result<In<'a>> {
         self.owns(slice, &part)?;
         let all = whole(slice);
-        // SAFETY: a part of what is borrowed for as long.
+        // SAFETY: a part of a slice that is borrowed for the same lifetime.
         Ok(unsafe { In::new(all.address() + offset::<T>(&part), part.len(), T::NUMBER) })
     }
 
-    /// A part of a tensor's memory, to be written.
+    /// A part of a tensor's memory, for writing.
     ///
     /// # Errors
     /// The part is not inside the slice, or the slice belongs to another stream.
     pub fn output<'a, T: Element>(&self, slice: &'a mut CudaSlice<T>, part: Range<usize>) -> Result<Out<'a>> {
         self.owns(slice, &part)?;
         let all = whole_mut(slice);
-        // SAFETY: a part of what is borrowed mutably for as long.
+        // SAFETY: a part of a slice that is mutably borrowed for the same lifetime.
         Ok(unsafe { Out::new(all.address() + offset::<T>(&part), part.len(), T::NUMBER) })
     }
 
@@ -198,12 +198,12 @@ impl Card {
         Ok(())
     }
 
-    /// How many blocks of a kernel run side by side at least (streaming multiprocessors).
+    /// Streaming multiprocessors: at least as many blocks of a kernel run in parallel.
     pub fn multiprocessors(&self) -> usize {
         self.0.multiprocessors
     }
 
-    /// Waits until all that was queued is done.
+    /// Waits until all queued work is done.
     ///
     /// # Errors
     /// Something queued before failed.
@@ -213,15 +213,15 @@ impl Card {
             .doing(|| "finish what was queued on the device".into())
     }
 
-    /// Memory for `len` numbers of a type.
+    /// Memory for `len` values of a type.
     pub(super) fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
         let size = len * size_of::<T>();
-        // SAFETY: what it holds is read by nobody before it is written: kernels and copies are given it as an output.
-        // Of no length the driver gives nothing, so a slice of length 0 has one number.
+        // SAFETY: its contents are never read before they are written: kernels and copies get it as an output.
+        // CUDA cannot allocate zero bytes, so a slice of length 0 holds one value.
         let take = || unsafe { self.stream().alloc::<T>(len.max(1)) };
         let mut slice = take();
         if is_out_of_memory(&slice) && !self.is_recording() {
-            // Graphs have a pool of their own: what they keep is not this one's.
+            // Graphs have their own pool: memory that it keeps is not available here.
             self.release_kept()?;
             slice = take();
         }
@@ -236,7 +236,7 @@ impl Card {
         if len > 0 {
             return Ok(slice);
         }
-        // SAFETY: the memory that `leak` gives up is taken up again, with the length that was asked for.
+        // SAFETY: takes back the memory that `leak` released, with the requested length.
         Ok(unsafe { self.stream().upgrade_device_ptr(slice.leak(), 0) })
     }
 }
@@ -263,8 +263,8 @@ impl Gpu for Card {
         let mut pointers: Vec<*mut c_void> = args.iter().map(pointer).collect();
         let [gx, gy, gz] = launch.grid;
         let [bx, by, bz] = launch.block;
-        // SAFETY: the kernel was found in a module of this context, and takes as many arguments of these sizes (`kernel`
-        // looked); that they mean what the kernel takes them for is the caller's promise. The driver copies them before it
+        // SAFETY: the kernel was found in a module of this context, and takes arguments of this number and these sizes (`kernel`
+        // checked); that their meaning matches is the caller's promise. The driver copies them before it
         // returns.
         unsafe {
             sys::cuLaunchKernel(

@@ -1,4 +1,4 @@
-//! What a card's memory comes from: the driver's pool, and another of the device for what recorded graphs take.
+//! The memory pools of a GPU: the driver's, and the device's second one for recorded graphs.
 
 use super::card::Card;
 use super::fault::Doing;
@@ -7,10 +7,10 @@ use cudarc::driver::sys::{self, CUgraphMem_attribute as Graphs, CUmemPool_attrib
 use cudarc::driver::{CudaContext, result};
 
 impl Card {
-    /// The most bytes that tensors and workspaces held at a time since the last [`reset_peak`](Self::reset_peak) (Candle's
-    /// too; not what CUDA and its libraries keep for themselves). It is at most so much where there are recorded graphs: of
-    /// theirs is counted what is mapped for one of them, whether it works or not, and the two peaks, which are added, may have
-    /// been at different times.
+    /// The most bytes that tensors and workspaces held at one time since the last [`reset_peak`](Self::reset_peak) (Candle's
+    /// too; not what CUDA and its libraries use themselves). With recorded graphs it is an upper bound:
+    /// it counts what is mapped for a graph whether or not it runs, and the two peaks, which are added, may have
+    /// occurred at different times.
     ///
     /// # Errors
     /// The device has no memory pools.
@@ -22,7 +22,7 @@ impl Card {
         Ok(of_pool(self.context(), pool)? + of_graphs(self.context(), graphs))
     }
 
-    /// As [`peak_bytes`](Self::peak_bytes), with freed memory that is kept.
+    /// As [`peak_bytes`](Self::peak_bytes), including freed memory that the pool keeps.
     ///
     /// # Errors
     /// The device has no memory pools.
@@ -34,28 +34,28 @@ impl Card {
         Ok(of_pool(self.context(), pool)? + of_graphs(self.context(), graphs))
     }
 
-    /// Gives freed memory that is kept back to the card, for other programs. Waits until all that was queued is done.
+    /// Returns freed memory that the pool keeps to the device, for other programs. Waits until all queued work is done.
     ///
     /// # Errors
     /// The device has no memory pools, or something queued before failed.
     pub fn release_kept(&self) -> Result<()> {
         self.synchronize()?;
         let pool = pool(self.context())?;
-        // SAFETY: the pool is the device's; what is in use stays.
+        // SAFETY: the pool is the device's; memory in use is not touched.
         unsafe { result::mem_pool::trim_to(pool, 0) }.doing(|| "give kept memory back to the device".into())?;
-        // A device that keeps none for graphs refuses.
-        // SAFETY: the device is the context's; what is in use stays.
+        // A device without graph memory returns an error.
+        // SAFETY: the device is the context's; memory in use is not touched.
         let _ = unsafe { sys::cuDeviceGraphMemTrim(self.context().cu_device()) };
         Ok(())
     }
 
-    /// Counts [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) anew from what is taken now.
+    /// Resets [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) to the memory in use now.
     ///
     /// # Errors
     /// The device has no memory pools.
     pub fn reset_peak(&self) -> Result<()> {
         let pool = pool(self.context())?;
-        // The one value that these attributes may be set to.
+        // The only value that these attributes accept.
         let mut zero = 0_u64;
         for attribute in [
             Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
@@ -87,20 +87,20 @@ fn pool(context: &CudaContext) -> Result<sys::CUmemoryPool> {
     unsafe { result::device::get_mem_pool(context.cu_device()) }.doing(|| "find the device's memory pool".into())
 }
 
-/// A number of the pool's.
+/// An attribute of the pool.
 fn of_pool(context: &CudaContext, attribute: Pool) -> Result<u64> {
     let pool = pool(context)?;
     let mut bytes = 0_u64;
-    // SAFETY: the pool is the device's, and the attributes that are asked for are cuuint64_t.
+    // SAFETY: the pool is the device's, and the requested attributes are cuuint64_t.
     unsafe { result::mem_pool::get_attribute(pool, attribute, (&raw mut bytes).cast()) }
         .doing(|| "read the peak of the device's memory".into())?;
     Ok(bytes)
 }
 
-/// A number of the memory that graphs take: none where the device or its driver has no such memory, which is no error.
+/// An attribute of the graphs' memory: 0 if the device or its driver has no such memory, which is no error.
 fn of_graphs(context: &CudaContext, attribute: Graphs) -> u64 {
     let mut bytes = 0_u64;
-    // SAFETY: the device is the context's, and the attributes that are asked for are cuuint64_t.
+    // SAFETY: the device is the context's, and the requested attributes are cuuint64_t.
     match unsafe { sys::cuDeviceGetGraphMemAttribute(context.cu_device(), attribute, (&raw mut bytes).cast()) }.result()
     {
         Ok(()) => bytes,
@@ -108,7 +108,7 @@ fn of_graphs(context: &CudaContext, attribute: Graphs) -> u64 {
     }
 }
 
-/// By default a pool gives everything back to the system whenever the device is waited for.
+/// By default a pool returns everything to the system at every synchronisation.
 pub(super) fn keep_freed_memory(context: &CudaContext) -> Result<()> {
     if !context.has_async_alloc() {
         return Ok(());

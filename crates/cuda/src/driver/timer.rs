@@ -1,4 +1,4 @@
-//! Time on the device, by events: nothing waits while it is measured.
+//! Device time measured by events, without waiting.
 
 use super::card::Card;
 use super::fault::Doing;
@@ -6,13 +6,13 @@ use crate::Result;
 use cudarc::driver::CudaEvent;
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT;
 
-/// A stretch of launches that began.
+/// A started measurement.
 #[derive(Debug)]
 pub struct Timer {
     start: CudaEvent,
 }
 
-/// A stretch of launches with its end.
+/// A finished measurement.
 #[derive(Debug)]
 pub struct Span {
     start: CudaEvent,
@@ -26,18 +26,18 @@ fn mark(card: &Card) -> Result<CudaEvent> {
 }
 
 impl Timer {
-    /// From what is queued next.
+    /// Starts at the work queued next.
     ///
     /// # Errors
-    /// The driver refuses, or something queued before failed.
+    /// The driver fails, or something queued before failed.
     pub fn start(card: &Card) -> Result<Timer> {
         Ok(Timer { start: mark(card)? })
     }
 
-    /// To what was queued last.
+    /// Stops after the work queued last.
     ///
     /// # Errors
-    /// The driver refuses, or something queued before failed.
+    /// The driver fails, or something queued before failed.
     pub fn stop(self, card: &Card) -> Result<Span> {
         Ok(Span {
             start: self.start,
@@ -47,7 +47,7 @@ impl Timer {
 }
 
 impl Span {
-    /// Whether the device has come to the end of it.
+    /// Whether the device has reached its end.
     ///
     /// # Errors
     /// Something queued before failed.
@@ -57,7 +57,7 @@ impl Span {
         self.end.try_is_complete().doing(|| "ask for an event".into())
     }
 
-    /// How long it took the device, idle time included. Waits for the end.
+    /// The time on the device, including idle time. Waits for the end.
     ///
     /// # Errors
     /// Something in it failed.
@@ -66,7 +66,7 @@ impl Span {
         Ok(f64::from(ms.doing(|| "time a stretch of work".into())?))
     }
 
-    /// How long the device had nothing of ours to do between the end of `earlier` and the beginning of this. Waits for both.
+    /// The time between the end of `earlier` and the start of this, when the device was idle. Waits for both.
     ///
     /// # Errors
     /// Something before it failed.

@@ -1,16 +1,16 @@
-//! cuDNN, through its graph interface ("backend"): the legacy one cannot say channels-last, 3-D and bfloat16 at once.
+//! cuDNN, through its graph interface ("backend"): the legacy one cannot combine channels-last, 3-D and bfloat16.
 //!
-//! A convolution that is new (a [`Problem`]) is looked up with the heuristics, the best few plans are run and timed on the
-//! spot, and the fastest is kept for the life of the card; from then on it costs one call. Environment:
+//! A new convolution (a [`Problem`]) is autotuned: the best few plans of the heuristics are run and timed
+//! on the spot, and the fastest is kept until the process ends; from then on it costs one call. Environment:
 //!
-//! - `GLAD_CUDNN_PLANS` (10): how many plans are timed. 1 takes the heuristics' first without timing.
-//! - `GLAD_CUDNN_WORKSPACE_MIB` (1024): the memory that one plan may work in.
+//! - `GLAD_CUDNN_PLANS` (10): how many plans are timed. 1 uses the heuristics' first plan without timing.
+//! - `GLAD_CUDNN_WORKSPACE_MIB` (1024): the maximum workspace of a plan.
 //!
-//! **The same bits.** Plans that may give other bits from run to run are not taken (`Card::set_deterministic` allows them).
-//! cuDNN 9.28's heuristics for an H100 name such engines only far behind, in the list of those that take everything, so this
-//! costs nothing there (`tests.rs` looks at this). Two plans may differ in the last bits, though, and which is fastest may
-//! differ from process to process: [`Card::keep_plans`](super::Card::keep_plans) keeps the choices in a file, which makes
-//! runs on one machine repeat each other, and starts them sooner.
+//! **The same bits.** Plans that may give different bits from run to run are not used (`Card::set_deterministic` allows them).
+//! cuDNN 9.28's heuristics for an H100 list such engines only far behind, among those that support everything, so this
+//! costs nothing there (`tests.rs` checks this). Two plans may differ in the last bits, though, and which is fastest may
+//! differ from process to process: [`Card::keep_plans`](super::Card::keep_plans) caches the choices in a file, which makes
+//! runs on one machine repeatable, and lets them start faster.
 
 mod choices;
 pub mod conv;
@@ -39,9 +39,9 @@ use target::Target;
 
 const MIB: usize = 1 << 20;
 
-/// The plans of a card, and what they need.
+/// The plans of a GPU, and what they need.
 pub(super) struct Cudnn {
-    /// Before the handle that they were made with: fields are dropped in this order.
+    /// Declared before the handle that they were made with: fields are dropped in order of declaration.
     plans: HashMap<Problem, Plan>,
     /// Made with the first convolution.
     target: Option<Target>,
@@ -51,7 +51,7 @@ pub(super) struct Cudnn {
     deterministic: bool,
 }
 
-/// What a plan may cost, and how many are tried.
+/// The workspace limit of a plan, and how many plans are tried.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     plans: usize,
@@ -99,7 +99,7 @@ impl Cudnn {
         Ok(())
     }
 
-    /// The plans in use, those that take longest first.
+    /// The plans in use, the slowest first.
     pub fn report(&self) -> Vec<conv::Chosen> {
         let chosen = |(problem, plan): (&Problem, &Plan)| conv::Chosen {
             problem: problem.to_string(),
@@ -145,7 +145,7 @@ impl Cudnn {
         plan.run(target, at, workspace)
     }
 
-    /// The memory that the plans chosen so far work in, for a recording to hold: a larger plan takes other memory then.
+    /// The workspace of the plans chosen so far, for a recording to hold: a larger plan then allocates another one.
     pub fn hold_workspace(&mut self, card: &Card) -> Result<Option<Arc<CudaSlice<u8>>>> {
         if self.workspace.needed == 0 {
             return Ok(None);
@@ -155,7 +155,8 @@ impl Cudnn {
     }
 }
 
-/// A choice waits for the device, and cuDNN takes memory when it starts. Others than this card may have its stream record, too.
+/// Choosing a plan waits for the device, and cuDNN allocates memory when it starts. Code outside this crate may also capture
+/// the stream.
 fn refuse_while_recording(card: &Card) -> Fault<()> {
     match card.stream().capture_status().map_err(|e| e.to_string())? {
         CU_STREAM_CAPTURE_STATUS_NONE => Ok(()),
@@ -176,11 +177,11 @@ fn run(card: &Card, problem: Problem, at: [u64; 3]) -> Result<()> {
         .map_err(|why| Error::Device(format!("{problem}: {why}")))
 }
 
-/// The one stretch of memory that plans work in, one after the other. Recordings hold it, too.
+/// The workspace, which all plans share, one after the other. Recordings hold it, too.
 #[derive(Default)]
 struct Workspace {
     memory: Option<Arc<CudaSlice<u8>>>,
-    /// What the largest of the plans in use needs.
+    /// The bytes that the largest plan in use needs.
     needed: usize,
 }
 
@@ -194,13 +195,13 @@ impl Workspace {
         if card.is_recording() {
             return Err("it works in more memory than any before: run it once before it is recorded".into());
         }
-        // The old one first: it is freed behind what was queued with it.
+        // Drop the old one first: it is freed after the work queued with it.
         self.memory = None;
         let memory = card.slice::<u8>(size).map_err(|e| e.to_string())?;
         Ok(super::memory::whole(self.memory.insert(Arc::new(memory))).address())
     }
 
-    /// A plan was chosen: what the losers needed is given back.
+    /// After a plan was chosen: frees the workspace that only rejected plans needed.
     fn settle(&mut self, size: usize) {
         self.needed = self.needed.max(size);
         let needed = self.needed.max(1).next_multiple_of(MIB);
@@ -210,7 +211,7 @@ impl Workspace {
     }
 }
 
-/// The choice of a plan.
+/// Autotuning: the choice of a plan.
 struct Choosing<'a> {
     card: &'a Card,
     target: &'a Target,
@@ -244,19 +245,19 @@ impl Choosing<'_> {
         Err(why)
     }
 
-    /// Runs each plan and keeps the one that took least.
+    /// Runs each plan and keeps the fastest.
     fn fastest(&mut self, problem: &Problem, mut plans: Vec<Plan>, [x, w, y]: [u64; 3]) -> Fault<Plan> {
         if self.limits.plans == 1 && !plans.is_empty() {
             return Ok(plans.swap_remove(0));
         }
-        // What is added to must not be added to more than once.
+        // Accumulation must happen only once, so trials run on scratch memory.
         let mut scratch = None;
         let mut at = [x, w, y];
         if problem.pass == (Pass::Input { accumulate: true }) {
             let size = problem.conv.input_len() * problem.precision.number().size();
             at[0] = match self.card.slice::<u8>(size) {
                 Ok(memory) => super::memory::whole(scratch.insert(memory)).address(),
-                // No room to try: the heuristics' word is taken.
+                // No memory for trials: use the heuristics' first plan.
                 Err(_) if !plans.is_empty() => return Ok(plans.swap_remove(0)),
                 Err(e) => return Err(e.to_string()),
             };
@@ -277,7 +278,7 @@ impl Choosing<'_> {
         best.ok_or(why)
     }
 
-    /// Milliseconds that a plan takes, more exactly where it may be the fastest.
+    /// A plan's time in milliseconds, measured more precisely if it may be the fastest.
     fn time(&mut self, plan: &Plan, at: [u64; 3], limit: f64) -> Fault<f64> {
         let workspace = self.workspace.reserve(self.card, plan.workspace)?;
         let once = || -> Fault<f64> {
@@ -286,7 +287,7 @@ impl Choosing<'_> {
             let span = timer.stop(self.card).map_err(|e| e.to_string())?;
             span.milliseconds().map_err(|e| e.to_string())
         };
-        // The first run loads the kernels, which takes milliseconds; what is slower than that by itself has lost.
+        // The first run loads the kernels, which takes milliseconds; a plan that is slower than that is rejected at once.
         const LOADING: f64 = 30.0;
         let first = once()?;
         if first > 3.0 * limit + LOADING {
@@ -302,7 +303,7 @@ impl Choosing<'_> {
     }
 }
 
-/// Up to `limits.plans` plans that one mode of the heuristics names; `why` is the last reason for leaving one out.
+/// Up to `limits.plans` plans listed by one mode of the heuristics; `why` is the last reason for leaving one out.
 fn shortlist(problem: &Problem, target: &Target, mode: usize, limits: Limits, why: &mut String) -> Fault<Vec<Plan>> {
     let mut ranking = Ranking::new(problem, target, MODES[mode])?;
     let mut candidates: Vec<_> = ranking.candidates.drain(..).map(Some).collect();
@@ -341,7 +342,7 @@ fn shortlist(problem: &Problem, target: &Target, mode: usize, limits: Limits, wh
     Ok(plans)
 }
 
-/// The plan that was chosen before, where the heuristics' list is still the one that it was chosen from.
+/// The plan that was chosen before, if the heuristics' list is still the one that it was chosen from.
 fn recall(problem: &Problem, target: &Target, choice: Choice) -> Option<Plan> {
     let mut ranking = Ranking::new(problem, target, *MODES.get(choice.mode)?).ok()?;
     let candidates = std::mem::take(&mut ranking.candidates);

@@ -11,39 +11,39 @@ use cudarc::cudnn::sys::cudnnDataType_t::{self, CUDNN_DATA_BFLOAT16, CUDNN_DATA_
 use glad_ops::Conv;
 use std::fmt;
 
-/// Which of the three convolutions of a layer.
+/// One of the three convolutions of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     /// The output.
     Forward,
-    /// The gradient of the input, perhaps added to what is there.
+    /// The gradient of the input, optionally accumulated.
     Input {
-        /// Whether it is added.
+        /// Whether it is added to the existing contents.
         accumulate: bool,
     },
     /// The gradient of the weights.
     Weight,
 }
 
-/// All that the choice of a plan depends on.
+/// Everything that the choice of a plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Problem {
     pub pass: Pass,
     pub conv: Conv,
     pub precision: Precision,
-    /// By how many bytes all three addresses can be divided, 16 at most.
+    /// The common alignment of the three addresses in bytes, at most 16.
     pub alignment: i64,
     /// Whether the same input must give the same bits.
     pub deterministic: bool,
 }
 
-/// The names of the tensors within an operation graph.
+/// The identifiers of the tensors within an operation graph.
 pub(super) const X: i64 = 1;
 pub(super) const W: i64 = 2;
 pub(super) const Y: i64 = 3;
 
 impl Problem {
-    /// The graph of the one operation.
+    /// The operation graph, which has one operation.
     pub fn graph(&self, target: &Target) -> Fault<Descriptor> {
         let g = Geometry::of(&self.conv);
         let data = match self.precision {
@@ -95,8 +95,8 @@ impl Problem {
     }
 }
 
-/// What the attributes of an operation are called. `x` and `y` are the layer's input and output or their gradients, `w` its
-/// weights or theirs.
+/// The attribute names of an operation. `x` and `y` are the layer's input and output or their gradients, `w` its
+/// weights or their gradient.
 struct Names {
     operation: Kind,
     alpha: Name,
@@ -141,7 +141,7 @@ impl Names {
     }
 }
 
-/// As it stands in messages, and as the key of a kept choice: all fields are in it.
+/// The form used in messages and as the key of a cached choice: it contains all fields.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Conv {

@@ -29,7 +29,7 @@ fn other_files_are_named() {
     }
 }
 
-/// A pipe would be waited for, a device read without end.
+/// Opening a pipe would block, reading a device would not end.
 #[test]
 fn what_is_no_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn what_is_no_file_is_refused() {
     }
 }
 
-/// A safetensors file of this header and so many bytes of numbers.
+/// A safetensors file of this header and this many bytes of values.
 fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
     let mut all = (header.len() as u64).to_le_bytes().to_vec();
     all.extend(header.as_bytes());
@@ -81,7 +81,7 @@ fn headers_that_contradict_the_file_are_errors() {
     assert!(of(&huge).contains("ends in its header"), "{}", of(&huge));
 }
 
-/// Tensors that cannot be read are known by name, and others are read.
+/// Unreadable tensors are listed by name, and the others are read.
 #[test]
 fn numbers_of_unknown_types_are_noted() {
     let header = "{\"__metadata__\":{\"format\":\"pt\"},\
