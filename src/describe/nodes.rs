@@ -185,7 +185,7 @@ fn clause(sentence: &str, room: usize) -> String {
         .iter()
         .flat_map(|end| sentence.match_indices(end))
         .map(|(i, _)| i);
-    // The rest must have balanced brackets and some content.
+    // The kept part must have balanced brackets.
     let whole = |text: &str| text.matches(['(', '[']).count() == text.matches([')', ']']).count();
     let fits = |i: &usize| sentence[..*i].chars().count() <= room && whole(&sentence[..*i]);
     match ends.filter(fits).max().filter(|i| sentence[..*i].chars().count() > 12) {

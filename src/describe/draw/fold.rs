@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 /// Composites of one file are folded from this many on.
 const ALIKE: usize = 3;
-/// Composites of one file that are drawn open, at most.
+/// The most composites that are drawn open.
 const OPEN: usize = 5;
 /// Equivalent boxes are merged from this many on.
 const MANY: usize = 4;
