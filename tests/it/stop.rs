@@ -79,8 +79,8 @@ fn two_signals_at_any_moment_lose_nothing() {
     ok(&args(&whole));
     let state = cut.join("checkpoints/last.safetensors");
     let mut stopped = 0;
-    // Times of the signals, as a number of logged lines and milliseconds after it: before the first step, between steps, where a
-    // phase ends, in a validation, in the last view and in the report.
+    // Times of the signals, as a number of logged lines and milliseconds after it: before the first step, between steps,
+    // where a phase ends, in a validation, in the last view and in the report.
     for (signal, at, wait) in [
         (TERM, 0, 0),
         (INT, 2, 0),
