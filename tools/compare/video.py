@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Samples a second: glad's video backends beside torchcodec, decord and PyAV, in one run.
+"""Samples per second: glad's video backends compared with torchcodec, decord and PyAV, in one run.
 
     apt-get install ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev
     python3 -m venv v && v/bin/pip install torch torchcodec decord av opencv-python-headless
     v/bin/python tools/compare/video.py CLIP.mp4 CLIP.mp4 > tools/compare/VIDEO.md
 
 A sample is one global clip (8 frames over the whole video) and two local ones (8 frames, every second), decoded to
-RGB, scaled to a short side of 256, cropped to 224. The clips given are coded anew by x264 (its defaults: B-frames,
+RGB, scaled to a short side of 256, cropped to 224. The given clips are re-encoded by x264 (its defaults: B-frames,
 pyramid) with key frames every 250 and every 12 frames, at 340x256 and at 640x360. Every decoder gets the same samples
-and one thread a video; "2 threads" are two samples at a time: processes in Python, threads in glad. torchcodec, decord
-and PyAV open the file for every sample, as a data loader does; glad keeps a video's index from the first time on, so
-it has a second row in which it does not.
+and one thread per video; "2 threads" are two samples at a time: processes in Python, threads in glad. torchcodec, decord
+and PyAV open the file for every sample, as a data loader does; glad keeps a video's index after the first time, so
+it has a second row without that.
 """
 
 import os
@@ -119,7 +119,7 @@ def timed(task):
 
 
 def in_python(reader, samples, threads):
-    """Seconds by the clock, and of CPU."""
+    """Wall-clock seconds, and CPU seconds."""
     with Pool(threads) as pool:
         pool.map(timed, [(reader, s) for s in samples[:2 * threads]])  # imports
         start = time.perf_counter()
@@ -194,7 +194,7 @@ def main():
                 samples = plan(files, counts, seed=1)
                 where = f"{size[0]}×{size[1]}, {keyint}"
                 for threads in [1, 2]:
-                    # In turns, and the best of each: other work on the machine comes and goes.
+                    # Alternating, and the best of each: other load on the machine comes and goes.
                     for name in list(READERS) * REPEATS:
                         wall, cpu = READERS[name](samples, threads)
                         print(where, threads, name, f"{wall:.3f} {cpu:.3f}", file=sys.stderr, flush=True)
