@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the tests of the device and small runs of glad on a GPU emulated by the CPU (crates/cuda-emulator), in place of NVIDIA's
-# libraries: mostly as late as CUDA allows, so that missing waits show. Run by hand, not in CI:
+# libraries: mostly as late as CUDA allows, so that missing waits show. Called by check.sh; by hand:
 #
 #   tools/gpu/emulated.sh [COMMAND…]      # without: everything; with: that command, on the emulated GPU
 set -euo pipefail

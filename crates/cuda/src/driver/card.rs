@@ -1,10 +1,11 @@
 //! A GPU, and the one stream on which its work runs in order.
 
 use super::cudnn::Cudnn;
-use super::fault::{Doing, bytes, is_out_of_memory};
+use super::fault::Doing;
 use super::memory::{CardMemory, Element, whole, whole_mut};
 use super::modules::Modules;
 use super::pool;
+use super::queue::Queue;
 use crate::{Arg, Error, Gpu, In, Launch, Number, Out, Result};
 use cudarc::driver::sys::{self, CUdevice_attribute};
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr};
@@ -12,7 +13,7 @@ use half::bf16;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A GPU with its stream, kernels, and convolutions. Clones refer to the same GPU.
@@ -20,12 +21,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Card(Arc<Inner>);
 
 struct Inner {
-    stream: Arc<CudaStream>,
+    queue: Queue,
     modules: Arc<Modules>,
     cudnn: Mutex<Cudnn>,
     multiprocessors: usize,
-    /// Whether the stream is capturing a graph.
-    recording: AtomicBool,
     /// How often a recorded graph was launched.
     launched: AtomicU64,
 }
@@ -48,7 +47,7 @@ impl Card {
     pub fn of(stream: &Arc<CudaStream>) -> Result<Card> {
         // A panic elsewhere leaves the list valid: it is only pushed to.
         let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(card) = cards.iter().find(|c| c.0.stream == *stream) {
+        if let Some(card) = cards.iter().find(|c| c.stream() == stream) {
             return Ok(card.clone());
         }
         let context = stream.context();
@@ -80,37 +79,38 @@ impl Card {
             .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
             .doing(|| "count the device's multiprocessors".into())?;
         Ok(Card(Arc::new(Inner {
-            stream: stream.clone(),
+            queue: Queue::new(stream.clone()),
             modules: match modules {
                 Some(m) => m,
                 None => Arc::new(Modules::load(context)?),
             },
             cudnn: Mutex::new(Cudnn::new()?),
             multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
-            recording: AtomicBool::new(false),
             launched: AtomicU64::new(0),
         })))
     }
 
     /// The stream on which everything is queued.
     pub fn stream(&self) -> &Arc<CudaStream> {
-        &self.0.stream
+        self.0.queue.stream()
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.0.queue
     }
 
     pub(super) fn context(&self) -> &Arc<CudaContext> {
-        self.0.stream.context()
+        self.0.queue.context()
     }
 
     /// Binds the context to the calling thread, as every driver call requires.
     pub(super) fn bind(&self) -> Result<()> {
-        self.context()
-            .bind_to_thread()
-            .doing(|| "go on (an earlier operation failed)".into())
+        self.0.queue.bind()
     }
 
     /// Whether the GPU's work is being [recorded](Self::record) into a CUDA graph, on any thread, instead of run.
     pub fn is_recording(&self) -> bool {
-        self.0.recording.load(Ordering::Acquire)
+        self.0.queue.is_recording()
     }
 
     /// How often [recorded](Self::record) graphs were launched so far.
@@ -124,7 +124,7 @@ impl Card {
 
     /// Returns whether it was recording before.
     pub(super) fn set_recording(&self, on: bool) -> bool {
-        self.0.recording.swap(on, Ordering::AcqRel)
+        self.0.queue.set_recording(on)
     }
 
     /// Whether convolutions must give the same bits for the same input (the default). Otherwise cuDNN may add up in
@@ -208,36 +208,47 @@ impl Card {
     /// # Errors
     /// Something queued before failed.
     pub fn synchronize(&self) -> Result<()> {
-        self.stream()
-            .synchronize()
-            .doing(|| "finish what was queued on the device".into())
+        self.0.queue.synchronize()
     }
 
     /// Memory for `len` values of a type.
     pub(super) fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
-        let size = len * size_of::<T>();
-        // SAFETY: its contents are never read before they are written: kernels and copies get it as an output.
-        // CUDA cannot allocate zero bytes, so a slice of length 0 holds one value.
-        let take = || unsafe { self.stream().alloc::<T>(len.max(1)) };
-        let mut slice = take();
-        if is_out_of_memory(&slice) && !self.is_recording() {
-            // Graphs have their own pool: memory that it keeps is not available here.
-            self.release_kept()?;
-            slice = take();
-        }
-        let slice = slice.doing(|| {
-            let free = self
-                .context()
-                .mem_get_info()
-                .map(|(free, total)| format!(" ({} of its {} are free)", bytes(free), bytes(total)))
-                .unwrap_or_default();
-            format!("give {} of the device's memory{free}", bytes(size))
-        })?;
-        if len > 0 {
-            return Ok(slice);
-        }
-        // SAFETY: takes back the memory that `leak` released, with the requested length.
-        Ok(unsafe { self.stream().upgrade_device_ptr(slice.leak(), 0) })
+        self.0.queue.slice(len)
+    }
+
+    /// The most bytes that tensors and workspaces held at one time since the last [`reset_peak`](Self::reset_peak) (Candle's
+    /// too; not what CUDA and its libraries use themselves). With recorded graphs it is an upper bound:
+    /// it counts what is mapped for a graph whether or not it runs, and the two peaks, which are added, may have
+    /// occurred at different times.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        pool::peak_used(self.context())
+    }
+
+    /// As [`peak_bytes`](Self::peak_bytes), including freed memory that the pool keeps.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn peak_held_bytes(&self) -> Result<u64> {
+        pool::peak_held(self.context())
+    }
+
+    /// Resets [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) to the memory in use now.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn reset_peak(&self) -> Result<()> {
+        pool::reset_peaks(self.context())
+    }
+
+    /// Returns freed memory that the pool keeps to the device, for other programs. Waits until all queued work is done.
+    ///
+    /// # Errors
+    /// The device has no memory pools, or something queued before failed.
+    pub fn release_kept(&self) -> Result<()> {
+        self.0.queue.release_kept()
     }
 }
 

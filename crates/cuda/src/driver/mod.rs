@@ -17,6 +17,7 @@ mod fault;
 mod memory;
 mod modules;
 mod pool;
+mod queue;
 mod record;
 mod timer;
 mod upload;

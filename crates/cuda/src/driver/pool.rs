@@ -1,81 +1,61 @@
 //! The memory pools of a GPU: the driver's, and the device's second one for recorded graphs.
 
-use super::card::Card;
 use super::fault::Doing;
 use crate::{Error, Result};
 use cudarc::driver::sys::{self, CUgraphMem_attribute as Graphs, CUmemPool_attribute as Pool};
 use cudarc::driver::{CudaContext, result};
 
-impl Card {
-    /// The most bytes that tensors and workspaces held at one time since the last [`reset_peak`](Self::reset_peak) (Candle's
-    /// too; not what CUDA and its libraries use themselves). With recorded graphs it is an upper bound:
-    /// it counts what is mapped for a graph whether or not it runs, and the two peaks, which are added, may have
-    /// occurred at different times.
-    ///
-    /// # Errors
-    /// The device has no memory pools.
-    pub fn peak_bytes(&self) -> Result<u64> {
-        let (pool, graphs) = (
-            Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
-            Graphs::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
-        );
-        Ok(of_pool(self.context(), pool)? + of_graphs(self.context(), graphs))
-    }
+/// The most bytes in use at one time since [`reset_peaks`].
+pub(super) fn peak_used(context: &CudaContext) -> Result<u64> {
+    let (pool, graphs) = (
+        Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+        Graphs::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
+    );
+    Ok(of_pool(context, pool)? + of_graphs(context, graphs))
+}
 
-    /// As [`peak_bytes`](Self::peak_bytes), including freed memory that the pool keeps.
-    ///
-    /// # Errors
-    /// The device has no memory pools.
-    pub fn peak_held_bytes(&self) -> Result<u64> {
-        let (pool, graphs) = (
-            Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH,
-            Graphs::CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH,
-        );
-        Ok(of_pool(self.context(), pool)? + of_graphs(self.context(), graphs))
-    }
+/// The most bytes in use or kept at one time since [`reset_peaks`].
+pub(super) fn peak_held(context: &CudaContext) -> Result<u64> {
+    let (pool, graphs) = (
+        Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH,
+        Graphs::CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH,
+    );
+    Ok(of_pool(context, pool)? + of_graphs(context, graphs))
+}
 
-    /// Returns freed memory that the pool keeps to the device, for other programs. Waits until all queued work is done.
-    ///
-    /// # Errors
-    /// The device has no memory pools, or something queued before failed.
-    pub fn release_kept(&self) -> Result<()> {
-        self.synchronize()?;
-        let pool = pool(self.context())?;
-        // SAFETY: the pool is the device's; memory in use is not touched.
-        unsafe { result::mem_pool::trim_to(pool, 0) }.doing(|| "give kept memory back to the device".into())?;
-        // A device without graph memory returns an error.
-        // SAFETY: the device is the context's; memory in use is not touched.
-        let _ = unsafe { sys::cuDeviceGraphMemTrim(self.context().cu_device()) };
-        Ok(())
-    }
+/// Returns freed memory to the device. All queued work has to be done.
+pub(super) fn trim(context: &CudaContext) -> Result<()> {
+    let pool = pool(context)?;
+    // SAFETY: the pool is the device's; memory in use is not touched.
+    unsafe { result::mem_pool::trim_to(pool, 0) }.doing(|| "give kept memory back to the device".into())?;
+    // A device without graph memory returns an error.
+    // SAFETY: the device is the context's; memory in use is not touched.
+    let _ = unsafe { sys::cuDeviceGraphMemTrim(context.cu_device()) };
+    Ok(())
+}
 
-    /// Resets [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) to the memory in use now.
-    ///
-    /// # Errors
-    /// The device has no memory pools.
-    pub fn reset_peak(&self) -> Result<()> {
-        let pool = pool(self.context())?;
-        // The only value that these attributes accept.
-        let mut zero = 0_u64;
-        for attribute in [
-            Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
-            Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH,
-        ] {
-            // SAFETY: the pool is the device's, and these attributes are cuuint64_t.
-            unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast()) }
-                .doing(|| "reset the peaks of the device's memory".into())?;
-        }
-        let device = self.context().cu_device();
-        for attribute in [
-            Graphs::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
-            Graphs::CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH,
-        ] {
-            // As in `of_graphs`.
-            // SAFETY: the device is the context's, and these attributes are cuuint64_t.
-            let _ = unsafe { sys::cuDeviceSetGraphMemAttribute(device, attribute, (&raw mut zero).cast()) };
-        }
-        Ok(())
+/// Resets the peaks to the memory in use now.
+pub(super) fn reset_peaks(context: &CudaContext) -> Result<()> {
+    let pool = pool(context)?;
+    // The only value that these attributes accept.
+    let mut zero = 0_u64;
+    for attribute in [
+        Pool::CU_MEMPOOL_ATTR_USED_MEM_HIGH,
+        Pool::CU_MEMPOOL_ATTR_RESERVED_MEM_HIGH,
+    ] {
+        // SAFETY: the pool is the device's, and these attributes are cuuint64_t.
+        unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut zero).cast()) }
+            .doing(|| "reset the peaks of the device's memory".into())?;
     }
+    for attribute in [
+        Graphs::CU_GRAPH_MEM_ATTR_USED_MEM_HIGH,
+        Graphs::CU_GRAPH_MEM_ATTR_RESERVED_MEM_HIGH,
+    ] {
+        // As in `of_graphs`.
+        // SAFETY: the device is the context's, and these attributes are cuuint64_t.
+        let _ = unsafe { sys::cuDeviceSetGraphMemAttribute(context.cu_device(), attribute, (&raw mut zero).cast()) };
+    }
+    Ok(())
 }
 
 /// The pool that stream-ordered memory comes from.

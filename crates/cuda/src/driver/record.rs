@@ -37,7 +37,7 @@ impl Card {
     ) -> std::result::Result<(Recorded, R), E> {
         let workspace = match self.is_recording() {
             true => None,
-            false => self.lock_cudnn().hold_workspace(self)?,
+            false => self.lock_cudnn().hold_workspace(self.queue())?,
         };
         let recording = Recording::begin(self)?;
         let gave = body()?;

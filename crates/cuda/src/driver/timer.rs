@@ -1,10 +1,9 @@
 //! Device time measured by events, without waiting.
 
-use super::card::Card;
 use super::fault::Doing;
 use crate::Result;
-use cudarc::driver::CudaEvent;
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT;
+use cudarc::driver::{CudaEvent, CudaStream};
 
 /// A started measurement.
 #[derive(Debug)]
@@ -19,29 +18,29 @@ pub struct Span {
     end: CudaEvent,
 }
 
-fn mark(card: &Card) -> Result<CudaEvent> {
-    card.stream()
+fn mark(stream: &CudaStream) -> Result<CudaEvent> {
+    stream
         .record_event(Some(CU_EVENT_DEFAULT))
         .doing(|| "record an event".into())
 }
 
 impl Timer {
-    /// Starts at the work queued next.
+    /// Starts at the work that is queued on a stream next.
     ///
     /// # Errors
     /// The driver fails, or something queued before failed.
-    pub fn start(card: &Card) -> Result<Timer> {
-        Ok(Timer { start: mark(card)? })
+    pub fn start(stream: &CudaStream) -> Result<Timer> {
+        Ok(Timer { start: mark(stream)? })
     }
 
-    /// Stops after the work queued last.
+    /// Stops after the work that was queued last on the same stream.
     ///
     /// # Errors
     /// The driver fails, or something queued before failed.
-    pub fn stop(self, card: &Card) -> Result<Span> {
+    pub fn stop(self, stream: &CudaStream) -> Result<Span> {
         Ok(Span {
             start: self.start,
-            end: mark(card)?,
+            end: mark(stream)?,
         })
     }
 }

@@ -310,11 +310,11 @@ fn time_and_memory_are_counted() {
     let card = card();
     card.synchronize().unwrap();
     card.reset_peak().unwrap();
-    let first = Timer::start(&card).unwrap();
+    let first = Timer::start(card.stream()).unwrap();
     let memory: Vec<CardMemory> = (0..2).map(|_| card.alloc(LEN, Number::U8).unwrap()).collect();
     drop(memory);
-    let first = first.stop(&card).unwrap();
-    let second = Timer::start(&card).unwrap().stop(&card).unwrap();
+    let first = first.stop(card.stream()).unwrap();
+    let second = Timer::start(card.stream()).unwrap().stop(card.stream()).unwrap();
     assert!(first.milliseconds().unwrap() >= 0.0);
     assert!(second.gap_after(&first).unwrap() >= 0.0);
     assert!(first.is_over().unwrap());

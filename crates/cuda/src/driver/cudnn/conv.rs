@@ -3,64 +3,14 @@
 //! Layouts are those of the CPU's kernels except for the weights: activations `[n, t, h, w, c]`, weights
 //! `[co, kt, kh, kw, ci / groups]` (channels last, where PyTorch's files and `glad_ops` have `[co, ci / groups, kt, kh, kw]`).
 
+pub use super::Chosen;
+pub use super::problem::Precision;
 use super::problem::{Pass, Problem};
-use super::run;
 use crate::driver::Card;
 use crate::{Error, In, Number, Out, Result};
 use glad_ops::Conv;
-use std::fmt;
 
 const OP: &str = "convolution";
-
-/// The number type of a convolution, and the precision of its products. Sums always have 32 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// bfloat16 in memory and for products.
-    Bf16,
-    /// 32 bits in memory, factors rounded to 10 bits of mantissa (TF32), for tensor cores.
-    Tf32,
-    /// 32 bits throughout.
-    F32,
-}
-
-impl Precision {
-    /// The number type of activations and weights.
-    pub fn number(self) -> Number {
-        match self {
-            Precision::Bf16 => Number::Bf16,
-            Precision::Tf32 | Precision::F32 => Number::F32,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::Bf16 => "bf16",
-            Precision::Tf32 => "tf32",
-            Precision::F32 => "f32",
-        })
-    }
-}
-
-/// The plan that a convolution uses.
-#[derive(Clone, Debug)]
-pub struct Chosen {
-    /// Which pass of which shape.
-    pub problem: String,
-    /// Its multiply-adds.
-    pub macs: u64,
-    /// Its time when it was chosen; `None` if it was not timed.
-    pub milliseconds: Option<f64>,
-    /// cuDNN's engine number.
-    pub engine: i64,
-    /// Its position in the heuristics' list.
-    pub rank: usize,
-    /// Whether it uses tensor cores.
-    pub tensor_cores: bool,
-    /// Its workspace in bytes.
-    pub workspace: usize,
-}
 
 /// The plans of all convolutions that the GPU has run, the slowest first, for a report on a network's
 /// speed.
@@ -153,7 +103,7 @@ fn call(card: &Card, pass: Pass, shape: &Conv, precision: Precision, operands: [
         alignment: alignment(at),
         deterministic: true,
     };
-    run(card, problem, at)
+    card.lock_cudnn().run(card.queue(), problem, at)
 }
 
 /// The common alignment of all addresses in bytes, at most 16: the fastest kernels read 16 bytes at a time.

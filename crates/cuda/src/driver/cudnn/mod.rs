@@ -22,8 +22,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use super::card::Card;
 use super::fault::bytes;
+use super::queue::Queue;
 use super::timer::Timer;
 use crate::{Error, Result};
 use choices::{Choice, Choices};
@@ -38,6 +38,25 @@ use std::sync::Arc;
 use target::Target;
 
 const MIB: usize = 1 << 20;
+
+/// The plan that a convolution uses.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Which pass of which shape.
+    pub problem: String,
+    /// Its multiply-adds.
+    pub macs: u64,
+    /// Its time when it was chosen; `None` if it was not timed.
+    pub milliseconds: Option<f64>,
+    /// cuDNN's engine number.
+    pub engine: i64,
+    /// Its position in the heuristics' list.
+    pub rank: usize,
+    /// Whether it uses tensor cores.
+    pub tensor_cores: bool,
+    /// Its workspace in bytes.
+    pub workspace: usize,
+}
 
 /// The plans of a GPU, and what they need.
 pub(super) struct Cudnn {
@@ -100,8 +119,8 @@ impl Cudnn {
     }
 
     /// The plans in use, the slowest first.
-    pub fn report(&self) -> Vec<conv::Chosen> {
-        let chosen = |(problem, plan): (&Problem, &Plan)| conv::Chosen {
+    pub fn report(&self) -> Vec<Chosen> {
+        let chosen = |(problem, plan): (&Problem, &Plan)| Chosen {
             problem: problem.to_string(),
             macs: problem.conv.macs(),
             milliseconds: plan.milliseconds,
@@ -112,25 +131,36 @@ impl Cudnn {
         };
         let mut all: Vec<_> = self.plans.iter().map(chosen).collect();
         all.sort_by(|a, b| {
-            let ms = |c: &conv::Chosen| c.milliseconds.unwrap_or(0.0);
+            let ms = |c: &Chosen| c.milliseconds.unwrap_or(0.0);
             ms(b).total_cmp(&ms(a)).then_with(|| a.problem.cmp(&b.problem))
         });
         all
     }
 
-    fn run(&mut self, card: &Card, problem: &Problem, at: [u64; 3]) -> Fault<()> {
+    /// Runs a convolution on the addresses of input, weights and output (or their gradients).
+    pub fn run(&mut self, queue: &Queue, problem: Problem, at: [u64; 3]) -> Result<()> {
+        queue.bind()?;
+        let problem = Problem {
+            deterministic: self.deterministic,
+            ..problem
+        };
+        self.planned(queue, &problem, at)
+            .map_err(|why| Error::Device(format!("{problem}: {why}")))
+    }
+
+    fn planned(&mut self, queue: &Queue, problem: &Problem, at: [u64; 3]) -> Fault<()> {
         let known = self.plans.contains_key(problem);
         if !known {
-            refuse_while_recording(card)?;
+            refuse_while_recording(queue)?;
         }
         let target = match self.target.take() {
             Some(t) => t,
-            None => Target::of(card.stream())?,
+            None => Target::of(queue.stream())?,
         };
         let target = self.target.insert(target);
         if !known {
             let mut choosing = Choosing {
-                card,
+                queue,
                 target,
                 limits: self.limits,
                 workspace: &mut self.workspace,
@@ -141,40 +171,27 @@ impl Cudnn {
             self.plans.insert(*problem, plan);
         }
         let plan = self.plans.get(problem).ok_or("its plan is gone")?;
-        let workspace = self.workspace.reserve(card, plan.workspace)?;
+        let workspace = self.workspace.reserve(queue, plan.workspace)?;
         plan.run(target, at, workspace)
     }
 
     /// The workspace of the plans chosen so far, for a recording to hold: a larger plan then allocates another one.
-    pub fn hold_workspace(&mut self, card: &Card) -> Result<Option<Arc<CudaSlice<u8>>>> {
+    pub fn hold_workspace(&mut self, queue: &Queue) -> Result<Option<Arc<CudaSlice<u8>>>> {
         if self.workspace.needed == 0 {
             return Ok(None);
         }
-        self.workspace.reserve(card, 0).map_err(Error::Device)?;
+        self.workspace.reserve(queue, 0).map_err(Error::Device)?;
         Ok(self.workspace.memory.clone())
     }
 }
 
 /// Choosing a plan waits for the device, and cuDNN allocates memory when it starts. Code outside this crate may also capture
 /// the stream.
-fn refuse_while_recording(card: &Card) -> Fault<()> {
-    match card.stream().capture_status().map_err(|e| e.to_string())? {
+fn refuse_while_recording(queue: &Queue) -> Fault<()> {
+    match queue.stream().capture_status().map_err(|e| e.to_string())? {
         CU_STREAM_CAPTURE_STATUS_NONE => Ok(()),
         _ => Err("it is new, and cannot be timed while a CUDA graph is recorded: run it once before".into()),
     }
-}
-
-/// Runs a convolution on the addresses of input, weights and output (or their gradients).
-fn run(card: &Card, problem: Problem, at: [u64; 3]) -> Result<()> {
-    card.bind()?;
-    let mut cudnn = card.lock_cudnn();
-    let problem = Problem {
-        deterministic: cudnn.deterministic,
-        ..problem
-    };
-    cudnn
-        .run(card, &problem, at)
-        .map_err(|why| Error::Device(format!("{problem}: {why}")))
 }
 
 /// The workspace, which all plans share, one after the other. Recordings hold it, too.
@@ -187,17 +204,17 @@ struct Workspace {
 
 impl Workspace {
     /// The address of at least `size` bytes.
-    fn reserve(&mut self, card: &Card, size: usize) -> Fault<u64> {
+    fn reserve(&mut self, queue: &Queue, size: usize) -> Fault<u64> {
         let size = size.max(self.needed).max(1).next_multiple_of(MIB);
         if let Some(memory) = self.memory.as_ref().filter(|m| m.len() >= size) {
             return Ok(super::memory::whole(memory).address());
         }
-        if card.is_recording() {
+        if queue.is_recording() {
             return Err("it works in more memory than any before: run it once before it is recorded".into());
         }
         // Drop the old one first: it is freed after the work queued with it.
         self.memory = None;
-        let memory = card.slice::<u8>(size).map_err(|e| e.to_string())?;
+        let memory = queue.slice::<u8>(size).map_err(|e| e.to_string())?;
         Ok(super::memory::whole(self.memory.insert(Arc::new(memory))).address())
     }
 
@@ -213,7 +230,7 @@ impl Workspace {
 
 /// Autotuning: the choice of a plan.
 struct Choosing<'a> {
-    card: &'a Card,
+    queue: &'a Queue,
     target: &'a Target,
     limits: Limits,
     workspace: &'a mut Workspace,
@@ -255,7 +272,7 @@ impl Choosing<'_> {
         let mut at = [x, w, y];
         if problem.pass == (Pass::Input { accumulate: true }) {
             let size = problem.conv.input_len() * problem.precision.number().size();
-            at[0] = match self.card.slice::<u8>(size) {
+            at[0] = match self.queue.slice::<u8>(size) {
                 Ok(memory) => super::memory::whole(scratch.insert(memory)).address(),
                 // No memory for trials: use the heuristics' first plan.
                 Err(_) if !plans.is_empty() => return Ok(plans.swap_remove(0)),
@@ -280,11 +297,11 @@ impl Choosing<'_> {
 
     /// A plan's time in milliseconds, measured more precisely if it may be the fastest.
     fn time(&mut self, plan: &Plan, at: [u64; 3], limit: f64) -> Fault<f64> {
-        let workspace = self.workspace.reserve(self.card, plan.workspace)?;
+        let workspace = self.workspace.reserve(self.queue, plan.workspace)?;
         let once = || -> Fault<f64> {
-            let timer = Timer::start(self.card).map_err(|e| e.to_string())?;
+            let timer = Timer::start(self.queue.stream()).map_err(|e| e.to_string())?;
             plan.run(self.target, at, workspace)?;
-            let span = timer.stop(self.card).map_err(|e| e.to_string())?;
+            let span = timer.stop(self.queue.stream()).map_err(|e| e.to_string())?;
             span.milliseconds().map_err(|e| e.to_string())
         };
         // The first run loads the kernels, which takes milliseconds; a plan that is slower than that is rejected at once.

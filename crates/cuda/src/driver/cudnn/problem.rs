@@ -1,15 +1,46 @@
 //! What a plan is made for, and its operation graph.
 
-use super::conv::Precision;
 use super::descriptor::{Descriptor, Fault};
 use super::geometry::{Geometry, channels_last};
 use super::target::Target;
+use crate::Number;
 use cudarc::cudnn::sys::cudnnBackendAttributeName_t::{self as Name, *};
 use cudarc::cudnn::sys::cudnnBackendDescriptorType_t::{self as Kind, *};
 use cudarc::cudnn::sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
 use cudarc::cudnn::sys::cudnnDataType_t::{self, CUDNN_DATA_BFLOAT16, CUDNN_DATA_FLOAT};
 use glad_ops::Conv;
 use std::fmt;
+
+/// The number type of a convolution, and the precision of its products. Sums always have 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// bfloat16 in memory and for products.
+    Bf16,
+    /// 32 bits in memory, factors rounded to 10 bits of mantissa (TF32), for tensor cores.
+    Tf32,
+    /// 32 bits throughout.
+    F32,
+}
+
+impl Precision {
+    /// The number type of activations and weights.
+    pub fn number(self) -> Number {
+        match self {
+            Precision::Bf16 => Number::Bf16,
+            Precision::Tf32 | Precision::F32 => Number::F32,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::Bf16 => "bf16",
+            Precision::Tf32 => "tf32",
+            Precision::F32 => "f32",
+        })
+    }
+}
 
 /// One of the three convolutions of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
