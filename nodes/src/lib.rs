@@ -1,4 +1,4 @@
-//! What a glad node is ([`contract`]), and the library of node kinds (feature `kinds`, on by default).
+//! The contract of a glad node ([`contract`]), and the library of node kinds (feature `kinds`, on by default).
 
 pub mod contract;
 

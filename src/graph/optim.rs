@@ -43,42 +43,42 @@ table! {
         clip_norm: Option<f64>, [above = 0.0];
         /// Steps over which the rate rises from 0: `lr · min(1, (step + 1) / warmup_steps)`.
         warmup_steps: usize, [omit = 0.0];
-        /// How the learning rate falls.
+        /// The schedule of the learning rate.
         schedule: ScheduleDef = ScheduleDef::Constant;
-        /// Rates and decays of parts of the weights; the first that matches a weight counts.
+        /// Learning rates and weight decays of parts of the weights; the first group that matches a weight applies.
         groups: Vec<GroupDef>;
     }
 }
 
 table! {
-    /// Part of the weights.
+    /// A parameter group.
     pub struct GroupDef as "group" {
-        /// Nodes or composites; left out: all.
+        /// Nodes or composites; default: all.
         nodes: Vec<Spanned<String>>;
-        /// What of them; left out: all.
+        /// Which of their weights; default: all.
         roles: Words<Role>;
-        /// Times the learning rate.
+        /// Factor of the learning rate.
         lr_scale: f64 = 1.0, [least = 0.0];
-        /// Instead of the optimiser's.
+        /// Replaces the optimiser's.
         weight_decay: Option<f64>, [least = 0.0];
     }
 }
 
-/// How the learning rate falls.
+/// The schedule of the learning rate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ScheduleDef {
-    /// Not at all.
+    /// Constant.
     Constant,
     /// Times `gamma` at each of these epochs (or steps, where the phase is given in steps).
     Step {
-        /// When.
+        /// Epochs (or steps) at which the rate falls.
         at: Vec<usize>,
-        /// By how much.
+        /// The factor.
         gamma: f64,
     },
     /// Half a cosine to `end · lr`, over the phase.
     Cosine {
-        /// The share that is left at the end.
+        /// The final share of the rate.
         end: f64,
     },
 }

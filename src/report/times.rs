@@ -1,11 +1,11 @@
-//! Where a run's time went.
+//! Where the time of a run went.
 
 use super::scores::percent;
 use crate::run::{PhaseReport, RunResult, duration};
 use maud::{Markup, html};
 use std::time::Duration;
 
-/// The phases, where their time went, and the nodes that took most of it.
+/// The phases, their times by part, and the nodes that took most of it.
 pub(super) fn times(result: &RunResult) -> Markup {
     let trained: Vec<_> = result.phases.iter().filter(|(_, p)| p.steps > 0).collect();
     let on_device = trained.iter().any(|(_, p)| p.device_busy.is_some());

@@ -1,13 +1,13 @@
-//! What a few steps of each phase showed, as text.
+//! The result of `plan --measure`, a few steps of each phase, as text.
 
 use super::scores::percent;
 use crate::describe::{bytes, table};
 use crate::run::{Trial, duration};
 
-/// From which share of the time on a side counts as waiting.
+/// From this share of the time on, a side counts as waiting.
 const MUCH: f64 = 0.1;
 
-/// A table of the phases, and what to make of it.
+/// A table of the phases, with conclusions.
 pub fn trial_text(trials: &[Trial], on: &str) -> String {
     let on_card = trials.iter().any(|t| t.memory.is_some());
     let mut rows = vec![

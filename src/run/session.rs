@@ -97,6 +97,8 @@ pub fn run(
     }
     let left_out = left_out(graph, checked);
     let inputs = Inputs::of(graph, checked, &left_out, progress)?;
+    // From here to the first saved state a request waits: the folder is a run's, or it is none.
+    stop::enter(Section::Unsaved)?;
     let Begun {
         folder,
         mut record,

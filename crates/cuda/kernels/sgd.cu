@@ -1,15 +1,15 @@
 // Stochastic gradient descent over a table of parameters, and the norm of their gradients. See src/sgd.rs.
 #include "common.cuh"
 
-// Parameters of a table, and numbers of a parameter for each block: as in src/sgd.rs.
+// Parameters of a table, and values of a parameter for each block: as in src/sgd.rs.
 constexpr u32 PARAMETERS = 80;
 constexpr u32 CHUNK = 4096;
 
-// Addresses and lengths in two halves, the lower first: the table is passed as words. There is no buffer, or there are no
-// weights, where these are 0.
+// Addresses and lengths in two halves, the lower first: the table is passed as 32-bit words. An address of 0: no buffer, or no
+// weights.
 struct Parameter {
     u32 weights[2], grad[2], buffer[2], len[2];
-    // The first of the blocks that are this parameter's.
+    // The first block of this parameter.
     u32 block;
     float lr_scale, weight_decay;
     // At the first step the buffer's contents do not matter.
@@ -25,7 +25,7 @@ __device__ inline u64 join(const u32 (&halves)[2]) {
     return u64(halves[1]) << 32 | halves[0];
 }
 
-// Which parameter this block works on: the last that begins at it or before.
+// The parameter that this block works on: the last one that begins at this block or before.
 __device__ inline const Parameter &mine(const Table &table) {
     u32 low = 0, high = table.count;
     while (high - low > 1) {
@@ -39,7 +39,7 @@ __device__ inline const Parameter &mine(const Table &table) {
     return table.of[low];
 }
 
-// Calls body(Width<W>, i) for the numbers of this block's chunk; in fours where they are `aligned` to 16 bytes.
+// Calls body(Width<W>, i) for the values of this block's chunk; in fours if `aligned` to 16 bytes.
 template <class Body> __device__ inline void each_of_chunk(const Parameter &parameter, bool aligned, Body body) {
     u64 len = join(parameter.len), first = u64(blockIdx.x - parameter.block) * CHUNK;
     if (aligned && first + CHUNK <= len) {
@@ -86,7 +86,7 @@ ENTRY(sgd_step, const Table table, const float *lr_at, float lr_by_value, const 
     });
 }
 
-// The sum of all threads' x, for the first.
+// The sum of x over all threads, in the first thread.
 __device__ inline double total(double x) {
     __shared__ double shared[THREADS];
     shared[threadIdx.x] = x;
@@ -119,7 +119,7 @@ ENTRY(sgd_squares, const Table table, double *partial) {
     }
 }
 
-// The norm, and what gradients are multiplied with so that it is at most `most`: one block.
+// The norm, and the factor that scales gradients so that it is at most `most`: one block.
 ENTRY(sgd_clip, const double *partial, u32 blocks, float most, float *norm, float *scale) {
     double sum = 0;
     for (u32 block = threadIdx.x; block < blocks; block += THREADS) {

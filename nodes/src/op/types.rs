@@ -1,4 +1,4 @@
-//! What an operation takes and gives, whichever device does it.
+//! Inputs and outputs of operations, common to all devices.
 
 use candle_core::Tensor;
 
@@ -17,11 +17,11 @@ pub(crate) struct Stats {
 
 /// Where the gradient of a convolution's input goes.
 pub(crate) enum Dx<'a> {
-    /// Nobody wants it.
+    /// It is not needed.
     Unwanted,
-    /// Into a tensor of its own.
+    /// Into a new tensor.
     New,
-    /// Added to this tensor, which the caller has made and shares with nobody.
+    /// Added to this tensor, which the caller created and does not share.
     AddTo(&'a Tensor),
 }
 
@@ -35,13 +35,13 @@ pub(crate) struct Affine<'a> {
 /// The gradients of a batch norm.
 pub(crate) struct Grads {
     pub x: Tensor,
-    /// Where there was a residual.
+    /// Of the residual, if there was one.
     pub residual: Option<Tensor>,
     pub gamma: Tensor,
     pub beta: Tensor,
 }
 
-/// What all weights of a step have in common.
+/// Settings shared by all weights of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd {
     /// The learning rate.
@@ -50,25 +50,25 @@ pub struct Sgd {
     pub momentum: f64,
     /// Whether it is Nesterov's.
     pub nesterov: bool,
-    /// What gradients are multiplied with, to clip them by their norm; else 1.
+    /// Factor of the gradients, which clips them by their norm; otherwise 1.
     pub clip_scale: f64,
 }
 
-/// A weight and what belongs to it: contiguous f32 tensors of one shape on one device, of which nobody else reads or writes
-/// the first and the third meanwhile.
+/// A weight with its gradient and momentum: contiguous f32 tensors of one shape on one device. Nothing else reads or writes
+/// the weight or the momentum meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter<'a> {
     /// The weight's name, for errors.
     pub name: &'a str,
-    /// What is updated.
+    /// The weight, updated in place.
     pub weight: &'a Tensor,
     /// Its gradient.
     pub grad: &'a Tensor,
-    /// Its momentum, which is updated too.
+    /// Its momentum, also updated in place.
     pub momentum: &'a Tensor,
-    /// Whether this is its first step: then what the momentum holds does not matter.
+    /// Whether this is its first step: then the momentum's contents do not matter.
     pub first: bool,
-    /// What the learning rate is multiplied with.
+    /// The factor of the learning rate.
     pub lr_scale: f64,
     /// The weight decay.
     pub weight_decay: f64,

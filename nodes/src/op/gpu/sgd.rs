@@ -44,10 +44,10 @@ pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<(
     Ok(sgd::step(&gpu.card, &settings, &mut all)?)
 }
 
-/// The same memory, to be written: of tensors that a [`Parameter`] gives away for the time of the step. (Candle lends one
-/// tensor at a time to be changed, and this changes all in one launch.)
+/// The same memory, for writing: of tensors that a [`Parameter`] gives exclusively to the step. (Candle lends one
+/// tensor at a time for writing, and this changes all in one launch.)
 fn writable(lent: In<'_>) -> Out<'_> {
-    // SAFETY: a `Parameter`'s weight and momentum are used by nobody else meanwhile, as it says, and both stay as long as the
-    // loan of which this is.
+    // SAFETY: a `Parameter`'s weight and momentum are not used elsewhere meanwhile, as its documentation requires, and both
+    // outlive the borrow that this belongs to.
     unsafe { Out::new(lent.address(), lent.len(), lent.number()) }
 }
