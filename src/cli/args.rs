@@ -10,7 +10,7 @@ pub const THREADS: RangeInclusive<u64> = 1..=1024;
 /// The largest whole number of TOML.
 const LARGEST: u64 = i64::MAX as u64;
 
-/// Reads a whole number of a range, or says which range.
+/// Reads a whole number of a range, or names the range.
 fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     move |text| match text.parse() {
         Ok(n) if range.contains(&n) => Ok(n),

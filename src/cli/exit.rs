@@ -1,4 +1,4 @@
-//! Exit codes, and what is said with them.
+//! Exit codes, and what is printed with them.
 
 use crate::diag::{Problems, terminal};
 use crate::run::{RunError, STOPPED};
@@ -17,7 +17,7 @@ pub const RUN: u8 = 3;
 pub enum Failure {
     /// The graph is wrong.
     Graph(Problems),
-    /// Several graphs were checked and some are wrong; all has been said.
+    /// Several graphs were checked and some are wrong; all has been printed.
     Said,
     /// Data that can be made could not be, or there is no room for what would run.
     Absent(anyhow::Error),
@@ -25,7 +25,7 @@ pub enum Failure {
     Usage(String),
     /// The run's folder does not fit; nothing ran.
     Refused(String),
-    /// The run was asked to stop, and has saved its state; all has been said.
+    /// The run was asked to stop, and has saved its state; all has been printed.
     Stopped,
     /// Something failed on the way.
     Run(anyhow::Error),
@@ -54,7 +54,7 @@ impl From<RunError> for Failure {
 }
 
 impl Failure {
-    /// Says it on standard error; gives the exit code.
+    /// Prints it on standard error; returns the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
             Failure::Graph(p) => {

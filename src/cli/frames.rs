@@ -51,6 +51,9 @@ pub struct Picks<'a> {
 }
 
 /// Writes the frames; what goes wrong with one video does not keep the others.
+///
+/// # Errors
+/// The command line does not fit, the graph is wrong, or a video failed.
 pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Result<(), Failure> {
     no_flag_for_nothing(videos, what)?;
     let template = what.template.map(Template::parse).transpose().map_err(Failure::Usage)?;

@@ -22,6 +22,9 @@ use std::time::Duration;
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Checks, plans and runs a graph.
+///
+/// # Errors
+/// The graph is wrong, data is absent, the folder is refused, the run was stopped, or it failed.
 pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
     let experiment = open(path, &args.layers, args.seed, registry)?;
     has_start(&experiment)?;
@@ -97,6 +100,9 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
 }
 
 /// Trains a few steps of each phase, and prints which side waits for the other.
+///
+/// # Errors
+/// The device cannot record, data is absent, or a step fails.
 pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_graphs: bool) -> Result<(), Failure> {
     let machine = machine(args)?;
     recordable(cuda_graphs, &machine.device)?;
@@ -164,7 +170,7 @@ fn fits(experiment: &Experiment, device: &Device) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a run whose graph does not say what the weights of a network start from, before anything is read.
+/// Refuses a run whose graph does not name what the weights of a network start from, before anything is read.
 fn has_start(experiment: &Experiment) -> Result<(), Failure> {
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     let left_out = left_out(graph, checked);

@@ -135,7 +135,7 @@ fn unread(listed: &Listed, error: &str) -> Finding {
     }
 }
 
-/// What the checker says, as the linter says it.
+/// A finding of the checker, as one of the linter.
 fn of_problem(p: &Problem, of: &Problems) -> Finding {
     let item = |(place, text): &(Place, String)| Item {
         place: of.files.at(place),

@@ -116,6 +116,9 @@ impl Meta {
 }
 
 /// Writes a state.
+///
+/// # Errors
+/// The file cannot be written, or the device fails.
 pub fn save(path: &Path, position: &Position, store: &WeightStore, sgd: Option<&Sgd>) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
     let mut roles = IndexMap::new();
@@ -158,6 +161,9 @@ pub struct State {
 }
 
 /// Reads a state.
+///
+/// # Errors
+/// The file is not there, is damaged, or is no saved state.
 pub fn load(path: &Path, device: &Device) -> Result<State> {
     let read = || -> Result<State> {
         let all = std::fs::read(path)?;

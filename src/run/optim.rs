@@ -73,6 +73,9 @@ impl Sgd {
     }
 
     /// Applies the gradients gathered in `store`, and drops them.
+    ///
+    /// # Errors
+    /// The device fails, or a gradient does not fit its weight.
     pub fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<Taken> {
         let lr = self.lr(step, length);
         let mut grads: Vec<(String, Tensor)> = vec![];

@@ -139,7 +139,7 @@ pub fn run(
         precision: position.precision.clone(),
         starts_from: position.starts_from.clone(),
     };
-    // From here on the run can be gone on with, whenever it is stopped.
+    // From here on the run can be resumed, whenever it is stopped.
     if begins {
         session.save_state(None, &store, &mut position, &mut log)?;
     }

@@ -24,7 +24,7 @@ pub fn set_up(program: &Program, cache: Option<&Path>, progress: &Progress) -> R
     set_up_with(program, cache, progress, &|call| read_list(program, call, progress))
 }
 
-/// As [`set_up`], with the videos that `list` gives of a source's call.
+/// As [`set_up`], with the videos that `list` returns for a source's call.
 ///
 /// # Errors
 /// Those of `list`, or a node fails.
@@ -72,6 +72,9 @@ pub fn set_up_with(
 }
 
 /// Makes the data of a program that can be made and is not there.
+///
+/// # Errors
+/// The data cannot be made.
 pub fn make_data(program: &Program, progress: &Progress) -> Result<()> {
     for (i, call) in program.calls.iter().enumerate() {
         if let Body::Source(_) = &program.bodies[call.body] {

@@ -141,7 +141,7 @@ fn listener(request: impl Fn() + Send + 'static) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether the process ignores a signal, where the system says so.
+/// Whether the process ignores a signal, where the system reports it.
 #[cfg(unix)]
 fn ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -155,7 +155,7 @@ fn listener(request: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(request)
 }
 
-/// Says what the process does from here on.
+/// Notes what the process does from here on.
 ///
 /// # Errors
 /// [`RunError::Stopped`]: a request waited for this section, in which the process may end.
@@ -166,7 +166,7 @@ pub fn enter(section: Section) -> Result<(), RunError> {
     }
 }
 
-/// Says that the state was saved for a request: the process is about to end, and may be ended by another signal.
+/// Notes that the state was saved for a request: the process is about to end, and may be ended by another signal.
 pub fn saved() {
     state().section = Section::Saved;
 }

@@ -38,9 +38,15 @@ pub struct TrainCx<'a> {
 /// Callbacks of a phase into the run that it is part of.
 pub trait PhaseHooks {
     /// Saves the state after `step` steps.
+    ///
+    /// # Errors
+    /// The state cannot be saved, or a weight is not finite.
     fn save(&mut self, step: u64, store: &WeightStore, sgd: &Sgd, position: &mut Position, log: &mut Log)
     -> Result<()>;
     /// After an epoch (and at the end): validation.
+    ///
+    /// # Errors
+    /// [`RunError::Stopped`] where the run was asked to stop, else what fails in the validation.
     fn epoch(
         &mut self,
         step: u64,

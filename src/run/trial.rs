@@ -1,4 +1,4 @@
-//! A few steps of each phase, to tell before a run which side will wait for the other, and how long it will take.
+//! A few steps of each phase, to find out before a run which side will wait for the other, and how long it will take.
 
 use super::checkpoint::Position;
 use super::data::FeedOptions;
@@ -47,7 +47,7 @@ pub struct Trial {
     pub report: PhaseReport,
     /// Videos that could not be used.
     pub bad: usize,
-    /// The peaks of a card's memory in these steps.
+    /// The peaks of a GPU's memory in these steps.
     pub memory: Option<DeviceMemory>,
 }
 

@@ -19,7 +19,7 @@ pub trait Footage: Send + Sync {
     /// # Errors
     /// A frame is not there or damaged, or the file cannot be read.
     fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError>;
-    /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
+    /// Passes each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
     /// never held together. An error of `take` ends it.
     ///
     /// # Errors
@@ -37,11 +37,11 @@ pub trait Footage: Send + Sync {
         }
         Ok(())
     }
-    /// What the list says of the frames; nothing is looked at.
+    /// What the list states about the frames; no file is looked at.
     fn stated(&self) -> Stated {
         Stated::default()
     }
-    /// What decodes these frames, where the list's node says: a file may be read by one and not by another.
+    /// What decodes these frames, where the list's node names it: a file may be read by one decoder and not by another.
     fn backend(&self) -> &'static str {
         ""
     }
@@ -73,18 +73,18 @@ pub trait Footage: Send + Sync {
         None
     }
     /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
-    /// that cannot be told, and then nothing is kept between runs.
+    /// that is unknown, and then nothing is kept between runs.
     fn stamp(&self) -> Option<String> {
         None
     }
     /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
-    /// file needs no answer: whoever compares runs looks at [`Video::path`].
+    /// file needs no answer: a comparison of runs looks at [`Video::path`].
     fn images(&self) -> Option<ImagesStamp> {
         None
     }
 }
 
-/// What tells the images of a folder from others, without reading them.
+/// What distinguishes the images of a folder from others, without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagesStamp {
     /// Bytes of all images together.

@@ -212,7 +212,7 @@ pub trait Stage: Send + Sync {
     /// [`DataError::Sample`]: the video is bad, and is replaced and counted. [`DataError::Fatal`] ends the run.
     fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError>;
     /// Called when a view has gone through a stream's list: what leaves files behind completes them. `bad` are the places
-    /// in `videos` of those that could not be had, with the reason. Gives what is to be said of it, in lines.
+    /// in `videos` of those that could not be used, with the reason. Returns lines to report.
     ///
     /// # Errors
     /// What it leaves cannot be written.
@@ -227,23 +227,23 @@ pub trait Source: Send + Sync {
     /// Reads the list of `split`. Malformed content is an error with all its places.
     ///
     /// # Errors
-    /// The list is malformed or not there.
+    /// The list is malformed or not there; [`SourceError::File`] where the file as a whole is of no use.
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>, SourceError>;
-    /// Reads what can be read of the list of `split`, malformed lines beside it.
+    /// Reads what can be read of the list of `split`, and reports malformed lines next to it.
     ///
     /// # Errors
-    /// The list cannot be read at all.
+    /// The list cannot be read at all: [`SourceError::File`] names the file to blame, if it is one.
     fn scan(&self, split: &str) -> Result<ListScan, SourceError> {
         Ok(ListScan {
             videos: self.videos(split)?,
             ..ListScan::default()
         })
     }
-    /// Gives each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
+    /// Passes each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
     /// lists may have millions of lines.
     ///
     /// # Errors
-    /// As [`Source::videos`], before the first line is given.
+    /// As [`Source::videos`], before the first line is passed.
     fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<(), SourceError> {
         for video in self.videos(split)? {
             let (list, line) = video.line.rsplit_once(':').unwrap_or((&video.line, ""));
@@ -260,7 +260,7 @@ pub trait Source: Send + Sync {
     /// The outputs for a video, in the contract's order.
     ///
     /// # Errors
-    /// The video has not what a port promises.
+    /// The video lacks what a port promises.
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError>;
     /// Makes the data if it is of the kind that can be made, once, whole or not at all. `progress` is called with
     /// what is being done, and (done, of).
@@ -271,8 +271,8 @@ pub trait Source: Send + Sync {
         let _ = progress;
         Ok(())
     }
-    /// Where the data of `split` is generated and not a person's own files: the folder of its lists and videos, and all
-    /// that its content follows from (the generator's version, parameters, seed).
+    /// Where the data of `split` is generated: the folder of its lists and videos, and all that its content depends on (the
+    /// generator's version, parameters, seed).
     fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
         let _ = split;
         None

@@ -78,7 +78,7 @@ pub(super) struct Medians {
 }
 
 impl Medians {
-    /// Where the background of a video is kept; `None` where its content cannot be told.
+    /// Where the background of a video is kept; `None` where its content is unknown.
     fn place(&self, cache: &Path, video: &Video) -> Option<PathBuf> {
         let Backgrounds {
             max_frames,
@@ -112,6 +112,9 @@ impl Medians {
     }
 
     /// The background of a video, from the cache or made.
+    ///
+    /// # Errors
+    /// As [`Footage::frames`], or the video has no frames.
     pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image, DataError> {
         let place = cx.cache.and_then(|cache| self.place(cache, video));
         if let Some(place) = place.as_ref().filter(|place| place.exists()) {
@@ -181,6 +184,9 @@ pub(super) enum Image {
 
 impl Image {
     /// The image itself.
+    ///
+    /// # Errors
+    /// Its file in the cache cannot be read, or was altered.
     pub fn read(&self) -> Result<Frame> {
         match self {
             Image::Kept(path) => ppm::read(path),

@@ -63,7 +63,7 @@ impl ListedFootage {
     fn error(&self, e: VideoError) -> DataError {
         let text = format!("{}: {e}", self.line);
         match e {
-            // What the machine is to blame for says nothing of the video.
+            // A hanging disk or decoder is no property of the video.
             VideoError::Stalled { .. } => DataError::fatal(format!(
                 "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
             )),
@@ -219,7 +219,7 @@ impl Footage for ListedFootage {
         let mut s = format!("{}\n{} {}\n", path.display(), meta.len(), modified.as_nanos());
         write!(s, "{offset} {frames:?} {start_index} {}", template.name(0)).ok()?;
         if meta.is_dir() {
-            // A folder's own time stamp tells that files came and went, not that one was written anew.
+            // A folder's own time stamp changes when files come and go, not when one is rewritten.
             let (first, last) = (
                 start_index + offset,
                 start_index + offset + self.frame_count().ok()? - 1,
@@ -281,7 +281,7 @@ pub(super) fn to_frame(f: RgbFrame) -> Frame {
     }
 }
 
-/// Without a copy of the bytes where nobody else holds them.
+/// Without a copy of the bytes where nothing else holds them.
 pub(super) fn to_rgb(f: Frame) -> Result<RgbFrame, ImageError> {
     let data = Arc::try_unwrap(f.data).unwrap_or_else(|shared| shared.as_ref().clone());
     RgbFrame::new(f.width, f.height, data)

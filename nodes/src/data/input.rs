@@ -36,7 +36,7 @@ pub(super) fn positive(count: &Count, param: &str, dims: &DimScope, problems: &m
     n
 }
 
-/// For `#[serde(default)]` of a parameter that is on unless said otherwise.
+/// For `#[serde(default)]` of a parameter that is on by default.
 pub(super) fn on() -> bool {
     true
 }

@@ -194,7 +194,7 @@ impl Listed {
         self
     }
 
-    /// What is said where data is wanted that has not been made yet; `None` where there is nothing to make.
+    /// The message where data is wanted that has not been made yet; `None` where there is nothing to make.
     fn unmade(&self) -> Option<String> {
         let mini = self.params.to_make()?;
         (!glad_mini::is_complete(&self.base, mini))
@@ -220,7 +220,7 @@ impl Listed {
         }
     }
 
-    /// Where the names of the classes are: beside the lists, or, where these are one's own (a finished run on other
+    /// Where the names of the classes are: next to the lists, or, where these are the user's (a finished run on other
     /// videos), still with the data that was made.
     fn classes_file(&self, file: &str) -> PathBuf {
         let beside = without_detours(self.base.join(file));
@@ -350,7 +350,7 @@ impl Opener<'_> {
         let line = format!("{}:{}", self.list.display(), entry.line);
         let options = OpenOptions {
             offset: entry.offset.unwrap_or(0),
-            // Of a whole file it is the file that tells.
+            // The number of frames of a whole file is read from the file.
             frames: entry.offset.and(entry.frames),
             checksum: entry.checksum,
             ..self.options.clone()
@@ -500,7 +500,7 @@ impl Source for Listed {
         }
         for (split, list) in self.params.list.distinct() {
             absent.extend(missing(&self.base.join(list)));
-            // What is wrong with a list itself is for `videos` to tell.
+            // What is wrong with a list itself is reported by `videos`.
             if files && let Ok(videos) = self.videos(split) {
                 let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
                 absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());

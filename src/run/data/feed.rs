@@ -46,7 +46,7 @@ pub struct BadVideo {
 /// A finished [`Want`].
 #[derive(Debug)]
 pub struct Made {
-    /// The sample, of the video drawn or of one that replaces it; `None` where none could be had.
+    /// The sample, of the video drawn or of one that replaces it; `None` where none could be used.
     pub sample: Option<Sample>,
     /// Videos that failed on the way.
     pub bad: Vec<BadVideo>,
@@ -134,12 +134,12 @@ impl Feed {
     /// The next sample, or `None` when all were taken.
     ///
     /// # Errors
-    /// What ends the run. It is told as soon as it is known, whatever samples are still to come before it.
+    /// What ends the run. It is reported as soon as it is known, whatever samples are still to come before it.
     pub fn next(&mut self) -> Result<Option<Made>> {
         loop {
             if let Some(m) = self.waiting.remove(&self.next) {
                 self.next += 1;
-                // The planner is gone once all is planned; then nobody waits for permits.
+                // The planner is gone once all is planned; then nothing waits for permits.
                 let _ = self.permits.try_send(());
                 return Ok(Some(m));
             }

@@ -38,6 +38,9 @@ pub struct Sample {
 
 impl<'a> HostSide<'a> {
     /// The host side of `program`, with its whole-list nodes already computed.
+    ///
+    /// # Errors
+    /// A stream has no source of videos.
     pub fn new(program: &'a Program, resources: HashMap<ValueId, HostValue>, training: bool) -> Result<Self> {
         let mut streams = vec![];
         for (s, source_call) in program.sources.iter().enumerate() {
@@ -153,7 +156,10 @@ impl HostSide<'_> {
         times
     }
 
-    /// Tells the nodes of a stream that a view has gone through its list. Gives what they say of it.
+    /// Lets the nodes of a stream complete what they leave, after a view has gone through its list. Returns what they report.
+    ///
+    /// # Errors
+    /// A node cannot write what it leaves.
     pub fn finish(&self, stream: usize, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
         let mut said = vec![];
         for (i, stage) in &self.streams[stream].stages {

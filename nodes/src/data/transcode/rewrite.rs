@@ -68,6 +68,10 @@ impl Coding {
 }
 
 /// Writes all frames of `whole`, in the order of display.
+///
+/// # Errors
+/// [`DataError::Sample`]: a frame cannot be read or has another size than the first. [`DataError::Fatal`]: the new file cannot be
+/// written.
 pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) -> Result<(), DataError> {
     let Size { width, height, .. } = size;
     let frames = whole.frame_count()?;
