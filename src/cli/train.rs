@@ -212,16 +212,17 @@ fn default_folder(graph: &Path, args: &RunArgs, seed: u64) -> PathBuf {
 }
 
 fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
-    let mut c = format!("glad-run {}", graph.display());
+    let quoted = |p: &Path| shell(&p.display().to_string());
+    let mut c = format!("glad-run {}", quoted(graph));
     let l = &args.layers;
     if let Some(p) = &l.setting {
-        c += &format!(" --setting {}", p.display());
+        c += &format!(" --setting {}", quoted(p));
     }
     for p in &l.with {
-        c += &format!(" --with {}", p.display());
+        c += &format!(" --with {}", quoted(p));
     }
     for s in &l.set {
-        c += &format!(" --set '{s}'");
+        c += &format!(" --set {}", shell(s));
     }
     if let Some(s) = args.seed {
         c += &format!(" --seed {s}");
@@ -248,7 +249,12 @@ fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
         }
     }
     let again = if args.go_on { "--go-on" } else { "--resume" };
-    format!("{c} --out {} {again}", out.display())
+    format!("{c} --out {} {again}", quoted(out))
+}
+
+/// A word as a shell reads it.
+fn shell(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
 }
 
 #[cfg(test)]
@@ -274,6 +280,10 @@ mod tests {
         assert_eq!(
             told("glad-run g.toml --out there --go-on"),
             "glad-run g.toml --out there --go-on"
+        );
+        assert_eq!(
+            told("glad-run a'b.toml --set a.b=1"),
+            "glad-run \"a'b.toml\" --set a.b=1 --out there --resume"
         );
         assert_eq!(
             told("glad-run g.toml --set a.b=[1,2]"),
