@@ -155,7 +155,7 @@ fn run(args: &Args) -> Result<()> {
         );
         if let Some(memory) = device_memory(&device)? {
             println!(
-                "of the card's memory {} MiB at a time, {} MiB held",
+                "GPU memory: {} MiB at a time, {} MiB held",
                 memory.used >> 20,
                 memory.held >> 20
             );

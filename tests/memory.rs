@@ -75,7 +75,7 @@ fn the_plan_tells_a_steps_memory_within_15_percent() {
     ] {
         let (told, taken) = told_and_taken(graph, setting, set);
         let ratio = told as f64 / taken as f64;
-        println!("{name}: {} MiB told, {} MiB taken, {ratio:.3}", told >> 20, taken >> 20);
+        println!("{name}: {} MiB planned, {} MiB used, {ratio:.3}", told >> 20, taken >> 20);
         ratios.push((name, ratio));
     }
     for (name, ratio) in ratios {

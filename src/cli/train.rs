@@ -283,7 +283,7 @@ mod tests {
         );
         assert_eq!(
             told("glad-run a'b.toml --set a.b=1"),
-            "glad-run \"a'b.toml\" --set a.b=1 --out there --resume"
+            "glad-run \"a'b.toml\" --set 'a.b=1' --out there --resume"
         );
         assert_eq!(
             told("glad-run g.toml --set a.b=[1,2]"),

@@ -192,14 +192,14 @@ impl Value for ScheduleDef {
         };
         let at = json!({
             "type": "array",
-            "items": usize::schema("When.", &Rules::NONE),
+            "items": usize::schema("An epoch or a step.", &Rules::NONE),
             "description": "Epochs at which the rate falls (or steps, where the phase is given in steps).",
         });
-        let gamma = f64::schema("By how much.", &positive);
-        let end = f64::schema("The share that is left at the end.", &positive);
+        let gamma = f64::schema("The factor.", &positive);
+        let end = f64::schema("The share of the rate at the end.", &positive);
         json!({ "description": doc, "anyOf": [
             schema::one_of(&["constant", "cosine"], "A schedule without parameters."),
-            by("constant", "Not at all.", &[]),
+            by("constant", "The rate stays.", &[]),
             by("step", "Times `gamma` at each of `at`.", &[("at", schema::or_param(at)), ("gamma", gamma)]),
             by("cosine", "Half a cosine to `end` times the rate, over the phase.", &[("end", end)]),
         ] })

@@ -200,7 +200,7 @@ fn files(result: &RunResult) -> Markup {
         (f.graph(), "the graph as it ran, all layers in one file; it can be run"),
         (f.root().join("lengths.svg"), "how long the videos are"),
         (f.root().join("lengths.csv"), "the same as a table"),
-        (f.root().join("gap.svg"), "the gap beside other pairs'"),
+        (f.root().join("gap.svg"), "the gap next to those of other pairs"),
         (f.predictions(), "class probabilities of every scored video"),
         (f.root().join("per_class.csv"), "recall of every class"),
         (f.summary(), "the scores, for programs"),

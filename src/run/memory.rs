@@ -12,6 +12,7 @@ pub fn physical_memory() -> Option<u64> {
 }
 
 /// Tells the C library's allocator to keep what is freed. Other allocators are left as they are.
+#[allow(unsafe_code)]
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: mallopt takes two numbers and is called before other threads allocate.

@@ -25,7 +25,7 @@ fn no_error_is_found_by_a_downcast() {
     let mut wrong = vec![];
     for folder in ["src", "nodes/src"] {
         for path in files(&root.join(folder)) {
-            let name = path.strip_prefix(&root).unwrap().display().to_string();
+            let name = path.strip_prefix(root).unwrap().display().to_string();
             let found = downcasts(&std::fs::read_to_string(&path).unwrap());
             let allowed = OTHERS.iter().find(|(file, _)| *file == name).map_or(0, |(_, n)| *n);
             if found.len() != allowed {

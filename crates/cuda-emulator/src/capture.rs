@@ -77,7 +77,7 @@ fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &
         }
         answer = if r.broken { CAPTURE_INVALIDATED } else { status };
         if !r.broken {
-            eprintln!("emulated card: a recording is broken by {what}");
+            eprintln!("emulated GPU: a recording is broken by {what}");
             r.broken = true;
         }
     }
@@ -234,7 +234,7 @@ impl Card {
         let graph = self.graphs.recorded.get(&of).ok_or(INVALID_VALUE)?.clone();
         let has_memory = !graph.takes.is_empty() || !graph.frees.is_empty();
         if has_memory && self.graphs.ready.values().any(|r| r.of == of) {
-            eprintln!("emulated card: a graph with memory can be instantiated once");
+            eprintln!("emulated GPU: a graph with memory can be instantiated once");
             return Err(INVALID_VALUE);
         }
         let ready = self.handle();

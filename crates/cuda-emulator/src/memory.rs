@@ -71,7 +71,7 @@ impl Memory {
                 0,
             )
         };
-        assert_ne!(start, libc::MAP_FAILED, "no addresses for the emulated card's memory");
+        assert_ne!(start, libc::MAP_FAILED, "no addresses for the emulated GPU's memory");
         Memory {
             start: start as usize,
             next: start as usize + PAGE,

@@ -238,7 +238,7 @@ impl Card {
                     if self.fault.is_none()
                         && let Err(why) = work(&mut self.memory)
                     {
-                        eprintln!("emulated card: {why}");
+                        eprintln!("emulated GPU: {why}");
                         self.fault = Some(why);
                     }
                 }

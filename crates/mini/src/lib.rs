@@ -18,6 +18,8 @@
 //! assert!(folder.join("target_test.txt").exists());
 //! # Ok::<(), glad_mini::MiniError>(())
 //! ```
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod auxiliary;
 mod background;

@@ -5,6 +5,7 @@
 //! cargo run --release -p custom-node -- examples/custom-node/coral.toml
 //! cargo run --release -p custom-node -- nodes coral
 //! ```
+#![forbid(unsafe_code)]
 
 mod coral;
 

@@ -95,7 +95,7 @@ unsafe extern "C" fn cuModuleGetFunction(function: *mut u64, module: u64, name: 
         None => {
             let found = Entry::find(&name, candles);
             if found.is_none() {
-                eprintln!("emulated card: there is no kernel `{name}` of Candle in it");
+                eprintln!("emulated GPU: there is no kernel `{name}` of Candle in it");
             }
             found
         }

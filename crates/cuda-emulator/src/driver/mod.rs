@@ -153,7 +153,7 @@ unsafe extern "C" fn cuDeviceGet(device: *mut c_int, ordinal: c_int) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, room: c_int, _device: c_int) -> Status {
-    let text = c"glad's emulated card".to_bytes_with_nul();
+    let text = c"glad's emulated GPU".to_bytes_with_nul();
     if usize::try_from(room).is_ok_and(|room| room >= text.len()) {
         // SAFETY: the caller has that much room.
         unsafe { ptr::copy_nonoverlapping(text.as_ptr().cast(), name, text.len()) };
@@ -176,7 +176,7 @@ unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: u32, _de
         // Memory pools.
         115 => 1,
         other => {
-            eprintln!("emulated card: it does not know device attribute {other}");
+            eprintln!("emulated GPU: it does not know device attribute {other}");
             return INVALID_VALUE;
         }
     };

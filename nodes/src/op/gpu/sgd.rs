@@ -46,6 +46,7 @@ pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<(
 
 /// The same memory, for writing: of tensors that a [`Parameter`] gives exclusively to the step. (Candle lends one
 /// tensor at a time for writing, and this changes all in one launch.)
+#[allow(unsafe_code)]
 fn writable(lent: In<'_>) -> Out<'_> {
     // SAFETY: a `Parameter`'s weight and momentum are not used elsewhere meanwhile, as its documentation requires, and both
     // outlive the borrow that this belongs to.
