@@ -1,5 +1,5 @@
-//! Whole training steps of a graph's phase, timed: normalisation, backbone, heads, losses, backward and SGD, by the code
-//! that `glad-run` trains with, on random bytes in the place of clips.
+//! Whole training steps of a graph's phase, timed: normalisation, backbone, heads, losses, backward and SGD, by the
+//! code that `glad-run` trains with, on random bytes in place of clips.
 //!
 //! ```text
 //! cargo bench --bench step -- graphs/full.toml --phase pretrain --threads 1
@@ -8,8 +8,8 @@
 //! ```
 //!
 //! With `--serve` each line on standard input is a number of steps (empty: 1), answered by a line of JSON with the
-//! milliseconds of one, so that `tools/compare/compute.py` and `tools/gpu/measure.py` can take turns with other programs; or
-//! `release`: freed memory goes back to the card. On a card the clock is read when it has done all of them.
+//! milliseconds per step, so that `tools/compare/compute.py` and `tools/gpu/measure.py` can alternate with other
+//! programs; or `release`: freed memory goes back to the GPU. On a GPU the clock is read after all steps are done.
 
 use anyhow::{Context, Result};
 use candle_core::Device;
@@ -54,12 +54,12 @@ struct Args {
     /// Steps for every line on standard input.
     #[arg(long)]
     serve: bool,
-    /// What `cargo bench` adds.
+    /// Added by `cargo bench`.
     #[arg(long, hide = true)]
     bench: bool,
 }
 
-/// The most memory that this process has held, in MiB; `None` where the system does not say.
+/// The peak memory of this process, in MiB; `None` where the system does not report it.
 fn peak_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
@@ -67,7 +67,7 @@ fn peak_mib() -> Option<f64> {
     Some(kib / 1024.0)
 }
 
-/// Milliseconds of one of `count` steps, and the loss of the last.
+/// Milliseconds per step over `count` steps, and the loss of the last.
 fn timed(rehearsal: &mut Rehearsal, device: &Device, count: usize) -> Result<(f64, f64)> {
     let at = Instant::now();
     let mut values = vec![];
@@ -155,7 +155,7 @@ fn run(args: &Args) -> Result<()> {
         );
         if let Some(memory) = device_memory(&device)? {
             println!(
-                "of the card's memory {} MiB at a time, {} MiB held",
+                "GPU memory: {} MiB at a time, {} MiB held",
                 memory.used >> 20,
                 memory.held >> 20
             );

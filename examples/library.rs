@@ -1,4 +1,4 @@
-//! The library from Rust: load an experiment, check it, look at what would run, run it.
+//! The library from Rust: load an experiment, check it, print what would run, run it.
 //!
 //! ```text
 //! cargo run --release --example library -- graphs/full.toml graphs/settings/smoke.toml
@@ -18,7 +18,7 @@ fn main() -> Result<()> {
     let options = LoadOptions {
         graph: args.next().context("which graph?")?.into(),
         setting: args.next().map(Into::into),
-        // What `--set` does: an experiment can be varied without another file.
+        // What `--set` does: vary an experiment without another file.
         set: vec!["title=\"from Rust\"".into()],
         ..LoadOptions::default()
     };

@@ -1,5 +1,4 @@
-//! Parsers of bytes that nobody vouches for, for fuzz targets and tests. Whatever the bytes, each returns; the number
-//! says how much came out.
+//! Parsers of untrusted input, for fuzz targets and tests. Each returns for any bytes; the number counts what was read.
 
 use crate::diag::{Severity, render};
 use crate::load::{effective, load_text};
@@ -9,7 +8,7 @@ use std::cell::RefCell;
 use std::path::Path;
 
 thread_local! {
-    /// A folder of this thread's own, with nothing in it that a graph could name.
+    /// A temporary folder for this thread, with nothing in it that a graph could name.
     static FOLDER: RefCell<Option<tempfile::TempDir>> = const { RefCell::new(None) };
 }
 
@@ -20,7 +19,7 @@ fn with_folder<R>(body: impl FnOnce(&Path) -> R) -> R {
     })
 }
 
-/// A graph file. What is wrong has a place; what is right can be written and read again. Gives the number of its nodes.
+/// A graph file. Every error has a place; a valid graph can be written and read again. Returns the number of its nodes.
 pub fn graph(bytes: &[u8]) -> usize {
     let text = String::from_utf8_lossy(bytes);
     with_folder(|folder| match load_text("graph.toml", &text, folder) {
@@ -44,7 +43,7 @@ pub fn graph(bytes: &[u8]) -> usize {
     })
 }
 
-/// A saved state. Gives the number of its weights.
+/// A saved state. Returns the number of its weights.
 pub fn checkpoint(bytes: &[u8]) -> usize {
     with_folder(|folder| {
         let path = folder.join("state.safetensors");

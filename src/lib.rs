@@ -1,9 +1,9 @@
 //! glad: declarative pipeline graphs for unsupervised video domain adaptation.
 //!
-//! [`load`] reads an experiment from its files into a [`graph`], [`check`] turns it into [`program`]s or reports all that is
-//! wrong with it, [`describe`] shows these, [`run`] runs them, [`report`] shows what came out, [`lint`] goes through their lists
+//! [`load`] reads an experiment from its files into a [`graph`], [`check`] turns it into [`program`]s or reports all of
+//! its problems, [`describe`] shows these, [`run`] runs them, [`report`] shows the results, [`lint`] checks their lists
 //! and files; [`cli`] is the command `glad-run`. Node kinds are in [`nodes`].
-#![deny(clippy::print_stdout, clippy::print_stderr)]
+#![deny(clippy::print_stdout, clippy::print_stderr, unsafe_code)]
 
 pub mod check;
 pub mod cli;

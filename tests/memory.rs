@@ -1,4 +1,4 @@
-//! The memory of a step that `plan` tells, beside what a step takes.
+//! The memory of a step that `plan` estimates, compared with what a step takes.
 
 use candle_core::Device;
 use glad::check::check;
@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Counts the bytes that are held.
+/// Counts the bytes that are allocated.
 struct Counting;
 
 static NOW: AtomicU64 = AtomicU64::new(0);
@@ -35,7 +35,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Bytes that the plan tells, and bytes that two steps take.
+/// Bytes that the plan estimates, and bytes that two steps take.
 fn told_and_taken(graph: &str, setting: Option<&str>, set: &[&str]) -> (u64, u64) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let options = LoadOptions {
@@ -75,7 +75,11 @@ fn the_plan_tells_a_steps_memory_within_15_percent() {
     ] {
         let (told, taken) = told_and_taken(graph, setting, set);
         let ratio = told as f64 / taken as f64;
-        println!("{name}: {} MiB told, {} MiB taken, {ratio:.3}", told >> 20, taken >> 20);
+        println!(
+            "{name}: {} MiB planned, {} MiB used, {ratio:.3}",
+            told >> 20,
+            taken >> 20
+        );
         ratios.push((name, ratio));
     }
     for (name, ratio) in ratios {

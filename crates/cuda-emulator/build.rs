@@ -1,4 +1,4 @@
-//! Compiles Candle's kernels as C++, as far as glad runs them, with shims in place of CUDA.
+//! Compiles Candle's kernels as C++, the part that glad runs, with shims in place of CUDA.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-/// Its files of kernels; the others are convolutions, sorting and quantised matrices.
+/// The kernel files that are compiled; the others are convolutions, sorting and quantised matrices.
 const FILES: [&str; 8] = [
     "affine", "binary", "cast", "fill", "indexing", "reduce", "ternary", "unary",
 ];
@@ -37,7 +37,7 @@ fn main() -> io::Result<()> {
     build.link_lib_modifier("+whole-archive");
     for file in FILES {
         let source = out.join(format!("candle_{file}.cpp"));
-        // In a namespace without a name: several files define the same functions.
+        // In an anonymous namespace: several files define the same functions.
         let head = format!("#include \"candle.h\"\nnamespace {{\n#include \"{file}.cu\"\n");
         fs::write(&source, format!("{head}}}\n"))?;
         let expanded = String::from_utf8_lossy(&compiler().file(&source).expand()).into_owned();
@@ -54,7 +54,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The names of the kernels in a file, whose macros are expanded.
+/// The names of the kernels in a file after macro expansion.
 fn entries(text: &str) -> BTreeSet<String> {
     const MARK: &str = "extern \"C\" __attribute__((used))";
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -68,7 +68,7 @@ fn entries(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// Where cargo keeps the crate.
+/// The folder of the crate's sources.
 fn candle_kernels() -> io::Result<PathBuf> {
     let cargo = env::var_os("CARGO").ok_or_else(|| io::Error::other("no CARGO"))?;
     let target = env::var("TARGET").unwrap_or_default();
@@ -84,7 +84,7 @@ fn candle_kernels() -> io::Result<PathBuf> {
         .args(["--features", "glad/cuda", "--manifest-path", "../../Cargo.toml"])
         .output()?;
     let text = String::from_utf8_lossy(&said.stdout);
-    // A path in JSON.
+    // The end of a JSON string.
     let end = text
         .match_indices("/Cargo.toml\"")
         .map(|(at, _)| &text[..at])

@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
         .std("c++17")
         .file("shim/kernels.cpp")
         .includes([Path::new("../cuda/kernels"), Path::new("shim"), &out])
-        // Vectors are read through pointers to numbers, and the other way round.
+        // Vectors are read through pointers to scalars, and vice versa.
         .flag("-fno-strict-aliasing")
         .flag("-Wno-unknown-pragmas")
         .opt_level(2);
@@ -37,7 +37,7 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Each file of kernels, and that of mistakes, in a namespace of its own, for they are compiled together.
+/// Each kernel file, and the one with faulty kernels, in its own namespace, because they are compiled together.
 fn modules() -> io::Result<String> {
     let mut files = vec![PathBuf::from("shim/faults.cu")];
     for entry in fs::read_dir("../cuda/kernels")? {

@@ -1,4 +1,4 @@
-//! Compiles the kernels (`kernels/*.cu`) to PTX, which the driver turns into the card's own instructions when they are
+//! Compiles the kernels (`kernels/*.cu`) to PTX, which the driver compiles for the GPU when they are
 //! loaded. Only with the feature `driver`: without it this does nothing.
 
 use std::env;
@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-/// Ampere. What is newer runs it too.
+/// Ampere. Newer GPUs run it too.
 const ARCH: &str = "compute_80";
 
 fn main() {
@@ -39,7 +39,7 @@ fn compile() -> Result<(), String> {
         let ptx = out.join(format!("{name}.ptx"));
         run_nvcc(&source, &ptx, &arch)?;
         let text = fs::read_to_string(&ptx).map_err(|e| format!("{}: {e}", ptx.display()))?;
-        // The driver is given it as C's strings are.
+        // The driver expects a C string.
         let _ = writeln!(modules, "    ({name:?}, concat!(include_str!({:?}), \"\\0\")),", ptx);
         if !text.contains(".entry") {
             return Err(format!(

@@ -1,4 +1,4 @@
-//! What kinds ask of the types that arrive.
+//! Checks of input types that kinds share.
 
 use crate::{BuildCx, ParamProblem, Size, Type};
 
@@ -16,13 +16,13 @@ pub(crate) fn known(ty: &Type, index: usize) -> Result<usize, Vec<ParamProblem>>
     }
 }
 
-/// The type at `port`, which the contract asks for.
+/// The type at `port`, which the contract requires.
 pub(crate) fn input<'a>(cx: &'a BuildCx<'_>, port: &str) -> Result<&'a Type, Vec<ParamProblem>> {
     cx.input(port)
         .ok_or_else(|| vec![ParamProblem::new("", format!("nothing is connected to `{port}`"))])
 }
 
-/// Refuses scores of a single class at `port`: whatever they are, their softmax is 1.
+/// Rejects scores of a single class at `port`: whatever they are, their softmax is 1.
 pub(crate) fn several_classes(cx: &BuildCx<'_>, port: &str) -> Result<(), Vec<ParamProblem>> {
     match cx.input(port).and_then(|ty| ty.known(-1)) {
         Some(1) => Err(vec![

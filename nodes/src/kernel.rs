@@ -1,14 +1,14 @@
-//! Where candle's tensors end and the kernels on slices begin.
+//! The boundary between Candle's tensors and the kernels on slices.
 //!
-//! [`floats`] lends the numbers of a CPU tensor without a copy, [`tensor`] makes a tensor from numbers. Everything that
-//! depends on the device sits behind the functions of [`crate::op`], which are the only users of this module.
+//! [`floats`] borrows the values of a CPU tensor without a copy, [`tensor`] makes a tensor from values. Everything that
+//! depends on the device is behind the functions of [`crate::op`], which are the only users of this module.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor};
 use std::cell::RefCell;
 use std::ops::{Deref, Range};
 
-/// The numbers of a tensor, on loan.
+/// The borrowed values of a tensor.
 pub struct Floats<'a> {
     storage: StorageRef<'a>,
     range: Range<usize>,
@@ -24,10 +24,10 @@ impl Deref for Floats<'_> {
     }
 }
 
-/// The numbers of an `f32` tensor on the CPU, in row-major order.
+/// The values of an `f32` tensor on the CPU, in row-major order.
 ///
 /// # Errors
-/// The tensor lives on another device, is of another type, or is not contiguous.
+/// The tensor is on another device, is of another type, or is not contiguous.
 pub fn floats(tensor: &Tensor) -> Result<Floats<'_>> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
@@ -44,7 +44,10 @@ pub fn floats(tensor: &Tensor) -> Result<Floats<'_>> {
     })
 }
 
-/// A tensor of these numbers.
+/// A tensor of these values.
+///
+/// # Errors
+/// The number of values is not the shape's, or the device is out of memory.
 pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape.into(), device)?)
 }
@@ -66,7 +69,7 @@ impl<F: FnMut(&mut [f32]) -> Result<()>> InplaceOp1 for Mutate<F> {
     }
 }
 
-/// Changes the numbers of a tensor in place. For tensors that the caller has just made, or that are there to be changed
+/// Changes the values of a tensor in place. For tensors that the caller has just made, or that are meant to be changed
 /// (weights, running statistics): other holders of the same storage see the change.
 ///
 /// # Errors
@@ -76,10 +79,10 @@ pub fn change(tensor: &Tensor, body: impl FnMut(&mut [f32]) -> Result<()>) -> Re
 }
 
 /// The class numbers of a label tensor. Labels and masks of rows stay on the host, whatever the device: losses check and count
-/// them there, and reading them from a device would wait for all that it has been asked to do.
+/// them there, and reading them from a device would wait for all its queued work.
 ///
 /// # Errors
-/// The tensor is not of `u32`.
+/// The tensor is not of type `u32`.
 pub fn labels(tensor: &Tensor) -> Result<Vec<u32>> {
     if tensor.dtype() != DType::U32 {
         bail!("labels are u32, and {} came", tensor.dtype().as_str());

@@ -1,4 +1,5 @@
-//! What a glad node is ([`contract`]), and the library of node kinds (feature `kinds`, on by default).
+//! The contract of a glad node ([`contract`]), and the library of node kinds (feature `kinds`, on by default).
+#![deny(clippy::print_stdout, clippy::print_stderr, unsafe_code)]
 
 pub mod contract;
 

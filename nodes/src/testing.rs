@@ -1,7 +1,7 @@
-//! Holds kinds to independent references: a node is made from its parameters as a graph would make it, run through
+//! Tests kinds against independent references: a node is built from its parameters as a graph would build it, run through
 //! [`Compute`], and compared with a function in `f64` whose central differences are its gradients.
 //!
-//! All of it happens on one [`device`]: the tests of the kinds are run again for every device that there is.
+//! Everything runs on one [`device`]: the tests of the kinds are repeated for every available device.
 
 use crate::{
     Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Saved, Scope, Size,
@@ -26,7 +26,7 @@ pub fn ty(head: &str, dims: &str) -> Type {
     }
 }
 
-/// The device that tests run on: the CPU, or what the environment's `GLAD_TEST_DEVICE` says (`cuda:0`).
+/// The device that tests run on: the CPU, or the one in the environment variable `GLAD_TEST_DEVICE` (`cuda:0`).
 pub fn device() -> Device {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let of_name = || match std::env::var("GLAD_TEST_DEVICE") {
@@ -41,7 +41,7 @@ pub fn device() -> Device {
     DEVICE.get_or_init(of_name).clone()
 }
 
-/// Numbers drawn for a test, N(0, 1).
+/// Values drawn from N(0, 1) for a test.
 pub fn normal(seed: u64, shape: &[usize]) -> Tensor {
     let mut d = Key::new(seed).name("test").rng();
     let count: usize = shape.iter().product();
@@ -56,7 +56,7 @@ pub fn labels(v: &[u32]) -> Tensor {
     Tensor::from_slice(v, v.len(), &Device::Cpu).unwrap()
 }
 
-/// The numbers of a tensor.
+/// The values of a tensor.
 pub fn f64s(t: &Tensor) -> Vec<f64> {
     // CUDA cannot allocate zero bytes.
     if t.elem_count() == 0 {
@@ -70,13 +70,13 @@ pub fn f64s(t: &Tensor) -> Vec<f64> {
         .unwrap()
 }
 
-/// The number of a scalar.
+/// The value of a scalar.
 pub fn scalar(t: &Tensor) -> f64 {
     assert!(t.dims().is_empty(), "{:?}", t.dims());
     f64s(t)[0]
 }
 
-/// A node that was made as a graph would make it.
+/// A node, built as a graph would build it.
 pub struct Probe {
     pub compute: Box<dyn Compute>,
     pub contract: Contract,
@@ -91,6 +91,9 @@ pub struct Probe {
 }
 
 /// A body, its contract and the types of its outputs.
+///
+/// # Errors
+/// The kind rejects its parameters or input types.
 pub fn body(
     kind: &str,
     params: Value,
@@ -143,7 +146,10 @@ pub fn body(
 }
 
 impl Probe {
-    /// A node of the compute side, with its starting weights.
+    /// A compute node with its initial weights.
+    ///
+    /// # Errors
+    /// As [`body`].
     pub fn new(
         kind: &str,
         params: Value,
@@ -171,7 +177,7 @@ impl Probe {
         })
     }
 
-    /// Replaces every trained weight by numbers that are not special: N(0, 0.5²), 1 added where the weight starts at 1.
+    /// Replaces every trained weight by generic values: N(0, 0.5²), 1 added where the weight starts at 1.
     pub fn unusual_weights(mut self) -> Self {
         for (i, spec) in self.specs.clone().into_iter().enumerate() {
             let shift = if spec.init == Init::Constant(1.0) { 1.0 } else { 0.0 };
@@ -219,19 +225,28 @@ impl Probe {
         run(&*self.compute, &mut step)
     }
 
-    /// Runs the forward pass alone.
+    /// Runs only the forward pass.
+    ///
+    /// # Errors
+    /// The node's.
     pub fn forward(&mut self, inputs: &Args<Tensor>) -> anyhow::Result<Vec<Tensor>> {
         let wants = vec![false; inputs.flat().count()];
         Ok(self.call(&wants, false, |c, step| c.forward(step, inputs))?.0)
     }
 
-    /// Runs the forward pass, keeping what the backward pass needs; every f32 input wants a gradient.
+    /// Runs the forward pass, keeping what the backward pass needs; every differentiable input gets a gradient.
+    ///
+    /// # Errors
+    /// The node's.
     pub fn forward_kept(&mut self, inputs: &Args<Tensor>) -> anyhow::Result<(Vec<Tensor>, Saved)> {
         let wants = self.wants(inputs);
         self.call(&wants, true, |c, step| c.forward(step, inputs))
     }
 
     /// Runs the backward pass.
+    ///
+    /// # Errors
+    /// The node's.
     pub fn backward(
         &mut self,
         inputs: &Args<Tensor>,

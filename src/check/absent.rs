@@ -1,4 +1,4 @@
-//! Data that is not there, and lists that are malformed or do not fit the graph.
+//! Missing data, and lists that are malformed or do not fit the graph.
 
 use super::lists::{self, About, Lists, list_place};
 use super::sink::Sink;
@@ -10,28 +10,28 @@ use glad_nodes::{Body, Compute, Source, StartsFrom};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// What becomes of data that is not there.
+/// How missing data is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
-    /// A note.
+    /// As a note.
     Notes,
-    /// An error: it is about to be read.
+    /// As an error: the data is about to be read.
     Needed,
-    /// An error; and every video of every list is looked at, too.
+    /// As an error; every video of every list is checked, too.
     Files,
 }
 
-/// What is not there of the data and weights that a run reads: notes, or errors with `files` (then every video of every list is
-/// looked at, too). Lists that are there and malformed, splits that a list does not have, and lists that do not fit what the
-/// graph does with them are errors; what may not be meant is a warning.
+/// Reports the data and weights that a run reads and that are missing: as notes, or with `files` as errors (then every
+/// video of every list is checked, too). Malformed lists, splits that a list lacks and lists that do not fit the graph
+/// are errors; what is allowed but probably not meant is a warning.
 ///
-/// Of optional views nothing is an error: a run leaves them out.
+/// Missing data of an optional view is never an error: a run leaves the view out.
 pub fn absent(graph: &Graph, checked: &Checked, files: bool) -> Problems {
     let look = if files { Look::Files } else { Look::Notes };
     absent_of(graph, runs(graph, checked), look)
 }
 
-/// As [`absent`], of these programs alone.
+/// Like [`absent`], for these programs only.
 pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>, look_at: Look) -> Problems {
     let programs: Vec<&Program> = programs.collect();
     let mut out = Found {
@@ -71,15 +71,15 @@ pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>,
     }
 }
 
-/// What is wrong with the lists of a run against each other and the graph, where they are there: for the linter, which looks
-/// at the lines of each list itself.
+/// Checks the lists of a run against each other and against the graph, as far as the lists exist: for the linter, which
+/// checks the lines of each list itself.
 pub fn between_lists(graph: &Graph, checked: &Checked) -> Problems {
     let programs: Vec<&Program> = runs(graph, checked).collect();
     let (mut lists, mut sink) = (Lists::default(), Sink::default());
     for program in &programs {
         for call in &program.calls {
             if let Body::Source(source) = &program.bodies[call.body] {
-                // A list that cannot be read is told as such by whoever reads its lines.
+                // A list that cannot be read is reported where its lines are read.
                 let _ = lists.read(program, call, source.as_ref());
             }
         }
@@ -95,7 +95,7 @@ fn is_optional(graph: &Graph, program: &Program) -> bool {
     graph.views.get(&program.name).is_some_and(|v| v.optional)
 }
 
-/// The optional views that a run leaves out, because data or weights that they start from are not there: names and
+/// The optional views that a run leaves out because data or weights that they start from are missing: names and
 /// reasons.
 pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
     let optional = runs(graph, checked).filter(|p| is_optional(graph, p));
@@ -111,7 +111,7 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
     optional.filter_map(|p| Some((p.name.clone(), reason(p)?))).collect()
 }
 
-/// The programs that a run uses: what `run` names, the views that its phases are validated by, and, where `run` names no
+/// The programs that a run uses: those listed in `run`, the views that validate its phases, and, where `run` lists no
 /// view, the one that scores.
 pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c Program> {
     let named: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
@@ -141,7 +141,7 @@ struct Found {
     list: Vec<Problem>,
     seen: HashSet<(String, String)>,
     lists: Lists,
-    /// Nodes whose file of weights was looked into.
+    /// Nodes whose weights file was already examined.
     examined: HashSet<String>,
 }
 
@@ -191,7 +191,7 @@ fn look(
         }
         out.add(&call.node, p);
     }
-    // What is not there cannot be read; what is there must be readable.
+    // A list that exists must be readable.
     if source.absent(false).is_empty()
         && let Err(e) = out.lists.read(program, call, source)
     {
@@ -199,7 +199,7 @@ fn look(
     }
 }
 
-/// The file that a node's weights are to start from, where there is nothing of that name.
+/// The weights file of a node, where it does not exist.
 fn missing_file(compute: &dyn Compute) -> Option<&Path> {
     match compute.starts_from() {
         Some(StartsFrom::File(file)) => (!file.exists()).then_some(file),
@@ -207,7 +207,7 @@ fn missing_file(compute: &dyn Compute) -> Option<&Path> {
     }
 }
 
-/// The file that a node's weights are to start from is not there, or does not fit.
+/// Reports a weights file that is missing or does not fit.
 fn weights(graph: &Graph, path: &str, compute: &dyn Compute, look_at: Look, out: &mut Found) {
     let node = &graph.nodes[path];
     let place = node.params.get("init").map_or(&node.place, |t| &t.place);

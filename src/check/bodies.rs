@@ -1,4 +1,4 @@
-//! The implementations behind calls: built once for the same node, parameters and types.
+//! The implementations behind calls: built once for equal nodes, parameters and types.
 
 use super::cx::inside;
 use super::draft::Draft;
@@ -38,7 +38,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         if let Some(i) = self.bodies.get(&key) {
             return Some(*i);
         }
-        // What cannot be known, because what it is made from is not needed, has its head and no sizes.
+        // An output whose type is unknown, because its inputs are not needed, keeps its head and has no sizes.
         let head = |o: &Output| match &o.ty.head {
             HeadExpr::Is(h) => h.clone(),
             HeadExpr::Any(v) => Head::Other(v.clone()),
@@ -85,7 +85,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         Some(self.program.bodies.len() - 1)
     }
 
-    /// What a node costs has to be countable: its weights, and what they do with what arrives.
+    /// The cost of a node must be finite and countable: its weights, and the work on its inputs.
     fn countable(
         &self,
         at: &Node<'_, 's, 'c, 'g>,

@@ -1,4 +1,4 @@
-//! The checks in their order.
+//! Runs all checks in order.
 
 use super::absent::runs;
 use super::cx::Cx;
@@ -14,7 +14,10 @@ use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, Value
 use glad_nodes::Registry;
 use indexmap::IndexMap;
 
-/// Checks a graph and makes the programs of its phases and views, or gives all that is wrong with it at once.
+/// Checks a graph and builds the programs of its phases and views.
+///
+/// # Errors
+/// All problems of the graph at once.
 pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
     let cx = Cx::new(graph, registry);
     graph.notes.iter().for_each(|n| cx.push(n.clone()));
@@ -64,14 +67,14 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
     Ok(checked)
 }
 
-/// A loss of a phase, or what a view computes.
+/// A loss of a phase, or a root of a view.
 struct Root<'g> {
     name: &'g str,
     weight: f64,
     target: &'g Spanned<Ref>,
 }
 
-/// One program; `None` where something is wrong with it, which is in the sink.
+/// Builds one program; `None` where something is wrong with it (reported in the sink).
 fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Option<Program> {
     let before = scene.cx.sink.borrow().errors();
     let program = Program {

@@ -17,13 +17,13 @@ pub(super) struct Cx<'g> {
     pub registry: &'g Registry,
     /// The problems.
     pub sink: RefCell<Sink>,
-    /// Nodes whose wiring is wrong whatever the phase, which has been told: nothing is made of them.
+    /// Nodes whose wiring is wrong in every phase, which has been reported: no program uses them.
     pub broken: RefCell<HashSet<String>>,
     streams: Vec<&'g str>,
 }
 
 impl<'g> Cx<'g> {
-    /// For a graph.
+    /// The context of a graph.
     pub fn new(graph: &'g Graph, registry: &'g Registry) -> Self {
         let mut streams: Vec<&str> = vec![];
         let phases = graph.phases.values().filter_map(|p| p.streams.as_ref());
@@ -52,24 +52,24 @@ impl<'g> Cx<'g> {
         self.streams.contains(&name)
     }
 
-    /// Notes a problem of the graph as a whole.
+    /// Reports a problem of the graph as a whole.
     pub fn push(&self, problem: Problem) {
         self.sink.borrow_mut().push(problem);
     }
 
-    /// The node of this index.
+    /// The node at this index.
     pub fn node(&self, index: usize) -> &'g NodeDef {
         &self.graph.nodes[index]
     }
 
-    /// What its references alone say of a node's wiring.
+    /// A node's wiring as far as its references alone define it.
     pub fn plain_wiring(node: &NodeDef) -> Wiring {
         Wiring {
             count: node.inputs.iter().map(|(p, refs)| (p.clone(), refs.len())).collect(),
         }
     }
 
-    /// What `nodes.NODE` of a phase or view says of `node`.
+    /// The entry `nodes.NODE` of a phase or view for `node`.
     pub fn overrides(
         of: &'g IndexMap<String, crate::diag::Spanned<IndexMap<String, Tree>>>,
         node: &NodeDef,
@@ -77,7 +77,7 @@ impl<'g> Cx<'g> {
         of.get(&node.path).map(|s| &s.value)
     }
 
-    /// The nodes that `name` means: a node, or all nodes of a composite.
+    /// The nodes that `name` refers to: a node, or all nodes of a composite.
     pub fn named(&self, name: &str) -> Vec<&'g NodeDef> {
         let below = format!("{name}.");
         self.graph
@@ -87,7 +87,7 @@ impl<'g> Cx<'g> {
             .collect()
     }
 
-    /// Help for a name that is no node and no composite.
+    /// Help for a name that is neither a node nor a composite.
     pub fn suggest_node(&self, name: &str) -> Option<String> {
         let mut names: Vec<&str> = vec![];
         for n in self.graph.nodes.values() {
@@ -107,7 +107,7 @@ impl<'g> Cx<'g> {
     }
 }
 
-/// Adds where the composite around a node was written, if it is in one.
+/// Adds where the composite around a node was written, if there is one.
 pub(super) fn inside(problem: Problem, node: &NodeDef) -> Problem {
     match node.inside.first() {
         Some(outer) => problem.at(&outer.place, format!("inside `{}`", outer.value)),

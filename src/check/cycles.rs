@@ -1,4 +1,4 @@
-//! Nodes that feed each other in a cycle.
+//! Cycles of nodes.
 
 use super::cx::Cx;
 use crate::diag::Problem;
@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-/// Whether no nodes feed each other in a cycle; each that there is is told.
+/// Reports every cycle; true if there is none.
 pub(super) fn none(cx: &Cx) -> bool {
     let mut g: DiGraph<(), ()> = DiGraph::new();
     let ids: Vec<NodeIndex> = cx.graph.nodes.values().map(|_| g.add_node(())).collect();
@@ -40,7 +40,7 @@ fn cycle(cx: &Cx, knot: &[usize]) -> Problem {
             .filter(|f| knot.contains(f))
             .collect()
     };
-    // Backwards from `start` to what feeds it; `next[n]` is the node that `n` feeds on this way.
+    // Backwards from `start`; `next[n]` is the node that `n` feeds on this path.
     let (mut next, mut queue) = (HashMap::new(), VecDeque::from([start]));
     let mut path = vec![start];
     'search: while let Some(n) = queue.pop_front() {

@@ -1,5 +1,5 @@
-//! Nodes that compare two domains: those with ports `source` and `target`. Where both sides are the same, such a node
-//! computes what means nothing, without failing.
+//! Nodes that compare two domains: those with ports `source` and `target`. With the same domain on both sides such a
+//! node computes a meaningless value without failing.
 
 use super::cx::inside;
 use super::draft::Draft;
@@ -83,7 +83,7 @@ fn sides(draft: &Draft, call: usize, ports: [usize; 2]) {
     }
 }
 
-/// What to write in the place of a reference that is of the wrong stream.
+/// The correction suggested for a reference to the wrong stream.
 fn other(draft: &Draft, r: &Spanned<Ref>) -> String {
     let streams = &draft.program.streams;
     match (&r.value.stream, streams.as_slice()) {
@@ -99,8 +99,8 @@ fn other(draft: &Draft, r: &Spanned<Ref>) -> String {
     }
 }
 
-/// Warns of domain classifiers that do not align: without a reversal the features learn to differ; a reversal before which
-/// nothing trains changes nothing. After the gradient audit.
+/// Warns of domain classifiers that do not align: without a reversal the features learn to differ, and a reversal with
+/// nothing trained in front of it has no effect. Runs after the gradient audit.
 pub(super) fn adversaries(draft: &Draft) {
     if draft.program.kind != ProgramKind::Phase {
         return;
@@ -127,8 +127,8 @@ pub(super) fn adversaries(draft: &Draft) {
     }
 }
 
-/// A call that stacks two domains and labels their rows, and a loss on these labels whose gradient comes to the features as it
-/// is.
+/// A call that stacks two domains and labels their rows, with a loss on these labels whose gradient reaches the
+/// features unreversed.
 fn unreversed(draft: &Draft, stack: usize) {
     let program = &draft.program;
     let features: Vec<ValueId> = SIDES
@@ -145,7 +145,7 @@ fn unreversed(draft: &Draft, stack: usize) {
     };
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     let node = &draft.scene.cx.graph.nodes[&program.calls[stack].node];
-    // What trains before the domains are stacked.
+    // What is trained in front of the stacking.
     let upstream = flow::makers(program, &features);
     let trained: Vec<&str> = (upstream.iter())
         .map(|c| &program.calls[*c])
@@ -215,7 +215,7 @@ mod tests {
             both(t, t),
             ["`align_g.rows` compares `global_mean.y@target` with itself (in phase main)"]
         );
-        // In a list of several, too.
+        // Also within a list of several.
         let lists = both(&format!("[{s}, \"local_mean.y@source\"]"), &format!("[{t}, {s}]"));
         assert_eq!(
             lists,
@@ -243,7 +243,7 @@ mod tests {
             ["`align_g.rows` takes the target for the source, and the source for the target (in phase main)"]
         );
         assert!(warnings("").is_empty(), "{:?}", warnings(""));
-        // Views compare, too.
+        // Views are checked, too.
         let gap = |target: &str| {
             format!(
                 "[nodes.gap]\nkind = \"background_gap\"\ninputs = {{ source = \"consensus.y@source\", target = \"{target}\" }}\n\
@@ -257,7 +257,7 @@ mod tests {
         assert!(warnings(&gap("consensus.y@target")).is_empty());
     }
 
-    /// Adversaries without the composite: rows, what is between, a classifier, a loss of this weight.
+    /// Adversaries without the composite: rows, the nodes in between, a classifier, a loss of this weight.
     fn adversary(between: &str, weight: &str) -> String {
         format!(
             "drop = [\"align_g\", \"align_l\", \"align_x\"]\n[nodes.rows]\nkind = \"domain_rows\"\ninputs = {{ source = \
@@ -284,7 +284,7 @@ mod tests {
             warnings(&adversary("", "-0.5")),
             ["loss `bce` has a negative weight, so its domain classifier is trained to be wrong (in phase main)"]
         );
-        // A probe: nothing before it is trained by it, and that is what it is for.
+        // A probe: it is meant to train nothing in front of it.
         let probe = "[nodes.stop]\nkind = \"detach\"\ninputs = { x = \"rows.x\" }\n[nodes.turned]\nkind = \"grl\"\ninputs = { \
                      x = \"stop.y\" }";
         assert_eq!(

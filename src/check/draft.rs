@@ -1,4 +1,4 @@
-//! From what is needed to a program: calls in order, typed, with bodies.
+//! From the outputs that are needed to a program: calls in order, typed, with bodies.
 
 use super::order::{Group, groups, in_order};
 use super::prune::{Edge, Needs};
@@ -11,26 +11,26 @@ use glad_nodes::{Contract, Side, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
-/// A program with what messages about it need.
+/// A program with the context that messages about it need.
 pub(super) struct Draft<'s, 'c, 'g> {
-    /// Where it comes from.
+    /// The phase or view that it comes from.
     pub scene: &'s Scene<'c, 'g>,
     /// The program so far.
     pub program: Program,
-    /// Where the calls come from.
+    /// The origin of each call.
     pub sites: Vec<Site<'g>>,
     /// The value of each output.
     pub ids: HashMap<Out, ValueId>,
-    /// Whether all that is needed is there; what is not has been told.
+    /// Whether everything that is needed was built; what was not has been reported.
     pub complete: bool,
-    /// Bodies, by what they are built from.
+    /// Indices of bodies, by what they are built from.
     pub bodies: HashMap<String, usize>,
     typer: Typer<'g>,
-    /// The program's own number of a stream that runs.
+    /// The program's index of a stream that runs.
     running: BTreeMap<usize, usize>,
 }
 
-/// Where a call comes from.
+/// The origin of a call.
 pub(super) struct Site<'g> {
     /// Its instances: one, or for a joint node one per stream.
     pub insts: Vec<Inst>,
@@ -41,7 +41,7 @@ pub(super) struct Site<'g> {
 }
 
 impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
-    /// Types what is needed, in order.
+    /// Types everything that is needed, in order.
     pub fn new(scene: &'s Scene<'c, 'g>, needs: &mut Needs<'s, 'c, 'g>, program: Program, roots: &[Out]) -> Self {
         let mut d = Draft {
             scene,
@@ -64,7 +64,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         d
     }
 
-    /// The streams that run: those of which something takes single samples.
+    /// The streams that run: those whose single samples are used.
     fn find_streams(&mut self, needs: &mut Needs<'s, 'c, 'g>, roots: &[Out]) {
         let mut runs: Vec<usize> = roots.iter().filter_map(|o| o.inst.stream).collect();
         for inst in needs.ports.keys().copied().collect::<Vec<_>>() {
@@ -81,7 +81,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         self.running = runs.into_iter().enumerate().map(|(i, s)| (s, i)).collect();
     }
 
-    /// One source for each stream.
+    /// One source per stream.
     fn find_sources(&mut self) {
         for s in 0..self.program.streams.len() {
             let is_source = |i: &usize| {
@@ -109,14 +109,14 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
     }
 
-    /// Adds the call of `group`. `None` where something that it needs is wrong, which has been told.
+    /// Adds the call of `group`. `None` where something that it needs is wrong (already reported).
     fn call(&mut self, needs: &mut Needs<'s, 'c, 'g>, group: &Group) -> Option<()> {
         let scene = self.scene;
         let inst = group.insts[0];
         let node = scene.node(inst);
         let parsed = scene.parsed(inst)?;
         let plain = scene.contract(inst)?;
-        // Values and references, by port: for a joint node those of the first stream, then of the next.
+        // Values and references by port: for a joint node those of the first stream, then of the next.
         let mut inputs: IndexMap<String, Vec<(Edge<'g>, ValueId)>> = IndexMap::new();
         let (mut wiring, mut ok) = (Wiring::default(), true);
         for input in needs.taken(inst, &plain) {
@@ -239,7 +239,8 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         all.all(|s| s == Some(first)).then_some(first)
     }
 
-    /// The stream of a call. On the data side values of several streams cannot meet: a sample is of one video.
+    /// The stream of a call. On the data side, values of several streams cannot be combined: a sample belongs to one
+    /// video.
     fn meet(
         &self,
         node: &crate::graph::NodeDef,
@@ -283,7 +284,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         match own.or(place_of_own.map(|p| p.1)) {
             Some(s) => Some(Some(s)),
-            // The list of a stream that does not run: something takes it whole.
+            // The list of a stream that does not run: only the whole list is used.
             None if c.inputs.is_empty() => Some(None),
             None => {
                 self.scene.push(

@@ -1,9 +1,9 @@
-//! What a value of a program is made from.
+//! What a value of a program is computed from.
 
 use crate::program::{Program, ValueId};
 use std::collections::BTreeSet;
 
-/// The calls that some values are made by, with all calls before these.
+/// The calls that compute some values, with all calls before these.
 pub(super) fn makers(program: &Program, of: &[ValueId]) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let mut asked: Vec<usize> = of.iter().map(|v| program.values[v.0].call).collect();
@@ -16,7 +16,7 @@ pub(super) fn makers(program: &Program, of: &[ValueId]) -> BTreeSet<usize> {
     found
 }
 
-/// The streams whose samples a value is made from.
+/// The streams whose samples a value is computed from.
 pub(super) fn streams(program: &Program, value: ValueId) -> BTreeSet<usize> {
     let (mut found, mut seen, mut asked) = (BTreeSet::new(), BTreeSet::new(), vec![value]);
     while let Some(v) = asked.pop() {

@@ -1,4 +1,4 @@
-//! The gradient audit: which loss reaches whose weights, with which sign, and what no loss reaches.
+//! The gradient audit: which loss reaches whose weights, with which sign, and which weights no loss reaches.
 
 use super::cx::inside;
 use super::draft::Draft;
@@ -8,7 +8,7 @@ use crate::program::{Reach, ValueId};
 use glad_nodes::{Gradient, Role, Side};
 use std::collections::{BTreeMap, HashMap};
 
-/// Signs that arrive.
+/// The signs with which a gradient arrives.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Signs {
     plus: bool,
@@ -16,7 +16,7 @@ pub(super) struct Signs {
 }
 
 impl Signs {
-    /// Of a term of this weight.
+    /// The sign of a term with this weight.
     pub fn of(weight: f64) -> Signs {
         Signs {
             plus: weight >= 0.0,
@@ -41,8 +41,8 @@ impl Signs {
     }
 }
 
-/// Fills in the audit of a phase, and which values need a gradient; refuses losses that train nothing and weights
-/// that nothing trains.
+/// Fills in the audit of a phase and which values need a gradient; refuses losses that train nothing and weights that
+/// no loss trains.
 pub(super) fn check(draft: &mut Draft) {
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     frozen(draft, &phase.frozen);
@@ -122,7 +122,7 @@ pub(super) fn check(draft: &mut Draft) {
     unreached(draft, &trains);
 }
 
-/// The nodes that `frozen` names.
+/// The nodes listed in `frozen`.
 fn frozen(draft: &mut Draft, names: &[Spanned<String>]) {
     let cx = draft.scene.cx;
     for name in names {
@@ -153,7 +153,7 @@ fn frozen(draft: &mut Draft, names: &[Spanned<String>]) {
     }
 }
 
-/// Whether something that trains is in or above the call that makes each value, with a differentiable way between.
+/// Whether something that trains is in or before the call that computes each value, on a differentiable path.
 fn above(draft: &Draft, trains: &BTreeMap<String, bool>) -> Vec<bool> {
     let mut above = vec![false; draft.program.values.len()];
     for (call, site) in draft.program.calls.iter().zip(&draft.sites) {
@@ -210,7 +210,7 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
                 let Some((_, ids)) = call.inputs.iter().find(|(n, _)| *n == port.name) else {
                     continue;
                 };
-                // In a joint call the gradient of one stream comes to all, through the batch statistics.
+                // In a joint call the gradient of one stream reaches all streams through the batch statistics.
                 debug_assert!(ids.len().is_multiple_of(streams));
                 for v in ids {
                     let s = values.entry(*v).or_default();
@@ -225,12 +225,12 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
     (values, calls)
 }
 
-/// Weights that run, are not frozen, and that no loss reaches.
+/// Weights that are used and not frozen, but that no loss reaches.
 fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
     let nodes: Vec<String> = draft.program.weights.keys().filter(|n| trains[*n]).cloned().collect();
     for path in nodes {
         let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.node == path).collect();
-        // Without a gradient only because nothing but scores needs it: then it is no part of the training.
+        // Only metrics need it, so it is not part of the training.
         let for_scores = calls.iter().all(|c| !feeds_loss(draft, c));
         if calls.iter().any(|c| c.trains) || for_scores {
             continue;

@@ -8,7 +8,7 @@ use crate::program::{LabelUse, ValueId};
 use glad_nodes::{Head, HeadExpr, Side};
 use std::collections::{BTreeSet, HashMap};
 
-/// Fills in the program's uses of labels; refuses rows of one stream beside labels or masks of another.
+/// Fills in the program's uses of labels; refuses rows of one stream with labels or masks of another.
 pub(super) fn check(draft: &mut Draft) {
     let from = origins(draft);
     let mut uses = vec![];
@@ -50,7 +50,7 @@ fn is(draft: &Draft, value: ValueId, head: &Head) -> bool {
     draft.program.values[value.0].ty.head == *head
 }
 
-/// The streams whose lists' labels a value holds, of those that hold nothing but labels of lists.
+/// The streams whose labels a value holds, for values that hold only labels from lists.
 fn origins(draft: &Draft) -> HashMap<ValueId, BTreeSet<usize>> {
     let mut from: HashMap<ValueId, BTreeSet<usize>> = HashMap::new();
     for (call, site) in draft.program.calls.iter().zip(&draft.sites) {
@@ -63,7 +63,7 @@ fn origins(draft: &Draft) -> HashMap<ValueId, BTreeSet<usize>> {
             if output.supervision {
                 from.extend(call.stream.map(|s| (id, BTreeSet::from([s]))));
             } else if call.side == Side::Boundary || matches!(output.ty.head, HeadExpr::Any(_)) {
-                // Labels that a node makes itself, such as those of domains and orders, are of its own classes.
+                // Labels that a node makes itself, such as those of domains and orders, have classes of their own.
                 let ports = site.contract.inputs.iter().filter(|p| comes_from(output, p));
                 let values = ports.flat_map(|p| call.inputs.iter().filter(|(n, _)| *n == p.name));
                 let streams: BTreeSet<usize> = values
@@ -81,7 +81,7 @@ fn origins(draft: &Draft) -> HashMap<ValueId, BTreeSet<usize>> {
     from
 }
 
-/// Whether a call only hands labels on.
+/// Whether a call only passes labels on.
 fn passes_on(draft: &Draft, call: usize, from: &HashMap<ValueId, BTreeSet<usize>>) -> bool {
     let mut outputs = draft.program.calls[call].outputs.iter().flatten();
     outputs.any(|id| from.contains_key(id))
@@ -96,7 +96,7 @@ fn scores(draft: &Draft, call: usize, n: usize) -> Option<ValueId> {
     all.get(n).or(all.first()).copied()
 }
 
-/// Rows that are taken together belong to the same videos: labels and masks to those of the scores beside them.
+/// Rows that are used together belong to the same videos: labels and masks to those of the scores.
 fn paired(draft: &Draft, call: usize) {
     let inputs = &draft.program.calls[call].inputs;
     if draft.program.calls[call].joint.is_some() {
@@ -110,7 +110,7 @@ fn paired(draft: &Draft, call: usize) {
             continue;
         }
         for (b, (other, rows)) in inputs.iter().enumerate() {
-            // The same two ports once: labels beside masks are told with the scores.
+            // Labels are not compared with masks: both are compared with the scores.
             if rows.len() != marks.len() || rows.iter().any(of_rows) {
                 continue;
             }
@@ -165,7 +165,7 @@ mod tests {
             };
             p.labels.iter().map(say).collect()
         };
-        // Orders and domains are labels that nodes make themselves.
+        // Labels of orders and domains are made by nodes.
         assert!(told("warmup").is_empty(), "{:?}", told("warmup"));
         assert_eq!(told("main"), ["ce source Some(12) true false [\"ce\"]"]);
         assert_eq!(

@@ -7,8 +7,8 @@ use crate::graph::Ref;
 use crate::program::{ProgramKind, ValueId};
 use std::collections::HashMap;
 
-/// How a held-out label got into a value: the reference that took it from its source, and the last one that took
-/// something that is still nothing but a label.
+/// How a held-out label reached a value: the reference that read it from its source, and the last reference that read a
+/// value which is still only a label.
 #[derive(Clone)]
 struct Way<'g> {
     stream: String,
@@ -16,7 +16,8 @@ struct Way<'g> {
     label: Option<&'g Spanned<Ref>>,
 }
 
-/// Marks what depends on a held-out label, and refuses losses that do, unless the graph is an oracle: then it says so.
+/// Marks what depends on a held-out label, and refuses losses that do, unless the graph is an oracle, which is then
+/// recorded.
 pub(super) fn check(draft: &mut Draft) {
     let ways = mark(draft);
     if draft.program.kind != ProgramKind::Phase {

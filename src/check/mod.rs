@@ -1,11 +1,11 @@
-//! From a graph to programs, or to everything that is wrong with it, before anything runs.
+//! From a graph to programs, or to all of its problems, before anything runs.
 //!
-//! Start reading at [`check`]. The order of the checks: what is wrong whatever the phase (`wiring`, `params`,
-//! `phases`); then, for each phase and view (a `scene`), what is needed (`prune`), in which order and of which types
-//! (`draft`, `typing`), whether labels leak (`leak`) and go with the right scores (`labels`), whether two domains are two
-//! (`domains`), and what is trained by what (`gradients`, `terms`); then what passes from phase to phase (`weights`) and what
-//! chooses the result (`select`). Nothing of this reads data or makes weights. [`absent`] does: it says which data is not
-//! there, and `lists` holds the lists that are there against the programs.
+//! Start reading at [`check`]. The order of the checks: problems of every phase (`wiring`, `params`, `phases`); then,
+//! for each phase and view (a `scene`), what is needed (`prune`), in which order and with which types (`draft`,
+//! `typing`), whether labels leak (`leak`) and match the scores (`labels`), whether two domains are really two
+//! (`domains`), and what is trained by what (`gradients`, `terms`); then what passes from phase to phase (`weights`)
+//! and what chooses the result (`select`). None of these reads data or initialises weights. [`absent`] does: it reports
+//! missing data, and `lists` checks the programs against the lists that exist.
 
 mod absent;
 mod bodies;

@@ -1,11 +1,11 @@
-//! Settings of optimisers that change nothing.
+//! Optimiser settings that have no effect.
 
 use super::cx::Cx;
 use crate::diag::{Place, Problem};
 use crate::graph::{CosineDef, Graph, GroupDef, LinearDef, OptimizerKind, Over, Per, PhaseDef, ScheduleDef, Update};
 use crate::keys::Word;
 
-/// Where a key of a phase's optimiser was written, or what is nearest to it.
+/// Where a key of a phase's optimiser was written, or the nearest place to it.
 pub(super) fn place(graph: &Graph, phase: &PhaseDef, key: &str) -> Place {
     let path = ["phases", &phase.name, "optimizer"];
     let written = graph.tree.at(path.into_iter().chain(key.split('.')));
@@ -13,7 +13,7 @@ pub(super) fn place(graph: &Graph, phase: &PhaseDef, key: &str) -> Place {
     nearest.unwrap_or(&phase.place).clone()
 }
 
-/// Checks an optimiser against itself and the phase's length as it is written.
+/// Checks an optimiser against itself and against the phase's length as written.
 pub(super) fn check(cx: &Cx, phase: &PhaseDef) {
     let o = &phase.optimizer;
     let at = |key: &str| place(cx.graph, phase, key);
@@ -116,7 +116,7 @@ pub(super) fn check(cx: &Cx, phase: &PhaseDef) {
     groups(cx, phase);
 }
 
-/// A warm-up that reaches the rate at the end of the phase or later.
+/// A warm-up that reaches the full rate only at the end of the phase or later.
 pub(super) fn warm_up(graph: &Graph, phase: &PhaseDef, steps: u64) -> Option<Problem> {
     let warm = phase.optimizer.warmup_steps as u64;
     let length = phase.steps.as_ref().or(phase.epochs.as_ref());
@@ -134,7 +134,7 @@ pub(super) fn warm_up(graph: &Graph, phase: &PhaseDef, steps: u64) -> Option<Pro
     })
 }
 
-/// Groups behind others that take all of theirs.
+/// Parameter groups that match nothing because groups before them match it all.
 fn groups(cx: &Cx, phase: &PhaseDef) {
     let groups = &phase.optimizer.groups;
     let takes = |a: &GroupDef, b: &GroupDef| {
@@ -173,7 +173,7 @@ fn groups(cx: &Cx, phase: &PhaseDef) {
 mod tests {
     use crate::check::testing::{errors, warnings};
 
-    /// The main phase with another optimiser's settings, whatever schedule and warm-up the setting has.
+    /// The main phase with this optimiser, whatever schedule and warm-up the setting has.
     fn main(overlay: &str) -> String {
         format!(
             "drop = [\"phases.main.optimizer.schedule\", \"phases.main.optimizer.warmup_steps\"]\n[set.phases.main]\nsteps = \

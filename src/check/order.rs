@@ -5,13 +5,13 @@ use super::scene::{Inst, Scene};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
-/// One call to be: the instances of a joint node go together.
+/// A future call: the instances of a joint node are grouped.
 pub(super) struct Group {
     /// One, or for a joint node one per stream.
     pub insts: Vec<Inst>,
 }
 
-/// What is needed, as calls to be, in the order of the file and then of the streams.
+/// What is needed, grouped into calls, in the order of the file and then of the streams.
 pub(super) fn groups(scene: &Scene, needs: &Needs) -> Vec<Group> {
     let mut groups: Vec<Group> = vec![];
     let mut joint: HashMap<usize, usize> = HashMap::new();
@@ -31,7 +31,8 @@ pub(super) fn groups(scene: &Scene, needs: &Needs) -> Vec<Group> {
     groups
 }
 
-/// Every group after those that it takes from; among those that are ready, the order of the file, then of the streams.
+/// Sorts every group after those that it depends on; groups that are ready keep the order of the file, then of the
+/// streams.
 pub(super) fn in_order<'g>(scene: &Scene<'_, 'g>, needs: &mut Needs<'_, '_, 'g>, groups: &[Group]) -> Vec<usize> {
     let group_of: HashMap<Inst, usize> = groups
         .iter()
@@ -54,7 +55,7 @@ pub(super) fn in_order<'g>(scene: &Scene<'_, 'g>, needs: &mut Needs<'_, '_, 'g>,
         waits[i] = from.len();
         from.into_iter().for_each(|f| feeds[f].push(i));
     }
-    // Groups are in the order of the file and of the streams already.
+    // Groups are already in the order of the file and of the streams.
     let mut ready: BinaryHeap<Reverse<usize>> = (0..groups.len()).filter(|i| waits[*i] == 0).map(Reverse).collect();
     let mut order = vec![];
     while let Some(Reverse(i)) = ready.pop() {

@@ -1,5 +1,5 @@
-//! A node's parameters: those of the node, of its stream and of the phase, merged, read, and every mistake placed at
-//! the value that it is about.
+//! A node's parameters: those of the node, of its stream and of the phase, merged and parsed, with every mistake placed
+//! at its value.
 
 use super::cx::Cx;
 use crate::diag::{Place, Problem, Severity, did_you_mean};
@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use serde_json::Value;
 use std::sync::Arc;
 
-/// Parameters by name, each as it was written.
+/// Parameters by name, each as written.
 pub(super) type Written<'g> = IndexMap<&'g str, &'g Tree>;
 
 /// A node with the parameters that it has for one stream of one phase or view.
@@ -24,8 +24,8 @@ pub(super) struct Parsed<'g> {
     pub written: Written<'g>,
 }
 
-/// The parameters of `node` for `stream`, under the `overrides` of a phase or view. A parameter that is given in
-/// several places has the value of the nearest: node, node and stream, phase, phase and stream. It is taken whole.
+/// The parameters of `node` for `stream`, under the `overrides` of a phase or view. Of a parameter that is given in
+/// several places the most specific wins, as a whole: node, node and stream, phase, phase and stream (in rising order).
 pub(super) fn merge<'g>(
     node: &'g NodeDef,
     overrides: Option<&'g IndexMap<String, Tree>>,
@@ -57,15 +57,15 @@ pub(super) fn to_json(tree: &Tree) -> Value {
     match &tree.value {
         TreeValue::String(s) | TreeValue::Datetime(s) => s.as_str().into(),
         TreeValue::Integer(n) => (*n).into(),
-        // JSON has no infinities: as strings they get the message that a number was expected.
-        TreeValue::Float(x) => serde_json::Number::from_f64(*x).map_or_else(|| x.to_string().into(), Value::Number),
+        // JSON has no infinities; `no_number` refuses them.
+        TreeValue::Float(x) => serde_json::Number::from_f64(*x).map_or(Value::Null, Value::Number),
         TreeValue::Boolean(b) => (*b).into(),
         TreeValue::Array(v) => v.iter().map(to_json).collect(),
         TreeValue::Table(t) => Value::Object(t.iter().map(|(k, v)| (k.clone(), to_json(v))).collect()),
     }
 }
 
-/// Where `path` (`schedule.kind`, `weight[1]`) was written, or what is nearest to it; `None` for the node itself.
+/// Where `path` (`schedule.kind`, `weight[1]`) was written, or the nearest place to it; `None` for the node itself.
 pub(super) fn place_of(written: &Written, path: &str) -> Option<Place> {
     let mut parts = path
         .split(['.', '['])
@@ -86,7 +86,7 @@ pub(super) fn place_of(written: &Written, path: &str) -> Option<Place> {
     Some(at.place.clone())
 }
 
-/// Reads the parameters of `node`. What is wrong goes to the sink (once, however often it is asked for).
+/// Parses the parameters of `node`. Problems go to the sink (once, however often this is called).
 pub(super) fn parse<'g>(
     cx: &Cx<'g>,
     node: &'g NodeDef,
@@ -97,12 +97,12 @@ pub(super) fn parse<'g>(
     let written = merge(node, overrides, stream, &|s| cx.is_stream(s));
     let mut problems = unknown(entry, node, &written);
     for (name, tree) in &written {
-        too_large(node, name, tree, &mut problems);
+        no_number(node, name, tree, &mut problems);
     }
     let known = entry.params();
     let params: Value = written
         .iter()
-        .filter(|(k, _)| known.contains(k))
+        .filter(|(k, v)| known.contains(k) && finite(v))
         .map(|(k, v)| (k.to_string(), to_json(v)))
         .collect::<serde_json::Map<_, _>>()
         .into();
@@ -110,7 +110,7 @@ pub(super) fn parse<'g>(
         Ok(n) => Some(n),
         Err(found) => {
             let with_stream = stream.filter(|_| !node.per_stream.is_empty());
-            // A parameter that is wrong was left out to read on, and may then be missed: it has been told.
+            // A wrong parameter was left out and has been reported: do not also report it as missing.
             let missed = |p: &&ParamProblem| written.keys().any(|k| p.message == format!("missing field `{k}`"));
             problems.extend(
                 found
@@ -126,8 +126,18 @@ pub(super) fn parse<'g>(
     parsed.filter(|_| ok).map(|node| Parsed { node, params, written })
 }
 
-/// Numbers that no size, count or 32-bit number can have; a seed is none of these.
-fn too_large(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem>) {
+/// Whether all numbers of a value are finite.
+fn finite(tree: &Tree) -> bool {
+    match &tree.value {
+        TreeValue::Float(x) => x.is_finite(),
+        TreeValue::Array(items) => items.iter().all(finite),
+        TreeValue::Table(entries) => entries.values().all(finite),
+        _ => true,
+    }
+}
+
+/// Reports numbers that no parameter has: NaN, infinities, and what no size, count or 32-bit number can have; seeds are exempt.
+fn no_number(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem>) {
     let mut refuse = |value: String, range: String| {
         let p = Problem::error(format!(
             "parameter `{name}` of `{}` is {value}, and has to be {range}",
@@ -140,11 +150,12 @@ fn too_large(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem
         TreeValue::Integer(n) if n.unsigned_abs() > MOST && name != "seed" => {
             refuse(n.to_string(), format!("at most {MOST}"));
         }
-        TreeValue::Float(x) if x.is_finite() && x.abs() > most => {
+        TreeValue::Float(x) if !x.is_finite() => refuse(x.to_string(), "a finite number".into()),
+        TreeValue::Float(x) if x.abs() > most => {
             refuse(format!("{x:e}"), format!("between -{most:e} and {most:e}"));
         }
-        TreeValue::Array(items) => items.iter().for_each(|t| too_large(node, name, t, problems)),
-        TreeValue::Table(entries) => entries.iter().for_each(|(k, t)| too_large(node, k, t, problems)),
+        TreeValue::Array(items) => items.iter().for_each(|t| no_number(node, name, t, problems)),
+        TreeValue::Table(entries) => entries.iter().for_each(|(k, t)| no_number(node, k, t, problems)),
         _ => {}
     }
 }
@@ -168,7 +179,7 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
     out
 }
 
-/// What is allowed and seldom meant in the parameters of `node`; only in those of `among`, where it is given.
+/// Remarks on parameters of `node` that are allowed and seldom meant; only on those of `among`, where it is given.
 pub(super) fn remarks(
     cx: &Cx,
     node: &NodeDef,
@@ -178,7 +189,7 @@ pub(super) fn remarks(
 ) {
     let stream = stream.filter(|_| !node.per_stream.is_empty());
     for remark in parsed.node.remarks() {
-        // A phase that turns something off for itself means it.
+        // A phase that turns something off for itself means to.
         let meant = |t: &Tree| matches!(t.value, TreeValue::Integer(0) | TreeValue::Float(0.0));
         let of = remark.path.split(['.', '[']).next().unwrap_or_default();
         if among.is_none_or(|own| own.get(of).is_some_and(|t| !meant(t))) {
@@ -189,7 +200,7 @@ pub(super) fn remarks(
     }
 }
 
-/// A kind's problem with its parameters, as a problem of the file.
+/// A kind's problem with its parameters, as a problem in the file.
 pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, stream: Option<&str>) -> Problem {
     let whose = match stream {
         Some(s) => format!("`{}` in stream {s}", node.path),
@@ -220,7 +231,7 @@ fn short(message: &str) -> String {
     message.split_once(", ").map_or(message, |(first, _)| first).to_string()
 }
 
-/// serde's messages in the words of someone who writes a graph.
+/// serde's messages in the words of graph files.
 fn humanise(message: &str) -> (String, Option<String>) {
     if let Some(field) = message.strip_prefix("missing field ") {
         return (format!("needs the parameter {field}"), None);
@@ -280,7 +291,7 @@ fn found_words(found: &str) -> String {
     }
 }
 
-/// The parameters that a size was written in: those that hold its number or one of its names, three at most.
+/// The parameters that a size was written in: those with its number or one of its names, three at most.
 pub(super) fn param_places(written: &Written, d: &DimExpr) -> Vec<Place> {
     let names = d.globals();
     let number = match d {
@@ -352,7 +363,7 @@ mod tests {
         assert_eq!(unit, [mean, std]);
         assert_eq!(normalize("[0.5, 0.5, 0.5]", "[58.0, 57.0, 57.0]"), [mean]);
         assert_eq!(normalize("[123.0, 116.0, 103.0]", "[0.229, 0.224, 0.225]"), [std]);
-        // Divided alone; as it is; means alone, as of Caffe, in the wrong order of channels.
+        // Only divided; unchanged; only means, as in Caffe, with the wrong channel order.
         assert!(normalize("[0.0, 0.0, 0.0]", "[255.0, 255.0, 255.0]").is_empty());
         assert_eq!(normalize("[0.0, 0.0, 0.0]", "[1.0, 1.0, 1.0]"), [std]);
         assert!(normalize("[123.675, 116.28, 103.53]", "[1.0, 1.0, 1.0]").is_empty());

@@ -1,5 +1,5 @@
-//! What the run says of itself that needs no types: weights of losses, phases left out, optimisers.
-//! Batches and names were checked as they were read.
+//! Checks of the run that need no types: weights of losses, phases left out, optimisers. Batches and names were checked
+//! when they were read.
 
 use super::cx::Cx;
 use super::optim;

@@ -6,12 +6,12 @@ use crate::graph::Ref;
 use glad_nodes::{Arity, Bindings, Contract, Input, Output, Side, Type, TypeExpr, Wiring};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// A reference that is needed, and the output that it means.
+/// A reference that is needed, and the output that it resolves to.
 #[derive(Clone)]
 pub(super) struct Edge<'g> {
     /// As written.
     pub r: &'g Spanned<Ref>,
-    /// What it means here.
+    /// As resolved here.
     pub out: Out,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Needs<'s, 'c, 'g> {
 }
 
 impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
-    /// Of `roots`.
+    /// Starts from `roots`.
     pub fn of(scene: &'s Scene<'c, 'g>, roots: impl IntoIterator<Item = Out>) -> Self {
         let mut needs = Needs {
             scene,
@@ -40,7 +40,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         needs
     }
 
-    /// Asks for an output, and for what it is made from.
+    /// Requests an output and everything that it is computed from.
     fn need(&mut self, out: &Out) {
         if self.ports.get(&out.inst).is_some_and(|p| p.contains(&out.port)) {
             return;
@@ -57,7 +57,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         }
     }
 
-    /// The type of an output, where it can be known; what is wrong with types is told later, of what is needed.
+    /// The type of an output, where it can be known; type errors are reported later, for what is needed.
     fn ty(&mut self, out: &Out) -> Option<Type> {
         if let Some(t) = self.types.get(out) {
             return t.clone();
@@ -95,7 +95,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         c.outputs.iter().find(|o| o.name == out.port)?.ty.resolve(&b).ok()
     }
 
-    /// What is connected to an input, without empty views where it can do without; `None` where a reference is wrong.
+    /// What is connected to an input, without empty views where it accepts that; `None` where a reference is wrong.
     pub fn kept(&mut self, inst: Inst, input: &Input) -> Option<Vec<Edge<'g>>> {
         let edges = self.edges(inst, input)?;
         if input.arity == Arity::One {
@@ -106,7 +106,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             .filter(|e| !self.ty(&e.out).is_some_and(|t| t.is_empty()))
             .cloned()
             .collect();
-        // A list of nothing but empty views is an error, for which they are kept.
+        // A list of only empty views is an error, which is reported later.
         Some(if full.is_empty() && input.arity == Arity::Many {
             edges
         } else {
@@ -145,7 +145,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         edges
     }
 
-    /// A joint node has one call: what is needed of it in one stream is needed in all that it runs in.
+    /// A joint node has one call: what is needed of it in one stream is needed in all its streams.
     fn level_joint(&mut self) {
         loop {
             let mut wanted: BTreeMap<usize, BTreeSet<String>> = BTreeMap::new();
@@ -170,13 +170,13 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             }
             for m in missing {
                 self.need(&m);
-                // Also where the port turned out to be wrong: it is not asked for again.
+                // Also where the port turned out to be wrong: it is not requested again.
                 self.ports.entry(m.inst).or_default().insert(m.port);
             }
         }
     }
 
-    /// The inputs that are needed for the ports that are.
+    /// The inputs that the needed ports depend on.
     pub fn taken<'i>(&self, inst: Inst, c: &'i Contract) -> Vec<&'i Input> {
         let ports = &self.ports[&inst];
         let needed: Vec<&Output> = c.outputs.iter().filter(|o| ports.contains(&o.name)).collect();
@@ -186,7 +186,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             .collect()
     }
 
-    /// Scores (domain accuracy) that come with what runs anyway, at no cost.
+    /// Adds metrics (domain accuracy) of nodes that run anyway: they cost nothing.
     pub fn free_metrics(&mut self) {
         let insts: Vec<Inst> = self.ports.keys().copied().collect();
         for inst in insts {
@@ -204,7 +204,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
         }
     }
 
-    /// An instance that stands in no stream though its parameters differ by stream.
+    /// Reports an instance that belongs to no stream although its parameters differ by stream.
     pub fn check_streamless(&self) {
         for inst in self.ports.keys().filter(|i| i.stream.is_none()) {
             let node = self.scene.node(*inst);

@@ -1,4 +1,4 @@
-//! What a reference means in a phase or view: which instances, past what is bypassed, and whether they exist.
+//! What a reference resolves to in a phase or view: which instances, past bypassed ones, and whether they exist.
 
 use super::scene::{Inst, Out, Scene};
 use super::wiring;
@@ -6,11 +6,11 @@ use crate::diag::{Place, Problem, Spanned, did_you_mean};
 use crate::graph::Ref;
 use crate::program::ProgramKind;
 
-/// What becomes of an instance here.
+/// What happens to an instance here.
 enum Status {
     /// It runs.
     Runs,
-    /// It does not; its one input goes through where it can. The place and words say why.
+    /// It is bypassed; its one input passes through where it can. The place and words say why.
     Skipped(Place, String),
 }
 
@@ -36,7 +36,7 @@ impl Scene<'_, '_> {
         Status::Runs
     }
 
-    /// The output that is meant by `out`, past everything that is bypassed. `r` is the reference that asks for it.
+    /// The output that `out` stands for, past everything that is bypassed. `r` is the reference to it.
     fn follow(&self, out: Out, r: &Spanned<Ref>) -> Result<Out, Option<Problem>> {
         let Status::Skipped(place, why) = self.status(out.inst) else {
             let c = self.contract(out.inst).ok_or(None)?;
@@ -59,8 +59,11 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// The outputs that `r` means for something in `stream`. With `spread`, a reference that names no stream means
-    /// all in which it exists; with `whole`, the stream need not run here. Errors that were told before are `None`.
+    /// The outputs that `r` refers to for something in `stream`. With `spread`, a reference that names no stream means
+    /// all in which the node exists; with `whole`, the stream need not run here.
+    ///
+    /// # Errors
+    /// The reference does not resolve; `None` where that was already reported.
     pub fn targets(
         &self,
         r: &Spanned<Ref>,
@@ -127,7 +130,7 @@ impl Scene<'_, '_> {
         }
     }
 
-    /// Whether an instance exists: neither it nor what it needs is kept out of its stream by `only`.
+    /// Whether an instance exists: `only` excludes neither it nor what it needs from its stream.
     fn exists(&self, inst: Inst) -> bool {
         if let Some(e) = self.exists.borrow().get(&inst) {
             return *e;

@@ -24,15 +24,15 @@ pub(super) struct Inst {
 /// An output of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct Out {
-    /// Whose.
+    /// The instance.
     pub inst: Inst,
-    /// Which.
+    /// The port.
     pub port: String,
 }
 
 /// A phase or view with the graph around it.
 pub(super) struct Scene<'c, 'g> {
-    /// What all checks share.
+    /// The context shared by all checks.
     pub cx: &'c Cx<'g>,
     /// Its name.
     pub name: &'g str,
@@ -40,9 +40,9 @@ pub(super) struct Scene<'c, 'g> {
     pub kind: ProgramKind,
     /// Where it was written.
     pub place: &'g Place,
-    /// The streams that it may use, in order, and after them those of which it may only take whole lists.
+    /// The streams that it may use, in order, and after them those of which it may only use whole lists.
     pub streams: Vec<&'g str>,
-    /// How many of `streams` are its own.
+    /// How many of `streams` run here.
     pub own: usize,
     /// Where the streams were written.
     pub streams_place: Option<&'g Place>,
@@ -58,15 +58,15 @@ pub(super) struct Scene<'c, 'g> {
     parsed: RefCell<HashMap<Inst, Option<Rc<Parsed<'g>>>>>,
     contracts: RefCell<HashMap<Inst, Option<Rc<Contract>>>>,
     streamless: RefCell<HashMap<usize, bool>>,
-    /// What [`Scene::exists`] has found.
+    /// Results of [`Scene::exists`], cached.
     pub exists: RefCell<HashMap<Inst, bool>>,
 }
 
-/// Videos of a stream at a time in a view that does not say.
+/// The default batch of a view, in videos per stream.
 const VIEW_BATCH: usize = 8;
 
 impl<'c, 'g> Scene<'c, 'g> {
-    /// Of a phase.
+    /// The scene of a phase.
     pub fn of_phase(cx: &'c Cx<'g>, p: &'g PhaseDef) -> Self {
         Scene::new(
             cx,
@@ -82,7 +82,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         )
     }
 
-    /// Of a view.
+    /// The scene of a view.
     pub fn of_view(cx: &'c Cx<'g>, v: &'g ViewDef) -> Self {
         Scene::new(
             cx,
@@ -152,7 +152,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         }
     }
 
-    /// Notes a problem of this phase or view.
+    /// Reports a problem of this phase or view.
     pub fn push(&self, problem: Problem) {
         self.cx.sink.borrow_mut().push_in(&self.title(), problem);
     }
@@ -171,7 +171,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         }
     }
 
-    /// The node with the parameters that it has here; `None` where they are wrong, which has been told.
+    /// The node with the parameters that it has here; `None` where they are wrong (already reported).
     pub fn parsed(&self, inst: Inst) -> Option<Rc<Parsed<'g>>> {
         if let Some(p) = self.parsed.borrow().get(&inst) {
             return p.clone();
@@ -192,7 +192,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         Some(self.parsed(inst)?.node.contract(wiring))
     }
 
-    /// The contract of an instance, by its references alone.
+    /// The contract of an instance, from its references alone.
     pub fn contract(&self, inst: Inst) -> Option<Rc<Contract>> {
         if let Some(c) = self.contracts.borrow().get(&inst) {
             return c.clone();
@@ -204,14 +204,14 @@ impl<'c, 'g> Scene<'c, 'g> {
         c
     }
 
-    /// Whether the node exists once, belonging to no stream: all its inputs name a stream, or come from nodes of no
-    /// stream, or enter through ports that take all streams.
+    /// Whether the node exists once and belongs to no stream: all its inputs name a stream, or come from nodes of no
+    /// stream, or enter through ports that accept all streams.
     pub fn streamless(&self, index: usize) -> bool {
         if let Some(s) = self.streamless.borrow().get(&index) {
             return *s;
         }
         let node = self.cx.node(index);
-        // References that say nothing of a stream must enter through ports that take them all; which those are may
+        // References without a stream must enter through ports that accept all streams; which ports these are may
         // depend on parameters, and those on the stream: any stream's will do.
         let open: Vec<&str> = node
             .inputs
@@ -256,7 +256,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         self.streams.iter().position(|s| *s == name)
     }
 
-    /// `G = 0, L = 3 in phase main (graphs/full.toml:7)`, of the names that there are.
+    /// `G = 0, L = 3 in phase main (graphs/full.toml:7)`, for the names that exist.
     pub fn dims_text<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let mut by_line: IndexMap<String, Vec<String>> = IndexMap::new();
         for n in names {
@@ -271,7 +271,7 @@ impl<'c, 'g> Scene<'c, 'g> {
         (!text.is_empty()).then_some(text)
     }
 
-    /// A problem with the composite around its node shown.
+    /// A problem, with the composite around its node shown.
     pub fn inside(&self, problem: Problem, inst: Inst) -> Problem {
         inside(problem, self.node(inst))
     }

@@ -1,4 +1,4 @@
-//! `select = "best"`: by which score, and whether there is one that may be used and that changes.
+//! `select = "best"`: by which score, and whether that score may be used and changes.
 
 use super::cx::Cx;
 use super::flow;
@@ -8,7 +8,7 @@ use crate::program::{LabelUse, Program};
 use glad_nodes::Body;
 use indexmap::IndexMap;
 
-/// Checks the choice of the best state, and views by which a phase is validated.
+/// Checks the choice of the best state, and the views that validate a phase.
 pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>) {
     let best = cx.graph.select.value == Select::Best;
     let place = &cx.graph.select.place;
@@ -43,13 +43,13 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
     }
 }
 
-/// What a view is scored by: metrics over labels. The largest value of the first of them is the best.
+/// What a view is scored by: metrics over labels. The best state has the largest value of the first of them.
 fn scores(view: &Program) -> Vec<&LabelUse> {
     let is_metric = |u: &&LabelUse| matches!(view.bodies[view.calls[u.call].body], Body::Metric(_));
     view.labels.iter().filter(is_metric).collect()
 }
 
-/// The labels of a held-out stream may choose for an oracle alone.
+/// Only an oracle may choose by the labels of a held-out stream.
 fn held_out(cx: &Cx, view: &Program, scores: &[&LabelUse], place: &Place) {
     if cx.graph.oracle {
         return;
@@ -78,7 +78,7 @@ fn held_out(cx: &Cx, view: &Program, scores: &[&LabelUse], place: &Place) {
     )));
 }
 
-/// A score that the phase cannot change.
+/// Reports a score that the phase cannot change.
 fn unmoved(cx: &Cx, (phase, def): (&Program, &PhaseDef), view: &Program, scores: &[&LabelUse], place: &Place) {
     let trains = |node: &str| phase.calls.iter().any(|c| c.node == node && c.trains);
     let moves = scores.iter().any(|u| {
@@ -115,7 +115,7 @@ mod tests {
         );
         let best = "select = \"best\"";
         assert!(warnings(&validated(source, best)).is_empty());
-        // What is only predicted is not chosen by.
+        // Outputs that are not scored do not choose.
         assert!(warnings(&validated(&format!("{source}, \"classify.logits@target\""), best)).is_empty());
         let refused = ["`select = \"best\"` would choose by labels of `target`, which is held out"];
         assert_eq!(errors(&validated(target, best)), refused);

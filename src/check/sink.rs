@@ -1,4 +1,4 @@
-//! Problems, gathered over all phases and views: what is wrong in several of them is told once.
+//! Problems, gathered over all phases and views: a problem found in several of them is reported once.
 
 use crate::diag::{Place, Problem, Severity};
 use std::collections::HashMap;
@@ -12,22 +12,22 @@ pub(super) struct Sink {
 
 struct Found {
     problem: Problem,
-    /// The phases and views that it was found in; `None` where it is of the graph as a whole.
+    /// The phases and views that it was found in; `None` for one of the graph as a whole.
     programs: Option<Vec<String>>,
 }
 
 impl Sink {
-    /// Notes a problem of the graph as a whole.
+    /// Adds a problem of the graph as a whole.
     pub fn push(&mut self, problem: Problem) {
         self.add(None, problem);
     }
 
-    /// Notes a problem of `program` (`phase main`, `view infer`).
+    /// Adds a problem of `program` (`phase main`, `view infer`).
     pub fn push_in(&mut self, program: &str, problem: Problem) {
         self.add(Some(program), problem);
     }
 
-    /// How many errors there are.
+    /// The number of errors.
     pub fn errors(&self) -> usize {
         self.found
             .iter()
@@ -52,7 +52,7 @@ impl Sink {
         }
     }
 
-    /// The problems, each saying where it holds.
+    /// The problems, each stating where it holds.
     pub fn finish(self) -> Vec<Problem> {
         let with_programs = |f: Found| match f.programs {
             None => f.problem,

@@ -1,4 +1,4 @@
-//! What the weights of networks start from, where a graph has to say so.
+//! What the weights of networks start from, where a graph has to state it.
 
 use super::absent::{left_out, runs};
 use crate::diag::{Problem, shown};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-/// Hexadecimal digits of a file's hash that are shown.
+/// Hexadecimal digits shown of a file's hash.
 const DIGITS: usize = 12;
 
-/// The nodes of these programs that have the choice, each once, with what they start from.
+/// The nodes of these programs that have this choice, each once, with what they start from.
 fn choices<'c>(programs: impl Iterator<Item = &'c Program>) -> BTreeMap<&'c str, StartsFrom<'c>> {
     let of_program = |program: &'c Program| {
         program
@@ -26,7 +26,7 @@ fn choices<'c>(programs: impl Iterator<Item = &'c Program>) -> BTreeMap<&'c str,
     programs.flat_map(of_program).collect()
 }
 
-/// A note for each node of these programs that has to say what its weights start from, and does not.
+/// Adds a note for each node of these programs that has to state what its weights start from and does not.
 pub fn not_given<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>) -> Vec<Problem> {
     let note = |node: &str| {
         Problem::note(format!("`{node}` starts from: not given"))
@@ -66,7 +66,7 @@ fn file(path: &Path) -> String {
     }
 }
 
-/// The beginning of a hash of a file's content. What is no file is not read: a pipe would be waited for.
+/// The beginning of the hash of a file's content. Only regular files are read: a pipe would block.
 fn hash(path: &Path) -> Result<String, &'static str> {
     let there = std::fs::metadata(path).map_err(|_| "not there")?;
     if !there.is_file() {

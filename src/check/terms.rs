@@ -33,7 +33,7 @@ pub(super) fn check(draft: &Draft) {
     }
 }
 
-/// Warns of clips that go through the network, and of whose features no loss is made.
+/// Warns of clips that pass through the network without a loss on their features.
 pub(super) fn clips(draft: &Draft) {
     let program = &draft.program;
     for (i, call) in program.calls.iter().enumerate() {
@@ -58,7 +58,7 @@ pub(super) fn clips(draft: &Draft) {
                 continue;
             }
             let node = draft.scene.node(draft.sites[i].insts[0]);
-            // They may be meant: a joint network's batch statistics are of all clips.
+            // They may be meant: a joint network's batch statistics include all clips.
             let p = Problem::note(format!(
                 "the clips of `{}.{name}` go through the network, and no loss takes them",
                 node.path
@@ -71,8 +71,8 @@ pub(super) fn clips(draft: &Draft) {
     }
 }
 
-/// A number for each value, the same where two calls compute the same: of the same kind and parameters, from the same
-/// values, without weights and without random numbers.
+/// A number for each value, the same where two calls compute the same: of equal kind, parameters and inputs, without
+/// weights and random numbers.
 fn numbered(draft: &Draft) -> Vec<usize> {
     let program = &draft.program;
     let mut same: Vec<usize> = (0..program.values.len()).collect();
@@ -124,7 +124,7 @@ mod tests {
             twice(like, "like = 0.5"),
             ["losses `ce` and `like` are the same value (in phase main)"]
         );
-        // Other parameters, other inputs, weights or random numbers of their own are other values.
+        // Different parameters, inputs, weights or random numbers give different values.
         let smooth = like.replace("inputs", "smoothing = 0.1\ninputs");
         assert!(twice(&smooth, "like = 0.5").is_empty());
         let entropy =

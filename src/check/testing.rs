@@ -1,4 +1,4 @@
-//! What the tests of the checks share.
+//! Helpers of the tests of the checks.
 
 use super::{absent, check};
 use crate::diag::{Problem, Problems, Severity};
@@ -8,7 +8,7 @@ use crate::program::Checked;
 use std::fmt::Write;
 use std::path::Path;
 
-/// An overlay on the whole method, as if it lay beside it.
+/// An overlay on the whole method, as if it were stored next to it.
 pub fn graph(overlay: &str) -> Graph {
     let text = format!("extends = \"full.toml\"\n{overlay}");
     load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"))
@@ -18,7 +18,7 @@ fn try_check(graph: &Graph) -> Result<Checked, Problems> {
     check(graph, &glad_nodes::registry())
 }
 
-/// Messages of a severity.
+/// The messages of a severity.
 fn of(problems: &[Problem], severity: Severity) -> Vec<String> {
     let found = problems.iter().filter(|p| p.severity == severity);
     found.map(|p| p.message.clone()).collect()
@@ -44,7 +44,7 @@ pub fn errors(overlay: &str) -> Vec<String> {
     }
 }
 
-/// A list of so many videos with these labels, one after the other and again.
+/// A list with this many videos and these labels, repeated in turn.
 pub fn list(name: &str, videos: usize, labels: &[&str]) -> String {
     let mut text = String::new();
     for i in 0..videos {
@@ -53,9 +53,9 @@ pub fn list(name: &str, videos: usize, labels: &[&str]) -> String {
     text
 }
 
-/// What a graph and lists of one's own have against each other: the whole method over two classes, with sound lists of eight
-/// videos but for those that are given. `overlay` begins inside the node of the lists; keys of the graph itself (`select`,
-/// `oracle`, `drop`) may stand anywhere in it.
+/// The problems between a user's graph and lists: the whole method over two classes, with valid lists of eight videos
+/// except for those given. `overlay` begins inside the node of the lists; keys of the graph itself (`select`, `oracle`,
+/// `drop`) may stand anywhere in it.
 pub fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
     let dir = tempfile::tempdir().expect("a folder");
     let sound = [

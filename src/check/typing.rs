@@ -1,4 +1,4 @@
-//! Types of one node: what arrives is held against its contract, and every conflict is shown at both ends.
+//! Types of one node: inputs are checked against its contract, and every conflict is shown at both ends.
 
 use super::cx::inside;
 use super::params::{Written, param_places};
@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
-/// The node that is typed.
+/// The node being typed.
 pub(super) struct Node<'a, 's, 'c, 'g> {
     /// The phase or view.
     pub scene: &'s Scene<'c, 'g>,
@@ -45,8 +45,8 @@ pub(super) struct Typer<'g> {
 }
 
 impl<'g> Typer<'g> {
-    /// The types of a node's outputs (of one stream), `None` for those made from what is not needed; nothing at all
-    /// where something is wrong, which is told.
+    /// The types of a node's outputs (in one stream), `None` for those computed from something that is not needed;
+    /// nothing at all where something is wrong (reported).
     pub fn node<'v>(
         &mut self,
         at: &Node<'_, '_, '_, 'g>,
@@ -108,7 +108,7 @@ impl<'g> Typer<'g> {
         Some(types)
     }
 
-    /// Says that an output has more elements than any machine has room for, and where its sizes come from.
+    /// Reports that an output has more elements than any machine can hold, and where its sizes come from.
     fn too_large(&self, at: &Node<'_, '_, '_, 'g>, output: &Output, ty: &Type) {
         let (batch, batch_place) = at.scene.batch;
         let path = &at.node.path;
@@ -120,7 +120,7 @@ impl<'g> Typer<'g> {
             let (Size::Known(n), false) = (size, matches!(d, DimExpr::Number(_))) else {
                 continue;
             };
-            // What is small is not to blame.
+            // Small sizes are not to blame.
             if *n < 64 {
                 continue;
             }
@@ -155,12 +155,12 @@ impl<'g> Typer<'g> {
         (0..streams).flat_map(|_| per_stream()).collect()
     }
 
-    /// Remembers where the sizes of a value come from.
+    /// Records where the sizes of a value come from.
     pub fn made(&mut self, id: ValueId, origins: Vec<Rc<Origin>>) {
         self.made.insert(id, origins);
     }
 
-    /// Adds where the zero in an empty type comes from; gives the names of `dims` behind it.
+    /// Adds where the zero in an empty type comes from; returns the names of `dims` behind it.
     pub fn zero(&self, mut p: Problem, id: ValueId, ty: &Type) -> (Problem, BTreeSet<String>) {
         let mut globals = BTreeSet::new();
         for (i, _) in ty.dims.iter().enumerate().filter(|(_, d)| **d == Size::Known(0)) {

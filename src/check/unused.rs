@@ -1,4 +1,4 @@
-//! What a graph has and nothing uses.
+//! What a graph contains and nothing uses.
 
 use super::cx::Cx;
 use super::prune::Needs;
@@ -34,7 +34,7 @@ impl Used {
     }
 }
 
-/// Notes of nodes that nothing needs, of labels that nothing reads, and of words that change nothing.
+/// Notes on nodes that nothing needs, on labels that nothing reads, and on keys without effect.
 pub(super) fn check(cx: &Cx, used: &Used, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>) {
     oracle(cx, phases);
     scored(cx, views);
@@ -44,7 +44,7 @@ pub(super) fn check(cx: &Cx, used: &Used, phases: &IndexMap<String, Program>, vi
         if used.nodes.contains(&i) || node.bypass.is_some() {
             continue;
         }
-        // A composite of which nothing is used is told as one.
+        // A composite of which nothing is used is reported as one.
         let top = node.inside.first().map_or(node.path.as_str(), |s| s.value.as_str());
         let below = format!("{top}.");
         let whole = |(j, n): (usize, &crate::graph::NodeDef)| {
@@ -73,7 +73,7 @@ pub(super) fn check(cx: &Cx, used: &Used, phases: &IndexMap<String, Program>, vi
     }
 }
 
-/// `oracle = true` where nothing is chosen or trained by held-out labels.
+/// Notes `oracle = true` where no held-out labels choose or train anything.
 fn oracle(cx: &Cx, phases: &IndexMap<String, Program>) {
     let held = |stream: &str| cx.graph.held_out.iter().any(|h| h.value == stream);
     let trains = |p: &Program| {
@@ -97,7 +97,7 @@ fn oracle(cx: &Cx, phases: &IndexMap<String, Program>) {
     }
 }
 
-/// The result of a run that scores other streams than those that are held out.
+/// Notes where the result of a run scores streams other than those held out.
 fn scored(cx: &Cx, views: &IndexMap<String, Program>) {
     let named: Vec<&Program> = cx.graph.run.iter().filter_map(|r| views.get(&r.value)).collect();
     let result = if named.is_empty() {

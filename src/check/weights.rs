@@ -1,4 +1,4 @@
-//! Weights from phase to phase: what is trained in one must fit the next, or start anew there.
+//! Weights from phase to phase: those trained in one must fit the next, or be reset there.
 
 use super::cx::{Cx, inside};
 use crate::diag::{Problem, Spanned};
@@ -21,13 +21,13 @@ pub(super) fn difference(old: &[WeightSpec], new: &[WeightSpec]) -> Option<Strin
     Some(format!("`{}` {:?} is gone", gone.name, gone.shape))
 }
 
-/// A node's weights, and the program that had them last.
+/// A node's weights, and the program that used them last.
 struct Held<'p> {
     specs: &'p [WeightSpec],
     phase: &'p str,
 }
 
-/// Goes through `run` with the weights that each phase leaves behind. `result` is the view that scores a run.
+/// Goes through `run` with the weights that each phase leaves. `result` is the view that scores a run.
 pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>, result: &str) {
     let mut held: IndexMap<&str, Held> = IndexMap::new();
     let mut of_run = cx.graph.run.iter().filter(|r| cx.graph.phases.contains_key(&r.value));
@@ -81,7 +81,7 @@ fn never_ran(cx: &Cx, name: &Spanned<String>, held: &IndexMap<&str, Held>, phase
     }
 }
 
-/// `G = 0, L = 3 in phase warmup (graphs/full.toml:112), G = 1, L = 2 in phase main (…)`, of the sizes that differ.
+/// `G = 0, L = 3 in phase warmup (graphs/full.toml:112), G = 1, L = 2 in phase main (…)`, for the sizes that differ.
 fn dims(cx: &Cx, before: &str, after: &str) -> Option<String> {
     let all = |name: &str| {
         let own = match cx.graph.phases.get(name) {

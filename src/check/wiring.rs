@@ -1,4 +1,4 @@
-//! What is wrong with nodes whatever the phase: kinds, parameters, ports, references, cycles.
+//! Problems of nodes in every phase: kinds, parameters, ports, references, cycles.
 
 use super::cx::{Cx, inputs_of, inside, outputs_of};
 use super::cycles;
@@ -8,7 +8,7 @@ use crate::graph::{NodeDef, Ref};
 use glad_nodes::{Arity, Contract, DimExpr, Input, Side, TypeExpr};
 use std::collections::BTreeSet;
 
-/// Checks all nodes, used or not. `false` where nothing can be made of the graph: there is a cycle.
+/// Checks all nodes, used or not. `false` where no program can be built: there is a cycle.
 pub(super) fn check(cx: &Cx) -> bool {
     let contracts: Vec<Option<Contract>> = cx.graph.nodes.values().map(|n| kind_and_params(cx, n)).collect();
     for (node, contract) in cx.graph.nodes.values().zip(&contracts) {
@@ -40,7 +40,7 @@ fn kind_and_params(cx: &Cx, node: &NodeDef) -> Option<Contract> {
         cx.push(inside(p, node).help(help));
         return None;
     }
-    // Each variant is read, so that a mistake in one stream's parameters shows though no phase runs it.
+    // Each variant is parsed, so that a mistake in one stream's parameters is found even if no phase runs it.
     let mut first = None;
     let variants: Vec<Option<&str>> = match node.per_stream.is_empty() {
         true => vec![None],
@@ -57,7 +57,7 @@ fn kind_and_params(cx: &Cx, node: &NodeDef) -> Option<Contract> {
     Some(first?.node.contract(&Cx::plain_wiring(node)))
 }
 
-/// Names of `dims` that the graph does not have. Phases and views have the same names.
+/// Reports names of `dims` that the graph does not have. Phases and views have the same names.
 fn unknown_dims(cx: &Cx, node: &NodeDef, parsed: &Parsed) {
     let c = parsed.node.contract(&Cx::plain_wiring(node));
     let types = c
@@ -85,7 +85,7 @@ fn unknown_dims(cx: &Cx, node: &NodeDef, parsed: &Parsed) {
     }
 }
 
-/// Ports that are not there, and ports that lack what they need.
+/// Reports ports that do not exist, and ports that lack what they need.
 fn ports(cx: &Cx, node: &NodeDef, c: &Contract) {
     for (port, refs) in &node.inputs {
         let Some(input) = c.inputs.iter().find(|i| i.name == *port) else {
@@ -170,7 +170,7 @@ fn reference(
     }
 }
 
-/// A reference to a node that is not there.
+/// Reports a reference to a node that does not exist.
 pub(super) fn no_node(cx: &Cx, r: &Spanned<Ref>) -> Problem {
     let p = Problem::error(format!("there is no node `{}`", r.value.node)).at(&r.place, "no such node");
     match cx.suggest_node(&r.value.node) {
@@ -179,7 +179,7 @@ pub(super) fn no_node(cx: &Cx, r: &Spanned<Ref>) -> Problem {
     }
 }
 
-/// A reference to an output that is not there.
+/// Reports a reference to an output that does not exist.
 pub(super) fn no_port(from: &NodeDef, made: &Contract, r: &Spanned<Ref>) -> Problem {
     let port = &r.value.port;
     let near = did_you_mean(port, made.outputs.iter().map(|o| o.name.as_str()));
@@ -190,7 +190,7 @@ pub(super) fn no_port(from: &NodeDef, made: &Contract, r: &Spanned<Ref>) -> Prob
         .help(near.map_or(help.clone(), |n| format!("{n} {help}")))
 }
 
-/// Whether a value of one side arrives at a port of the other.
+/// Reports a value of one side (data or device) at a port of the other.
 pub(super) fn sides(
     node: &NodeDef,
     side: Side,
@@ -226,7 +226,7 @@ pub(super) fn sides(
     Some(inside(p, node).help(help))
 }
 
-/// A node that an overlay bypasses has to have an input that can stand in for an output.
+/// A bypassed node must have an input that can replace an output.
 fn bypass(cx: &Cx, node: &NodeDef, c: &Contract) {
     let Some(place) = &node.bypass else { return };
     if c.outputs.iter().all(|o| passing(c, &o.name).is_none()) {
@@ -242,8 +242,8 @@ fn bypass(cx: &Cx, node: &NodeDef, c: &Contract) {
     }
 }
 
-/// The input that stands in for output `port` where a node is bypassed: the one of the same form of type (a crop's
-/// sizes may change), or of several the one of the same name.
+/// The input that replaces output `port` where a node is bypassed: the one with the same form of type (a crop's sizes
+/// may change), or of several the one with the same name.
 pub(super) fn passing<'c>(c: &'c Contract, port: &str) -> Option<&'c Input> {
     let out = c.outputs.iter().find(|o| o.name == port)?;
     let form = |t: &TypeExpr| (t.head.clone(), t.dims.len(), t.rest.clone());
@@ -258,7 +258,7 @@ pub(super) fn passing<'c>(c: &'c Contract, port: &str) -> Option<&'c Input> {
     }
 }
 
-/// Parameters that phases and views give to nodes. That there are such nodes, the loader has seen to.
+/// Parameters that phases and views give to nodes. The loader has checked that the nodes exist.
 fn overrides(cx: &Cx) {
     let phases = cx.graph.phases.values().map(|p| &p.nodes);
     for (name, params) in phases.chain(cx.graph.views.values().map(|v| &v.nodes)).flatten() {

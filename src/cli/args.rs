@@ -10,7 +10,7 @@ pub const THREADS: RangeInclusive<u64> = 1..=1024;
 /// The largest whole number of TOML.
 const LARGEST: u64 = i64::MAX as u64;
 
-/// Reads a whole number of a range, or says which range.
+/// Reads a whole number of a range, or names the range.
 fn whole(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<u64, String> + Clone + Send + Sync + 'static {
     move |text| match text.parse() {
         Ok(n) if range.contains(&n) => Ok(n),
@@ -190,7 +190,8 @@ pub enum Command {
     /// Go through every line and file of the lists of all phases and views, and say what is wrong.
     ///
     /// Every file is opened once, on all cores, and its index read; without --decode no frame is decoded. So it takes the time
-    /// in which the disk opens so many files, and memory for every line; `check` reads the lists alone.
+    /// in which the disk opens so many files, and memory for every line: for a million lines whose files are all missing, the
+    /// longest report, 35 s on 2 cores and 1.6 GB. `check` reads the lists alone: a million lines in 1.3 s and 130 MB.
     Lint {
         /// The experiment.
         #[command(flatten)]

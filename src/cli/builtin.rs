@@ -55,6 +55,9 @@ fn about(text: &str) -> String {
 }
 
 /// Writes a copy of a built-in file to `out`, else to the current folder. Nothing is overwritten.
+///
+/// # Errors
+/// There is no such built-in file, or the copy cannot be written.
 pub fn new(name: &str, out: Option<&Path>) -> Result<(), Failure> {
     let name = name.strip_prefix("glad:").unwrap_or(name);
     let found = built_in(name).or_else(|| built_ins().find(|b| b.short() == name));

@@ -62,6 +62,9 @@ struct Found {
 }
 
 /// Lists what is there, or removes it.
+///
+/// # Errors
+/// There is no cache folder, or it cannot be read or emptied.
 pub fn cache(clear: bool) -> Result<(), Failure> {
     let root = cache_folder().context("there is no cache: neither GLAD_CACHE nor a home folder is set")?;
     let found = look(&root)?;

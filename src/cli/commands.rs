@@ -15,6 +15,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Does what was asked for.
+///
+/// # Errors
+/// Why the command ended without its result.
 pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     match args.command {
         None => match &args.run.graph {
@@ -282,7 +285,7 @@ fn experiments_below(folder: &Path, seen: &mut HashSet<PathBuf>, all: &mut Vec<P
         if p.is_dir() {
             experiments_below(&p, seen, all)?;
         } else if p.is_file() && p.extension().is_some_and(|e| e == "toml") {
-            // A file that does not parse is checked, so that it is told.
+            // A file that does not parse is checked, so that it is reported.
             let is = is_experiment(&p, 0).with_context(|| format!("cannot read {}", p.display()))?;
             if is {
                 all.push(p);
@@ -309,7 +312,7 @@ fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
         return Ok(true);
     }
     match table.get("extends").and_then(toml::Value::as_str) {
-        // What it extends may be missing: then it is checked, so that it is told.
+        // What it extends may be missing: then it is checked, so that it is reported.
         Some(base) => {
             let base = load::resolve(path.parent().unwrap_or(path), base);
             Ok(is_experiment(&base, depth + 1).unwrap_or(true))

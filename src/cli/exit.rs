@@ -1,7 +1,8 @@
-//! Exit codes, and what is said with them.
+//! Exit codes, and what is printed with them.
 
 use crate::diag::{Problems, terminal};
-use crate::run::{Refused, STOPPED, Stopped};
+use crate::run::{RunError, STOPPED};
+use anyhow::anyhow;
 use std::process::ExitCode;
 
 /// The command line is wrong.
@@ -16,14 +17,16 @@ pub const RUN: u8 = 3;
 pub enum Failure {
     /// The graph is wrong.
     Graph(Problems),
-    /// Several graphs were checked and some are wrong; all has been said.
+    /// Several graphs were checked and some are wrong; all has been printed.
     Said,
     /// Data that can be made could not be, or there is no room for what would run.
     Absent(anyhow::Error),
     /// The command line asks for something that does not fit.
     Usage(String),
     /// The run's folder does not fit; nothing ran.
-    Refused(Refused),
+    Refused(String),
+    /// The run was asked to stop, and has saved its state; all has been printed.
+    Stopped,
     /// Something failed on the way.
     Run(anyhow::Error),
 }
@@ -36,15 +39,22 @@ impl From<Problems> for Failure {
 
 impl From<anyhow::Error> for Failure {
     fn from(e: anyhow::Error) -> Self {
-        match e.downcast::<Problems>() {
-            Ok(p) => Failure::Graph(p),
-            Err(e) => Failure::Run(e),
+        Failure::Run(e)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(e: RunError) -> Self {
+        match e {
+            RunError::Refused(why) => Failure::Run(anyhow!(why)),
+            RunError::Stopped => Failure::Stopped,
+            RunError::Failed(e) => Failure::Run(e),
         }
     }
 }
 
 impl Failure {
-    /// Says it on standard error; gives the exit code.
+    /// Prints it on standard error; returns the exit code.
     pub fn report(&self) -> ExitCode {
         match self {
             Failure::Graph(p) => {
@@ -65,7 +75,7 @@ impl Failure {
                 terminal::err_text("\nsee glad-run --help\n");
                 ExitCode::from(USAGE)
             }
-            Failure::Run(e) if e.chain().any(|c| c.is::<Stopped>()) => ExitCode::from(STOPPED),
+            Failure::Stopped => ExitCode::from(STOPPED),
             Failure::Run(e) => {
                 terminal::err(&format!("error: {e:#}"));
                 ExitCode::from(RUN)

@@ -20,6 +20,9 @@ pub struct Experiment {
 }
 
 /// Loads and checks. Notes are in `checked`.
+///
+/// # Errors
+/// [`Failure::Graph`]: the graph is wrong.
 pub fn open(graph: &Path, layers: &LayerArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
     let mut set = layers.set.clone();
     set.extend(seed.map(|s| format!("seed={s}")));
@@ -35,6 +38,9 @@ pub fn open(graph: &Path, layers: &LayerArgs, seed: Option<u64>, registry: &Regi
 }
 
 /// As [`open`], from what a command takes.
+///
+/// # Errors
+/// As [`open`].
 pub fn open_args(args: &GraphArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
     open(&args.graph, &args.layers, seed, registry)
 }
@@ -70,6 +76,9 @@ fn cores() -> usize {
 }
 
 /// Sets up memory, threads and device.
+///
+/// # Errors
+/// There is no such device, or the system allows fewer threads.
 pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     keep_freed_memory();
     threads(args.threads)?;
@@ -80,6 +89,9 @@ pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
 }
 
 /// Sets up so many threads (or as many as there are cores).
+///
+/// # Errors
+/// The system allows fewer threads.
 pub fn threads(threads: Option<usize>) -> Result<(), Failure> {
     let threads = threads.unwrap_or_else(cores).max(1);
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
@@ -89,7 +101,7 @@ pub fn threads(threads: Option<usize>) -> Result<(), Failure> {
                 .context(format!("cannot start {threads} threads ({advice})"))
                 .into())
         }
-        // Any other error means that the pool is there already (a program of one's own made it): then it counts.
+        // Any other error means that the pool is there already (made by a program that uses this as a library): then it counts.
         _ => Ok(()),
     }
 }

@@ -7,7 +7,7 @@ use crate::diag::{one_line, terminal};
 use crate::program::Program;
 use crate::run::{Progress, draw_key, write_whole};
 use anyhow::{Context, Result, anyhow, bail};
-use glad_nodes::{Args, Body, HostValue, Key, Registry, SampleCx, Stage};
+use glad_nodes::{Args, Body, DataError, HostValue, Key, Registry, SampleCx, Stage};
 use glad_video::{Cell, OpenOptions, RgbFrame, Template, Video, background_frames, contact_sheet, png};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -51,6 +51,9 @@ pub struct Picks<'a> {
 }
 
 /// Writes the frames; what goes wrong with one video does not keep the others.
+///
+/// # Errors
+/// The command line does not fit, the graph is wrong, or a video failed.
 pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Result<(), Failure> {
     no_flag_for_nothing(videos, what)?;
     let template = what.template.map(Template::parse).transpose().map_err(Failure::Usage)?;
@@ -315,7 +318,8 @@ impl Sampler {
         for (port, ids) in &call.inputs {
             args.push(port.clone(), ids.iter().map(|_| listed.clone()).collect());
         }
-        let out = stage.run(&cx, &args).with_context(|| format!("node `{}`", call.node))?;
+        let out =
+            (stage.run(&cx, &args).map_err(DataError::into_anyhow)).with_context(|| format!("node `{}`", call.node))?;
         let index = out.into_iter().find_map(|v| match v {
             HostValue::Index(i) => Some(i),
             _ => None,
@@ -334,12 +338,12 @@ fn gives_index(program: &Program, call: &crate::program::Call) -> bool {
 struct Counted(usize);
 
 impl glad_nodes::Footage for Counted {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(self.0)
     }
 
-    fn frames(&self, _: &[usize]) -> Result<Vec<glad_nodes::Frame>> {
-        bail!("a sampler names frames, it does not look at them")
+    fn frames(&self, _: &[usize]) -> Result<Vec<glad_nodes::Frame>, DataError> {
+        Err(DataError::sample("a sampler names frames, it does not look at them"))
     }
 }
 

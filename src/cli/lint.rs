@@ -23,7 +23,10 @@ pub struct What<'a> {
     pub quiet: bool,
 }
 
-/// Looks at every line and file, writes the report, says the gravest. Fails where something is wrong.
+/// Looks at every line and file, writes the report, and prints the worst.
+///
+/// # Errors
+/// The graph is wrong, a report that was asked for cannot be written, or something worse than a note is found.
 pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<(), Failure> {
     let out = match what.out {
         Some(out) => out.to_path_buf(),

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 pub use exit::Failure;
 
-/// Runs the command line with the given node kinds. A program of one's own with kinds of one's own calls this, too.
+/// Runs the command line with the given node kinds. A program with node kinds of its own calls this, too.
 pub fn main(registry: Registry) -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(a) => a,

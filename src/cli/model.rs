@@ -56,7 +56,7 @@ impl Model {
             };
             if !differs(&own, &asked, node, stream, "classes") {
                 set.push(format!("nodes.{node}.{stream}.classes={}", array(names)));
-            } else if let Some(here) = source(program, *call)?.classes()?
+            } else if let Some(here) = source(program, *call)?.classes().map_err(anyhow::Error::from)?
                 && here != *names
             {
                 return Err(Failure::Usage(format!(
@@ -126,7 +126,7 @@ impl Model {
         }
     }
 
-    /// The weights that the view is computed with. That a run is not finished is said.
+    /// The weights that the view is computed with. A run that is not finished is reported.
     ///
     /// # Errors
     /// The state is missing, damaged, of another run, or lacks a weight.
@@ -179,6 +179,9 @@ pub fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program> {
 }
 
 /// The source behind a call.
+///
+/// # Errors
+/// The call is no source of videos.
 pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
     match &program.bodies[program.calls[call].body] {
         Body::Source(s) => Ok(s.as_ref()),
@@ -187,10 +190,13 @@ pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
 }
 
 /// The videos of these files, as a program's only stream reads them.
+///
+/// # Errors
+/// A file is not there, or the source takes no single files.
 pub fn videos(program: &Program, call: usize, files: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
     let whole = |p: &PathBuf| p.canonicalize().with_context(|| format!("cannot open {}", p.display()));
     let files = files.iter().map(whole).collect::<Result<Vec<_>>>()?;
-    source(program, call)?.of_files(&files)
+    Ok(source(program, call)?.of_files(&files)?)
 }
 
 /// The roots of a view that are left where these streams are left out.

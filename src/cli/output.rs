@@ -4,7 +4,10 @@ use super::exit::Failure;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
-/// Refuses a name whose ending says that the file is something else than what is written.
+/// Refuses a name whose ending is that of another kind of file than what is written.
+///
+/// # Errors
+/// [`Failure::Usage`]: the ending is another.
 pub fn ends_in(out: &Path, what: &str, endings: &[&str]) -> Result<(), Failure> {
     let Some(given) = ending(out) else { return Ok(()) };
     if endings.contains(&given.as_str()) {

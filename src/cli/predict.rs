@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use glad_nodes::{Head, Key, Registry};
 use std::path::{Path, PathBuf};
 
-/// What `predict` is to give.
+/// What `predict` is to compute.
 pub struct What<'a> {
     /// The view.
     pub view: &'a str,
@@ -27,6 +27,9 @@ pub struct What<'a> {
 
 /// Scores a finished run again, perhaps with another list. Streams whose lists are not there are left out, unless they were
 /// asked for.
+///
+/// # Errors
+/// The run, its graph or a list cannot be read, or a node fails.
 pub fn eval(
     run: &Path,
     view: &str,
@@ -54,7 +57,7 @@ pub fn eval(
     Ok(())
 }
 
-/// The roots of the streams whose lists are there, where some are not; those are said. A list that was asked for has to be
+/// The roots of the streams whose lists are there, where some are not; those are reported. A list that was asked for has to be
 /// there.
 fn available(
     e: &Experiment,
@@ -74,7 +77,7 @@ fn available(
         let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
         if let Err(why) = source.videos(&program.split) {
             if asked(node, stream) {
-                return Err(why.context(format!("stream `{stream}`")));
+                return Err(anyhow!(why).context(format!("stream `{stream}`")));
             }
             out.push(s);
             absent.push(format!("{stream}: {why:#}"));
@@ -93,7 +96,7 @@ fn available(
     Ok(Some(roots))
 }
 
-/// Every label has to be one of the classes that the network tells apart.
+/// Every label has to be one of the classes that the network distinguishes.
 fn labels_fit(program: &Program, setup: &Setup) -> Result<()> {
     for (s, list) in setup.lists.iter().enumerate() {
         let of_stream = program
@@ -115,6 +118,9 @@ fn labels_fit(program: &Program, setup: &Setup) -> Result<()> {
 }
 
 /// Runs a finished run's network on videos.
+///
+/// # Errors
+/// The run or a video cannot be read, a node fails, or the output cannot be written.
 pub fn predict(
     run: &Path,
     videos: &[PathBuf],
@@ -169,7 +175,7 @@ pub fn predict(
     }
 }
 
-/// What is given, and where it goes.
+/// What is computed, and where it goes.
 enum Wanted<'a> {
     Text,
     Csv(&'a Path),

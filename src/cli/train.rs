@@ -10,8 +10,8 @@ use crate::load::effective;
 use crate::program::{Program, ValueId, value_bytes};
 use crate::report;
 use crate::run::{
-    Begin, Progress, Refused, RunFolder, RunOptions, Section, Stopped, TrialOptions, cache_folder, enter, listen,
-    make_data, physical_memory, run, try_phases,
+    Begin, Progress, RunError, RunFolder, RunOptions, Section, TrialOptions, cache_folder, enter, listen, make_data,
+    physical_memory, run, try_phases,
 };
 use candle_core::Device;
 use glad_nodes::{Registry, Side};
@@ -22,6 +22,9 @@ use std::time::Duration;
 const SAVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Checks, plans and runs a graph.
+///
+/// # Errors
+/// The graph is wrong, data is absent, the folder is refused, the run was stopped, or it failed.
 pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
     let experiment = open(path, &args.layers, args.seed, registry)?;
     has_start(&experiment)?;
@@ -86,21 +89,20 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
             terminal::out(&report::result_text(graph, &result));
             Ok(())
         }
-        Err(e) => {
-            if e.chain().any(|c| c.is::<Stopped>()) {
-                terminal::err(&stopped);
-            }
-            // A scheduler must not take what never began for a run to start again.
-            match e.downcast::<Refused>() {
-                Ok(e) if args.go_on => Err(Failure::Refused(e)),
-                Ok(e) => Err(Failure::Run(e.into())),
-                Err(e) => Err(e.into()),
-            }
+        Err(RunError::Stopped) => {
+            terminal::err(&stopped);
+            Err(Failure::Stopped)
         }
+        // A scheduler must not take what never began for a run to start again.
+        Err(RunError::Refused(why)) if args.go_on => Err(Failure::Refused(why)),
+        Err(e) => Err(e.into()),
     }
 }
 
 /// Trains a few steps of each phase, and prints which side waits for the other.
+///
+/// # Errors
+/// The device cannot record, data is absent, or a step fails.
 pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_graphs: bool) -> Result<(), Failure> {
     let machine = machine(args)?;
     recordable(cuda_graphs, &machine.device)?;
@@ -168,7 +170,7 @@ fn fits(experiment: &Experiment, device: &Device) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Refuses a run whose graph does not say what the weights of a network start from, before anything is read.
+/// Refuses a run whose graph does not name what the weights of a network start from, before anything is read.
 fn has_start(experiment: &Experiment) -> Result<(), Failure> {
     let (graph, checked) = (&experiment.graph, &experiment.checked);
     let left_out = left_out(graph, checked);
@@ -210,16 +212,17 @@ fn default_folder(graph: &Path, args: &RunArgs, seed: u64) -> PathBuf {
 }
 
 fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
-    let mut c = format!("glad-run {}", graph.display());
+    let quoted = |p: &Path| shell(&p.display().to_string());
+    let mut c = format!("glad-run {}", quoted(graph));
     let l = &args.layers;
     if let Some(p) = &l.setting {
-        c += &format!(" --setting {}", p.display());
+        c += &format!(" --setting {}", quoted(p));
     }
     for p in &l.with {
-        c += &format!(" --with {}", p.display());
+        c += &format!(" --with {}", quoted(p));
     }
     for s in &l.set {
-        c += &format!(" --set '{s}'");
+        c += &format!(" --set {}", shell(s));
     }
     if let Some(s) = args.seed {
         c += &format!(" --seed {s}");
@@ -246,7 +249,12 @@ fn resume_command(graph: &Path, args: &RunArgs, out: &Path) -> String {
         }
     }
     let again = if args.go_on { "--go-on" } else { "--resume" };
-    format!("{c} --out {} {again}", out.display())
+    format!("{c} --out {} {again}", quoted(out))
+}
+
+/// A word as a shell reads it.
+fn shell(word: &str) -> String {
+    shlex::try_quote(word).map_or_else(|_| word.to_owned(), |quoted| quoted.into_owned())
 }
 
 #[cfg(test)]
@@ -272,6 +280,10 @@ mod tests {
         assert_eq!(
             told("glad-run g.toml --out there --go-on"),
             "glad-run g.toml --out there --go-on"
+        );
+        assert_eq!(
+            told("glad-run a'b.toml --set a.b=1"),
+            "glad-run \"a'b.toml\" --set 'a.b=1' --out there --resume"
         );
         assert_eq!(
             told("glad-run g.toml --set a.b=[1,2]"),

@@ -1,5 +1,4 @@
-//! An experiment as people look at it before anything runs: pictures of graphs, plans, pages about node kinds, the schema for
-//! editors.
+//! An experiment before anything runs: pictures of graphs, plans, pages about node kinds, the schema for editors.
 
 mod draw;
 mod nodes;

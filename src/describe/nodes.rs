@@ -6,7 +6,7 @@ use glad_nodes::{Arity, Contract, Gradient, KindEntry, Registry, Side, Wiring};
 
 const WIDE: usize = 110;
 
-/// All kinds by group, a line each.
+/// All kinds by group, one line each.
 pub fn nodes(registry: &Registry) -> String {
     let mut groups: Vec<(&str, Vec<&KindEntry>)> = vec![];
     for k in registry.iter() {
@@ -28,7 +28,7 @@ pub fn nodes(registry: &Registry) -> String {
     out + "glad-run nodes KIND: its ports and parameters\n"
 }
 
-/// All about one kind: what it does, its ports, its parameters.
+/// The page about one kind: what it does, its ports, its parameters.
 pub fn node_page(kind: &KindEntry) -> String {
     let mut out = format!("{}  ({})\n\n{}\n", kind.name, kind.group.name(), wrapped(kind.doc(), 0));
     match example(kind) {
@@ -54,7 +54,7 @@ pub fn node_page(kind: &KindEntry) -> String {
     out
 }
 
-/// The contract of the kind with the parameters that have to be given, as an example; and those.
+/// An example contract of the kind, with its required parameters set; and those.
 fn example(kind: &KindEntry) -> Option<(serde_json::Map<String, serde_json::Value>, Contract)> {
     let given = super::params::example(&kind.schema);
     let node = kind.parse(&serde_json::Value::Object(given.clone())).ok()?;
@@ -155,7 +155,7 @@ pub(super) fn toml(v: &serde_json::Value) -> String {
     }
 }
 
-/// A number; one that was of single precision as that writes it, `0.9` and not `0.8999999761581421`.
+/// A number; one of single precision as `0.9`, not `0.8999999761581421`.
 fn tidy(v: f64) -> String {
     let single = v as f32;
     if f64::from(single) == v {
@@ -165,7 +165,7 @@ fn tidy(v: f64) -> String {
     }
 }
 
-/// The first sentence of a doc, without markup.
+/// The first sentence of a doc comment, without markup.
 pub(super) fn first_sentence(doc: &str) -> String {
     let text = plain(doc);
     let paragraph = text.split("\n\n").next().unwrap_or("").replace('\n', " ");
@@ -176,7 +176,7 @@ pub(super) fn first_sentence(doc: &str) -> String {
     paragraph[..end].to_string()
 }
 
-/// The beginning of a sentence that fits, up to where a clause ends.
+/// The beginning of a sentence that fits, up to the end of a clause.
 fn clause(sentence: &str, room: usize) -> String {
     if sentence.chars().count() <= room {
         return sentence.to_string();
@@ -185,7 +185,7 @@ fn clause(sentence: &str, room: usize) -> String {
         .iter()
         .flat_map(|end| sentence.match_indices(end))
         .map(|(i, _)| i);
-    // What is left must have as many brackets open as closed, and say something.
+    // The kept part must have balanced brackets.
     let whole = |text: &str| text.matches(['(', '[']).count() == text.matches([')', ']']).count();
     let fits = |i: &usize| sentence[..*i].chars().count() <= room && whole(&sentence[..*i]);
     match ends.filter(fits).max().filter(|i| sentence[..*i].chars().count() > 12) {
@@ -194,7 +194,7 @@ fn clause(sentence: &str, room: usize) -> String {
     }
 }
 
-/// Docs without the marks of rustdoc's links.
+/// Doc comments without rustdoc's link brackets.
 pub(super) fn plain(doc: &str) -> String {
     doc.replace("[`", "`").replace("`]", "`")
 }

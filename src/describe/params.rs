@@ -7,15 +7,15 @@ use serde_json::{Map, Value};
 pub(super) struct Param {
     /// Its name.
     pub name: String,
-    /// What it takes, in words.
+    /// What it accepts, in words.
     pub what: String,
-    /// Its docs.
+    /// Its documentation.
     pub doc: String,
-    /// Its default, where the schema says it.
+    /// Its default, where the schema states it.
     pub default: Option<Value>,
-    /// Whether it has to be given.
+    /// Whether it is required.
     pub required: bool,
-    /// What it may be, each with its docs.
+    /// Its fixed values, each with documentation.
     pub choices: Vec<(String, String)>,
     /// The keys of a table.
     pub inner: Vec<Param>,
@@ -47,7 +47,7 @@ fn of_object(root: &Value, object: &Value, depth: usize) -> Vec<Param> {
                 default: p.get("default").cloned(),
                 required: required(name),
                 choices: choices(root, &target),
-                // Tables in tables in tables are told by their names alone.
+                // Of tables nested three deep only the names are shown.
                 inner: if depth < 2 {
                     of_object(root, &shown, depth + 1)
                 } else {
@@ -62,7 +62,7 @@ fn text(schema: &Value) -> Option<String> {
     schema["description"].as_str().map(str::to_string)
 }
 
-/// What a reference means; the schema itself where it is none.
+/// What a reference resolves to; the schema itself where it is none.
 pub(super) fn resolved(root: &Value, schema: &Value) -> Value {
     let mut at = schema;
     for _ in 0..16 {
@@ -91,7 +91,7 @@ fn present(root: &Value, schema: &Value) -> Value {
     }
 }
 
-/// Fixed values, each with its docs: of an enumeration.
+/// Fixed values of an enumeration, each with documentation.
 fn choices(root: &Value, schema: &Value) -> Vec<(String, String)> {
     let schema = present(root, schema);
     let one = |v: &Value| {
@@ -116,7 +116,7 @@ fn is_count(schema: &Value) -> bool {
     name.is_some_and(|n| n == "Count" || n == "CountSchema")
 }
 
-/// What a schema takes, in words.
+/// What a schema accepts, in words.
 pub(super) fn what(root: &Value, schema: &Value) -> String {
     if is_count(schema) {
         return "number or dims".into();
@@ -170,7 +170,7 @@ pub(super) fn what(root: &Value, schema: &Value) -> String {
     types.into_iter().map(word).collect::<Vec<_>>().join(" or ")
 }
 
-/// The parameters that have to be given, each with an example: the schema's own, else one made from its type.
+/// The required parameters, each with an example: the schema's own, else one made from its type.
 pub(super) fn example(schema: &Value) -> Map<String, Value> {
     if let Some(Value::Object(o)) = schema["examples"].as_array().and_then(|e| e.first()) {
         return o.clone();

@@ -1,4 +1,4 @@
-//! The plan for people: what runs in each phase and view, where, and what it costs.
+//! The plan as text: what runs in each phase and view, where, and what it costs.
 
 use super::plan_data::Plan;
 use super::plan_summary::summary;
@@ -19,14 +19,14 @@ pub struct Target {
     pub ahead: usize,
 }
 
-/// One line on what is really computed with on `device`, where the graph asks for something else.
+/// One line on the precision really used on `device`, where the graph requests another.
 pub fn other_precision(asked: Precision, device: DeviceLocation) -> Option<String> {
     let used = asked.on(device);
     (used != asked).then(|| format!("precision: {used}, for the CPU has no other ({asked} is for GPUs)"))
 }
 
-/// The plan of all phases and views, those of `run` first. `key` gives the key under which runs share a phase, where that
-/// is to be printed.
+/// The plan of all phases and views, those of `run` first. `key` computes the key under which runs share a phase, if
+/// that is to be printed.
 pub fn plan_text(
     checked: &Checked,
     graph: &Graph,
@@ -66,7 +66,7 @@ pub fn plan_text(
         let _ = writeln!(out, "starts from: {}", from.join("; "));
     }
     let in_run = |name: &str| run.iter().position(|r| *r == name).unwrap_or(usize::MAX);
-    // Keys read lists and files of weights: once is enough.
+    // Keys read lists and weights files: once is enough.
     let without_keys = |_: &str| anyhow::bail!("it is printed below");
     out += &summary(&Plan::new(checked, graph, target, &without_keys));
     let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
@@ -185,7 +185,7 @@ fn length(d: &PhaseDef) -> String {
     }
 }
 
-/// A row per node: calls of the same node in several streams, alike in all else, are one.
+/// A row per node: calls of the same node in several streams that are otherwise equal are one row.
 fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
     let head = [
         "side",
@@ -268,7 +268,7 @@ fn side(s: Side) -> &'static str {
     }
 }
 
-/// `feature Feature[B,3,64]`, of the outputs that are needed; of a joint node those of one stream.
+/// `feature Feature[B,3,64]`, for the outputs that are needed; of a joint node those of one stream.
 fn gives(p: &Program, c: &Call) -> String {
     let n = c.outputs.len() / c.joint.as_ref().map_or(1, |j| j.len().max(1));
     let parts: Vec<String> = c.outputs[..n]

@@ -1,4 +1,4 @@
-//! The plan as plain data: what `glad-run plan --json` prints, and what the summary of the text is made of.
+//! The plan as plain data: the output of `glad-run plan --json`, and the source of the text's summary.
 
 use super::plan::Target;
 use crate::graph::{Graph, PhaseDef};
@@ -25,9 +25,9 @@ pub struct Plan {
     pub seed: u64,
     /// Whether labels of held-out streams may be used.
     pub oracle: bool,
-    /// Where it is to compute: `cpu` or `cuda:0`.
+    /// The device: `cpu` or `cuda:0`.
     pub device: String,
-    /// The precision that is really computed in there.
+    /// The precision really used on it.
     pub precision: Precision,
     /// Phases and views that run, in order.
     pub run: Vec<String>,
@@ -47,39 +47,39 @@ pub struct ProgramPlan {
     pub runs: bool,
     /// The split that it reads.
     pub split: String,
-    /// The streams and how many videos their lists have; null where a list is not there yet.
+    /// The streams and how many videos their lists have; null where a list does not exist yet.
     pub videos: IndexMap<String, Option<usize>>,
     /// The graph's sizes here.
     pub dims: IndexMap<String, usize>,
-    /// Videos of each stream in a step, or of a view in a batch.
+    /// Videos of each stream in a step; for a view, in a batch.
     pub batch: usize,
     /// Videos of each stream in one forward pass.
     pub micro_batch: usize,
     /// The phase's epochs, where its length is given so.
     pub epochs: Option<usize>,
-    /// The phase's steps, or the view's batches; null where they depend on a list that is not there yet.
+    /// The phase's steps, or the view's batches; null where they depend on a list that does not exist yet.
     pub steps: Option<u64>,
-    /// Numbers that training may change.
+    /// The number of trainable parameters.
     pub parameters: usize,
-    /// Those of them that this phase trains.
+    /// How many of them this phase trains.
     pub trained: usize,
-    /// Multiply-adds of the forward passes of a step (of a view: of a batch).
+    /// Multiply-adds of the forward passes of a step (for a view, of a batch).
     pub forward: u64,
-    /// Multiply-adds of a step with its backward passes, about; of a view as `forward`.
+    /// Approximate multiply-adds of a step with its backward passes; for a view as `forward`.
     pub step: u64,
-    /// Multiply-adds of all steps, about.
+    /// Approximate multiply-adds of all steps.
     pub total: Option<u64>,
-    /// Bytes that a step holds at most, about.
+    /// Approximate peak bytes of a step.
     pub memory: MemoryPlan,
     /// The terms of the objective and their weights.
     pub losses: IndexMap<String, f64>,
     /// Which loss reaches whose weights: 1 descends, −1 ascends, 0 both ways.
     pub gradients: Vec<Reached>,
-    /// Nodes whose weights start anew.
+    /// Nodes whose weights are reset.
     pub reset: Vec<String>,
-    /// Nodes whose weights stay as they are.
+    /// Nodes whose weights are frozen.
     pub frozen: Vec<String>,
-    /// Runs share what phases of one key train; null for views, and where a list is malformed.
+    /// The key under which runs share the phase; null for views, and where a list is malformed.
     pub key: Option<String>,
     /// Nodes in the order in which they run, once per stream.
     pub calls: Vec<CallPlan>,
@@ -89,11 +89,11 @@ pub struct ProgramPlan {
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MemoryPlan {
-    /// Activations, gradients and buffers of the operations, when most is held.
+    /// Peak of activations, gradients and buffers of the operations.
     pub activations: u64,
-    /// Weights, with what the optimiser keeps of those that train.
+    /// Weights, with the optimiser's state of trained ones.
     pub weights: u64,
-    /// Samples that wait between the data side and the compute side.
+    /// Samples in the queue between the data side and the compute side.
     pub queue: u64,
     /// The next batch, stacked.
     pub batch: u64,
@@ -121,18 +121,18 @@ pub struct CallPlan {
     pub kind: &'static str,
     /// `data`, `boundary` or `device`.
     pub side: &'static str,
-    /// Its streams; several where they are computed jointly, none where it is made of several.
+    /// Its streams; several where they are computed jointly, none for a value computed from several.
     pub streams: Vec<String>,
-    /// The outputs that something needs, with their types; of a joint node those of one stream.
+    /// The outputs that are needed, with their types; of a joint node those of one stream.
     pub outputs: IndexMap<String, String>,
-    /// Its parameters here.
+    /// Its parameters here, in this phase or view.
     pub params: Value,
     /// Multiply-adds of its forward pass.
     pub forward: u64,
 }
 
 impl Plan {
-    /// The plan of all phases and views. `key` gives the key under which runs share a phase.
+    /// The plan of all phases and views. `key` computes the key under which runs share a phase.
     pub fn new(
         checked: &Checked,
         graph: &Graph,

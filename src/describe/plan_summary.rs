@@ -1,4 +1,4 @@
-//! What stands at the top of a plan: what runs, on what, how long and how large it is.
+//! The top of a plan: what runs, on what, how long and how large it is.
 
 use super::plan_data::{Plan, ProgramPlan};
 use super::table::{bytes, count, table, thousands};

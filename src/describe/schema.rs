@@ -33,7 +33,7 @@ pub fn schema(registry: &Registry) -> Value {
     let setting = "The layer below: data, sizes, backbone and lengths of phases; a file, or a built-in one (`glad:settings/mini`). \
                    `--setting` takes another.";
     top.insert("setting".into(), typed("string", setting));
-    // Verbs take what stands at the top of a graph, in part: their values are checked when they are laid over it.
+    // Verbs take parts of the top level of a graph: their values are checked when they are applied.
     for (verb, doc) in [
         (
             "set",
@@ -123,8 +123,8 @@ fn kind(k: &KindEntry, definitions: &mut Map<String, Value>) {
     );
 }
 
-/// A schema of 2020-12 as draft 07 writes it: where a reference may have nothing beside it, tuples are `items`, and
-/// definitions have one place. `own` names this kind's definitions.
+/// A schema of 2020-12 rewritten as draft 07: `$ref` stands alone, tuples are `items`, and definitions are in one
+/// place. `own` names this kind's definitions.
 fn draft_07(schema: &Value, own: &impl Fn(&str) -> String) -> Value {
     let Value::Object(o) = schema else {
         return schema.clone();
@@ -158,7 +158,7 @@ fn draft_07(schema: &Value, own: &impl Fn(&str) -> String) -> Value {
                 let name = if key == "oneOf" { "anyOf" } else { key };
                 out.insert(name.into(), all.iter().map(|v| draft_07(v, own)).collect());
             }
-            // A node may have what is required from another layer; formats such as `uint` are of schemars alone.
+            // Another layer may give a node's required parameters; formats such as `uint` exist in schemars alone.
             ("$schema" | "$defs" | "definitions" | "title" | "required" | "format", _) => {}
             _ => {
                 out.insert(key.clone(), value.clone());
@@ -175,7 +175,7 @@ fn draft_07(schema: &Value, own: &impl Fn(&str) -> String) -> Value {
     }
 }
 
-/// A value whose numbers of single precision are written as such: `0.9`, not `0.8999999761581421`.
+/// A value whose single-precision numbers are written as such: `0.9`, not `0.8999999761581421`.
 fn tidy(v: &Value) -> Value {
     match v {
         Value::Number(n) => match n.as_f64().map(|x| (x, x as f32)) {

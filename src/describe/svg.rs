@@ -1,9 +1,9 @@
 //! What all pictures share: numbers, widths of text, colours for light and dark.
 
-/// The fonts of the system that shows the picture; none is fetched.
+/// System fonts; none is fetched.
 pub(crate) const SANS: &str = "system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif";
 
-/// The same, every letter of one width.
+/// The same, monospaced.
 pub(crate) const MONO: &str = "ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace";
 
 /// A coordinate, to a tenth.
@@ -13,7 +13,7 @@ pub(crate) fn num(x: f64) -> String {
     format!("{}", if r == 0.0 { 0.0 } else { r })
 }
 
-/// How wide `text` is in the sans-serif of about any system, a little generously.
+/// How wide `text` is in about any system's sans-serif font, a little generously.
 pub(crate) fn width(text: &str, size: f64) -> f64 {
     let em = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' => 0.31,
@@ -26,12 +26,12 @@ pub(crate) fn width(text: &str, size: f64) -> f64 {
     text.chars().map(em).sum::<f64>() * size
 }
 
-/// How wide `text` is where every letter has one width.
+/// How wide `text` is in a monospaced font.
 pub(crate) fn mono_width(text: &str, size: f64) -> f64 {
     0.61 * size * text.chars().count() as f64
 }
 
-/// `text` in at most `most` letters, an ellipsis for what is left out.
+/// `text` in at most `most` characters, with an ellipsis for what is left out.
 pub(crate) fn shortened(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_string(),
@@ -96,7 +96,7 @@ pub(crate) const STREAMS: [(&str, &str); 5] = [
     ("#c2375d", "#ff7d9f"),
 ];
 
-/// What is written on: page, faint areas, lines, words, faint words; on white and on black.
+/// Neutral colours: page, faint areas, lines, text, faint text; on white and on black.
 pub(crate) const LIGHT: Base = Base {
     page: "#ffffff",
     area: "#f6f8fa",

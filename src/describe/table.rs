@@ -1,7 +1,7 @@
-//! Columns of text, and numbers for people.
+//! Text columns, and numbers in readable form.
 
-/// Rows in aligned columns, the first row the headings, each line behind `indent`. Columns of `right` are aligned
-/// to the right; the last column is not padded.
+/// Rows in aligned columns, the first row the headings, each line after `indent`. Columns of `right` are right-aligned;
+/// the last column is not padded.
 pub(crate) fn table(rows: &[Vec<String>], right: &[usize], indent: &str) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| {

@@ -47,7 +47,7 @@ struct File {
     text: Arc<str>,
 }
 
-/// All texts that were read: graph files, and what was given with `--set`.
+/// All texts that were read: graph files, and values given with `--set`.
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     files: Vec<File>,
@@ -59,12 +59,12 @@ impl Files {
         self.push(path.display().to_string(), Some(path.to_path_buf()), text)
     }
 
-    /// Adds the text of a file that people know under a name other than its path.
+    /// Adds the text of a file that is shown under a name other than its path.
     pub fn add_named(&mut self, name: &str, path: &Path, text: &str) -> FileId {
         self.push(name.to_string(), Some(path.to_path_buf()), text)
     }
 
-    /// Adds a text that is in no file, such as a `--set` of the command line.
+    /// Adds a text that is not in a file, such as a `--set` of the command line.
     pub fn add_text(&mut self, name: &str, text: &str) -> FileId {
         self.push(name.to_string(), None, text)
     }
@@ -78,7 +78,7 @@ impl Files {
         FileId(self.files.len() as u32 - 1)
     }
 
-    /// The file's name as people see it.
+    /// The file's name as shown to users.
     pub fn name(&self, file: FileId) -> &str {
         &self.files[file.0 as usize].name
     }
@@ -88,7 +88,7 @@ impl Files {
         self.files[file.0 as usize].path.as_deref()
     }
 
-    /// The folder against which relative paths in the file are meant.
+    /// The folder that relative paths in the file are resolved against.
     pub fn folder(&self, file: FileId) -> PathBuf {
         match self.path(file).and_then(Path::parent) {
             Some(p) => p.to_path_buf(),

@@ -1,4 +1,4 @@
-//! Messages for people: what is wrong, where in which file (both ends of a conflict), and what to do.
+//! Messages: what is wrong, where in which file (both ends of a conflict), and what to do.
 
 mod files;
 mod path;

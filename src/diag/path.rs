@@ -1,4 +1,4 @@
-//! Paths as people see them.
+//! Paths as shown to users.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -11,7 +11,7 @@ pub(crate) fn simplified(path: &Path) -> PathBuf {
     }
 }
 
-/// A path without detours, as people see it.
+/// A path without detours, as shown to users.
 pub(crate) fn shown(path: &Path) -> String {
     simplified(path).display().to_string()
 }

@@ -3,18 +3,18 @@
 use super::files::{Files, Place};
 use std::sync::Arc;
 
-/// How bad it is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// Nothing runs.
     Error,
-    /// It runs, and may well not be what was meant: a run prints it, and its report holds it.
+    /// It runs, but is probably not what was meant: the run prints it, and the report holds it.
     Warning,
     /// Worth knowing; `check` and `plan` go on.
     Note,
 }
 
-/// One thing that is wrong.
+/// A problem.
 #[derive(Clone, Debug)]
 pub struct Problem {
     /// How bad it is.
@@ -60,7 +60,7 @@ impl Problem {
         self
     }
 
-    /// Says what to do.
+    /// Adds what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self

@@ -6,10 +6,10 @@ use super::text::{Quoted, one_line, printable};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
 use std::fmt;
 
-/// Problems that are shown: more would only hide the first.
+/// The most problems that are shown: more would hide the first.
 const SHOWN: usize = 100;
 
-/// The problems, then a line that counts them. Places in several files are shown one snippet per file. What was read from
+/// The problems, then a line with their number. Places in several files are shown in one snippet per file. Text from
 /// files is made safe to print.
 pub fn render(problems: &Problems, colour: bool) -> String {
     let theme = if colour {
@@ -65,7 +65,7 @@ fn count(list: &[Problem]) -> String {
     }
 }
 
-/// What a problem has to say about one file.
+/// The part of a problem that concerns one file.
 #[derive(Debug)]
 struct Report {
     message: String,
@@ -94,7 +94,7 @@ impl Report {
         for (file, labels) in groups {
             let first = reports.is_empty();
             let quoted = Quoted::new(files.text(file));
-            // The label that introduces another file's lines is not written below them again.
+            // The label that introduces another file's lines is not repeated below them.
             let spans: Vec<LabeledSpan> = labels
                 .iter()
                 .enumerate()
@@ -143,7 +143,7 @@ fn label(
         i
     };
     let start = floor(place.span.start);
-    // A value over several lines is marked on its first.
+    // A value over several lines is marked on its first line.
     let line_end = source[start..].find('\n').map_or(source.len(), |n| start + n);
     let end = floor(place.span.end).clamp(start, line_end.max(start));
     let (start, end) = (quoted.at(start), quoted.at(end));
@@ -194,7 +194,7 @@ mod tests {
             .at(&Place { file: a, span: 0..1 }, "here")
             .at(&Place { file: b, span: 0..1 }, "and here")
             .help("once is enough");
-        // Inside a character, and behind the end: a place that is off by some bytes is still shown.
+        // Inside a character, and past the end: a place that is off by some bytes is still shown.
         let odd = Problem::note("odd").at(&Place { file: a, span: 12..999 }, "so");
         let problems = Problems {
             files: Arc::new(files),

@@ -1,6 +1,6 @@
-//! Did-you-mean.
+//! Suggestions (did-you-mean).
 
-/// `did you mean …?` for a word that is none of `known`; `None` where nothing is near it.
+/// `did you mean …?` for a word not in `known`; `None` where nothing is close to it.
 pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let near = nearest(word, known);
     match near.as_slice() {
@@ -13,7 +13,7 @@ pub fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) ->
     }
 }
 
-/// [`did_you_mean`], or, where nothing is near, what there is: `streams here: source, target`.
+/// [`did_you_mean`], or, where nothing is close, the known words: `streams here: source, target`.
 pub fn suggest<'a>(word: &str, what: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     did_you_mean(word, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
@@ -22,11 +22,11 @@ pub fn suggest<'a>(word: &str, what: &str, known: impl IntoIterator<Item = &'a s
     })
 }
 
-/// At most three names that a typo could have come from, the nearest first, a part of a name before any typo; of those
-/// equally near, in their order.
+/// At most three names that a typo could have come from, the closest first, a part of a name before any typo; ties keep
+/// their order.
 fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let lower = word.to_lowercase();
-    // Of a long word only the start is compared: what is longer than any name is no typo of one.
+    // Of a long word only the start is compared: a word longer than any name is not a typo of one.
     let lower: String = lower.chars().take(64).collect();
     let mut scored: Vec<(usize, &str)> = vec![];
     for k in known {
@@ -38,10 +38,11 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
             6..=8 => 3,
             n => n / 3,
         };
-        // A word that is all of a part of the name (`clip` of `clip_norm`), or holds the name as a part.
+        // A word that is a complete part of the name (`clip` of `clip_norm`), or contains the name as a part.
         let part = lower.len() >= 3 && name.split(['_', '.']).any(|p| p == lower)
             || name.len() >= 3 && lower.split(['_', '.']).any(|p| p == name);
-        // Where most letters would have to change, it is short for the name (`tgt`) or no typo of it (`init` of `inputs`).
+        // Where most letters would have to change, it is an abbreviation (`tgt`) or not a typo of the name (`init` of
+        // `inputs`).
         let short =
             edits <= 1 || 2 * edits <= lower.chars().count().min(name.chars().count()) || abbreviates(&lower, &name);
         let shares = lower.chars().any(|c| name.contains(c));
@@ -59,7 +60,7 @@ fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
         .collect()
 }
 
-/// Whether all letters of `short` are in `long`, in their order.
+/// Whether `short` is a subsequence of `long`.
 fn abbreviates(short: &str, long: &str) -> bool {
     let mut rest = long.chars();
     short.chars().all(|c| rest.any(|r| r == c))

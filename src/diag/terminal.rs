@@ -1,6 +1,5 @@
-//! The one way to standard output and standard error. Text is made safe to print (see [`printable`]), and nothing that happens
-//! to a stream stops the work: a reader that went away is no error, and what else keeps output from being written is reported
-//! by [`finish`].
+//! The only way to standard output and standard error. Text is made safe to print (see [`printable`]), and no failure
+//! of a stream stops the work: a closed pipe is not an error, and other failures are reported by [`finish`].
 
 use super::problem::Problems;
 use super::render::render;
@@ -8,13 +7,13 @@ use super::text::{indented, printable};
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard};
 
-/// What became of standard output.
+/// The state of standard output.
 #[derive(Debug)]
 enum Output {
     Open,
-    /// Its reader went away, as `head` does: nobody wants the rest.
+    /// The reader closed the pipe, as `head` does: no more output is wanted.
     Left,
-    /// It could not be written.
+    /// Writing failed.
     Failed(io::Error),
 }
 
@@ -24,13 +23,13 @@ fn output() -> MutexGuard<'static, Output> {
     OUTPUT.lock().unwrap_or_else(|e| e.into_inner())
 }
 
-/// Writes to standard output what people read.
+/// Writes text for people to standard output.
 pub fn out(text: &str) {
     data(&printable(text));
 }
 
-/// Writes to standard output what programs read, byte by byte: it has to be free of control characters in its own way, as JSON
-/// and XML are.
+/// Writes data for programs to standard output, byte by byte: its format must exclude control characters itself, as
+/// JSON and XML do.
 pub fn data(text: &str) {
     let mut output = output();
     if let Output::Open = *output {
@@ -46,9 +45,9 @@ fn put(to: &mut impl Write, text: &str) -> Output {
     }
 }
 
-/// Whether a stream's reader is gone: a pipe's, or a terminal that was closed.
+/// Whether the reader of a stream is gone: of a pipe, or a closed terminal.
 fn has_left(e: &io::Error) -> bool {
-    // A terminal that is gone answers with EIO.
+    // A closed terminal answers with EIO.
     e.kind() == io::ErrorKind::BrokenPipe || (e.raw_os_error() == Some(5) && cfg!(unix) && io::stdout().is_terminal())
 }
 
@@ -57,14 +56,14 @@ pub fn err(message: &str) {
     raw_err(&format!("{}\n", indented(message)));
 }
 
-/// Writes text of several paragraphs to standard error, such as what is wrong with a command line.
+/// Writes text of several paragraphs to standard error, such as problems of a command line.
 pub fn err_text(text: &str) {
     raw_err(&printable(text));
 }
 
 /// Writes problems to standard error, in colours on a terminal.
 pub fn problems(problems: &Problems) {
-    // What files hold is made safe to print in there, so that the colours stay.
+    // Text from files is made safe to print in there, so that the colours stay.
     raw_err(&render(problems, io::stderr().is_terminal()));
 }
 
@@ -72,10 +71,10 @@ fn raw_err(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// What kept output from being written, if anything did.
+/// Reports why output could not be written, if it failed.
 ///
 /// # Errors
-/// Standard output could not be written, for another reason than that nobody reads it any more.
+/// Standard output could not be written, for a reason other than a closed reader.
 pub fn finish() -> io::Result<()> {
     match std::mem::replace(&mut *output(), Output::Left) {
         Output::Failed(e) => Err(e),

@@ -1,10 +1,10 @@
-//! Text of untrusted origin, made safe to print: names, paths, labels and quoted lines may hold characters that steer a
+//! Untrusted text, made safe to print: names, paths, labels and quoted lines may hold characters that control a
 //! terminal, hide text or change its order.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// Whether a character steers a terminal or is not seen: controls, marks of direction, and those of no width.
+/// Whether a character controls a terminal or is invisible: controls, direction marks, and characters of no width.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -25,12 +25,12 @@ pub fn printable(text: &str) -> Cow<'_, str> {
     written_out(text, |_, c| c == '\n').0
 }
 
-/// As [`printable`], for what has to stay on one line: a name, a path, a title. Line breaks are written out, too.
+/// Like [`printable`], for text that has to stay on one line: a name, a path, a title. Line breaks are escaped, too.
 pub fn one_line(text: &str) -> Cow<'_, str> {
     written_out(text, |_, _| false).0
 }
 
-/// A message whose further lines are indented, so that no part of it can be taken for a message of its own.
+/// A message whose further lines are indented, so that no part of it looks like a message of its own.
 pub fn indented(text: &str) -> String {
     let text = printable(text.trim_end_matches('\n'));
     let mut lines = text.split('\n');
@@ -45,7 +45,7 @@ pub fn indented(text: &str) -> String {
     out
 }
 
-/// A file's text as it is quoted, with the places that moved.
+/// A file's text as quoted, with the shifts of its places.
 pub(super) struct Quoted<'t> {
     pub text: Cow<'t, str>,
     moved: Vec<(usize, usize)>,
@@ -59,14 +59,15 @@ impl<'t> Quoted<'t> {
         Quoted { text, moved }
     }
 
-    /// Where byte `at` of the file is in `text`.
+    /// The offset in `text` of byte `at` of the file.
     pub fn at(&self, at: usize) -> usize {
         let moved = self.moved.partition_point(|(from, _)| *from <= at);
         at + moved.checked_sub(1).map_or(0, |i| self.moved[i].1)
     }
 }
 
-/// Writes out hidden characters that `stays` does not keep. Gives, too, from which byte on the text has moved how far.
+/// Escapes hidden characters that `stays` does not keep. Also returns from which byte on the text is shifted by how
+/// much.
 fn written_out(text: &str, stays: impl Fn(usize, char) -> bool) -> (Cow<'_, str>, Vec<(usize, usize)>) {
     let mut moved = vec![];
     let mut out = String::new();

@@ -54,8 +54,8 @@ pub struct NodeDef {
     pub train_only: bool,
     /// Bypassed everywhere (an overlay's `bypass`): outputs are the input of the same type.
     pub bypass: Option<Place>,
-    /// The folder against which relative paths in its parameters are meant: of the file that wrote `kind`, or what
-    /// the node's `folder` says.
+    /// The folder that relative paths in its parameters are resolved against: that of the file that wrote `kind`, or
+    /// the node's `folder`.
     pub folder: PathBuf,
     /// Where it was written.
     pub place: Place,
@@ -81,7 +81,7 @@ pub struct PhaseDef {
     pub place: Place,
     /// Its own streams, if not the graph's.
     pub streams: Option<Vec<Spanned<String>>>,
-    /// Which list it reads: `train` unless said.
+    /// Which list it reads: `train` by default.
     pub split: Spanned<String>,
     /// Length in passes over the first stream.
     pub epochs: Option<Spanned<usize>>,
@@ -89,8 +89,8 @@ pub struct PhaseDef {
     pub steps: Option<Spanned<usize>>,
     /// Videos per stream in an optimiser step.
     pub batch: Spanned<usize>,
-    /// Videos per stream in one forward and backward; gradients of the step's parts add up, batch statistics are of
-    /// each part.
+    /// Videos per stream in one forward and backward pass; gradients of the step's parts add up, batch statistics are
+    /// those of each part.
     pub micro_batch: Option<Spanned<usize>>,
     /// Sizes that differ from the graph's.
     pub dims: IndexMap<String, Spanned<usize>>,
@@ -100,9 +100,9 @@ pub struct PhaseDef {
     pub losses: IndexMap<String, LossDef>,
     /// Nodes (or composites) whose weights start anew here.
     pub reset: Vec<Spanned<String>>,
-    /// Nodes (or composites) whose weights stay as they are.
+    /// Nodes (or composites) whose weights are reset here.
     pub frozen: Vec<Spanned<String>>,
-    /// A seed of its own, so that runs with other seeds share the phase.
+    /// The phase's own seed, so that runs with other seeds share the phase.
     pub seed: Option<Spanned<u64>>,
     /// The optimiser.
     pub optimizer: OptimizerDef,
@@ -110,7 +110,7 @@ pub struct PhaseDef {
     pub validate: Option<Spanned<String>>,
 }
 
-/// A way to run the graph without training: inference, measures, preparation.
+/// A pass over the graph without training: inference, measures, preparation.
 #[derive(Clone, Debug)]
 pub struct ViewDef {
     /// Its name.
@@ -119,7 +119,7 @@ pub struct ViewDef {
     pub place: Place,
     /// Its own streams, if not the graph's.
     pub streams: Option<Vec<Spanned<String>>>,
-    /// Which list it reads: `test` unless said.
+    /// Which list it reads: `test` by default.
     pub split: Spanned<String>,
     /// Videos per stream at a time.
     pub batch: Option<Spanned<usize>>,
@@ -129,7 +129,7 @@ pub struct ViewDef {
     pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     /// What is computed.
     pub roots: Vec<Spanned<Ref>>,
-    /// Whether a run leaves it out, and says so, where data or weights that it starts from are not there.
+    /// Whether a run leaves it out, and reports that, where data or weights that it starts from are missing.
     pub optional: bool,
 }
 
@@ -140,9 +140,9 @@ pub struct Graph {
     pub files: Arc<Files>,
     /// The merged tree before composites were expanded: what `explain`, `diff` and `graph.toml` work on.
     pub tree: Tree,
-    /// What the layers did to it: what `explain` tells.
+    /// What the layers changed: shown by `explain`.
     pub history: History,
-    /// What is worth knowing about how it was put together.
+    /// Notes on how it was put together.
     pub notes: Vec<Problem>,
     /// Its title.
     pub title: Option<Spanned<String>>,
@@ -152,7 +152,7 @@ pub struct Graph {
     pub streams: Vec<Spanned<String>>,
     /// Streams whose labels may reach no training loss.
     pub held_out: Vec<Spanned<String>>,
-    /// Whether held-out labels may be used after all; every output says so.
+    /// Whether held-out labels may be used after all; every output then states it.
     pub oracle: bool,
     /// Which weights are scored.
     pub select: Spanned<Select>,
@@ -164,7 +164,7 @@ pub struct Graph {
     pub bad_videos: f64,
     /// The seed of a run: everything random in training follows from it.
     pub seed: Spanned<u64>,
-    /// With how many bits a GPU computes.
+    /// The precision in which a GPU computes.
     pub precision: Spanned<Precision>,
     /// Nodes, by path, in file order.
     pub nodes: IndexMap<String, NodeDef>,
@@ -176,10 +176,10 @@ pub struct Graph {
     pub classes: Option<Spanned<Vec<String>>>,
 }
 
-/// How many of the `videos` of a list may be bad before a run ends, where a `share` of them may: rounded up, so that one bad
-/// video of a short list ends none.
+/// How many of the `videos` of a list may be bad before a run ends, for a `share` of them: rounded up, so that one bad
+/// video of a short list never ends a run.
 pub fn bad_allowed(share: f64, videos: usize) -> usize {
-    // 7 % of 100 are 7.000000000000001.
+    // 7 % of 100 is 7.000000000000001 in floating point.
     (share * videos as f64 - 1e-9).ceil().max(0.0) as usize
 }
 

@@ -1,4 +1,4 @@
-//! `expect`: the published number for an experiment, by the setting that it is of.
+//! `expect`: the published number for an experiment, by setting.
 
 use crate::diag::{Problem, Spanned};
 use crate::keys::{Rules, Value, schema};
@@ -6,15 +6,15 @@ use crate::tree::{Out, Tree, TreeValue, basic_string};
 use indexmap::IndexMap;
 use serde_json::{Map, Value as Json};
 
-/// Names a graph that has no setting, such as the effective one of a run.
+/// The key for a graph without a setting, such as the effective graph of a run.
 const NO_SETTING: &str = "without_setting";
 
-/// Published numbers by the names of settings.
+/// Published numbers by setting.
 #[derive(Clone, Debug, Default)]
 pub struct Expect(IndexMap<String, Spanned<String>>);
 
 impl Expect {
-    /// The number for `setting`, if there is one: with other data it would be no comparison.
+    /// The number for `setting`, if there is one: other data would not be comparable.
     pub fn of(&self, setting: Option<&str>) -> Option<Spanned<String>> {
         self.0.get(setting.unwrap_or(NO_SETTING)).cloned()
     }

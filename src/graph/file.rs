@@ -31,30 +31,30 @@ impl Word for Select {
 }
 
 table! {
-    /// What stands at the top of a graph.
+    /// The top level of a graph.
     pub struct TopKeys as "experiment" {
-        /// What the experiment is called.
+        /// The experiment's title.
         title: Option<Spanned<String>>;
-        /// The published number for this row, by the name of its setting; printed under that one.
+        /// The published number for this row, by the name of its setting; printed only under that setting.
         expect: Option<Expect>;
         /// Every node exists once per stream, with shared weights.
         streams: Option<Vec<Spanned<String>>>;
         /// Streams whose labels may reach no training loss.
         held_out: Vec<Spanned<String>>;
-        /// Lets held-out labels be used after all; every output says so.
+        /// Allows the use of held-out labels; every output then states it.
         oracle: bool;
-        /// Which weights are scored: the last, or those of the best validation score (by held-out labels with `oracle` alone).
+        /// Which weights are scored: the last, or those of the best validation score (by held-out labels only with `oracle`).
         select: Option<Spanned<Select>>;
         /// The share of a list's videos that may be unusable.
         bad_videos: f64 = 0.01, [least = 0.0, most = 1.0];
         /// The seed of everything random.
         seed: Option<Spanned<u64>>;
-        /// With how many bits a GPU computes: bf16 activations inside backbones, f32 numbers whose products may round to TF32,
-        /// or f32 (the default). The CPU computes in f32 whatever stands here.
+        /// The precision in which a GPU computes: bf16 activations inside backbones, f32 numbers whose products may round to
+        /// TF32, or f32 (the default). The CPU always computes in f32.
         precision: Option<Spanned<Precision>>;
         /// Phases and views to run, in order.
         run: Option<Order>;
-        /// Names of the classes.
+        /// Class names.
         classes: Option<Spanned<Vec<Spanned<String>>>>;
         /// Nodes that pass their input through.
         bypass: Vec<Spanned<String>>;
@@ -66,7 +66,7 @@ table! {
         nodes: Free, [of = "node"];
         /// Training phases, by name.
         phases: Free, [of = "phase"];
-        /// Ways to run the graph without training, by name.
+        /// Passes over the graph without training, by name.
         views: Free, [of = "view"];
     }
 }
@@ -76,7 +76,7 @@ table! {
     pub struct PhaseKeys as "phase" {
         /// Its own streams, if not the graph's.
         streams: Option<Vec<Spanned<String>>>;
-        /// Which list it reads: `train` unless said.
+        /// Which list it reads: `train` by default.
         split: Option<Spanned<String>>;
         /// Length in passes over the first stream.
         epochs: Option<Spanned<usize>>, [least = 1.0];
@@ -84,9 +84,9 @@ table! {
         steps: Option<Spanned<usize>>, [least = 1.0];
         /// Videos per stream in an optimiser step.
         batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
-        /// Videos per stream in one forward and backward; gradients of the parts add up.
+        /// Videos per stream in one forward and backward pass; gradients of the parts are summed.
         micro_batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
-        /// A seed of its own, so that runs with other seeds share the phase.
+        /// The phase's own seed, so that runs with other seeds share the phase.
         seed: Option<Spanned<u64>>;
         /// Sizes that differ from the graph's.
         dims: IndexMap<String, Spanned<usize>>;
@@ -94,9 +94,9 @@ table! {
         nodes: IndexMap<String, Spanned<Free>>;
         /// The objective: weights by node (its first output) or `"node.port"`.
         losses: IndexMap<String, Spanned<LossKeys>>;
-        /// Nodes or composites whose weights start anew here.
+        /// Nodes or composites whose weights are reset here.
         reset: Vec<Spanned<String>>;
-        /// Nodes or composites whose weights stay as they are.
+        /// Nodes or composites whose weights are frozen.
         frozen: Vec<Spanned<String>>;
         /// A view that is scored after every epoch, and at the end.
         validate: Option<Spanned<String>>;
@@ -106,11 +106,11 @@ table! {
 }
 
 table! {
-    /// A way to run the graph without training.
+    /// A pass over the graph without training.
     pub struct ViewKeys as "view" {
         /// Its own streams, if not the graph's.
         streams: Option<Vec<Spanned<String>>>;
-        /// Which list it reads: `test` unless said.
+        /// Which list it reads: `test` by default.
         split: Option<Spanned<String>>;
         /// Videos per stream at a time.
         batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
@@ -118,9 +118,9 @@ table! {
         dims: IndexMap<String, Spanned<usize>>;
         /// Node parameters that differ, by node.
         nodes: IndexMap<String, Spanned<Free>>;
-        /// What is computed.
+        /// The outputs that it computes.
         roots: Vec<Spanned<String>>;
-        /// A run leaves it out, and says so, where data or weights that it starts from are not there.
+        /// A run leaves it out, and reports that, where data or weights that it starts from are missing.
         optional: bool;
     }
 }
@@ -130,7 +130,7 @@ table! {
     pub struct NodeKeys as "node" {
         /// The node's kind, or a composite's file.
         kind: Option<Spanned<String>>;
-        /// The folder that relative paths in its parameters are meant in.
+        /// The folder that relative paths in its parameters are resolved against.
         folder: Option<Spanned<String>>;
         /// The streams it works in; in others it is bypassed or absent.
         only: Option<Vec<Spanned<String>>>;

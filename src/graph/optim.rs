@@ -20,7 +20,7 @@ pub enum OptimizerKind {
 }
 
 impl OptimizerKind {
-    /// What it keeps of each weight that trains, as saved states name it: tensors of the weight's size.
+    /// The tensors of its state for each trained weight, each of the weight's size, by their names in checkpoints.
     pub fn buffers(self) -> &'static [&'static str] {
         match self {
             OptimizerKind::Sgd => &["momentum"],
@@ -28,7 +28,7 @@ impl OptimizerKind {
         }
     }
 
-    /// The keys that not all optimisers have.
+    /// The keys that other optimisers lack.
     pub fn own_keys(self) -> &'static [&'static str] {
         match self {
             OptimizerKind::Sgd => &["momentum", "nesterov"],
@@ -60,11 +60,12 @@ table! {
         lr: f64, [least = 0.0];
         /// Of `sgd`: 0, the default, is plain SGD.
         momentum: Option<f64>, [least = 0.0, below = 1.0];
-        /// Of `adam` and `adamw`: how much of the gradient's first and second moment stays in a step; [0.9, 0.999] by default.
+        /// Of `adam` and `adamw`: β₁ and β₂, the decay rates of the moving averages of the gradient and of its square; [0.9, 0.999]
+        /// by default.
         betas: Option<Betas>;
-        /// Of `adam` and `adamw`: what the root of the second moment is raised by; 1e-8 by default.
+        /// Of `adam` and `adamw`: ε, added to the root of the second moment; 1e-8 by default.
         eps: Option<f64>, [least = 1e-30];
-        /// L2 added to the gradient; of `adamw`, the share of a weight that is taken from it in a step, times the learning rate.
+        /// L2 added to the gradient; with `adamw` decoupled: each step subtracts `lr · weight_decay · w`.
         weight_decay: f64, [least = 0.0];
         /// Of `sgd`: Nesterov's form.
         nesterov: bool;
@@ -72,14 +73,14 @@ table! {
         clip_norm: Option<f64>, [above = 0.0];
         /// Steps over which the rate rises from 0: `lr · min(1, (step + 1) / warmup_steps)`.
         warmup_steps: usize, [omit = 0.0];
-        /// How the learning rate falls.
+        /// The schedule of the learning rate.
         schedule: ScheduleDef = ScheduleDef::Constant;
-        /// Rates and decays of parts of the weights; the first that matches a weight counts.
+        /// Learning rates and weight decays of parts of the weights; the first group that matches a weight applies.
         groups: Vec<GroupDef>;
     }
 }
 
-/// How a weight is updated, with the defaults in it.
+/// The update of a weight, with the defaults filled in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Update {
     /// SGD.
@@ -95,13 +96,13 @@ pub enum Update {
         betas: [f64; 2],
         /// ε.
         eps: f64,
-        /// Whether weights decay apart from the gradient: AdamW.
+        /// Decoupled weight decay: AdamW.
         decoupled: bool,
     },
 }
 
 impl OptimizerDef {
-    /// How a weight is updated.
+    /// The update of a weight.
     pub fn update(&self) -> Update {
         match self.kind {
             OptimizerKind::Sgd => Update::Sgd {
@@ -116,7 +117,7 @@ impl OptimizerDef {
         }
     }
 
-    /// Writes the defaults of the kind's own keys into them, so that the effective graph shows them.
+    /// Sets the kind's own keys that are absent to their defaults, so that the effective graph shows them.
     pub fn fill(&mut self) {
         match self.update() {
             Update::Sgd { momentum, .. } => self.momentum = Some(momentum),
@@ -135,7 +136,7 @@ impl Default for Betas {
     }
 }
 
-/// At 1 a moment would never move.
+/// With 1 a moving average would never change.
 const BETA: Rules = Rules {
     least: Some(0.0),
     below: Some(1.0),
@@ -167,15 +168,15 @@ impl Value for Betas {
 }
 
 table! {
-    /// Part of the weights.
+    /// A parameter group.
     pub struct GroupDef as "group" {
-        /// Nodes or composites; left out: all.
+        /// Nodes or composites; default: all.
         nodes: Vec<Spanned<String>>;
-        /// What of them; left out: all.
+        /// Which of their weights; default: all.
         roles: Words<Role>;
-        /// Times the learning rate.
+        /// Factor of the learning rate.
         lr_scale: f64 = 1.0, [least = 0.0];
-        /// Instead of the optimiser's.
+        /// Replaces the optimiser's.
         weight_decay: Option<f64>, [least = 0.0];
     }
 }

@@ -1,4 +1,4 @@
-//! How a phase's learning rate falls, as written.
+//! The schedule of a phase's learning rate, as written.
 
 use crate::diag::Problem;
 use crate::keys::{Rules, Table, Value, Word, schema, table};
@@ -6,18 +6,18 @@ use crate::tree::{Out, Tree, TreeValue, Written, list, string};
 use indexmap::IndexMap;
 use serde_json::{Value as Json, json};
 
-/// How the learning rate falls.
+/// The schedule of the learning rate.
 #[derive(Clone, Debug)]
 pub enum ScheduleDef {
-    /// Not at all.
+    /// Constant.
     Constant,
-    /// At some steps or epochs.
+    /// Falls at some epochs or steps.
     Step(StepDef),
     /// Half a cosine.
     Cosine(CosineDef),
-    /// In a line.
+    /// A straight line.
     Linear(LinearDef),
-    /// A power of how far the phase is.
+    /// A power of the progress of the phase, or of the number of steps.
     Inverse(InverseDef),
 }
 
@@ -26,9 +26,9 @@ table! {
     pub struct StepDef as "step schedule" {
         /// Epochs at which the rate falls (or steps, where the phase is given in steps, or `per` says so).
         at: Rising;
-        /// By how much.
+        /// The factor.
         gamma: f64, [least = 0.0];
-        /// What `at` counts, where it is not the unit of the phase's length.
+        /// The unit of `at`; default: that of the phase's length.
         per: Option<Per>;
     }
 }
@@ -36,34 +36,34 @@ table! {
 table! {
     /// Half a cosine to `end` times the rate, over the phase.
     pub struct CosineDef as "cosine schedule" {
-        /// The share that is left at the end.
+        /// The share of the rate at the end.
         end: f64, [least = 0.0];
-        /// How often the rate changes: with each step (the default), or once an epoch.
+        /// When the rate changes: at each step (the default), or at the beginning of each epoch.
         per: Option<Per>;
     }
 }
 
 table! {
-    /// In a line to `end` times the rate, over the phase.
+    /// A straight line to `end` times the rate, over the phase.
     pub struct LinearDef as "linear schedule" {
-        /// The share that is left at the end.
+        /// The share of the rate at the end.
         end: f64, [least = 0.0];
-        /// How often the rate changes: with each step (the default), or once an epoch.
+        /// When the rate changes: at each step (the default), or at the beginning of each epoch.
         per: Option<Per>;
     }
 }
 
 table! {
-    /// `(1 + gamma · x)^(−power)` times the rate, x the share of the phase that is done (DANN's, Ganin et al., JMLR 2016: `gamma`
-    /// 10, `power` 0.75) or the number of steps that are.
+    /// `(1 + gamma · x)^(−power)` times the rate, x the progress of the phase from 0 to 1 (DANN, Ganin et al., JMLR
+    /// 2016: `gamma` 10, `power` 0.75) or the number of steps so far.
     pub struct InverseDef as "inverse schedule" {
         /// How fast the rate falls.
         gamma: f64, [least = 0.0];
         /// The power; 0.75 by default.
         power: f64 = 0.75, [least = 0.0];
-        /// What x is.
+        /// What x is: the progress of the `phase` (the default), or the number of `steps`.
         over: Over;
-        /// How often the rate changes: with each step (the default), or once an epoch.
+        /// When the rate changes: at each step (the default), or at the beginning of each epoch.
         per: Option<Per>;
     }
 }
@@ -92,10 +92,10 @@ impl Word for Per {
 /// What an inverse schedule is a function of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Over {
-    /// The share of the phase that is done, from 0 to 1.
+    /// The progress of the phase, from 0 to 1.
     #[default]
     Phase,
-    /// The number of steps that are done.
+    /// The number of steps so far.
     Steps,
 }
 
@@ -136,7 +136,7 @@ impl Word for Kind {
 }
 
 impl ScheduleDef {
-    /// The unit that it names.
+    /// Its `per`.
     pub fn per(&self) -> Option<Per> {
         match self {
             ScheduleDef::Constant => None,
@@ -148,7 +148,7 @@ impl ScheduleDef {
     }
 }
 
-/// The keys of a schedule of this kind; `None` where one is missing that it needs.
+/// The keys of a schedule of this kind; `None` if a required one is missing.
 fn keys<T: Table>(
     at: &str,
     kind: (Kind, &Tree),
@@ -241,7 +241,7 @@ impl Value for ScheduleDef {
         let constant: serde_json::Map<_, _> = [("kind".into(), json!({ "const": "constant" }))].into_iter().collect();
         json!({ "description": doc, "anyOf": [
             schema::one_of(&["constant", "cosine", "linear"], "A schedule without parameters."),
-            schema::object("Not at all.", constant, json!(false)),
+            schema::object("The rate stays.", constant, json!(false)),
             by::<StepDef>(Kind::Step, &["at", "gamma"]),
             by::<CosineDef>(Kind::Cosine, &[]),
             by::<LinearDef>(Kind::Linear, &[]),
@@ -273,7 +273,7 @@ impl Value for Rising {
     }
 
     fn schema(doc: &str, _: &Rules) -> Json {
-        let items = usize::schema("When.", &Rules::NONE);
+        let items = usize::schema("An epoch or a step.", &Rules::NONE);
         schema::or_param(json!({ "type": "array", "items": items, "description": doc }))
     }
 }

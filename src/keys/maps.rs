@@ -1,4 +1,4 @@
-//! Values of keys that are tables whose keys are free: sizes, texts, sections.
+//! Values of keys that are tables with free keys: sizes, texts, sections.
 
 use super::values::read_table;
 use super::{Rules, Table, Value, schema};
@@ -51,7 +51,7 @@ impl<T: Table> Value for Sub<T> {
     }
 }
 
-/// A table as written, which is read where more is known: nodes, phases, parameters.
+/// A table kept as written, which is read where more is known: nodes, phases, parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Free {
     /// Its values.

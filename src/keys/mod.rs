@@ -1,7 +1,7 @@
 //! The keys of the graph language, each declared once: its name, type, bounds, default and documentation.
 //!
-//! `table!` declares a table of the language as a struct. The loader reads files by it, the effective graph and the key of
-//! shared phases are written by it, and the schema for editors is made of it. A new key is one field.
+//! `table!` declares a table of the language as a struct. The loader reads files with it, the effective graph and the
+//! key of shared phases are written with it, and the schema for editors is generated from it. A new key is one field.
 
 mod maps;
 mod rules;
@@ -16,11 +16,11 @@ use crate::tree::{Out, Tree, TreeValue, Written};
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-/// What a key may hold.
+/// A type that a key may have.
 pub trait Value: Sized {
     /// Reads the value of the key at the dotted path `at`; `None`, with a problem in `out`, where it is wrong.
     fn read(at: &str, t: &Tree, rules: &Rules, out: &mut Out) -> Option<Self>;
-    /// The value as a file has it; `None` where leaving the key out means the same.
+    /// The value as written in a file; `None` where leaving the key out means the same.
     fn write(&self, rules: &Rules) -> Option<TreeValue>;
     /// The JSON schema of the value, with `doc` as its description.
     fn schema(doc: &str, rules: &Rules) -> Json;
@@ -59,13 +59,13 @@ impl Key {
 pub trait Table: Sized {
     /// Its definition in the schema.
     const NAME: &'static str;
-    /// What it is.
+    /// Its documentation.
     const DOC: &'static str;
     /// Its keys, in the order in which files have them.
     const KEYS: &'static [Key];
 
-    /// Reads the keys of `table`, which is at the dotted path `at`; others are left alone. A key that is wrong is reported and
-    /// has its default.
+    /// Reads the keys of `table`, which is at the dotted path `at`; other keys are ignored. A wrong key is reported and
+    /// gets its default.
     fn read(at: &str, table: &IndexMap<String, Tree>, out: &mut Out) -> Self;
     /// Adds the keys that are not at their defaults.
     fn write(&self, to: &mut Written);
@@ -86,8 +86,8 @@ pub trait Table: Sized {
     }
 }
 
-/// Declares a table of the language: `key: Type = default, [least = 0.0];`. The default is that of the type where none is given,
-/// bounds are fields of [`Rules`], documentation is that of the schema, too.
+/// Declares a table of the language: `key: Type = default, [least = 0.0];`. Without a default the type's is used,
+/// bounds are fields of [`Rules`], and the documentation is also the schema's.
 macro_rules! table {
     (
         $(#[doc = $about:literal])*

@@ -4,20 +4,20 @@ use crate::diag::Problem;
 use crate::tree::{Out, Tree, at_value};
 use serde_json::{Map, Value as Json, json};
 
-/// Bounds of a key's value, and how the schema shows it.
+/// Bounds of a key's value, and how the schema states them.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// The smallest number.
     pub least: Option<f64>,
     /// The largest number.
     pub most: Option<f64>,
-    /// Numbers are above this.
+    /// The value must be above this.
     pub above: Option<f64>,
-    /// Numbers are below this.
+    /// The value must be below this.
     pub below: Option<f64>,
-    /// The number at which a file leaves the key out.
+    /// The value at which a file omits the key.
     pub omit: Option<f64>,
-    /// The definition in the schema of the values of a table whose keys are free.
+    /// The schema definition of the values of a table with free keys.
     pub of: Option<&'static str>,
 }
 
@@ -32,7 +32,7 @@ impl Rules {
         of: None,
     };
 
-    /// Whether `n` at `at` is within the bounds; else this is a problem.
+    /// Whether `n` at `at` is within the bounds; else a problem is reported.
     pub(super) fn hold(&self, at: &str, n: f64, t: &Tree, out: &mut Out) -> bool {
         let wrong = [
             self.least.filter(|least| n < *least).map(|b| ("at least", b)),

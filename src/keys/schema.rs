@@ -43,7 +43,7 @@ pub(crate) fn names(doc: &str) -> Value {
     or_param(json!({ "type": "array", "items": { "type": "string" }, "uniqueItems": true, "description": doc }))
 }
 
-/// A doc comment as one line, without the marks of rustdoc's links.
+/// A doc comment as one line, without rustdoc's link brackets.
 pub(crate) fn sentence(doc: &str) -> String {
     let plain = doc.replace("[`", "`").replace("`]", "`");
     plain.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -109,7 +109,7 @@ impl Value for usize {
     }
 }
 
-/// A list of strings, none of them twice.
+/// A list of distinct strings.
 impl Value for Vec<Spanned<String>> {
     fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
         out.names(at, t)
@@ -150,25 +150,25 @@ impl<T: Table> Value for Vec<T> {
     }
 }
 
-/// A table at `at`; keys that it does not have are reported.
+/// A table at `at`; unknown keys are reported.
 pub(super) fn read_table<T: Table>(at: &str, of: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<T> {
     let table = out.table(at, t)?;
     out.unknown_keys(of, table, &T::names());
     Some(T::read(&format!("{at}."), table, out))
 }
 
-/// A word out of a few.
+/// One word of a fixed set.
 pub trait Word: Copy + 'static {
     /// What it names, for messages.
     const WHAT: &'static str;
     /// All of them.
     const ALL: &'static [Self];
 
-    /// As files have it.
+    /// As written in files.
     fn word(self) -> &'static str;
 }
 
-/// The word of this text; any other is reported.
+/// The word with this text; any other is reported.
 fn word<T: Word>(text: &Spanned<String>, out: &mut Out) -> Option<T> {
     let found = T::ALL.iter().copied().find(|w| w.word() == text.value);
     if found.is_none() {
@@ -194,7 +194,7 @@ impl<T: Word> Value for T {
     }
 }
 
-/// Some words of a few.
+/// Some words of a fixed set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Words<T>(pub Vec<T>);
 

@@ -135,7 +135,7 @@ fn unread(listed: &Listed, error: &str) -> Finding {
     }
 }
 
-/// What the checker says, as the linter says it.
+/// A finding of the checker, as one of the linter.
 fn of_problem(p: &Problem, of: &Problems) -> Finding {
     let item = |(place, text): &(Place, String)| Item {
         place: of.files.at(place),
@@ -298,9 +298,7 @@ impl List<'_> {
         let consequence = if bad == all {
             " (no video of the list can be used)".into()
         } else if ends {
-            format!(
-                " ({bad} of {all} cannot be used in all, and a run ends above {allowed}, by `bad_videos` = {limit})"
-            )
+            format!(" (with the other bad ones {bad} of {all}, and a run ends above {allowed}, by `bad_videos`)")
         } else {
             let then = match self.listed.trains {
                 true => "in training other videos take their places",

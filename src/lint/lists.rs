@@ -4,7 +4,7 @@ use crate::program::Checked;
 use crate::program::{Program, ProgramKind};
 use crate::run::{Progress, make_data};
 use anyhow::Result;
-use glad_nodes::{Body, Defect, FileFault, Head, ListScan, Size, Source, Stated, Video};
+use glad_nodes::{Body, Defect, FileFault, Head, ListScan, Size, Source, SourceError, Stated, Video};
 use indexmap::IndexMap;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -28,9 +28,9 @@ pub struct Listed {
     pub fault: Option<FileFault>,
     /// Names of the classes, where known.
     pub classes: Option<Vec<String>>,
-    /// How many classes there are: as many as have names, else as the scores tell apart that its labels are compared with.
+    /// How many classes there are: as many as have names, else as many as the scores distinguish that its labels are compared with.
     pub class_count: Option<usize>,
-    /// How many classes these scores tell apart, at least.
+    /// How many classes these scores distinguish, at least.
     pub scored: Option<usize>,
     /// Losses that need a label of every video.
     pub trained_on: Vec<String>,
@@ -88,6 +88,9 @@ impl Listed {
 
 /// Reads all lists of all phases and views, and looks at every file once, on all threads. With `decode`, the first, the
 /// middle and the last frame of each video are decoded, too.
+///
+/// # Errors
+/// Data that is generated cannot be made. What is wrong with a list is in its [`Listed`].
 pub fn lists(checked: &Checked, decode: bool, progress: &Progress) -> Result<Vec<Listed>> {
     let mut all: IndexMap<Key, Listed> = IndexMap::new();
     for program in checked.phases.values().chain(checked.views.values()) {
@@ -103,7 +106,7 @@ pub fn lists(checked: &Checked, decode: bool, progress: &Progress) -> Result<Vec
     Ok(all)
 }
 
-/// What makes a list another one: the node and stream, the file, and what decodes its videos, which a phase may say.
+/// What makes a list another one: the node and stream, the file, and what decodes its videos, which a phase may choose.
 type Key = (String, String, PathBuf, &'static str);
 
 /// Adds the list that a source call reads in `program`, or notes one more that reads it.
@@ -117,9 +120,12 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
         .map(|id| &program.values[id.0].name);
     let stream = name.and_then(|n| n.split_once('@')).map_or("", |(_, s)| s).to_string();
     let scan = source.scan(&program.split);
-    let fault = scan.as_ref().err().and_then(|e| e.downcast_ref::<FileFault>()).cloned();
+    let fault = match &scan {
+        Err(SourceError::File(fault)) => Some(fault.clone()),
+        _ => None,
+    };
     let scan = scan.map_err(|e| format!("{e:#}"));
-    // A split without a list is told apart by its name.
+    // Splits without a list are distinguished by their names.
     let file = match (&scan, &fault) {
         (Ok(ListScan { file: Some(f), .. }), _) => f.clone(),
         (_, Some(fault)) => fault.file.clone(),

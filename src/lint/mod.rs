@@ -1,7 +1,7 @@
 //! `glad-run lint`: every line and every file of all lists of a graph.
 //!
-//! `lists` finds the lists that the graph's phases and views read, and looks at their files; `findings` says what is
-//! wrong with them, in the order of what it does to a run; `text` and `page` tell it.
+//! `lists` finds the lists that the graph's phases and views read, and looks at their files; `findings` lists what is
+//! wrong with them, in the order of what it does to a run; `text` and `page` print it.
 
 mod findings;
 mod lists;

@@ -1,4 +1,4 @@
-//! What the linter says on a terminal: the gravest first, a few places of each.
+//! What the linter prints on a terminal: the worst first, a few places of each.
 
 use super::findings::{Finding, Level};
 use super::lists::Listed;

@@ -1,4 +1,4 @@
-//! From the merged tree to a [`Graph`]: every mistake of every file at once.
+//! From the merged tree to a [`Graph`], or every mistake of every file at once.
 
 use super::expand::{Expander, Flat, Member};
 use super::layers::Reader;
@@ -17,11 +17,11 @@ use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::sync::Arc;
 
-/// The seed of a run that names none.
+/// The default seed of a run.
 const DEFAULT_SEED: u64 = 1;
 
-/// Reads the merged tree, `setting` being the name of its lowest layer where it has a setting. Returns nothing where
-/// anything is wrong; what is, is in `reader.problems`.
+/// Reads the merged tree; `setting` is the name of its lowest layer where it has a setting. Returns nothing where
+/// anything is wrong; the problems are in `reader.problems`.
 pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: Option<&str>) -> Option<Graph> {
     let mut problems = std::mem::take(&mut reader.problems);
     let out = &mut Out(&mut problems);
@@ -43,7 +43,7 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: 
         let Some(mut t) = top.get(name).cloned() else {
             return IndexMap::new();
         };
-        // Nodes are settled one by one, for composites have parameters of their own.
+        // Nodes are resolved one by one, since composites have parameters of their own.
         if name != "nodes" {
             params.substitute(&mut t, out);
         }
@@ -202,7 +202,7 @@ fn top_keys(top: &IndexMap<String, Tree>, out: &mut Out) {
     }
 }
 
-/// Phases with losses, views with roots; the others are left out, and a note says so.
+/// Phases with losses, views with roots; the others are left out, with a note.
 fn living(
     what: &str,
     all: IndexMap<String, Tree>,
@@ -271,7 +271,7 @@ fn dim_names(top: &IndexMap<String, Tree>, out: &mut Out) {
     }
 }
 
-/// Every output of every composite has to lead somewhere, also where nothing uses it.
+/// Checks that every output of every composite resolves, even where nothing uses it.
 fn outputs(resolver: &mut Resolver) {
     let outputs: Vec<(usize, Spanned<String>)> = (resolver.scopes.iter().enumerate())
         .flat_map(|(i, s)| {
@@ -312,7 +312,7 @@ fn bypass(names: Vec<Spanned<String>>, nodes: &mut IndexMap<String, NodeDef>, re
     }
 }
 
-/// Checks what `run` names; without it all phases run, in the order of the files.
+/// Checks the names in `run`; without it all phases run, in the order of the files.
 fn run(
     graph: &mut Graph,
     top: &IndexMap<String, Tree>,

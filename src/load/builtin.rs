@@ -1,7 +1,7 @@
-//! The graph files inside the program: all of `graphs/`, so that the program alone is enough.
+//! The graph files inside the program: all of `graphs/`, so that the program works without a checkout.
 //!
-//! A built-in file is named by its path below `graphs/` without `.toml`; in files and messages `glad:` stands before the
-//! name (`glad:lib/order`), on the command line it may be left out where no file has the name. Its path is
+//! A built-in file is named by its path below `graphs/` without `.toml`; in files and messages the name starts with
+//! `glad:` (`glad:lib/order`), on the command line the prefix may be omitted where no file has the name. Its path is
 //! `glad:/lib/order.toml`, so that relative paths in it lead to other built-in files.
 
 use crate::tree::Role;
@@ -9,10 +9,10 @@ use std::path::{Component, Path, PathBuf};
 
 const FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
-/// What stands before the name of a built-in file.
+/// The prefix of the name of a built-in file.
 const PREFIX: &str = "glad:";
 
-/// Built-in settings are below it; `--setting mini` is short for `--setting settings/mini`.
+/// The folder of built-in settings; `--setting mini` is short for `--setting settings/mini`.
 const SETTINGS: &str = "settings/";
 
 /// A graph file inside the program.
@@ -24,7 +24,7 @@ pub struct BuiltIn {
     pub text: &'static str,
 }
 
-/// What a built-in file is for.
+/// The role of a built-in file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Use {
     /// It runs: `glad-run NAME`.
@@ -36,7 +36,7 @@ pub enum Use {
 }
 
 impl BuiltIn {
-    /// What it is for.
+    /// Its role.
     pub fn used_as(&self) -> Use {
         match self.text.lines().any(|l| l.trim_end() == "[composite]") {
             _ if self.name.starts_with(SETTINGS) => Use::Setting,
@@ -61,7 +61,7 @@ pub fn built_in(name: &str) -> Option<BuiltIn> {
     built_ins().find(|b| b.name == name)
 }
 
-/// The name in the path of a built-in file, whether there is one or not; `None` for other paths.
+/// The name in the path of a built-in file, whether it exists or not; `None` for other paths.
 pub(crate) fn name_of(path: &Path) -> Option<String> {
     let mut parts: Vec<&str> = vec![];
     for part in path.strip_prefix(PREFIX).ok()?.components() {
@@ -84,17 +84,18 @@ pub(super) fn path_of(name: &str) -> PathBuf {
     Path::new(PREFIX).join(format!("{}.toml", name.strip_suffix(".toml").unwrap_or(name)))
 }
 
-/// Whether `text` names a built-in file as files write it.
+/// Whether `text` names a built-in file in the form that files use.
 pub(super) fn is_named(text: &str) -> bool {
     text.starts_with(PREFIX)
 }
 
-/// The name of a built-in file as files write it.
+/// The name of a built-in file in the form that files use.
 pub(super) fn written(name: &str) -> String {
     format!("{PREFIX}{name}")
 }
 
-/// Where `text` leads, written in a file of `folder`: to a built-in file, into the home folder, else on from `folder`.
+/// What `text`, written in a file of `folder`, refers to: a built-in file, a path in the home folder, else one relative
+/// to `folder`.
 pub(crate) fn resolve(folder: &Path, text: &str) -> PathBuf {
     if let Some(name) = text.strip_prefix(PREFIX) {
         return path_of(name);
@@ -103,7 +104,7 @@ pub(crate) fn resolve(folder: &Path, text: &str) -> PathBuf {
     name_of(&path).map_or(path, |name| path_of(&name))
 }
 
-/// `~` and `~/…` are the home folder and what is in it.
+/// Expands `~` and `~/…` to the home folder.
 pub(super) fn home(text: &str) -> PathBuf {
     let rest = match text.strip_prefix('~') {
         Some("") => "",
@@ -117,7 +118,7 @@ pub(super) fn home(text: &str) -> PathBuf {
     }
 }
 
-/// Where a path of the command line leads: a file wins over a built-in one of its name.
+/// What a path of the command line refers to: a file wins over a built-in one of the same name.
 pub(crate) fn from_command_line(path: &Path, role: Role) -> PathBuf {
     let Some(text) = path.to_str() else {
         return path.to_path_buf();
@@ -142,7 +143,7 @@ fn named(text: &str, role: Role) -> Option<BuiltIn> {
     }
 }
 
-/// What may have been meant by the name of a built-in file that there is not, in a file.
+/// Suggestions for the name of a built-in file that does not exist, in a file.
 pub(super) fn meant(name: &str) -> Option<String> {
     let last = |n: &str| n.rsplit('/').next().unwrap_or(n).to_string();
     let elsewhere = built_ins().find(|b| last(b.name) == last(name)).map(|b| b.name);
@@ -156,7 +157,7 @@ pub(super) fn meant(name: &str) -> Option<String> {
     elsewhere.or_else(near).map(written)
 }
 
-/// The built-in file that has the last part of `path` as its own, as `../lib/order.toml` has of `glad:lib/order`.
+/// The built-in file with the same last part of the path, as `../lib/order.toml` has of `glad:lib/order`.
 pub(super) fn same_file_name(path: &Path) -> Option<BuiltIn> {
     let name = path.file_stem()?.to_str()?;
     let is = |b: &BuiltIn| b.name.rsplit('/').next() == Some(name);
@@ -165,7 +166,7 @@ pub(super) fn same_file_name(path: &Path) -> Option<BuiltIn> {
     built_ins().filter(is).max_by_key(of_folder)
 }
 
-/// The names that the command line takes for files of this role.
+/// The names that the command line accepts for files of this role.
 pub(super) fn names_for(role: Role) -> Vec<&'static str> {
     let of = |b: &BuiltIn| match role {
         Role::Setting => b.used_as() == Use::Setting,

@@ -1,4 +1,4 @@
-//! Composite nodes: files of nodes that stand for one.
+//! Composite nodes: files of nodes that are used as one node.
 
 use super::builtin;
 use super::layers::Reader;
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct CompositeDef {
     /// Names of its inputs: what `in.NAME` stands for.
     pub inputs: Vec<Spanned<String>>,
-    /// What its outputs are, as references inside.
+    /// Its outputs, as references inside.
     pub outputs: IndexMap<String, Spanned<String>>,
-    /// Its parameters with their defaults; `{}` is none, so that the node has to give it.
+    /// Its parameters with their defaults; `{}` is no default: the node has to give the value.
     pub params: IndexMap<String, Tree>,
     pub nodes: IndexMap<String, Tree>,
 }
@@ -32,17 +32,17 @@ impl CompositeDef {
         def
     }
 
-    /// Whether a node's kind is such a file.
+    /// Whether a node's kind is a composite file.
     pub fn is_file(kind: &str) -> bool {
         kind.ends_with(".toml") || builtin::is_named(kind)
     }
 
-    /// Where the file of `kind` is, as written in `file`.
+    /// The path of the file of `kind`, as written in `file`.
     pub fn path(reader: &Reader, file: FileId, kind: &str) -> PathBuf {
         builtin::resolve(&reader.files.folder(file), kind)
     }
 
-    /// Whether the parameter has to be given.
+    /// Whether the parameter is required.
     pub fn is_required(default: &Tree) -> bool {
         default.entries().is_some_and(IndexMap::is_empty)
     }
@@ -92,7 +92,7 @@ fn parse(tree: &Tree, from: &Place, out: &mut Out) -> Option<CompositeDef> {
     })
 }
 
-/// The values of a composite's parameters under the node that stands for it; what is unknown or missing is told.
+/// The values of a composite's parameters in the node that uses it; unknown and missing ones are reported.
 pub(super) fn arguments(
     node: &str,
     def: &CompositeDef,

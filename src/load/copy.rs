@@ -1,4 +1,4 @@
-//! A built-in file as one that may stand anywhere: what it names of its neighbours by `glad:`.
+//! A copy of a built-in file that may be placed anywhere: files that it refers to are named by `glad:`.
 
 use super::builtin::{BuiltIn, name_of, resolve, written};
 use super::{builtin, raw};
@@ -6,7 +6,7 @@ use crate::diag::{Files, Place};
 use crate::tree::{Tree, TreeValue, basic_string};
 use std::path::Path;
 
-/// The text of `built_in` for a file of a person's own: files that it names are built-in ones, and data are meant from the
+/// The text of `built_in` as a user's file: files that it names are built-in ones, and data paths are relative to the
 /// folder of the copy.
 pub fn copy_of(built_in: BuiltIn) -> String {
     let mut files = Files::default();
@@ -20,14 +20,14 @@ pub fn copy_of(built_in: BuiltIn) -> String {
     for (place, new) in changes {
         text.replace_range(place.span, &basic_string(&new));
     }
-    // The schema that editors check against is beside the built-in file alone.
+    // The schema for editors exists only next to the built-in file.
     match text.split_once('\n') {
         Some((first, rest)) if first.starts_with("#:schema ./") => rest.to_string(),
         _ => text,
     }
 }
 
-/// The strings of a file that lead elsewhere from another folder.
+/// The strings of a file that would resolve differently from another folder.
 fn changed<'t>(t: &'t Tree, folder: &Path, path: &mut Vec<&'t str>, found: &mut Vec<(Place, String)>) {
     match &t.value {
         TreeValue::Table(entries) => {
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use crate::load::{LoadOptions, Use, built_ins, effective, load};
 
-    /// Without the folders that data are meant from.
+    /// Without the data folders.
     fn without_folders(text: &str) -> String {
         let lines = text.lines().filter(|l| !l.starts_with("folder = "));
         lines.map(|l| format!("{l}\n")).collect()

@@ -1,11 +1,11 @@
-//! What differs between two experiments, structurally: however their files are cut and worded.
+//! Structural differences between two experiments, independent of how their files are split and worded.
 
 use super::effective::plain;
 use crate::graph::Graph;
 use crate::tree::{Tree, dotted};
 use indexmap::{IndexMap, IndexSet};
 
-/// What `b` has (`+`), has not (`-`) or has otherwise (`~`) than `a`, a line each; empty where they are the same.
+/// What `b` has (`+`), lacks (`-`) or changes (`~`) compared with `a`, a line each; empty where they are equal.
 pub fn diff(a: &Graph, b: &Graph) -> String {
     let (before, after) = (plain(a), plain(b));
     let mut lines: Vec<(char, String, String)> = vec![];
@@ -29,7 +29,7 @@ pub fn diff(a: &Graph, b: &Graph) -> String {
         .collect()
 }
 
-/// Keys of both tables, those of the first in front.
+/// The keys of both tables, those of the first in front.
 fn both(a: &Tree, b: &Tree) -> IndexSet<String> {
     [a, b]
         .into_iter()
@@ -48,7 +48,7 @@ fn items(section: &str, old: Option<&Tree>, new: Option<&Tree>, a: &Graph, b: &G
     for name in both(old, new) {
         let (mark, tree, graph) = match (old.get(&name), new.get(&name)) {
             (Some(o), Some(n)) => {
-                // Names of nodes in composites have dots, and are written so everywhere.
+                // Names of nodes in composites contain dots and are written so everywhere.
                 leaves(&format!("{section}.{name}"), Some(o), Some(n), &mut changed);
                 continue;
             }
@@ -56,7 +56,7 @@ fn items(section: &str, old: Option<&Tree>, new: Option<&Tree>, a: &Graph, b: &G
             (None, Some(n)) => ('+', n, b),
             (None, None) => continue,
         };
-        // The nodes of a composite are told in one line.
+        // The nodes of a composite are shown in one line.
         let outer = graph
             .nodes
             .get(&name)
@@ -79,7 +79,7 @@ fn items(section: &str, old: Option<&Tree>, new: Option<&Tree>, a: &Graph, b: &G
     lines.append(&mut changed);
 }
 
-/// A few words on a whole node, phase or view.
+/// A short description of a whole node, phase or view.
 fn summary(section: &str, t: &Tree) -> String {
     match section {
         "nodes" => t.get("kind").and_then(Tree::text).unwrap_or_default().to_string(),
@@ -119,9 +119,9 @@ fn leaves(path: &str, old: Option<&Tree>, new: Option<&Tree>, lines: &mut Lines)
     }
 }
 
-/// What only one of them has, a line for everything in it.
+/// What only one of them has, one line for all that is in it.
 fn whole(mark: char, path: &str, t: &Tree, lines: &mut Lines) {
-    // A loss of a composite is known by its name; where it is inside is no news.
+    // A loss of a composite is known by its name; where it is inside adds nothing.
     if let (Some(_), Some(weight)) = (t.get("of"), t.get("weight")) {
         return lines.push((mark, path.into(), weight.to_string()));
     }
@@ -135,7 +135,7 @@ fn names(items: &[Tree]) -> bool {
     items.iter().all(|i| i.text().is_some())
 }
 
-/// Lists of names: what came and went; where only the order differs, both.
+/// Lists of names: what was added and removed; where only the order differs, both lists.
 fn list(path: &str, old: &[Tree], new: &[Tree], lines: &mut Lines) {
     let text = |items: &[Tree]| {
         items

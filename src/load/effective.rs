@@ -11,18 +11,18 @@ use glad_nodes::Precision;
 use indexmap::IndexMap;
 use std::fmt::Write;
 
-/// Lines are broken into tables where they would be longer.
+/// Lines longer than this are broken into tables.
 const WIDTH: usize = 110;
 
-/// TOML text that loads to the same graph from any folder (`folder` keys say where relative paths are meant from), and
-/// whose own effective text is the same again, to the byte: where values were written is not in it, for `explain`
-/// tells that.
+/// TOML text that loads to the same graph from any folder (`folder` keys state what relative paths are resolved
+/// against), and whose own effective text is identical to the byte. It does not hold where values were written:
+/// `explain` shows that.
 pub fn effective(graph: &Graph) -> String {
     text(&plain(graph))
 }
 
-/// The effective text without what only says where lists, videos, names of classes and weights lie: graphs with equal text
-/// are the same experiment on data that may have been moved. What the files hold is compared elsewhere.
+/// The effective text without the locations of lists, videos, class names and weights: graphs with equal text are the
+/// same experiment on data that may have been moved. The content of the files is compared elsewhere.
 pub fn experiment(graph: &Graph) -> String {
     let mut tree = plain(graph);
     let streams: Vec<&str> = graph.streams.iter().map(|s| s.value.as_str()).collect();
@@ -48,7 +48,7 @@ pub fn experiment(graph: &Graph) -> String {
     text(&tree)
 }
 
-/// Takes the places of files out of a node's parameters, and those of its streams.
+/// Removes file locations from a node's parameters, and those of its streams.
 fn without_places(node: &mut Tree, streams: &[&str]) {
     let Some(params) = node.entries_mut() else { return };
     params.shift_remove("folder");
@@ -61,7 +61,7 @@ fn without_places(node: &mut Tree, streams: &[&str]) {
                     .values_mut()
                     .for_each(|t| t.value = TreeValue::String(String::new()));
             }
-            // Without these it is a word such as `random`.
+            // A value without these is a word such as `random`.
             ("init", TreeValue::String(s)) if s.contains(['/', '\\', '.']) => s.clear(),
             ("init", TreeValue::Table(entries)) => {
                 if let Some(file) = entries.get_mut("file") {
@@ -114,8 +114,8 @@ fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>) 
     }
 }
 
-/// The graph as the tree of a file without layers, verbs, composites and parameters. What is at its default is left
-/// out, so that graphs that mean the same have the same tree.
+/// The graph as the tree of a file without layers, verbs, composites and parameters. Defaults are left out, so that
+/// graphs with the same meaning have the same tree.
 pub(super) fn plain(graph: &Graph) -> Tree {
     let section = |items: Vec<(&String, Tree)>| Free {
         entries: items.into_iter().map(|(k, t)| (k.clone(), t)).collect(),
@@ -195,7 +195,7 @@ fn node(n: &NodeDef) -> Tree {
     };
     let mut to = Written::at(&n.kind.place);
     keys.write(&mut to);
-    // References come last, as people write them.
+    // References come last, as in hand-written files.
     let mut tree = to.tree();
     let entries = tree.entries_mut().expect("a table");
     let inputs = entries.shift_remove("inputs");
@@ -209,8 +209,8 @@ fn node(n: &NodeDef) -> Tree {
     tree
 }
 
-/// Whether a parameter may be a relative path, so that the folder that it is meant from matters: a string of a source,
-/// or any that looks like one. The loader does not know the kinds.
+/// Whether a parameter may be a relative path, so that the folder that it is resolved against matters: a string of a
+/// source, or any that looks like a path. The loader does not know the kinds.
 fn names_files(n: &NodeDef) -> bool {
     fn any(t: &Tree, source: bool) -> bool {
         match &t.value {

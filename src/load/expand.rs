@@ -11,7 +11,7 @@ use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 
-/// A node that is no composite, its parameters settled, its references not yet.
+/// A node that is not a composite, with its parameters resolved and its references not yet.
 #[derive(Clone, Debug)]
 pub(super) struct Flat {
     pub path: String,
@@ -20,7 +20,7 @@ pub(super) struct Flat {
     pub table: IndexMap<String, Tree>,
     /// Where it was written.
     pub place: Place,
-    /// Index of the scope that its references are meant in.
+    /// Index of the scope that its references are resolved in.
     pub scope: usize,
     /// The composites around it, outermost first.
     pub inside: Vec<Spanned<String>>,
@@ -30,7 +30,7 @@ pub(super) struct Flat {
     pub train_only: bool,
 }
 
-/// What a name in a scope is.
+/// What a name in a scope refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Member {
     Node,
@@ -40,7 +40,7 @@ pub(super) enum Member {
 /// The names that references may use: of the graph, or of one composite.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
-    /// What stands before its names in paths: empty, or `tol.`.
+    /// The prefix of its names in paths: empty, or `tol.`.
     pub prefix: String,
     pub names: IndexMap<String, Member>,
     pub composite: Option<Instance>,
@@ -49,7 +49,7 @@ pub(super) struct Scope {
 /// A node that is a composite.
 #[derive(Clone, Debug)]
 pub(super) struct Instance {
-    /// Index of the scope that it stands in.
+    /// Index of the scope that it is in.
     pub parent: usize,
     /// Its path, and where it was written.
     pub node: Spanned<String>,
@@ -69,7 +69,7 @@ pub(super) struct Expansion {
     pub composites: IndexMap<String, (Tree, usize)>,
 }
 
-/// Expands composites; needs their files.
+/// Expands composites; reads their files.
 pub(super) struct Expander<'a> {
     pub reader: &'a mut Reader,
     pub streams: &'a [String],
@@ -78,16 +78,16 @@ pub(super) struct Expander<'a> {
     open: Vec<(PathBuf, Spanned<String>)>,
     /// Whether there are more nodes than a graph may have, which was reported.
     pub full: bool,
-    /// How many nodes and scopes there may be.
+    /// The limit on nodes and scopes.
     pub most: usize,
 }
 
-/// Nodes of a graph, composites included, and how deep composites may be inside one another: some times what any method takes,
-/// and few enough to be checked in seconds.
+/// The limits on nodes of a graph, composites included, and on the nesting of composites: several times what any method
+/// needs, and few enough to be checked in seconds.
 const MOST_NODES: usize = 2000;
 const DEEPEST: usize = 16;
 
-/// What the composites around a node say about it.
+/// Settings of the composites around a node that apply to it.
 #[derive(Clone, Default)]
 pub(super) struct Around {
     pub scope: usize,
@@ -129,7 +129,7 @@ impl<'a> Expander<'a> {
             }
             let mut table = table.clone();
             params.substitute(&mut table, &mut Out(&mut self.reader.problems));
-            // In an effective graph names have dots.
+            // In an effective graph names contain dots.
             if !name.split('.').all(is_name) || name == "in" {
                 let p = Problem::error(format!("`{name}` cannot be a node's name")).at(&table.key, "here");
                 self.say(p.help("letters, digits and `_`; not `in`, which is what comes into a composite"));
@@ -138,7 +138,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// Adds one node, or what is in it.
+    /// Adds one node, or the nodes in it.
     pub fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
         if self.full {
             return;
@@ -195,7 +195,7 @@ impl<'a> Expander<'a> {
         }
     }
 
-    /// Expands a composite node into a scope of its own, which is always added, so that references to it are known.
+    /// Expands a composite node into a scope of its own, which is always added, so that references to it resolve.
     fn composite(
         &mut self,
         node: Spanned<String>,
@@ -230,7 +230,7 @@ impl<'a> Expander<'a> {
             return self.say(p);
         }
         if self.open.len() >= DEEPEST {
-            // One message, whatever else is in there.
+            // One message, whatever else is wrong in there.
             self.full = true;
             let p = Problem::error(format!("composites are more than {DEEPEST} deep inside one another"));
             let p = p.at(&kind.place, "this one is one too many");

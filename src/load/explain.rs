@@ -7,8 +7,11 @@ use crate::graph::Graph;
 use crate::tree::{Tree, dotted};
 use std::fmt::Write;
 
-/// The value at a dotted path, which file and line set it, and what it replaced of lower layers; of a table, all that
-/// is in it. `nodes.` may be left out before a node's name. Nothing there: an error that says what is near.
+/// The value at a dotted path, which file and line set it, and what it replaced of lower layers; for a table,
+/// everything in it. `nodes.` may be omitted before a node's name.
+///
+/// # Errors
+/// Nothing is at the path; the message names similar paths.
 pub fn explain(graph: &Graph, path: &str) -> Result<String, String> {
     let keys = match path.trim() {
         "" | "." => vec![],
@@ -45,7 +48,7 @@ fn name(path: &[String]) -> String {
     dotted(path.iter().map(String::as_str))
 }
 
-/// What a value is: behind `$`, the parameter's value.
+/// A value with `$name` replaced by the parameter's value.
 fn shown(graph: &Graph, t: &Tree) -> String {
     match parameter(graph, t) {
         Some((_, p)) => p.to_string(),
@@ -63,7 +66,7 @@ fn leaf(graph: &Graph, path: &[String], t: &Tree) -> String {
     let mut out = format!("{} = {}\n", name(path), shown(graph, t));
     story(graph, path, t, "", &mut out);
     let mut at = t;
-    // A parameter may be made of another.
+    // A parameter may use another.
     for _ in 0..16 {
         let Some((param, value)) = parameter(graph, at) else {
             break;
@@ -110,7 +113,7 @@ fn story(graph: &Graph, path: &[String], t: &Tree, before: &str, out: &mut Strin
 
 type Changed<'a> = (&'static str, &'a Place, Option<&'a Tree>);
 
-/// The changes that touched the value at `path`: made to it, or to a table around it.
+/// The changes that affected the value at `path`: of it, or of a table around it.
 fn changes<'a>(graph: &'a Graph, path: &[String]) -> Vec<Changed<'a>> {
     let mut found = vec![];
     for n in 1..=path.len() {
@@ -221,7 +224,7 @@ fn inside(graph: &Graph, keys: &[String]) -> Option<String> {
     Some(out)
 }
 
-/// What was there once.
+/// Values that were removed.
 fn gone(graph: &Graph, keys: &[String]) -> Option<String> {
     for prefix in [None, Some("nodes"), Some("phases")] {
         let full: Vec<String> = prefix

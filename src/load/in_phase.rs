@@ -1,4 +1,4 @@
-//! What a phase or view changes in a composite: which parameters of which nodes inside.
+//! A phase's or view's changes to a composite: which parameters of which nodes inside.
 
 use super::expand::{Around, Expander, Flat};
 use super::params::Params;
@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use std::collections::HashMap;
 
 impl Expander<'_> {
-    /// The table of a phase or view, with what `nodes` says of composites said of the nodes inside.
+    /// The table of a phase or view, with entries for composites in `nodes` replaced by entries for the nodes inside.
     pub fn in_phase(&mut self, mut phase: Tree) -> Tree {
         let Some(nodes) = phase.at_mut(["nodes"]).and_then(Tree::entries_mut) else {
             return phase;
@@ -28,7 +28,7 @@ impl Expander<'_> {
                 spread.insert(inner, whole);
             }
         }
-        // What is said of a node inside by its own name counts before what is said of the composite.
+        // An entry for a node inside by its own name takes precedence over one for the composite.
         for (name, change) in plain {
             match spread.get_mut(&name).and_then(Tree::entries_mut) {
                 Some(there) if change.entries().is_some() => {
@@ -41,7 +41,7 @@ impl Expander<'_> {
         phase
     }
 
-    /// The parameters of nodes inside composite `path` that are others under `change`.
+    /// The parameters of nodes inside composite `path` that differ under `change`.
     fn changed(&mut self, path: &str, change: &Tree) -> Vec<(String, IndexMap<String, Tree>)> {
         let Some((mut whole, scope)) = self.out.composites.get(path).cloned() else {
             return vec![];
@@ -62,7 +62,7 @@ impl Expander<'_> {
             }
             table.insert(key.clone(), value.clone());
         }
-        // Expanded once more, beside what there is.
+        // Expanded once more, next to the existing nodes.
         let (nodes, scopes) = (self.out.nodes.len(), self.out.scopes.len());
         let most = self.most;
         self.most += nodes + scopes;
@@ -85,10 +85,15 @@ impl Expander<'_> {
         self.most = most;
 
         let mut found = vec![];
-        let there: HashMap<&str, &Flat> = self.out.nodes.iter().map(|n| (n.path.as_str(), n)).collect();
+        // Of two nodes of one name, which is an error of its own, neither is the one that changes.
+        let mut there: HashMap<&str, Option<&Flat>> = HashMap::new();
+        for node in &self.out.nodes {
+            let known = there.entry(&node.path);
+            known.and_modify(|n| *n = None).or_insert(Some(node));
+        }
         let mut problems = vec![];
         for flat in new {
-            let Some(old) = there.get(flat.path.as_str()) else {
+            let Some(Some(old)) = there.get(flat.path.as_str()) else {
                 continue;
             };
             let same = |key: &str, value: &Tree| old.table.get(key).is_some_and(|o| o.same(value));

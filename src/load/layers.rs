@@ -1,4 +1,4 @@
-//! Which files are laid on each other, in which order: the setting, what the graph extends, the graph, overlays.
+//! Which files are layered, in which order: the setting, what the graph extends, the graph, overlays.
 
 use super::builtin;
 use super::{missing, raw};
@@ -8,24 +8,23 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// A file's tree, ready to be laid on the ones below.
+/// A file's tree, ready to be layered on the ones below.
 pub(super) struct Layer {
     pub file: FileId,
     pub role: Role,
     pub tree: Tree,
 }
 
-/// Bytes of the largest file that is read: far more than anybody writes by hand.
+/// The size limit of a file in bytes: far more than anybody writes by hand.
 const LARGEST: u64 = 2 << 20;
-/// Files that a graph may consist of, and how deep they may extend one another.
+/// The limits on the number of files of a graph and on the depth of `extends`.
 const MOST_FILES: usize = 256;
 const DEEPEST: usize = 32;
 
-/// All of a file, unless it is too large, or one that never ends such as a device, or that never begins such as a pipe to which
-/// nobody writes.
+/// Reads a file, unless it is too large, endless such as a device, or a pipe without a writer.
 fn read_all(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = vec![];
-    // The pipes of the shell (`<(…)`, `/dev/stdin`) have somebody who writes.
+    // The pipes of the shell (`<(…)`, `/dev/stdin`) have a writer.
     let file = match is_pipe(path) && ["/dev", "/proc"].iter().any(|of_shell| path.starts_with(of_shell)) {
         true => std::fs::File::open(path)?,
         false => glad_video::open_file(path)?,
@@ -51,7 +50,7 @@ fn is_pipe(path: &Path) -> bool {
     }
 }
 
-/// Reads files, each once, and gathers what is wrong with them.
+/// Reads files, each once, and collects their problems.
 #[derive(Default)]
 pub(super) struct Reader {
     pub files: Files,
@@ -61,8 +60,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Reads the file at `path`, which `from` names (`None`: the command line, as a file of `role`). Reports what is
-    /// wrong where it cannot.
+    /// Reads the file at `path`, which `from` names (`None`: the command line, as a file of `role`). Problems are
+    /// reported where it cannot.
     pub fn file(&mut self, path: &Path, from: Option<&Place>, role: Role) -> Option<(FileId, Tree)> {
         let id = identity(path);
         if let Some(known) = self.read.get(&id) {
@@ -124,7 +123,7 @@ impl Reader {
         Some((file, raw::parse(file, found.text, &mut self.problems)))
     }
 
-    /// Takes `text` as the file at `path`.
+    /// Reads `text` as the file at `path`.
     pub fn text(&mut self, path: &Path, text: &str) -> (FileId, Tree) {
         let file = self.files.add_file(&simplified(path), text);
         (file, raw::parse(file, text, &mut self.problems))
@@ -143,7 +142,7 @@ impl Reader {
                 };
                 let p = Problem::error("not UTF-8 text").at(&place, "the first byte that is none");
                 self.problems.push(p);
-                // What was readable before would only be told to be incomplete.
+                // What was read before the error would only be reported as incomplete.
                 String::new()
             }
         }
@@ -155,7 +154,7 @@ pub(super) struct Stack<'a> {
     pub reader: &'a mut Reader,
     pub layers: Vec<Layer>,
     done: Vec<PathBuf>,
-    /// Where a file that was laid already is extended again last, and which it is.
+    /// Where a file that is already layered is extended again last, and which it is.
     pub repeated: Option<(usize, Place)>,
     open: Vec<(PathBuf, String, Option<Place>)>,
 }
@@ -171,7 +170,7 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Lays the file at `path` on the stack, after what it extends. A file that is there already stays where it is.
+    /// Layers the file at `path`, after what it extends. A file that is already layered stays where it is.
     pub fn lay(&mut self, path: &Path, from: Option<&Place>, role: Role) {
         let id = identity(path);
         if let Some(start) = self.open.iter().position(|o| o.0 == id) {
@@ -194,7 +193,7 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// Lays a text that was read already.
+    /// Layers a text that was already read.
     pub fn lay_text(&mut self, path: &Path, text: &str) {
         let (file, tree) = self.reader.text(path, text);
         self.lay_tree(identity(path), path, file, tree, None, Role::Graph);
@@ -237,7 +236,7 @@ impl<'a> Stack<'a> {
         self.reader.problems.push(p);
     }
 
-    /// Takes `setting` and `set.setting` out of all layers: the path that stands in the end, and who wrote it.
+    /// Removes `setting` and `set.setting` from all layers: returns the path that applies, and who wrote it.
     pub fn take_setting(&mut self) -> Option<Spanned<String>> {
         let mut found: Option<Spanned<String>> = None;
         for layer in &mut self.layers {
@@ -279,7 +278,7 @@ impl<'a> Stack<'a> {
     }
 }
 
-/// What tells a file from another: its real path, where it has one.
+/// The identity of a file: its real path, where it has one.
 fn identity(path: &Path) -> PathBuf {
     if builtin::name_of(path).is_some() {
         return path.to_path_buf();
@@ -287,7 +286,7 @@ fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| lexical(path))
 }
 
-/// A file as people see it.
+/// A file as shown to users.
 pub(super) fn shown(path: &Path) -> String {
     match builtin::name_of(path) {
         Some(name) => builtin::written(&name),

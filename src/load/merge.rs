@@ -1,4 +1,4 @@
-//! Lays one layer on those below: plain tables add, `set` and `replace` change.
+//! Merges one layer with those below: plain tables add, `set` and `replace` change.
 
 use super::layers::Layer;
 use crate::diag::{Place, Problem, did_you_mean, suggest};
@@ -13,11 +13,11 @@ pub(super) struct Merger<'a> {
     pub history: History,
 }
 
-/// The sections whose entries `replace` takes whole.
+/// The sections whose entries `replace` replaces as a whole.
 const REPLACEABLE: [&str; 3] = ["nodes", "phases", "views"];
 
 impl Merger<'_> {
-    /// Lays `layer` on top. Verbs see what is below, plain tables come after them, so that a file may drop a node
+    /// Merges `layer` on top. Verbs see what is below and plain tables come after them, so that a file may drop a node
     /// and write it anew; `bypass` comes last and may name the file's own nodes.
     pub fn lay(&mut self, layer: Layer) {
         self.history.layers.push((layer.file, layer.role));
@@ -62,7 +62,7 @@ impl Merger<'_> {
         }
     }
 
-    /// Adds what is not there yet.
+    /// Adds what does not exist yet.
     fn add(&mut self, base: &mut Tree, over: IndexMap<String, Tree>, path: &mut Vec<String>) {
         let entries = base.entries_mut().expect("only called for tables");
         for (key, mut value) in over {
@@ -117,14 +117,14 @@ impl Merger<'_> {
             .help(format!("a plain key only adds; to change it, write `{set}`{list}"))
     }
 
-    /// Changes what is there. The command line may also add a parameter that no file writes.
+    /// Changes what exists. The command line may also add a parameter that no file writes.
     fn set(&mut self, base: &mut Tree, over: IndexMap<String, Tree>, path: &mut Vec<String>, command_line: bool) {
         for (key, mut value) in over {
             path.push(key.clone());
             let entries = match base.entries_mut() {
                 Some(e) => e,
                 None => {
-                    // `--set` of something inside a value that is no table.
+                    // `--set` of something inside a value that is not a table.
                     let name = dotted(path[..path.len() - 1].iter().map(String::as_str));
                     let p = Problem::error(format!("`{name}` is {}, not a table", base.what()))
                         .at(&value.key, "so there is nothing inside it to set")
@@ -170,7 +170,7 @@ impl Merger<'_> {
         let p = Problem::error(format!("`set` finds no `{name}` to change")).at(&value.key, "no layer below writes it");
         let p = self.was_dropped(p, path);
         let near = did_you_mean(key, siblings.keys().map(String::as_str));
-        // A node has parameters that no layer writes: which, its kind says.
+        // A node has parameters that no layer writes; only its kind knows them.
         let parameter = path.len() > 2 && path[0] == "nodes" && !command_line;
         let help = match near {
             Some(h) if parameter => format!("{h} To add a parameter, write it without `set`: `{name} = {value}`"),
@@ -181,7 +181,7 @@ impl Merger<'_> {
         p.help(help)
     }
 
-    /// Puts whole nodes, phases and views in the place of others.
+    /// Replaces whole nodes, phases and views.
     fn replace(&mut self, t: Tree) {
         let Some(sections) = self.verb_table("replace", t) else {
             return;
@@ -224,13 +224,13 @@ impl Merger<'_> {
         }
     }
 
-    /// Notes a change for `explain`.
+    /// Records a change for `explain`.
     pub fn note(&mut self, verb: &'static str, path: &[String], by: Place, old: Option<Tree>) {
         self.history
             .push(&dotted(path.iter().map(String::as_str)), Change { verb, by, old });
     }
 
-    /// Adds where the thing at `path`, or what it is in, was dropped.
+    /// Adds where the value at `path`, or the table around it, was dropped.
     pub fn was_dropped(&self, p: Problem, path: &[String]) -> Problem {
         for n in (1..=path.len()).rev() {
             let name = dotted(path[..n].iter().map(String::as_str));
@@ -253,7 +253,7 @@ fn may_add(path: &[String]) -> bool {
     }
 }
 
-/// What the keys beside the last of `path` are.
+/// What the siblings of the last key of `path` are called.
 fn container(path: &[String]) -> String {
     match path {
         [_] | [] => "keys".into(),

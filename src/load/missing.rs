@@ -1,4 +1,4 @@
-//! Help for a graph file that is not there: what else there is.
+//! Help for a graph file that does not exist: which graph files do.
 
 use super::builtin::{self, Use};
 use super::layers::shown;
@@ -6,7 +6,7 @@ use crate::diag::{did_you_mean, suggest};
 use crate::tree::Role;
 use std::path::Path;
 
-/// Files that are looked at for being graph files; a folder with more gets no complete list.
+/// How many files are examined for being graph files; a folder with more gets no complete list.
 const MOST: usize = 200;
 
 /// Help where there is no file `path`; `role` where the command line names it.
@@ -56,7 +56,7 @@ pub(super) fn help(path: &Path, role: Option<Role>) -> Option<String> {
     )
 }
 
-/// Where a built-in file of this name is there, but for another use.
+/// Names a built-in file of this name that has another role.
 fn other_use(asked: &str, role: Role) -> Option<String> {
     let is = |b: &builtin::BuiltIn| b.short() == asked || b.name == asked || b.name.rsplit('/').next() == Some(asked);
     let found = builtin::built_ins().find(is)?;
@@ -77,7 +77,7 @@ fn other_use(asked: &str, role: Role) -> Option<String> {
     })
 }
 
-/// A folder as people see it, and the graph files in it; `None` where it is not there.
+/// A folder as shown to users, and the graph files in it; `None` where it does not exist.
 fn here(folder: &Path) -> Option<(String, Vec<String>)> {
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
@@ -100,7 +100,7 @@ fn here(folder: &Path) -> Option<(String, Vec<String>)> {
     Some((shown, names))
 }
 
-/// Whether a TOML file holds what graph files hold, and is no other program's, such as `Cargo.toml`.
+/// Whether a TOML file holds what graph files hold, and is not another program's, such as `Cargo.toml`.
 fn is_graph_file(path: &Path) -> bool {
     const KEYS: [&str; 10] = [
         "extends",
@@ -122,7 +122,7 @@ fn is_graph_file(path: &Path) -> bool {
     };
     match text.and_then(|t| t.parse::<toml::Table>().ok()) {
         Some(table) => table.keys().any(|k| KEYS.contains(&k.as_str())),
-        // It may be a graph that is being written.
+        // It may be an unfinished graph.
         None => small && path.file_name().is_some_and(|n| n != "Cargo.toml"),
     }
 }

@@ -1,9 +1,9 @@
 //! From files to a [`Graph`](crate::graph::Graph): setting, graph, overlays, `--set`, composites.
 //!
 //! # Layers
-//! The setting, what the graph `extends`, the graph, the files of `--with`, each `--set`. A layer's plain tables add
-//! to those below, leaf by leaf; a leaf that is there already is an error. What is there is changed by verbs, tables
-//! and lists at the top of a file, which see the layers below and come before the file's own plain tables:
+//! The setting, what the graph `extends`, the graph, the files of `--with`, each `--set`. A layer's plain tables add to
+//! those below, leaf by leaf; a leaf that exists already is an error. Existing values are changed by verbs, tables and
+//! lists at the top of a file, which see the layers below and apply before the file's own plain tables:
 //!
 //! | verb | does | fails where |
 //! |---|---|---|
@@ -20,25 +20,26 @@
 //! A value `"$name"` is the value of `params.name`; `params` may use each other.
 //!
 //! # Composites
-//! A node whose `kind` is a file, relative to the file that says so, or a built-in one (`glad:lib/order`), stands for that file's nodes:
+//! A node whose `kind` is a file, relative to the file that names it, or a built-in one (`glad:lib/order`), stands for
+//! that file's nodes:
 //! ```toml
 //! [composite]
 //! inputs  = ["x"]                        # `in.x` inside; what the outside leaves unconnected is left out
 //! outputs = { loss = "ce.loss" }         # the first is what a loss that names the node takes
 //! params  = { hidden = 512, form = {} }  # with defaults; `{}` is none, so that the node has to give the value
 //! ```
-//! Nodes inside are called `outer.inner`, and may be referred to, frozen, bypassed or changed by a phase as such; a
-//! phase may also change the composite's parameters.
+//! Nodes inside are called `outer.inner`, and may be referred to, frozen, bypassed or changed by a phase under that
+//! name; a phase may also change the composite's parameters.
 //!
 //! # Losses
 //! `losses = { ce = 1.0 }` weighs a node's first output, `"ce.loss" = 1.0` a port, `total = { of = "ce.loss",
 //! weight = 1.0 }` one under another name.
 //!
 //! # Relative paths
-//! in a node's parameters are meant from the folder of the file that wrote its `kind`, or from its `folder`; those that
-//! `--set` gives to `list`, `root`, `classes`, `init` and `out` from the current folder. `~/` begins a path in the home
-//! folder. A built-in file has no folder: data that it names by `../data/x` are `data/x` in the current one, and a file
-//! that changes such a parameter of its nodes means it from its own folder.
+//! in a node's parameters are resolved against the folder of the file that wrote its `kind`, or against its `folder`;
+//! those that `--set` gives to `list`, `root`, `classes`, `init` and `out` against the current folder. `~/` begins a
+//! path in the home folder. A built-in file has no folder: data that it names by `../data/x` are `data/x` in the
+//! current one, and a file that changes such a parameter of its nodes means it relative to its own folder.
 
 mod build;
 mod builtin;

@@ -10,22 +10,21 @@ use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 use std::path::PathBuf;
 
-/// Parameters that name files. Where they are given on the command line, they are meant from the current folder, as
-/// other programs take them.
+/// Parameters that name files. On the command line they are relative to the current folder, as in other programs.
 const FILES: [&str; 5] = ["list", "root", "classes", "init", "out"];
 
-/// Where the relative paths of a node are meant from.
+/// What the relative paths of a node are resolved against.
 #[derive(Clone, Copy)]
 enum Base {
     /// A folder.
     Folder,
-    /// Its kind is in a built-in file, which has none.
+    /// Its kind is in a built-in file, which has no folder.
     BuiltIn,
 }
 
-/// Makes a path absolute where its file decides what it is meant from: those of the command line, those in the home
-/// folder, and those of other files in a node of a built-in one. A list of names (`classes`) is no path, nor is
-/// `init = "random"`, and of the table that `init` may be only `file` is one.
+/// Makes a path absolute where its file decides what it is relative to: paths of the command line, paths in the home
+/// folder, and paths that other files give to a node of a built-in one. A list of names (`classes`) is not a path, nor
+/// is `init = "random"`; of `init` as a table only `file` is one.
 fn settle(files: &Files, base: Base, name: &str, t: &mut Tree) {
     let s = match &mut t.value {
         TreeValue::Table(entries) if name == "init" => {
@@ -57,7 +56,7 @@ fn settle(files: &Files, base: Base, name: &str, t: &mut Tree) {
     }
 }
 
-/// What reading a node needs to know.
+/// The context for reading a node.
 pub(super) struct NodeCx<'a, 'b> {
     pub files: &'a Files,
     pub streams: &'a [String],
@@ -65,7 +64,7 @@ pub(super) struct NodeCx<'a, 'b> {
 }
 
 impl NodeCx<'_, '_> {
-    /// The node, with what is wrong told.
+    /// The node; its problems are reported.
     pub fn node(&mut self, flat: Flat, out: &mut Out) -> NodeDef {
         let Flat {
             path,
@@ -90,7 +89,7 @@ impl NodeCx<'_, '_> {
             Some(f) => self.files.folder(f.place.file).join(home(&f.value)),
             None => self.files.folder(kind.place.file),
         };
-        // Lists of generated data are named by what generates them.
+        // Lists of generated data are named by their generator.
         let (folder, base) = match name_of(&folder) {
             Some(_) if table.contains_key("generate") => (PathBuf::new(), Base::Folder),
             Some(_) => (PathBuf::new(), Base::BuiltIn),
@@ -105,7 +104,7 @@ impl NodeCx<'_, '_> {
                 .iter()
                 .flat_map(|t| self.resolver.resolve(scope, t, Use::Value))
                 .collect();
-            // What an unconnected input of the composite would have brought is left out.
+            // What an unconnected input of the composite would have provided is left out.
             if !refs.is_empty() {
                 inputs.insert(port, refs);
             }
@@ -133,7 +132,7 @@ impl NodeCx<'_, '_> {
         }
     }
 
-    /// Takes the tables of streams out of a node's parameters.
+    /// Removes the tables of streams from a node's parameters.
     pub fn per_stream(
         &self,
         path: &str,
@@ -165,7 +164,7 @@ impl NodeCx<'_, '_> {
         per_stream
     }
 
-    /// Streams that `only` of the node, and of every composite around it, name.
+    /// The streams in `only` of the node, and of every composite around it.
     fn only(&self, name: &str, lists: &[Tree], out: &mut Out) -> Option<Vec<Spanned<String>>> {
         let mut all: Option<Vec<Spanned<String>>> = None;
         for list in lists {
@@ -183,7 +182,7 @@ impl NodeCx<'_, '_> {
     }
 }
 
-/// Those that are streams; others are told.
+/// Those that are streams; others are reported.
 pub(super) fn known_streams(names: Vec<Spanned<String>>, streams: &[String], out: &mut Out) -> Vec<Spanned<String>> {
     let (known, unknown): (Vec<_>, Vec<_>) = names.into_iter().partition(|n| streams.contains(&n.value));
     for n in unknown {

@@ -1,4 +1,4 @@
-//! The way in: from the command line's options, or a text, to a [`Graph`].
+//! The entry point: from the command line's options, or a text, to a [`Graph`].
 
 use super::build::build;
 use super::builtin;
@@ -19,14 +19,14 @@ pub struct LoadOptions {
     pub graph: PathBuf,
     /// A setting instead of the one that the graph names: a file, or the name of a built-in one.
     pub setting: Option<PathBuf>,
-    /// Overlays, laid on the graph in this order: files, or names of built-in ones.
+    /// Overlays, applied to the graph in this order: files, or names of built-in ones.
     pub with: Vec<PathBuf>,
-    /// `a.b=value`, laid on everything.
+    /// `a.b=value`, applied last.
     pub set: Vec<String>,
 }
 
 impl LoadOptions {
-    /// A graph alone.
+    /// Only a graph.
     pub fn of(graph: impl Into<PathBuf>) -> LoadOptions {
         LoadOptions {
             graph: graph.into(),
@@ -35,7 +35,10 @@ impl LoadOptions {
     }
 }
 
-/// Loads a graph with its layers, or says all that is wrong with them.
+/// Loads a graph with its layers.
+///
+/// # Errors
+/// All problems of its files.
 pub fn load(options: &LoadOptions) -> Result<Graph, Problems> {
     let mut reader = Reader::default();
     let mut stack = Stack::new(&mut reader);
@@ -47,7 +50,10 @@ pub fn load(options: &LoadOptions) -> Result<Graph, Problems> {
     finish(stack, options)
 }
 
-/// Loads a text as if it were a file called `name` in `folder`, against which its paths are meant.
+/// Loads a text as if it were a file called `name` in `folder`; its relative paths are resolved against `folder`.
+///
+/// # Errors
+/// All problems of the text and of the files that it names.
 pub fn load_text(name: &str, text: &str, folder: &Path) -> Result<Graph, Problems> {
     let mut reader = Reader::default();
     let mut stack = Stack::new(&mut reader);
@@ -78,7 +84,7 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
     if let Some(path) = &options.setting {
         setting = Some((builtin::from_command_line(path, Role::Setting), None));
     }
-    // What is left of a file with syntax errors is no reason to take it for something else.
+    // A file with syntax errors, read in part, is not taken for another kind of file.
     if let (true, Some(own)) = (stack.reader.problems.is_empty(), own)
         && let Some(p) = what::of_graph(&stack, &own, setting.is_some() || sets.iter().any(sets_streams))
     {
@@ -123,9 +129,9 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
     join(stack.reader, layers, name.as_deref())
 }
 
-/// Merges the layers and reads what comes out. `setting` is the name of the setting among them.
+/// Merges the layers and reads the result. `setting` is the name of the setting among them.
 fn join(reader: &mut Reader, layers: Vec<Layer>, setting: Option<&str>) -> Result<Graph, Problems> {
-    // What is left of a file with syntax errors would only bring up errors that are none.
+    // A file with syntax errors, read in part, would only cause false errors.
     if let (true, Some(first)) = (reader.problems.is_empty(), layers.first()) {
         let tree = Tree::table(first.tree.place.clone());
         let history = History::default();
@@ -150,9 +156,9 @@ fn join(reader: &mut Reader, layers: Vec<Layer>, setting: Option<&str>) -> Resul
         }
     }
     let mut list = std::mem::take(&mut reader.problems);
-    // In the order of the files; what is wrong with the lowest layers comes first.
+    // In the order of the files, the lowest layers first.
     list.sort_by_key(|p| p.labels.first().map(|(place, _)| (place.file, place.span.start)));
-    // A composite that is used twice brings its mistakes twice.
+    // A composite that is used twice has its mistakes reported twice.
     list.dedup_by(|b, a| b.labels == a.labels && b.help == a.help && !a.labels.is_empty());
     Err(Problems {
         files: Arc::new(std::mem::take(&mut reader.files)),

@@ -1,4 +1,4 @@
-//! What optimisers need beyond their keys.
+//! Checks of optimisers beyond their keys.
 
 use crate::diag::Problem;
 use crate::graph::{OptimizerDef, OptimizerKind};

@@ -7,7 +7,7 @@ use crate::tree::{Tree, TreeValue, dotted};
 use indexmap::IndexMap;
 
 impl Merger<'_> {
-    /// Leaves out nodes, with every loss term and root that names them; loss terms; anything by its path.
+    /// Drops nodes, with every loss term and root that names them; loss terms; anything by its path.
     pub fn drop(&mut self, t: Tree) {
         for item in self.names("drop", &t) {
             let (name, place) = (item.0.as_str(), item.1);
@@ -66,7 +66,7 @@ impl Merger<'_> {
         let Some(nodes) = self.tree.at_mut(["nodes"]).and_then(Tree::entries_mut) else {
             return false;
         };
-        // In an effective graph, what was a composite is the nodes `name.…`.
+        // In an effective graph, a composite has become the nodes `name.…`.
         let keys: Vec<String> = nodes.keys().filter(|k| is_or_in(k, name)).cloned().collect();
         let gone: Vec<(String, Option<Tree>)> = keys.into_iter().map(|k| (k.clone(), nodes.shift_remove(&k))).collect();
         let found = !gone.is_empty();
@@ -79,7 +79,7 @@ impl Merger<'_> {
         found
     }
 
-    /// Takes a dropped node out of everything but other nodes' inputs.
+    /// Removes a dropped node from everything but other nodes' inputs.
     fn forget(&mut self, name: &str, by: &Place) {
         let mut removed: Vec<(Vec<String>, Tree)> = vec![];
         for section in ["phases", "views"] {
@@ -141,7 +141,7 @@ impl Merger<'_> {
         found
     }
 
-    /// Drops whatever stands at a dotted path, such as `expect`; a phase or view leaves `run`, too.
+    /// Drops whatever is at a dotted path, such as `expect`; a phase or view is also removed from `run`.
     fn drop_path(&mut self, name: &str, by: &Place) -> bool {
         let Some(path) = key_path(name) else {
             return false;
@@ -163,7 +163,7 @@ impl Merger<'_> {
         true
     }
 
-    /// Names nodes to leave out of the way; the loader checks the names once composites are expanded.
+    /// Marks nodes as bypassed; the loader checks the names once composites are expanded.
     pub fn bypass(&mut self, t: Tree) {
         let names = self.names("bypass", &t);
         let root = self.tree.entries_mut().expect("the root is a table");
@@ -291,7 +291,7 @@ impl Merger<'_> {
     fn patch_item(&mut self, list: &mut Vec<Tree>, item: Tree, name: &str, append: bool) {
         let found = list.iter().position(|i| i.same(&item));
         match (append, found) {
-            // Numbers may well repeat.
+            // Numbers may repeat.
             (true, Some(i)) if item.text().is_some() => self.problems.push(
                 Problem::error(format!("`{name}` holds {item} already"))
                     .at(&item.place, "appended again here")
@@ -322,7 +322,8 @@ impl Merger<'_> {
     }
 }
 
-/// Drops a node from the groups of a phase's optimiser; a group of nothing else goes, for an empty list means all.
+/// Drops a node from the groups of a phase's optimiser; a group that becomes empty is removed, for an empty list means
+/// all.
 fn forget_groups(phase: &mut IndexMap<String, Tree>, name: &str) {
     let groups = phase.get_mut("optimizer").and_then(|o| o.at_mut(["groups"]));
     let Some(TreeValue::Array(groups)) = groups.map(|t| &mut t.value) else {

@@ -1,4 +1,4 @@
-//! `$name`: a parameter of the graph or of a composite in the place of a value.
+//! `$name`: a parameter of the graph or of a composite in place of a value.
 
 use crate::diag::{Problem, suggest};
 use crate::tree::{Out, at_value};
@@ -10,18 +10,18 @@ use std::rc::Rc;
 /// The parameters that a file may use.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Params {
-    /// Their values; `None` was told to be missing.
+    /// Their values; `None` was reported as missing.
     values: IndexMap<String, Option<Tree>>,
     /// Names of the graph's `dims`, for the help where one is written with `$`.
     dims: Vec<String>,
     /// Which of them were used.
     pub used: IndexSet<String>,
-    /// Values that were put in the place of parameters so far, of all composites together: parameters that are lists of
-    /// parameters may stand for very many.
+    /// The number of values put in place of parameters so far, over all composites: nested lists of parameters may
+    /// expand to very many.
     placed: Rc<Cell<usize>>,
 }
 
-/// How many values parameters may stand for.
+/// The limit on that number.
 const MOST_PLACED: usize = 100_000;
 
 impl Params {
@@ -48,7 +48,7 @@ impl Params {
         params
     }
 
-    /// A composite's: those of the node that it stands for, else its defaults.
+    /// A composite's: those of the node that uses it, else its defaults.
     pub fn of_composite(&self, values: IndexMap<String, Option<Tree>>) -> Params {
         Params {
             values,
@@ -58,7 +58,7 @@ impl Params {
         }
     }
 
-    /// Whether so many more values may be placed. That they may not is reported once, at `tree`.
+    /// Whether this many more values may be placed. The first time that they may not is reported, at `tree`.
     fn room(&self, more: usize, tree: &Tree, out: &mut Out) -> bool {
         let before = self.placed.get();
         self.placed.set(before.saturating_add(more));
@@ -71,7 +71,7 @@ impl Params {
         fits
     }
 
-    /// Replaces the parameters that parameter `name` is made of, first.
+    /// First replaces the parameters that parameter `name` is made of.
     fn settle(&mut self, name: &str, open: &mut Vec<String>, out: &mut Out) {
         let Some(Some(value)) = self.values.get(name) else {
             return;
@@ -101,7 +101,7 @@ impl Params {
         }
     }
 
-    /// Puts values in the place of all `"$name"` in `tree`. Unknown ones are told and stay.
+    /// Puts values in place of all `"$name"` in `tree`. Unknown ones are reported and stay.
     pub fn substitute(&mut self, tree: &mut Tree, out: &mut Out) {
         match &mut tree.value {
             TreeValue::Array(items) => items.iter_mut().for_each(|t| self.substitute(t, out)),
@@ -138,7 +138,7 @@ impl Params {
         p.help(suggest(name, "parameters", self.values.keys().map(String::as_str)))
     }
 
-    /// Those that nothing used.
+    /// Unused parameters.
     pub fn unused(&self) -> impl Iterator<Item = (&str, &Tree)> {
         self.values
             .iter()

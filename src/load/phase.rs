@@ -11,7 +11,7 @@ use crate::tree::Out;
 use crate::tree::Tree;
 use indexmap::IndexMap;
 
-/// What reading phases and views needs to know.
+/// The context for reading phases and views.
 pub(super) struct PhaseCx<'a, 'b> {
     pub streams: &'a [String],
     pub dims: &'a IndexMap<String, Spanned<usize>>,
@@ -19,12 +19,12 @@ pub(super) struct PhaseCx<'a, 'b> {
 }
 
 impl PhaseCx<'_, '_> {
-    /// The phase called `name`; `None` where what is wrong leaves none.
+    /// The phase called `name`; `None` where mistakes prevent one.
     pub fn phase(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<PhaseDef> {
         let table = t.entries()?;
         let at = |key: &str| format!("phases.{name}.{key}");
         out.unknown_keys(&format!("phase `{name}`"), table, &PhaseKeys::names());
-        // The optimiser is read apart: without one there is no phase.
+        // The optimiser is read separately: without one there is no phase.
         let mut own = table.clone();
         own.shift_remove("optimizer");
         let keys = PhaseKeys::read(&at(""), &own, out);
@@ -113,7 +113,7 @@ impl PhaseCx<'_, '_> {
         })
     }
 
-    /// Resolves what phases and views both have.
+    /// Resolves the parts common to phases and views.
     #[allow(clippy::type_complexity, reason = "three fields that go straight into two structs")]
     fn shared(
         &mut self,
@@ -143,7 +143,7 @@ impl PhaseCx<'_, '_> {
                 continue;
             };
             if let Member::Composite(_) = member {
-                // What is said of composites was spread over the nodes inside; here they are expanded already.
+                // Entries for composites were moved to the nodes inside; here they are expanded already.
                 let p = Problem::error(format!("`{node}` stands for several nodes"))
                     .at(&key, "here")
                     .help(format!(
@@ -164,7 +164,7 @@ impl PhaseCx<'_, '_> {
         (streams, dims, nodes)
     }
 
-    /// The terms whose outputs are known.
+    /// The terms whose outputs exist.
     fn losses(&mut self, keys: IndexMap<String, Spanned<LossKeys>>) -> IndexMap<String, LossDef> {
         let mut losses = IndexMap::new();
         for (name, Spanned { value: term, .. }) in keys {

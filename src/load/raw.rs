@@ -6,12 +6,12 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Syntax errors of a file that are shown.
+/// The most syntax errors of a file that are shown.
 const SHOWN: usize = 5;
-/// How deep tables and lists may be nested.
+/// The limit on the nesting of tables and lists.
 const DEEPEST: usize = 64;
 
-/// Reads one text. What could be read is returned beside the problems.
+/// Reads one text. What could be read is returned with the problems.
 pub fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tree {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut cx = Convert {
@@ -56,7 +56,7 @@ pub fn parse_value(file: FileId, text: &str, at: usize) -> Option<Tree> {
 struct Convert<'a> {
     file: FileId,
     offset: usize,
-    /// Tables and lists around.
+    /// The number of tables and lists around.
     depth: usize,
     problems: &'a mut Vec<Problem>,
 }
@@ -80,7 +80,7 @@ impl Convert<'_> {
 
     fn value(&mut self, v: &Spanned<DeValue<'_>>, key: Option<&Place>) -> Tree {
         let place = self.place(v.span());
-        // A table that dotted keys imply has no text of its own: its key stands for it.
+        // A table implied by dotted keys has no text of its own: its key stands for it.
         let place = match key {
             Some(k) if place.span.is_empty() => k.clone(),
             _ => place,

@@ -6,7 +6,7 @@ use crate::graph::Ref;
 use crate::tree::History;
 use crate::tree::is_name;
 
-/// Where a reference stands: what may be left out.
+/// Where a reference is used: what may be omitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
     /// An input or a root: the port has to be named.
@@ -15,7 +15,7 @@ pub(super) enum Use {
     Loss,
 }
 
-/// Finds what references mean.
+/// Resolves references.
 pub(super) struct Resolver<'a> {
     pub scopes: &'a [Scope],
     pub streams: &'a [String],
@@ -23,7 +23,7 @@ pub(super) struct Resolver<'a> {
     pub problems: Vec<Problem>,
 }
 
-/// References may pass through so many composites; more is a circle.
+/// The most composites that a reference may pass through; more is a cycle.
 const DEEPEST: usize = 64;
 
 impl Resolver<'_> {
@@ -75,7 +75,7 @@ impl Resolver<'_> {
         found.into_iter().map(|r| in_stream(r, stream, text, place)).collect()
     }
 
-    /// What the node that the composite stands for connects to `in.port`.
+    /// What the node that uses the composite connects to `in.port`.
     fn comes_in(
         &self,
         instance: &Instance,
@@ -105,7 +105,7 @@ impl Resolver<'_> {
         how: Use,
         depth: usize,
     ) -> Result<Vec<Spanned<Ref>>, Box<Problem>> {
-        // A composite's output comes before a node inside it that has the same name.
+        // A composite's output takes precedence over a node inside it with the same name.
         let output = !self.scopes[scope].names.contains_key(head) && self.is_output(scope, head);
         if let Some((path, member)) = self.member(scope, head).filter(|_| !output) {
             return match (member, how) {
@@ -116,7 +116,7 @@ impl Resolver<'_> {
                         Some((_, text)) => self
                             .find(inner, &text.value, &text.place, how, depth + 1)
                             .map(|r| here(r, place)),
-                        // Its file was told to be wrong.
+                        // Its file was reported as wrong.
                         None => Ok(vec![]),
                     }
                 }
@@ -217,7 +217,7 @@ impl Resolver<'_> {
     pub fn node_or_composite(&mut self, name: &Spanned<String>) -> Option<Member> {
         match self.member(0, &name.value) {
             Some((_, m)) => Some(m),
-            // In an effective graph a composite is what its nodes' names begin with.
+            // In an effective graph a composite is a prefix of its nodes' names.
             None if self.scopes[0].names.keys().any(|k| {
                 k.strip_prefix(name.value.as_str())
                     .is_some_and(|rest| rest.starts_with('.'))
@@ -245,12 +245,12 @@ fn reference(node: String, port: &str, place: &Place) -> Spanned<Ref> {
     )
 }
 
-/// References found through a composite's output are placed where the output was asked for.
+/// References resolved through a composite's output are placed where the output was requested.
 fn here(refs: Vec<Spanned<Ref>>, place: &Place) -> Vec<Spanned<Ref>> {
     refs.into_iter().map(|r| Spanned::new(r.value, place.clone())).collect()
 }
 
-/// Adds `@stream` to what was found.
+/// Adds `@stream` to the result.
 fn in_stream(
     mut r: Spanned<Ref>,
     stream: Option<&str>,

@@ -7,7 +7,7 @@ use crate::tree::Role;
 use crate::tree::{Tree, TreeValue};
 use indexmap::IndexMap;
 
-/// The verbs that the top level of a layer may hold.
+/// The verbs allowed at the top level of a layer.
 pub(super) const VERBS: [&str; 6] = ["set", "append", "remove", "replace", "drop", "bypass"];
 
 /// Reads one `--set`. The value is TOML, else a string; a key that starts with another verb is that verb:
@@ -44,7 +44,7 @@ pub(super) fn parse(reader: &mut Reader, arg: &str) -> Option<Layer> {
         key: key.clone(),
     });
     if path[0] == "drop" || path[0] == "bypass" {
-        // One name is as good as a list of one.
+        // One name stands for a list of one.
         if value.text().is_some() {
             let place = value.place.clone();
             value = Tree {

@@ -1,4 +1,4 @@
-//! What a file is where it was given as something else: one message instead of one for each of its lines.
+//! Recognises a file that was given as something else: one message instead of one for each of its lines.
 
 use super::layers::{Layer, Stack};
 use super::set_arg::VERBS;
@@ -21,7 +21,7 @@ fn name(files: &Files, layer: &Layer) -> String {
     files.name(layer.file).to_string()
 }
 
-/// A file that has nothing of a graph.
+/// A file that contains nothing of a graph.
 fn stranger(files: &Files, layer: &Layer) -> Option<Problem> {
     let entries = layer.tree.entries().filter(|_| layer.role != Role::Set)?;
     let first = entries.first()?.1;
@@ -48,7 +48,7 @@ fn stranger(files: &Files, layer: &Layer) -> Option<Problem> {
     Some(p.help("a graph has `streams`, `nodes` and `phases`; `glad-run schema` has all keys"))
 }
 
-/// What is wrong with the files that were given as the graph and as overlays, apart from the setting.
+/// Problems of the files given as the graph and as overlays, apart from the setting.
 pub(super) fn of_graph(stack: &Stack, graph: &Place, with_setting: bool) -> Option<Problem> {
     let files = &stack.reader.files;
     let strange = stack.layers.iter().find_map(|l| stranger(files, l));
@@ -78,7 +78,7 @@ pub(super) fn of_graph(stack: &Stack, graph: &Place, with_setting: bool) -> Opti
     }
 }
 
-/// A graph without streams, or what has none: a setting, an overlay.
+/// A graph without streams, or a file that has none: a setting, an overlay.
 fn no_graph(files: &Files, layer: &Layer, extends: bool) -> Problem {
     let path = name(files, layer);
     let entries = layer.tree.entries();
@@ -109,7 +109,7 @@ fn no_graph(files: &Files, layer: &Layer, extends: bool) -> Problem {
     }
 }
 
-/// What is wrong with the files that were given as the setting: `graph` are the layers above.
+/// Problems of the files given as the setting: `graph` are the layers above.
 pub(super) fn of_setting(files: &Files, setting: &[Layer], graph: &[Layer]) -> Option<Problem> {
     if let Some(p) = setting.iter().find_map(|l| stranger(files, l)) {
         return Some(p);

@@ -1,10 +1,10 @@
-//! What the checks leave: the programs of all phases and views.
+//! The result of the checks: the programs of all phases and views.
 
 use super::Program;
 use crate::diag::Problems;
 use indexmap::IndexMap;
 
-/// The view that scores a run, unless `run` names views itself.
+/// The view that scores a run, unless `run` lists views itself.
 pub const RESULT_VIEW: &str = "infer";
 
 /// A graph that passed its checks.
@@ -13,6 +13,6 @@ pub struct Checked {
     pub phases: IndexMap<String, Program>,
     /// Programs of the views, in the order of the graph.
     pub views: IndexMap<String, Program>,
-    /// What is worth knowing.
+    /// Warnings and notes.
     pub notes: Problems,
 }

@@ -1,33 +1,33 @@
-//! What a step holds in memory, estimated before anything runs.
+//! The memory of a step, estimated before anything runs.
 
 use super::{Call, Program, ProgramKind, ValueId};
 use glad_nodes::{Body, Cost, Gradient, Head, Precision, Side};
 use std::collections::{HashMap, HashSet};
 
-/// An estimate of what one forward (and backward) pass takes.
+/// An estimate of the cost of one forward (and backward) pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Multiply-adds of the forward pass.
     pub macs: u64,
-    /// Bytes of activations (outputs and what is kept for the backward pass), of gradients and of the buffers of the
-    /// operations, when most is held.
+    /// Peak bytes of activations (outputs and what is kept for the backward pass), of gradients and of the operations'
+    /// buffers.
     pub peak: u64,
-    /// Bytes of weights, with what the optimiser keeps of those that train.
+    /// Bytes of weights, with the optimiser's state of trained ones.
     pub weights: u64,
 }
 
 impl Memory {
-    /// Bytes of all.
+    /// The sum of the bytes.
     pub fn total(&self) -> u64 {
         self.peak + self.weights
     }
 }
 
-/// Bytes of a value on the device for a batch of `batch` samples; 0 where a size is not known before it runs.
+/// Bytes of a value on the device for a batch of `batch` samples; 0 where a size is known only at run time.
 pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     let v = &program.values[id.0];
     let call = &program.calls[v.call];
-    // Clips cross as bytes; all else on the device has four bytes a number.
+    // Clips cross as bytes; everything else on the device has four bytes per number.
     let each = if call.side != Side::Device && v.ty.head == Head::Clip {
         1
     } else {
@@ -36,7 +36,7 @@ pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     v.ty.elements(batch).map_or(0, |n| n as u64 * each)
 }
 
-/// What a call costs, for the program's batch, computed in `precision`.
+/// The cost of a call, for the program's batch, computed in `precision`.
 pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost {
     match &program.bodies[call.body] {
         Body::Compute(c) => c.cost(program.batch, precision),
@@ -44,8 +44,8 @@ pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost
     }
 }
 
-/// Walks a step: forward, each value until its last use or, where a backward pass needs it, until then; backward,
-/// each gradient from the call that first gives it to the call that takes it. `precision` is what is really computed with.
+/// Walks a step: forward, each value until its last use or, where a backward pass needs it, until then; backward, each
+/// gradient from the call that first produces it to the call that consumes it. `precision` is the one really used.
 pub fn memory(program: &Program, precision: Precision) -> Memory {
     let device: Vec<usize> = (0..program.calls.len())
         .filter(|i| program.calls[*i].side != Side::Host)
@@ -107,7 +107,7 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
         }
         peak = peak.max(now + cost.scratch);
         now = now.saturating_sub(cost.kept);
-        // Gradients of weights stay until the step is taken.
+        // Gradients of weights stay until the optimiser step.
         if c.trains && reached.insert(&c.node) {
             let specs = program.weights.get(&c.node).into_iter().flatten();
             now += specs.map(glad_nodes::WeightSpec::gradient_bytes).sum::<u64>();
@@ -139,7 +139,7 @@ fn weight_bytes(program: &Program) -> u64 {
     program.weights.iter().map(of).sum()
 }
 
-/// Bytes of one finished sample of a stream: what waits to cross to the device.
+/// Bytes of one finished sample of a stream: what waits to be transferred to the device.
 pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
     let mut ids: Vec<ValueId> = program
         .calls
@@ -161,7 +161,7 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
         .sum()
 }
 
-/// Bytes of one batch: what waits, stacked, while the device computes on the one before.
+/// Bytes of one stacked batch, which waits while the device computes the one before.
 pub(crate) fn batch_bytes(program: &Program) -> u64 {
     let boundary = program.calls.iter().filter(|c| c.side == Side::Boundary);
     let outputs = boundary.flat_map(|c| c.outputs.iter().flatten());

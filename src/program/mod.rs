@@ -30,22 +30,23 @@ pub struct ValueInfo {
     pub name: String,
     /// Its type.
     pub ty: Type,
-    /// The stream it belongs to, an index into [`Program::streams`]; `None` for one made of several.
+    /// The stream it belongs to, an index into [`Program::streams`]; `None` for a value computed from several.
     pub stream: Option<usize>,
-    /// Where it lives.
+    /// Whether it is on the host or the device.
     pub side: Side,
     /// Whether it depends on a label of a held-out stream.
     pub held_out: bool,
-    /// Whether a gradient is computed for it (phases only): one comes back from a loss, and above it something trains.
+    /// Whether a gradient is computed for it (phases only): a loss depends on it, and something that trains is
+    /// upstream.
     pub needs_grad: bool,
-    /// The call that makes it.
+    /// The call that computes it.
     pub call: usize,
 }
 
 /// One execution of a node in a step (or for a sample, on the host side).
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The node's path; its weights and random numbers are named by it.
+    /// The node's path, which keys its weights and random numbers.
     pub node: String,
     /// Its kind.
     pub kind: &'static str,
@@ -64,9 +65,9 @@ pub struct Call {
     pub ports: Vec<String>,
     /// An index into [`Program::bodies`]; calls with the same parameters and types share one.
     pub body: usize,
-    /// What it does to gradients.
+    /// Its effect on gradients.
     pub gradient: Gradient,
-    /// Whether it takes a whole list, once before the phase: the stream whose list, an index into
+    /// For a call that takes a whole list, once before the phase: the stream whose list, an index into
     /// [`Program::streams`] or the name of a stream that the phase does not run.
     pub whole_list: Option<String>,
     /// Whether its weights are trained in this phase.
@@ -80,13 +81,13 @@ pub struct Call {
 pub struct LossTerm {
     /// Its name in the file.
     pub name: String,
-    /// The loss values; more than one where the node exists once per stream: they add up.
+    /// The loss values; more than one where the node exists once per stream: they are summed.
     pub values: Vec<ValueId>,
     /// Its weight.
     pub weight: f64,
 }
 
-/// How a loss reaches a node's weights: the gradient audit.
+/// How a loss reaches a node's weights, from the gradient audit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// The loss's name.
@@ -110,7 +111,7 @@ pub struct LabelUse {
     pub scores: Option<ValueId>,
     /// Whether a video without a label is an error there.
     pub needed: bool,
-    /// Whether rows are masked there, so that some labels need not count.
+    /// Whether rows are masked there, so that some labels are ignored.
     pub masked: bool,
     /// The terms of the objective that depend on them.
     pub losses: Vec<String>,
@@ -128,11 +129,11 @@ pub struct Program {
     pub split: String,
     /// Videos per stream in one forward pass.
     pub batch: usize,
-    /// The graph's `dims` here.
+    /// The graph's `dims` in it.
     pub dims: DimScope,
     /// All values.
     pub values: Vec<ValueInfo>,
-    /// All calls, in an order in which every value is made before it is used.
+    /// All calls, in an order in which every value is computed before it is used.
     pub calls: Vec<Call>,
     /// The nodes' implementations.
     pub bodies: Vec<Body>,
@@ -142,22 +143,22 @@ pub struct Program {
     pub weights: IndexMap<String, Vec<WeightSpec>>,
     /// The objective (phases).
     pub losses: Vec<LossTerm>,
-    /// What is computed (views).
+    /// The roots (views).
     pub roots: Vec<ValueId>,
     /// The gradient audit (phases).
     pub reach: Vec<Reach>,
     /// Where the lists' labels are compared with scores.
     pub labels: Vec<LabelUse>,
-    /// Nodes that are frozen here.
+    /// Nodes that are frozen in it.
     pub frozen: Vec<String>,
-    /// Nodes that start anew here.
+    /// Nodes whose weights are reset in it.
     pub reset: Vec<String>,
-    /// How many numbers the optimiser keeps of each that trains: 0 in a view.
+    /// How many values the optimiser's state has for each trained one: 0 in a view.
     pub kept: usize,
 }
 
 impl LabelUse {
-    /// How many classes the scores tell apart; one score tells two.
+    /// The number of classes that the scores distinguish; a single score distinguishes two.
     pub fn classes(&self, program: &Program) -> Option<usize> {
         let n = program.values[self.scores?.0].ty.known(-1)?;
         Some(n.max(2))
@@ -165,7 +166,7 @@ impl LabelUse {
 }
 
 impl Program {
-    /// Numbers that training may change.
+    /// The number of trainable parameters.
     pub fn parameters(&self) -> usize {
         self.weights
             .values()

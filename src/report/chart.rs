@@ -1,9 +1,9 @@
-//! One chart of lines, its names at their ends.
+//! A line chart, with names at the ends of its lines.
 
 use crate::describe::svg::{SANS, num, rule, style, width};
 use maud::{Markup, html};
 
-/// The class that the rules of [`css`] are below.
+/// The class that scopes the rules of [`css`].
 pub(super) const CLASS: &str = "glad-chart";
 
 /// Colours of lines: on white, on black.
@@ -23,7 +23,7 @@ const COLOURS: [(&str, &str); 8] = [
 pub(super) struct Series {
     /// Its name.
     pub name: String,
-    /// Its colour, by place.
+    /// Its colour, by index.
     pub colour: usize,
     /// Step and value.
     pub points: Vec<(f64, f64)>,
@@ -36,9 +36,9 @@ pub(super) struct Chart {
     pub title: String,
     /// Its lines.
     pub series: Vec<Series>,
-    /// Whether values are shares, shown as percentages from 0 to 100.
+    /// Whether values are fractions, shown as percentages from 0 to 100.
     pub shares: bool,
-    /// A level worth knowing, and what it means.
+    /// A reference level and its meaning.
     pub level: Option<(f64, &'static str)>,
 }
 
@@ -137,7 +137,7 @@ impl Chart {
     }
 }
 
-/// At most a few hundred points: means of neighbours.
+/// Reduces to at most a few hundred points: means of neighbours.
 fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     const MOST: usize = 240;
     let size = points.len().div_ceil(MOST).max(1);
@@ -151,13 +151,13 @@ fn thinned(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     points.chunks(size).map(mean).collect()
 }
 
-/// Means over about a twentieth of the line around each point.
+/// Moving means over about a twentieth of the line.
 fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let points = thinned(points);
     let half = points.len() / 40;
     (0..points.len())
         .map(|i| {
-            // As many on both sides, so that the steep beginning is not bent; at the end lines are flat and noisy.
+            // Equally many on both sides, so that the steep beginning is not bent; at the end lines are flat and noisy.
             let h = half.min(i);
             let around = &points[i - h..=(i + h).min(points.len() - 1)];
             (
@@ -185,7 +185,7 @@ pub(super) fn ticks(low: f64, high: f64, count: usize) -> Vec<f64> {
     (first..=last).map(|i| i as f64 * step).collect()
 }
 
-/// Places near `wanted` that are at least `gap` apart and within the bounds where there is room.
+/// Positions near `wanted` that are at least `gap` apart and within the bounds where there is space.
 pub(super) fn apart(wanted: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));
@@ -203,7 +203,7 @@ pub(super) fn apart(wanted: &[f64], gap: f64, (low, high): (f64, f64)) -> Vec<f6
     at
 }
 
-/// Rules for charts.
+/// CSS rules for charts.
 pub(super) fn css() -> String {
     format!(
         ".{CLASS} text{{font-family:{SANS}}}

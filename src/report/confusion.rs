@@ -7,18 +7,18 @@ use maud::{Markup, PreEscaped, html};
 const CLASS: &str = "glad-confusion";
 const CELL: f64 = 46.0;
 const SIZE: f64 = 12.0;
-/// Above so many classes cells are smaller and hold no numbers.
+/// Above this number of classes cells are smaller and hold no numbers.
 const MANY: usize = 24;
-/// The least distance of labels; where cells are smaller, only some have one.
+/// The least distance of labels; where cells are smaller, only some are labelled.
 const LINE: f64 = 9.0;
-/// Letters of a label.
+/// The most characters of a label.
 const LETTERS: usize = 28;
 
-/// How large things are for so many classes.
+/// Sizes for a given number of classes.
 struct Sizes {
     cell: f64,
     text: f64,
-    /// Every so many rows and columns have a label.
+    /// One label per this many rows and columns.
     every: usize,
 }
 
@@ -27,7 +27,7 @@ impl Sizes {
         let n = classes as f64;
         let cell = match classes {
             0..=MANY => CELL,
-            // Each has its label up to 150 classes; the picture of more stays as large.
+            // Each has its label up to 150 classes; larger matrices keep the same size.
             25..=150 => (900.0 / n).clamp(LINE, 30.0),
             _ => (150.0 * LINE / n).max(1.0),
         };
@@ -41,8 +41,8 @@ impl Sizes {
 
 const SUBTITLE: &str = "rows: true class, columns: predicted; percent of a row's videos";
 
-/// Rows: true class; columns: predicted class. Each cell has the share of its row, which is its colour; the diagonal is
-/// the recall of each class.
+/// Rows: true class; columns: predicted class. Each cell shows its share of the row as colour; the diagonal is the
+/// recall of each class.
 pub(super) fn confusion(title: &str, classes: &[String], counts: &[Vec<u64>]) -> String {
     let n = counts.len();
     let many = n > MANY;
@@ -54,7 +54,7 @@ pub(super) fn confusion(title: &str, classes: &[String], counts: &[Vec<u64>]) ->
     let names: Vec<String> = (0..n).map(|i| class_name(classes, i)).collect();
     let labels: Vec<String> = names.iter().map(|t| shortened(t, LETTERS)).collect();
     let label = labels.iter().map(|t| width(t, size)).fold(20.0, f64::max);
-    // Labels of columns are slanted where there is room, else upright.
+    // Labels of columns are slanted where there is space, else upright.
     let (slope, rise) = if many { (-90, 1.0) } else { (-45, 0.72) };
     let (left, top) = (label + 54.0, 66.0 + label * rise + 22.0);
     let right = if many { 120.0 } else { (label * rise).max(120.0) };
@@ -158,7 +158,7 @@ fn css(size: f64) -> String {
 mod tests {
     use super::*;
 
-    /// Two labels of rows or columns are never nearer than their letters are high.
+    /// The distance of labels is never less than their height.
     #[test]
     fn labels_do_not_overlap() {
         for n in [2, 12, 24, 25, 51, 101, 150, 174, 400, 700] {

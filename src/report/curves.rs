@@ -9,18 +9,18 @@ use serde_json::Value;
 /// Values by name: steps and values.
 type Values = IndexMap<String, Vec<(f64, f64)>>;
 
-/// What the metrics of a phase hold.
+/// The metrics of a phase.
 #[derive(Clone, Debug, Default)]
 struct Phase {
     /// Of its steps.
     steps: Values,
-    /// Of the views that scored it on the way.
+    /// Of the views that validated it.
     views: Values,
 }
 
-/// Charts of the lines of a metrics.jsonl: for each phase its losses, how well its domain classifiers tell the domains
-/// apart (50 % is chance), other accuracies, and validation scores. `is_domain` says whether a node tells domains apart.
-/// `None` where there is nothing to show.
+/// Charts of the lines of a metrics.jsonl: for each phase its losses, the accuracies of its domain classifiers (50 % is
+/// chance), other accuracies, and validation scores. `is_domain` states whether a node is a domain classifier. `None`
+/// where there is nothing to show.
 pub(super) fn curves(metrics: &str, is_domain: &dyn Fn(&str) -> bool) -> Option<String> {
     let phases = read(metrics);
     let colours = Colours::of(&phases);
@@ -67,7 +67,7 @@ pub(super) fn curves(metrics: &str, is_domain: &dyn Fn(&str) -> bool) -> Option<
     Some(svg.into_string() + "\n")
 }
 
-/// Lines that cannot be read are left out: the last one of a run that was killed may be cut.
+/// Unreadable lines are skipped: the last one of a killed run may be cut.
 fn read(metrics: &str) -> IndexMap<String, Phase> {
     let mut phases: IndexMap<String, Phase> = IndexMap::new();
     for line in metrics.lines() {
@@ -106,7 +106,7 @@ fn chart(title: &str, series: Vec<Series>, shares: bool) -> Option<Chart> {
     })
 }
 
-/// Keys of a step that are no loss.
+/// Keys of a step that are not losses.
 fn is_loss(name: &str) -> bool {
     !name.contains('.') && !["lr", "grad_norm", OBJECTIVE].contains(&name)
 }
@@ -114,7 +114,7 @@ fn is_loss(name: &str) -> bool {
 /// The weighted sum of a phase's losses, as metrics name it.
 const OBJECTIVE: &str = "loss";
 
-/// Losses, each of one colour in all phases; its accuracy has the same.
+/// Losses, each with one colour in all phases; its accuracy has the same.
 struct Colours(Vec<String>);
 
 impl Colours {
@@ -144,7 +144,7 @@ fn losses(p: &Phase, colours: &Colours) -> Option<Chart> {
         points: p.steps[n].clone(),
     };
     let mut series: Vec<Series> = names.into_iter().map(of).collect();
-    // The weighted sum says nothing new of one term.
+    // The weighted sum of one term is redundant.
     if series.len() > 1
         && let Some(total) = p.steps.get(OBJECTIVE)
     {

@@ -1,4 +1,4 @@
-//! How far two sets of videos are apart: in words, and as the pictures of the paper's Figures 1c and 2.
+//! How far two sets of videos are apart: as text, and as the pictures of the paper's Figures 1c and 2.
 
 use super::histogram::histogram;
 use super::scatter::{Pair, scatter};
@@ -7,7 +7,7 @@ use crate::run::{RunResult, ViewResult};
 use glad_nodes::Distribution;
 use serde_json::Value;
 
-/// Lines about the lengths of each set.
+/// Lines on the lengths of each set.
 pub(super) fn lengths_text(view: &ViewResult) -> String {
     let all = view.scores.iter().flat_map(|s| &s.scores.distributions);
     let wide = all.clone().map(|d| d.name.chars().count()).max().unwrap_or(0);
@@ -24,12 +24,12 @@ pub(super) fn lengths_text(view: &ViewResult) -> String {
     .collect()
 }
 
-/// How many videos there are.
+/// The number of videos.
 pub(super) fn videos(d: &Distribution) -> u64 {
     d.counts.values().sum()
 }
 
-/// The lower of the two in the middle.
+/// The lower median.
 pub(super) fn median(d: &Distribution) -> u32 {
     let half = videos(d).div_ceil(2);
     let mut below = 0;
@@ -75,7 +75,7 @@ pub(super) fn pictures(checked: &Checked, result: &RunResult) -> Vec<(&'static s
     out
 }
 
-/// The pairs that the node of the measure names.
+/// The pairs listed by the measuring node.
 fn beside(checked: &Checked, node: &str) -> Vec<Pair> {
     let calls = checked.views.values().flat_map(|p| &p.calls);
     let params = calls.into_iter().find(|c| c.node == node).map(|c| &c.params["beside"]);
@@ -91,7 +91,7 @@ fn beside(checked: &Checked, node: &str) -> Vec<Pair> {
     all.into_iter().flatten().filter_map(pair).collect()
 }
 
-/// The lengths as a table: a row a length, a column a set.
+/// The lengths as a table: a row per length, a column per set.
 pub(super) fn lengths_csv(sets: &[Distribution]) -> String {
     let mut lengths: Vec<u32> = sets.iter().flat_map(|d| d.counts.keys().copied()).collect();
     lengths.sort_unstable();

@@ -13,7 +13,7 @@ const PANEL: f64 = 150.0;
 const GAP: f64 = 40.0;
 const TOP: f64 = 76.0;
 const BOTTOM: f64 = 44.0;
-/// Bars of a panel, about.
+/// The approximate number of bars of a panel.
 const BARS: f64 = 60.0;
 
 /// A panel for each set, over the same lengths: the share of its videos in each bar.
@@ -51,7 +51,7 @@ fn panel(d: &Distribution, shares: &[f64], place: usize, top: f64, bin: f64, x: 
     let y = |v: f64| top + PANEL * (1.0 - v / high);
     let colour = place % STREAMS.len();
     let middle = f64::from(median(d));
-    // Words stand where the bars leave room.
+    // Text is placed where the bars leave space.
     let at = x(middle);
     let (words, anchor) = if at < (LEFT + W) / 2.0 {
         (at + 7.0, "start")
@@ -88,7 +88,7 @@ fn share(v: f64) -> String {
     }
 }
 
-/// A round width, so that there are about [`BARS`].
+/// A round width that gives about [`BARS`] bars.
 fn bin_width(most: f64) -> f64 {
     let raw = (most / BARS).max(1.0);
     let scale = 10f64.powf(raw.log10().floor());

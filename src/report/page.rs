@@ -1,4 +1,4 @@
-//! `report.html`: one page about a run that needs nothing else.
+//! `report.html`: one self-contained page about a run.
 
 use super::result::oracle;
 use super::scores::{ClassRow, Row, percent, words};
@@ -6,7 +6,7 @@ use crate::graph::Graph;
 use crate::run::RunResult;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-/// What a page shows besides the run's result.
+/// Content of the page besides the run's result.
 #[derive(Default)]
 pub(super) struct Parts {
     /// The views: name and rows of scores.
@@ -88,7 +88,7 @@ pub(super) fn page(graph: &Graph, result: &RunResult, parts: &Parts) -> String {
     page.into_string()
 }
 
-/// What was computed with, and what the graph asks for where that is something else.
+/// The precision used, and the requested one where it differs.
 fn computed_in(graph: &Graph, result: &RunResult) -> String {
     let used: Vec<&str> = result.precision.iter().map(|p| p.name()).collect();
     let asked = match graph.precision.value {
@@ -108,7 +108,7 @@ fn started_from(result: &RunResult) -> String {
     format!("Starts from: {}", all.join("; "))
 }
 
-/// The score that the run is about.
+/// The score of the run.
 fn headline(graph: &Graph, rows: &[Row]) -> Markup {
     let Some((row, (name, value))) = rows.first().and_then(|r| Some((r, r.values.first()?))) else {
         return html! {};
@@ -200,7 +200,7 @@ fn files(result: &RunResult) -> Markup {
         (f.graph(), "the graph as it ran, all layers in one file; it can be run"),
         (f.root().join("lengths.svg"), "how long the videos are"),
         (f.root().join("lengths.csv"), "the same as a table"),
-        (f.root().join("gap.svg"), "the gap beside other pairs'"),
+        (f.root().join("gap.svg"), "the gap next to those of other pairs"),
         (f.predictions(), "class probabilities of every scored video"),
         (f.root().join("per_class.csv"), "recall of every class"),
         (f.summary(), "the scores, for programs"),

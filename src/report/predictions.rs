@@ -1,4 +1,4 @@
-//! What was predicted for each video, and the values of ports, as files.
+//! Predictions for each video, and the values of ports, as files.
 
 use super::scores::{ClassRow, class_name};
 use crate::run::{PortValue, Prediction, write_whole};
@@ -9,8 +9,11 @@ use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::path::Path;
 
-/// A row a video: stream, path, label, predicted class, whether that is right, its probability, then the probability of
+/// A row per video: stream, path, label, predicted class, whether it is right, its probability, then the probability of
 /// every class in a column `p_CLASS`. `label` and `correct` are empty where the video has no label.
+///
+/// # Errors
+/// The CSV cannot be written.
 pub fn predictions_csv(classes: &[String], predictions: &[Prediction]) -> Result<String> {
     let columns = predictions.iter().map(|p| p.probabilities.len()).max().unwrap_or(0);
     let mut w = csv::Writer::from_writer(vec![]);
@@ -35,7 +38,7 @@ pub fn predictions_csv(classes: &[String], predictions: &[Prediction]) -> Result
     Ok(String::from_utf8(w.into_inner()?)?)
 }
 
-/// An object for each video: `video`, `predicted`, `confidence`, and `probabilities` by class.
+/// An object per video: `video`, `predicted`, `confidence`, and `probabilities` by class.
 pub fn predictions_json(classes: &[String], predictions: &[Prediction]) -> Value {
     let one = |p: &Prediction| {
         let named = p.probabilities.iter().enumerate();
@@ -50,7 +53,7 @@ pub fn predictions_json(classes: &[String], predictions: &[Prediction]) -> Value
     predictions.iter().map(one).collect()
 }
 
-/// A row a class: view, stream, class, videos, recall, and the class that it is taken for most, with how often.
+/// A row per class: view, stream, class, videos, recall, the class that it is most often confused with, and how often.
 pub(super) fn per_class_csv(rows: &[(&str, &str, ClassRow)]) -> Result<String> {
     let mut w = csv::Writer::from_writer(vec![]);
     w.write_record(["view", "stream", "class", "videos", "recall", "taken_for", "times"])?;
@@ -73,8 +76,11 @@ pub(super) fn per_class_csv(rows: &[(&str, &str, ClassRow)]) -> Result<String> {
     Ok(String::from_utf8(w.into_inner()?)?)
 }
 
-/// Writes the values of ports as safetensors: a tensor `[videos, …]` a port, under the port's name, and the paths of
+/// Writes the values of ports as safetensors: a tensor `[videos, …]` per port, under the port's name, and the paths of
 /// the videos, in their order, as JSON in the file's metadata under `videos`.
+///
+/// # Errors
+/// The tensors do not fit their shapes, or the file cannot be written.
 pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
     let mut ports: Vec<&str> = vec![];
     for v in values {
@@ -109,15 +115,15 @@ pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glad_nodes::{Footage, Frame, Video};
+    use glad_nodes::{DataError, Footage, Frame, Video};
     use std::sync::Arc;
 
     struct NoFrames;
     impl Footage for NoFrames {
-        fn frame_count(&self) -> Result<usize> {
+        fn frame_count(&self) -> Result<usize, DataError> {
             Ok(0)
         }
-        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
+        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
             Ok(vec![])
         }
     }

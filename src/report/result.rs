@@ -1,4 +1,4 @@
-//! What a run found, as text and for programs.
+//! The results of a run, as text and as JSON.
 
 use super::gap;
 use super::scores::{self, Row};
@@ -8,7 +8,7 @@ use crate::keys::Word;
 use crate::run::{Prediction, RunResult, ViewResult};
 use serde_json::{Map, Value, json};
 
-/// What a run prints last: the scores of each view, the published number, videos that could not be used, the folder.
+/// The last output of a run: the scores of each view, the published number, videos that could not be used, the folder.
 pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     let mut out = String::new();
     for (name, view) in &result.views {
@@ -43,7 +43,7 @@ pub fn result_text(graph: &Graph, result: &RunResult) -> String {
     out + &format!("{}: {browser}{}\n", one_line(&shown), files.join(", "))
 }
 
-/// What is worth naming of a run's folder, besides the page.
+/// Files of a run's folder worth naming, besides the page.
 const FILES: [&str; 6] = [
     "lengths.svg",
     "gap.svg",
@@ -114,7 +114,7 @@ fn table(rows: &[Row]) -> String {
         return String::new();
     }
     let first = rows.iter().map(|r| r.name.chars().count()).max().unwrap_or(0);
-    // A column: its heading, then a value a row.
+    // A column: its heading, then one value per row.
     let value = |r: &Row, name: &str| {
         r.values
             .iter()
@@ -144,7 +144,7 @@ fn table(rows: &[Row]) -> String {
     out
 }
 
-/// The result for programs, with the names of the classes. It holds no times, so that a resumed run writes the same.
+/// The result for programs, with class names. It holds no times, so that a resumed run writes the same.
 pub fn summary_json(graph: &Graph, result: &RunResult, classes: &[String]) -> Value {
     let mut views = Map::new();
     for (name, view) in &result.views {

@@ -7,9 +7,9 @@ use maud::{PreEscaped, html};
 /// A pair of data sets.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pair {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Videos of both sets.
+    /// The number of videos of both sets.
     pub videos: f64,
     /// Scene distance, where it was measured.
     pub delta_bg: Option<f64>,
@@ -26,8 +26,8 @@ const BOTTOM: f64 = 58.0;
 const LARGEST: f64 = 34.0;
 const SMALLEST: f64 = 5.0;
 
-/// `own` among `others`; circles have areas in proportion to the numbers of videos. Without a scene distance, `own` is
-/// a line at its temporal distance.
+/// `own` among `others`; the areas of circles are proportional to the numbers of videos. Without a scene distance,
+/// `own` is a line at its temporal distance.
 pub(super) fn scatter(own: &Pair, others: &[Pair]) -> String {
     let all = || others.iter().chain([own]);
     let largest = |f: &dyn Fn(&Pair) -> f64| all().map(f).fold(0.0, f64::max);

@@ -9,13 +9,13 @@ use glad_nodes::Body;
 /// The scores of a metric node in a stream.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// The stream, or the node, or both where they are needed to tell rows apart.
+    /// The stream, or the node, or both where they are needed to distinguish rows.
     pub name: String,
     /// Values, the main one first, without those of single classes.
     pub values: Vec<(String, f64)>,
     /// Videos scored.
     pub videos: Option<usize>,
-    /// Decimals of values that are no shares; shares are shown as percentages.
+    /// Decimals of values that are not fractions; fractions are shown as percentages.
     pub decimals: Option<usize>,
 }
 
@@ -34,7 +34,7 @@ pub(super) fn percent(v: f64) -> String {
     format!("{:.1} %", 100.0 * v)
 }
 
-/// The rows of a view: held-out streams first, for they are what it is about.
+/// The rows of a view: held-out streams first, since they matter most.
 pub(super) fn rows(graph: &Graph, view: &ViewResult) -> Vec<Row> {
     let several = view.scores.iter().any(|s| s.node != view.scores[0].node);
     let row = |s: &NodeScores| {
@@ -79,7 +79,7 @@ pub(super) fn ordered<'v>(graph: &Graph, view: &'v ViewResult) -> Vec<&'v NodeSc
     first
 }
 
-/// The name of a score, for people.
+/// The readable name of a score.
 pub(super) fn words(name: &str) -> String {
     match name {
         "top1" => "top-1".into(),
@@ -94,7 +94,10 @@ pub(super) fn class_name(classes: &[String], i: usize) -> String {
     classes.get(i).cloned().unwrap_or_else(|| i.to_string())
 }
 
-/// The names of the classes that a program's lists give; none where no list does.
+/// The names of the classes that a program's lists provide; empty where no list does.
+///
+/// # Errors
+/// The class names of a source cannot be read.
 pub fn class_names(program: &Program) -> Result<Vec<String>> {
     for call in &program.sources {
         if let Body::Source(s) = &program.bodies[program.calls[*call].body]
@@ -111,11 +114,11 @@ pub fn class_names(program: &Program) -> Result<Vec<String>> {
 pub(super) struct ClassRow {
     /// Its name.
     pub name: String,
-    /// Its videos.
+    /// The number of its videos.
     pub videos: u64,
-    /// The share of them that is classified right; `None` where there are none.
+    /// The share of them that is classified correctly; `None` where there are none.
     pub recall: Option<f64>,
-    /// The class that it is taken for most, if any, and how often.
+    /// The class that it is most often confused with, if any, and how often.
     pub taken_for: Option<(String, u64)>,
 }
 
@@ -128,7 +131,7 @@ pub(super) fn per_class(classes: &[String], confusion: &[Vec<u64>]) -> Vec<Class
             name: class_name(classes, k),
             videos,
             recall: (videos > 0).then(|| counts[k] as f64 / videos as f64),
-            // The first of equals.
+            // The first of equal counts.
             taken_for: wrong
                 .rev()
                 .max_by_key(|(_, n)| **n)

@@ -1,11 +1,11 @@
-//! Where a run's time went.
+//! Where the time of a run went.
 
 use super::scores::percent;
 use crate::run::{PhaseReport, RunResult, duration};
 use maud::{Markup, html};
 use std::time::Duration;
 
-/// The phases, where their time went, and the nodes that took most of it.
+/// The phases, their times by part, and the nodes that took most of it.
 pub(super) fn times(result: &RunResult) -> Markup {
     let trained: Vec<_> = result.phases.iter().filter(|(_, p)| p.steps > 0).collect();
     let on_device = trained.iter().any(|(_, p)| p.device_busy.is_some());
@@ -36,11 +36,11 @@ pub(super) fn times(result: &RunResult) -> Markup {
                 }
             }
             p.faint {
-                "The columns from nodes to rest add up to the phase's time. The data threads work beside it: their time is \
-                 that of all together, and data waited while a finished batch was not wanted yet."
+                "The columns from nodes to rest add up to the phase's time. The data threads run in parallel: their time is the \
+                 sum over all of them, and \"data waited\" is the time in which a finished batch was not needed yet."
                 @if on_device {
-                    " The nodes' time is what it took to ask the device for their work, which it does later: how long it \
-                     worked on steps is told as busy."
+                    " The nodes' time is the time to queue their work on the device, which does it later: \"busy\" is how long it \
+                     worked on steps."
                 }
             }
             @for (name, _) in result.phases.iter().filter(|(_, p)| p.steps == 0) {

@@ -1,13 +1,13 @@
-//! What a few steps of each phase showed, as text.
+//! The result of `plan --measure`, a few steps of each phase, as text.
 
 use super::scores::percent;
 use crate::describe::{bytes, table};
 use crate::run::{Trial, duration};
 
-/// From which share of the time on a side counts as waiting.
+/// From this share of the time on, a side counts as waiting.
 const MUCH: f64 = 0.1;
 
-/// A table of the phases, and what to make of it.
+/// A table of the phases, with conclusions.
 pub fn trial_text(trials: &[Trial], on: &str) -> String {
     let on_card = trials.iter().any(|t| t.memory.is_some());
     let mut rows = vec![
@@ -23,7 +23,7 @@ pub fn trial_text(trials: &[Trial], on: &str) -> String {
         .to_vec(),
     ];
     if on_card {
-        rows[0].extend(["card busy", "card's memory"].map(String::from));
+        rows[0].extend(["GPU busy", "GPU memory"].map(String::from));
     }
     for t in trials {
         let (wall, r) = (t.report.wall.as_secs_f64().max(1e-9), &t.report);
@@ -117,7 +117,7 @@ mod tests {
         };
         let text = trial_text(&[on_card], "");
         assert!(
-            text.contains("card busy") && text.contains("25.0 %") && text.contains("3.00 GiB"),
+            text.contains("GPU busy") && text.contains("25.0 %") && text.contains("3.00 GiB"),
             "{text}"
         );
     }

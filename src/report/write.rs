@@ -1,4 +1,4 @@
-//! What a run leaves in its folder for people and programs.
+//! The files that a run leaves in its folder.
 
 use super::confusion::confusion;
 use super::curves::curves;
@@ -18,6 +18,9 @@ use std::path::Path;
 
 /// Writes predictions.csv, per_class.csv, summary.json, confusion.svg, curves.svg, lengths.svg, lengths.csv, gap.svg,
 /// graph.svg and report.html into the run's folder, as far as there is something to write.
+///
+/// # Errors
+/// A file cannot be written, or class names cannot be read.
 pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &RunResult) -> Result<()> {
     let folder = &result.folder;
     let root = folder.root();
@@ -29,7 +32,7 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
     let (mut per_class_rows, mut names) = (vec![], vec![]);
     for (i, (name, view)) in result.views.iter().enumerate() {
         let classes = classes(graph, checked, name)?;
-        // The first view is the run's result; others have their names in their files.
+        // The first view is the run's result; the files of others contain their names.
         let suffix = if i == 0 { String::new() } else { format!("_{name}") };
         if !view.predictions.is_empty() {
             let path = match i {
@@ -78,8 +81,8 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
     markup(&root.join("report.html"), &page(graph, result, &parts))
 }
 
-/// Writes a page or a picture. Control characters, which neither HTML nor XML may hold, and hidden ones come from names alone,
-/// and are written out.
+/// Writes a page or a picture. Control characters, which neither HTML nor XML may contain, and hidden ones come only
+/// from names, and are escaped.
 fn markup(path: &Path, text: &str) -> Result<()> {
     write_whole(path, printable(text).as_bytes())
 }

@@ -1,8 +1,8 @@
 //! How a run begins, or goes on: its folder, and whether what it was begun with is still the same.
 
-use super::Refused;
 use super::changed::{Change, compare};
 use super::checkpoint::{self, Position, State};
+use super::error::RunError;
 use super::folder::{Found, RunFolder, other_precision, write_whole};
 use super::inputs::Inputs;
 use super::optim::OptimizerState;
@@ -21,7 +21,7 @@ pub struct Begun {
     pub record: RunRecord,
     pub position: Position,
     pub store: WeightStore,
-    /// What the optimiser of the phase kept, in which it goes on.
+    /// The state of the optimiser of the phase in which the run continues.
     pub optimizer: Option<OptimizerState>,
     /// What it reads, without the videos.
     pub inputs: Inputs,
@@ -34,7 +34,7 @@ pub struct Begun {
 /// Begins a run in `options.out`, or goes on with the one there. `effective` is the effective graph's text.
 ///
 /// # Errors
-/// [`Refused`]: the folder is not to be taken, or holds a run of something else, or one that is damaged. Else a file cannot be
+/// [`RunError::Refused`]: the folder is not to be taken, or holds a run of something else, or one that is damaged. Else a file cannot be
 /// written.
 pub fn begin(
     graph: &Graph,
@@ -42,8 +42,8 @@ pub fn begin(
     mut inputs: Inputs,
     options: &RunOptions,
     progress: &Progress,
-) -> Result<Begun> {
-    let refused = |e: anyhow::Error| anyhow::Error::new(Refused(format!("{e:#}")));
+) -> Result<Begun, RunError> {
+    let refused = |e: anyhow::Error| RunError::Refused(format!("{e:#}"));
     let (folder, found) = RunFolder::open(&options.out, options.begin).map_err(refused)?;
     let now = RunRecord {
         format: FOLDER_FORMAT,

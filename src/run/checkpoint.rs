@@ -98,7 +98,7 @@ struct Meta {
     position: Position,
     /// In the store's order: sums over weights are taken in it, and must not change when a run is resumed.
     roles: IndexMap<String, Role>,
-    /// Of an optimiser that counts steps. Without it, what is kept is SGD's.
+    /// Of an optimiser that counts steps. Without it, the state is that of SGD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     optimizer: Option<Counted>,
     /// BLAKE3 of everything else in the file.
@@ -130,10 +130,10 @@ impl Meta {
     }
 }
 
-/// Writes a state; `optimizer` is what the phase's keeps, within a phase.
+/// Writes a state; `optimizer` is the state of the phase's optimiser, within a phase.
 ///
 /// # Errors
-/// The file cannot be written, or a number of what the optimiser keeps is not finite.
+/// The file cannot be written, a value of the optimiser's state is not finite, or the device fails.
 pub fn save(path: &Path, position: &Position, store: &WeightStore, optimizer: Option<&OptimizerState>) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
     let mut roles = IndexMap::new();
@@ -148,10 +148,10 @@ pub fn save(path: &Path, position: &Position, store: &WeightStore, optimizer: Op
         .flat_map(buffers)
     {
         let v = kept.to_vec1::<f32>()?;
-        // On a GPU nothing looks at it before.
+        // On a GPU this is the first check of it.
         ensure!(
             v.iter().all(|x| x.is_finite()),
-            "`{name}`, which the optimizer keeps, holds numbers that are not finite: nothing was saved since the last state"
+            "`{name}` of the optimizer's state holds values that are not finite: nothing was saved since the last state"
         );
         tensors.push((name, vec![v.len()], bytes(&v)));
     }
@@ -179,11 +179,11 @@ pub struct State {
     pub position: Position,
     /// Its weights.
     pub store: WeightStore,
-    /// What the phase's optimiser kept; `None` between phases, and before the first step.
+    /// The state of the phase's optimiser; `None` between phases, and before the first step.
     pub optimizer: Option<OptimizerState>,
 }
 
-/// The tensors of what is kept of a weight, under their names in the file.
+/// The optimiser's tensors of a weight, under their names in the file.
 fn buffers<'a>(
     (kind, (name, kept)): (OptimizerKind, (&'a String, &'a Kept)),
 ) -> impl Iterator<Item = (String, &'a Tensor)> {
@@ -203,13 +203,13 @@ fn counted(optimizer: &OptimizerState) -> Option<Counted> {
     })
 }
 
-/// What the optimiser kept, out of a file.
+/// The optimiser's state in a file.
 fn kept(counted: Option<Counted>, file: &SafeTensors<'_>, device: &Device) -> Result<Option<OptimizerState>> {
     let (kind, steps) = match counted {
         Some(Counted { kind: word, steps }) => {
             let kind = (OptimizerKind::ALL.iter().copied()).find(|k| k.word() == word);
             (
-                kind.with_context(|| format!("its optimizer is `{word}`, of which this glad knows nothing"))?,
+                kind.with_context(|| format!("its optimizer is `{word}`, which this glad does not know"))?,
                 steps,
             )
         }
@@ -217,7 +217,7 @@ fn kept(counted: Option<Counted>, file: &SafeTensors<'_>, device: &Device) -> Re
             let kind = OptimizerKind::Sgd;
             let prefix = format!("{}/", kind.buffers()[0]);
             let named = file.names().into_iter().filter_map(|full| full.strip_prefix(&prefix));
-            // SGD only asks whether there was a step.
+            // SGD needs only whether there was a step.
             (kind, named.map(|name| (name.to_owned(), 1)).collect())
         }
     };
@@ -235,6 +235,9 @@ fn kept(counted: Option<Counted>, file: &SafeTensors<'_>, device: &Device) -> Re
 }
 
 /// Reads a state.
+///
+/// # Errors
+/// The file is not there, is damaged, or is no saved state.
 pub fn load(path: &Path, device: &Device) -> Result<State> {
     let read = || -> Result<State> {
         let all = std::fs::read(path)?;

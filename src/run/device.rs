@@ -1,9 +1,9 @@
-//! Where a run computes: the CPU or a card, and how much of the card's memory it takes.
+//! Where a run computes: the CPU or a GPU, and how much of the GPU's memory it takes.
 
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, DeviceLocation};
 
-/// Where the device of a name is, `cpu` or `cuda:0` for the first card, whether it is there or not.
+/// Where the device of a name is, `cpu` or `cuda:0` for the first GPU, whether it is there or not.
 ///
 /// # Errors
 /// No device has such a name.
@@ -20,7 +20,7 @@ pub fn location(name: &str) -> Result<DeviceLocation> {
 /// The device of a name.
 ///
 /// # Errors
-/// There is no device of such a name, this program was built without the feature `cuda`, or the driver refuses the card.
+/// There is no device of such a name, this program was built without the feature `cuda`, or the driver refuses the GPU.
 pub fn device(name: &str) -> Result<Device> {
     let DeviceLocation::Cuda { gpu_id } = location(name)? else {
         return Ok(Device::Cpu);
@@ -37,7 +37,7 @@ pub fn device(name: &str) -> Result<Device> {
     Ok(device)
 }
 
-/// Has the choices among cuDNN's kernels kept beside what runs share: so runs on one machine repeat each other bit for bit,
+/// Has the choices among cuDNN's kernels kept next to what runs share: so runs on one machine repeat each other bit for bit,
 /// and start sooner.
 #[cfg(feature = "cuda")]
 fn keep_plans(device: &Device) -> Result<()> {
@@ -56,11 +56,11 @@ fn keep_plans(_: &Device) -> Result<()> {
     Ok(())
 }
 
-/// What tells a device from others on which the same computation may give other bits; empty of the CPU, whose instruction set
-/// is known elsewhere.
+/// What distinguishes a device from others on which the same computation may give other bits; empty for the CPU, whose
+/// instruction set is known elsewhere.
 ///
 /// # Errors
-/// The driver does not tell.
+/// The driver does not report it.
 pub fn device_identity(device: &Device) -> Result<String> {
     #[cfg(feature = "cuda")]
     if let Some(card) = card(device)? {
@@ -70,7 +70,7 @@ pub fn device_identity(device: &Device) -> Result<String> {
     Ok(String::new())
 }
 
-/// What this process took of a card's memory, at most, since it was last asked to count anew.
+/// What this process took of a GPU's memory, at most, since it was last asked to count anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceMemory {
     /// Bytes that tensors and workspaces took at a time.
@@ -79,10 +79,10 @@ pub struct DeviceMemory {
     pub held: u64,
 }
 
-/// The peaks of a card's memory; `None` of the CPU.
+/// The peaks of a GPU's memory; `None` on the CPU.
 ///
 /// # Errors
-/// The driver does not tell.
+/// The driver does not report it.
 #[cfg(feature = "cuda")]
 pub fn device_memory(device: &Device) -> Result<Option<DeviceMemory>> {
     let Some(card) = card(device)? else { return Ok(None) };
@@ -92,10 +92,10 @@ pub fn device_memory(device: &Device) -> Result<Option<DeviceMemory>> {
     }))
 }
 
-/// The peaks of a card's memory; `None` of the CPU.
+/// The peaks of a GPU's memory; `None` on the CPU.
 ///
 /// # Errors
-/// The driver does not tell.
+/// The driver does not report it.
 #[cfg(not(feature = "cuda"))]
 pub fn device_memory(_: &Device) -> Result<Option<DeviceMemory>> {
     Ok(None)
@@ -114,7 +114,7 @@ pub fn reset_device_memory(device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// Gives freed memory that is kept back to the card. Waits for it.
+/// Returns freed memory that is kept to the GPU. Waits for it.
 ///
 /// # Errors
 /// The driver refuses, or something queued before failed.
@@ -127,10 +127,10 @@ pub fn release_device_memory(device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// How often recorded work (a CUDA graph) was launched on a card so far; `None` of the CPU.
+/// How often recorded work (a CUDA graph) was launched on a GPU so far; `None` on the CPU.
 ///
 /// # Errors
-/// The card is not to be had.
+/// The GPU cannot be used.
 pub fn graphs_launched(device: &Device) -> Result<Option<u64>> {
     #[cfg(feature = "cuda")]
     if let Some(card) = card(device)? {

@@ -53,7 +53,7 @@ pub enum Seen<'s> {
     Forward(&'s WeightStore),
     /// A call's backward pass is over, and has added to the gradients of its weights.
     Backward(&'s WeightStore),
-    /// The gradient that a backward pass gives of an input: its place among the call's inputs.
+    /// The gradient that a backward pass computes for an input: its place among the call's inputs.
     Input(usize, &'s Tensor),
     /// The sum of the gradients of a value that several calls take, the last of them this call.
     Sum(ValueId, &'s Tensor),
@@ -128,6 +128,9 @@ impl<'a> Exec<'a> {
 
     /// Runs all calls. `values` are those of the batch boundary; a call whose stream has no values is left out.
     /// With `backward`, what the backward pass needs is kept. `tallies` count the metrics.
+    ///
+    /// # Errors
+    /// A node fails, or a value that it needs is not there.
     pub fn forward(
         &mut self,
         store: &mut WeightStore,
@@ -193,6 +196,9 @@ impl<'a> Exec<'a> {
 
     /// Runs the calls backwards from the losses, each weighted by its term's weight times `scale`, and adds to the
     /// gradients in `store`.
+    ///
+    /// # Errors
+    /// A node fails.
     pub fn backward(
         &mut self,
         store: &mut WeightStore,
@@ -344,6 +350,9 @@ fn add(grads: &mut HashMap<ValueId, Tensor>, id: ValueId, g: Tensor) -> Result<(
 }
 
 /// A scalar as a number.
+///
+/// # Errors
+/// It has several elements, or the device fails.
 pub fn scalar(t: &Tensor) -> Result<f64> {
     Ok(t.to_dtype(DType::F32)?.to_scalar::<f32>()? as f64)
 }

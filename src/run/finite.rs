@@ -40,7 +40,7 @@ pub(super) struct Culprit {
     place: Place,
     /// The call that made it; none for weights, which were there before the step.
     call: Option<String>,
-    /// Of an output: the first statistics inside the node that are not finite, which tell the layer.
+    /// Of an output: the first statistics inside the node that are not finite, which name the layer.
     inside: Option<String>,
 }
 

@@ -108,6 +108,9 @@ impl RunFolder {
     }
 
     /// The folder of a run that is there.
+    ///
+    /// # Errors
+    /// There is no run in the folder.
     pub fn existing(root: &Path) -> Result<RunFolder> {
         let folder = RunFolder {
             root: root.to_path_buf(),
@@ -240,6 +243,9 @@ pub fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
 }
 
 /// Writes a file whole or not at all: a reader sees the old bytes or the new ones, also after a crash.
+///
+/// # Errors
+/// The file or its folder cannot be written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
         // A device or a pipe is written to; a file does not take its place.

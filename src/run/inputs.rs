@@ -1,5 +1,5 @@
-//! All that a run reads besides its graph: the videos of its lists and the files that weights start from, each by what tells
-//! it from another without reading videos.
+//! All that a run reads besides its graph: the videos of its lists and the files that weights start from, each by what
+//! distinguishes it from another without reading videos.
 
 use super::content::content_hash;
 use super::progress::Progress;
@@ -41,7 +41,7 @@ pub struct ListInput {
     pub generated: Option<String>,
     /// How many videos there are.
     pub count: usize,
-    /// A hash of all that says which data these are, for keys of shared results; `None` where that cannot be told.
+    /// A hash of all that identifies the data, for keys of shared results; `None` where that is unknown.
     #[serde(skip)]
     pub identity: Option<String>,
     /// The videos, in order.
@@ -60,7 +60,7 @@ pub struct VideoInput(
     pub Option<u64>,
     /// The first frame of a segment.
     pub Option<u64>,
-    /// Frames, as the list says.
+    /// Frames, as the list states.
     pub Option<u64>,
     /// The files.
     pub Option<FileInput>,
@@ -316,7 +316,7 @@ fn video(video: &Video, base: Option<&Path>, folders: &HashMap<PathBuf, Option<P
     )
 }
 
-/// The file of a video, as it is now; `None` where there is none, or where its content cannot be told.
+/// The file of a video, as it is now; `None` where there is none, or where its content is unknown.
 fn file(video: &Video, folders: &HashMap<PathBuf, Option<PathBuf>>) -> Option<FileInput> {
     let named = |parts: Option<String>| FileInput {
         bytes: 0,

@@ -92,6 +92,9 @@ impl Log {
     }
 
     /// Where the logs stand, with everything on the disk.
+    ///
+    /// # Errors
+    /// The disk fails.
     pub fn end(&mut self) -> Result<LogEnd> {
         let Some(Files { metrics, events, hash }) = &mut self.to else {
             return Ok(LogEnd::default());
@@ -106,6 +109,9 @@ impl Log {
     }
 
     /// One line of metrics.jsonl, and each of `values` as a TensorBoard scalar `tag/name` at `at`.
+    ///
+    /// # Errors
+    /// The disk fails.
     pub fn write(&mut self, head: Map<String, Value>, tag: &str, at: u64, values: &[(String, f64)]) -> Result<()> {
         let Some(files) = &mut self.to else {
             return Ok(());

@@ -7,6 +7,7 @@ mod checkpoint;
 mod content;
 mod data;
 mod device;
+mod error;
 mod exec;
 mod finite;
 mod folder;
@@ -39,6 +40,7 @@ pub use checkpoint::{Position, State, load};
 pub use content::content_hash;
 pub use data::{BadVideo, FeedOptions, draw_key, sample_key};
 pub use device::{DeviceMemory, device, device_memory, location, release_device_memory, reset_device_memory};
+pub use error::RunError;
 pub use folder::{Begin, RunFolder, cache_folder, write_whole};
 pub use inputs::Inputs;
 pub use memory::{keep_freed_memory, physical_memory};
@@ -53,14 +55,3 @@ pub use stop::{STOPPED, Section, enter, listen};
 pub use train::{NodeTime, PhaseReport};
 pub use trial::{Trial, TrialOptions, try_phases};
 pub use view::{NodeScores, PortValue, Prediction, RECALL, ViewCx, ViewResult, run_view};
-
-/// A run neither began nor went on, and nothing was changed: the folder that it was to use is another's, or holds what does not
-/// fit.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Refused(pub String);
-
-/// The run was asked to stop, and has saved its state.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("stopped")]
-pub struct Stopped;

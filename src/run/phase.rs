@@ -106,12 +106,12 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// Those of `consume`; what crosses to the device is not connected.
-    pub fn feed<R>(
+    pub fn feed<R, E: From<anyhow::Error>>(
         &self,
         options: FeedOptions,
         steps: Range<u64>,
-        consume: impl FnOnce(&mut Batches) -> Result<R>,
-    ) -> Result<R> {
+        consume: impl FnOnce(&mut Batches) -> Result<R, E>,
+    ) -> Result<R, E> {
         let stacker = Stacker::new(self.program, self.staging.as_ref())?;
         let streams = self.program.streams.len();
         let rows = steps.clone().flat_map(|k| self.plan.parts(self.order.length(k)));

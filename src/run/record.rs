@@ -1,4 +1,4 @@
-//! What a run's folder records of the run, so that it can be gone on with, and used elsewhere: `run.json` (what the run is)
+//! What a run's folder records of the run, so that it can be resumed, and used elsewhere: `run.json` (what the run is)
 //! and `inputs.jsonl` (what it reads, a line for each video).
 
 use super::folder::write_whole;

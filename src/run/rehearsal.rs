@@ -32,7 +32,10 @@ pub struct Rehearsal<'a> {
 }
 
 impl<'a> Rehearsal<'a> {
-    /// Of `phase`, with fresh weights. Fails where the phase is not there, or where a batch has no fixed size.
+    /// Of `phase`, with fresh weights.
+    ///
+    /// # Errors
+    /// The phase is not there, or a batch has no fixed size.
     pub fn new(graph: &'a Graph, checked: &'a Checked, phase: &str, device: &Device) -> Result<Rehearsal<'a>> {
         let (Some(program), Some(def)) = (checked.phases.get(phase), graph.phases.get(phase)) else {
             let names: Vec<&str> = checked.phases.keys().map(String::as_str).collect();
@@ -66,7 +69,10 @@ impl<'a> Rehearsal<'a> {
         self.steps.record(on);
     }
 
-    /// One step: forward, backward and update. Gives the losses and metrics (their means over the parts of the step).
+    /// One step: forward, backward and update. Returns the losses and metrics (their means over the parts of the step).
+    ///
+    /// # Errors
+    /// A node or the device fails, or a number is not finite.
     pub fn step(&mut self) -> Result<Vec<(String, f64)>> {
         for part in self.parts() {
             self.steps.part(&mut self.store, part?)?;
@@ -157,7 +163,7 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
     Ok(out)
 }
 
-/// The fewest classes of any scores that a call takes beside these labels.
+/// The fewest classes of any scores that a call takes next to these labels.
 fn classes(program: &Program, label: ValueId) -> usize {
     let takes = |c: &&Call| c.inputs.iter().any(|(_, ids)| ids.contains(&label));
     let beside = program.calls.iter().filter(takes).flat_map(|c| &c.inputs);

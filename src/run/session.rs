@@ -1,10 +1,10 @@
 //! A whole run: its folder, its phases and views in order, its result.
 
-use super::Refused;
 use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
 use super::data::FeedOptions;
 use super::device::device_identity;
+use super::error::RunError;
 use super::finite;
 use super::folder::{Begin, RunFolder, write_whole};
 use super::idle::idle_losses;
@@ -26,7 +26,7 @@ use crate::describe::other_precision;
 use crate::graph::{Graph, Select};
 use crate::program::Program;
 use crate::program::{Checked, RESULT_VIEW};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use candle_core::{Device, DeviceLocation};
 use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::{Map, json};
@@ -81,6 +81,9 @@ pub struct RunResult {
 }
 
 /// Runs `graph`. `effective` is the text of the effective graph, `plan` that of the plan: both go into the folder.
+///
+/// # Errors
+/// [`RunError::Refused`] before anything is changed, [`RunError::Stopped`] with the state saved, and [`RunError::Failed`].
 pub fn run(
     graph: &Graph,
     checked: &Checked,
@@ -88,12 +91,14 @@ pub fn run(
     plan: &str,
     options: &RunOptions,
     progress: &Progress,
-) -> Result<RunResult> {
+) -> Result<RunResult, RunError> {
     for program in runs(graph, checked) {
         make_data(program, progress)?;
     }
     let left_out = left_out(graph, checked);
     let inputs = Inputs::of(graph, checked, &left_out, progress)?;
+    // From here to the first saved state a request waits: the folder is a run's, or it is none.
+    stop::enter(Section::Unsaved)?;
     let Begun {
         folder,
         mut record,
@@ -108,8 +113,8 @@ pub fn run(
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
         progress.say(&line);
     }
-    let (mut log, report) =
-        Log::open(&folder.metrics(), &folder.events(), &position.log_end()).map_err(|e| Refused(format!("{e:#}")))?;
+    let (mut log, report) = Log::open(&folder.metrics(), &folder.events(), &position.log_end())
+        .map_err(|e| RunError::Refused(format!("{e:#}")))?;
     report.iter().for_each(|line| progress.say(line));
     if begins {
         note_start(starts_from(graph, checked), &mut position, &mut log, progress)?;
@@ -134,7 +139,7 @@ pub fn run(
         precision: position.precision.clone(),
         starts_from: position.starts_from.clone(),
     };
-    // From here on the run can be gone on with, whenever it is stopped.
+    // From here on the run can be resumed, whenever it is stopped.
     if begins {
         session.save_state(None, &store, &mut position, &mut log)?;
     }
@@ -153,12 +158,12 @@ pub fn run(
                 match none_left(program, &view) {
                     None => result.views.push((name.clone(), view)),
                     Some(reason) if graph.views[name].optional => result.left_out.push((name.clone(), reason)),
-                    Some(reason) => bail!("view `{name}`: {reason}"),
+                    Some(reason) => return Err(anyhow!("view `{name}`: {reason}").into()),
                 }
             }
             position.entry = position.entry.max(i + 1);
         } else {
-            bail!("`run` names `{name}`, which is no phase and no view");
+            return Err(anyhow!("`run` names `{name}`, which is no phase and no view").into());
         }
     }
     if result.views.is_empty()
@@ -252,7 +257,7 @@ impl Session<'_> {
         kept: &mut Option<OptimizerState>,
         position: &mut Position,
         log: &mut Log,
-    ) -> Result<PhaseReport> {
+    ) -> Result<PhaseReport, RunError> {
         let def = &self.graph.phases[name];
         let shared = Shared::new(self.options.cache.as_deref());
         // A phase that is validated as it goes leaves more than its weights.
@@ -410,7 +415,7 @@ impl PhaseHooks for Session<'_> {
         optimizer: &Optimizer,
         position: &mut Position,
         log: &mut Log,
-    ) -> Result<()> {
+    ) -> Result<(), RunError> {
         let name = &self.graph.run[position.entry].value;
         let Some(view) = self.graph.phases[name].validate.as_ref() else {
             return Ok(());

@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use crate::program::{Program, ValueId};
 use anyhow::{Context, Result, bail};
-use glad_nodes::{Body, HostValue, PrepareCx, Source, Video};
+use glad_nodes::{Body, DataError, HostValue, PrepareCx, Source, Video};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub fn set_up(program: &Program, cache: Option<&Path>, progress: &Progress) -> R
     set_up_with(program, cache, progress, &|call| read_list(program, call, progress))
 }
 
-/// As [`set_up`], with the videos that `list` gives of a source's call.
+/// As [`set_up`], with the videos that `list` returns for a source's call.
 ///
 /// # Errors
 /// Those of `list`, or a node fails.
@@ -59,6 +59,7 @@ pub fn set_up_with(
                 warn: &|text| progress.say(&format!("{}: {text}", call.node)),
                 uncached: &|e| progress.uncached(e),
             })
+            .map_err(DataError::into_anyhow)
             .with_context(|| format!("node `{}`", call.node))?;
         progress.end("");
         for (id, v) in call.outputs.iter().zip(values) {
@@ -71,6 +72,9 @@ pub fn set_up_with(
 }
 
 /// Makes the data of a program that can be made and is not there.
+///
+/// # Errors
+/// The data cannot be made.
 pub fn make_data(program: &Program, progress: &Progress) -> Result<()> {
     for (i, call) in program.calls.iter().enumerate() {
         if let Body::Source(_) = &program.bodies[call.body] {

@@ -12,13 +12,13 @@ use std::cell::OnceCell;
 use std::fmt::Write;
 use std::sync::OnceLock;
 
-/// The key of phase `name` of `run` under the run's `seed`, or `None` where what it depends on cannot be told: a hash of its
+/// The key of phase `name` of `run` under the run's `seed`, or `None` where what it depends on is unknown: a hash of its
 /// pruned program (nodes, kinds, parameters, types, streams), objective, optimiser and length, of the content of its lists
 /// (labels, segments; of each file the path, size and time of its last change, of generated data what it follows from) and of
 /// its files of weights, of the keys of the phases before it, of this program's code and decoders, and of the device, the
 /// precision that it really computes in and the instruction set. What is not needed by the phase changes nothing.
 ///
-/// `inputs` are those of the run; `device` may add to its location what tells it from others.
+/// `inputs` are those of the run; `device` may add to its location what distinguishes it from others.
 ///
 /// # Errors
 /// There is no such phase.
@@ -53,7 +53,10 @@ pub fn cache_key(
 }
 
 /// The keys of phases by name, as [`cache_key`] gives them, with what the files are when the first is asked for. `None` also on
-/// a GPU: which one it is, a run alone knows.
+/// a GPU: only a run knows which one it is.
+///
+/// # Errors
+/// Of each key: as [`cache_key`].
 pub fn cache_keys(
     checked: &Checked,
     graph: &Graph,

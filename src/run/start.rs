@@ -8,7 +8,10 @@ use candle_core::Device;
 use glad_nodes::{Body, Key, Role, WeightStore};
 
 /// Makes the weights of a program that `store` does not have yet: drawn by `key`, or where a node names a file (`init`),
-/// read from it. What was read is said.
+/// read from it. What was read is reported.
+///
+/// # Errors
+/// A file of weights is not there, is damaged or does not fit, or the device fails.
 pub fn start_weights(
     program: &Program,
     store: &mut WeightStore,

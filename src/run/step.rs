@@ -50,6 +50,9 @@ impl<'a> Steps<'a> {
 
     /// Forward and backward on a part: adds to the gradients in `store`. Does nothing more in a step in which something is
     /// not finite.
+    ///
+    /// # Errors
+    /// A node or the device fails.
     pub fn part(&mut self, store: &mut WeightStore, part: Part) -> Result<()> {
         if self.symptom.is_some() {
             return Ok(());
@@ -68,7 +71,7 @@ impl<'a> Steps<'a> {
     /// The update, after all parts. Gives the step's losses and metrics by name, each the mean over its videos.
     ///
     /// # Errors
-    /// Besides those of the update: a loss, a metric, the gradient or a weight is not finite. The message says which number
+    /// Besides those of the update: a loss, a metric, the gradient or a weight is not finite. The message names which number
     /// was the first, for which the step is taken again with what `again` gives: all its parts once more. Of these all but
     /// the last leave the weights as they were.
     pub fn update<P: Iterator<Item = Result<Part>>>(

@@ -3,7 +3,7 @@
 //! Signals within [`SAME`] are one request, since many senders send two: `timeout` signals the child and its group, a terminal
 //! the group and the shell, Slurm each process and the step. A later one ends the process at once.
 
-use super::Stopped;
+use super::error::RunError;
 use crate::diag::terminal;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ pub enum Section {
     Before,
     /// The saved state is the newest: the process may end.
     Saved,
-    /// There is something to save: the phase looks at `asked`, saves, and returns [`Stopped`].
+    /// There is something to save: the phase looks at `asked`, saves, and returns [`RunError::Stopped`].
     Unsaved,
     /// The run is done, and its results are being written, which takes a moment: it is not interrupted.
     Finished,
@@ -141,7 +141,7 @@ fn listener(request: impl Fn() + Send + 'static) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Whether the process ignores a signal, where the system says so.
+/// Whether the process ignores a signal, where the system reports it.
 #[cfg(unix)]
 fn ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -155,18 +155,18 @@ fn listener(request: impl Fn() + Send + 'static) -> Result<(), ctrlc::Error> {
     ctrlc::set_handler(request)
 }
 
-/// Says what the process does from here on.
+/// Notes what the process does from here on.
 ///
 /// # Errors
-/// A request waited for this section, in which the process may end.
-pub fn enter(section: Section) -> Result<(), Stopped> {
+/// [`RunError::Stopped`]: a request waited for this section, in which the process may end.
+pub fn enter(section: Section) -> Result<(), RunError> {
     match state().enter(section) {
         Action::GoOn => Ok(()),
-        _ => Err(Stopped),
+        _ => Err(RunError::Stopped),
     }
 }
 
-/// Says that the state was saved for a request: the process is about to end, and may be ended by another signal.
+/// Notes that the state was saved for a request: the process is about to end, and may be ended by another signal.
 pub fn saved() {
     state().section = Section::Saved;
 }

@@ -3,6 +3,7 @@
 use super::checkpoint::Position;
 use super::data::{Batches, FeedOptions};
 use super::device::{graphs_launched, release_device_memory};
+use super::error::RunError;
 use super::log::Log;
 use super::optim::Optimizer;
 use super::phase::PhaseRun;
@@ -11,7 +12,7 @@ use super::step::Steps;
 use super::stop;
 use crate::graph::bad_allowed;
 use crate::program::Program;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use glad_nodes::{Precision, WeightStore};
 use serde_json::{Map, json};
 use std::time::{Duration, Instant};
@@ -37,6 +38,9 @@ pub struct TrainCx<'a> {
 /// Callbacks of a phase into the run that it is part of.
 pub trait PhaseHooks {
     /// Saves the state after `step` steps.
+    ///
+    /// # Errors
+    /// The state cannot be saved, or a weight is not finite.
     fn save(
         &mut self,
         step: u64,
@@ -46,6 +50,9 @@ pub trait PhaseHooks {
         log: &mut Log,
     ) -> Result<()>;
     /// After an epoch (and at the end): validation.
+    ///
+    /// # Errors
+    /// [`RunError::Stopped`] where the run was asked to stop, else what fails in the validation.
     fn epoch(
         &mut self,
         step: u64,
@@ -53,7 +60,7 @@ pub trait PhaseHooks {
         optimizer: &Optimizer,
         position: &mut Position,
         log: &mut Log,
-    ) -> Result<()>;
+    ) -> Result<(), RunError>;
 }
 
 /// How a phase went.
@@ -133,13 +140,14 @@ pub struct State<'a> {
 /// Trains from `position.step` to the end of the phase, or until the run is asked to stop.
 ///
 /// # Errors
-/// Too many bad videos, a number that is not finite, a failure of the device or of the disk; and that the run was asked to stop.
+/// [`RunError::Stopped`] where the run was asked to stop. [`RunError::Failed`]: too many bad videos, a number that is not
+/// finite, a failure of the device or of the disk.
 pub fn train(
     run: &PhaseRun<'_>,
     state: &mut State<'_>,
     cx: &TrainCx<'_>,
     hooks: &mut dyn PhaseHooks,
-) -> Result<PhaseReport> {
+) -> Result<PhaseReport, RunError> {
     let steps = state.position.step..run.plan.length.steps;
     if state.position.unvalidated {
         hooks.epoch(steps.start, state.store, state.optimizer, state.position, state.log)?;
@@ -151,7 +159,7 @@ pub fn train(
             let Some(row) = training.take_step(k, made, state)? else {
                 hooks.save(k, state.store, state.optimizer, state.position, state.log)?;
                 stop::saved();
-                bail!(super::Stopped);
+                return Err(RunError::Stopped);
             };
             training.after_step(k, &row, made, state, hooks)?;
         }
@@ -159,7 +167,7 @@ pub fn train(
     });
     let report = training.finish()?;
     cx.progress.end("");
-    outcome.with_context(|| format!("phase `{}`", run.program.name))?;
+    outcome.map_err(|e: RunError| e.context(format!("phase `{}`", run.program.name)))?;
     Ok(report)
 }
 
@@ -228,7 +236,7 @@ impl<'a> Training<'a> {
         made: &Batches,
         state: &mut State<'_>,
         hooks: &mut dyn PhaseHooks,
-    ) -> Result<()> {
+    ) -> Result<(), RunError> {
         let (run, cx) = (self.run, self.cx);
         let (done, of, per_epoch) = (k + 1, run.plan.length.steps, run.order.steps_per_epoch());
         let mut head = Map::new();
@@ -262,7 +270,7 @@ impl<'a> Training<'a> {
         }
         if stopping {
             stop::saved();
-            bail!(super::Stopped);
+            return Err(RunError::Stopped);
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! A few steps of each phase, to tell before a run which side will wait for the other, and how long it will take.
+//! A few steps of each phase, to find out before a run which side will wait for the other, and how long it will take.
 
 use super::checkpoint::Position;
 use super::data::FeedOptions;
 use super::device::{DeviceMemory, device_memory, reset_device_memory};
+use super::error::RunError;
 use super::log::Log;
 use super::optim::{Length, Optimizer};
 use super::phase::PhaseRun;
@@ -12,7 +13,7 @@ use super::start::begin_phase;
 use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use crate::graph::Graph;
 use crate::program::Checked;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use candle_core::Device;
 use glad_nodes::WeightStore;
 use std::path::Path;
@@ -46,7 +47,7 @@ pub struct Trial {
     pub report: PhaseReport,
     /// Videos that could not be used.
     pub bad: usize,
-    /// The peaks of a card's memory in these steps.
+    /// The peaks of a GPU's memory in these steps.
     pub memory: Option<DeviceMemory>,
 }
 
@@ -65,7 +66,14 @@ impl PhaseHooks for Nothing {
         Ok(())
     }
 
-    fn epoch(&mut self, _: u64, _: &mut WeightStore, _: &Optimizer, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn epoch(
+        &mut self,
+        _: u64,
+        _: &mut WeightStore,
+        _: &Optimizer,
+        _: &mut Position,
+        _: &mut Log,
+    ) -> Result<(), RunError> {
         Ok(())
     }
 }
@@ -80,7 +88,7 @@ pub fn try_phases(
     checked: &Checked,
     options: &TrialOptions<'_>,
     progress: &Progress,
-) -> Result<Vec<Trial>> {
+) -> Result<Vec<Trial>, RunError> {
     let seed = graph.seed.value;
     let mut store = WeightStore::default();
     let mut trials = vec![];
@@ -101,7 +109,7 @@ pub fn try_phases(
         begin_phase(program, def, &mut store, true, seed, options.device, progress)?;
         let (mut optimizer, mut log) = (Optimizer::new(&def.optimizer), Log::nowhere());
         let mut of = 0;
-        let mut run = |steps: usize| -> Result<(PhaseReport, usize)> {
+        let mut run = |steps: usize| -> Result<(PhaseReport, usize), RunError> {
             let setup = set_up(program, options.cache, progress)?;
             let mut run = PhaseRun::new(program, def, setup, seed, options.device)?;
             of = run.plan.length.steps;
@@ -121,7 +129,7 @@ pub fn try_phases(
         };
         run(BEFORE)?;
         reset_device_memory(options.device)?;
-        let (report, bad) = run(options.steps.max(1)).with_context(|| format!("phase `{}`", name.value))?;
+        let (report, bad) = run(options.steps.max(1)).map_err(|e| e.context(format!("phase `{}`", name.value)))?;
         trials.push(Trial {
             phase: name.value.clone(),
             of,

@@ -21,7 +21,7 @@ pub const RECALL: &str = "recall_";
 pub struct ViewResult {
     /// Scores, by node and stream.
     pub scores: Vec<NodeScores>,
-    /// Class probabilities of every video, where a root gives logits.
+    /// Class probabilities of every video, where a root is logits.
     pub predictions: Vec<Prediction>,
     /// Videos that could not be scored.
     pub bad: Vec<BadVideo>,
@@ -29,7 +29,7 @@ pub struct ViewResult {
     pub ports: Vec<PortValue>,
     /// Videos scored, by stream.
     pub counts: Vec<(String, usize)>,
-    /// What nodes that leave files behind say of them.
+    /// What nodes that leave files behind report about them.
     pub said: Vec<String>,
 }
 
@@ -98,11 +98,14 @@ pub struct ViewCx<'a> {
     pub ports: &'a [ValueId],
     /// The share of a list's videos that may be bad; `None` where each is reported and none ends it.
     pub bad_limit: Option<f64>,
-    /// The graph's names of classes; without, those that the lists give.
+    /// The graph's names of classes; without, those of the lists.
     pub classes: Option<&'a [String]>,
 }
 
 /// Runs `program` over the lists of `setup`.
+///
+/// # Errors
+/// Too many videos are bad, a node or the device fails, or what a node leaves cannot be written.
 pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &ViewCx<'_>) -> Result<ViewResult> {
     let lists = setup.lists;
     let host = HostSide::new(program, setup.resources, false)?;

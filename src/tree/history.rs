@@ -1,10 +1,10 @@
-//! What each layer did to the values below it.
+//! What each layer changed of the values below it.
 
 use super::Tree;
 use crate::diag::{FileId, Place};
 use indexmap::IndexMap;
 
-/// What part a file plays.
+/// The role of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// The layer at the bottom: data, sizes, lengths.
@@ -24,26 +24,26 @@ pub struct Change {
     pub verb: &'static str,
     /// Where the change was written.
     pub by: Place,
-    /// What stood there before.
+    /// The previous value.
     pub old: Option<Tree>,
 }
 
-/// The layers and what they changed.
+/// The layers and their changes.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// The files that were laid on each other, the lowest first.
+    /// The layered files, the lowest first.
     pub layers: Vec<(FileId, Role)>,
     /// Changes by dotted path, the oldest first.
     changes: IndexMap<String, Vec<Change>>,
 }
 
 impl History {
-    /// Notes a change of the value at `path`.
+    /// Records a change of the value at `path`.
     pub(crate) fn push(&mut self, path: &str, change: Change) {
         self.changes.entry(path.to_string()).or_default().push(change);
     }
 
-    /// What was done to the value at `path`, the oldest change first.
+    /// The changes of the value at `path`, the oldest first.
     pub fn of(&self, path: &str) -> &[Change] {
         self.changes.get(path).map_or(&[], Vec::as_slice)
     }

@@ -1,4 +1,4 @@
-//! TOML with the place of every key and value. Layers and overlays work on this, untyped.
+//! TOML with the place of every key and value. Layers and overlays work on this untyped form.
 
 mod history;
 mod read;
@@ -24,16 +24,16 @@ pub struct Tree {
     pub key: Place,
 }
 
-/// What a [`Tree`] holds.
+/// The content of a [`Tree`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum TreeValue {
     /// A string.
     String(String),
     /// A whole number.
     Integer(i64),
-    /// A number.
+    /// A floating-point number.
     Float(f64),
-    /// A truth value.
+    /// A boolean.
     Boolean(bool),
     /// A date or time, as written.
     Datetime(String),
@@ -61,7 +61,7 @@ impl Tree {
         }
     }
 
-    /// The entries to change, if it is a table.
+    /// The entries, mutable, if it is a table.
     pub fn entries_mut(&mut self) -> Option<&mut IndexMap<String, Tree>> {
         match &mut self.value {
             TreeValue::Table(t) => Some(t),
@@ -85,7 +85,7 @@ impl Tree {
         }
     }
 
-    /// The value of a table's key; `None` for what is no table, too.
+    /// The value of a table's key; `None` also for anything that is not a table.
     pub fn get(&self, key: &str) -> Option<&Tree> {
         self.entries()?.get(key)
     }
@@ -95,25 +95,25 @@ impl Tree {
         path.into_iter().try_fold(self, |t, k| t.get(k))
     }
 
-    /// The value at the end of `path`, to change.
+    /// The value at the end of `path`, mutable.
     pub fn at_mut<'a>(&mut self, path: impl IntoIterator<Item = &'a str>) -> Option<&mut Tree> {
         path.into_iter().try_fold(self, |t, k| t.entries_mut()?.get_mut(k))
     }
 
-    /// Whether both hold the same, wherever it was written; the order of a table's keys does not count.
+    /// Whether both are equal, wherever they were written; the order of a table's keys does not count.
     pub fn same(&self, other: &Tree) -> bool {
         match (&self.value, &other.value) {
             (TreeValue::Array(a), TreeValue::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
             (TreeValue::Table(a), TreeValue::Table(b)) => {
                 a.len() == b.len() && a.iter().all(|(k, v)| b.get(k).is_some_and(|w| v.same(w)))
             }
-            // A number that is not a number is the same as itself here.
+            // NaN equals itself here.
             (TreeValue::Float(a), TreeValue::Float(b)) => a == b || a.is_nan() && b.is_nan(),
             (a, b) => a == b,
         }
     }
 
-    /// What it is, for `expected …, found …`.
+    /// Its type, for `expected …, found …`.
     pub fn what(&self) -> &'static str {
         match self.value {
             TreeValue::String(_) => "a string",
@@ -126,7 +126,7 @@ impl Tree {
         }
     }
 
-    /// Calls `f` with the path and value of everything that is no table, and of empty tables, depth first.
+    /// Calls `f` with the path and value of everything that is not a table, and of empty tables, depth first.
     pub fn leaves<'a>(&'a self, path: &mut Vec<&'a str>, f: &mut impl FnMut(&[&'a str], &'a Tree)) {
         match &self.value {
             TreeValue::Table(t) if !t.is_empty() => {
@@ -169,7 +169,7 @@ impl std::fmt::Display for Tree {
     }
 }
 
-/// A key as TOML writes it: bare where it may be, else quoted.
+/// A key as TOML writes it: bare where possible, else quoted.
 pub fn key(name: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !name.is_empty() && name.chars().all(bare) {
@@ -185,7 +185,7 @@ pub fn dotted<'a>(path: impl IntoIterator<Item = &'a str>) -> String {
     keys.join(".")
 }
 
-/// A string in one line of TOML 1.0, between double quotes.
+/// A string in one line of TOML 1.0, in double quotes.
 pub fn basic_string(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {

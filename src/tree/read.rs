@@ -1,14 +1,14 @@
-//! Reading values of the types that the graph language has; what is of another type is told where it was written.
+//! Reads values of the types of the graph language; values of other types are reported at their place.
 
 use super::{Tree, TreeValue};
 use crate::diag::{Place, Problem, Spanned, suggest};
 use indexmap::IndexMap;
 use std::collections::HashMap;
 
-/// The largest count and size: products of a few of them do not overflow, and no machine has room for more.
+/// The largest count and size: products of a few of them do not overflow, and no machine has memory for more.
 pub(crate) const MOST: u64 = i32::MAX as u64;
 
-/// What is wrong with the merged tree, gathered.
+/// The problems of the merged tree.
 pub struct Out<'a>(pub(crate) &'a mut Vec<Problem>);
 
 impl Out<'_> {
@@ -16,9 +16,9 @@ impl Out<'_> {
         self.0.push(p);
     }
 
-    /// Says that the value at `name` is of a wrong type.
+    /// Reports that the value at `name` is of a wrong type.
     pub(crate) fn mistyped(&mut self, name: &str, t: &Tree, expected: &str) {
-        // A parameter that does not exist was told already, and left as it was.
+        // A parameter that does not exist was reported already, and left as it was.
         if t.text().is_some_and(|s| s.starts_with('$')) {
             return;
         }
@@ -103,7 +103,7 @@ impl Out<'_> {
         items
     }
 
-    /// A list of strings, none of them twice.
+    /// A list of distinct strings.
     pub(crate) fn names(&mut self, name: &str, t: &Tree) -> Option<Vec<Spanned<String>>> {
         let items = t.items();
         if items.is_none() {
@@ -130,7 +130,7 @@ impl Out<'_> {
         Some(names)
     }
 
-    /// Says which keys of a table mean nothing. `of` says what the table is.
+    /// Reports unknown keys of a table. `of` describes the table.
     pub(crate) fn unknown_keys(&mut self, of: &str, table: &IndexMap<String, Tree>, known: &[&str]) {
         for (key, value) in table.iter().filter(|(k, _)| !known.contains(&k.as_str())) {
             let p = Problem::error(format!("unknown key `{key}` in {of}"))
@@ -141,7 +141,7 @@ impl Out<'_> {
     }
 }
 
-/// A short value itself, else what it is.
+/// A short value itself, else its type.
 fn found(t: &Tree) -> String {
     let text = t.to_string();
     match t.value {
@@ -151,7 +151,7 @@ fn found(t: &Tree) -> String {
     }
 }
 
-/// Adds the place of a value, and that of the key where a parameter brought the value there.
+/// Adds the place of a value, and that of the key where a parameter provided the value.
 pub(crate) fn at_value(p: Problem, t: &Tree, label: &str) -> Problem {
     let (key, value): (&Place, &Place) = (&t.key, &t.place);
     let elsewhere = key.file != value.file || value.span.start < key.span.start;
@@ -159,7 +159,7 @@ pub(crate) fn at_value(p: Problem, t: &Tree, label: &str) -> Problem {
     if elsewhere { p.at(key, "it is used here") } else { p }
 }
 
-/// Letters, digits and `_`, not a digit first.
+/// Letters, digits and `_`, not starting with a digit.
 pub(crate) fn is_name(s: &str) -> bool {
     s.chars().all(|c| c.is_alphanumeric() || c == '_') && !s.starts_with(|c: char| c.is_ascii_digit()) && !s.is_empty()
 }

@@ -1,4 +1,4 @@
-//! Tables that are written rather than read: nobody asks for the places of their values.
+//! Tables that are written rather than read: the places of their values do not matter.
 
 use super::{Tree, TreeValue};
 use crate::diag::Files;
@@ -12,7 +12,7 @@ impl Written {
         Written(Tree::table(Files::default().add_text("", "").start()))
     }
 
-    /// An empty table whose values are at the place of `t`.
+    /// An empty table whose values get the place of `t`.
     pub(crate) fn at(place: &crate::diag::Place) -> Written {
         Written(Tree::table(place.clone()))
     }

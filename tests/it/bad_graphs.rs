@@ -1,7 +1,7 @@
 //! Broken graphs and the message that each gets: `bad_graphs/NAME.toml` and `bad_graphs/snapshots/NAME.snap`.
 //!
-//! A file may begin with lines such as `#: --set dims.T=4`, `#: --with bad_graphs/overlays/x.toml`,
-//! `#: --setting FILE`: it is loaded with them. `INSTA_UPDATE=always cargo test --release --test bad_graphs` writes the
+//! A file may begin with lines such as `#: --set dims.T=4`, `#: --with bad_graphs/overlays/x.toml`, `#: --setting
+//! FILE`: it is loaded with these options. `INSTA_UPDATE=always cargo test --release --test it bad_graphs` writes the
 //! snapshots; read them as a user would.
 
 use glad::check::{absent, check};
@@ -30,7 +30,7 @@ fn options(path: &Path) -> LoadOptions {
 fn problems(options: &LoadOptions, lists: bool) -> Option<Problems> {
     match load(options) {
         Ok(graph) => match check(&graph, &glad::nodes::registry()) {
-            // Lists of the graph's own are read; data that would have to be made is not there.
+            // The graph's own lists are read; data that would have to be generated does not exist.
             Ok(checked) if lists => Some(absent(&graph, &checked, false)),
             checked => checked.err(),
         },

@@ -52,7 +52,7 @@ fn graphs_and_settings_need_no_files() {
     );
 }
 
-/// What is wrong in an overlay of a built-in graph is shown at both of its ends.
+/// A mistake in an overlay of a built-in graph is shown at both of its ends.
 #[test]
 fn messages_show_built_in_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -82,13 +82,13 @@ fn a_file_of_the_name_wins() {
     assert!(own.starts_with("phases.main.steps = 7"), "{own}");
     let built_in = explained(&["explain", "glad:full", "phases.main.steps"]);
     assert!(built_in.starts_with("phases.main.steps = 300"), "{built_in}");
-    // A folder is no file.
+    // A folder is not a file.
     std::fs::create_dir(dir.path().join("dann")).unwrap();
     let text = explained(&["explain", "dann", "title"]);
     assert!(text.contains("\"DANN\""), "{text}");
 }
 
-/// Data of built-in files are in the current folder; an overlay names its own beside itself.
+/// Data of built-in files are in the current folder; an overlay's own are next to it.
 #[test]
 fn data_are_meant_from_where_they_are_named() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the checker makes of graphs that it accepts. Those that it refuses: `bad_graphs/check_*.toml`.
+//! The checker's result for graphs that it accepts. Those that it refuses: `bad_graphs/check_*.toml`.
 
 use glad::check::{absent, check};
 use glad::diag::{Problems, Severity};
@@ -10,7 +10,7 @@ use glad::program::{Call, Program};
 use proptest::prelude::*;
 use std::path::Path;
 
-/// An overlay on the whole method, as if it lay beside it.
+/// An overlay on the whole method, as if it were stored next to it.
 fn graph(overlay: &str) -> Graph {
     let text = format!("extends = \"full.toml\"\n{overlay}");
     load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"))
@@ -43,7 +43,7 @@ fn streams<'p>(p: &'p Program, node: &str) -> Vec<&'p str> {
         .collect()
 }
 
-/// What arrives at a port of the `i`-th call of a node, by name.
+/// The inputs at a port of the `i`-th call of a node, by name.
 fn arrives<'p>(p: &'p Program, node: &str, i: usize, port: &str) -> Vec<&'p str> {
     let call = calls(p, node)[i];
     let ids = call
@@ -70,7 +70,7 @@ fn sign(p: &Program, loss: &str, node: &str) -> Option<i8> {
         .map(|r| r.sign)
 }
 
-/// Every value is made before it is used, by the call that it names; indices are all in range.
+/// Every value is computed before it is used, by the call that it names; indices are all in range.
 fn sound(p: &Program) {
     let mut made = vec![false; p.values.len()];
     for (i, c) in p.calls.iter().enumerate() {
@@ -113,7 +113,7 @@ fn the_method_has_its_types_in_every_phase() {
 fn what_is_not_needed_does_not_run() {
     let c = checked("");
     let warmup = &c.phases["warmup"];
-    // G = 0: the sampler of no clips, what only losses of `main` need, and the labels.
+    // G = 0: a sampler without clips, what only losses of `main` need, and the labels.
     for node in [
         "global",
         "global_mean",
@@ -138,7 +138,7 @@ fn what_is_not_needed_does_not_run() {
     ] {
         assert!(calls(infer, node).is_empty(), "{node}");
     }
-    // A port that nothing needs is no value, though the node runs.
+    // A port that nothing needs has no value, though the node runs.
     let batch = calls(infer, "batch")[0];
     let valid = batch.ports.iter().position(|p| p == "valid");
     assert!(valid.is_none_or(|i| batch.outputs[i].is_none()));
@@ -179,7 +179,7 @@ fn nodes_exist_once_per_stream_or_once() {
         .map(|id| main.values[id.0].name.as_str())
         .collect();
     assert_eq!(outputs, ["backbone.feature@source", "backbone.feature@target"]);
-    // A phase with streams of its own.
+    // A phase with its own streams.
     assert_eq!(c.phases["pretrain"].streams, ["auxiliary"]);
     assert_eq!(streams(&c.phases["pretrain"], "videos"), ["auxiliary"]);
 }
@@ -188,7 +188,7 @@ fn nodes_exist_once_per_stream_or_once() {
 fn what_is_bypassed_is_passed_by() {
     let c = checked("");
     let main = &c.phases["main"];
-    // `only = ["source"]`: in the target the clips go past it.
+    // `only = ["source"]`: in the target the clips bypass it.
     assert_eq!(streams(main, "bg_mix"), ["source"]);
     assert_eq!(arrives(main, "batch", 0, "clips"), ["bg_mix.clips@source"]);
     assert_eq!(arrives(main, "batch", 1, "clips"), ["augment.centre.clips@target"]);
@@ -216,7 +216,7 @@ fn a_whole_list_is_taken_once() {
     assert_eq!(call.len(), 1);
     assert_eq!(call[0].whole_list.as_deref(), Some("source"));
     assert!(matches!(main.bodies[call[0].body], Body::Resource(_)));
-    // Also the list of a stream that does not run: it has a source, and no samples.
+    // Also the list of a stream that does not run: it has a source and no samples.
     let c = checked("[set.nodes.bg_mix]\nonly = [\"source\", \"auxiliary\"]");
     let pretrain = &c.phases["pretrain"];
     sound(pretrain);
@@ -291,7 +291,7 @@ fn the_audit_shows_the_reversal() {
     );
     let needs = |name: &str| main.values.iter().find(|v| v.name == name).expect("a value").needs_grad;
     assert!(needs("backbone.feature@target") && needs("align_g.grl.x") && needs("ce.loss"));
-    // Nothing trains above the clips, and no gradient goes to labels.
+    // Nothing trains before the clips, and no gradient goes to labels.
     assert!(!needs("normalize.clips@source") && !needs("tol.shuffle.order@source"));
     // Both ways at once: with a negative weight the reversal is undone.
     let c = checked("[set.phases.main.losses]\nalign_g = -1.0");
@@ -350,7 +350,7 @@ fn views_may_use_held_out_labels_and_oracles_may_train_on_them() {
 
 #[test]
 fn weights_may_pass_from_phase_to_phase() {
-    // Two clips in both phases: the order head is the same, and nothing need be reset.
+    // Two clips in both phases: the order head is the same, and needs no reset.
     let c = checked("remove.phases.main.reset = [\"tol\"]\n[set.phases.warmup.dims]\nL = 2");
     assert!(c.phases["main"].reset.is_empty());
     assert_eq!(checked("").phases["main"].reset, ["tol.head"]);
@@ -367,7 +367,7 @@ fn weights_may_pass_from_phase_to_phase() {
 fn the_best_is_chosen_by_an_oracle_with_scores() {
     let c = checked("oracle = true\nselect = \"best\"\n[phases.main]\nvalidate = \"validate\"");
     assert_eq!(c.views["validate"].split, "val");
-    // By scores of the source alone it is no oracle.
+    // Choosing by scores of the source alone needs no oracle.
     let source = "[set.views.validate]\nroots = [\"scores.mean_class_accuracy@source\"]";
     checked(&format!(
         "select = \"best\"\n{source}\n[phases.main]\nvalidate = \"validate\""
@@ -405,7 +405,7 @@ fn a_batch_may_be_cut_in_parts() {
     assert_eq!(c.views["infer"].batch, 25);
 }
 
-/// A graph whose data is in `folder`.
+/// A graph with its data in `folder`.
 fn with_lists(folder: &Path, list: &str) -> Graph {
     let text = format!(
         "extends = \"{full}\"\n[replace.nodes.videos]\nkind = \"video_list\"\nclasses = [{classes}]\nsource.list = {{ {list} }}\n\
@@ -484,8 +484,8 @@ fn every_graph_of_the_repository_is_accepted() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-    /// Whatever the numbers of clips and whatever is left out, a graph is refused with a place, or gives programs
-    /// that can be walked.
+    /// For any numbers of clips and anything left out, a graph is refused with a place, or gives programs that can be
+    /// walked.
     #[test]
     fn any_sizes_and_any_parts(
         g in 0usize..4, l in 0usize..4, warm_g in 0usize..3, warm_l in 0usize..4,

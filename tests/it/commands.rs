@@ -1,4 +1,4 @@
-//! The commands around a run: what they print, and their exit codes.
+//! The commands other than a run: what they print, and their exit codes.
 
 use crate::common::*;
 
@@ -82,7 +82,7 @@ fn exit_codes_mean_something() {
         Some(1)
     );
     assert_eq!(code(&["predict", "--run", "no/such/run", "x.mp4"]), Some(3));
-    // paper-scale settings do not say what weights start from: nothing is read before that is said
+    // paper-scale settings do not state what weights start from: nothing is read before that is reported
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("r").display().to_string();
     let setting = [
@@ -97,14 +97,14 @@ fn exit_codes_mean_something() {
         said.contains("`backbone` starts from: not given") && !said.contains("k400"),
         "{said}"
     );
-    // then data that is not there is an error before anything runs, by name
+    // then missing data is an error before anything runs, by name
     let failed = glad(&[&setting[..], &["--out", &out, "--set", "nodes.backbone.init=random"]].concat());
     assert_eq!(failed.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&failed.stderr).contains("k400_train.txt"));
     assert!(!dir.path().join("r").exists());
 }
 
-/// A target label in a training loss is refused, with the loss and the reference shown.
+/// A target label in a training loss is refused; the message shows the loss and the reference.
 #[test]
 fn a_label_leak_is_shown_at_both_ends() {
     let dir = tempfile::tempdir().unwrap();

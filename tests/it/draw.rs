@@ -118,7 +118,7 @@ fn the_full_graph_says_what_matters() {
     assert!(svg.contains("published: 37.7 ± 2.5 %"));
 }
 
-/// A graph with so many more heads, each a composite of the same file.
+/// A graph with this many more heads, each a composite of the same file.
 fn with_heads(n: usize) -> String {
     let mut text = String::from("extends = \"glad:full\"\n");
     for i in 0..n {

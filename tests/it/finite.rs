@@ -1,5 +1,5 @@
-//! A number that is not finite stops a run, and is named: where it was made first, in which step, and what to try; the same
-//! on the device that the environment's `GLAD_TEST_DEVICE` names.
+//! A number that is not finite stops a run, which reports where it appeared first, in which step, and what to try; also
+//! on the device that the environment variable `GLAD_TEST_DEVICE` names.
 
 use crate::common::*;
 use anyhow::Result;
@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::LazyLock;
 
-/// Passes values on, times a weight of 1; from a step on, something is not finite.
+/// Passes values on with a weight of 1; from a given step on, something is not finite.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Poison {
@@ -109,7 +109,7 @@ fn poisoned(at: &str, step: u64, more: &str) -> (Graph, Checked) {
     ))
 }
 
-/// Where all of this happens: `cpu`, or what `GLAD_TEST_DEVICE` says.
+/// The device of these tests: `cpu`, or `GLAD_TEST_DEVICE`.
 fn device_name() -> String {
     std::env::var("GLAD_TEST_DEVICE").unwrap_or_else(|_| "cpu".into())
 }
@@ -122,7 +122,7 @@ fn device() -> Device {
     DEVICE.clone()
 }
 
-/// How many steps of `main` are taken, at most `most`, and why no more.
+/// How many steps of `main` are taken, at most `most`, and why it stopped.
 fn steps((graph, checked): &(Graph, Checked), most: usize) -> (usize, String) {
     let mut rehearsal = Rehearsal::new(graph, checked, "main", &device()).unwrap();
     for done in 0..most {
@@ -151,7 +151,7 @@ fn the_gradient_of_an_input_is_named() {
     let what = "phase `main`: step 1: the norm of the gradient is NaN\n  the first number that is not finite: infinity in \
                 the gradient of the input `x` of node `poison` (poison) in stream source";
     assert_eq!(done, 1);
-    // Of the gradient's numbers the first may be above or below zero, and zero times infinity is no number.
+    // The first of the gradient's numbers may be positive or negative, and zero times infinity is NaN.
     let said = said
         .replace("minus infinity in", "infinity in")
         .replace("NaN in", "infinity in");
@@ -168,7 +168,7 @@ fn the_gradient_of_a_weight_is_named() {
 
 #[test]
 fn it_is_found_in_the_part_of_a_step_that_made_it() {
-    // Two parts of two videos: what is added to the gradients by the second must not hide what the first did.
+    // Two parts of two videos: gradients that the second part adds must not hide those of the first.
     for (at, what) in [("weight", "gradient of the weight `scale`"), ("output", "output `y`")] {
         let overlay = "[phases.main]\nmicro_batch = 2";
         let (done, said) = steps(&poisoned(at, 1, overlay), 3);
@@ -197,11 +197,11 @@ fn a_node_of_the_library_that_multiplies_too_much_is_named() {
 
 #[test]
 fn an_update_that_is_too_large_is_named() {
-    // Loss and gradient are finite, and the rate of the group is more than f32 holds.
+    // Loss and gradient are finite, and the learning rate of the group exceeds f32.
     let overlay = "[set.phases.main.optimizer]\nlr = 3e38\n[phases.main.optimizer]\ngroups = [{ lr_scale = 1e6 }]";
     let (done, said) = steps(&experiment(overlay), 3);
     if !device().is_cpu() {
-        // Nobody waits for a card after its update: the next step finds what it left.
+        // Nothing waits for a GPU after its update: the next step notices.
         assert_eq!(done, 1, "{said}");
         assert!(said.starts_with("phase `main`: step 1: "), "{said}");
         let left = "\n  the first number that is not finite: infinity in weight `backbone.conv1.conv.weight`, before the step\n";
@@ -220,7 +220,7 @@ fn an_update_that_is_too_large_is_named() {
     );
 }
 
-/// A run with a learning rate at which training explodes. Gives what it said, and its folder.
+/// A run with a learning rate at which training explodes. Returns its output and its folder.
 fn explodes(lr: &str, more: &[&str]) -> (String, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run").display().to_string();
@@ -247,7 +247,7 @@ fn explodes(lr: &str, more: &[&str]) -> (String, tempfile::TempDir) {
 
 #[test]
 fn a_run_that_explodes_stops_before_anything_is_saved() {
-    // After the first update the weights are about 1e28: the first convolution's sums are more than f32 holds.
+    // After the first update the weights are about 1e28: the first convolution's sums exceed f32.
     let (said, dir) = explodes("1e30", &["--save-every", "1"]);
     assert_eq!(
         said,
@@ -258,7 +258,7 @@ fn a_run_that_explodes_stops_before_anything_is_saved() {
          norm (clip_norm there)\n"
     );
     let run = dir.path().join("run");
-    // The state after step 0 is there, and finite.
+    // The state after step 0 exists, and is finite.
     let state = glad::run::load(&run.join("checkpoints/last.safetensors"), &Device::Cpu).unwrap();
     assert_eq!(state.position.step, 1);
     for (name, w) in state.store.iter() {
@@ -268,7 +268,7 @@ fn a_run_that_explodes_stops_before_anything_is_saved() {
     // And the log has the one step that was taken.
     let log = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
     assert_eq!(log.lines().filter(|l| l.contains("\"phase\"")).count(), 1);
-    // Going on from there ends in the same way.
+    // Resuming from there ends in the same way.
     let out = run.display().to_string();
     let (full, smoke, device) = (graph("full.toml"), smoke(), device_name());
     let lr = "phases.pretrain.optimizer.lr=1e30";
@@ -292,7 +292,7 @@ fn a_run_that_explodes_stops_before_anything_is_saved() {
 
 #[test]
 fn statistics_that_are_not_finite_are_not_saved() {
-    // Nothing that the step computes shows it: it is noticed when the state is looked at.
+    // No value of the step shows it: it is noticed when the state is checked.
     let (graph, checked) = poisoned("statistics", 1, "set.run = [\"main\"]\n[set.phases.main]\nsteps = 3");
     let dir = tempfile::tempdir().unwrap();
     let options = glad::run::RunOptions {

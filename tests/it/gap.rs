@@ -5,8 +5,8 @@ use glad_video::write::VideoWriter;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// Lists like those of Kinetics→BABEL, of videos that are nowhere; and the distance of their lengths, by the formula as
-/// it is written: |CDF − CDF| from one whole number to the next.
+/// Lists like those of Kinetics→BABEL, of videos that do not exist; and the distance of their lengths, by the formula
+/// as written: |CDF − CDF| from one whole number to the next.
 fn lists(dir: &Path) -> f64 {
     let kinetics: Vec<usize> = (0..211)
         .map(|i| if i % 9 == 0 { 60 + 7 * i % 240 } else { 300 })
@@ -45,7 +45,7 @@ fn value<'a>(said: &'a str, name: &str) -> &'a str {
 fn lengths_from_lists_alone() {
     let dir = tempfile::tempdir().unwrap();
     let expected = lists(dir.path());
-    // paths are meant from where the command is typed
+    // paths are relative to where the command is typed
     let (code, said, errors) = gap(
         dir.path(),
         "run",
@@ -90,7 +90,7 @@ fn lengths_from_lists_alone() {
         .map(|l| l.split(',').nth(1).unwrap().parse::<u64>().unwrap());
     assert_eq!(rows.sum::<u64>(), 211);
 
-    // where files have to be asked, and none is there, the run says so and names one
+    // where files have to be opened and none exists, the run reports that and names one
     let (code, _, errors) = gap(
         dir.path(),
         "files",
@@ -109,7 +109,7 @@ fn lengths_from_lists_alone() {
         "{errors}"
     );
 
-    // a list that is not there: nothing runs
+    // a missing list: nothing runs
     let (code, _, errors) = gap(dir.path(), "none", &["--set", "nodes.videos.source.list=c.txt"]);
     assert_eq!(code, Some(1));
     assert!(errors.contains("c.txt is not there"), "{errors}");
@@ -151,7 +151,7 @@ fn scenes_by_a_network_of_ones_own() {
     };
     list("a.txt", 0..3);
     list("b.txt", 3..6);
-    // any backbone can be the scene network; its weights are those that tests of it have
+    // any backbone can be the scene network; this uses the weights of the backbone's own tests
     let weights = repository().join("nodes/tests/parity/resnet50.pth");
     let overlay = format!(
         "[replace.nodes.scene]\nkind = \"resnet\"\ndepth = 50\nwidths = [4, 2, 4, 8, 16]\ninit = {:?}\n\
@@ -195,7 +195,7 @@ fn scenes_by_a_network_of_ones_own() {
     let back: f64 = value(&said, "delta_bg").parse().unwrap();
     assert!((back - apart).abs() < 1e-3, "{back}, {apart}");
 
-    // a file that is missing is left out and told
+    // a missing file is left out and reported
     std::fs::remove_file(dir.path().join("5.mp4")).unwrap();
     let (code, said, _) = measure("hole", "a.txt", "b.txt");
     assert_eq!(code, Some(0));

@@ -1,4 +1,4 @@
-//! Every graph that comes with glad is valid, under every setting that it can run in.
+//! Every graph of this repository is valid, with every setting that it can run in.
 
 use crate::common::*;
 use glad::load::{LoadOptions, load};
@@ -71,7 +71,7 @@ fn the_papers_scale_is_planned_without_its_data() {
     }
 }
 
-/// The numbers of the paper stand in the graphs of their rows, each under the setting of its table alone: those of Table 2
+/// The numbers of the paper are in the graphs of their rows, each under the setting of its table only: those of Table 2
 /// are of TSM, those of Table 3 of I3D.
 #[test]
 fn rows_of_the_paper_expect_its_numbers() {
@@ -118,7 +118,7 @@ fn shipped_files_are_toml_1_0() {
     }
 }
 
-/// What `tools/gpu/measure.py` trains from files with.
+/// The training from files of `tools/gpu/measure.py`.
 #[test]
 fn the_setting_that_feeds_a_card_is_valid() {
     let full = graph("full.toml");

@@ -1,4 +1,4 @@
-//! Graphs that are deep, wide or large beyond any use end in a message, soon and in little memory.
+//! Graphs that are deeper, wider or larger than any use end in an error message, quickly and in little memory.
 
 use glad::check::check;
 use glad::diag::Problems;
@@ -35,7 +35,7 @@ fn composites_of_composites() {
     let dir = tempfile::tempdir().unwrap();
     let leaf = "[nodes.n0]\nkind = \"softmax\"\ninputs = { x = \"in.x\" }\n";
     std::fs::write(dir.path().join("k0.toml"), format!("{COMPOSITE}{leaf}")).unwrap();
-    // Ten of the one before, nine times over: a billion nodes of eleven small files.
+    // Ten of the one before, nine times over: a billion nodes from eleven small files.
     for i in 1..=9 {
         let mut text = COMPOSITE.to_string();
         for j in 0..10 {
@@ -54,7 +54,7 @@ fn composites_of_composites() {
         "{said}"
     );
     assert!(said.ends_with("1 error\n"), "{said}");
-    // One inside the other, a thousand times.
+    // Nested a thousand times.
     std::fs::write(dir.path().join("d0.toml"), format!("{COMPOSITE}{leaf}")).unwrap();
     for i in 1..1000 {
         let inner = format!("[nodes.n0]\nkind = \"d{}.toml\"\ninputs = {{ x = \"in.x\" }}\n", i - 1);

@@ -1,15 +1,16 @@
-//! No layer of the framework reaches back: a folder of `src` imports only from those before it, tests apart.
+//! No layer of the framework imports from a later one: a folder of `src` imports only from those before it, except in
+//! tests.
 
 use crate::common::repository;
 use std::path::{Path, PathBuf};
 
-/// Each layer may use those above it in this list. `lint` and `report` know nothing of each other.
+/// Each layer may use those above it in this list. `lint` and `report` do not use each other.
 const LAYERS: [&str; 11] = [
     "diag", "tree", "keys", "graph", "program", "load", "check", "describe", "run", "report", "lint",
 ];
 
-/// The files of a folder and of those in it, by path.
-fn files(folder: &Path) -> Vec<PathBuf> {
+/// The files of a folder and its subfolders, by path.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -45,7 +46,7 @@ fn named(code: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Imports of `layer` that reach back.
+/// Imports of `layer` from later layers.
 fn reaching_back(layer: usize, code: &str) -> Vec<(usize, String)> {
     let shipped = code.split("#[cfg(test)]\nmod ").next().unwrap();
     let mut found = named(shipped);

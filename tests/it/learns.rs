@@ -6,8 +6,8 @@ use std::path::Path;
 
 const SIZE: usize = 48;
 
-/// A clip of 24 frames: a bar that moves across (class 0) or down (class 1), in the colours of its domain. Where it starts, how
-/// fast and how long it is differs from clip to clip.
+/// A clip of 24 frames: a bar that moves across (class 0) or down (class 1), in the colours of its domain. Its start,
+/// speed and length differ from clip to clip.
 fn clip(path: &Path, class: usize, i: usize, target: bool) {
     let (ground, bar) = match target {
         true => ([70, 65, 85], [190, 205, 190]),
@@ -53,7 +53,7 @@ fn a_small_run_learns_the_source_and_carries_it_to_the_target() {
     ];
     for set in [
         "drop=phases.warmup",
-        // Which way is up and which is left says what the class is.
+        // The direction of the motion is the class: no mirroring.
         "bypass=augment.flip",
         "dims.T=4",
         "params.local_interval=3",
@@ -77,7 +77,7 @@ fn a_small_run_learns_the_source_and_carries_it_to_the_target() {
     let mean = |rows: &[serde_json::Value], name: &str| {
         rows.iter().map(|r| r[name].as_f64().unwrap()).sum::<f64>() / rows.len() as f64
     };
-    // Chance is ln 2: of two classes, of two orders, and of two domains, which shall not be told apart.
+    // Chance is ln 2: of two classes, of two orders, and of two domains, which should stay indistinguishable.
     for name in ["ce", "tol"] {
         let (begins, ends) = (mean(&rows[..3], name), mean(&rows[108..], name));
         assert!(begins > 0.5 && ends < 0.3, "{name}: {begins} → {ends}");

@@ -1,11 +1,11 @@
-//! `glad-run lint`: what a person reads of lists that are wrong in every way that lists are, and of sound ones.
+//! `glad-run lint`: its output for lists with every kind of mistake, and for valid ones.
 
 use crate::common::*;
 use glad_video::write::VideoWriter;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-/// A video of so many frames.
+/// A video with this many frames.
 fn video(path: &Path, frames: usize) {
     let mut v = VideoWriter::create(path, 64, 48, 24.0).unwrap();
     for i in 0..frames {
@@ -14,7 +14,7 @@ fn video(path: &Path, frames: usize) {
     v.finish().unwrap();
 }
 
-/// A folder with the setting that the README says to copy, and these lists in `data/`.
+/// A folder with the setting that the README has users copy, and these lists in `data/`.
 fn folder(lists: &[(&str, &str)]) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
@@ -124,7 +124,10 @@ fn everything_that_is_wrong_is_named_with_its_line_and_what_to_do() {
     assert!(place("1 video of 7 missing") < place("HURTS SILENTLY"));
     assert!(place("HURTS SILENTLY") < place("1 video with two labels"));
     assert!(place("1 video with two labels") < place("NOTES") && place("NOTES") < place("no video has a label"));
-    assert!(said.contains("above `bad_videos` = 1.0 % a run ends"), "{said}");
+    assert!(
+        said.contains("(with the other bad ones 2 of 7, and a run ends above 1, by `bad_videos`)"),
+        "{said}"
+    );
     assert!(said.contains("→ keep the right line of each"), "{said}");
     // classes of each list
     assert!(
@@ -171,7 +174,7 @@ fn sound_lists_pass_and_a_missing_list_is_named() {
     );
 }
 
-/// Lists that may be read in two ways are not read in one of them.
+/// Lists that may be read in two ways are not read in either.
 #[test]
 fn a_list_that_may_be_of_two_kinds_is_told() {
     let (dir, data) = folder(&[
@@ -197,7 +200,7 @@ fn a_list_that_may_be_of_two_kinds_is_told() {
     );
 }
 
-/// What a build with another feature would read is no broken file.
+/// A file that a build with another feature reads is not reported as broken.
 #[test]
 #[cfg(not(feature = "ffmpeg"))]
 fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
@@ -212,7 +215,7 @@ fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
     std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
     let (code, said, report) = lint(dir.path(), &[]);
     assert_eq!(code, Some(1), "{said}");
-    let what = "2 videos of 3 of a kind that the backend `auto` does not read (2 of 3 cannot be used in all";
+    let what = "2 videos of 3 of a kind that the backend `auto` does not read (with the other bad ones 2 of 3,";
     let finding = report
         .split("\n### ")
         .find(|f| f.starts_with(what))
@@ -229,7 +232,8 @@ fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
     assert!(!report.contains("unreadable("), "{report}");
 }
 
-/// Lists as other systems and programs leave them: what has one meaning is read, of the rest what to write is said.
+/// Lists as other systems and programs write them: the unambiguous is read; for the rest the message says what to
+/// write.
 #[test]
 fn lists_as_people_have_them() {
     let (dir, data) = folder(&[
@@ -262,7 +266,7 @@ fn lists_as_people_have_them() {
     ] {
         assert!(said.contains(text), "{text}:\n{said}");
     }
-    // one of the eight videos of a list is none: a run goes on
+    // one of the eight videos of a list is unreadable: a run goes on
     let names: Vec<String> = (0..8)
         .map(|i| format!("v/{i}.mp4 {}\n", if i % 2 == 0 { "walk" } else { "run" }))
         .collect();
@@ -289,13 +293,13 @@ fn lists_as_people_have_them() {
         "{said}"
     );
     assert!(said.contains("the list is UTF-16 text, and was read as such"), "{said}");
-    // and two of them end it, also where they are only scored
+    // and two of them end it, even where they are only scored
     std::fs::write(data.join("v/6.mp4"), "").unwrap();
     let (_, said, _) = lint(dir.path(), &[]);
-    assert_eq!(said.matches("a run ends: 1 of 8)").count(), 4, "{said}");
+    assert_eq!(said.matches("2 of 8, and a run ends above 1,").count(), 4, "{said}");
 }
 
-/// The names of the classes are one file for all lists, and `~/` is the home folder there and in lists.
+/// The class names are one file for all lists, and `~/` is the home folder there and in lists.
 #[test]
 fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
     let (dir, data) = folder(&[
@@ -342,7 +346,7 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
     for name in "abcdefg".chars() {
         video(&data.join(format!("{name}.mp4")), 20);
     }
-    // Without names of classes it is the classifier that says how many there are, not the orders of `tol`.
+    // Without class names the classifier determines their number, not the orders of `tol`.
     let setting = dir.path().join("mine.toml");
     let text = std::fs::read_to_string(&setting).unwrap();
     let text: Vec<&str> = text.lines().filter(|l| !l.starts_with("classes ")).collect();
@@ -356,7 +360,7 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    // The checker and the run say so as well, and nothing runs.
+    // The checker and the run report it as well, and nothing runs.
     let full = graph("full.toml");
     let check = || {
         let args = ["check", full.as_str(), "--setting", "mine.toml"];
@@ -386,7 +390,7 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
     ] {
         assert!(said.contains(part), "{part}\n{said}");
     }
-    // Sound lists, of fewer videos than a batch: a warning, and no more.
+    // Valid lists with fewer videos than a batch: a warning, and no more.
     std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 1\n").unwrap();
     let (code, said) = check();
     assert_eq!(code, Some(0), "{said}");

@@ -1,4 +1,5 @@
-//! Loading the graphs that ship: they load, their effective form loads to the same, `explain` and `diff` tell of them.
+//! Loading the graphs of the repository: they load, their effective form loads to the same, `explain` and `diff` work
+//! on them.
 
 use glad::diag::Problems;
 use glad::graph::Graph;
@@ -13,7 +14,7 @@ fn loaded(options: &LoadOptions) -> Graph {
     load(options).unwrap_or_else(|p| panic!("{options:?}\n{p}"))
 }
 
-/// Every experiment in graphs/: what has a setting or extends something; composites, settings and tables are none.
+/// Every experiment in graphs/: what has a setting or extends something; not composites, settings and tables.
 fn experiments() -> Vec<PathBuf> {
     let mut found = vec![];
     let mut folders = vec![PathBuf::from("graphs")];
@@ -72,7 +73,7 @@ fn effective_graphs_load_to_the_same_from_any_folder() {
             .unwrap_or_else(|p| panic!("{}\n{p}\n{text}", path.display()));
         assert_eq!(diff(&g, &again), "", "{}", path.display());
         assert_eq!(again.history.layers.len(), 1);
-        // To the byte, so that a run that was made from one is resumed from the other.
+        // To the byte, so that a run made from one resumes from the other.
         assert_eq!(effective(&again), text);
     }
 }
@@ -108,7 +109,7 @@ fn the_command_line_sets() {
     );
     assert_eq!(changed(&["params.grl=constant"]).lines().count(), 3);
     assert_eq!(changed(&["dims.T = 4"]), "~ dims.T  8 → 4\n");
-    // What no file writes: a parameter of the kind, which the checker knows.
+    // A value that no file writes: a parameter of the kind, which the checker knows.
     assert_eq!(
         changed(&["nodes.videos.generate.mini.seed=3"]),
         "+ nodes.videos.generate.mini.seed  3\n"

@@ -1,11 +1,11 @@
-//! What layers, verbs, parameters and composites come to.
+//! The results of layers, verbs, parameters and composites.
 
 use glad::diag::Problems;
 use glad::graph::Graph;
 use glad::load::{LoadOptions, effective, explain, load};
 use std::path::PathBuf;
 
-/// A graph of a few kinds that nobody checks here.
+/// A graph of a few kinds, which is loaded and not checked.
 const BASE: &str = r#"
 streams = ["source", "target"]
 dims = { K = 3 }
@@ -107,7 +107,7 @@ fn replaced_whole() {
     let g = overlaid("[replace.nodes.a]\nkind = \"three\"");
     assert_eq!(g.nodes["a"].kind.value, "three");
     assert!(g.nodes["a"].params.is_empty() && g.nodes["a"].inputs.is_empty());
-    // It stays where it was.
+    // It stays in its position.
     assert_eq!(g.nodes.get_index_of("a"), Some(1));
 }
 
@@ -254,7 +254,7 @@ frozen = ["c.deep"]
     );
 }
 
-/// Reading from a named pipe waits for somebody to write to it.
+/// Reading from a named pipe blocks until somebody writes to it.
 #[test]
 #[cfg(unix)]
 fn a_graph_or_setting_that_is_no_file_is_refused_unopened() {

@@ -1,11 +1,11 @@
-//! Graphs that were damaged at random: loading them never panics, and either works or says where what is wrong.
+//! Randomly damaged graphs: loading them never panics, and either succeeds or reports where the mistake is.
 
 use glad::diag::{Severity, render};
 use glad::load::{LoadOptions, effective, explain, load, load_text};
 use proptest::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// What is done to a file.
+/// A mutation of a file.
 #[derive(Clone, Debug)]
 enum Damage {
     DeleteLine(usize),
@@ -27,7 +27,7 @@ fn damage() -> impl Strategy<Value = Damage> {
     ]
 }
 
-/// Ranges of words and of single signs between them.
+/// Ranges of words and of single characters between them.
 fn tokens(text: &str) -> Vec<std::ops::Range<usize>> {
     let mut found: Vec<std::ops::Range<usize>> = vec![];
     for (i, c) in text.char_indices() {
@@ -123,7 +123,7 @@ fn damaged_files() {
         failure_persistence: None,
         ..ProptestConfig::default()
     });
-    // Two of three damages go into the graph, the composites and the setting that everything is made of.
+    // Two of three mutations go into the graph, the composites and the setting that everything is made of.
     let often: Vec<PathBuf> = [
         "full.toml",
         "settings/mini.toml",

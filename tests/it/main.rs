@@ -1,4 +1,5 @@
-//! The integration tests of the framework and of `glad-run`: one binary, since linking each file took longer than running it.
+//! The integration tests of the framework and of `glad-run`: one binary, since linking each file took longer than
+//! running it.
 
 mod bad_graphs;
 mod builtin;
@@ -33,4 +34,5 @@ mod same_data;
 mod schema;
 mod starts;
 mod stop;
+mod typed_errors;
 mod untrusted;

@@ -1,4 +1,4 @@
-//! The README's graph on a folder of many kinds: mp4 and AVI files, webm, folders of images.
+//! The README's graph on videos of several formats: mp4, AVI and webm files, folders of images.
 //!
 //! `apt-get install ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev`
 #![cfg(feature = "ffmpeg")]
@@ -18,7 +18,7 @@ fn name(seed: usize) -> String {
     }
 }
 
-/// A moving square in a folder, as a file or folder of one of four kinds; its name.
+/// A moving square in a folder, as a file or folder in one of four formats; its name.
 fn make(folder: &Path, class: usize, seed: usize) -> String {
     let plain = folder.join(format!("{seed}.mp4"));
     own::square(&plain, class, seed, WriteOptions::default());
@@ -67,7 +67,7 @@ fn trains_on_a_mixed_folder() {
         args.extend(["--set".into(), set.into()]);
     }
     ok(&args);
-    // Every video of both test lists, of whatever kind, has its row.
+    // Every video of both test lists, in whatever format, has its row.
     let predictions = std::fs::read_to_string(Path::new(&out).join("predictions.csv")).unwrap();
     for list in ["source_test", "target_test"] {
         for i in 0..8 {
@@ -84,7 +84,7 @@ fn trains_on_a_mixed_folder() {
     }
 }
 
-/// A list whose backend does not read all of its files, beside one of the same files that does.
+/// A list whose backend does not read all of its files, next to one of the same files whose backend does.
 #[test]
 fn the_linter_looks_with_the_backend_of_each_list() {
     let dir = tempfile::tempdir().unwrap();
@@ -110,8 +110,8 @@ fn the_linter_looks_with_the_backend_of_each_list() {
     // two of eight are AVI files, two webm
     assert!(
         said.contains(
-            "4 videos of 8 of a kind that the backend `rust` does not read (4 of 8 cannot be used in all, and a run ends above 1, \
-             by `bad_videos` = 0.01)"
+            "4 videos of 8 of a kind that the backend `rust` does not read (with the other bad ones 4 of 8, and a run ends \
+             above 1, by `bad_videos`)"
         ),
         "{said}"
     );

@@ -1,4 +1,4 @@
-//! Where output goes: streams that nobody reads, disks that are full, files that cannot be written, names that steer a terminal.
+//! Output streams that nobody reads, full disks, files that cannot be written, and names that control a terminal.
 #![cfg(unix)]
 
 use crate::common::*;
@@ -6,7 +6,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-/// Flags that make the smoke setting as short as it can be.
+/// Flags that make the smoke setting as short as possible.
 fn short() -> Vec<String> {
     let mut v = vec!["--setting".to_string(), smoke()];
     for set in [
@@ -29,7 +29,7 @@ fn run_args(out: &Path) -> Vec<String> {
     v
 }
 
-/// Reads one byte of standard output, then leaves.
+/// Reads one byte of standard output, then closes it.
 fn left_alone(args: &[&str]) -> (Option<i32>, String) {
     let mut child = command(args)
         .stdout(Stdio::piped())
@@ -60,7 +60,7 @@ fn a_reader_that_leaves_ends_no_command_badly() {
         let (code, said) = left_alone(args);
         assert_eq!((code, said.contains("panicked")), (Some(0), false), "{args:?}: {said}");
     }
-    // What was found is still in the exit code.
+    // The result is still in the exit code.
     let (code, _) = left_alone(&["check", "tests/bad_graphs/syntax.toml", "graphs/full.toml"]);
     assert_eq!(code, Some(1));
 }
@@ -81,7 +81,7 @@ fn a_full_disk_is_an_error() {
     }
 }
 
-/// A night's training goes on when its terminal is gone, with both streams closed.
+/// A night's training continues when its terminal is gone, with both streams closed.
 #[test]
 fn a_run_goes_on_when_nobody_listens() {
     let dir = tempfile::tempdir().unwrap();
@@ -99,11 +99,11 @@ fn a_run_goes_on_when_nobody_listens() {
     }
 }
 
-/// Neither a folder that cannot be made nor a file in its place keeps a run from its end; it is reported once.
+/// Neither a folder that cannot be created nor a file in its place keeps a run from finishing; it is reported once.
 #[test]
 fn a_cache_that_cannot_be_written_costs_sharing_alone() {
     let dir = tempfile::tempdir().unwrap();
-    // The data lies elsewhere, as that of a person does.
+    // The data are elsewhere, like a user's.
     own::lists(dir.path(), 4, |folder, class, i| {
         let name = format!("{i}.mp4");
         own::square(&folder.join(&name), class, i, Default::default());
@@ -176,7 +176,7 @@ fn findings_are_shown_where_the_report_cannot_be_written() {
     assert_eq!(code, Some(1), "{err}");
     assert!(out.contains("gone.mp4") && !out.contains("has every line"), "{out}");
     assert!(err.contains("could not be written") && err.contains("--out"), "{err}");
-    // A place that was asked for is tried before the work.
+    // A requested output path is tried before the work.
     let (code, out, err) = lint(&["--out", "runs/x.md"]);
     assert_eq!((code, out.as_str()), (Some(3), ""), "{err}");
     assert!(err.contains("runs/x.md"), "{err}");
@@ -201,7 +201,7 @@ fn a_picture_is_svg() {
     assert!(svg.exists());
 }
 
-/// Nothing of a graph, a path or a command line reaches the terminal as more than text.
+/// Text of a graph, a path or a command line never controls the terminal.
 #[test]
 fn names_do_not_steer_the_terminal() {
     let dir = tempfile::tempdir().unwrap();

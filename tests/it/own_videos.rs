@@ -1,9 +1,9 @@
-//! The README's graph on a person's own mp4 files: lists, a class list, and nothing of the small data set.
+//! The README's graph on a user's mp4 files: lists, class names, and nothing of the small data set.
 
 use crate::common::*;
 use glad_video::write::WriteOptions;
 
-/// The commands of the README's section, each as its words.
+/// The commands of the README's section, each split into words.
 fn readme_steps() -> Vec<Vec<String>> {
     let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
     let (_, section) = readme.split_once("## Your own videos").unwrap();
@@ -16,7 +16,7 @@ fn readme_steps() -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The README's steps, word for word, in a folder that holds lists and videos alone; only the training is made shorter.
+/// The README's steps, word for word, in a folder with only lists and videos; just the training is shortened.
 #[test]
 fn trains_on_lists_of_mp4_files() {
     let dir = tempfile::tempdir().unwrap();
@@ -72,7 +72,7 @@ fn trains_on_lists_of_mp4_files() {
     );
     let said = done(predict);
     assert!(said.contains("some.mp4") && said.contains("down"), "{said}");
-    // The effective graph is whole: it is valid from any other folder, with all its files.
+    // The effective graph is complete: it is valid from any other folder, with all its files.
     let elsewhere = tempfile::tempdir().unwrap();
     let graph = dir.path().join("runs/mine/graph.toml").display().to_string();
     let out = command(&["check", "--files", &graph])
@@ -81,7 +81,7 @@ fn trains_on_lists_of_mp4_files() {
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 
-    // a broken file does not stop training, and is told
+    // a broken file does not stop training, and is reported
     std::fs::write(data.join("target_train/clip 5.mp4"), b"not a video").unwrap();
     args[4] = "bad".into();
     args.extend(["--set", "bad_videos=0.2", "--no-share"].map(String::from));

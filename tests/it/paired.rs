@@ -1,4 +1,4 @@
-//! Dropping a node changes nothing in what the others draw, and a phase's seed is its own.
+//! Dropping a node changes no random draw of the others, and a phase's own seed is independent of the run's.
 
 use crate::common::*;
 use candle_core::Tensor;
@@ -53,7 +53,7 @@ fn seed_and_step_change_the_batch() {
     let a = clips(&batch(None, "main", 0, 1), "target");
     assert_ne!(a.1, clips(&batch(None, "main", 0, 2), "target").1);
     assert_ne!(a.1, clips(&batch(None, "main", 1, 1), "target").1);
-    // pretraining has a seed of its own, so that runs with other seeds share its trunk
+    // pretraining has its own seed, so that runs with other seeds share its trunk
     let p = |seed| clips(&batch(None, "pretrain", 0, seed), "auxiliary");
     assert_eq!(p(1), p(2));
 }

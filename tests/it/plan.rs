@@ -1,4 +1,4 @@
-//! The plan of the whole method as people read it, and what its phases' keys depend on.
+//! The plan of the whole method as printed, and what its phases' keys depend on.
 
 use crate::common::*;
 use candle_core::DeviceLocation;
@@ -36,14 +36,14 @@ fn key_on(overlay: &str, phase: &str, seed: u64, device: DeviceLocation) -> Stri
 
 #[test]
 fn reads_well() {
-    // An empty cache: how long generated lists are is not known before they are made.
+    // An empty cache: the length of generated lists is not known before they are generated.
     let cache = tempfile::tempdir().unwrap();
     let out = command(&["plan", "graphs/full.toml", "--workers", "2"])
         .env("GLAD_CACHE", cache.path())
         .output()
         .unwrap();
     let text = String::from_utf8(out.stdout).unwrap();
-    // Keys hash this very program: they change with every build.
+    // Keys hash this program: they change with every build.
     let text: String = text
         .lines()
         .filter(|l| !l.starts_with("  key "))
@@ -91,7 +91,7 @@ fn programs_read_the_same() {
     );
 }
 
-/// Epochs are counted in steps where the lists are there.
+/// Epochs are counted in steps where the lists exist.
 #[test]
 fn lists_say_how_long_epochs_are() {
     let dir = tempfile::tempdir().unwrap();
@@ -178,14 +178,14 @@ fn memory_grows_with_the_batch_and_with_training() {
         text.contains("with both moments)") && text.contains("with momentum)"),
         "{text}"
     );
-    // A frozen trunk keeps nothing either.
+    // Neither does a frozen trunk.
     let (_, frozen) = of("[phases.main]\nfrozen = [\"backbone\"]");
     assert!(at(&frozen).peak < at(&large).peak);
 }
 
 #[test]
 fn phases_share_a_key_where_they_are_the_same() {
-    // What only `main` has changes nothing in the warm-up, and something in `main`.
+    // A change to `main` alone changes nothing in the warm-up, and something in `main`.
     for overlay in [
         "drop = [\"align_g\", \"align_l\", \"align_x\"]",
         "[set.phases.main]\nsteps = 10",
@@ -196,10 +196,10 @@ fn phases_share_a_key_where_they_are_the_same() {
         }
     }
     assert_ne!(key("", "main", 1), key("drop = [\"align_g\"]", "main", 1));
-    // The pretraining has a seed of its own.
+    // The pretraining has its own seed.
     assert_eq!(key("", "pretrain", 1), key("", "pretrain", 2));
     assert_ne!(key("", "warmup", 1), key("", "warmup", 2));
-    // What came before belongs to it.
+    // The phases before it are part of its key.
     assert_ne!(key("", "main", 1), key("[set.phases.warmup]\nsteps = 10", "main", 1));
     for overlay in [
         "[set.phases.warmup]\nbatch = 4",
@@ -216,7 +216,7 @@ fn phases_share_a_key_where_they_are_the_same() {
 #[test]
 fn precision_belongs_to_a_phase_where_it_is_computed_with() {
     let at = |precision: &str, device| key_on(&format!("precision = \"{precision}\""), "warmup", 1, device);
-    // The CPU computes in f32 whatever the graph says.
+    // The CPU computes in f32 whatever the graph requests.
     assert_eq!(at("f32", CPU), at("bf16", CPU));
     assert_eq!(at("f32", CPU), key("", "warmup", 1));
     assert_ne!(at("f32", CARD), at("bf16", CARD));
@@ -262,7 +262,7 @@ fn bf16_halves_what_backbones_keep() {
     let [half, tf32, full] = [Bf16, Tf32, F32].map(|p| memory(&checked.phases["main"], p));
     assert_eq!(tf32, full);
     assert_eq!((half.macs, half.weights), (full.macs, full.weights));
-    // Nearly all of a step's memory is activations of the backbone; gradients of weights and heads stay as they are.
+    // Nearly all of a step's memory is activations of the backbone; gradients of weights and heads do not change.
     let share = half.peak as f64 / full.peak as f64;
     assert!((0.5..0.56).contains(&share), "{share}");
 }

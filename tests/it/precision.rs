@@ -1,4 +1,4 @@
-//! `precision` on the CPU, which has f32 alone: the same bits, told once, and noted in the result.
+//! `precision` on the CPU, which computes only in f32: the same bits, reported once, and recorded in the result.
 
 use crate::common::*;
 use std::path::Path;

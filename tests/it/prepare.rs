@@ -1,5 +1,5 @@
-//! `graphs/prepare.toml` on a person's own videos: killed at several moments, it ends with the same files; the new lists
-//! train; a broken video is left out and told.
+//! `graphs/prepare.toml` on a user's videos: killed at several moments, it ends with the same files; the new lists
+//! train; a broken video is left out and reported.
 #![cfg(unix)]
 
 use crate::common::*;
@@ -56,7 +56,7 @@ fn below(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files(root).into_iter().map(inside).collect()
 }
 
-/// Whole videos so far.
+/// The number of whole videos so far.
 fn made(root: &Path) -> usize {
     let whole = |p: &PathBuf| {
         let name = p.file_name().unwrap().to_string_lossy().into_owned();
@@ -94,7 +94,7 @@ fn killed_at_any_moment_it_goes_on_and_the_lists_train() {
     assert!(kills >= 3, "only {kills} kills came in time");
     ok(&args(&setting, &cut, &dir.path().join("last")));
     let (a, mut b) = (below(&whole), below(&cut));
-    // A file that was made and not yet locked when its writer was killed is taken for left behind after a minute.
+    // A file that was created and not yet locked when its writer was killed counts as left behind after a minute.
     b.retain(|path, _| !path.file_name().unwrap().to_string_lossy().starts_with(".unlocked-"));
     let names = |m: &BTreeMap<PathBuf, Vec<u8>>| m.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&a), names(&b));
@@ -136,7 +136,7 @@ fn broken_videos_are_left_out_or_end_it() {
     let bytes = std::fs::read(&broken).unwrap();
     std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
     let new = dir.path().join("new");
-    // One of six is within what is allowed by default, rounded up.
+    // One of six is within the default limit, rounded up.
     let said = ok(&args(&setting, &new, &dir.path().join("run")));
     assert!(said.contains("target_train.txt: 5 videos, 1 left out"), "{said}");
     let list = std::fs::read_to_string(new.join("target_train.txt")).unwrap();
@@ -150,6 +150,6 @@ fn broken_videos_are_left_out_or_end_it() {
         said.contains("bad_videos") && said.contains("target_train.txt"),
         "{said}"
     );
-    // What was whole is kept.
+    // Whole files were kept.
     assert!(made(&new) >= 22);
 }

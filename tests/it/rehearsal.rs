@@ -1,4 +1,4 @@
-//! A phase's steps on random clips: what the benchmarks of whole steps run.
+//! A phase's steps on random clips: the steps that the benchmarks time.
 
 use crate::common::*;
 use candle_core::Device;
@@ -54,8 +54,8 @@ fn two_rehearsals_are_the_same() {
 
 #[test]
 fn a_step_in_parts_counts_every_video_once() {
-    // All parts have the clips that one part has, so a step in two parts is a step of one (each part shuffles its own order,
-    // so without it).
+    // All parts have the clips of one part, so a step in two parts equals a step in one (without the temporal order
+    // head, for which each part draws its own order).
     let steps = |set: &[&str]| {
         let (graph, checked) = experiment(&[set, &["drop=tol"]].concat());
         let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();

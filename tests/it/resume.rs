@@ -21,7 +21,7 @@ fn lines(run: &Path) -> usize {
     std::fs::read_to_string(run.join("metrics.jsonl")).map_or(0, |t| t.lines().count())
 }
 
-/// Starts or resumes the run of `args` in `out` and kills it when its log has `until` lines. Says whether it was killed in time.
+/// Starts or resumes the run of `args` in `out` and kills it when its log has `until` lines. Returns whether it was killed in time.
 fn kill_at(args: &[String], out: &Path, resume: bool, until: usize) -> bool {
     let mut a = args.to_vec();
     if resume {
@@ -60,7 +60,7 @@ fn killed_at_several_moments_equals_uninterrupted() {
     last.push("--resume".into());
     ok(&last);
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
-    // resuming what is done changes nothing
+    // resuming a finished run changes nothing
     ok(&last);
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
 }

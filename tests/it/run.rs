@@ -1,4 +1,4 @@
-//! A whole small run: trained, scored, written down; the same bits whatever the number of threads.
+//! A whole small run: trained, scored, written; the same bits with any number of threads.
 
 use crate::common::*;
 use std::path::Path;
@@ -78,7 +78,7 @@ fn trains_scores_and_writes_everything_down() {
     assert_eq!(out.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&out.stderr).contains("--resume"));
 
-    // the finished run answers for other videos, with probabilities and with features
+    // the finished run predicts other videos, with probabilities and with features
     let run = run.display().to_string();
     let video = some_video().display().to_string();
     let said = ok(&["predict", "--run", &run, &video]);
@@ -171,7 +171,7 @@ fn parts_of_a_batch_add_up_and_the_best_state_is_an_oracles() {
         scores[..2].iter().all(|s| *s < chosen)
     );
 
-    // whole batches are another step than parts: batch statistics are of each part
+    // whole batches and parts are different steps: batch statistics are those of each part
     let whole = dir.path().join("whole");
     train(&whole, &[&oracle[..], &["--set", "phases.main.steps=19"]].concat());
     assert!(differing(&run, &whole).contains(&"metrics.jsonl".to_string()));

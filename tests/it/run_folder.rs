@@ -1,4 +1,4 @@
-//! A run's folder: begun, gone on with by schedulers, moved, and used as a model without anything else of the run.
+//! A run's folder: begun, resumed by schedulers, moved, and used as a model without other files of the run.
 #![cfg(unix)]
 
 use crate::common::*;
@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
-/// A person's own data and setting in `dir`, of 4 videos a list.
+/// A user's data and setting in `dir`, with 4 videos per list.
 fn data(dir: &Path) {
     own::lists(dir, 4, |folder, class, i| {
         let name = format!("clip {i}.mp4");
@@ -18,7 +18,7 @@ fn data(dir: &Path) {
     own::setting(dir);
 }
 
-/// A command in `dir` with a cache of its own there.
+/// A command in `dir` with its own cache there.
 fn glad_in(dir: &Path, args: &[&str]) -> Output {
     let mut c = command(args);
     c.current_dir(dir).env("GLAD_CACHE", dir.join("cache"));
@@ -72,12 +72,12 @@ fn schedulers_go_on_with_whatever_is_there() {
     for out in ["empty", "killed"] {
         assert_eq!(differing(&dir.path().join("absent"), &dir.path().join(out)), [""; 0]);
     }
-    // A partial state of a kill is swept.
+    // A partial state left by a kill is removed.
     let partial = dir.path().join("empty/checkpoints/last.4242.partial");
     fs::write(&partial, "x").unwrap();
     succeeded(&at(&["--out", "empty", "--resume"]));
     assert!(!partial.exists());
-    // Anything else ends it, and is no run to try again.
+    // Other content ends it, with an exit code that schedulers do not retry.
     fs::create_dir(dir.path().join("other")).unwrap();
     fs::write(dir.path().join("other/thesis.tex"), "x").unwrap();
     for (args, why) in [
@@ -92,7 +92,7 @@ fn schedulers_go_on_with_whatever_is_there() {
         assert_eq!(out.status.code(), Some(1), "{}", said(&out));
         assert!(said(&out).contains(why), "{}", said(&out));
     }
-    // The log is not filled up with zeros.
+    // The log is not padded with zeros.
     fs::write(dir.path().join("empty/metrics.jsonl"), "").unwrap();
     let out = at(&["--out", "empty", "--go-on"]);
     assert_eq!(
@@ -147,7 +147,7 @@ fn data_that_is_staged_anew_is_gone_on_with() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    // Another job copies the data elsewhere, with times of now.
+    // Another job copies the data elsewhere, with new times.
     fs::create_dir(&second).unwrap();
     let copied = std::process::Command::new("cp")
         .args(["-r"])
@@ -168,7 +168,7 @@ fn data_that_is_staged_anew_is_gone_on_with() {
         !second.join("cache/phases").exists(),
         "what it trained is kept for others"
     );
-    // It says so once, and ends as if nothing had been moved.
+    // It reports that once, and ends as if nothing had been moved.
     let again = in_job(&second).output().unwrap();
     succeeded(&again);
     assert!(!said(&again).contains("moved"), "{}", said(&again));

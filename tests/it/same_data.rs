@@ -1,16 +1,16 @@
-//! What a run depends on is named: phases are shared, and runs go on, on the same data alone.
+//! Everything that a run depends on is identified: phases are shared, and runs resume, only on the same data.
 
 use crate::common::*;
 use candle_core::{Device, DeviceLocation};
 use glad::check::check;
 use glad::load::{LoadOptions, effective, load};
-use glad::run::{Begin, FeedOptions, Inputs, Progress, RunOptions, RunResult, cache_key, run};
+use glad::run::{Begin, FeedOptions, Inputs, Progress, RunError, RunOptions, RunResult, cache_key, run};
 use glad_video::write::WriteOptions;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A person's own data and setting in `dir`, of 4 videos a list.
+/// A user's data and setting in `dir`, with 4 videos per list.
 fn data(dir: &Path) {
     own::lists(dir, 4, |folder, class, i| {
         let name = format!("clip {i}.mp4");
@@ -20,7 +20,7 @@ fn data(dir: &Path) {
     own::setting(dir);
 }
 
-/// What makes it quick.
+/// Flags that make it quick.
 const SMALL: [&str; 6] = [
     "phases.main.epochs=3",
     "phases.main.batch=4",
@@ -50,8 +50,8 @@ impl Runs {
         }
     }
 
-    /// Trains on the source alone with the data in `dir`.
-    fn run(&self, dir: &Path, out: &Path, begin: Begin, more: &[&str]) -> anyhow::Result<RunResult> {
+    /// Trains on the source only with the data in `dir`.
+    fn run(&self, dir: &Path, out: &Path, begin: Begin, more: &[&str]) -> Result<RunResult, RunError> {
         let graph = load(&options(dir, "source_only.toml", more)).unwrap_or_else(|p| panic!("{p}"));
         let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
         let options = RunOptions {
@@ -69,16 +69,16 @@ impl Runs {
         run(&graph, &checked, &effective(&graph), "", &options, &Progress::new(true))
     }
 
-    /// A new run; how many steps it trained itself.
+    /// A new run; returns how many steps it trained itself.
     fn steps(&self, dir: &Path, out: &str) -> u64 {
         let result = self.run(dir, &dir.join(out), Begin::New, &[]).unwrap();
         result.phases.iter().map(|(_, p)| p.steps).sum()
     }
 
-    /// Why a run does not go on.
+    /// Why a run does not resume.
     fn refusal(&self, dir: &Path, out: &Path, more: &[&str]) -> String {
         let e = self.run(dir, out, Begin::Resume, more).unwrap_err();
-        assert!(e.is::<glad::run::Refused>(), "{e:#}");
+        assert!(matches!(e, RunError::Refused(_)), "{e:#}");
         e.to_string()
     }
 }
@@ -222,7 +222,7 @@ fn a_run_goes_on_with_the_lists_and_files_that_it_began_with() {
     let e = runs.refusal(dir.path(), &out, &[]);
     assert!(e.contains("(no class)"), "{e}");
 
-    // A comment is no other content.
+    // A comment is not content.
     fs::write(&list, format!("# comment\n{text}")).unwrap();
     runs.run(dir.path(), &out, Begin::Resume, &[]).unwrap();
     assert!(files(&out) == before);
@@ -326,7 +326,7 @@ fn a_list_given_by_its_path_counts_beside_generated_ones() {
     data(dir.path());
     let list = dir.path().join("data/source_train.txt");
     let path = list.display().to_string();
-    // One list that is read, of several that are a person's own: then nothing is generated.
+    // One of several lists is a user's own and is read: then nothing is generated.
     let set = [
         format!("nodes.videos.source.list={{ train = {path:?}, val = {path:?}, test = {path:?} }}"),
         format!(
@@ -342,7 +342,7 @@ fn a_list_given_by_its_path_counts_beside_generated_ones() {
     assert_ne!(relabelled, before);
     alter(&dir.path().join("data/source_train/clip 0.mp4"));
     assert_ne!(key(&set).unwrap(), relabelled);
-    // What is generated has a key before it is.
+    // Generated data has a key before it exists.
     let seeds = [1, 2].map(|n| key(&[format!("nodes.videos.generate.mini.seed={n}")]).unwrap());
     assert_ne!(seeds[0], seeds[1]);
 }

@@ -1,4 +1,4 @@
-//! The schema that editors use: it is that of the kinds as they are, and all our graphs are valid by it.
+//! The schema for editors: it matches the current kinds, and all graphs of the repository are valid by it.
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -62,7 +62,7 @@ fn all_our_graphs_are_valid() {
             .iter_errors(&graph)
             .map(|e| format!("{}: {e}", e.instance_path()))
             .collect();
-        // The example has a kind that the program itself does not have.
+        // The example has a kind that the program itself lacks.
         wrong.retain(|w| !(path.ends_with("custom-node/coral.toml") && w.starts_with("/nodes/coral/kind:")));
         assert!(wrong.is_empty(), "{}: {wrong:#?}", path.display());
     }

@@ -1,5 +1,5 @@
-//! What the weights of networks start from: said by the graph, held against the file before anything runs, and written
-//! down wherever results are.
+//! What the weights of networks start from: stated by the graph, checked against the file before anything runs, and
+//! recorded in every result.
 
 use crate::common::{glad, graph, ok, repository, smoke};
 use glad::check::{absent, check, starts_from};
@@ -22,7 +22,7 @@ fn open(init: &str, depth: usize) -> (Graph, Checked) {
 
 const FILE: &str = "../nodes/tests/parity/tsm18.pth";
 
-/// Problems with the file alone: the small data set may not be made yet.
+/// Problems with the file only: the small data set may not exist yet.
 fn problems(init: &str, depth: usize) -> String {
     let (graph, checked) = open(init, depth);
     let all = absent(&graph, &checked, false);
@@ -89,7 +89,7 @@ fn the_command_line_names_files_from_here_and_random_as_such() {
     );
 }
 
-/// A run from a file: what it started from stands in everything that it leaves.
+/// A run from a file: every output records what it started from.
 #[test]
 fn what_weights_started_from_is_written_down() {
     let dir = tempfile::tempdir().unwrap();

@@ -43,14 +43,14 @@ fn signal(child: &Child, name: &str) {
     let _ = Command::new("kill").args([name, &pid]).stderr(Stdio::null()).status();
 }
 
-/// Whether the process has begun to listen for a signal: before that, it ends as any other process does.
+/// Whether the process has begun to listen for a signal: before that, a signal ends it like any other process.
 fn listens(child: &Child, number: u32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let mask = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
     mask.is_some_and(|m| u64::from_str_radix(m.trim(), 16).unwrap() >> (number - 1) & 1 == 1)
 }
 
-/// Goes on with the run, or begins it, until `ready`; then sends two signals. Gives the exit code.
+/// Resumes or starts the run until `ready`; then sends two signals. Returns the exit code.
 fn stop_when(out: &Path, (name, number): (&str, u32), wait: u64, ready: impl Fn() -> bool) -> Option<i32> {
     let mut a = args(out);
     if out.join("checkpoints/last.safetensors").exists() {
@@ -79,8 +79,8 @@ fn two_signals_at_any_moment_lose_nothing() {
     ok(&args(&whole));
     let state = cut.join("checkpoints/last.safetensors");
     let mut stopped = 0;
-    // When so many lines are logged, and so many milliseconds later: before the first step, between steps, where a phase ends, in
-    // a validation, in the last view and in the report.
+    // Times of the signals, as a number of logged lines and milliseconds after it: before the first step, between steps,
+    // where a phase ends, in a validation, in the last view and in the report.
     for (signal, at, wait) in [
         (TERM, 0, 0),
         (INT, 2, 0),
@@ -97,7 +97,7 @@ fn two_signals_at_any_moment_lose_nothing() {
             at => lines(&cut) >= at,
         };
         let code = stop_when(&cut, signal, wait, there);
-        // A signal that comes when all is done, or where signals of hang-up are ignored, changes nothing.
+        // A signal that comes when all is done, or where hang-up signals are ignored, changes nothing.
         let name = signal.0;
         assert!(matches!(code, Some(0 | 130)), "{name} at {at}: exit {code:?}");
         assert!(state.exists(), "{name} at {at}: exit {code:?}, and no state");
@@ -111,7 +111,7 @@ fn two_signals_at_any_moment_lose_nothing() {
     assert!(cut.join("report.html").exists());
 }
 
-/// A request before there is a run leaves none, and does not claim that it did.
+/// A request before a run exists leaves none, and does not claim that it did.
 #[test]
 fn stopped_while_data_are_made() {
     let dir = tempfile::tempdir().unwrap();

@@ -4,19 +4,19 @@ and operations.
   python3 -m venv /tmp/compare && /tmp/compare/bin/pip install torch safetensors numpy
   /tmp/compare/bin/python tools/compare/compute.py --out benches/README.md
 
-takes about 25 minutes on 2 cores, prints the tables and puts them in their place in benches/README.md. Rows and threads
-can be chosen:
+prints the tables and inserts them into benches/README.md, in more than half an hour on 2 cores. Rows and threads can be
+chosen:
 
   … compute.py --only tsm50,i3d8 --threads 1       two rows of whole steps
   … compute.py --only tsm50 --into found.json      results are added to a file, and the tables are of all in it
   … compute.py --ops resnet50                      operations only: resnet50, i3d_r50, others
 
-How it is measured. Each program is a process of its own; they take turns step by step, in an order that changes from round
-to round, so that what else the machine does hits all alike. Times are medians over rounds, ratios are medians of the
-rounds' ratios. PyTorch runs in both of its layouts (contiguous and channels-last), each with the C library's allocator as
-it comes and with freed memory kept (as glad keeps it, by the environment), and glad is compared with the fastest of the
-four (where a round takes minutes, an allocator that was slower in the first is left out of the next). Peak memory is that of the process above what it held before the network was made, and glad is compared with the
-least of the four. Operations are the best of several runs on both sides; PyTorch's with freed memory kept.
+How it is measured. Each program is a separate process; they alternate step by step, in an order that changes from round to
+round, so that other load on the machine affects all alike. Times are medians over rounds, ratios are medians of the rounds'
+ratios. PyTorch runs in both of its layouts (contiguous and channels-last), each with the C library's default allocator and
+with freed memory kept (as glad keeps it, by the environment), and glad is compared with the fastest of the four (where a
+round takes minutes, an allocator that was slower in the first is left out of the next). Peak memory is that of the process
+above what it held before the network was made, and glad is compared with the least of the four. Operations are the best of several runs on both sides; PyTorch's with freed memory kept.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from workers import ROOT, Ended, Worker
 HERE = Path(__file__).resolve().parent
 # What `run::keep_freed_memory` does in glad.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
-# A round of steps that take more seconds together is long: not every variant of PyTorch is worth another.
+# A round of steps that takes more seconds is long: not every variant of PyTorch is worth another.
 LONG = 40
 LAYOUTS = {"contiguous": [], "channels_last": ["--channels-last"]}
 
@@ -62,7 +62,7 @@ def available_mib():
 
 
 def starters(row, threads, step, compiled):
-    """How each program of a row is started, by name."""
+    """The command of each program of a row, by name."""
     python = [sys.executable, str(HERE / "steps.py"), "--spec", json.dumps(row["spec"]), "--threads", str(threads)]
     found = {"glad": lambda: Worker([step, *row["command"], "--threads", str(threads), "--serve"])}
     for layout, flags in LAYOUTS.items():
@@ -84,7 +84,7 @@ def measure(row, threads, args, step):
         worker = start[name]()
         ready = worker.read()
         found[name] |= {k: ready[k] for k in ("start_mib", "parameters")} | {"facts": ready}
-        # What is made at the first steps (PyTorch's choice of kernels, memory that is kept) is not timed.
+        # Work of the first steps only (PyTorch's choice of kernels, memory that is kept) is not timed.
         if worker.ask()["ms"] < 8000:
             worker.ask()
         return worker
@@ -101,7 +101,7 @@ def measure(row, threads, args, step):
             worker = alive.get(name) or started(name)
             timed(name, worker)
             if name not in alive:
-                # Programs stay as long as they leave room for one more; else each starts anew in every round.
+                # Programs stay alive while there is memory for one more; else each starts anew in every round.
                 size = found[name]["start_mib"] + found[name]["peak_mib"]
                 held, largest = held + (size if turn == 0 else 0), max(largest, size)
                 if turn == 0 and held + largest < 0.8 * free:
@@ -111,7 +111,7 @@ def measure(row, threads, args, step):
         latest = " ".join(f"{n} {found[n]['ms'][-1]:.0f}" for n in names)
         say(f"  {row['title']}, {threads} threads, round {turn + 1}: {latest} ms")
         if turn == 0 and sum(found[n]["ms"][0] for n in names) > LONG * 1e3:
-            # Of each layout the allocator that was faster goes on.
+            # Of each layout the faster allocator continues.
             for pair in [[n for n in names if n.removesuffix("_kept") == layout] for layout in LAYOUTS]:
                 slower = max(pair, key=lambda n: found[n]["ms"][0])
                 found[slower]["out"] = True
@@ -129,7 +129,7 @@ def measure(row, threads, args, step):
 
 
 def measure_machine(threads, ops):
-    """Peak of multiply-adds and bandwidth of memory, by this many threads."""
+    """Peak of multiply-adds and bandwidth of memory, with this many threads."""
     glad = Worker([ops, f"threads={threads}"])
     found = glad.ask(json.dumps({"op": "machine"}))
     glad.end()
@@ -168,7 +168,7 @@ def processor():
 
 
 def write(path, text):
-    """Into a file: between the marks that it has, or as all of it."""
+    """Writes a file: between its marks, or as the whole file."""
     old = path.read_text() if path.exists() else ""
     (head, begin, rest), end = old.partition("<!-- tables -->\n"), "<!-- end of tables -->"
     path.write_text(head + begin + "\n" + text + "\n" + end + rest.partition(end)[2] if begin else text)
@@ -185,7 +185,7 @@ def main():
     parse.add_argument("--rounds", type=int, default=9, help="rounds of a row, at most [9]")
     parse.add_argument("--seconds", type=float, default=30, help="no further round of a row after so long (three at least) [30]")
     parse.add_argument("--op-rounds", type=int, default=2, help="rounds of an operation [2]")
-    parse.add_argument("--compile", action="store_true", help="torch.compile beside PyTorch's own layouts (a minute or more a row; needs a C++ compiler)")
+    parse.add_argument("--compile", action="store_true", help="also torch.compile, besides PyTorch's own layouts (a minute or more a row; needs a C++ compiler)")
     parse.add_argument("--into", type=Path, help="a JSON file that results are added to")
     parse.add_argument("--out", type=Path, help="where the tables go, besides standard output; of a file with the marks of benches/README.md the rest stays")
     args = parse.parse_args()

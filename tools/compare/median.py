@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The median of 300 frames of 340x256 pixels: glad's beside numpy's, on one thread.
+"""The median of 300 frames of 340x256 pixels: glad compared with numpy, on one thread.
 
 Needs numpy (`pip install numpy`) and this repository's Rust toolchain. Prints the times of both and checks that the
 medians are equal, byte for byte.
@@ -22,7 +22,7 @@ RUNS = 5
 
 
 def clip(frames: int, height: int, width: int) -> np.ndarray:
-    """A textured still with noise, in front of which a large bright box walks: what backgrounds are taken of."""
+    """A textured still with noise and a large bright box moving in front: a video with a background."""
     rng = np.random.default_rng(1)
     still = rng.integers(30, 220, (height, width, 3))
     out = np.empty((frames, height, width, 3), np.uint8)

@@ -1,5 +1,5 @@
-"""PyTorch's operations at the shapes that it is asked for: the half of compute.py that is PyTorch's. Started by it: a
-request for each line on standard input, and a line of JSON with the milliseconds of each pass."""
+"""PyTorch's operations at requested shapes: PyTorch's half of compute.py, which starts it. Each line on standard input is a
+request, answered by a line of JSON with the milliseconds of each pass."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 
 def best(ms, body):
-    """The shortest of some runs, as the benchmarks of glad-ops take it."""
+    """The shortest of several runs, as in the benchmarks of glad-ops."""
     body()
     least, began = float("inf"), time.perf_counter()
     for run in range(200):
@@ -59,7 +59,7 @@ def conv(r, make):
 
 
 def with_backward(ms, inputs, run):
-    """Forward as in training, and backward alone."""
+    """Forward as in training, and backward separately."""
     y = run()
     dy = torch.randn_like(y)
     return {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What preparing a data set buys: samples a second from videos as they come and from prepared ones, in one run.
+"""The speedup from preparing a data set: samples per second from original and from prepared videos, in one run.
 
     apt-get install ffmpeg
     cargo build --release && cargo build --release -p glad-video --example sample_speed
@@ -8,7 +8,7 @@
 The clips are coded by x264 with its defaults at three sizes (those that are larger than the clip are scaled up), prepared
 by graphs/prepare.toml, and read by the pure-Rust decoder on one thread. A sample is that of tools/compare/video.py: one
 clip of 8 frames over the whole video and two of 8 frames, every second, scaled to a short side of 256, cropped to 224.
-Both get the same samples, in turns, and the best of REPEATS passes counts. PSNR is ffmpeg's average over planes, against
+Both get the same samples, alternately, and the best of REPEATS passes counts. PSNR is ffmpeg's average over planes, against
 the old frames scaled bilinearly.
 """
 
@@ -46,7 +46,7 @@ def frames(video):
 
 
 def prepare(folder, qp):
-    """Prepares the list of a folder; the new videos, in its order, and the seconds that it took."""
+    """Prepares the list of a folder; returns the new videos, in its order, and the seconds that it took."""
     out = f"prepared-{qp}"
     start = time.perf_counter()
     run(ROOT / "target/release/glad-run", ROOT / "graphs/prepare.toml", "--quiet", "--out", folder / f"run-{qp}",

@@ -1,4 +1,4 @@
-"""What is compared: whole steps by row, and operations by shape."""
+"""The rows of the comparison: whole steps by row, and operations by shape."""
 
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}
 HALF = {"mean": [127.5] * 3, "std": [64.0] * 3}
@@ -18,7 +18,7 @@ def backbone(title, network, frames, clips, size=224):
 
 
 def method(title, network, setting, videos=1, size=224):
-    """The whole method at the paper's sizes, so many videos of each stream: the phase `main` of graphs/full.toml."""
+    """The whole method at the paper's sizes, with this many videos of each stream: the phase `main` of graphs/full.toml."""
     sets = [f"phases.main.batch={videos}", f"nodes.augment.size={size}"]
     heads = {"domain_hidden": 2048, "order_hidden": 512, "order_weight": 1.0, "adv_weight": 1.0}
     spec = {"network": network, "glad": True, "batch_stats": "per_stream_view", "clips": [videos, 3, 8, size], "features": 2048}

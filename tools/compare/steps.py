@@ -1,10 +1,10 @@
-"""Whole training steps in PyTorch, of the networks that the graphs have: PyTorch's half of compute.py, and of
+"""Whole training steps in PyTorch of the graphs' networks: PyTorch's half of compute.py, and of
 tools/gpu/measure.py.
 
-The networks are those of tools/parity, to which the node kinds are held number by number, written as their authors and
+The networks are those of tools/parity, which the node kinds match number by number, written as their authors and
 torchvision write them (ReLU and the sum of a residual block in place). Each line on standard input is a number of steps
-(empty: 1), answered by a line of JSON with the milliseconds of one, or `release`: memory that nothing uses goes back to the
-card. On a card the clock is read when it has done all of them, and no step waits for the one before.
+(empty: 1), answered by a line of JSON with the milliseconds per step, or `release`: unused memory goes back to the GPU. On a
+GPU the clock is read after all steps are done, and no step waits for the one before.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import parity  # noqa: E402
 
 
 class InPlace:
-    """torch.nn.functional with ReLU in place, as published networks have it: less memory and less time."""
+    """torch.nn.functional with ReLU in place, as in published networks: less memory and less time."""
 
     def __getattr__(self, name):
         return getattr(F, name)
@@ -92,7 +92,7 @@ class Backbone:
         return list(self.net.weights.values())
 
     def normalize(self, clips):
-        """[clips,T,H,W,3] bytes to [clips,3,T,H,W] floats, such that the network does not have to move them."""
+        """[clips,T,H,W,3] bytes to [clips,3,T,H,W] floats, laid out so that the network does not have to move them."""
         if self.channels_last:
             return clips.float().sub_(self.mean).div_(self.std).permute(0, 4, 1, 2, 3)
         mean, std = self.mean.view(3, 1, 1), self.std.view(3, 1, 1)
@@ -138,7 +138,7 @@ class Adversary(nn.Module):
 
 
 class Order(nn.Module):
-    """Temporal order learning of two local clips: shuffled, side by side, a hidden layer, which of the two orders?"""
+    """Temporal order learning of two local clips: shuffled, concatenated, a hidden layer, classified into the two orders."""
 
     def __init__(self, features, hidden):
         super().__init__()
@@ -189,7 +189,7 @@ class Glad:
         return self.backbone.parameters() + [p for head in heads for p in head.parameters()]
 
     def compile(self):
-        """The backbone for each shape of its calls, and all behind it: as one graph, four backbones compile for minutes."""
+        """The backbone for each shape of its calls, and the rest separately: as one graph, four backbones compile for minutes."""
         self.extract, self.rest = (torch.compile(f, dynamic=False) for f in (self.extract, self.rest))
 
     def extract(self, clips):
@@ -220,14 +220,14 @@ def peak_mib():
 
 
 def sgd_of(parameters, spec, device):
-    """SGD in the quicker of PyTorch's forms on this device, and which that is."""
+    """SGD in the faster of PyTorch's implementations on this device, and its name."""
     settings = {"momentum": 0.9, "weight_decay": 1e-4}
-    # On a CPU it is known (I3D-R50-NL: 28 ms; 40 as it comes, 100 by foreach), and trying would raise the peak of memory.
+    # On a CPU the answer is known (I3D-R50-NL: 28 ms; 40 by default, 100 with foreach), and trying would raise peak memory.
     found = {"fused": 0.0}
     for form in ("fused", "foreach") if device.type == "cuda" else ():
         for p in parameters:
             p.grad = torch.zeros_like(p)
-        # Steps that change nothing; the first makes its state.
+        # Steps that change nothing; the first creates its state.
         sgd, times = torch.optim.SGD(parameters, lr=0.0, **settings, **{form: True}), []
         for _ in range(6):
             wait(device)
@@ -247,7 +247,7 @@ def wait(device):
 
 
 def memory(device):
-    """The most memory, in MiB: the process's so far, and in these steps on a card what tensors took and what was held."""
+    """Peak memory in MiB: the process's so far; on a GPU, in these steps, memory of tensors and reserved memory."""
     found = {"peak_mib": peak_mib()}
     if device.type == "cuda":
         found["device_mib"] = torch.cuda.max_memory_allocated(device) / 2**20
@@ -295,7 +295,7 @@ def serve(args):
         value = loss.item()
         wait(device)
         ms = (time.perf_counter() - at) * 1e3 / count
-        # Gradients and losses live no longer than a step.
+        # Gradients and losses are freed after each step.
         sgd.zero_grad(set_to_none=True)
         del loss
         say({"ms": ms, "loss": value, **memory(device)})

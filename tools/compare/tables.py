@@ -34,7 +34,7 @@ def used(found, name):
 
 
 def rate(by, machine):
-    """What glad's step does a second, of the machine's peak: three times the forward pass's multiply-adds."""
+    """GF/s of glad's step and its share of the peak: three times the forward pass's multiply-adds."""
     gf = 6e-6 * by["glad"]["facts"]["multiply_adds"] / median(by, "glad")
     return f"{gf:.0f} ({100 * gf / machine['gf_per_s']:.0f} %)"
 
@@ -86,7 +86,7 @@ def giga(op):
 
 
 def gigabytes(op, key):
-    """What a pass has to read and write where no cache holds it, in GB."""
+    """The data that a pass reads and writes without caches, in GB."""
     if op["op"] == "norm":
         # Statistics and normalisation read x; backward reads x and dy twice, with a residual y too, and writes its gradient.
         streams = {"forward": 4 if op["residual"] else 3, "backward": 8 if op["residual"] else 5}[key]
@@ -115,7 +115,7 @@ def convolutions(listed, peak):
         cells = [one["name"] + (f" (×{one['times']})" if one["times"] > 1 else "")]
         for key in ("forward", "input", "weight"):
             if at == 0 and key == "input":
-                # The first layer's input wants no gradient.
+                # The first layer's input needs no gradient.
                 cells.append("–")
                 continue
             torch = min(one[layout][key] for layout in ("contiguous", "channels_last"))
@@ -148,7 +148,7 @@ def others(listed, machine):
 
 
 def text(found):
-    """All tables that there are results for."""
+    """All tables with results."""
     parts = []
     ops = found["ops"]
     torch = next((o["versions"]["version"] for o in ops.values()), None)

@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Samples a second: glad's video backends beside torchcodec, decord and PyAV, in one run.
+"""Samples per second: glad's video backends compared with torchcodec, decord and PyAV, in one run.
 
     apt-get install ffmpeg libavcodec-dev libavformat-dev libavutil-dev libswscale-dev libclang-dev
     python3 -m venv v && v/bin/pip install torch torchcodec decord av opencv-python-headless
     v/bin/python tools/compare/video.py CLIP.mp4 CLIP.mp4 > tools/compare/VIDEO.md
 
 A sample is one global clip (8 frames over the whole video) and two local ones (8 frames, every second), decoded to
-RGB, scaled to a short side of 256, cropped to 224. The clips given are coded anew by x264 (its defaults: B-frames,
+RGB, scaled to a short side of 256, cropped to 224. The given clips are re-encoded by x264 (its defaults: B-frames,
 pyramid) with key frames every 250 and every 12 frames, at 340x256 and at 640x360. Every decoder gets the same samples
-and one thread a video; "2 threads" are two samples at a time: processes in Python, threads in glad. torchcodec, decord
-and PyAV open the file for every sample, as a data loader does; glad keeps a video's index from the first time on, so
-it has a second row in which it does not.
+and one thread per video; "2 threads" are two samples at a time: processes in Python, threads in glad. torchcodec, decord
+and PyAV open the file for every sample, as a data loader does; glad keeps a video's index after the first time, so
+it has a second row without that.
 """
 
 import os
@@ -119,7 +119,7 @@ def timed(task):
 
 
 def in_python(reader, samples, threads):
-    """Seconds by the clock, and of CPU."""
+    """Wall-clock seconds, and CPU seconds."""
     with Pool(threads) as pool:
         pool.map(timed, [(reader, s) for s in samples[:2 * threads]])  # imports
         start = time.perf_counter()
@@ -159,12 +159,12 @@ READERS = {
 LIMITS = """
 ## What limits
 
-- `ffmpeg` beside torchcodec: both decode with the same libavcodec, which takes 81 % of glad's CPU time at 340×256 with key
-  frames 250 apart (`perf`, 2026-11-25). What glad does not do is decode pictures that nothing wanted is predicted from,
-  probe the file, and convert what is not wanted; were all that is left beside decoding free, the ratio would be 1.6.
+- `ffmpeg` and torchcodec decode with the same libavcodec, which takes 81 % of glad's CPU time at 340×256 with key frames
+  250 apart (`perf`, 2026-11-25). glad does not decode pictures that no requested one is predicted from, does not probe
+  the file, and converts only requested frames; if everything besides decoding were free, the ratio would be 1.6.
 - `rust`: of its CPU time in the same column, 32 % are spent on CABAC, one bin after the other; the rest is spread, no
   function above 7 % (`perf`, 2026-11-25). Its deblocking and motion compensation are SIMD. To be 1.8 times decord it would
-  have to decode faster than libavcodec does.
+  have to decode faster than libavcodec.
 """
 
 
@@ -194,7 +194,7 @@ def main():
                 samples = plan(files, counts, seed=1)
                 where = f"{size[0]}×{size[1]}, {keyint}"
                 for threads in [1, 2]:
-                    # In turns, and the best of each: other work on the machine comes and goes.
+                    # Alternating, and the best of each: other load on the machine comes and goes.
                     for name in list(READERS) * REPEATS:
                         wall, cpu = READERS[name](samples, threads)
                         print(where, threads, name, f"{wall:.3f} {cpu:.3f}", file=sys.stderr, flush=True)
@@ -203,17 +203,17 @@ def main():
                         key = f"{where}, {threads}"
                         rates[name][key] = max(rates[name].get(key, 0), len(samples) / wall)
     print("# Reading video\n")
-    print(f"Made by `tools/compare/video.py`, which says what a sample is, from {len(clips)} real clips; {versions()}.")
-    print(f"Columns: size, frames from key frame to key frame. The best of {REPEATS} passes over {SAMPLES} samples.")
-    print("\n## CPU time: milliseconds a sample, one thread\n")
-    print("(glad's holds the start of its program as well, about 35 ms for all samples; Python's does not.)\n")
+    print(f"Made by `tools/compare/video.py`, which defines a sample, from {len(clips)} real clips; {versions()}.")
+    print(f"Columns: size, distance of key frames. The best of {REPEATS} passes over {SAMPLES} samples.")
+    print("\n## CPU time: milliseconds per sample, one thread\n")
+    print("(glad's includes the start of its program, about 35 ms for all samples; Python's does not.)\n")
     rows(costs, "{:.1f}")
-    print("\nOf the other's time, how many times glad's (above 1: glad is faster):\n")
+    print("\nThe other reader's time over glad's (above 1: glad is faster):\n")
     pairs = [("glad `ffmpeg`", "torchcodec"), ("glad `ffmpeg`, index made anew", "torchcodec"),
              ("glad `ffmpeg`", "decord"), ("glad `rust`", "torchcodec"), ("glad `rust`", "decord"),
              ("glad `rust`", "PyAV")]
     rows({f"{b} / {a}": {k: costs[b][k] / costs[a][k] for k in costs[a]} for a, b in pairs}, "{:.2f}")
-    print("\n## By the clock: samples a second, with 1 and 2 threads\n")
+    print("\n## Wall-clock time: samples per second, with 1 and 2 threads\n")
     rows(rates, "{:.1f}")
     print(LIMITS, end="")
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""CPU time of reading samples by two builds of glad, in turns: what a change to the pure-Rust decoder costs.
+"""CPU time of reading samples with two builds of glad, alternating: what a change to the pure-Rust decoder costs.
 
     cargo build --release -p glad-video --example sample_speed    # in either checkout
     python3 tools/compare/video_paired.py BEFORE/sample_speed AFTER/sample_speed CLIP.mp4 CLIP.mp4
 
 Samples and columns are those of video.py. A round runs both programs on the same samples, one after the other, the order
-changing from round to round; a ratio is of one round, so that what else the machine does falls on both.
+changing from round to round; a ratio is of one round, so that other load on the machine affects both.
 """
 
 import os

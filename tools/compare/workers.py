@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Ended(Exception):
-    """A program that ended, said what is wrong, or gave no answer in time; `text` has what it wrote last."""
+    """A program that ended, reported an error, or did not answer in time; `text` has the end of its output."""
 
     def __init__(self, what, text=""):
         super().__init__(what)
@@ -20,7 +20,7 @@ class Ended(Exception):
 
 
 class Worker:
-    """A process that answers each line with a line of JSON. What it says besides goes to the file `log`, or through."""
+    """A process that answers each line with a line of JSON. Its standard error goes to the file `log`, or is passed through."""
 
     def __init__(self, command, env=None, log=None, cwd=ROOT):
         self.command, self.log = [str(c) for c in command], log
@@ -44,12 +44,12 @@ class Worker:
             if line.startswith("{"):
                 self.lines.put(line)
             else:
-                # No answer: a library has something to say.
+                # No answer: output of a library.
                 sys.stderr.write(line)
         self.lines.put(None)
 
     def read(self, seconds=None):
-        """The next answer, within so many seconds."""
+        """The next answer, within this many seconds."""
         try:
             line = self.lines.get(timeout=seconds)
         except queue.Empty:
@@ -69,7 +69,7 @@ class Worker:
             self.process.stdin.write(request + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            # It has ended; reading tells how.
+            # It has ended; reading shows how.
             pass
         return self.read(seconds)
 

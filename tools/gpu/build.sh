@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds glad for NVIDIA cards on a machine that has none, and packs what a machine with one needs, which is neither Rust nor
-# a network: programs, tests, graphs, and what measures. Needs Rust, a C compiler, a python3 with pip, and a network.
+# Builds glad for NVIDIA GPUs on a machine without one, and packs everything for a machine with a GPU, without Rust or network:
+# programs, tests, graphs, and measuring scripts. Needs Rust, a C compiler, a python3 with pip, and a network.
 #
 #   tools/gpu/build.sh             # → target/gpu/glad-gpu.tar.gz
 #
@@ -11,13 +11,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/gpu/toolchain.sh
 
-# A folder of its own: these programs do not start without a driver.
+# A separate folder: these programs do not start without a driver.
 export CARGO_TARGET_DIR=target/gpu/build
 package=target/gpu/glad-gpu
 rm -rf "$package"
 mkdir -p "$package/bin/tests"
 
-# executables ARGUMENT…: builds, and names what was built as "target path".
+# executables ARGUMENT…: builds, and lists the results as "target path".
 executables() {
     cargo "$@" --message-format json-render-diagnostics | python3 -c '
 import json, sys
@@ -28,7 +28,7 @@ for line in sys.stdin:
         print(message["target"]["name"], message["target"]["kind"][0], package, message["executable"])'
 }
 
-# put FILE PLACE: without the symbols, which are most of it.
+# put FILE PLACE: strips the symbols, which are most of the file.
 put() { strip -o "$package/bin/$2" "$1"; }
 
 echo "building glad-run and step"
@@ -36,24 +36,24 @@ executables build --release --locked --features cuda --bin glad-run --bench step
 while read -r name _ _ path; do put "$path" "$name"; done <target/gpu/programs
 
 echo "building tests"
-# Those of kernels: all but what tries the host that stands in for a card, and what that alone can do.
+# The tests of kernels, except those of the CPU implementation itself and those that only it can run.
 kernels=()
 for file in crates/cuda-host/tests/*.rs; do
     name=$(basename "$file" .rs)
     case $name in host | large) ;; *) kernels+=(--test "$name") ;; esac
 done
-# With glad among the packages, so that what they depend on has the same features as above and is not built again.
+# With glad among the packages, so that dependencies have the same features as above and are not built again.
 executables test --no-run --release --locked -p glad -p glad-nodes -p glad-cuda -p glad-cuda-host \
     --features glad/cuda,glad-cuda-host/card --lib --test card --test parity "${kernels[@]}" >target/gpu/tests
 while read -r name kind crate path; do
-    # The kernels' tests are the only ones of these that know a device.
+    # Of these, only the kernels' tests use a device.
     case $crate-$kind in glad-lib | glad-cuda-host-lib) continue ;; esac
     [ "$kind" = test ] && as=$crate-$name || as=$crate
     put "$path" "tests/$as"
     case $name in
-    # Tests that need a card are ignored elsewhere.
+    # Tests that need a GPU are ignored elsewhere.
     card) echo "--include-ignored" ;;
-    # Its other test is of files of weights, whatever the device.
+    # Its other test is of weights files, independent of the device.
     parity) echo "backbones_compute_what_pytorch_does" ;;
     esac >"$package/bin/tests/$as.args"
 done <target/gpu/tests

@@ -1,5 +1,5 @@
-"""What nvidia-smi knows of the card: its name, its memory, who uses it, and how busy it is. Where it is not there, the driver
-tells the name, and the rest is not known."""
+"""Facts of the GPU from nvidia-smi: name, memory, processes and utilisation. Without nvidia-smi the driver gives the name, and
+the rest is unknown."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ NONE = {"name": None, "driver": None, "total_mib": None}
 
 
 def query(what, *more):
-    """Rows of nvidia-smi, or none where it is not there or does not answer."""
+    """Rows of nvidia-smi, or none where it is missing or does not answer."""
     if not shutil.which("nvidia-smi"):
         return []
     command = ["nvidia-smi", f"--query-{what}", "--format=csv,noheader,nounits", *more]
@@ -31,7 +31,7 @@ def number(text):
         return None
 
 
-# In a process of its own, which finds libraries by its own path.
+# In a separate process, with its own library path.
 NAME = """
 import ctypes, sys
 cuda, card, name = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.create_string_buffer(256)
@@ -41,7 +41,7 @@ sys.exit(status) if status else print(name.value.decode())
 
 
 def facts(index, path):
-    """Name, driver and memory of a card; `path`: where libraries are."""
+    """Name, driver and memory of a GPU; `path`: where libraries are."""
     rows = query("gpu=name,driver_version,memory.total", f"--id={index}")
     if rows:
         name, driver, total = rows[0]
@@ -55,14 +55,14 @@ def facts(index, path):
 
 
 def held_by(pid):
-    """MiB of the card that a process has, its context and libraries included; None where that is not told."""
+    """MiB of GPU memory of a process, its context and libraries included; None where that is not reported."""
     rows = [r for r in query("compute-apps=pid,used_memory") if r[0] == str(pid)]
     return number(rows[0][1]) if rows else None
 
 
 class Sampler:
-    """Samples how busy the card is, ten times a second, until it is ended. Each value that nvidia-smi gives is the share of
-    its own last period (a sixth of a second to a second) in which any kernel ran."""
+    """Samples the GPU's utilisation ten times a second, until it is ended. Each value of nvidia-smi is the share of its own
+    last period (a sixth of a second to a second) in which any kernel ran."""
 
     def __init__(self, index):
         self.samples, self.process = [], None
@@ -80,7 +80,7 @@ class Sampler:
                 self.samples.append((time.monotonic(), *values))
 
     def between(self, begin, end):
-        """Means over a stretch of time: busy in percent, the most MiB in use, watts, MHz. None where there are none."""
+        """Means over a period: utilisation in percent, peak MiB in use, watts, MHz. None where there are none."""
         rows = [row[1:] for row in self.samples if begin <= row[0] <= end]
         names, summary = ("busy", "used_mib", "watts", "mhz"), {}
         for i, name in enumerate(names):

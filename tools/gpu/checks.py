@@ -7,16 +7,16 @@ import time
 import smoke
 from machine import said, say
 
-# The longest that one program may take, in seconds.
+# Time limit of one program, in seconds.
 LONGEST = 90
-# The failed tests of a program that are named.
+# The most failed tests of a program that are named.
 NAMED = 4
 PANIC = re.compile(r"^thread .* panicked at .*\n(.+)", re.M)
 RESULT = re.compile(r"^test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", re.M)
 
 
 def programs(machine):
-    """The test programs with their arguments: `NAME.args`, beside a program, holds them."""
+    """The test programs with their arguments, from `NAME.args` next to a program."""
     folder = machine.package / "bin/tests"
     found = sorted(p for p in folder.glob("*") if p.is_file() and os.access(p, os.X_OK)) if folder.is_dir() else []
     args = lambda p: p.parent / f"{p.name}.args"
@@ -24,14 +24,14 @@ def programs(machine):
 
 
 def tested(machine):
-    """What tests need of the environment: the device, and (if packed) what PyTorch computed of the networks."""
+    """The environment of the tests: the device, and (if packed) PyTorch's results for the networks."""
     parity = machine.package / "bin/tests/parity.files"
     found = {"GLAD_TEST_DEVICE": machine.device}
     return found | ({"GLAD_PARITY": str(parity)} if parity.is_dir() else {})
 
 
 def tests(machine, sanitize, until, keep):
-    """Runs each test program; `keep` is handed a row for each."""
+    """Runs each test program; `keep` is called with a row for each."""
     longest = LONGEST * (10 if sanitize else 1)
     for program, args in programs(machine):
         command = [program, *args]
@@ -66,7 +66,7 @@ def words(row):
 
 
 def wrong(found):
-    """What failed, in words."""
+    """The failures, as text."""
     lines = [words(r) for r in found["tests"] if r["status"] != 0 or not r["passed"]]
     if not found["tests"]:
         lines.append("there are no test programs in the package")
@@ -74,7 +74,7 @@ def wrong(found):
 
 
 def measure(machine, sanitize, seconds, found, keep):
-    """Both, within so many seconds; `keep` is called after each row that is added to `found`."""
+    """Both, within this many seconds; `keep` is called after each row that is added to `found`."""
     until = time.monotonic() + seconds
     found |= {"tests": [], "smoke": []}
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the tests of the device and small runs of glad on a card that is the CPU (crates/cuda-emulator), in the place of NVIDIA's
-# libraries: as a rule as late as CUDA allows, so that waits that are missing show. Called by check.sh; alone:
+# Runs the tests of the device and small runs of glad on a GPU emulated by the CPU (crates/cuda-emulator), in place of NVIDIA's
+# libraries: mostly as late as CUDA allows, so that missing waits show. Called by check.sh; by hand:
 #
-#   tools/gpu/emulated.sh [COMMAND…]      # without: everything; with: that command, on the emulated card
+#   tools/gpu/emulated.sh [COMMAND…]      # without: everything; with: that command, on the emulated GPU
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/gpu/toolchain.sh
@@ -21,13 +21,13 @@ fi
 
 cargo test --release --locked -p glad-cuda-emulator --features card
 
-# Always of the same packages and features, so that nothing is built twice.
+# Always the same packages and features, so that nothing is built twice.
 same=(--release --locked -p glad -p glad-nodes -p glad-cuda --features glad/cuda)
 on_card() { env LD_LIBRARY_PATH="$libraries" GLAD_TEST_DEVICE=cuda:0 GLAD_CUDNN_PLANS=3 "$@"; }
 GLAD_EMULATOR=late on_card cargo test "${same[@]}" --test card -- --include-ignored
 GLAD_EMULATOR=late on_card cargo test "${same[@]}" --lib
-# Networks as PyTorch has them; and what is not finite is found and named. These also build glad-run for a card; the program
-# that needs none comes back to its place.
+# Networks against PyTorch's numbers; and numbers that are not finite are found and reported. These also build glad-run for a
+# GPU; the CPU program is restored at the end.
 out=$(mktemp -d)
 trap 'rm -rf "$out"; cargo build --release --locked --quiet --bin glad-run' EXIT
 on_card cargo test "${same[@]}" --test parity --test it -- backbones_compute finite::

@@ -1,4 +1,4 @@
-"""A stretch of training that is fed from video files: how busy the card is, and who waits for whom."""
+"""Training from video files for a while: the GPU's utilisation, and which side waits."""
 
 import re
 import shutil
@@ -10,11 +10,11 @@ import time
 import card
 from machine import ROOT, Ended, last_line, say
 
-# Steps that are not counted: kernels are chosen, and the queue of samples fills.
+# Warm-up steps: kernels are chosen, and the queue of samples fills.
 WARM_UP = 5
-# The longest that making the videos and the first steps may take, in seconds.
+# Time limit of generating the videos and the first steps, in seconds.
 START = 150
-# glad's line of progress; its figures are from the phase's beginning.
+# glad's progress line; its figures count from the phase's beginning.
 PROGRESS = re.compile(
     r"^main (\d+)/\d+ .*?(\d+) videos/s, waits for data (\d+) %, data waits (\d+) %(?:, device busy (\d+) %)?.*$", re.M
 )
@@ -38,7 +38,7 @@ def lines(path):
 
 
 def measure(machine, videos):
-    """Trains for a while; when each step ended is seen by the lines of the run's log."""
+    """Trains for a while; the lines of the run's log show when each step ended."""
     out = machine.out / "runs" / f"fed-{int(time.time())}"
     steps = out / "metrics.jsonl"
     say(f"training from files, {videos} videos a stream")
@@ -72,7 +72,7 @@ def measure(machine, videos):
 
 
 def summary(ends, sampler):
-    """Of the steps after the warm-up."""
+    """Results of the steps after the warm-up."""
     begin, end = ends[WARM_UP], ends[-1]
     steps = len(ends) - 1 - WARM_UP
     took = sorted(b - a for a, b in zip(ends[WARM_UP:], ends[WARM_UP + 1 :]))
@@ -85,15 +85,15 @@ def summary(ends, sampler):
 
 
 def waits(text, videos):
-    """Shares of time after the first lines of progress, in percent: compute waited for data, data for compute, and the device
-    was busy; and the last of the lines."""
+    """Shares of time after the first progress lines, in percent: compute waited for data, data for compute, and the device was
+    busy; and the last of the lines."""
     told = list(PROGRESS.finditer(text))
     if not told:
         return dict.fromkeys(SHARES)
     found = []
     for m in told:
         step, rate, *shares = [int(g) if g else None for g in m.groups()]
-        # Time since the beginning.
+        # Time since the phase's beginning.
         found.append((step, step * 2 * videos / max(rate, 1), shares))
     first = next((f for f in found if f[0] > WARM_UP), found[-1])
     (_, a, before), (_, b, after) = first, found[-1]
@@ -107,7 +107,7 @@ def waits(text, videos):
 
 
 def stop(process):
-    """As Ctrl-C does, so that nothing is left behind."""
+    """Ends it as Ctrl-C does, so that nothing is left behind."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:

@@ -1,8 +1,8 @@
-"""Where a program's CUDA libraries are: prints the value of LD_LIBRARY_PATH with which it starts, or says what is missing.
+"""Where a program's CUDA libraries are: prints the value of LD_LIBRARY_PATH with which it starts, or reports what is missing.
 
   export LD_LIBRARY_PATH=$(python3 tools/gpu/libraries.py target/release/glad-run)
 
-Looked through, in this order: LD_LIBRARY_PATH as it is, the `nvidia` packages of this Python (PyTorch brings them), the
+Searched, in this order: LD_LIBRARY_PATH as it is, the `nvidia` packages of this Python (PyTorch brings them), the
 toolkit (CUDA_HOME, /usr/local/cuda*), and the folders of the driver. Folders in which nothing is found are left out.
 """
 
@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-# By the beginning of a library's name: where it comes from.
+# Where a library comes from, by the beginning of its name.
 SOURCES = {
     "libcuda.so": "NVIDIA's driver (580 or later, for CUDA 13)",
     "libcudnn": "cuDNN 9: `pip install nvidia-cudnn-cu13`",
@@ -26,7 +26,7 @@ SOURCES = {
 
 
 def folders():
-    """Where CUDA's libraries may be."""
+    """Folders that may hold CUDA's libraries."""
     found = [f for f in os.environ.get("LD_LIBRARY_PATH", "").split(":") if f]
     spec = importlib.util.find_spec("nvidia")
     for root in spec.submodule_search_locations if spec else []:
@@ -44,22 +44,22 @@ def unresolved(program, path):
     try:
         told = subprocess.run(["ldd", str(program)], env=env, capture_output=True, text=True)
     except FileNotFoundError:
-        raise OSError("ldd is not there, which tells what a program lacks (it comes with the C library: libc-bin)") from None
+        raise OSError("ldd is missing, which lists the libraries that a program lacks (it comes with the C library: libc-bin)") from None
     if told.returncode:
         raise OSError(f"{program}: {told.stderr.strip() or 'not a program that can be run here'}")
     lines = told.stdout.splitlines() + told.stderr.splitlines()
     missing = [m[1] for line in lines if (m := re.match(r"\s*(\S+) => not found", line))]
-    # A library of the system that is too old is told in a line of its own.
+    # A system library that is too old is reported in a separate line.
     return missing + [line.strip() for line in lines if "version `" in line and "not found" in line]
 
 
 def search_path(program):
-    """The value of LD_LIBRARY_PATH for a program, and what is missing all the same, each with where it comes from."""
+    """The value of LD_LIBRARY_PATH for a program, and libraries that are still missing, each with its source."""
     missing = unresolved(program, os.environ.get("LD_LIBRARY_PATH", ""))
     if not missing:
         return os.environ.get("LD_LIBRARY_PATH", ""), []
     asked = os.environ.get("LD_LIBRARY_PATH", "").split(":")
-    # cuDNN and NVRTC load further libraries by name, which lie beside them.
+    # cuDNN and NVRTC load further libraries by name from their own folders.
     useful = [f for f in folders() if f in asked or any(glob.glob(f"{f}/{stem}*") for stem in SOURCES)]
     path = ":".join(useful)
     told = []

@@ -1,4 +1,4 @@
-"""The machine that is measured: its device, glad's programs, folders, and the time that is left."""
+"""The measured machine: its device, glad's programs, folders, and the time that is left."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ def say(text):
 
 
 class OverBudget(Exception):
-    """There is no time left for it."""
+    """No time is left."""
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Machine:
     # Seconds of a row's rounds, and of training from files.
     seconds: float
     card: dict
-    # What glad's programs need of the environment.
+    # The environment of glad's programs.
     env: dict = field(default_factory=dict)
     # Small sizes, to try this program on a CPU.
     tiny: bool = False
 
     def __post_init__(self):
-        # Whether there is a home or not: else each process would compile the kernels and try the plans anew.
+        # Independent of a home folder: else each process would compile the kernels and time the plans anew.
         kept = {"GLAD_CACHE": self.cache / "glad", "CUDA_CACHE_PATH": self.cache / "kernels"}
         for folder in kept.values():
             folder.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ class Machine:
 
     @property
     def index(self):
-        """The card's number."""
+        """The GPU's index."""
         return int(self.device.split(":")[1]) if ":" in self.device else 0
 
     @property
@@ -62,14 +62,14 @@ class Machine:
 
     @property
     def cache(self):
-        """What is worth keeping for another call: made videos, compiled kernels, cuDNN's plans."""
+        """The cache for later calls: generated videos, compiled kernels, cuDNN's plans."""
         return (ROOT / "target/gpu" if os.access(ROOT, os.W_OK) else self.out) / "cache"
 
     def left(self):
         return self.budget - (time.monotonic() - BEGAN)
 
     def need(self, seconds):
-        """An end for what takes so long and can no longer be done."""
+        """Raises where fewer than this many seconds are left."""
         if self.left() < seconds:
             raise OverBudget(f"needs about {seconds:.0f} s, and {max(self.left(), 0):.0f} s of the budget were left")
 
@@ -83,7 +83,7 @@ class Machine:
         return self.out / "logs" / f"{name}.txt"
 
     def start(self, name, command, env=None):
-        """Starts one of glad's programs; the process, and where all that it writes goes."""
+        """Starts one of glad's programs; returns the process and the file with its output."""
         log = self.log(name)
         env = {**os.environ, **self.env, **(env or {})}
         with open(log, "w") as f:
@@ -98,8 +98,7 @@ class Machine:
         return process, log
 
     def run(self, name, command, until, env=None):
-        """One of glad's programs to its end: its status (None of one that is stopped since it takes longer than `until`), and
-        all that it wrote."""
+        """Runs one of glad's programs to its end; returns its status (None if it was stopped at `until`) and its output."""
         try:
             process, log = self.start(name, command, env)
         except OSError as e:
@@ -115,13 +114,13 @@ class Machine:
 
 
 def last_line(text):
-    """What a program said last."""
+    """The last line of a program's output."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else ""
 
 
 def said(text):
-    """Of what a program that failed wrote, the line that says why: glad's `error: …`, which advice follows, or the last."""
+    """The line of a failed program's output with the reason: glad's `error: …`, which advice follows, or the last line."""
     errors = [line for line in text.splitlines() if line.startswith("error: ")]
     return last_line(errors[-1] if errors else text)
 

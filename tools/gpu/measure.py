@@ -1,4 +1,4 @@
-"""Tests glad on a card and measures it beside PyTorch: one table, within 8 minutes. Started by run.sh.
+"""Tests glad on a GPU and compares it with PyTorch: one table, within 8 minutes. Started by run.sh.
 
   tools/gpu/run.sh                              all, the most important first, as far as the budget lasts
   tools/gpu/run.sh --only tests                 some parts alone
@@ -8,17 +8,17 @@
 Parts, in their order:
   tests                 the packed tests, and small runs of the whole method in each precision (smoke.py)
   tsm50, i3d            a training step of TSM-R50 and I3D-R50-NL with a classifier, on as many clips as the paper's batch has
-                        (24 videos × 3 clips × 2 streams, 8 frames of 224×224), beside PyTorch's eager mixed precision
+                        (24 videos × 3 clips × 2 streams, 8 frames of 224×224), against PyTorch's eager mixed precision
   glad_tsm50, glad_i3d  a step of the whole method, 24 videos of each stream
-  fed                   a stretch of training from video files that are made on the spot
+  fed                   training for a while from video files generated on the spot
   glad_small            the whole method with the small network
-  …+compile             the same rows beside torch.compile
+  …+compile             the same rows against torch.compile
   …/4                   the same rows at a quarter of the batch
-Where a batch does not fit all programs of its row, that is told and half of it is tried.
+Where a batch does not fit all programs of its row, that is reported and half of it is tried.
 
 PyTorch: bf16 autocast, channels-last (the networks in 3-D also contiguous), cudnn.benchmark, the faster of fused and foreach
-SGD, ReLU and residual sum in place (tools/compare/steps.py). Both programs: random clips that are on the card, the clock
-read after the card is done, peaks of the timed steps alone.
+SGD, ReLU and residual sum in place (tools/compare/steps.py). Both programs: random clips that are on the GPU, the clock
+read after the GPU is done, peaks of the timed steps only.
 """
 
 import argparse
@@ -42,12 +42,12 @@ from machine import ROOT, Ended, Machine, OverBudget, last_line, say
 ROWS = ["tsm50", "glad_tsm50", "fed", "i3d", "tsm50+compile", "i3d+compile", "tsm50/4", "i3d/4", "glad_tsm50+compile"]
 ROWS += ["glad_small", "glad_i3d", "tsm50/4+compile", "i3d/4+compile", "glad_i3d+compile", "glad_small+compile"]
 PARTS = ["tests", *ROWS]
-# What a part takes at least, in seconds: with less left it is not begun.
+# The minimum time of a part, in seconds: with less left it is not begun.
 LEAST = {"tests": 20, "fed": 60, "compile": 75}
 
 
 def torch_facts():
-    """PyTorch's version and libraries; None where it is not there."""
+    """PyTorch's version and libraries; None where it is missing."""
     code = "import torch; print(f'PyTorch {torch.__version__}, cuDNN {torch.backends.cudnn.version()}')"
     try:
         told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90)
@@ -60,7 +60,7 @@ def torch_facts():
 
 
 def local_package(out):
-    """glad's programs of this checkout, for a dry run: where run.sh has those of the package."""
+    """glad's programs of this checkout, for a dry run, in place of the package's."""
     made = subprocess.run(
         ["cargo", "bench", "--no-run", "-p", "glad", "--bench", "step", "--message-format", "json-render-diagnostics"],
         cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True,
@@ -78,11 +78,11 @@ def local_package(out):
 
 
 def part(name, machine, found, args):
-    """Does a part; what it found goes into `found`."""
+    """Runs a part; the results go into `found`."""
     least = next((s for word, s in LEAST.items() if word in name), 25)
     machine.need(min(least, machine.budget / 4))
     if name == "tests":
-        # Measuring comes second, and must have its time, too.
+        # Measuring comes second, and needs its time, too.
         found["checks"] = {}
         share = 1 if args.parts == ["tests"] else 0.35
         checks.measure(machine, args.sanitize, machine.left() * share, found["checks"], lambda: write(found, args.out))
@@ -110,14 +110,14 @@ def paper(machine):
 
 
 def largest(found, row, programs, machine):
-    """The most videos at which none of the programs ran out of memory on this row; the paper's, where nobody tried."""
+    """The most videos at which none of the programs ran out of memory on this row; the paper's, if none was tried."""
     tried = found["rows"].get(row, [])
     fits = [t["videos"] for t in tried if not any(t["by"].get(p, {}).get("out_of_memory") for p in programs)]
     return max(fits, default=paper(machine))
 
 
 def alone(found, videos):
-    """glad's step on clips that are on the card already, in milliseconds."""
+    """glad's step on clips that are on the GPU already, in milliseconds."""
     for tried in found["rows"].get("glad_tsm50", []):
         if tried["videos"] == videos and tried["by"]["glad"]["ms"]:
             return statistics.median(tried["by"]["glad"]["ms"])
@@ -125,7 +125,7 @@ def alone(found, videos):
 
 
 def write(found, out):
-    """What was found so far, whole or not at all: what is there must outlive whatever comes."""
+    """Writes the results so far, atomically: they must survive any later failure."""
     put(out / "results.json", json.dumps(found, indent=1) + "\n")
     try:
         text = page.text(found)
@@ -135,7 +135,7 @@ def write(found, out):
 
 
 def keep_earlier(args):
-    """Results of an earlier call that are not added to keep, under another name."""
+    """Renames results of an earlier call, unless they are added to."""
     for old in (args.out / "results.json", args.out / "results.md"):
         if old.exists() and args.into is None:
             old.replace(old.with_stem(time.strftime("results-%Y%m%d-%H%M%S", time.localtime(old.stat().st_mtime))))
@@ -152,7 +152,7 @@ def options():
     parse.add_argument("--only", help=f"parts, of {','.join(PARTS)}")
     parse.add_argument("--budget", type=float, default=480, help="seconds for all [480]")
     parse.add_argument("--seconds", type=float, default=12, help="seconds of a row's rounds; twice that of training from files [12]")
-    parse.add_argument("--device", default="cuda:0", help="the card [cuda:0]")
+    parse.add_argument("--device", default="cuda:0", help="the GPU [cuda:0]")
     parse.add_argument("--precision", default="bf16", choices=["bf16", "tf32", "f32"], help="of both programs [bf16]")
     parse.add_argument("--sanitize", metavar="TOOL", help="the tests under compute-sanitizer: memcheck, racecheck, …")
     parse.add_argument("--package", type=Path, help="the folder with bin/ and graphs/ [what build.sh packed: see run.sh]")
@@ -167,7 +167,7 @@ def options():
 
 
 def start(args):
-    """The machine, as far as it has what is needed; else says what it lacks."""
+    """The machine, if it has everything that is needed; else reports what it lacks."""
     args.out = args.out.resolve()
     args.out.mkdir(parents=True, exist_ok=True)
     if args.dry_run_cpu:
@@ -195,7 +195,7 @@ def start(args):
     if args.device != "cpu":
         machine.card = card.facts(machine.index, machine.env.get("LD_LIBRARY_PATH", ""))
         if machine.card["name"] is None:
-            lacks.append(f"neither nvidia-smi nor NVIDIA's driver (libcuda.so.1) tells of a card {machine.index}: is the driver there?")
+            lacks.append(f"neither nvidia-smi nor NVIDIA's driver (libcuda.so.1) reports a GPU {machine.index}: is the driver installed?")
     if lacks:
         sys.exit("cannot begin:\n" + "\n".join(f"  {text}" for text in lacks))
     return machine
@@ -210,7 +210,7 @@ def main():
     found["torch_precision"] = {"bf16": "bf16 autocast", "tf32": "TF32", "f32": "f32"}[args.precision]
     keep_earlier(args)
     say(page.head(found))
-    # A kill from outside still ends what was started.
+    # A kill from outside also ends the started programs.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("killed"))
     for name in args.parts:
         say(f"— {name}")
@@ -224,7 +224,7 @@ def main():
             found["failed"][name] = turns.why(e)
             say(f"  failed: {found['failed'][name]}")
         finally:
-            # Also when this is killed.
+            # Also when this program is killed.
             write(found, args.out)
     print((args.out / "results.md").read_text())
     say(f"written: {args.out / 'results.md'}, {args.out / 'results.json'}")

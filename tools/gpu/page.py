@@ -1,4 +1,4 @@
-"""What measure.py found, as tables."""
+"""The results of measure.py as tables."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ GOALS = {"eager": 1.25, "compile": 1.0, "memory": 0.8, "busy": 95}
 
 
 def head(found):
-    """Where and with what it was measured."""
+    """The machine and versions of the measurement."""
     card, torch, at = found["card"], found.get("torch") or "PyTorch is not there", found["precision"]
     name = card["name"] or found["device"]
     memory = f", {card['total_mib'] / 1024:.0f} GiB, driver {card['driver']}" if card["total_mib"] else ""
@@ -29,7 +29,7 @@ def one(by, name):
         return "out of memory"
     if found["ms"]:
         return number(statistics.median(found["ms"]))
-    # Neither where it was cut off before its turn.
+    # Neither: it was cut off before its turn.
     return "failed" if "failed" in found else "–"
 
 
@@ -50,7 +50,7 @@ def memory(found, key):
 
 
 def by_title(found):
-    """Rows with one title together: what was measured beside eager mode, and beside torch.compile."""
+    """Groups rows by title: measurements against eager mode, and against torch.compile."""
     together = {}
     for tried in found["rows"].values():
         for at in tried:
@@ -75,7 +75,7 @@ def steps(found):
         taken.append(row + [" / ".join(memory(t, k) for t in (*torch, glad)) for k in ("device_held_mib", "smi_mib")])
     what = ["step", "PyTorch eager, ms", "torch.compile, ms", "glad, ms", "speed, eager", "speed, compile", "rounds"]
     names = "eager / compile / glad"
-    held = ["step", "eager, MiB", "compile, MiB", "glad, MiB", "beside eager", "beside compile"]
+    held = ["step", "eager, MiB", "compile, MiB", "glad, MiB", "glad / eager", "glad / compile"]
     held += [f"held: {names}", f"by nvidia-smi: {names}"]
     return "\n\n".join(["### Training steps", table(what, speed), "### Peak memory", table(held, taken)])
 
@@ -103,9 +103,9 @@ def fed(found):
     row += [percent(100 * alone / one["ms"] if alone else None), percent(card.get("busy"))]
     row += [percent(one[k]) for k in ("device_busy", "waits", "data_waits")]
     row += [f"{2e3 * one['videos'] / one['ms']:.0f}", memory(card, "used_mib"), memory(card, "watts")]
-    what = ["training from files", "a step, ms", "the step alone, ms", "alone / fed", "card busy (nvidia-smi)"]
-    what += ["card busy (glad)", "compute waits for data", "data waits for compute"]
-    what += ["videos/s", "card's memory, MiB", "watts"]
+    what = ["training from files", "a step, ms", "the step alone, ms", "alone / fed", "GPU busy (nvidia-smi)"]
+    what += ["GPU busy (glad)", "compute waits for data", "data waits for compute"]
+    what += ["videos/s", "GPU memory, MiB", "watts"]
     return f"### Fed from video files\n\n{table(what, [row])}"
 
 
@@ -125,7 +125,7 @@ def tests(found):
 
 
 def goals(found):
-    """Each goal with what was found, of the rows at the largest number of videos that fits."""
+    """Each goal with its measurement, for the rows at the largest number of videos that fits."""
     lines, rows = [], found["rows"]
     for tried in filter(None, rows.values()):
         last = tried[-1]
@@ -139,7 +139,7 @@ def goals(found):
             lines.append(goal(f"{title}: memory {g / t:.2f}× {best}", g / t <= GOALS["memory"], f"≤ {GOALS['memory']}×"))
     busy = ((found.get("fed") or {}).get("card") or {}).get("busy")
     if busy is not None:
-        lines.append(goal(f"fed from files: card busy {busy:.0f} %", busy >= GOALS["busy"], f"≥ {GOALS['busy']} %"))
+        lines.append(goal(f"fed from files: GPU busy {busy:.0f} %", busy >= GOALS["busy"], f"≥ {GOALS['busy']} %"))
     return "\n".join(lines)
 
 
@@ -148,7 +148,7 @@ def goal(text, met, wanted):
 
 
 def wrong(found):
-    """What failed, was left out or ran out of memory, in words."""
+    """What failed, was left out or ran out of memory, as text."""
     lines = [f"- {name}: {why}" for name, why in found["failed"].items()]
     lines += [f"- {text}" for text in (checks.wrong(found["checks"]) if found.get("checks") else [])]
     for tried in found["rows"].values():
@@ -158,7 +158,7 @@ def wrong(found):
                     lines.append(f"- {at['title']}, {program}: out of memory")
                 elif by.get("failed"):
                     lines.append(f"- {at['title']}, {program}: {by['failed']}")
-                # JSON has no word for what is not finite.
+                # JSON cannot express numbers that are not finite.
                 elif by["ms"] and (by.get("loss") is None or not math.isfinite(by["loss"])):
                     lines.append(f"- {at['title']}, {program}: its loss is {by['loss']}")
     return "\n".join(lines)
@@ -167,7 +167,7 @@ def wrong(found):
 def text(found):
     parts = [f"# glad on a GPU\n\n{head(found)}"]
     if found["device"] == "cpu":
-        parts.append("A dry run on the CPU with tiny sizes: its numbers say nothing.")
+        parts.append("A dry run on the CPU with tiny sizes: its numbers mean nothing.")
     if found["rows"]:
         parts += filter(None, [steps(found), recorded(found)])
     if found.get("fed"):

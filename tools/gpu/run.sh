@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests glad on this machine's card, and measures it beside PyTorch. Needs what build.sh packed, NVIDIA's driver, CUDA 13's
+# Tests glad on this machine's GPU, and compares it with PyTorch. Needs the package of build.sh, NVIDIA's driver, CUDA 13's
 # libraries, cuDNN 9, and a python3 with PyTorch (PYTHON names another); no Rust, no network.
 #
 #   tools/gpu/run.sh [options of measure.py, such as --only tests,tsm50 or --budget 480]

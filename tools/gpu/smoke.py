@@ -1,5 +1,6 @@
 """Small runs of the whole method on the device: a few steps of each phase in each precision, whose first step is compared with
-the CPU's; one that is recorded as CUDA graphs, and one that is killed and gone on with. A part of measure.py's tests; alone, as emulated.sh calls it:
+the CPU's; one that is recorded as CUDA graphs, and one that is killed and resumed. A part of measure.py's tests; on its own, as
+emulated.sh calls it:
 
   python3 tools/gpu/smoke.py --package FOLDER --out FOLDER [--device cuda:0]      # FOLDER has bin/glad-run and graphs/
 """
@@ -16,10 +17,10 @@ from pathlib import Path
 import card
 from machine import Machine, said, say
 
-# The longest that one run may take, in seconds.
+# Time limit of one run, in seconds.
 LONGEST = 90
 STEPS = {"pretrain": 4, "warmup": 3, "main": 4}
-# How far the first step may be from the CPU's in f32: by rounding. Later steps go apart, as runs with other sums do.
+# Tolerance of the first step against the CPU's in f32, for rounding. Later steps diverge, as with any other order of sums.
 APART = {"f32": 1e-4, "tf32": 1e-2, "bf16": 5e-2}
 COMPARED = ("loss", "grad_norm")
 NO_TIME = "not run, no time was left"
@@ -33,21 +34,21 @@ def command(machine, out, device, precision, *more):
 
 
 def folder(machine, name):
-    """A run's folder, without what an earlier call left."""
+    """A run's folder, emptied of an earlier call's files."""
     out = machine.out / "smoke" / name
     shutil.rmtree(out, ignore_errors=True)
     return out
 
 
 def steps(out):
-    """The lines of steps in a run's log that are whole."""
+    """The complete step lines of a run's log."""
     log = out / "metrics.jsonl"
     lines = log.read_text().split("\n")[:-1] if log.exists() else []
     return [line for line in lines if '"phase"' in line]
 
 
 def row(name, began, status, text, wrong=None, apart=None):
-    """What a run left. `wrong` says in words what is, `apart` how far its first step is from the CPU's."""
+    """The result of a run. `wrong` describes an error, `apart` is the difference of its first step from the CPU's."""
     if status is None:
         wrong = f"stopped after {time.monotonic() - began:.0f} s"
     elif status != 0:
@@ -59,7 +60,7 @@ def row(name, began, status, text, wrong=None, apart=None):
 
 
 def run(machine, device, precision, until, cpu, longest):
-    """A run to its end, held to the first step of `cpu`, another's folder."""
+    """Runs to the end; compares the first step with that in `cpu`, another run's folder."""
     name, began = f"smoke-{device.replace(':', '')}-{precision}", time.monotonic()
     out = folder(machine, name)
     status, text = machine.run(name, command(machine, out, device, precision), min(until, began + longest))
@@ -67,7 +68,7 @@ def run(machine, device, precision, until, cpu, longest):
     if cpu is not None and steps(out) and steps(cpu):
         here, there = (json.loads(steps(f)[0]) for f in (out, cpu))
         apart = max(abs(here[k] - there[k]) / max(abs(there[k]), 1e-6) for k in COMPARED)
-        # Also where it is not a number.
+        # Also catches NaN.
         if not apart <= APART[precision]:
             wrong = f"its first step is {apart:.1e} from the CPU's, more than {APART[precision]}"
     elif status == 0 and cpu is not None:
@@ -82,13 +83,13 @@ def as_bits(whole, out):
 
 
 def recorded(machine, precision, whole, until, longest):
-    """A run whose backbone is recorded; it must leave the state that `whole` has, bit by bit."""
+    """A run with a recorded backbone; its final state must equal that of `whole`, bit for bit."""
     name, began = f"smoke-recorded-{precision}", time.monotonic()
     out = folder(machine, name)
     asked = command(machine, out, machine.device, precision, "--cuda-graphs")
     status, text = machine.run(name, asked, min(until, began + longest))
     wrong = None if as_bits(whole, out) else "recorded, it leaves other bits than not recorded"
-    # A line a phase.
+    # One line per phase.
     launches = [int(n) for n in re.findall(r"(\d+) launches of CUDA graphs", text)]
     if len(launches) != len(STEPS) or not all(launches):
         wrong = wrong or f"launches of CUDA graphs by phase: {launches}"
@@ -96,7 +97,7 @@ def recorded(machine, precision, whole, until, longest):
 
 
 def killed(machine, precision, whole, until, longest):
-    """A run that is killed in its middle and gone on with; it must leave the state that `whole` has, bit by bit."""
+    """A run that is killed halfway and resumed; its final state must equal that of `whole`, bit for bit."""
     name, began = f"smoke-killed-{precision}", time.monotonic()
     out, until = folder(machine, name), min(until, began + longest)
     process, _ = machine.start(name, command(machine, out, machine.device, precision))
@@ -115,8 +116,8 @@ def killed(machine, precision, whole, until, longest):
 
 
 def measure(machine, until, keep, longest=LONGEST):
-    """All of them, a row each, which `keep` is handed as soon as it is there; none takes longer than so many seconds. The
-    folders of the runs are left where one went wrong."""
+    """Runs all of them; `keep` is called with the row of each as soon as it is done; none takes longer than this many seconds.
+    The folders of the runs are kept where one failed."""
     rows = []
 
     def told(row):
@@ -156,7 +157,7 @@ def main():
     args = parse.parse_args()
     machine = Machine(args.package.resolve(), args.out.resolve(), args.device, "f32", 0, 0, card.NONE)
     rows = []
-    # An emulated card takes its time.
+    # An emulated GPU is slow.
     measure(machine, time.monotonic() + 3600, rows.append, longest=600)
     if wrong := [f"{r['name']}: {r['wrong']}" for r in rows if r["wrong"]]:
         sys.exit("\n".join(wrong) + f"\nwhat they wrote: {machine.out / 'logs'}")

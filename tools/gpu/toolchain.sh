@@ -1,15 +1,15 @@
-# What compiles and links CUDA programs on a machine without NVIDIA's driver, toolkit or card. Sourced by build.sh and check.sh
+# Compiles and links CUDA programs on a machine without NVIDIA's driver, toolkit or GPU. Sourced by build.sh and check.sh
 # from the repository's root; needs Rust, a C compiler, and a python3 with pip.
 #
 # - The compiler is NVIDIA's, from PyPI: 270 MB, into target/gpu/toolchain.
-# - Libraries to link against are stubs, made of the functions that the crate `cudarc` declares. The programs find the real
-#$ ones when they start. A stub's functions say that there is no device.
-# - `nvcc` is a stand-in (tools/gpu/nvcc) in front of the compiler.
+# - Libraries to link against are stubs with the functions that the crate `cudarc` declares. The programs find the real ones
+#   when they start. A stub's functions report that there is no device.
+# - `nvcc` is a wrapper (tools/gpu/nvcc) of the compiler.
 
 toolchain=$PWD/target/gpu/toolchain
 compiler=$toolchain/compiler/nvidia/cu13
 
-# fetch FOLDER PACKAGE==VERSION…: into a folder of the toolchain's, where they are not there yet.
+# fetch FOLDER PACKAGE==VERSION…: into a folder of the toolchain, unless they are there already.
 fetch() {
     local folder=$toolchain/$1
     shift
@@ -27,7 +27,7 @@ stub() {
     local module=$1 soname=$2 result=$3 name
     name=${soname%%.so*}.so
     {
-        # What cuDNN asks before it does anything.
+        # cuDNN calls these before anything else.
         [ "$module" != cublaslt ] || echo 'unsigned long cublasLtGetVersion(void) { return 130000; }'
         [ "$module" != cudnn ] || echo 'const char *cudnnGetErrorString(int status) { return "a stub"; }'
         grep -ohE 'pub unsafe fn [a-zA-Z0-9_]+' -r "$cudarc/src/$module/sys" | awk '{print $NF}' |
@@ -40,7 +40,7 @@ stub() {
 fetch compiler nvidia-cuda-nvcc==13.0.88 nvidia-cuda-crt==13.0.88 nvidia-nvvm==13.0.88 \
     nvidia-cuda-runtime==13.0.96 nvidia-cuda-cccl==13.0.85
 
-# The stand-in, where tools that look beside nvcc for headers find them.
+# The wrapper, where tools that look for headers next to nvcc find them.
 mkdir -p "$toolchain/bin" "$toolchain/stubs"
 ln -sfn "$compiler/include" "$toolchain/include"
 ln -sfn "$toolchain/stubs" "$toolchain/lib64"
@@ -66,5 +66,5 @@ fi
 export GLAD_NVCC=$compiler/bin/nvcc
 export NVCC=$toolchain/bin/nvcc CUDA_HOME=$toolchain
 export PATH=$toolchain/bin:$PATH LIBRARY_PATH=$toolchain/stubs${LIBRARY_PATH:+:$LIBRARY_PATH}
-# Every card since Ampere: the driver translates for newer ones.
+# Every GPU since Ampere: the driver translates for newer ones.
 export CUDA_COMPUTE_CAP=${CUDA_COMPUTE_CAP:-80}

@@ -1,8 +1,8 @@
-"""Whole training steps of glad and PyTorch on one card, in turns.
+"""Whole training steps of glad and PyTorch on one GPU, alternating.
 
-Each program is a process of its own. One after the other takes some untimed steps and some timed ones, and gives freed memory
-back before the next has its turn, so that each has the card's memory for itself. The order changes from round to round. What
-is compared is medians of the rounds' ratios.
+Each program is a separate process. One after the other takes some untimed steps and some timed ones, and gives freed memory
+back before the next one's turn, so that each has the GPU's memory to itself. The order changes from round to round. Medians of
+the rounds' ratios are compared.
 """
 
 import json
@@ -18,9 +18,9 @@ import rows
 # Videos of a stream in a step of the paper.
 PAPER = 24
 STEPS = ROOT / "tools/compare/steps.py"
-# What a turn's timed steps take together, in seconds.
+# Duration of a turn's timed steps, in seconds.
 TURN = 1.5
-# The longest that starting and a first step may take; compiled ones take longer.
+# Time limit of starting and a first step; compiled ones take longer.
 START, COMPILE = 120, 240
 # Rounds of a row.
 MOST = 9
@@ -29,15 +29,15 @@ SEGMENTS = {"PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True", "PYTORCH_ALLO
 
 # PyTorch's programs: flags of steps.py.
 EAGER = {"eager": ["--channels-last"]}
-# Where channels-last need not be the faster layout.
+# The same, where channels-last need not be the faster layout.
 BOTH = {**EAGER, "eager contiguous": []}
 COMPILED = {"compile": ["--channels-last", "--compile"]}
-# glad once more, its backbone recorded as CUDA graphs: where launches may be what takes the time.
+# glad once more, with its backbone recorded as CUDA graphs: where launches may dominate the time.
 RECORDED = {"glad recorded": ["--cuda-graphs"]}
 
 
 def step_rows(tiny):
-    """Rows by name: what makes one for so many videos of a stream, and PyTorch's programs beside glad."""
+    """Rows by name: a function from the number of videos per stream to the row, and PyTorch's programs to compare with."""
     size = 32 if tiny else 224
     fixed = rows.steps(1)
     clips = lambda videos: 6 * videos
@@ -56,7 +56,7 @@ def out_of_memory(e):
 
 
 def why(e):
-    """What is wrong, in a line."""
+    """The error, in one line."""
     told = said(getattr(e, "text", ""))
     # The first lines of a program's end are its command.
     what = last_line(str(e)) if isinstance(e, Ended) else f"{type(e).__name__}: {last_line(str(e))}"
@@ -66,7 +66,7 @@ def why(e):
 
 
 class Program:
-    """One of the programs that take turns on a row."""
+    """One of the programs that alternate on a row."""
 
     def __init__(self, machine, name, row, flags):
         self.machine, self.name, self.row, self.flags = machine, name, row, flags
@@ -83,7 +83,7 @@ class Program:
         return [sys.executable, STEPS, "--spec", json.dumps(self.row["spec"]), *at, *self.flags]
 
     def start(self):
-        """Starts it and takes the first steps, which nobody times: kernels are chosen and compiled in them."""
+        """Starts it and takes the first, untimed steps: kernels are chosen and compiled in them."""
         m = self.machine
         longest = COMPILE if "--compile" in self.flags else START
         env = m.env if self.of_glad else {"TORCHINDUCTOR_CACHE_DIR": str(m.cache / "inductor")}
@@ -115,7 +115,7 @@ class Program:
         self.found["loss"] = answer["loss"]
 
     def turn(self):
-        # Memory is had anew in the first.
+        # Memory is allocated anew in the first.
         self.ask("1")
         answer = self.ask(str(self.count))
         self.found["ms"].append(answer["ms"])
@@ -131,14 +131,14 @@ class Program:
 
 
 def started(program):
-    """Whether a program does its first steps; if not, it says in `found` why."""
+    """Whether a program does its first steps; if not, `found` has the reason."""
     try:
         try:
             program.start()
         except Ended as e:
             if not out_of_memory(e) or program.of_glad or program.machine.device == "cpu":
                 raise
-            # PyTorch's other way to lay out memory wastes less of it.
+            # PyTorch's other allocator strategy wastes less memory.
             program.env = SEGMENTS
             program.found["segments"] = True
             program.start()
@@ -162,8 +162,8 @@ def failed(program, e):
 
 
 def in_turns(row, flags, machine, by, keep):
-    """Rounds in which every program of a row has a turn; what is found of each is in `by`, and `keep` is called after
-    each round."""
+    """Rounds in which every program of a row has a turn; the results of each are in `by`, and `keep` is called after each
+    round."""
     programs = [Program(machine, "glad", row, [])] + [Program(machine, n, row, f) for n, f in flags.items()]
     by.update((p.name, p.found) for p in programs)
     say(f"{row['title']}: {', '.join(p.name for p in programs)}")
@@ -185,7 +185,7 @@ def in_turns(row, flags, machine, by, keep):
             turn += 1
             keep()
             say(f"  round {turn}: " + ", ".join(f"{p.name} {p.found['ms'][-1]:.1f} ms" for p in alive))
-            # With nobody to be compared with, two rounds say how long its steps take.
+            # With nothing to compare with, two rounds are enough to time its steps.
             compared = len(alive) > 1 and alive[0].name == "glad"
             over = turn >= 3 and time.monotonic() - began > machine.seconds
             if over or turn == (MOST if compared else 2):
@@ -206,8 +206,8 @@ def fits(by):
 
 
 def measure(name, videos, flags, machine, found, keep):
-    """A row at so many videos of a stream, or at the largest half of a half … of them that fits all its programs; what was
-    found at each number of videos that was tried is added to the list `found`, and `keep` is called."""
+    """A row at this many videos per stream, halved until all its programs fit; the results at each number of videos tried
+    are added to the list `found`, and `keep` is called."""
     make = step_rows(machine.tiny)[name][0]
     while True:
         row, by = make(videos), {}

@@ -1,4 +1,4 @@
-"""Backbones built from PyTorch's own operations, to hold the node kinds to.
+"""Backbones built from PyTorch's own operations, to compare the node kinds with.
 
 For each network it writes into a folder:
   NAME.pth          random weights under the names that checkpoints of it have
@@ -11,8 +11,8 @@ The networks' weights are drawn so that rounding is not blown up from layer to l
 many millions of values lie so near a ReLU's or a maximum's edge that rounding moves them across: there, NAME.json says how
 far PyTorch in single precision is from itself in double precision, and the test allows three times as much.
 
-The small files that the tests read (all computed in double precision, so that they are no more PyTorch's rounding than
-anyone's; of large tensors a sample of values is kept):
+The small files that the tests read (all computed in double precision, so that they hold no implementation's
+rounding; of large tensors a sample of values is kept):
 
   python3 -m venv /tmp/parity && /tmp/parity/bin/pip install torch safetensors numpy
   /tmp/parity/bin/python tools/parity/parity.py --small --out nodes/tests/parity
@@ -33,16 +33,16 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 
 MOMENTUM, DECAY, STEPS = 0.9, 1e-4, 3
-# As in the test: gradients of less than this share of the network's largest are rounding alone.
+# As in the test: gradients of less than this share of the network's largest are only rounding.
 FLOOR = 1e-2
 
 
 class Net:
-    """Weights by our names, made at their first use, and the forward pass of each network."""
+    """Weights by our names, created at their first use, and the forward pass of each network."""
 
-    # Spread and mean of what norms add.
+    # Spread and mean of the norms' biases.
     shift_of_norms = (0.5, 0.0)
-    # Small enough that the steps stay in the neighbourhood of the first, where rounding is not blown up.
+    # Small enough that the steps stay near the first, where rounding is not amplified.
     learning_rate = 0.003
     clips = 2
 
@@ -66,8 +66,8 @@ class Net:
 
     def norm(self, name, x):
         c = x.shape[1]
-        # Residuals are small: a network in which rounding is not blown up from layer to layer, so that what differs is
-        # a difference of what is computed.
+        # Residuals are small, so that rounding is not amplified from layer to layer and differences are differences
+        # of the computation.
         scale = 0.2 if name.endswith(("conv3.bn", "conv_out.bn")) else 1
         spread, mean = self.shift_of_norms
         gamma = self.weight(name + ".weight", lambda: scale * (torch.rand(c, generator=self.gen) / 2 + 0.5))
@@ -192,7 +192,7 @@ class I3dInception(Net):
     # No residual carries values past a ReLU: here most are positive.
     shift_of_norms = (0.3, 1.2)
     learning_rate = 0.001
-    # Behind the last poolings, positions of a small clip are all but equal: norms need clips that differ.
+    # After the last poolings, positions of a small clip are nearly equal: norms need clips that differ.
     clips = 5
     modules = {
         "3b": (64, 96, 128, 16, 32, 32),
@@ -270,7 +270,7 @@ def torchvision(name):
 
 
 def copy(net, dtype):
-    """The same network with numbers of another type."""
+    """The same network in another number type."""
     other = type(net).__new__(type(net))
     other.__dict__ |= net.__dict__
     other.dtype = dtype
@@ -324,13 +324,13 @@ def difference(right, other):
 def write(net, name, clip, out, small, rename, style):
     """style: what the checkpoint is like, besides its names."""
     gen = torch.Generator().manual_seed(1)
-    # Like videos: broad patterns that move and differ from clip to clip, with some noise.
+    # Similar to videos: broad patterns that move and differ from clip to clip, with some noise.
     broad = torch.randn((net.clips, 3, 3, 4, 4), generator=gen)
     noise = torch.randn((net.clips, 3, *clip), generator=gen)
     patterns = F.interpolate(broad, size=clip, mode="trilinear", align_corners=True)
     pixels = (128 + 60 * patterns + 20 * noise).clamp(0, 255).to(torch.uint8)
     clips = (pixels.to(net.dtype) - 128) / 64
-    # Makes the weights, and running statistics about those of the clips, as a trained network has them.
+    # Creates the weights, and running statistics close to those of the clips, as in a trained network.
     momentum, net.momentum = net.momentum, 1.0
     with torch.no_grad():
         shape = net.forward(clips).shape
@@ -386,7 +386,7 @@ def main():
     networks = {
         "tsm50": lambda: (Tsm(50, dtype, 50, narrow or [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), mmaction, "nested channels_last"),
         "tsm18": lambda: (Tsm(18, dtype, 18, [8, 8, 8, 8, 16] if small else [64, 64, 128, 256, 512]), (4, 48, 48) if small else (8, 224, 224), torchvision, "legacy"),
-        # As the published file of ResNet-50 on Places365.
+        # As in the published file of ResNet-50 on Places365.
         "resnet50": lambda: (ResNet(51, dtype, 50, narrow or [64, 64, 128, 256, 512]), (2, 48, 48) if small else (1, 224, 224), lambda n: "module." + torchvision(n), "nested legacy"),
         "i3d_r50": lambda: (I3dR50(6, dtype, 2 if small else 64), (16, 48, 48) if small else (16, 224, 224), lambda n: "backbone." + n, "nested legacy"),
         "i3d_inception": lambda: (I3dInception(14, dtype, 3 if small else 64), (8, 40, 37) if small else (16, 224, 224), plain, ""),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small files of weights in every format that is read, which the tests mutate and the fuzz target starts from.
+"""Small weights files in every supported format, which the tests mutate and the fuzz target starts from.
 
     python tools/parity/small.py nodes/tests/untrusted
 """

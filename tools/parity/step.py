@@ -1,10 +1,10 @@
-"""Two training steps of GLAD, built from PyTorch's own operations in double precision, to hold the program to.
+"""Two training steps of GLAD, built from PyTorch's own operations in double precision, to compare the program with.
 
 The backbones are those of parity.py, with the weights of `nodes/tests/parity/NAME.pth`. Around them stand the heads and all
 losses of `graphs/full.toml`: cross-entropy on the source, temporal order learning with masked rows, and the three adversaries
 behind a gradient reversal layer. For each backbone it writes `NAME_step.safetensors`:
 
-  start.X    the weights of the heads, under the program's names (clips and the backbone's weights need no place in it)
+  start.X    the weights of the heads, under the program's names (clips and the backbone's weights are not needed)
   label.S    the classes of the source's videos
   valid.S    for each stream, whether the order of a video's local clips is defined
   order.K    which order each row of the local clips has in step K, those of the source first
@@ -30,7 +30,7 @@ CLASSES, GLOBAL, LOCAL, VIDEOS, SIZE = 12, 1, 2, 3, 32
 ORDER_HIDDEN, DOMAIN_HIDDEN, LAYERS = 8, 8, 4
 LOSSES = {"ce": 1.0, "tol": 0.1, "align_g": 0.33, "align_l": 0.33, "align_x": 0.33}
 LR, MOMENTUM, DECAY = 0.003, 0.9, 1e-4
-# The share of the phase that is done at each step: the reversal's strength follows from it.
+# The completed share of the phase at each step, which gives the reversal's strength.
 PROGRESS = [0.1, 0.2]
 SAMPLES = 48
 
@@ -68,7 +68,7 @@ class Glad:
         return F.linear(x, drawn(f"{name}.weight", (outputs, x.shape[-1])), drawn(f"{name}.bias", (outputs,)))
 
     def features(self, streams):
-        """Features [stream][VIDEOS, clips, D]; a call of the backbone for each batch that shares its statistics."""
+        """Features [stream][VIDEOS, clips, D]; one call of the backbone per batch with joint statistics."""
         views = [(0, GLOBAL), (GLOBAL, GLOBAL + LOCAL)] if self.per_view else [(0, GLOBAL + LOCAL)]
         groups = [[s] for s in streams] if self.per_view else [streams]
         found = [[] for _ in streams]
@@ -122,7 +122,7 @@ def write(name, net, rename, frames, per_view, seed, out):
     state = state.get("state_dict", state)
     streams = [(clips(s, frames).to(net.dtype) - 127.5) / 64 for s in (0, 1)]
     with torch.no_grad():
-        # Makes the weights, which are then those of the file.
+        # Creates the weights, which are then replaced by those of the file.
         width = net.forward(streams[0][:, 0].permute(0, 4, 1, 2, 3)).shape[1]
         for values in (net.weights, net.buffers):
             for key, value in values.items():

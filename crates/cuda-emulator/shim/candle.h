@@ -1,4 +1,4 @@
-// What Candle's kernels need of CUDA's headers beside the shim of glad-cuda-host, read before each of their files.
+// What Candle's kernels need from CUDA's headers in addition to the shim of glad-cuda-host; included before each of their files.
 #pragma once
 
 #include <algorithm>
@@ -39,7 +39,7 @@ template <class T> inline T __shfl_xor_sync(unsigned lanes, T x, int by, int /* 
     return __shfl_xor_sync(lanes, x, by);
 }
 
-// A float of 16 bits: arithmetic is that of 32 bits, rounded after each operation.
+// A 16-bit float: arithmetic in 32 bits, rounded after each operation.
 template <class Bits> struct Small {
     uint16_t bits;
 
@@ -125,7 +125,7 @@ inline __half __ushort_as_half(unsigned short v) {
     return h;
 }
 
-// Floats of 8 bits, which nothing asks for.
+// 8-bit floats, which are never used.
 struct __nv_fp8_e4m3 {
     uint8_t __x;
     __nv_fp8_e4m3() = default;
@@ -150,7 +150,7 @@ inline double __longlong_as_double(long long v) {
     return x;
 }
 
-// One thread runs at a time, and gives way at barriers alone.
+// One thread runs at a time, and yields only at barriers.
 template <class T, class V> inline T atomicAdd(T *at, V v) {
     T old = *at;
     *at = old + T(v);

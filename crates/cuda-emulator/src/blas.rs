@@ -1,4 +1,4 @@
-//! cuBLAS: products of matrices whose columns follow each other in memory.
+//! cuBLAS: products of column-major matrices.
 
 use crate::driver::{SUCCESS, on_card, on_stream, unrecorded};
 use half::bf16;
@@ -54,7 +54,7 @@ unsafe extern "C" fn cublasSetStream_v2(handle: u64, stream: u64) -> u32 {
     }
 }
 
-/// 10 bits of mantissa, rounded to the nearest.
+/// 10 bits of mantissa, rounded to nearest.
 pub fn tf32(x: f32) -> f32 {
     if !x.is_finite() {
         return x;
@@ -63,10 +63,10 @@ pub fn tf32(x: f32) -> f32 {
     f32::from_bits((bits + 0xFFF + (bits >> 13 & 1)) & !0x1FFF)
 }
 
-/// Numbers of device memory, as 32 bits.
+/// Values of device memory, as f32.
 ///
 /// # Safety
-/// There are so many.
+/// `len` values can be read at `at`.
 pub unsafe fn read(at: u64, len: usize, bf: bool, to_tf32: bool) -> Vec<f32> {
     // SAFETY: the caller's promise.
     unsafe {
@@ -82,7 +82,7 @@ pub unsafe fn read(at: u64, len: usize, bf: bool, to_tf32: bool) -> Vec<f32> {
     }
 }
 
-/// How far a batch of matrices reaches, in numbers.
+/// How far a batch of matrices reaches, in values.
 fn reach(rows: usize, columns: usize, ld: usize, stride: usize, batch: usize) -> usize {
     stride * (batch - 1) + ld * (columns - 1) + rows
 }
@@ -136,7 +136,7 @@ unsafe extern "C" fn cublasGemmStridedBatchedEx(
     if sizes.contains(&0) || lda < rows_a || ldb < rows_b || ldc < m {
         return INVALID_VALUE;
     }
-    // SAFETY: alpha and beta are numbers of the host of 32 bits, as the type of the sums says.
+    // SAFETY: alpha and beta are 32-bit floats on the host, as the compute type requires.
     let (alpha, beta) = unsafe { (*alpha.cast::<f32>(), *beta.cast::<f32>()) };
     let status = on_stream(stream, |card| {
         card.work(
@@ -155,11 +155,11 @@ unsafe extern "C" fn cublasGemmStridedBatchedEx(
                         return Err(format!("{name} at {at:#x} is not aligned"));
                     }
                 }
-                // SAFETY: looked up.
+                // SAFETY: checked above.
                 let (a, b) = unsafe { (read(a, la, bf, to_tf32), read(b, lb, bf, to_tf32)) };
                 for at in 0..batch {
                     let (a, b) = (&a[at * strides[0]..], &b[at * strides[1]..]);
-                    // The rows of A, each in a piece.
+                    // The rows of A, each contiguous.
                     let rows: Vec<f32> = (0..m * k)
                         .map(|i| {
                             let (row, column) = (i / k, i % k);
@@ -184,7 +184,7 @@ unsafe extern "C" fn cublasGemmStridedBatchedEx(
                     for (column, sums) in columns.iter().enumerate() {
                         for (row, &sum) in sums.iter().enumerate() {
                             let i = at * strides[2] + column * ldc + row;
-                            // SAFETY: inside C, which was looked up.
+                            // SAFETY: inside C, which was checked above.
                             unsafe {
                                 if bf {
                                     let to = (c as *mut bf16).add(i);
@@ -207,7 +207,7 @@ unsafe extern "C" fn cublasGemmStridedBatchedEx(
     if status == SUCCESS { 0 } else { EXECUTION_FAILED }
 }
 
-/// Products of 64 bits, which Candle has in its program and glad never asks for.
+/// 64-bit products, which Candle links and glad never calls.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cublasDgemmStridedBatched() -> u32 {
     NOT_SUPPORTED

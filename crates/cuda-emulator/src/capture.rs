@@ -1,9 +1,9 @@
-//! Graphs: what a stream was asked for while it recorded, to be run as often as it is launched.
+//! Graphs: the work queued on a stream during capture, which runs at each launch.
 //!
-//! While a stream records, what would wait for it, or what a launch could not do again, breaks the recording, as CUDA's
-//! documentation has it: from then on every call on the stream fails, and no graph comes of it. Some of it CUDA allows, but
-//! none that glad could mean: copies to the host and from memory of the host that is not page-locked, frees of memory that was
-//! there before, work of another thread, and waiting or asking for anything at all on the thread that records.
+//! While a stream captures, calls that would wait for it, or that a launch could not repeat, invalidate the recording, as CUDA's
+//! documentation states: from then on every call on the stream fails, and no graph results. CUDA allows some of these, but
+//! none that glad uses on purpose: copies to the host and from host memory that is not page-locked, frees of memory that was
+//! allocated before, work of another thread, and any wait or query on the capturing thread.
 
 use crate::driver::{
     CAPTURE_INVALIDATED, CAPTURE_ISOLATION, CAPTURE_UNSUPPORTED, CAPTURE_WRONG_THREAD, CAPTURED_EVENT, ILLEGAL_STATE,
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ThreadId};
 
-/// A stream that records.
+/// A stream in capture.
 struct Recording {
     id: u64,
     thread: ThreadId,
@@ -23,11 +23,11 @@ struct Recording {
     broken: bool,
 }
 
-/// What was recorded. Memory that it takes and frees are pieces of work like all others.
+/// The recorded work. Allocations and frees are pieces of work like all others.
 #[derive(Default)]
 struct Graph {
     work: Vec<Work>,
-    /// Where it takes memory, and where it frees some.
+    /// The addresses that it allocates, and those that it frees.
     takes: Vec<usize>,
     frees: Vec<usize>,
     launched: AtomicBool,
@@ -37,7 +37,7 @@ struct Graph {
 struct Ready {
     of: u64,
     graph: Arc<Graph>,
-    /// Whether a launch frees what the one before left.
+    /// Whether a launch frees the memory that the previous one left.
     frees_first: bool,
 }
 
@@ -50,7 +50,7 @@ pub struct Graphs {
 }
 
 impl Graphs {
-    /// What the recording of a stream is called.
+    /// The identifier of a stream's recording.
     pub fn recording(&self, stream: u64) -> Option<u64> {
         self.recordings.get(&stream).map(|r| r.id)
     }
@@ -62,13 +62,13 @@ impl Graphs {
         }
     }
 
-    /// As `cuStreamIsCapturing` says it: not, it is, or it is broken.
+    /// The status as `cuStreamIsCapturing` reports it: none, active or invalidated.
     pub fn status(&self, stream: u64) -> u32 {
         self.recordings.get(&stream).map_or(0, |r| 1 + u32::from(r.broken))
     }
 }
 
-/// Breaks the recordings that are meant, where there are any.
+/// Invalidates the recordings that `meant` selects, if any.
 fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &str, status: Status) -> Status {
     let mut answer = SUCCESS;
     for (&stream, r) in &mut card.graphs.recordings {
@@ -77,7 +77,7 @@ fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &
         }
         answer = if r.broken { CAPTURE_INVALIDATED } else { status };
         if !r.broken {
-            eprintln!("emulated card: a recording is broken by {what}");
+            eprintln!("emulated GPU: a recording is broken by {what}");
             r.broken = true;
         }
     }
@@ -85,7 +85,7 @@ fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &
 }
 
 impl Card {
-    /// Whether a stream may be asked for work: not where its recording is broken, or is another thread's.
+    /// Whether work may be queued on a stream: not if its recording is invalid, or is another thread's.
     pub fn may_work(&mut self, stream: u64) -> Status {
         let Some(r) = self.graphs.recordings.get(&stream) else {
             return SUCCESS;
@@ -104,18 +104,18 @@ impl Card {
         break_those(self, |s, _| s == stream, what, CAPTURE_UNSUPPORTED)
     }
 
-    /// Something that no thread may do while it records.
+    /// Invalidates this thread's recordings: something that no thread may do while it records.
     pub fn break_own(&mut self, what: &str) -> Status {
         let own = thread::current().id();
         break_those(self, |_, r| r.thread == own, what, CAPTURE_UNSUPPORTED)
     }
 
-    /// Something that waits for all streams.
+    /// Invalidates all recordings: something that waits for all streams.
     pub fn break_all(&mut self, what: &str) -> Status {
         break_those(self, |_, _| true, what, CAPTURE_UNSUPPORTED)
     }
 
-    /// Waiting or asking for an event.
+    /// Whether an event may be waited for or queried.
     pub fn may_ask(&mut self, event: u64) -> Status {
         let what = "waiting for an event, or asking whether it is past";
         let captured = self.events.get(&event).and_then(|e| e.captured);
@@ -128,7 +128,7 @@ impl Card {
         }
     }
 
-    /// Having a stream wait for an event: both are of one recording, or neither is of any.
+    /// Whether a stream may wait for an event: both belong to one recording, or neither to any.
     pub fn may_wait(&mut self, stream: u64, event: u64) -> Status {
         let Some(e) = self.events.get(&event) else {
             return INVALID_HANDLE;
@@ -156,7 +156,7 @@ impl Card {
         if self.graphs.recordings.contains_key(&stream) {
             return ILLEGAL_STATE;
         }
-        // The default stream cannot.
+        // The default stream cannot be captured.
         if stream == 0 {
             return CAPTURE_UNSUPPORTED;
         }
@@ -202,7 +202,7 @@ impl Card {
         }
     }
 
-    /// The address at which a stream's recording takes memory.
+    /// The address of an allocation in a stream's recording.
     pub fn record_take(&mut self, stream: u64, bytes: usize) -> Result<usize, Status> {
         let at = self.memory.reserve(bytes).ok_or(OUT_OF_MEMORY)?;
         if let Some(r) = self.graphs.recordings.get_mut(&stream) {
@@ -234,7 +234,7 @@ impl Card {
         let graph = self.graphs.recorded.get(&of).ok_or(INVALID_VALUE)?.clone();
         let has_memory = !graph.takes.is_empty() || !graph.frees.is_empty();
         if has_memory && self.graphs.ready.values().any(|r| r.of == of) {
-            eprintln!("emulated card: a graph with memory can be instantiated once");
+            eprintln!("emulated GPU: a graph with memory can be instantiated once");
             return Err(INVALID_VALUE);
         }
         let ready = self.handle();
@@ -270,7 +270,7 @@ impl Card {
         SUCCESS
     }
 
-    /// Memory of its launches stays until it is freed.
+    /// Memory that its launches allocated stays until it is freed.
     pub fn destroy_ready(&mut self, ready: u64) -> Status {
         let gone = self.graphs.ready.remove(&ready).map(|r| r.graph);
         self.destroy(gone)
@@ -285,7 +285,7 @@ impl Card {
         let Some(graph) = gone else {
             return INVALID_VALUE;
         };
-        // Neither what it was made ready from nor what was made of it is left.
+        // Neither the graph nor an executable made from it is left.
         if Arc::strong_count(&graph) == 1 && !graph.launched.load(Ordering::Relaxed) {
             self.give_up(&graph);
         }

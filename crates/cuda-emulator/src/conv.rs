@@ -12,7 +12,7 @@ pub enum Pass {
     Filter,
 }
 
-/// A convolution as its descriptors have it: sizes `[samples, channels, axes…]`, filled up to three axes.
+/// A convolution as its descriptors define it: sizes `[samples, channels, axes…]`, padded to three axes.
 #[derive(Clone, Debug)]
 pub struct Conv {
     pub pass: Pass,
@@ -34,14 +34,14 @@ fn len(sizes: &[usize; 5]) -> usize {
     sizes.iter().product()
 }
 
-/// A place of the output, and the place of the input that a tap takes there; both without channels.
+/// An output position, and the input position that a tap reads for it; both without channels.
 struct Pair {
     y: usize,
     x: usize,
 }
 
 impl Conv {
-    /// Where the output of a sample meets the input through a tap.
+    /// The pairs of output and input positions of a sample that a tap connects.
     fn pairs(&self, tap: [usize; 3]) -> Vec<Pair> {
         let axis = |a: usize, o: usize| {
             let at = o * self.stride[a] + tap[a] * self.dilation[a];
@@ -76,7 +76,7 @@ impl Conv {
                 return Err(format!("{name} at {at:#x} is not aligned to {} bytes", self.alignment));
             }
         }
-        // SAFETY: looked up.
+        // SAFETY: checked.
         let get = |at, sizes| unsafe { read(at, len(sizes), self.bf, self.tf32) };
         let (to, sizes, sums) = match self.pass {
             Pass::Forward => (y, &self.y, self.forward(&get(x, &self.x), &get(w, &self.w))),
@@ -86,7 +86,7 @@ impl Conv {
         debug_assert_eq!(sums.len(), len(sizes));
         for (i, sum) in sums.iter().enumerate() {
             let old = |v: f32| if self.beta == 0.0 { 0.0 } else { self.beta * v };
-            // SAFETY: inside what was looked up.
+            // SAFETY: inside what was checked.
             unsafe {
                 if self.bf {
                     let to = (to as *mut bf16).add(i);
@@ -115,7 +115,7 @@ impl Conv {
     fn forward(&self, x: &[f32], w: &[f32]) -> Vec<f32> {
         let (groups, ci, co) = self.channels();
         let (taps, all) = (self.taps(), self.w[2..].iter().product::<usize>());
-        // `[group, tap, ci, co]`, so that the innermost loop goes along the output's channels.
+        // `[group, tap, ci, co]`, so that the innermost loop is over the output's channels.
         let mut turned = vec![0.0; w.len()];
         for (i, &v) in w.iter().enumerate() {
             let (o, tap, c) = (i / (all * ci), i / ci % all, i % ci);
@@ -165,7 +165,7 @@ impl Conv {
         let (taps, all) = (self.taps(), self.w[2..].iter().product::<usize>());
         let (nx, ny) = (len(&self.x) / self.x[0], len(&self.y) / self.y[0]);
         let mut dw = vec![0.0; len(&self.w)];
-        // A piece for each of the output's channels.
+        // One part for each output channel.
         dw.par_chunks_mut(all * ci).enumerate().for_each(|(o, dw)| {
             for (dy, x) in dy.chunks(ny).zip(x.chunks(nx)) {
                 for (tap, pairs) in &taps {

@@ -1,19 +1,19 @@
-//! Device memory: each stretch on pages of its own, with pages that nobody may touch behind it and, once it is freed, in its place.
+//! Device memory: each allocation on its own pages, followed by guard pages; once freed, it becomes guard pages itself.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ptr;
 
 const PAGE: usize = 4096;
-/// Addresses for all that is ever given: none is given twice, so that what was freed is never mistaken for what is alive.
+/// Address space for all allocations ever: none is reused, so that freed memory is never mistaken for live memory.
 const RANGE: usize = 1 << 43;
-/// What fresh memory holds, and what fills its last page: a NaN, whatever type of float it is read as.
+/// The fill of fresh memory and of the rest of its last page: a NaN as any float type.
 const PATTERN: u8 = 0xFF;
-/// What the card has.
+/// The GPU's memory.
 pub const TOTAL: usize = 16 << 30;
-/// The pool takes memory from the card in multiples of this.
+/// The pool allocates from the GPU in multiples of this.
 const PIECE: usize = 2 << 20;
 
-/// What tensors have of a kind of memory, what is kept for them, and the most that it was of each.
+/// Bytes in use and bytes held of a kind of memory, with the peak of each.
 #[derive(Debug, Default)]
 pub struct Count {
     pub used: usize,
@@ -30,7 +30,7 @@ impl Count {
         self.held_high = self.held_high.max(self.held);
     }
 
-    /// Gives back what is not used, but for `keep`.
+    /// Releases unused memory except `keep`.
     pub fn trim(&mut self, keep: usize) {
         self.held = self.held.min(keep.max(self.used.next_multiple_of(PIECE)));
     }
@@ -41,15 +41,16 @@ pub struct Memory {
     start: usize,
     next: usize,
     live: BTreeMap<usize, usize>,
-    /// Addresses that graphs take memory at, with its bytes. It is there between the launch that takes it and what frees it.
+    /// Addresses of the graphs' allocations, with their size. The memory exists from the launch that allocates it until it is
+    /// freed.
     of_graphs: HashMap<usize, usize>,
-    /// Addresses of graphs that came to nothing.
+    /// Addresses of graphs that will never be launched.
     given_up: HashSet<usize>,
     /// Page-locked memory of the host.
     pub pinned: HashMap<usize, Vec<u8>>,
-    /// Of the pool.
+    /// Counts of the pool.
     pub pool: Count,
-    /// Of graphs.
+    /// Counts of graphs.
     pub graphs: Count,
 }
 
@@ -70,7 +71,7 @@ impl Memory {
                 0,
             )
         };
-        assert_ne!(start, libc::MAP_FAILED, "no addresses for the emulated card's memory");
+        assert_ne!(start, libc::MAP_FAILED, "no addresses for the emulated GPU's memory");
         Memory {
             start: start as usize,
             next: start as usize + PAGE,
@@ -87,7 +88,7 @@ impl Memory {
         self.pool.used + self.graphs.used
     }
 
-    /// Addresses that nobody has; nothing where the card has not so much memory.
+    /// Unused addresses; `None` if the GPU's memory is too small.
     fn addresses(&mut self, bytes: usize) -> Option<usize> {
         let size = pages(bytes);
         if bytes > TOTAL || size + PAGE > self.start + RANGE - self.next {
@@ -98,13 +99,13 @@ impl Memory {
         Some(at)
     }
 
-    /// Puts memory at addresses, where the card has so much left.
+    /// Maps memory at addresses; `false` if the GPU is out of memory.
     fn fill(&mut self, at: usize, bytes: usize) -> bool {
         if bytes > TOTAL - self.used() {
             return false;
         }
         let size = pages(bytes);
-        // SAFETY: pages of the range that nobody has.
+        // SAFETY: unused pages of the range.
         unsafe {
             if libc::mprotect(at as *mut _, size, libc::PROT_READ | libc::PROT_WRITE) != 0 {
                 return false;
@@ -115,7 +116,7 @@ impl Memory {
         true
     }
 
-    /// The address of new memory; nothing where the card has not so much left.
+    /// The address of new memory; `None` if the GPU is out of memory.
     pub fn alloc(&mut self, bytes: usize) -> Option<usize> {
         let at = self.addresses(bytes)?;
         self.fill(at, bytes).then(|| {
@@ -124,26 +125,26 @@ impl Memory {
         })
     }
 
-    /// An address for a graph to take memory at.
+    /// Reserves an address for an allocation of a graph.
     pub fn reserve(&mut self, bytes: usize) -> Option<usize> {
         let at = self.addresses(bytes)?;
         self.of_graphs.insert(at, bytes);
         Some(at)
     }
 
-    /// Whether a graph takes memory there.
+    /// Whether a graph allocates memory there.
     pub fn is_of_graphs(&self, at: usize) -> bool {
         self.of_graphs.contains_key(&at)
     }
 
-    /// A graph that takes memory there will never be launched.
+    /// Marks an address whose graph will never be launched.
     pub fn give_up(&mut self, at: usize) {
         if self.of_graphs.remove(&at).is_some() {
             self.given_up.insert(at);
         }
     }
 
-    /// Whether it is an address of a graph that was never launched and never will be.
+    /// Whether the address belongs to a graph that will never be launched.
     pub fn is_given_up(&self, at: usize) -> bool {
         self.given_up.contains(&at)
     }
@@ -152,7 +153,7 @@ impl Memory {
         self.live.contains_key(&at)
     }
 
-    /// Takes memory at a graph's address.
+    /// Allocates memory at a graph's address.
     pub fn take(&mut self, at: usize) -> Result<(), String> {
         let bytes = *self
             .of_graphs
@@ -170,7 +171,7 @@ impl Memory {
         Ok(())
     }
 
-    /// Takes memory back, and says where something was written behind its end.
+    /// Frees memory, and reports a write past its end.
     pub fn free(&mut self, at: usize) -> Result<(), String> {
         let bytes = self
             .live
@@ -181,10 +182,10 @@ impl Memory {
             false => self.pool.used -= bytes,
         }
         let size = pages(bytes);
-        // SAFETY: the pages are there until they are unmapped below.
+        // SAFETY: the pages are mapped until they are unmapped below.
         let tail = unsafe { std::slice::from_raw_parts((at + bytes) as *const u8, size - bytes) };
         let written = tail.iter().rposition(|&b| b != PATTERN);
-        // SAFETY: pages of the range, which become addresses without memory again.
+        // SAFETY: pages of the range, which become unmapped again.
         let there = unsafe {
             libc::mmap(
                 at as *mut _,
@@ -207,7 +208,7 @@ impl Memory {
         }
     }
 
-    /// Whether `bytes` from an address on are of one piece of live memory.
+    /// Checks that `bytes` from an address on belong to one live allocation.
     pub fn check(&self, at: u64, bytes: usize) -> Result<(), String> {
         let at = at as usize;
         let inside = self
@@ -231,7 +232,7 @@ impl Memory {
         (self.start..self.start + RANGE).contains(&at)
     }
 
-    /// Whether the bytes are page-locked memory of the host.
+    /// Whether the bytes are page-locked host memory.
     pub fn is_pinned(&self, at: usize, bytes: usize) -> bool {
         self.pinned
             .iter()
@@ -241,7 +242,7 @@ impl Memory {
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        // SAFETY: mapped by `new`, and nobody has its addresses any more.
+        // SAFETY: mapped by `new`, and its addresses are no longer used.
         unsafe { libc::munmap(self.start as *mut _, RANGE) };
     }
 }

@@ -1,4 +1,4 @@
-//! Streams: queues of what was asked, which run when it is asked, or as late as CUDA allows.
+//! Streams: queues of work, which run immediately or as late as CUDA allows.
 
 use crate::capture::Graphs;
 use crate::memory::Memory;
@@ -6,18 +6,18 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Something that a stream does. It may be run again, as a recorded graph is.
+/// A piece of work on a stream. A recorded graph runs it several times.
 pub type Work = Arc<dyn Fn(&mut Memory) -> Result<(), String> + Send + Sync>;
 
 #[derive(Clone)]
 pub enum Item {
     Work(Work),
-    /// Marks an event as past, where this is still its latest record.
+    /// Completes an event, if this is still its latest record.
     Record {
         event: u64,
         record: u64,
     },
-    /// Goes on when the other stream has done as much.
+    /// Waits until the other stream has done this many items.
     Wait {
         stream: u64,
         done: u64,
@@ -27,7 +27,7 @@ pub enum Item {
 #[derive(Default)]
 struct Stream {
     queue: VecDeque<Item>,
-    /// Items that were done.
+    /// The number of items done.
     done: u64,
 }
 
@@ -40,9 +40,9 @@ impl Stream {
 #[derive(Clone, Copy)]
 pub struct Event {
     pub timed: bool,
-    /// How often it was recorded.
+    /// How often the event was recorded.
     record: u64,
-    /// Where it was recorded last: it is past when the stream has done so much.
+    /// The stream and position of the last record: the event completes when the stream has reached it.
     at: Option<(u64, u64)>,
     pub past: Option<Instant>,
     asked: u32,
@@ -63,13 +63,13 @@ pub struct Card {
     pub events: HashMap<u64, Event>,
     last: u64,
     late: bool,
-    /// What went wrong: from then on every call fails, as on a card.
+    /// The first error: from then on every call fails, as on a GPU.
     pub fault: Option<String>,
 }
 
 /// Items that a stream holds before the oldest are run.
 const ROOM: usize = 1024;
-/// How often an event that could be past is said not to be.
+/// How often a query reports an event as pending that could be complete.
 const PATIENCE: u32 = 2;
 
 static CARD: LazyLock<Mutex<Card>> = LazyLock::new(|| {
@@ -95,7 +95,7 @@ impl Card {
         }
     }
 
-    /// A number for something new.
+    /// A new handle.
     pub fn handle(&mut self) -> u64 {
         self.last += 16;
         self.last
@@ -130,7 +130,7 @@ impl Card {
         event
     }
 
-    /// Puts something at the end of a stream's queue.
+    /// Puts an item at the end of a stream's queue.
     pub fn push(&mut self, stream: u64, item: Item) {
         let late = self.late;
         let Some(queue) = self.streams.get_mut(&stream) else {
@@ -145,7 +145,7 @@ impl Card {
         }
     }
 
-    /// Puts work there, or into what the stream records.
+    /// Queues work, or adds it to the stream's recording.
     pub fn work(
         &mut self,
         stream: u64,
@@ -177,13 +177,13 @@ impl Card {
     }
 
     pub fn wait(&mut self, stream: u64, event: u64) {
-        // An event that was never recorded is past.
+        // An event that was never recorded is complete.
         if let Some((other, done)) = self.events.get(&event).and_then(|e| e.at) {
             self.push(stream, Item::Wait { stream: other, done });
         }
     }
 
-    /// Whether an event is past. Who asks again and again is told the truth in the end.
+    /// Whether an event is complete. Repeated queries return the true state in the end.
     pub fn query(&mut self, event: u64) -> bool {
         let Some(e) = self.events.get_mut(&event) else {
             return true;
@@ -214,7 +214,7 @@ impl Card {
 
     pub fn finish_all(&mut self) {
         let mut all: Vec<u64> = self.streams.keys().copied().collect();
-        // The youngest first: copies that are late are later still.
+        // The newest first, so that late copies run as late as possible.
         all.sort_unstable_by(|a, b| b.cmp(a));
         for stream in all {
             self.finish(stream);
@@ -238,7 +238,7 @@ impl Card {
                     if self.fault.is_none()
                         && let Err(why) = work(&mut self.memory)
                     {
-                        eprintln!("emulated card: {why}");
+                        eprintln!("emulated GPU: {why}");
                         self.fault = Some(why);
                     }
                 }
@@ -257,7 +257,7 @@ impl Card {
 mod tests {
     use super::*;
 
-    /// What two streams write down, of which the second is waited for, with or without a wait for the first.
+    /// The order in which two streams write; the host waits for the second, which waits for the first or not.
     fn order(late: bool, wait: bool) -> Vec<&'static str> {
         let mut card = Card::new(late);
         let (copies, computing) = (card.new_stream(), card.new_stream());

@@ -1,4 +1,4 @@
-//! cuRAND: Candle makes a generator with each device, which glad never asks for numbers.
+//! cuRAND: Candle creates a generator for each device, which glad never uses.
 
 use std::ffi::c_void;
 

@@ -1,6 +1,6 @@
-// Kernels with mistakes that the runner must notice: for its own tests.
+// Faulty kernels for the runner's own tests: it must detect them.
 
-// Half of the threads come to the barrier.
+// Half of the threads reach the barrier.
 ENTRY(fault_barrier, u32 threads) {
     if (threadIdx.x < threads) {
         __syncthreads();
@@ -14,12 +14,12 @@ ENTRY(fault_shuffle, u32 threads, float *to) {
     }
 }
 
-// Writes one number, wherever it is.
+// Writes one value, also out of bounds.
 ENTRY(fault_write, float *to, int at) {
     to[at] = 1.0f;
 }
 
-// What thread 0 finds depends on who ran before.
+// What thread 0 reads depends on which threads ran before.
 ENTRY(fault_race, float *to) {
     __shared__ float last;
     last = float(threadIdx.x);

@@ -1,4 +1,4 @@
-// The kernels, and what the runner calls.
+// The kernels, and the functions that the runner calls.
 #include "shim.h"
 
 thread_local dim3 threadIdx, blockIdx, blockDim, gridDim;
@@ -7,7 +7,7 @@ const Kernel *kernels = nullptr;
 
 #include "common.cuh"
 
-// Each file of kernels, in a namespace of its own that knows the module's name: written by build.rs.
+// Each file of kernels, in its own namespace, which has the module's name; written by build.rs.
 #include "modules.h"
 
 extern "C" const Kernel *glad_host_kernels() {

@@ -1,4 +1,4 @@
-// What the kernels need of CUDA, for one thread of the grid after the other.
+// The part of CUDA that the kernels need, for running the grid's threads one after the other.
 #pragma once
 
 #include <cmath>
@@ -80,7 +80,7 @@ template <class T> constexpr Parameter parameter() {
     return {(unsigned char)kind, (unsigned)sizeof(T)};
 }
 
-// An entry point: its file and its name, what it takes, and how one thread of it is run.
+// An entry point: its file and its name, its parameters, and the function that runs one of its threads.
 struct Kernel {
     const char *module;
     const char *name;

@@ -29,9 +29,9 @@ const WARP: usize = 32;
 const STACK: usize = 1 << 17;
 
 thread_local! {
-    /// How the thread that runs gives way.
+    /// The yielder of the running thread.
     static YIELDER: Cell<*const Yielder<(), Wait>> = const { Cell::new(std::ptr::null()) };
-    /// Stacks that no thread has.
+    /// Unused stacks.
     static STACKS: RefCell<Vec<DefaultStack>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -40,7 +40,7 @@ thread_local! {
 extern "C" fn glad_host_wait(wait: u32) {
     let wait = if wait == 1 { Wait::Warp } else { Wait::Block };
     let yielder = YIELDER.get();
-    // SAFETY: kernels run in coroutines alone; whoever resumes one sets its yielder, which lives as long as it runs.
+    // SAFETY: kernels run only in coroutines; resuming one sets its yielder, which lives as long as it runs.
     unsafe { &*yielder }.suspend(wait);
 }
 
@@ -66,14 +66,14 @@ impl State {
     }
 }
 
-/// The threads that are still waiting when something is wrong are dropped where they stand.
+/// Threads that still wait when an error occurs are dropped without unwinding.
 struct Threads(Vec<State>);
 
 impl Drop for Threads {
     fn drop(&mut self) {
         for state in &mut self.0 {
             if let State::Waiting { thread, .. } = state {
-                // SAFETY: what is left on its stack is a kernel's, which owns nothing.
+                // SAFETY: its stack only holds kernel variables, which own nothing.
                 unsafe { thread.force_reset() };
             }
         }
@@ -128,7 +128,7 @@ fn in_order(n: usize, order: Order) -> impl Iterator<Item = usize> {
     (0..n).map(move |i| if order == Order::Forward { i } else { n - 1 - i })
 }
 
-/// Lets a thread run that waits for nothing.
+/// Runs a thread up to its next wait or its end.
 ///
 /// # Safety
 /// As [`Kernel::call`], and the arguments outlive the thread.
@@ -153,7 +153,7 @@ unsafe fn step(state: &mut State, kernel: &'static Kernel, arguments: *const [*c
         CoroutineResult::Yield(wait) => {
             *state = State::Waiting {
                 thread,
-                // It set its own when it began, and whoever ran since has given way to us.
+                // The thread set its yielder when it began, and has yielded to this function since.
                 yielder: YIELDER.get(),
                 wait: Some(wait),
             };

@@ -1,4 +1,4 @@
-//! A kernel by its name, run with arguments as `cuLaunchKernel` takes them: for who stands in for the driver.
+//! Kernels by name, run with arguments as `cuLaunchKernel` takes them: for the emulated driver.
 
 use crate::block::{self, Order};
 use crate::shim::{self, Kernel};
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 pub struct Entry(&'static Kernel);
 
 impl Entry {
-    /// The kernel of a name in one of the modules that `of` takes.
+    /// The kernel with this name in one of the modules that `of` selects.
     pub fn find(name: &str, of: impl Fn(&str) -> bool) -> Option<Entry> {
         shim::kernels().find(|k| k.name() == name && of(k.module())).map(Entry)
     }
@@ -28,11 +28,11 @@ impl Entry {
     /// Runs a grid.
     ///
     /// # Errors
-    /// CUDA takes no such grid, or not all threads come to a barrier or shuffle.
+    /// The grid exceeds CUDA's limits, or not all threads reach a barrier or shuffle.
     ///
     /// # Safety
-    /// There are as many arguments as parameters; each leads to as many bytes as the parameter has, and pointers among them to
-    /// what the kernel reads and writes.
+    /// There are as many arguments as parameters; each points to as many bytes as the parameter has, and pointers among them
+    /// point to what the kernel reads and writes.
     pub unsafe fn run(self, grid: [u32; 3], block: [u32; 3], arguments: &[*const c_void]) -> Result<(), String> {
         let launch = Launch {
             module: self.0.module(),

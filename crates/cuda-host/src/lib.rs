@@ -1,16 +1,16 @@
-//! A [`Gpu`] that is this process, so that glad's kernels can be tested on a machine without a card.
+//! A [`Gpu`] that runs in this process, so that glad's kernels can be tested on a machine without a GPU.
 //!
 //! The sources of the kernels (`crates/cuda/kernels`) are compiled as C++ with a shim in place of CUDA (`shim/`). [`Host`] runs a
-//! grid block by block, and a block's threads one after the other, each up to the next barrier or the end, on stacks of their
-//! own. It is strict where a card is not, and gives an error for
+//! grid block by block, and a block's threads one after the other, each up to the next barrier or the end, on separate
+//! stacks. It is stricter than a GPU, and returns an error for
 //!
 //! * arguments that differ from the kernel's parameters in number, type or size;
-//! * grids and blocks beyond what CUDA takes;
-//! * a barrier, or a shuffle, that not all threads come to;
-//! * a write behind the end or before the beginning of memory that it gave.
+//! * grids and blocks beyond CUDA's limits;
+//! * a barrier, or a shuffle, that not all threads reach;
+//! * a write past the end or before the beginning of an allocation.
 //!
-//! Memory begins as NaN (as bytes, 255), so that reading what nobody wrote shows in the result. What depends on the order in
-//! which threads run shows where [`Host::reversed`] gives other bits.
+//! Memory begins as NaN (as bytes, 255), so that reading uninitialised memory shows in the result. A dependence on the order in
+//! which threads run shows if [`Host::reversed`] gives different bits.
 //!
 //! With the environment variable `GLAD_SANITIZE=undefined` (or `address`, with the feature `sanitizer`) the kernels are
 //! compiled with the sanitizer of that name:
@@ -38,7 +38,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// A device on which the threads of a block run in the order of their numbers.
+    /// A device on which the threads of a block run in index order.
     pub fn new() -> Host {
         Host {
             order: Order::Forward,
@@ -55,8 +55,8 @@ impl Host {
         }
     }
 
-    /// A device that runs only the last `blocks` of a grid along x: for the indices of tensors that are too large to go
-    /// through.
+    /// A device that runs only the last `blocks` of a grid along x: to test the indices of tensors that are too large to process
+    /// in full.
     pub fn of_the_last(blocks: u32) -> Host {
         Host {
             last: blocks,
@@ -64,7 +64,7 @@ impl Host {
         }
     }
 
-    /// Memory that holds these numbers.
+    /// Allocates memory with these values.
     pub fn put<T: Plain>(&self, numbers: &[T]) -> HostMemory {
         let mut memory = HostMemory::new(&self.zones, numbers.len(), T::NUMBER);
         memory.write(numbers);
@@ -78,7 +78,7 @@ impl Default for Host {
     }
 }
 
-/// What CUDA takes at most: blocks along each axis, threads of a block along each axis and together.
+/// CUDA's limits: blocks along each axis, threads of a block along each axis and in total.
 const GRID: [u32; 3] = [(1 << 31) - 1, 65_535, 65_535];
 const BLOCK: [u32; 3] = [1024, 1024, 64];
 const THREADS: u32 = 1024;
@@ -120,7 +120,7 @@ impl Gpu for Host {
         for z in 0..nz {
             for y in 0..ny {
                 for x in nx.saturating_sub(self.last)..nx {
-                    // SAFETY: the arguments fit the parameters, and lead where the caller promises.
+                    // SAFETY: the arguments fit the parameters, and point where the caller promises.
                     unsafe { block::run(kernel, &pointers, launch, [x, y, z], self.order) }
                         .map_err(|e| said(format!("block [{x}, {y}, {z}]: {e}")))?;
                 }
@@ -130,7 +130,7 @@ impl Gpu for Host {
     }
 }
 
-/// Where an argument's value lies, as `cuLaunchKernel` takes it.
+/// The address of an argument's value, as `cuLaunchKernel` takes it.
 fn address_of(arg: &Arg<'_>) -> *const c_void {
     match arg {
         Arg::Address(a) | Arg::U64(a) => std::ptr::from_ref(a).cast(),

@@ -1,4 +1,4 @@
-//! Memory with a zone on both sides that nobody may write.
+//! Memory with a guard zone on both sides.
 
 use glad_cuda::{In, Memory, Number, Out};
 use half::bf16;
@@ -6,14 +6,14 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// Bytes of a zone; and what memory is aligned to, as that of a card is.
+/// Size of a zone in bytes; also the alignment of memory, as on a GPU.
 const ZONE: usize = 256;
-/// What zones and fresh memory hold: a NaN, whatever type of float it is read as.
+/// The fill of zones and fresh memory: a NaN as any float type.
 const PATTERN: u8 = 0xFF;
 
-/// A type that memory can hold.
+/// An element type of memory.
 pub trait Plain: Copy {
-    /// Its name on a device.
+    /// Its number type on a device.
     const NUMBER: Number;
 }
 
@@ -30,7 +30,7 @@ impl Plain for u32 {
     const NUMBER: Number = Number::U32;
 }
 
-/// Where the zones are: before and behind `[start, start + bytes)`.
+/// The zones: before and after `[start, start + bytes)`.
 #[derive(Clone, Copy, Debug)]
 struct Region {
     start: *mut u8,
@@ -43,7 +43,7 @@ impl Region {
     }
 }
 
-/// Tells the address sanitizer that kernels must not touch the zones, or that they are memory again.
+/// Tells the address sanitizer that kernels must not touch the zones, or that they may again.
 #[cfg(feature = "sanitizer")]
 fn poison(region: Region, on: bool) {
     unsafe extern "C" {
@@ -65,16 +65,16 @@ fn poison(region: Region, on: bool) {
 #[cfg(not(feature = "sanitizer"))]
 fn poison(_: Region, _: bool) {}
 
-/// The memory that a device gave and has not got back.
+/// The live allocations of a device.
 #[derive(Debug, Default)]
 pub(crate) struct Zones(RefCell<Vec<Region>>);
 
 impl Zones {
-    /// Whether all zones are as they were.
+    /// Checks that all zones are unchanged.
     pub(crate) fn check(&self) -> Result<(), String> {
         for region in self.0.borrow().iter() {
             let Region { start, bytes } = *region;
-            // SAFETY: both zones were allocated and filled with the memory, which is only given back when it leaves the list.
+            // SAFETY: both zones were allocated and filled with the memory, which is freed only after it leaves the list.
             let zones = unsafe {
                 [
                     std::slice::from_raw_parts(start.sub(ZONE), ZONE),
@@ -132,41 +132,41 @@ impl HostMemory {
         }
     }
 
-    /// The numbers that it holds.
+    /// The values that it holds.
     ///
     /// # Panics
-    /// They are of another type.
+    /// The values are of another type.
     pub fn numbers<T: Plain>(&self) -> &[T] {
         assert_eq!(T::NUMBER, self.number, "memory of another type");
-        // SAFETY: it holds `len` numbers of the type, whose alignment is less than a zone's; any bytes are one.
+        // SAFETY: it holds `len` values of the type, whose alignment is less than a zone's; any bytes are valid.
         unsafe { std::slice::from_raw_parts(self.region.start.cast(), self.len) }
     }
 
-    /// Replaces them.
+    /// Replaces the values.
     ///
     /// # Panics
-    /// They are of another type or length.
+    /// The values are of another type or length.
     pub fn write<T: Plain>(&mut self, numbers: &[T]) {
         assert_eq!(
             (T::NUMBER, numbers.len()),
             (self.number, self.len),
             "memory of another type or length"
         );
-        // SAFETY: both are `len` numbers of the type, and apart.
+        // SAFETY: both are `len` values of the type, and do not overlap.
         unsafe { std::ptr::copy_nonoverlapping(numbers.as_ptr(), self.region.start.cast(), self.len) };
     }
 
-    /// All but the first `skip` numbers, to be read: memory that is not aligned.
+    /// All but the first `skip` values, for reading: memory that is not aligned.
     pub fn input_from(&self, skip: usize) -> In<'_> {
         let address = self.region.start as u64 + (skip * self.number.size()) as u64;
         // SAFETY: that many are left from there on, and `self` is borrowed.
         unsafe { In::new(address, self.len - skip, self.number) }
     }
 
-    /// The same, to be written.
+    /// The same, for writing.
     pub fn output_from(&mut self, skip: usize) -> Out<'_> {
         let address = self.region.start as u64 + (skip * self.number.size()) as u64;
-        // SAFETY: that many are left from there on, and `self` is borrowed alone.
+        // SAFETY: that many are left from there on, and `self` is borrowed exclusively.
         unsafe { Out::new(address, self.len - skip, self.number) }
     }
 }

@@ -55,13 +55,13 @@ impl Kernel {
         unsafe { CStr::from_ptr(self.name) }.to_str().unwrap_or("?")
     }
 
-    /// What it takes.
+    /// Its parameters.
     pub(crate) fn parameters(&self) -> &'static [Parameter] {
         // SAFETY: a constant array of that length.
         unsafe { std::slice::from_raw_parts(self.parameters, self.count as usize) }
     }
 
-    /// Whether the arguments are what it takes.
+    /// Checks the arguments against its parameters.
     pub(crate) fn check(&self, args: &[Arg<'_>]) -> Result<(), String> {
         let parameters = self.parameters();
         if parameters.len() != args.len() {
@@ -90,7 +90,7 @@ impl Kernel {
     /// Runs one thread.
     ///
     /// # Safety
-    /// [`Kernel::check`] is content with the arguments that these are the addresses of, and pointers among them lead to what
+    /// [`Kernel::check`] accepted the arguments that these are the addresses of, and pointers among them point to what
     /// the kernel reads and writes.
     pub(crate) unsafe fn call(&self, arguments: &[*const c_void]) {
         // SAFETY: the caller's promise.

@@ -1,4 +1,4 @@
-//! Channels from one tensor to their place in another.
+//! Copying channels from one tensor into another.
 
 mod common;
 use common::{F32, Host, channels, kinds, on_host, values};

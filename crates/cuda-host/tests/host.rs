@@ -1,4 +1,4 @@
-//! The device in this process is strict: it tells what a card would not.
+//! The device in this process is strict: it reports what a GPU would not.
 #![cfg(not(feature = "card"))]
 
 mod common;
@@ -13,7 +13,7 @@ fn launch(host: &Host, kernel: &'static str, block: [u32; 3], args: &[Arg<'_>]) 
         grid: [1, 1, 1],
         block,
     };
-    // SAFETY: what is wrong with these launches the device has to tell before it does any harm; a write that misses its memory
+    // SAFETY: the device must report what is wrong with these launches before it does any harm; a write that misses its memory
     // by a few bytes lands in the zone around it.
     unsafe { host.launch(&launch, args) }.map_err(|e| e.to_string())
 }
@@ -47,7 +47,7 @@ fn arguments_of_another_kind_are_told() {
         said("fault_barrier", &[Arg::F32(1.0)]),
         "faults/fault_barrier: argument 0 is F32(1.0) of 4 bytes, and the parameter of kind `u` has 4"
     );
-    // A kernel of another module is none.
+    // A kernel of another module is not found.
     for kernel in ["fault_barriers", "sgd_clip"] {
         assert_eq!(said(kernel, &[]), format!("faults/{kernel}: there is no such kernel"));
     }

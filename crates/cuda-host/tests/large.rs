@@ -1,4 +1,4 @@
-//! Tensors of more than 2³² numbers: that indices are counted in 64 bits. Their memory is reserved and not there until it is
+//! Tensors of more than 2³² values: tests that indices have 64 bits. Their memory is reserved and not mapped until it is
 //! touched, and only the last blocks of a grid run, which see the highest indices.
 #![cfg(not(feature = "card"))]
 
@@ -11,12 +11,12 @@ use glad_ops::{Pool, Shift};
 use half::bf16;
 use std::ffi::c_void;
 
-/// Rows of 64 channels, a little more than 2³² numbers; the last is also the last block's where 512 blocks of 32 rows take
-/// turns.
+/// Rows of 64 channels, a little more than 2³² values; the last row is also the last block's if 512 blocks of 32 rows stride
+/// over them.
 const ROWS: usize = (1 << 26) + 512 * 32;
 const CHANNELS: usize = 64;
 
-/// Zeros, as many as one likes.
+/// Any number of zeros.
 struct Sparse {
     start: *mut c_void,
     len: usize,
@@ -39,21 +39,21 @@ impl Sparse {
     }
 
     fn write(&mut self) -> Out<'_> {
-        // SAFETY: the mapping is that long, and borrowed alone.
+        // SAFETY: the mapping is that long, and borrowed exclusively.
         unsafe { Out::new(self.start as u64, self.len, self.number) }
     }
 
-    /// The last numbers.
+    /// The last values.
     fn end<T>(&mut self, count: usize) -> &mut [T] {
         assert_eq!(size_of::<T>(), self.number.size());
-        // SAFETY: they are in the mapping, any bytes are numbers of the types that are used here, and it is borrowed alone.
+        // SAFETY: they are in the mapping, any bytes are valid for the types used here, and it is borrowed exclusively.
         unsafe { std::slice::from_raw_parts_mut(self.start.cast::<T>().add(self.len - count), count) }
     }
 }
 
 impl Drop for Sparse {
     fn drop(&mut self) {
-        // SAFETY: the mapping is whole, and nothing of it is lent any more.
+        // SAFETY: the mapping is whole, and no part of it is borrowed any more.
         unsafe { libc::munmap(self.start, self.len * self.number.size()) };
     }
 }

@@ -101,7 +101,7 @@ proptest! {
     }
 }
 
-/// More rows than all blocks take in one turn.
+/// More rows than all blocks handle in one iteration.
 #[test]
 fn many_rows() {
     let (rows, classes) = (1100, 12);
@@ -123,7 +123,7 @@ fn no_row_that_counts_is_a_loss_of_zero() {
     assert_eq!(cross_entropy(F32, &[], 5, &[], 0.0, None)[0], [0.0]);
 }
 
-/// What the CPU refuses, a device cannot: it says so in the result, and reads nothing outside of its operands.
+/// Invalid values are an error on the CPU; a device can only return NaN, and reads nothing outside of its operands.
 #[test]
 fn what_the_cpu_refuses_gives_nan() {
     for label in [2, 100, u32::MAX] {

@@ -19,7 +19,7 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    // Rows so many that there are several blocks, with channels so few that it stays quick.
+    // Enough rows for several blocks, with few channels to stay fast.
     let few = prop_oneof![1usize..9, Just(16usize)];
     let sizes = prop_oneof![2 => (1usize..300, channels()), 1 => (1000usize..5000, few)];
     (sizes, kinds(), any::<bool>(), any::<u64>()).prop_map(|((rows, channels), kind, batch, seed)| Case {
@@ -51,7 +51,7 @@ impl Case {
         self.rows * self.channels
     }
 
-    /// Activations with a mean of their own in every channel, which is large against their spread.
+    /// Activations with a different mean in every channel, large compared to their spread.
     fn x(&self) -> Vec<f32> {
         let mut x = values(self.seed, self.len());
         for (i, x) in x.iter_mut().enumerate() {
@@ -180,7 +180,7 @@ fn check_backward(case: Case) {
         .forward(&x, residual.as_deref(), &mut before)
         .unwrap();
     let y = kind.rounded(y);
-    // Rounding may move a value across the ReLU's corner: none that is near it has a gradient.
+    // Rounding may move a value across the ReLU's kink, so values near it get no gradient.
     let mut dy = kind.rounded(values(case.seed ^ 5, case.len()));
     dy.iter_mut()
         .zip(&before)
@@ -224,7 +224,7 @@ fn check_backward(case: Case) {
         )?;
         Ok([grad.get(), dx.get(), dgamma.get(), dbeta.get()])
     });
-    // What the sums are made of: with fixed statistics, x − mean is up to 13.
+    // The size of the sums' terms: with fixed statistics, x − mean is up to 13.
     let rows = case.rows as f32;
     let inverse = var.iter().fold(0f32, |m, v| m.max(1.0 / (v + 1e-3).sqrt()));
     F32.assert_near("dgamma", &got[2], &expected[2], rows * 14.0);
@@ -235,7 +235,7 @@ fn check_backward(case: Case) {
     }
 }
 
-/// So many rows that every thread takes turns, and the most blocks there are; and rows wider than a block.
+/// Enough rows that every thread loops, with the maximum number of blocks; and rows wider than a block.
 #[test]
 fn large() {
     for (rows, channels, kind) in [(20_000, 64, F32), (40_000, 64, BF16), (9, 2056, F32), (50, 4104, BF16)] {

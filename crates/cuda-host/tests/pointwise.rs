@@ -1,4 +1,4 @@
-//! Numbers one by one, and weights from one layout to the other.
+//! Elementwise operations, and weights from one layout to the other.
 
 mod common;
 use common::{BF16, F32, Host, Kind, channels, kinds, on_host, values};
@@ -42,7 +42,7 @@ proptest! {
     #[test]
     fn sums_begin_and_go_on(len in lengths(), add in prop_oneof![Just(0.0f32), Just(1.0)], seed: u64) {
         let x = values(seed, len);
-        // What a sum does not begin with is not looked at.
+        // If nothing is added to, the old contents are ignored.
         let before = if add == 0.0 { vec![f32::NAN; len] } else { values(seed ^ 1, len) };
         let [got] = on_host(|host| {
             let (add, x, mut y) = (F32.put(host, &[add]), F32.put(host, &x), F32.put(host, &before));
@@ -90,7 +90,7 @@ proptest! {
     }
 }
 
-/// A bf16 is the nearest to a float, of two equally near ones the even one: all upper halves, and what lies between two.
+/// bf16 rounds to nearest, ties to even: all upper halves, and values between two.
 #[test]
 fn rounding_is_to_the_nearest_even() {
     let halves = (0..=u16::MAX).flat_map(|upper| [0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF].map(|lower| (upper, lower)));

@@ -23,7 +23,7 @@ fn pools() -> impl Strategy<Value = Pool> {
     valid.prop_filter("the window does not fit", |pool| pool.validate().is_ok())
 }
 
-/// Numbers of which many are equal.
+/// Values of which many are equal.
 fn coarse(seed: u64, len: usize) -> Vec<f32> {
     values(seed, len).iter().map(|v| (v * 4.0).round()).collect()
 }
@@ -39,7 +39,7 @@ fn check_max(pool: &Pool, kind: Kind, x: &[f32], dy: &[f32]) {
     glad_ops::pool::max_backward(pool, dy, &index, &mut dx).unwrap();
     let got = on_host(|host| {
         let (x, mut y) = (kind.put(host, x), kind.room(host, pool.output_len()));
-        // The index has an alignment of its own.
+        // The index has its own alignment.
         let mut of = index_of(host, pool.output_len(), kind.skip);
         pool::max_forward(host, pool, x.read(), y.write(), of.output_from(kind.skip))?;
         let (dy, mut dx) = (kind.put(host, dy), kind.room(host, pool.input_len()));

@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn steps(case in cases()) {
         let (mut weights, grads, mut buffers) = (case.numbers(0), case.numbers(1), case.numbers(2));
-        // Whatever a buffer holds at the first step must not come through.
+        // A buffer's contents before the first step must not enter the result.
         for (buffer, parameter) in buffers.iter_mut().zip(&case.parameters) {
             if parameter.3 {
                 buffer.fill(f32::NAN);
@@ -154,7 +154,7 @@ fn mistakes_are_told() {
         .unwrap_err()
         .to_string();
     assert_eq!(e, "sgd: `buffer` holds 3 values, but 4 are expected");
-    // Without momentum there need not be one.
+    // Without momentum no buffer is needed.
     sgd.momentum = 0.0;
     step(&host, &sgd, std::slice::from_mut(&mut parameter)).unwrap();
     let short = F32.room(&host, 2);

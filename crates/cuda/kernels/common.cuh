@@ -1,9 +1,9 @@
-// What the kernels share: numbers and vectors of them, and the way threads are laid over tensors.
+// Shared by the kernels: number types and vectors of them, and the mapping of threads to tensors.
 //
-// Plain CUDA C++ without a header of CUDA's, for the same files are compiled as C++ to be tested (host/).
+// Plain CUDA C++ without CUDA headers, because the same files are compiled as C++ for the tests (host/).
 #pragma once
 
-// An entry point; nothing launches blocks of more than 256 threads.
+// An entry point; no launch has blocks of more than 256 threads.
 #ifndef ENTRY
 #define ENTRY(name, ...) extern "C" __global__ void __launch_bounds__(256) name(__VA_ARGS__)
 #endif
@@ -27,7 +27,7 @@ __device__ inline float number(bf16 x) {
     return __uint_as_float(u32(x.bits) << 16);
 }
 
-// Rounds to the nearest, of two equally near ones to the even one.
+// Rounds to nearest, ties to even.
 __device__ inline bf16 narrow(float x) {
     bf16 y;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
@@ -40,7 +40,7 @@ __device__ inline bf16 narrow(float x) {
     return y;
 }
 
-// Two at once, the first in the lower half.
+// Two values at once, the first in the lower half.
 __device__ inline u32 narrow(float first, float second) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
     u32 both;
@@ -51,7 +51,7 @@ __device__ inline u32 narrow(float first, float second) {
 #endif
 }
 
-// V numbers of type T: moved at once as `Raw`, worked on as floats.
+// V values of type T: loaded and stored at once as `Raw`, computed on as floats.
 template <class T, int V> struct Vector;
 
 template <> struct Vector<float, 1> {
@@ -115,7 +115,7 @@ template <> struct Vector<bf16, 8> {
     }
 };
 
-// V numbers as they lie in memory.
+// V values as stored in memory.
 template <int V, class T> __device__ inline typename Vector<T, V>::Raw fetch(const T *from) {
     return *reinterpret_cast<const typename Vector<T, V>::Raw *>(from);
 }
@@ -128,13 +128,13 @@ template <int V, class T> __device__ inline void store(const float (&from)[V], T
     *reinterpret_cast<typename Vector<T, V>::Raw *>(to) = Vector<T, V>::pack(from);
 }
 
-// Negative becomes zero; what is not a number stays so.
+// Negative values become zero; NaN stays NaN.
 __device__ inline float rectify(float x) {
     return x < 0.0f ? 0.0f : x;
 }
 
-// Calls body(Width<W>, i) for the numbers [i, i + W) that are this thread's of n, in a row of blocks whose threads take V
-// numbers each; at the end of the row one by one.
+// Calls body(Width<W>, i) for the values [i, i + W) of n that this thread handles, in a row of blocks whose threads take V
+// values each; at the end of the row one by one.
 template <int W> struct Width {
     static constexpr int value = W;
 };
@@ -150,14 +150,14 @@ template <int V, class Body> __device__ inline void each(u64 n, Body body) {
     }
 }
 
-// Division by a number that the host knows, which is several times as fast as the hardware's: the quotient of n below 2³¹ is
+// Division by a number known on the host, several times as fast as the hardware's: the quotient of n below 2³¹ is
 // (n · magic) / 2^(32 + shift), and n itself for a divisor of 1. See src/launch.rs.
 struct Divisor {
     u32 by, magic, shift;
     __device__ u32 divide(u32 n) const {
         return by == 1 ? n : __umulhi(n, magic) >> shift;
     }
-    // Leaves the quotient in n, and gives the rest.
+    // Leaves the quotient in n, and returns the remainder.
     __device__ u32 rest(u32 &n) const {
         u32 quotient = divide(n), left = n - quotient * by;
         n = quotient;
@@ -165,34 +165,34 @@ struct Divisor {
     }
 };
 
-// Where a thread stands in [rows, channels] under blocks laid over both: its row, and the first of its V channels.
+// A thread's position in [rows, channels], with blocks laid over both: its row, and the first of its V channels.
 template <int V> struct Place {
     u32 row, channel;
     __device__ Place() {
         row = blockIdx.x * blockDim.y + threadIdx.y;
         channel = (blockIdx.y * blockDim.x + threadIdx.x) * V;
     }
-    // Rows from one turn to the next.
+    // Rows between a thread's iterations.
     __device__ u32 step() const {
         return gridDim.x * blockDim.y;
     }
 };
 
-// Parameters of an optimiser, of which a launch takes many: see src/table.rs. Addresses and lengths of a `Parameter` are in two
-// halves, the lower first, for the table is passed as words; `block` is the first of the blocks that are the parameter's.
+// The parameters of an optimiser that one launch updates: see src/table.rs. Addresses and lengths of a `Parameter` are in two
+// halves, the lower first: the table is passed as 32-bit words. `block` is the first block of the parameter.
 template <class Parameter, u32 MOST> struct TableOf {
     u32 count;
     Parameter of[MOST];
 };
 
-// Numbers of a parameter for each block: as in src/table.rs.
+// Values of a parameter for each block: as in src/table.rs.
 constexpr u32 CHUNK = 4096;
 
 __device__ inline u64 join(const u32 (&halves)[2]) {
     return u64(halves[1]) << 32 | halves[0];
 }
 
-// Which parameter this block works on: the last that begins at it or before.
+// The parameter that this block works on: the last one that begins at this block or before.
 template <class Parameter, u32 MOST> __device__ inline const Parameter &mine(const TableOf<Parameter, MOST> &table) {
     u32 low = 0, high = table.count;
     while (high - low > 1) {
@@ -206,7 +206,7 @@ template <class Parameter, u32 MOST> __device__ inline const Parameter &mine(con
     return table.of[low];
 }
 
-// Calls body(Width<W>, i) for the numbers of this block's chunk; in fours where they are `aligned` to 16 bytes.
+// Calls body(Width<W>, i) for the values of this block's chunk; in fours if `aligned` to 16 bytes.
 template <class Parameter, class Body>
 __device__ inline void each_of_chunk(const Parameter &parameter, bool aligned, Body body) {
     u64 len = join(parameter.len), first = u64(blockIdx.x - parameter.block) * CHUNK;
@@ -222,7 +222,7 @@ __device__ inline void each_of_chunk(const Parameter &parameter, bool aligned, B
     }
 }
 
-// Defines an entry for each type of activations: in vectors of 16 bytes, and one by one for whatever channels and addresses.
+// Defines an entry for each type of activations: in vectors of 16 bytes, and one by one for any channels and addresses.
 #define FOR_ACTIVATIONS(DEFINE) \
     DEFINE(f32, float, 1)       \
     DEFINE(f32x4, float, 4)     \

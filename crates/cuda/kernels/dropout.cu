@@ -1,4 +1,4 @@
-// Dropout by Philox4x32-10 (Salmon, Moraes, Dror and Shaw, 2011): block i of a key gives the words of values 4i to 4i + 3, as on
+// Dropout by Philox4x32-10 (Salmon, Moraes, Dror and Shaw, 2011): block i of a key has the words of values 4i to 4i + 3, as on
 // the CPU. See src/dropout.rs.
 #include "common.cuh"
 
@@ -19,7 +19,7 @@ __device__ inline Words philox(u64 key, u64 counter) {
     return x;
 }
 
-// A value is kept where its word is not below `below`. The key is `by_value`, or where there is one the one at `key`.
+// A value is kept where its word is not below `below`. The key is `by_value`, or the one at `key` if not null.
 template <class T, int V>
 __device__ void dropout(const u32 *key, u64 by_value, u32 below, float scale, const T *__restrict__ x, T *__restrict__ y,
                         u64 n) {

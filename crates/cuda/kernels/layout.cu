@@ -1,5 +1,5 @@
-// Convolution weights from PyTorch's layout [co, ci, taps] to [co, taps, padded], and gradients back: a thread for each number of
-// the result. Neighbours read a few lines in turns, which stay in the cache. See src/layout.rs.
+// Convolution weights from PyTorch's layout [co, ci, taps] to [co, taps, padded], and gradients back: one thread for each
+// value of the result. Neighbouring threads read the same few lines, which stay in the cache. See src/layout.rs.
 #include "common.cuh"
 
 template <class T>

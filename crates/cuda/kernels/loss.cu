@@ -1,7 +1,7 @@
 // Softmax cross-entropy and binary cross-entropy with logits: their means and gradients. See src/loss.rs.
 //
-// Each block adds up the losses of its rows, and a kernel of its own adds those of the blocks. What the sums are divided by,
-// the weights of all rows, every block works out for itself: there are few.
+// Each block adds up the losses of its rows, and a separate kernel adds those of the blocks. The divisor,
+// the sum of all rows' weights, is computed by every block: there are few rows.
 #include "common.cuh"
 
 constexpr u32 WARP = 32;
@@ -26,7 +26,7 @@ template <class N> __device__ inline N warp_sum(N x) {
 __device__ inline double block_sum(double x) {
     __shared__ double shared[WARPS];
     x = warp_sum(x);
-    // Whoever read the last sum has done so before anything is written again.
+    // All threads must have read the last sum before it is overwritten.
     __syncthreads();
     if (threadIdx.x % WARP == 0) {
         shared[threadIdx.x / WARP] = x;
@@ -43,7 +43,7 @@ __device__ inline float not_a_number() {
     return __uint_as_float(0x7fc00000);
 }
 
-// A row's weight, which is not a number unless it is finite and not negative.
+// A row's weight; NaN unless it is finite and not negative.
 __device__ inline float weight_of(const float *weights, u32 row) {
     float weight = weights ? weights[row] : 1.0f;
     return weight >= 0.0f && weight < __uint_as_float(0x7f800000) ? weight : not_a_number();
@@ -135,7 +135,7 @@ __device__ void bce_with_logits(const T *__restrict__ logits, const float *targe
             if (!(target >= 0.0f && target <= 1.0f)) {
                 weight = not_a_number();
             }
-            // log(1 + e^z) without overflow; written so that what is not a number stays so.
+            // log(1 + e^z) without overflow; written so that NaN stays NaN.
             float softplus = z > 0.0f ? z + log1pf(expf(-z)) : log1pf(expf(z));
             sum += double(weight) * (softplus - z * target);
             d = weight * share * (1.0f / (1.0f + expf(-z)) - target);

@@ -1,13 +1,13 @@
 // Batch normalisation of activations [rows, channels]: statistics, forward, backward. See src/norm.rs.
 //
-// Threads go through the rows in turns, several at a time so that enough loads are under way. Sums over rows are taken in
-// two stages: each block writes those of its rows, and a kernel of its own adds the blocks' in their order.
+// Threads stride over the rows, several at a time so that enough loads are in flight. Sums over rows are taken in
+// two stages: each block writes those of its rows, and a separate kernel adds the blocks' sums in order.
 #include "common.cuh"
 
 constexpr int AT_ONCE = 4;
-// The same where each row takes more of a thread's registers.
+// The same where each row needs more registers.
 constexpr int FEW_AT_ONCE = 2;
-// Blocks of the kernels that add up: so many channels wide, so that each thread has few blocks' sums to read.
+// Width in channels of the blocks of the finishing kernels: small, so that each thread reads few blocks' sums.
 constexpr u32 WIDE = 8;
 constexpr u32 SLICES = THREADS / WIDE;
 
@@ -67,7 +67,7 @@ __device__ inline void read_sums(const float *partial, u32 blocks, u32 channels,
     }
 }
 
-// The sums of x − x[0] and of its square: about the first row, so that a large mean costs no precision.
+// The sums of x − x[0] and of its square: relative to the first row, so that a large mean costs no precision.
 template <class T, int V> __device__ void moments(const T *__restrict__ x, u32 rows, u32 channels, float *partial) {
     Place<V> place;
     float sum[V] = {}, squares[V] = {}, pivot[V];
@@ -138,7 +138,7 @@ ENTRY(norm_update_running, const float *mean, const float *var, u32 channels, fl
     }
 }
 
-// What normalises each channel, [channels] each.
+// Parameters and statistics of the normalisation, [channels] each.
 struct Norm {
     const float *mean, *var, *gamma, *beta;
     float eps;
@@ -216,11 +216,11 @@ __device__ void forward(const T *__restrict__ x, const T *__restrict__ residual,
     }
 FOR_ACTIVATIONS(FORWARD)
 
-// What became of a gradient behind the norm: nothing; a ReLU, whose mask is worked out from x; or one behind a residual, whose
+// What follows the norm: nothing; a ReLU, whose mask is recomputed from x; or a ReLU after a residual, whose
 // mask is that of the output y.
 enum Mask { NONE, FROM_X, FROM_Y };
 
-// The sums of d and of d · (x − mean), where d is the gradient before the ReLU; FROM_Y writes it down in place of grad.
+// The sums of d and of d · (x − mean), where d is the gradient before the ReLU; FROM_Y stores it in grad.
 template <Mask M, class T, int V>
 __device__ void grad_sums(const T *__restrict__ x, T *__restrict__ grad, const T *__restrict__ y, Norm norm, u32 rows,
                           u32 channels, float *partial) {

@@ -1,12 +1,12 @@
-// RGB clips of bytes, made numbers about zero. See src/normalize.rs.
+// Normalises RGB clips of bytes to floats. See src/normalize.rs.
 #include "common.cuh"
 
 struct Scale {
     float mean[3], std[3];
 };
 
-// Blocks are laid over the rows of pixels and the numbers of a row of the result; bytes are read one by one, for they are few and
-// lie together.
+// Blocks are laid over the rows of pixels and the values of a row of the result; bytes are read one by one, because they are
+// few and adjacent.
 template <class T, int V>
 __device__ void normalize(const u8 *__restrict__ x, T *__restrict__ y, const Scale &scale, u32 rows, u32 width,
                           const Divisor &channels) {

@@ -1,4 +1,4 @@
-// Operations on numbers one by one. See src/pointwise.rs.
+// Elementwise operations. See src/pointwise.rs.
 #include "common.cuh"
 
 template <class From, class To, int V> __device__ void cast(const From *__restrict__ x, To *__restrict__ y, u64 n) {
@@ -19,7 +19,7 @@ CAST(narrow_x8, float, bf16, 8)
 CAST(widen, bf16, float, 1)
 CAST(widen_x8, bf16, float, 8)
 
-// The factor is `by_value`, or where there is one the one at `factor`. y may be the memory of x.
+// The factor is `by_value`, or the one at `factor` if not null. y may be the memory of x.
 template <class T, int V> __device__ void scale(const float *factor, float by_value, const T *x, T *y, u64 n) {
     float f = factor ? *factor : by_value;
     each<V>(n, [&](auto width, u64 i) {

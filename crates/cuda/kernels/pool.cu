@@ -1,4 +1,4 @@
-// Pooling of channels-last activations [n, t, h, w, channels]: a thread for each pixel of the result, and V channels of it.
+// Pooling of channels-last activations [n, t, h, w, channels]: one thread for each pixel of the result, and V channels of it.
 // Backward passes gather, so that no two threads write the same number. See src/pool.rs.
 #include "common.cuh"
 
@@ -19,7 +19,7 @@ struct Span {
     }
 };
 
-// The windows [first, end) that hold an input position, along an axis; it is tap `tap` of the first, and a stride less in each
+// The windows [first, end) that hold an input position, along an axis; in the first it is tap `tap`, and a stride less in each
 // further one.
 struct Cover {
     u32 first, end, tap;
@@ -76,7 +76,7 @@ template <class Body> __device__ inline void each_window(const Pool &pool, u32 i
     }
 }
 
-// V bytes at once.
+// A vector of V bytes.
 template <int V> struct Bytes;
 template <> struct Bytes<1> {
     u8 word;
@@ -219,8 +219,8 @@ __device__ void average_backward(const T *__restrict__ dy, T *__restrict__ dx, c
     }
 FOR_ACTIVATIONS(AVERAGE_BACKWARD)
 
-// The mean of [n, positions, channels] over the positions: a block for a sample and the channels that it is wide, whose rows of
-// threads go through the positions in turns.
+// The mean of [n, positions, channels] over the positions: one block for a sample and as many channels as it is wide; its rows of
+// threads stride over the positions.
 template <class T, int V>
 __device__ void global_mean(const T *__restrict__ x, float *__restrict__ y, u32 positions, float share, u32 channels) {
     __shared__ float shared[V][THREADS];

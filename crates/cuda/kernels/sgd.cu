@@ -4,7 +4,7 @@
 // Parameters of a table: as in src/sgd.rs.
 constexpr u32 PARAMETERS = 80;
 
-// There is no buffer, or there are no weights, where their addresses are 0.
+// An address of 0: no buffer, or no weights.
 struct Parameter {
     u32 weights[2], grad[2], buffer[2], len[2], block;
     float lr_scale, weight_decay;
@@ -46,7 +46,7 @@ ENTRY(sgd_step, const Table table, const float *lr_at, float lr_by_value, const 
     });
 }
 
-// The sum of all threads' x, for the first.
+// The sum of x over all threads, in the first thread.
 __device__ inline double total(double x) {
     __shared__ double shared[THREADS];
     shared[threadIdx.x] = x;
@@ -79,7 +79,7 @@ ENTRY(sgd_squares, const Table table, double *partial) {
     }
 }
 
-// The norm, and what gradients are multiplied with so that it is at most `most`: one block.
+// The norm, and the factor that scales gradients so that it is at most `most`: one block.
 ENTRY(sgd_clip, const double *partial, u32 blocks, float most, float *norm, float *scale) {
     double sum = 0;
     for (u32 block = threadIdx.x; block < blocks; block += THREADS) {

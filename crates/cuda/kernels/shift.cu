@@ -1,8 +1,8 @@
-// The temporal shift of channels-last activations [n, frames, pixels, channels]: a thread for each pixel, and V channels of it,
+// The temporal shift of channels-last activations [n, frames, pixels, channels]: one thread for each pixel and V of its channels,
 // which move together. See src/shift.rs.
 #include "common.cuh"
 
-// The first `fold` channels come from the frame `ahead`, the next `fold` from the other side, zero beyond the ends.
+// The first `fold` channels come from the frame `ahead`, the next `fold` from the other side, zero past the ends.
 template <bool ADD, class T, int V>
 __device__ void shift(const T *__restrict__ from, T *__restrict__ to, const Divisor &frames, const Divisor &pixels, u32 fold, int ahead,
                       u32 rows, u32 channels) {
@@ -13,7 +13,7 @@ __device__ void shift(const T *__restrict__ from, T *__restrict__ to, const Divi
     u64 at = u64(place.row) * channels + place.channel;
     int by = place.channel < fold ? ahead : place.channel < 2 * fold ? -ahead : 0;
     u32 frame = pixels.divide(place.row);
-    // Beyond either end this is not below the number of frames: in front of frame 0 it wraps around.
+    // Past either end this is at least the number of frames: before frame 0 it wraps around.
     u32 source = frames.rest(frame) + by;
     float values[V] = {};
     if (source < frames.by) {

@@ -1,4 +1,4 @@
-//! Adam and AdamW over many parameters at a time, with the meaning of [`glad_ops::adam`].
+//! Adam and AdamW over many parameters at a time, with the semantics of [`glad_ops::adam`].
 
 use crate::launch::{check, check_number, holds};
 use crate::table::{Row, tables};
@@ -11,10 +11,10 @@ const MODULE: &str = "adam";
 /// Parameters of a table, as `kernels/adam.cu` has them.
 const PARAMETERS: usize = 64;
 
-/// A parameter and what belongs to it; all of it is f32, and of one length.
+/// A parameter with its gradient and moments; all are f32 and of the same length.
 #[derive(Debug)]
 pub struct Parameter<'a> {
-    /// What is updated.
+    /// The weights, updated in place.
     pub weights: Out<'a>,
     /// Its gradient.
     pub grad: In<'a>,
@@ -22,16 +22,16 @@ pub struct Parameter<'a> {
     pub first: Out<'a>,
     /// Its second moment, 0 before the first step.
     pub second: Out<'a>,
-    /// Which step of this parameter it is, counted from 1.
+    /// The number of this step of the parameter, from 1.
     pub t: u64,
-    /// What the learning rate is multiplied with.
+    /// The factor of the learning rate.
     pub lr_scale: f64,
     /// The weight decay.
     pub weight_decay: f64,
 }
 
-/// One step, in one launch for every 64 parameters. `adam` is what they have in common: each has its own factor of the learning
-/// rate and its own weight decay (that of `adam` is not used).
+/// One step, in one launch for every 64 parameters. `adam` has the settings that they share: each has its own factor of the
+/// learning rate and its own weight decay (that of `adam` is not used).
 ///
 /// # Errors
 /// Operands that do not fit.
@@ -61,7 +61,7 @@ pub fn step<G: Gpu>(gpu: &G, adam: &Adam, parameters: &mut [Parameter<'_>]) -> R
             rest: [rates.l2, rates.keep, rates.step, rates.root].map(f32::to_bits),
         }
     });
-    // What does not depend on the parameter.
+    // These rates do not depend on the parameter.
     let rates = adam.rates(1);
     for table in tables(PARAMETERS, rows) {
         let args = [

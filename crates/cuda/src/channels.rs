@@ -1,4 +1,4 @@
-//! Channels side by side: what an Inception module joins, and cuts its gradient into.
+//! Channel concatenation of an Inception module, and the split of its gradient.
 
 use crate::launch::{Layout, THREADS, check, check_floats, count, holds, shape, variant, vector};
 use crate::{Arg, Gpu, In, Out, Result};
@@ -11,11 +11,12 @@ const MODULE: &str = "channels";
 pub struct Channels {
     /// Channels of the tensor.
     pub of: usize,
-    /// The first of them that are meant.
+    /// The first channel of the part.
     pub first: usize,
 }
 
-/// Copies `channels` of each of `rows` rows of `x` to their place in `y`, whose other channels stay; both f32 or both bf16.
+/// Copies `channels` of each of `rows` rows of `x` to their place in `y`, whose other channels are unchanged; both f32 or both
+/// bf16.
 ///
 /// # Errors
 /// Channels that a tensor does not have, or operands that do not fit.
@@ -42,7 +43,7 @@ pub fn copy<G: Gpu>(
         x.address() + (from.first * size) as u64,
         y.address() + (to.first * size) as u64,
     ];
-    // All of them are multiples of a power of two where their union is.
+    // If their bitwise OR is a multiple of a power of two, all of them are.
     let vector = vector(x.number(), channels | from.of | to.of, &[x_at, y_at]);
     let threads = Layout::new(OP, rows, channels / vector, THREADS)?;
     if threads.is_empty() {

@@ -1,15 +1,15 @@
-//! What can be wrong with a call.
+//! Errors of a call.
 
 use thiserror::Error;
 
-/// A call that cannot be made, or that the device refused.
+/// A call that is invalid, or that failed on the device.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A shape or length that does not fit, in the words of the CPU's operations.
+    /// A shape or length that does not fit, with the CPU operations' message.
     #[error(transparent)]
     Shape(#[from] glad_ops::Error),
-    /// An operand of another type of number than the operation takes.
+    /// An operand whose number type the operation does not take.
     #[error("{op}: `{name}` holds {got:?}, and {expected:?} is needed")]
     Number {
         /// The operation.

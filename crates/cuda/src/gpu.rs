@@ -1,23 +1,23 @@
-//! A device that gives memory and runs kernels.
+//! A device that allocates memory and runs kernels.
 
 use crate::Result;
 use std::marker::PhantomData;
 
-/// What kind of numbers memory holds.
+/// A number type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Number {
     /// 32-bit floating point.
     F32,
-    /// bfloat16: the upper half of a 32-bit number.
+    /// bfloat16: the upper half of an f32.
     Bf16,
     /// Bytes.
     U8,
-    /// 32-bit whole numbers.
+    /// 32-bit unsigned integers.
     U32,
 }
 
 impl Number {
-    /// Bytes of one.
+    /// Its size in bytes.
     pub fn size(self) -> usize {
         match self {
             Number::F32 | Number::U32 => 4,
@@ -37,10 +37,10 @@ pub struct In<'a> {
 }
 
 impl In<'_> {
-    /// `len` numbers at `address`.
+    /// `len` values at `address`.
     ///
     /// # Safety
-    /// They stay there, and nobody writes to them, for the lifetime that the caller gives it, on the stream that the
+    /// They stay allocated, and nothing writes to them, for the lifetime that the caller chooses, on the stream that the
     /// device's launches are queued on.
     pub unsafe fn new(address: u64, len: usize, number: Number) -> Self {
         In {
@@ -51,28 +51,28 @@ impl In<'_> {
         }
     }
 
-    /// Where it is, as the device counts.
+    /// Its device address.
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    /// How many numbers there are.
+    /// Its length in values.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What they are.
+    /// Its number type.
     pub fn number(&self) -> Number {
         self.number
     }
 }
 
-/// Device memory that an operation writes, and may read.
+/// Device memory that an operation writes and may read.
 #[derive(Debug)]
 pub struct Out<'a> {
     address: u64,
@@ -82,10 +82,10 @@ pub struct Out<'a> {
 }
 
 impl Out<'_> {
-    /// `len` numbers at `address`.
+    /// `len` values at `address`.
     ///
     /// # Safety
-    /// They stay there, and nobody else reads or writes them, for the lifetime that the caller gives it, on the stream that
+    /// They stay allocated, and nothing else reads or writes them, for the lifetime that the caller chooses, on the stream that
     /// the device's launches are queued on.
     pub unsafe fn new(address: u64, len: usize, number: Number) -> Self {
         Out {
@@ -96,27 +96,27 @@ impl Out<'_> {
         }
     }
 
-    /// Where it is, as the device counts.
+    /// Its device address.
     pub fn address(&self) -> u64 {
         self.address
     }
 
-    /// How many numbers there are.
+    /// Its length in values.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there are none.
+    /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What they are.
+    /// Its number type.
     pub fn number(&self) -> Number {
         self.number
     }
 
-    /// The same memory, to be read.
+    /// The same memory, for reading.
     pub fn read(&self) -> In<'_> {
         In {
             address: self.address,
@@ -126,7 +126,7 @@ impl Out<'_> {
         }
     }
 
-    /// The same memory, lent on.
+    /// Reborrows the memory.
     pub fn lend(&mut self) -> Out<'_> {
         Out {
             address: self.address,
@@ -154,17 +154,17 @@ pub enum Arg<'a> {
     Words(&'a [u32]),
 }
 
-/// A number that the host knows when it launches, or that lies on the device, where it may change between two runs of a
+/// A number that the host passes at launch, or that is in device memory, where it may change between two runs of a
 /// recorded launch.
 #[derive(Clone, Copy, Debug)]
 pub enum Value<'a, T> {
-    /// It is this.
+    /// Passed by value.
     Host(T),
-    /// It is what is there when the kernel runs.
+    /// Read from device memory when the kernel runs.
     Device(In<'a>),
 }
 
-/// Which kernel, and how many threads.
+/// A kernel and its launch configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct Launch {
     /// The source file without its ending: `norm`.
@@ -177,7 +177,7 @@ pub struct Launch {
     pub block: [u32; 3],
 }
 
-/// Memory that a device gave, freed when dropped.
+/// Memory allocated on a device, freed when dropped.
 pub trait Memory {
     /// To be read.
     fn input(&self) -> In<'_>;
@@ -185,25 +185,25 @@ pub trait Memory {
     fn output(&mut self) -> Out<'_>;
 }
 
-/// A device. What it is asked to do it does in that order (one stream).
+/// A device. It runs its work in order (one stream).
 pub trait Gpu {
     /// Its memory.
     type Memory: Memory;
 
-    /// Memory for `len` numbers (which may be 0), which hold anything. It is aligned to 16 bytes at least, and used in the
-    /// order of the launches: it may be given out again as soon as it is dropped.
+    /// Allocates `len` values (possibly 0) with arbitrary contents. The memory is aligned to at least 16 bytes, and used in the
+    /// order of the launches: it may be reused as soon as it is dropped.
     ///
     /// # Errors
-    /// The device has not so much left.
+    /// The device is out of memory.
     fn alloc(&self, len: usize, number: Number) -> Result<Self::Memory>;
 
     /// Runs a kernel.
     ///
     /// # Safety
-    /// The arguments are of the types and in the order that the kernel has them, pointers lead to as much memory as it reads
-    /// and writes, and nothing that it writes is lent to anybody else.
+    /// The arguments have the kernel's types and order, pointers are valid for as much memory as it reads
+    /// and writes, and nothing that it writes is borrowed elsewhere.
     ///
     /// # Errors
-    /// There is no such kernel, or the driver refuses.
+    /// There is no such kernel, or the driver fails.
     unsafe fn launch(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! What the operations share: checks, the kernels' variants, and how threads are laid over a tensor.
+//! Shared by the operations: checks, the kernels' variants, and the mapping of threads to tensors.
 
 use crate::{Error, Launch, Number, Result};
 
@@ -6,12 +6,12 @@ use crate::{Error, Launch, Number, Result};
 pub(crate) const THREADS: usize = 256;
 /// Threads of a warp.
 pub(crate) const WARP: usize = 32;
-/// Blocks of a kernel whose threads go through the rows in turns: four for each multiprocessor of an H100. It is part of
-/// where sums are cut, so it must not depend on the device.
+/// Blocks of a kernel whose threads stride over the rows: four for each multiprocessor of an H100. It determines
+/// where sums are split, so it must not depend on the device.
 const BLOCKS: usize = 512;
-/// Rows that such a thread takes at a time.
+/// Rows that such a thread handles at a time.
 const ROWS_AT_ONCE: usize = 4;
-/// Rows, and pixels, are counted in 32 bits by the kernels, with room for a grid's step and for padding on top, and divided as
+/// Rows, and pixels, are counted in 32 bits by the kernels, with headroom for a grid's step and for padding, and divided as
 /// numbers below 2³¹.
 const MOST_ROWS: usize = 1 << 30;
 /// Blocks of a grid along x, at most.
@@ -40,7 +40,7 @@ pub(crate) fn check_len(op: &'static str, name: &'static str, got: usize, expect
     .into())
 }
 
-/// The operand holds `len` numbers of this type.
+/// Checks that the operand holds `len` values of this type.
 pub(crate) fn check(
     op: &'static str,
     name: &'static str,
@@ -64,7 +64,7 @@ pub(crate) fn check_number(op: &'static str, name: &'static str, got: Number, ex
     })
 }
 
-/// What [`check`] looks at.
+/// The operands as [`check`] takes them.
 macro_rules! holds {
     ($operand:expr) => {
         ($operand.len(), $operand.number())
@@ -72,7 +72,7 @@ macro_rules! holds {
 }
 pub(crate) use holds;
 
-/// The operand holds activations.
+/// Checks that the operand holds activations.
 pub(crate) fn check_floats(op: &'static str, name: &'static str, number: Number) -> Result<()> {
     match number {
         Number::F32 | Number::Bf16 => Ok(()),
@@ -85,7 +85,7 @@ pub(crate) fn check_floats(op: &'static str, name: &'static str, number: Number)
     }
 }
 
-/// How many numbers of a type a thread moves at once: 16 bytes of them where rows of `width` and all addresses allow.
+/// How many values of a type a thread loads at once: 16 bytes if rows of `width` and all addresses allow it.
 pub(crate) fn vector(number: Number, width: usize, addresses: &[u64]) -> usize {
     let lanes = 16 / number.size();
     match width.is_multiple_of(lanes) && addresses.iter().all(|a| a.is_multiple_of(16)) {
@@ -94,12 +94,12 @@ pub(crate) fn vector(number: Number, width: usize, addresses: &[u64]) -> usize {
     }
 }
 
-/// The same where numbers lie in one row, whose end may be shorter than a vector.
+/// The same for values in one row, whose end may be shorter than a vector.
 pub(crate) fn vector_of(number: Number, addresses: &[u64]) -> usize {
     vector(number, 16, addresses)
 }
 
-/// The name of a kernel's variant for activations of a type, and for vectors of 16 bytes or single numbers.
+/// The name of a kernel's variant for activations of a type, and for vectors of 16 bytes or single values.
 macro_rules! variant {
     ($kernel:literal, $number:expr, $vector:expr) => {
         match ($number, $vector) {
@@ -120,9 +120,9 @@ pub(crate) fn count(op: &'static str, n: usize) -> Result<u32> {
     }
 }
 
-/// What divides by `by`, from 1 to 2³⁰, as the kernels have it (`Divisor`): the quotient of any n below 2³¹ is
+/// The kernels' `Divisor` for `by`, from 1 to 2³⁰: the quotient of any n below 2³¹ is
 /// `(n · magic) >> (32 + shift)` with `magic = ⌈2^(32 + shift) / by⌉` and `shift = ⌈log₂ by⌉ − 1` (Granlund and Montgomery,
-/// 1994). A quotient by 1 is told from these.
+/// 1994). Division by 1 is a special case.
 pub(crate) fn divisor(by: u32) -> [u32; 3] {
     if by <= 1 {
         return [by, 0, 0];
@@ -132,8 +132,8 @@ pub(crate) fn divisor(by: u32) -> [u32; 3] {
     [by, magic as u32, shift]
 }
 
-/// Threads laid over `[rows, lanes]`: a block is as wide as a row, or as [`THREADS`] where rows are longer, and as high as
-/// leaves room. Blocks are counted along x for rows and along y for the parts of a row.
+/// Threads laid over `[rows, lanes]`: a block is as wide as a row, or as [`THREADS`] where rows are longer, and as high as the
+/// block size allows. Blocks are counted along x for rows and along y for the parts of a row.
 #[derive(Clone, Copy)]
 pub(crate) struct Layout {
     pub rows: u32,
@@ -165,7 +165,7 @@ impl Layout {
         })
     }
 
-    /// Nothing to do: a launch of no blocks is none.
+    /// Nothing to do: an empty grid cannot be launched.
     pub(crate) fn is_empty(&self) -> bool {
         self.rows == 0 || self.lanes == 0
     }
@@ -174,7 +174,7 @@ impl Layout {
         self.lanes.div_ceil(self.block[0])
     }
 
-    /// Blocks along the rows where threads go through them in turns.
+    /// Blocks along the rows if threads stride over them.
     pub(crate) fn turns(&self) -> usize {
         let most = BLOCKS.div_ceil(self.tiles());
         (self.rows as usize)
@@ -182,17 +182,17 @@ impl Layout {
             .clamp(1, most)
     }
 
-    /// A launch in which threads go through the rows in turns.
+    /// A launch in which threads stride over the rows.
     pub(crate) fn in_turns(&self, module: &'static str, kernel: &'static str) -> Launch {
         self.launch(module, kernel, self.turns())
     }
 
-    /// A launch with a thread for each row (and vector of it).
+    /// A launch with one thread for each row (and vector of it).
     pub(crate) fn each(&self, module: &'static str, kernel: &'static str) -> Launch {
         self.launch(module, kernel, (self.rows as usize).div_ceil(self.block[1]))
     }
 
-    /// A launch with a block for each row.
+    /// A launch with one block for each row.
     pub(crate) fn each_in_block(&self, module: &'static str, kernel: &'static str) -> Launch {
         self.launch(module, kernel, self.rows as usize)
     }
@@ -207,7 +207,7 @@ impl Layout {
     }
 }
 
-/// A launch over `threads` in a row, [`THREADS`] to a block.
+/// A launch over `threads` in one dimension, [`THREADS`] to a block.
 pub(crate) fn line(op: &'static str, module: &'static str, kernel: &'static str, threads: usize) -> Result<Launch> {
     let blocks = threads.div_ceil(THREADS);
     if blocks > MOST_BLOCKS {

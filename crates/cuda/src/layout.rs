@@ -1,4 +1,4 @@
-//! Convolution weights between PyTorch's layout, which glad keeps, and the channels-last one that cuDNN's fast kernels take.
+//! Convolution weights between PyTorch's layout, which glad stores, and the channels-last one that cuDNN's fast kernels take.
 
 use crate::launch::{check, check_floats, check_len, holds, line, shape};
 use crate::{Arg, Error, Gpu, In, Number, Out, Result, pointwise};
@@ -11,11 +11,11 @@ const MODULE: &str = "layout";
 pub struct Filters {
     /// Output channels.
     pub co: usize,
-    /// Input channels that each of them sees (those of its group).
+    /// Input channels of each output channel (those of its group).
     pub ci: usize,
     /// Taps: kt · kh · kw.
     pub taps: usize,
-    /// Input channels of the channels-last weights: `ci`, or more, the rest being zeros.
+    /// Input channels of the channels-last weights: `ci`, or more, padded with zeros.
     pub padded: usize,
 }
 
@@ -31,17 +31,17 @@ impl Filters {
         }
     }
 
-    /// Numbers in PyTorch's layout.
+    /// Values in PyTorch's layout.
     pub fn len(&self) -> usize {
         self.co * self.ci * self.taps
     }
 
-    /// Whether there are none.
+    /// Whether there are no weights.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Numbers in the channels-last layout.
+    /// Values in the channels-last layout.
     pub fn padded_len(&self) -> usize {
         self.co * self.taps * self.padded
     }
@@ -50,7 +50,7 @@ impl Filters {
 /// f32 weights `[co, ci, kt, kh, kw]` to `y` `[co, kt, kh, kw, padded]`, f32 or bf16.
 ///
 /// # Errors
-/// Fewer padded channels than there are, or operands that do not fit.
+/// Fewer padded channels than channels, or operands that do not fit.
 pub fn channels_last<G: Gpu>(gpu: &G, filters: &Filters, weights: In<'_>, y: Out<'_>) -> Result<()> {
     check(OP, "weights", holds!(weights), filters.len(), Number::F32)?;
     check_floats(OP, "y", y.number())?;
@@ -100,7 +100,7 @@ fn too_narrow(filters: &Filters) -> Error {
     shape(OP, format!("{ci} input channels do not fit {padded} padded ones"))
 }
 
-/// A thread for each of the `n` numbers of the result.
+/// Launches one thread for each of the `n` values of the result.
 fn run<G: Gpu>(gpu: &G, kernel: &'static str, filters: &Filters, from: u64, to: u64, n: usize) -> Result<()> {
     let most = filters.len().max(filters.padded_len());
     if u32::try_from(most).is_err() {

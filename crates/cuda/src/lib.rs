@@ -1,20 +1,20 @@
 //! Training operations on a GPU: kernels in CUDA C++ (`kernels/`), and for each a function that launches it.
 //!
-//! The functions are written against [`Gpu`], a device that gives memory and runs kernels. There are two: a card, and (for
-//! tests, on any machine) this process itself, for which the same kernel sources are compiled as C++ and their grids are run
+//! The functions are written against [`Gpu`], a device that allocates memory and runs kernels. There are two: a GPU, and (for
+//! tests, on any machine) this process itself, for which the same kernel sources are compiled as C++ and their grids run
 //! in loops (`host/`). So all but the driver's own work is tested without a GPU.
 //!
 //! To add an operation: its kernels in a file of `kernels/` (each an `ENTRY`; the file's name is the module's), its function in
-//! one of the same name here, and its test beside the others in `host/tests`, which runs on a card as well. Nothing lists the
-//! files: both builds take whatever is there.
+//! one of the same name here, and its test next to the others in `host/tests`, which also runs on a GPU. Nothing lists the
+//! files: both builds compile every file they find.
 //!
-//! * Operations, names and shapes are those of `glad-ops`. Activations are channels-last and hold f32 or bf16, whichever the
-//!   operand says; all operands that are called activations hold the same. Sums are taken in f32 or f64.
-//! * **Same shape, same bits**: reductions are cut by shape alone and put together in a fixed order, without atomics.
+//! * Operations, names and shapes are those of `glad-ops`. Activations are channels-last and hold f32 or bf16, depending on the
+//!   operand; all operands that are called activations hold the same. Sums are taken in f32 or f64.
+//! * **Same shape, same bits**: reductions are split by shape alone and combined in a fixed order, without atomics.
 //! * Nothing waits for the device. What depends on the step (a learning rate, a key) can lie in device memory
 //!   ([`Value::Device`]), so that recorded launches can be run again for another step.
-//! * A length, shape or type that does not fit is an [`Error`]; nothing is launched then. What only the numbers tell (a label
-//!   that is no class) cannot be: it makes the result NaN, and never an access outside of the operands.
+//! * A length, shape or type that does not fit is an [`Error`]; nothing is launched then. What only the values show (a label
+//!   that is no class) cannot be checked: it makes the result NaN, and never causes an out-of-bounds access.
 
 #[cfg(feature = "driver")]
 pub mod driver;

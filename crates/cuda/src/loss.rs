@@ -1,8 +1,8 @@
-//! Losses and their gradients in one go, as [`glad_ops::loss`] has them: softmax cross-entropy and binary cross-entropy with
+//! Losses and their gradients in one call, as [`glad_ops::loss`] has them: softmax cross-entropy and binary cross-entropy with
 //! logits.
 //!
-//! The mean is `Σ weight · loss / Σ weight`, zero where no row counts, to f32 `[1]`. What only the device sees to be wrong
-//! (a label that is no class, a target outside `[0, 1]`, a weight that is negative or not finite) makes it NaN.
+//! The mean is `Σ weight · loss / Σ weight`, zero if no row counts, to f32 `[1]`. Invalid values that only the device sees
+//! (a label that is no class, a target outside `[0, 1]`, a weight that is negative or not finite) make it NaN.
 
 use crate::launch::{THREADS, WARP, check, check_floats, check_len, check_number, holds, line, shape};
 use crate::{Arg, Gpu, In, Launch, Memory, Number, Out, Result};
@@ -10,10 +10,10 @@ use crate::{Arg, Gpu, In, Launch, Memory, Number, Out, Result};
 const MODULE: &str = "loss";
 /// Warps of a block.
 const WARPS: usize = THREADS / WARP;
-/// Blocks at most: heads are small.
+/// Maximum number of blocks: heads are small.
 const BLOCKS: usize = 128;
 
-/// A mean of losses, block by block and then altogether.
+/// A mean of losses, per block and then in total.
 struct Mean<M> {
     op: &'static str,
     blocks: usize,
@@ -24,7 +24,7 @@ struct Mean<M> {
 }
 
 impl<M: Memory> Mean<M> {
-    /// Of `rows`, of which a block takes `together` at a time.
+    /// The mean over `rows`, of which a block takes `together` at a time.
     #[allow(clippy::too_many_arguments, reason = "what both losses have in common")]
     fn new<G: Gpu<Memory = M>>(
         op: &'static str,
@@ -61,7 +61,7 @@ impl<M: Memory> Mean<M> {
         Arg::Address(self.partial.input().address())
     }
 
-    /// Launches the kernel of a loss, and then what adds up.
+    /// Launches the kernel of a loss, and then the one that adds up the blocks' sums.
     ///
     /// # Safety
     /// As [`Gpu::launch`].
@@ -87,8 +87,8 @@ impl<M: Memory> Mean<M> {
 }
 
 /// Cross-entropy of the softmax of `logits` `[rows, classes]`, f32 or bf16, with u32 `labels` `[rows]`, with label smoothing
-/// ε: `(1 − ε) · −log p[label] + ε / classes · Σ −log p`, as in PyTorch. f32 `weights` `[rows]` (a mask, as a rule) says how
-/// much each row counts; the label of a row of weight zero is not looked at. `grad`, of the logits' type and length, takes
+/// ε: `(1 − ε) · −log p[label] + ε / classes · Σ −log p`, as in PyTorch. f32 `weights` `[rows]` (usually a mask) sets how
+/// much each row counts; the label of a row of weight zero is ignored. `grad`, of the logits' type and length, receives
 /// the gradient of the mean.
 ///
 /// # Errors

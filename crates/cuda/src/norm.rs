@@ -9,7 +9,7 @@ use crate::{Arg, Gpu, In, Launch, Memory, Number, Out, Result};
 const OP: &str = "batch norm";
 const MODULE: &str = "norm";
 
-/// What normalises each channel; everything is f32 `[channels]`.
+/// Parameters and statistics of a normalisation; every tensor is f32 `[channels]`.
 #[derive(Clone, Copy, Debug)]
 pub struct BatchNorm<'a> {
     /// The mean: the batch's in training, the running one in evaluation.
@@ -20,22 +20,22 @@ pub struct BatchNorm<'a> {
     pub gamma: In<'a>,
     /// The offset β.
     pub beta: In<'a>,
-    /// ε, 1e-5 as a rule.
+    /// ε, 1e-5 usually.
     pub eps: f32,
     /// Whether negative results become zero.
     pub relu: bool,
 }
 
-/// What the backward pass needs, and gives, where a residual was added; both are activations `[rows, channels]`.
+/// Inputs and outputs of the backward pass where a residual was added; both are activations `[rows, channels]`.
 #[derive(Debug)]
 pub struct Residual<'a> {
     /// The output of the forward pass.
     pub y: In<'a>,
-    /// Takes the gradient of `x`.
+    /// Receives the gradient of `x`.
     pub dx: Out<'a>,
 }
 
-/// Mean and biased variance of each channel of `x` `[rows, channels]`, to f32 `[channels]`. Sums are taken about the first
+/// Mean and biased variance of each channel of `x` `[rows, channels]`, to f32 `[channels]`. Sums are taken relative to the first
 /// row, so that a large mean costs no precision.
 ///
 /// # Errors
@@ -82,7 +82,7 @@ pub fn update_running<G: Gpu>(
     if channels == 0 {
         return Ok(());
     }
-    // One row has no unbiased variance; PyTorch refuses it in training, here the biased one (zero) stands in.
+    // One row has no unbiased variance; PyTorch raises an error in training, here the biased one (zero) is used.
     let unbias = rows as f32 / (rows - 1).max(1) as f32;
     let launch = line(OP, MODULE, "norm_update_running", channels)?;
     let args = [
@@ -98,7 +98,7 @@ pub fn update_running<G: Gpu>(
     unsafe { gpu.launch(&launch, &args) }
 }
 
-/// The threads for `x`, its rows, and the numbers that a thread takes at once.
+/// The threads for `x`, its rows, and the values that a thread loads at once.
 fn lay(x: In<'_>, channels: usize, addresses: &[u64]) -> Result<(u32, Layout, usize)> {
     check_floats(OP, "x", x.number())?;
     if channels == 0 || x.is_empty() || !x.len().is_multiple_of(channels) {
@@ -110,7 +110,7 @@ fn lay(x: In<'_>, channels: usize, addresses: &[u64]) -> Result<(u32, Layout, us
     Ok((layout.rows, layout, vector))
 }
 
-/// Two sums for each channel and block.
+/// Allocates two sums for each channel and block.
 fn sums<G: Gpu>(gpu: &G, layout: &Layout, channels: usize) -> Result<G::Memory> {
     gpu.alloc(2 * channels * layout.turns(), Number::F32)
 }
@@ -129,7 +129,7 @@ fn finish(kernel: &'static str, channels: usize) -> Launch {
 }
 
 impl BatchNorm<'_> {
-    /// The number of channels, which all of it has.
+    /// The number of channels, checked to be that of every tensor.
     fn check(&self) -> Result<usize> {
         let channels = self.gamma.len();
         check(OP, "mean", holds!(self.mean), channels, Number::F32)?;
@@ -220,7 +220,7 @@ impl BatchNorm<'_> {
         let (x_at, grad_at) = (Arg::Address(x.address()), Arg::Address(grad.address()));
         let [mean, var, gamma, beta, eps] = self.args();
         let (rows_of, channels_of) = (Arg::U32(rows), Arg::U32(channels as u32));
-        // With a residual, the first pass writes the gradient before the ReLU down; else each works it out from x.
+        // With a residual, the first pass stores the gradient before the ReLU; otherwise each pass recomputes it from x.
         let masked = self.relu && residual.is_none();
         let (kernel, args): (_, &[Arg<'_>]) = match (self.relu, residual.is_some()) {
             (true, true) => (

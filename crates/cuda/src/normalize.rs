@@ -1,4 +1,4 @@
-//! Clips of bytes made numbers about zero.
+//! Normalisation of clips of bytes.
 
 use crate::launch::{Layout, THREADS, check, check_floats, check_len, divisor, holds, shape, variant, vector};
 use crate::{Arg, Gpu, In, Number, Out, Result};
@@ -17,12 +17,12 @@ pub struct Frames {
     pub width: usize,
 }
 
-/// What is subtracted from red, green and blue, and what they are divided by then.
+/// Mean and standard deviation of red, green and blue.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scale {
-    /// Subtracted.
+    /// The mean, which is subtracted.
     pub mean: [f32; 3],
-    /// Divided by.
+    /// The standard deviation, by which the difference is divided.
     pub std: [f32; 3],
 }
 
@@ -33,8 +33,8 @@ impl Scale {
     }
 }
 
-/// `y = (x − mean) / std`, f32 or bf16 `[frames, height, width, channels]`; channels beyond the third (which some convolutions
-/// are faster with) are zero. In f32 these are the host's numbers, bit for bit.
+/// `y = (x − mean) / std`, f32 or bf16 `[frames, height, width, channels]`; channels beyond the third (with which some
+/// convolutions are faster) are zero. In f32 the result equals the host's, bit for bit.
 ///
 /// # Errors
 /// Fewer than 3 channels, or operands that do not fit.
@@ -64,7 +64,7 @@ pub fn normalize<G: Gpu>(
         Arg::Address(y.address()),
         Arg::Words(&scale.words()),
         Arg::U32(threads.rows),
-        // A row's numbers were counted by 32 bits above.
+        // A row's values were checked to fit 32 bits above.
         Arg::U32(frames.width as u32),
         Arg::Words(&divisor(channels as u32)),
     ];

@@ -1,4 +1,4 @@
-//! Operations on numbers one by one.
+//! Elementwise operations.
 
 use crate::launch::{Layout, THREADS, check, check_floats, check_len, holds, line, shape, variant, vector, vector_of};
 use crate::{Arg, Gpu, In, Number, Out, Result, Value};
@@ -17,7 +17,7 @@ unsafe fn run<G: Gpu>(gpu: &G, op: &'static str, kernel: &'static str, threads: 
     }
 }
 
-/// `y = x`, each f32 or bf16 (to the nearest, of two equally near ones the even one).
+/// `y = x`, each f32 or bf16 (round to nearest, ties to even).
 ///
 /// # Errors
 /// Operands that do not fit.
@@ -72,8 +72,8 @@ pub fn scale<G: Gpu>(gpu: &G, factor: Value<'_, f32>, x: In<'_>, y: Out<'_>) -> 
     unsafe { run(gpu, OP, kernel, x.len().div_ceil(vector), &args) }
 }
 
-/// `y += x` where the number at `add` is not 0, else `y = x`; all f32. In a recording the same launch begins a sum and goes on
-/// with it.
+/// `y += x` where the number at `add` is not 0, else `y = x`; all f32. In a recording the same launch can start a sum and
+/// continue it.
 ///
 /// # Errors
 /// Operands that do not fit.
@@ -94,8 +94,8 @@ pub fn accumulate<G: Gpu>(gpu: &G, add: In<'_>, x: In<'_>, y: Out<'_>) -> Result
     unsafe { run(gpu, OP, kernel, x.len().div_ceil(vector), &args) }
 }
 
-/// `y += bias` for every row of `y` `[rows, channels]`, f32 or bf16, with f32 `bias` `[channels]`: what a convolution without
-/// a norm ends with.
+/// `y += bias` for every row of `y` `[rows, channels]`, f32 or bf16, with f32 `bias` `[channels]`: the last step of a
+/// convolution without a norm.
 ///
 /// # Errors
 /// Operands that do not fit.

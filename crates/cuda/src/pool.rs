@@ -11,7 +11,7 @@ pub use glad_ops::Pool;
 const OP: &str = "pooling";
 const MODULE: &str = "pool";
 
-/// The threads for the pixels of one side, and the channels that each takes.
+/// The threads for the pixels of one side, and the channels that each handles.
 struct Threads {
     threads: Layout,
     vector: usize,
@@ -19,7 +19,7 @@ struct Threads {
 }
 
 impl Threads {
-    /// The same where bytes for each number are moved beside: as many at once, or else one by one.
+    /// The same where a byte for each value is moved as well: as many at once, or else one by one.
     fn with_bytes(self, address: u64) -> Result<Threads> {
         if address.is_multiple_of(self.vector as u64) {
             return Ok(self);
@@ -45,7 +45,7 @@ fn lay(
     check_floats(OP, input, x.number())?;
     check_len(OP, input, x.len(), pool.input_len())?;
     check(OP, output, holds!(y), pool.output_len(), x.number())?;
-    // Of these the kernels take sums, along an axis.
+    // The kernels add these along an axis.
     for a in 0..3 {
         count(OP, pool.input[a] + pool.pad[a] + pool.stride[a])?;
     }
@@ -59,8 +59,8 @@ fn lay(
     })
 }
 
-/// The shape, as the kernels take it: sizes of the input and the output and the window's step, as divisors; sizes of the
-/// window and of the padding in front.
+/// The shape as the kernels expect it: sizes of the input and the output and the window's step, as divisors; sizes of the
+/// window and of the leading padding.
 fn words(pool: &Pool) -> Vec<u32> {
     let divided = [pool.input, pool.output(), pool.stride].concat();
     let plain = [pool.kernel, pool.pad].concat();
@@ -81,8 +81,8 @@ fn average<G: Gpu>(gpu: &G, pool: &Pool, layout: &Threads, kernel: &'static str,
     unsafe { gpu.launch(&layout.threads.each(MODULE, kernel), &args) }
 }
 
-/// `y = max` over windows; `index`, u8 and as long as `y`, takes the place of the maximum in its window (time-major), for the
-/// backward pass. The first of equals wins; what is not a number wins over all.
+/// `y = max` over windows; `index`, u8 and as long as `y`, receives the position of the maximum in its window (time-major),
+/// for the backward pass. The first of equals wins; NaN wins over everything.
 ///
 /// # Errors
 /// The shape makes no sense, or operands that do not fit it.
@@ -111,7 +111,7 @@ pub fn max_forward<G: Gpu>(gpu: &G, pool: &Pool, x: In<'_>, y: Out<'_>, index: O
     unsafe { gpu.launch(&launch, &args) }
 }
 
-/// `dx`: each output's gradient goes to its maximum, that `index` from [`max_forward`] names.
+/// `dx`: each output's gradient goes to its maximum, which `index` from [`max_forward`] names.
 ///
 /// # Errors
 /// As [`max_forward`].
@@ -181,7 +181,7 @@ pub fn global_mean<G: Gpu>(gpu: &G, n: usize, positions: usize, channels: usize,
     check_floats(OP, "x", x.number())?;
     check_number(OP, "y", y.number(), Number::F32)?;
     let vector = vector(x.number(), channels, &[x.address()]);
-    // A warp wide, so that its rows are many: they share the positions of a sample.
+    // One warp wide, so that there are many rows, which share the positions of a sample.
     let threads = Layout::new(OP, n, channels / vector, WARP)?;
     let launch = threads.each_in_block(MODULE, variant!("pool_global_mean", x.number(), vector));
     let args = [

@@ -1,4 +1,4 @@
-//! Stochastic gradient descent over many parameters at a time, and clipping by the norm of all gradients, with the meaning
+//! Stochastic gradient descent over many parameters at a time, and clipping by the norm of all gradients, with the semantics
 //! of [`glad_ops::sgd`].
 
 use crate::launch::{THREADS, check, check_number, holds, line, shape};
@@ -11,12 +11,12 @@ const MODULE: &str = "sgd";
 /// Parameters of a table, as `kernels/sgd.cu` has them.
 const PARAMETERS: usize = 80;
 
-/// What all parameters of a step have in common.
+/// Settings shared by all parameters of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd<'a> {
     /// The learning rate; on the device f32 `[1]`.
     pub lr: Value<'a, f32>,
-    /// What gradients are multiplied with, as [`clip`] writes it: f32 `[1]`. Without it they are taken as they are.
+    /// Factor of the gradients, as [`clip`] writes it: f32 `[1]`. Without it gradients are not scaled.
     pub clip_scale: Option<In<'a>>,
     /// The momentum; with 0 buffers are not used.
     pub momentum: f32,
@@ -24,16 +24,16 @@ pub struct Sgd<'a> {
     pub nesterov: bool,
 }
 
-/// A parameter and what belongs to it; all of it is f32, and of one length.
+/// A parameter with its gradient and momentum; all are f32 and of the same length.
 #[derive(Debug)]
 pub struct Parameter<'a> {
-    /// What is updated.
+    /// The weights, updated in place.
     pub weights: Out<'a>,
     /// Its gradient.
     pub grad: In<'a>,
-    /// Its momentum; without momentum it may be empty.
+    /// Its momentum buffer; without momentum it may be empty.
     pub buffer: Out<'a>,
-    /// What the learning rate is multiplied with.
+    /// The factor of the learning rate.
     pub lr_scale: f32,
     /// The weight decay.
     pub weight_decay: f32,
@@ -91,8 +91,8 @@ pub fn step<G: Gpu>(gpu: &G, sgd: &Sgd<'_>, parameters: &mut [Parameter<'_>]) ->
     Ok(())
 }
 
-/// The norm of all `grads` (f32) together, `√Σ g²`, to f32 `norm` `[1]`, and to f32 `scale` `[1]` what they are to be
-/// multiplied with: `max / (norm + 1e-6)` where the norm is above `max`, else 1 (also where there is no `max`).
+/// The norm of all `grads` (f32) together, `√Σ g²`, to f32 `norm` `[1]`, and to f32 `scale` `[1]` the factor to
+/// scale them with: `max / (norm + 1e-6)` where the norm is above `max`, else 1 (also without `max`).
 ///
 /// # Errors
 /// Operands that do not fit.
@@ -113,7 +113,7 @@ pub fn clip<G: Gpu>(gpu: &G, grads: &[In<'_>], max: Option<f32>, norm: Out<'_>, 
     let partial = gpu.alloc(2 * blocks, Number::U32)?;
     let mut at = partial.input().address();
     for table in &tables {
-        // SAFETY: the arguments are the kernel's; each table's blocks write their sums behind those of the tables before.
+        // SAFETY: the arguments are the kernel's; each table's blocks write their sums after those of the previous tables.
         unsafe {
             gpu.launch(
                 &table.launch(OP, MODULE, "sgd_squares")?,

@@ -1,4 +1,4 @@
-//! The temporal shift of TSM (Lin, Gan and Han, 2019), as [`glad_ops::shift`] has it: the first `1 / fold` of the channels
+//! The temporal shift of TSM (Lin, Gan and Han, 2019), as in [`glad_ops::shift`]: the first `1 / fold` of the channels
 //! take the value of the next frame, the next `1 / fold` that of the frame before, zero at the ends, the rest stay.
 //!
 //! Operands are activations `[n, t, pixels, channels]`, all f32 or all bf16.
@@ -13,7 +13,7 @@ const MODULE: &str = "shift";
 /// Shifts `x` into `y`.
 ///
 /// # Errors
-/// Fewer than two parts to fold into, or operands that do not fit the shape.
+/// Fewer than two parts to divide the channels into, or operands that do not fit the shape.
 pub fn forward<G: Gpu>(gpu: &G, shift: &Shift, x: In<'_>, y: Out<'_>) -> Result<()> {
     run(gpu, shift, ("x", x), ("y", y), 1, false)
 }
@@ -34,7 +34,7 @@ pub fn backward_add<G: Gpu>(gpu: &G, shift: &Shift, dy: In<'_>, dx: Out<'_>) -> 
     run(gpu, shift, ("dy", dy), ("dx", dx), -1, true)
 }
 
-/// The first fold reads the frame `ahead`, the second the one behind.
+/// The first fold reads the frame `ahead`, the second the one before.
 fn run<G: Gpu>(
     gpu: &G,
     shift: &Shift,
@@ -57,7 +57,7 @@ fn run<G: Gpu>(
         return Ok(());
     }
     let (channels, folded) = (shift.channels, shift.folded());
-    // The channels of a vector move together.
+    // All channels of a vector must move together.
     let all = vector(from.number(), channels, &[from.address(), to.address()]);
     let vector = if folded.is_multiple_of(all) { all } else { 1 };
     let rows = shift.n * shift.t * shift.pixels;
@@ -69,7 +69,7 @@ fn run<G: Gpu>(
     let args = [
         Arg::Address(from.address()),
         Arg::Address(to.address()),
-        // Neither is more than the rows are, which were counted.
+        // Neither is more than the rows, which were checked to fit.
         Arg::Words(&divisor(shift.t as u32)),
         Arg::Words(&divisor(shift.pixels as u32)),
         Arg::U32(folded as u32),

@@ -1,12 +1,12 @@
-//! Parameters of an optimiser, many of which are updated by one launch: a table of them is an argument of the kernel.
+//! Tables of the parameters that one launch of an optimiser's kernel updates. A table is a kernel argument.
 
 use crate::launch::{THREADS, line};
 use crate::{Launch, Result};
 
-/// Numbers of a parameter for each block.
+/// Values of a parameter for each block.
 const CHUNK: usize = 4096;
 
-/// A line of the table: addresses, and what else the kernel takes of a parameter, as words.
+/// A row of the table: addresses, and the parameter's other settings as words.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<const ADDRESSES: usize, const REST: usize> {
     pub addresses: [u64; ADDRESSES],
@@ -14,8 +14,8 @@ pub(crate) struct Row<const ADDRESSES: usize, const REST: usize> {
     pub rest: [u32; REST],
 }
 
-/// Parameters of one launch, as the kernels have them: how many there are, then the words of each (its addresses, its length,
-/// the first of its blocks, and the rest).
+/// Parameters of one launch in the layout of the kernels: their number, then the words of each (its addresses, its length, its
+/// first block, and the rest).
 pub(crate) struct Table {
     pub words: Vec<u32>,
     pub blocks: usize,
@@ -27,7 +27,7 @@ impl Table {
     }
 }
 
-/// Tables of all rows that hold anything, `most` in each: a kernel's arguments may take 4096 bytes together.
+/// Tables of all rows that are not empty, `most` in each: the arguments of a kernel together may take 4096 bytes.
 pub(crate) fn tables<const A: usize, const R: usize>(most: usize, rows: impl Iterator<Item = Row<A, R>>) -> Vec<Table> {
     let rows: Vec<Row<A, R>> = rows.filter(|row| row.len > 0).collect();
     let each = 2 * (A + 1) + 1 + R;

@@ -1,4 +1,4 @@
-//! Generates the data set and says how long it took:
+//! Generates the data set and prints how long it took:
 //! `cargo run --release -p glad-mini --example generate -- FOLDER [smoke]`.
 
 use std::error::Error;

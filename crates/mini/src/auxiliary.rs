@@ -1,4 +1,4 @@
-//! Auxiliary videos: motions that are none of the twelve actions, before any background.
+//! Auxiliary videos: motions other than the twelve actions, in front of any background.
 
 use std::f32::consts::TAU;
 
@@ -29,8 +29,8 @@ struct Swing {
 }
 
 impl Motion {
-    /// The motion of a class. It is the same under every seed: classes are what the data set is
-    /// about, seeds are which videos are drawn from it.
+    /// The motion of a class. It is the same under every seed: classes define the data set,
+    /// seeds select the videos drawn from it.
     fn of_class(class: usize) -> Self {
         let stream = &mut Stream::new(0, "auxiliary classes", class, "motion");
         let thighs = stream.uniform(-10.0, 60.0);

@@ -1,4 +1,4 @@
-//! What is behind the figure.
+//! The backgrounds behind the figure.
 
 use std::f32::consts::{FRAC_PI_2, FRAC_PI_4, TAU};
 
@@ -11,7 +11,7 @@ const REFERENCE: f32 = 48.0;
 /// Families of source backgrounds: one for each class.
 pub(crate) const FAMILIES: usize = 12;
 
-/// Grey about which contrast is reduced.
+/// Grey level about which contrast is reduced.
 const MID: f32 = 175.0;
 
 /// Contrast and texture of a painted background: see the settings of the same names.
@@ -93,7 +93,7 @@ pub(crate) fn painted(family: usize, size: usize, look: Look, stream: &mut Strea
     picture
 }
 
-/// A box somewhere, half transparent as the texture goes.
+/// A box somewhere, with an opacity that follows the texture.
 fn furniture(picture: &mut Picture, unit: f32, look: Look, stream: &mut Stream) {
     let size = picture.size;
     let centre = [stream.uniform(0.0, size as f32), stream.uniform(0.0, size as f32)];

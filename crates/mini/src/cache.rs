@@ -1,4 +1,4 @@
-//! Where generated data sets are kept.
+//! The folder where generated data sets are kept.
 
 use std::path::PathBuf;
 

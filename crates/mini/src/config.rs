@@ -1,4 +1,4 @@
-//! Every knob of the data set.
+//! Settings of the data set.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use crate::split::Split;
 #[serde(transparent)]
 pub struct Range(pub [f32; 2]);
 
-/// Every knob of the data set, with the defaults that it was tuned with. The same settings give
+/// The settings of the data set, with their tuned defaults. The same settings give
 /// the same files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -45,7 +45,7 @@ pub struct MiniConfig {
     pub gop: u32,
 
     /// Probability that a source background comes from the family of the video's class; else it
-    /// comes from any of the twelve. 0 takes the hint away, 1 makes background and class one.
+    /// comes from any of the twelve. At 0 the background says nothing about the class, at 1 it determines it.
     pub rho: f32,
     /// Contrast and saturation of the source and auxiliary backgrounds about mid grey, 0 to 1.
     pub contrast: f32,
@@ -125,8 +125,8 @@ impl Default for MiniConfig {
 }
 
 impl MiniConfig {
-    /// A data set with every split and every class, but few and short source videos: it is there
-    /// in two seconds and shows that a pipeline runs, not that a method works.
+    /// A data set with every split and every class, but few and short source videos: it is generated
+    /// in two seconds and tests that a pipeline runs, not that a method works.
     pub fn smoke() -> Self {
         Self {
             source_train: 24,

@@ -15,8 +15,8 @@ use crate::error::MiniError;
 use crate::scene::Scene;
 use crate::split::{Domain, Split};
 
-/// Version of the generator: goes up whenever the same settings give other videos, so that no
-/// older data set is taken for a new one.
+/// Version of the generator: increased whenever the same settings give different videos, so that no
+/// older data set is mistaken for a new one.
 pub const GENERATOR_VERSION: u32 = 1;
 
 /// What a data set was made from; written last, as `mini.json`.
@@ -31,19 +31,19 @@ const MANIFEST: &str = "mini.json";
 /// The hash (BLAKE3) and name of every other file but `mini.json`, one a line, as `b3sum` writes and checks them.
 const SUMS: &str = "b3sums.txt";
 
-/// How far [`generate`] is.
+/// The progress of [`generate`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
-    /// The data set was there, but with another file than was generated: it is generated again.
+    /// The data set exists, but a file differs from the generated one: it is generated again.
     Altered {
         /// The file, by its name in the data set.
         file: String,
         /// Where the altered data set is now.
         kept: PathBuf,
     },
-    /// Another process generates the same data set: its end is waited for.
+    /// Waiting for another process that generates the same data set.
     Waiting,
-    /// So many videos are written.
+    /// The number of videos written so far.
     Videos {
         /// Videos written so far.
         done: usize,
@@ -53,7 +53,7 @@ pub enum Progress {
 }
 
 /// Where [`generate`] puts the data set of `config` inside `dir`: the name carries a hash of the
-/// settings and the generator's version, so that data sets lie side by side.
+/// settings and the generator's version, so that several data sets can exist in one folder.
 pub fn folder(dir: &Path, config: &MiniConfig) -> PathBuf {
     dir.join(name(config))
 }
@@ -72,7 +72,7 @@ fn manifest_text(config: &MiniConfig) -> String {
 }
 
 /// Whether `folder` holds the whole data set of `config`: settings and version as recorded, every
-/// list there, and as many videos in each folder as there should be. Reads no video.
+/// list present, and the right number of videos in each folder. Reads no video.
 pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
     let recorded = fs::read_to_string(folder.join(MANIFEST)).ok();
     let recorded = recorded.and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
@@ -88,7 +88,7 @@ pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
         })
 }
 
-/// The first file that is not as it was generated, by its name in `folder`. Reads every file.
+/// The first file that differs from the generated one, by its name in `folder`. Reads every file.
 fn altered(folder: &Path) -> Option<String> {
     let Ok(sums) = fs::read_to_string(folder.join(SUMS)) else {
         return Some(SUMS.to_owned());
@@ -104,8 +104,8 @@ fn altered(folder: &Path) -> Option<String> {
     lines.par_iter().find_map_first(differs)
 }
 
-/// Whether `folder` is whole and every file as it was generated; `Err` names a file that is not. The files are read once
-/// a process.
+/// Whether `folder` is complete and every file unchanged; `Err` names a changed file. The files are read once
+/// per process.
 fn is_intact(folder: &Path, config: &MiniConfig) -> Result<bool, String> {
     static INTACT: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
     if !is_complete(folder, config) {
@@ -138,16 +138,16 @@ fn list_path(folder: &Path, split: Split) -> PathBuf {
 ///
 /// - `source/train/00003_kick.mp4` and so on: H.264 videos in a folder for each [`Split`];
 /// - `source_train.txt` and so on: a list for each split with a line `path frames label` for each
-///   video, paths relative to the list. The target lists carry labels too: not looking at them is
-///   the user's part;
+///   video, paths relative to the list. The target lists carry labels too: not using them is
+///   up to the user;
 /// - `classes.txt` and `auxiliary_classes.txt`: the names of the labels, one a line;
 /// - `b3sums.txt`: the hash of each of these files;
 /// - `mini.json`: the settings and the generator's version.
 ///
-/// A data set that is there already is left as it is, after a check of every file's hash, once a process. One that lacks
+/// An existing data set is left as it is, after a check of every file's hash, once per process. One that lacks
 /// files is generated again; one with altered files, too, and is kept under another name ([`Progress::Altered`]). The
 /// videos are made on the current Rayon pool; `progress` is called from its threads. The folder
-/// appears when it is complete; processes that want the same data set at the same time wait for
+/// appears when it is complete; processes that need the same data set at the same time wait for
 /// the first one. The bytes depend on the settings alone.
 ///
 /// # Errors
@@ -179,23 +179,23 @@ pub fn generate(dir: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + 
         .prefix(&prefix)
         .tempdir_in(dir)
         .map_err(MiniError::io(dir))?;
-    // Temporary folders are closed to other users; a folder inside one is not.
+    // Temporary folders are not accessible to other users; a folder inside one is not.
     let fresh = workplace.path().join("new");
     write(&fresh, config, progress)?;
     if folder.exists() {
-        // Incomplete, or it would have been taken: it goes with the workplace.
+        // An incomplete data set: it is deleted with the workplace.
         let _ = fs::rename(&folder, workplace.path().join("old"));
     }
     match fs::rename(&fresh, &folder) {
         Ok(()) => Ok(folder),
-        // Where locks do not work, another process may have been faster: its files are as good.
+        // Where locks do not work, another process may have been faster: its files are the same.
         Err(_) if is_complete(&folder, config) => Ok(folder),
         Err(error) => Err(MiniError::io(&folder)(error)),
     }
 }
 
-/// Takes the lock of one data set; it ends with the file, or with the process. `None` where the
-/// file system knows no locks.
+/// Takes the lock of one data set; it is released with the file, or when the process ends. `None` where the
+/// file system has no locks.
 fn lock(path: &Path, progress: &(dyn Fn(Progress) + Sync)) -> Result<Option<File>, MiniError> {
     let file = File::create(path).map_err(MiniError::io(path))?;
     let taken = match file.try_lock() {
@@ -209,7 +209,7 @@ fn lock(path: &Path, progress: &(dyn Fn(Progress) + Sync)) -> Result<Option<File
     Ok(taken.is_ok().then_some(file))
 }
 
-/// Removes the workplaces of processes that were killed. Best effort: they are only waste.
+/// Removes the workplaces of processes that were killed. Best effort: they only waste space.
 fn remove_leftovers(dir: &Path, prefix: &str) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(prefix) {
@@ -218,7 +218,7 @@ fn remove_leftovers(dir: &Path, prefix: &str) {
     }
 }
 
-/// Writes everything into the new folder `fresh`.
+/// Writes the data set into the new folder `fresh`.
 fn write(fresh: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + Sync)) -> Result<(), MiniError> {
     for split in Split::ALL {
         let folder = fresh.join(split.folder());

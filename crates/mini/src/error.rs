@@ -1,10 +1,10 @@
-//! What can go wrong.
+//! Errors of the generator.
 
 use std::path::{Path, PathBuf};
 
 use glad_video::write::WriteError;
 
-/// What can go wrong while the data set is generated.
+/// An error while the data set is generated.
 #[derive(Debug, thiserror::Error)]
 pub enum MiniError {
     /// Settings are out of range: all of them are named.
@@ -15,13 +15,13 @@ pub enum MiniError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A video could not be written.
     #[error(transparent)]
     Video(#[from] WriteError),
-    /// A picture could not be made.
+    /// A contact sheet could not be made.
     #[error(transparent)]
     Image(#[from] glad_video::ImageError),
     /// The platform names no folder for caches.
@@ -30,7 +30,7 @@ pub enum MiniError {
 }
 
 impl MiniError {
-    /// Makes an error about `path` out of the system's answer.
+    /// Makes an error about `path` from the system's error.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_path_buf();
         move |source| Self::Io { path, source }

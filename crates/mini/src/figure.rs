@@ -1,11 +1,11 @@
-//! The body's parts and what it wears.
+//! The body's parts and clothes.
 
 use crate::background::lattice_noise;
 use crate::raster::{Picture, Rgb, hsv};
 use crate::skeleton::{Joints, Point};
 use crate::stream::Stream;
 
-/// No part is thinner than this, in pixels, or it would break up.
+/// No part is thinner than this, in pixels, because thinner lines would break up.
 const THINNEST: f32 = 0.75;
 
 /// Colours and cloth of one person.
@@ -16,7 +16,7 @@ pub(crate) struct Figure {
     skin: Rgb,
     sleeves: Rgb,
     shins: Rgb,
-    /// Factor on the colours of the far side's arm and leg.
+    /// Factor of the colours of the far side's arm and leg.
     far: f32,
     /// Light and dark spots of the cloth, a value for every pixel of the frame.
     cloth: Option<Vec<f32>>,

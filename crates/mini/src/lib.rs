@@ -1,10 +1,10 @@
 //! "Mini Kinetics to BABEL": a procedural data set that fits a CPU core and a minute.
 //!
-//! Real Kinetics and BABEL cannot be shipped. This stand-in has their two gaps: the **source** is
-//! long, untrimmed videos of clothed figures before textured backgrounds that go with the class;
+//! Real Kinetics and BABEL cannot be shipped. This substitute has their two gaps: the **source** is
+//! long, untrimmed videos of clothed figures in front of textured backgrounds that correlate with the class;
 //! the **target** is short, trimmed videos of a grey body over a grey checkerboard. A third,
-//! **auxiliary** set of other motions stands for the large data set that backbones are trained on
-//! beforehand. The figure is an articulated side view; what tells the twelve classes apart is how
+//! **auxiliary** set of other motions stands for the large data set that backbones are pretrained
+//! on. The figure is an articulated side view; the twelve classes differ in how
 //! it moves, and some classes differ only in order or tempo.
 //!
 //! [`generate`] writes H.264 mp4 files and list files. Everything is a pure function of
@@ -18,6 +18,8 @@
 //! assert!(folder.join("target_test.txt").exists());
 //! # Ok::<(), glad_mini::MiniError>(())
 //! ```
+#![forbid(unsafe_code)]
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod auxiliary;
 mod background;

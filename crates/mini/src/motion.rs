@@ -42,16 +42,16 @@ pub(crate) enum Filler {
     Idle,
     /// Walking.
     Walk,
-    /// Running up.
+    /// A run-up.
     Run,
 }
 
-/// What differs between two people's same movement, beyond offsets and noise of the joints.
+/// How one person's movement differs from another's, apart from offsets and noise of the joints.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Manner {
-    /// Factor on how far the joints swing.
+    /// Factor of how far the joints swing.
     pub amplitude: f32,
-    /// How much the knees give way when bowing, 0 to 1.
+    /// How much the knees bend when bowing, 0 to 1.
     pub give: f32,
     /// Phase of a dancer's left side against the right one, in radians.
     pub sway: f32,
@@ -67,7 +67,7 @@ impl Manner {
         }
     }
 
-    /// The manner of someone of whom nothing special is seen.
+    /// The average manner.
     pub(crate) const PLAIN: Self = Self {
         amplitude: 1.0,
         give: 0.5,
@@ -124,7 +124,7 @@ impl Class {
         }
     }
 
-    /// Whether the action goes round and round; else it has a beginning and an end.
+    /// Whether the action is cyclic; otherwise it has a beginning and an end.
     pub(crate) fn cyclic(self) -> bool {
         matches!(
             self,
@@ -133,7 +133,7 @@ impl Class {
     }
 
     /// Largest speed over the ground in source and in target videos, in body heights a second;
-    /// 0 for what is done on the spot.
+    /// 0 for actions on the spot.
     pub(crate) fn speed(self) -> Speed {
         match self {
             Class::Run => Speed {
@@ -189,7 +189,7 @@ impl Class {
                 let at = [0.0, 0.25, 0.52, 0.66, 0.8, 1.0];
                 let key = |values: [f32; 6]| interpolate(p, &at, &values);
                 Pose {
-                    // The arm goes once round: -360 degrees is where it began.
+                    // The arm goes once round: -360 degrees is the initial angle.
                     shoulder: [
                         key([0.0, -60.0, -140.0, -272.0, -335.0, -360.0]),
                         key([0.0, 30.0, 60.0, -10.0, -5.0, 0.0]),

@@ -1,4 +1,4 @@
-//! The joint angles of one moment, and what is done to a sequence of them.
+//! The joint angles of one moment, and operations on sequences of them.
 
 use crate::stream::Stream;
 
@@ -69,7 +69,7 @@ pub(crate) fn smooth(poses: &[Pose]) -> Vec<Pose> {
     smoothed
 }
 
-/// What makes two people's same movement differ: a constant offset of every joint, smooth noise
+/// Makes one person's movement differ from another's: a constant offset of every joint, smooth noise
 /// with a knot every two thirds of a second (standard deviations in degrees), and sides swapped
 /// in half of the videos.
 pub(crate) fn individualise(poses: &mut [Pose], fps: f32, offset: f32, noise: f32, stream: &mut Stream) {

@@ -10,7 +10,7 @@ use crate::source;
 use crate::split::{Domain, Split};
 use crate::target;
 
-/// One video before it is encoded: who moves how, where. Frames are drawn when asked for.
+/// One video before it is encoded: figure, motion and background. Frames are drawn on request.
 #[derive(Debug, Clone)]
 pub struct Scene {
     pub(crate) moments: Vec<(Pose, Stance)>,

@@ -1,4 +1,4 @@
-//! A picture of many frames, to look at.
+//! A contact sheet: a picture of many frames.
 
 use crate::config::MiniConfig;
 use crate::error::MiniError;
@@ -8,7 +8,7 @@ use crate::split::Split;
 use glad_video::{Cell, RgbFrame};
 
 /// Draws a sheet with a row for each class, and in it for each of `splits` `columns` frames, evenly spaced over the
-/// class's video number `round`, before encoding; under each stands its number.
+/// class's video number `round`, before encoding; with its number under each.
 ///
 /// # Errors
 /// [`MiniError::Config`] if the settings are out of range.

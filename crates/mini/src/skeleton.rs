@@ -5,10 +5,10 @@ use crate::pose::Pose;
 /// A point of the picture, in pixels: x to the right, y down.
 pub(crate) type Point = [f32; 2];
 
-/// Where and how large the figure stands.
+/// Position, direction and size of the figure.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stance {
-    /// Place of the body's centre along the ground, in body heights from `origin`.
+    /// Position of the body's centre along the ground, in body heights from `origin`.
     pub travel: f32,
     /// 1 if the figure looks to the right, -1 to the left.
     pub facing: f32,

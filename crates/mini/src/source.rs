@@ -1,4 +1,4 @@
-//! Source videos: long, untrimmed, clothed, before textured backgrounds.
+//! Source videos: long, untrimmed, clothed, in front of textured backgrounds.
 
 use crate::background::{FAMILIES, Look, painted};
 use crate::config::MiniConfig;
@@ -13,13 +13,13 @@ use crate::stream::Stream;
 /// Longest pause between two one-shot actions, in cycles.
 const LONGEST_PAUSE: f32 = 0.5;
 
-/// Those who travel turn round this far from the middle, in body heights.
+/// Moving figures turn round this far from the middle, in body heights.
 const TURN: f32 = 0.4;
 
-/// Where the person is at each frame, and how.
+/// The person's position and pose in each frame.
 struct Story {
     poses: Vec<Pose>,
-    /// Place along the ground, in body heights.
+    /// Position along the ground, in body heights.
     travel: Vec<f32>,
     /// 1 to the right, -1 to the left.
     facing: Vec<f32>,
@@ -68,7 +68,7 @@ pub(crate) fn scene(config: &MiniConfig, split: Split, index: usize) -> Scene {
         .collect();
     let figure = Figure::clothed(config.size, stream);
 
-    // A stream of its own: other backgrounds leave the figures as they are.
+    // A separate stream, so that changing backgrounds does not change the figures.
     let stream = &mut Stream::new(config.seed, split.name(), index, "background");
     let family = if stream.chance(config.rho) {
         label
@@ -110,7 +110,7 @@ fn tell(config: &MiniConfig, class: Class, stream: &mut Stream) -> Story {
         travel: Vec::with_capacity(frames),
         facing: Vec::with_capacity(frames),
     };
-    // Travel of the action comes first: the lead-in ends where it begins.
+    // Travel of the action is computed first: the lead-in ends where it begins.
     let speed = class.speed().source * stream.uniform(0.4, 1.0);
     let (path, facings): (Vec<f32>, Vec<f32>) = (0..action_frames)
         .map(|t| to_and_fro(facing, t as f32 / fps * speed))
@@ -163,7 +163,7 @@ fn tell(config: &MiniConfig, class: Class, stream: &mut Stream) -> Story {
     story
 }
 
-/// Place and facing after `way` body heights of going to and fro about the middle.
+/// Position and facing after `way` body heights of moving to and fro about the middle.
 fn to_and_fro(facing: f32, way: f32) -> (f32, f32) {
     let lap = (way + TURN) % (4.0 * TURN);
     if lap < 2.0 * TURN {

@@ -2,14 +2,14 @@
 
 use crate::motion::Class;
 
-/// Which of the three kinds of video.
+/// One of the three kinds of video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Domain {
-    /// Long videos of clothed figures before textured backgrounds: the labelled domain.
+    /// Long videos of clothed figures in front of textured backgrounds: the labelled domain.
     Source,
     /// Short grey videos: the domain to adapt to.
     Target,
-    /// Motions of other classes: what a backbone is trained on beforehand.
+    /// Motions of other classes: for pretraining a backbone.
     Auxiliary,
 }
 
@@ -74,7 +74,7 @@ impl Split {
         self.name().replace('_', "/")
     }
 
-    /// Which kind of video the split holds.
+    /// The kind of video that the split holds.
     pub fn domain(self) -> Domain {
         match self {
             Split::SourceTrain | Split::SourceTest => Domain::Source,

@@ -6,7 +6,7 @@ use rand_distr::StandardNormal;
 
 use crate::config::Range;
 
-/// A random stream that depends on its key alone: equal keys give equal draws, whatever was drawn
+/// A random stream that depends on its key alone: equal keys give equal draws, no matter what was drawn
 /// elsewhere.
 pub(crate) struct Stream(ChaCha8Rng);
 
@@ -26,7 +26,7 @@ impl Stream {
 
     /// Uniform in `[0, 1)`.
     pub(crate) fn unit(&mut self) -> f32 {
-        // 24 bits are what a f32 holds exactly.
+        // An f32 represents 24 bits exactly.
         (self.0.next_u32() >> 8) as f32 / (1 << 24) as f32
     }
 
@@ -45,7 +45,7 @@ impl Stream {
         self.uniform(range.0[0].ln(), range.0[1].ln()).exp()
     }
 
-    /// Uniform over the whole numbers `0..count`.
+    /// Uniform over the integers `0..count`.
     pub(crate) fn below(&mut self, count: usize) -> usize {
         self.0.random_range(0..count as u32) as usize
     }
@@ -66,7 +66,7 @@ impl Stream {
         std * z
     }
 
-    /// One of `items`, each as likely.
+    /// One of `items`, with equal probability.
     pub(crate) fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.below(items.len())]
     }

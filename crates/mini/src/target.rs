@@ -13,7 +13,7 @@ use crate::stream::Stream;
 /// No video is shorter than this, in frames: one local clip.
 const SHORTEST: usize = 8;
 
-/// Nobody travels farther than this, in body heights.
+/// No figure travels farther than this, in body heights.
 const FARTHEST: f32 = 0.8;
 
 /// Makes target video `index` of `split`.
@@ -61,7 +61,7 @@ pub(crate) fn scene(config: &MiniConfig, split: Split, index: usize) -> Scene {
     }
 }
 
-/// The phase at each frame, in cycles: cyclic classes from anywhere for a while; one-shot classes
+/// The phase at each frame, in cycles: cyclic classes from any phase for a while; one-shot classes
 /// once or twice from beginning to end, with a little rest on both sides.
 fn phases(config: &MiniConfig, class: Class, cycle: f32, stream: &mut Stream) -> Vec<f32> {
     let fps = config.fps;

@@ -1,4 +1,4 @@
-//! The data set on disk: what is written, and that it is written whole or not at all.
+//! The data set on disk: what is written, and that it is written completely or not at all.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -34,7 +34,7 @@ fn contents(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// What lies in `dir` besides lock files.
+/// The entries of `dir` other than lock files.
 fn entries(dir: &Path) -> Vec<String> {
     let names = fs::read_dir(dir)
         .unwrap()
@@ -188,7 +188,7 @@ fn an_altered_data_set_is_noticed_and_kept() {
     let config = tiny();
     let set = generate(dir.path(), &config, &|_| ()).unwrap();
     let before = contents(&set);
-    // What a process has found intact it does not read again: a copy stands for what a later one finds.
+    // A process does not read again what it found intact, so a copy stands for what a later process finds.
     for (number, file) in ["source_train.txt", "target/test/00000_jump.mp4", "b3sums.txt"]
         .iter()
         .enumerate()
@@ -200,7 +200,7 @@ fn an_altered_data_set_is_noticed_and_kept() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             let mut bytes = bytes.clone();
             if name == file {
-                // Of the same length, so that only a look at the bytes shows it.
+                // Of the same length, so that only reading the bytes shows it.
                 *bytes.last_mut().unwrap() ^= 3;
             }
             fs::write(path, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! The properties that the data set is there for, measured on videos before encoding.
+//! The properties that the data set is built for, measured on videos before encoding.
 
 use glad_mini::{MiniConfig, Range, Scene, Split};
 

@@ -1,4 +1,4 @@
-//! Each kernel at the shapes that it is asked for, timed: the half of `tools/compare/compute.py` that is ours.
+//! Times each kernel at the requested shapes: this project's half of `tools/compare/compute.py`.
 //!
 //! `cargo bench -p glad-ops --bench ops -- [threads=N]` answers each line on standard input, such as
 //! `{"op":"conv","n":8,"input":[1,56,56],"ci":64,"co":64,"kernel":[1,3,3],"stride":[1,1,1],"pad":[0,1,1],"ms":100}`,
@@ -14,13 +14,13 @@ use serde_json::{Value, json};
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-/// What is asked for: a kernel with its shapes, in numbers of values and not of bytes.
+/// A request: a kernel with its shapes, as numbers of values, not bytes.
 #[derive(Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 enum Op {
-    /// What the machine can do.
+    /// The machine's peak rates.
     Machine,
-    /// Weights are packed anew for each pass, as in a step.
+    /// Weights are packed for each pass, as in a step.
     Conv {
         n: usize,
         input: [usize; 3],
@@ -139,7 +139,7 @@ fn answer(request: &Request) -> glad_ops::Result<Value> {
                     .unwrap();
             });
             let bn = batch_norm(&mean, &var, &gamma, &beta);
-            // In place, so that each round copies the gradient first: that counts as its time, too.
+            // In place, so that each round copies the gradient first: the copy is part of the measured time.
             let backward = best(&mut || {
                 grad.copy_from_slice(&dy);
                 let rest = residual.then_some(Residual { y: &y, dx: &mut dx });

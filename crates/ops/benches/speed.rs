@@ -1,4 +1,4 @@
-//! Speed of the kernels, in GF/s beside the measured peak of this core.
+//! Speed of the kernels, in GF/s, next to the measured peak of this core.
 //!
 //! `cargo bench -p glad-ops -- [mini] [resnet] [ops] [threads=N]`; `GLAD_ISA` chooses the instruction set.
 
@@ -142,7 +142,7 @@ fn others() {
         };
         for with_residual in [false, true] {
             let forward = best(|| bn.forward(&x, with_residual.then_some(&x[..]), &mut y).unwrap());
-            // In place, so that each round copies the gradient first: that counts as its time, too.
+            // In place, so that each round copies the gradient first: the copy is part of the measured time.
             let backward = best(|| {
                 grad.copy_from_slice(&x);
                 let residual = with_residual.then_some(norm::Residual { y: &y, dx: &mut dx });

@@ -10,7 +10,7 @@ const OP: &str = "adam";
 const CHUNK: usize = 1 << 14;
 
 /// One step of Adam (Kingma & Ba, ICLR 2015, Algorithm 1) or AdamW (Loshchilov & Hutter, ICLR 2019, Algorithm 2), with
-/// PyTorch's meaning: `d = clip_scale · grad` (Adam adds `weight_decay · w`; AdamW begins with `w −= lr · weight_decay · w`);
+/// PyTorch's semantics: `d = clip_scale · grad` (Adam adds `weight_decay · w`; AdamW begins with `w −= lr · weight_decay · w`);
 /// `m = β₁ m + (1 − β₁) d`; `v = β₂ v + (1 − β₂) d²`; in step t, counted from 1,
 /// `w −= lr · (m / (1 − β₁ᵗ)) / (√(v / (1 − β₂ᵗ)) + ε)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,27 +23,27 @@ pub struct Adam {
     pub eps: f64,
     /// The weight decay.
     pub weight_decay: f64,
-    /// Whether weights decay apart from the gradient (AdamW); else the decay is part of it (L2).
+    /// Decoupled weight decay (AdamW); else the decay is part of the gradient (L2).
     pub decoupled: bool,
-    /// What gradients are multiplied with, to clip them by their norm; else 1.
+    /// The factor of the gradients that clips them by their norm; else 1.
     pub clip_scale: f64,
 }
 
-/// The numbers of one step in single precision. They are computed in double: 1 − β₂ of a β₂ in single precision would be wrong
-/// in the fifth digit.
+/// The constants of one step in single precision. They are computed in double: 1 − β₂ of a β₂ in single precision would be
+/// wrong in the fifth digit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rates {
-    /// What gradients are multiplied with.
+    /// The factor of the gradients.
     pub clip: f32,
-    /// How much of the weight is added to its gradient.
+    /// L2: the share of the weight that is added to its gradient.
     pub l2: f32,
-    /// How much of the weight is left by the decay.
+    /// The share of the weight that decoupled decay leaves.
     pub keep: f32,
-    /// 1 − β₁: how much of a gradient's difference from it the first moment takes.
+    /// 1 − β₁.
     pub first: f32,
-    /// β₂: how much of the second moment stays.
+    /// β₂.
     pub second_keep: f32,
-    /// 1 − β₂: how much of the gradient's square is added to it.
+    /// 1 − β₂.
     pub second: f32,
     /// lr / (1 − β₁ᵗ).
     pub step: f32,
@@ -54,7 +54,7 @@ pub struct Rates {
 }
 
 impl Adam {
-    /// The numbers of step `t`, counted from 1.
+    /// The constants of step `t`, counted from 1.
     pub fn rates(&self, t: u64) -> Rates {
         let [b1, b2] = self.betas;
         // Far below the largest count both powers are 0 for every β that is not 1 in double precision, or nearly so.
@@ -106,8 +106,8 @@ impl Adam {
     }
 }
 
-// Gives the largest magnitude of a weight or second moment. A second moment that is infinite would stop its weight for good,
-// and the weight would not show it.
+// Returns the largest magnitude of a weight or second moment. An infinite second moment would stop its weight for good, and the
+// weight would not show it.
 per_isa! {
     fn update(r: Rates, grad: &[f32], first: &mut [f32], second: &mut [f32], weights: &mut [f32]) -> u32 {
         let mut most = 0;

@@ -1,4 +1,4 @@
-//! What can be wrong with a call.
+//! Errors of a call.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A buffer's length is not what the shape asks for.
+    /// A buffer's length is not the one that the shape requires.
     #[error("{op}: `{name}` holds {got} values, but {expected} are expected")]
     Length {
         /// The operation.

@@ -1,4 +1,4 @@
-//! Which instruction set the kernels use.
+//! The choice of the kernels' instruction set.
 
 use crate::error::{Result, shape};
 use std::cell::Cell;
@@ -95,7 +95,7 @@ pub fn detect() -> Result<Isa> {
         .clone()
 }
 
-/// The instruction set of the calls that this thread makes: what [`with`] forces, else [`detect`], else (where
+/// The instruction set for the calls of this thread: what [`with`] forces, else [`detect`], else (where
 /// `GLAD_ISA` is wrong) the best that the processor has.
 pub fn current() -> Isa {
     FORCED
@@ -103,7 +103,7 @@ pub fn current() -> Isa {
         .unwrap_or_else(|| detect().unwrap_or_else(|_| Isa::available().last().unwrap_or(Isa::Portable)))
 }
 
-/// Runs `body` with the instruction set forced for the calls that this thread makes in it; an instruction set that
+/// Runs `body` with the instruction set forced for the calls that this thread makes inside it; an instruction set that
 /// the processor lacks falls back to [`Isa::Portable`]. Made for tests.
 pub fn with<R>(isa: Isa, body: impl FnOnce() -> R) -> R {
     struct Restore(Option<Isa>);

@@ -29,8 +29,8 @@ fn check_weights(op: &'static str, weights: Option<&[f32]>, rows: usize) -> Resu
 }
 
 /// Cross-entropy of the softmax of `logits` `[rows, classes]` with `labels` `[rows]`, with label smoothing ε:
-/// `(1 − ε) · −log p[label] + ε / classes · Σ −log p`, as in PyTorch. `weights` `[rows]` (a mask, as a rule) says how
-/// much each row counts; the label of a row of weight zero is not looked at. `grad` takes the gradient of the mean.
+/// `(1 − ε) · −log p[label] + ε / classes · Σ −log p`, as in PyTorch. `weights` `[rows]` (usually a mask) sets how
+/// much each row counts; the label of a row of weight zero is ignored. `grad` receives the gradient of the mean.
 ///
 /// # Errors
 /// A label that is no class, a smoothing outside `[0, 1]`, a negative weight, or a buffer's length that does not fit.
@@ -116,7 +116,7 @@ pub fn bce_with_logits(
             ));
         }
         let (z, target) = (f64::from(z), f64::from(target));
-        // log(1 + e^z) without overflow; written so that what is not a number stays so.
+        // log(1 + e^z) without overflow; written so that NaN stays NaN.
         let softplus = if z > 0.0 {
             z + (-z).exp().ln_1p()
         } else {

@@ -17,7 +17,7 @@ const CHUNK: usize = 1 << 15;
 /// Values of a period at least: long enough for loops over it to be worth vectors.
 const PERIOD: usize = 256;
 
-/// What normalises each channel; every slice is `[channels]`.
+/// Parameters and statistics of a normalisation; every slice is `[channels]`.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchNorm<'a> {
     /// The mean: the batch's in training, the running one in evaluation.
@@ -28,22 +28,22 @@ pub struct BatchNorm<'a> {
     pub gamma: &'a [f32],
     /// The offset β.
     pub beta: &'a [f32],
-    /// ε, 1e-5 as a rule.
+    /// ε, 1e-5 usually.
     pub eps: f32,
     /// Whether negative results become zero.
     pub relu: bool,
 }
 
-/// What the backward pass needs, and gives, where a residual was added.
+/// Inputs and outputs of the backward pass where a residual was added.
 #[derive(Debug)]
 pub struct Residual<'a> {
     /// The output of the forward pass.
     pub y: &'a [f32],
-    /// Takes the gradient of `x`.
+    /// Receives the gradient of `x`.
     pub dx: &'a mut [f32],
 }
 
-/// Per-channel values written out again and again, so that loops over short pixels become loops over long ones.
+/// Per-channel values repeated, so that loops over short pixels become loops over long ones.
 struct Periods {
     channels: usize,
     period: usize,
@@ -66,7 +66,7 @@ impl Periods {
         }
     }
 
-    /// Writes `lists` of per-channel values out over a period each, one behind the other.
+    /// Repeats each list of per-channel values over a period, one period after the other.
     fn expand<const N: usize>(&self, lists: [&dyn Fn(usize) -> f32; N]) -> scratch::Scratch {
         let mut all = scratch::take(N * self.period);
         for (list, part) in lists.iter().zip(all.chunks_exact_mut(self.period)) {
@@ -171,7 +171,7 @@ pub fn update_running(
     if rows == 0 {
         return Err(shape(OP, "running statistics of no rows"));
     }
-    // One row has no unbiased variance; PyTorch refuses it in training, here the biased one (zero) stands in.
+    // One row has no unbiased variance; PyTorch raises an error in training, here the biased one (zero) is used.
     let unbias = rows as f32 / (rows - 1).max(1) as f32;
     for (running, new) in running_mean.iter_mut().zip(mean) {
         *running += momentum * (new - *running);
@@ -192,7 +192,7 @@ fn rows(x: &[f32], channels: usize) -> Result<usize> {
     Ok(x.len() / channels)
 }
 
-/// Negative becomes zero; what is not a number stays so.
+/// Negative values become zero; NaN stays NaN.
 #[inline(always)]
 fn rectify(v: f32) -> f32 {
     if v < 0.0 { 0.0 } else { v }
@@ -249,7 +249,7 @@ per_isa! {
 }
 
 per_isa! {
-    /// The same behind a ReLU, whose mask is worked out anew.
+    /// The same with a ReLU after it, whose mask is recomputed.
     fn add_grads_relu(x: &[f32], dy: &[f32], factors: [&[f32]; 3], sum: &mut [f32], product: &mut [f32]) {
         let [mean, scale, offset] = factors;
         let period = mean.len();
@@ -280,7 +280,7 @@ per_isa! {
 }
 
 per_isa! {
-    /// The same in place, behind a ReLU if `relu`, whose mask is worked out anew.
+    /// The same in place, with a ReLU after it if `relu`, whose mask is recomputed.
     fn input_grad_in_place(x: &[f32], relu: bool, factors: [&[f32]; 5], grad: &mut [f32]) {
         let [mean, scale, offset, by_x, constant] = factors;
         let period = mean.len();
@@ -377,7 +377,7 @@ impl BatchNorm<'_> {
         let (mean, rest) = expanded.split_at(period);
         let (scale, offset) = rest.split_at(period);
 
-        // The gradient before the ReLU: with a residual it is written down, else worked out from `x` each time.
+        // The gradient before the ReLU: with a residual it is stored, otherwise recomputed from `x` each time.
         let grad = Shared::new(grad);
         let (y, dx) = match residual {
             Some(Residual { y, dx }) => (Some(y), Some(Shared::new(dx))),

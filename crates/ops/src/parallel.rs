@@ -18,7 +18,7 @@ pub(crate) fn run(tasks: usize, work: usize, body: impl Fn(usize) + Sync + Send)
 #[derive(Clone, Copy)]
 pub(crate) struct Shared<T>(*mut T);
 
-// SAFETY: whoever dereferences it promises that tasks write disjoint parts (see `part`).
+// SAFETY: the code that dereferences it guarantees that tasks write disjoint parts (see `part`).
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -42,7 +42,7 @@ impl<T> Shared<T> {
     }
 }
 
-/// Cuts `len` into chunks of `chunk` (the last may be short) and gives chunk `i`'s start and length.
+/// Cuts `len` into chunks of `chunk` (the last may be short) and returns chunk `i`'s start and length.
 pub(crate) fn chunk_of(len: usize, chunk: usize, i: usize) -> (usize, usize) {
     let at = i * chunk;
     (at, chunk.min(len - at))

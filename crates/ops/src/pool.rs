@@ -23,9 +23,9 @@ pub struct Pool {
     pub kernel: [usize; 3],
     /// Step of the window.
     pub stride: [usize; 3],
-    /// Padding in front along each axis: never the maximum, zero in an average.
+    /// Leading padding along each axis: never the maximum, zero in an average.
     pub pad: [usize; 3],
-    /// Padding behind.
+    /// Trailing padding along each axis.
     pub pad_end: [usize; 3],
 }
 
@@ -81,7 +81,7 @@ impl Pool {
         self.as_conv().output_len()
     }
 
-    /// Whether the shape makes sense.
+    /// Checks the shape.
     ///
     /// # Errors
     /// A zero size, a window larger than the padded input or wholly in the padding, or one of more than 256 values.
@@ -186,8 +186,8 @@ struct Span {
     base: usize,
 }
 
-/// `y = max` over windows; `index` takes the place of the maximum in its window (time-major), for the backward pass.
-/// The first of equals wins; what is not a number wins over all.
+/// `y = max` over windows; `index` receives the position of the maximum in its window (time-major), for the backward pass.
+/// The first of equals wins; NaN wins over everything.
 ///
 /// # Errors
 /// The shape makes no sense, or a buffer's length is not the shape's.
@@ -225,7 +225,7 @@ per_isa! {
     }
 }
 
-/// Takes what is greater than `y`, or not a number, and the tap that it comes from.
+/// Takes values greater than `y`, or NaN, and the tap that they come from.
 #[inline(always)]
 fn take_greater(x: &[f32], tap: u8, y: &mut [f32], index: &mut [u8]) {
     for ((x, y), index) in x.iter().zip(y).zip(index) {
@@ -235,7 +235,7 @@ fn take_greater(x: &[f32], tap: u8, y: &mut [f32], index: &mut [u8]) {
     }
 }
 
-/// `dx`: each output's gradient goes to its maximum, that `index` from [`max_forward`] names.
+/// `dx`: each output's gradient goes to its maximum, which `index` from [`max_forward`] names.
 ///
 /// # Errors
 /// As [`max_forward`].
@@ -371,7 +371,7 @@ fn whole<T: Copy>(values: &[T], rest: T) -> [T; LANES] {
     }
 }
 
-/// Whether operands, each with its name and length, are of a mean over `[n, positions, channels]`: `x` before it, `y` behind.
+/// Checks the operands, each with its name and length, of a mean over `[n, positions, channels]`: its input `x`, its output `y`.
 ///
 /// # Errors
 /// An empty shape, or a length is not the shape's.

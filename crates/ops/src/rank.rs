@@ -9,8 +9,8 @@ use crate::simd::bytes::{Bytes, Portable};
 
 const OP: &str = "rank";
 
-/// Columns that are brought together at a time. From one row to the next it is one cache line more, so that rows do
-/// not fall on one another in the cache: frames lie at the same place of their pages.
+/// Columns that are copied together at a time. The distance between rows is one cache line more, so that rows do
+/// not map to the same cache sets: frames begin at the same offset of their pages.
 const TILE: usize = 1024;
 const STRIDE: usize = TILE + LINE;
 const LINE: usize = 64;
@@ -22,7 +22,7 @@ const BLOCK: usize = 255;
 const WIDEST: usize = 64;
 
 /// For every column of `rows`, the value of rank `rank` (0 is the smallest) into `found`, and the value of the next
-/// rank into `next`, where that is asked for.
+/// rank into `next`, if requested.
 ///
 /// # Errors
 /// There are no rows, too few for the rank, or more than 2³² − 1, or the lengths differ.
@@ -109,14 +109,14 @@ unsafe fn column<B: Bytes>(tile: &[u8], rank: usize, two: bool) -> ([u8; WIDEST]
         bound.iter_mut().for_each(|b| *b |= 1 << bit);
         // SAFETY: the caller's promise.
         let count = unsafe { count_from::<B>(tile, rows, &bound) };
-        // Without a branch, which could not be foreseen.
+        // Without a branch, which could not be predicted.
         for (found, n) in found.iter_mut().zip(&count) {
             *found |= u8::from(*n >= enough) << bit;
         }
     }
     let mut above = found;
     if two {
-        // The next one is the same value again if there are enough of it, else the least of those above.
+        // The next one is the same value again if there are enough of it, else the smallest of those above.
         let mut bound = found;
         bound.iter_mut().for_each(|b| *b = b.saturating_add(1));
         // SAFETY: the caller's promise.

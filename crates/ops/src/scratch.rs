@@ -1,4 +1,4 @@
-//! Buffers that are kept per thread, so that a training step touches no fresh pages, and buffers for results.
+//! Buffers that are kept per thread, so that a training step allocates no new pages, and buffers for results.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -16,7 +16,7 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// Makes it `len` long; what it then holds is whatever was there, or zero.
+    /// Makes it `len` long; its contents are arbitrary.
     pub fn resize(&mut self, len: usize) {
         if self.lines.len() < len.div_ceil(16) {
             self.lines.resize(len.div_ceil(16), Line([0.0; 16]));
@@ -44,12 +44,12 @@ thread_local! {
     static FREE: RefCell<Vec<Aligned>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A buffer on loan from this thread's pool.
+/// A buffer borrowed from this thread's pool.
 pub(crate) struct Scratch(Aligned);
 
 /// A buffer of `len` floats whose contents are arbitrary.
 ///
-/// It leaves the pool while it is used: a thread that steals another task in the meantime gets another one.
+/// It leaves the pool while in use: a thread that steals another task meanwhile gets another buffer.
 pub(crate) fn take(len: usize) -> Scratch {
     let mut buffer = FREE.with_borrow_mut(|free| {
         // The smallest that is long enough, else the longest, which then grows.
@@ -91,11 +91,11 @@ impl Drop for Scratch {
     }
 }
 
-/// A buffer for a result of `len` numbers, whose contents are arbitrary: the kernels write every value of a result, and
+/// A buffer for a result of `len` values, whose contents are arbitrary: the kernels write every value of a result, and
 /// writing zeros first would cost a pass over memory for each.
 pub fn buffer(len: usize) -> Vec<f32> {
     let mut values: Vec<f32> = Vec::with_capacity(len);
-    // What could have been written to, as far as the compiler knows, holds some values: any bits are an `f32`.
+    // Memory that may have been written, as far as the compiler knows, is initialised: any bits are an `f32`.
     std::hint::black_box(values.as_mut_ptr());
     // SAFETY: the capacity is `len`, and see above.
     #[allow(clippy::uninit_vec, reason = "see above")]

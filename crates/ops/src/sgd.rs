@@ -21,13 +21,13 @@ pub struct Sgd {
     pub weight_decay: f32,
     /// Whether Nesterov's momentum is used.
     pub nesterov: bool,
-    /// What gradients are multiplied with, to clip them by their norm; else 1.
+    /// Factor of the gradients, which clips them by their norm; otherwise 1.
     pub clip_scale: f32,
 }
 
 impl Sgd {
-    /// Updates `weights` and `buffer`; at the `first` step the buffer's contents do not matter. Says whether all weights are
-    /// finite now.
+    /// Updates `weights` and `buffer`; at the `first` step the buffer's contents do not matter. Returns whether all weights are
+    /// finite afterwards.
     ///
     /// # Errors
     /// Lengths that differ; without momentum `buffer` may be empty.
@@ -59,7 +59,7 @@ impl Sgd {
             // SAFETY: chunks are disjoint.
             let (buffer, weights) = unsafe { (buffer.part(at, len), weights.part(at, len)) };
             if first {
-                // Whatever the buffer holds, even if it is not a number, must not come through.
+                // The buffer may hold anything, even NaN, which must not enter the result.
                 buffer.fill(0.0);
             }
             note(with_momentum(isa, *self, keep, &grad[at..at + len], buffer, weights));
@@ -77,7 +77,7 @@ pub(crate) fn magnitude(x: f32) -> u32 {
     x.to_bits() & !(1 << 31)
 }
 
-// Both give the largest magnitude of a weight: a maximum of whole numbers, for which loops need no order.
+// Both return the largest magnitude of a weight: a maximum of integers, which may be taken in any order.
 per_isa! {
     fn plain(sgd: Sgd, grad: &[f32], weights: &mut [f32]) -> u32 {
         let mut most = 0;

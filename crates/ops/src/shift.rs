@@ -57,7 +57,7 @@ impl Shift {
         self.run(("dy", dy), ("dx", dx), -1, true)
     }
 
-    /// The first fold reads the frame `ahead`, the second the one behind.
+    /// The first fold reads the frame `ahead`, the second the one before.
     fn run(&self, from: (&'static str, &[f32]), to: (&'static str, &mut [f32]), ahead: isize, add: bool) -> Result<()> {
         if self.fold < 2 {
             return Err(shape(
@@ -165,8 +165,8 @@ fn moved(from: Option<&[f32]>, add: bool, to: &mut [f32]) {
 }
 
 per_isa! {
-    /// Takes each value from the frame whose mask has it, period by period; a frame that is missing is `zeros`. The masks
-    /// are of bits because compilers turn a choice of three into branches.
+    /// Takes each value from the frame whose mask selects it, period by period; a missing frame is `zeros`. The masks
+    /// are bit masks because compilers turn a choice of three into branches.
     fn choose(
         masks: &Masks,
         same: &[f32],

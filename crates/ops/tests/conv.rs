@@ -141,7 +141,7 @@ fn the_layers_of_real_networks_match() {
 
 #[test]
 fn kernels_of_three_match() {
-    // Those that go by Winograd's filtering: whole and cut tiles, any padding, channels that fill no vector, kernels along
+    // Those that use Winograd's filtering: whole and cut tiles, any padding, channels that fill no vector, kernels along
     // time with a stride or alone, several blocks.
     for c in [
         Conv::new_2d(3, [13, 10], 40, 36, 3, 1, 1),
@@ -165,7 +165,7 @@ fn kernels_of_three_match() {
 
 #[test]
 fn kernels_of_four_and_strided_ones_of_seven_match() {
-    // By Winograd's filtering in tiles of 3×3: whole and cut tiles, any padding, odd sizes, several blocks.
+    // With Winograd's filtering in tiles of 3×3: whole and cut tiles, any padding, odd sizes, several blocks.
     for c in [
         Conv::new_2d(3, [12, 10], 40, 36, 4, 1, 1),
         Conv::new_2d(2, [9, 11], 17, 70, 4, 1, 2),
@@ -179,7 +179,7 @@ fn kernels_of_four_and_strided_ones_of_seven_match() {
             pad_end: [3, 2, 4],
             ..Conv::new_3d(1, [4, 15, 14], 12, 17, [7, 7, 7], [2; 3], [2, 3, 2])
         },
-        // An input that tiles do not pay for.
+        // An input for which tiles are not worth their cost.
         Conv::new_3d(1, [1, 3, 2], 12, 20, [1, 7, 7], [1, 2, 2], [0, 3, 3]),
     ] {
         check(&c);
@@ -199,7 +199,7 @@ fn the_epilogue_adds_rectifies_and_measures() {
         ..Conv::new_2d(40, [12, 11], 6, 42, 3, 1, 1)
     };
     check_epilogue(grouped);
-    // By Winograd's filtering.
+    // With Winograd's filtering.
     check_epilogue(Conv::new_2d(40, [12, 11], 18, 42, 3, 1, 1));
     check_epilogue(Conv::new_3d(2, [6, 21, 20], 3, 42, [5, 7, 7], [2; 3], [2, 3, 3]));
 }

@@ -203,7 +203,7 @@ fn layer(rows: usize, inputs: usize, outputs: usize) -> Linear {
     Linear { rows, inputs, outputs }
 }
 
-/// Packed weights give the very bits that packing for one call gives.
+/// Packed weights give the same bits as packing for one call.
 #[test]
 fn linear_weights_may_be_packed_before() {
     let many = layer((1..).find(|&rows| layer(rows, 1, 1).packs()).unwrap(), 37, 29);
@@ -215,7 +215,7 @@ fn linear_weights_may_be_packed_before() {
     assert_eq!(once, kept);
 }
 
-/// What is not a number, or infinite, reaches its own row and output and no other.
+/// A NaN or infinity reaches its own row and output and no other.
 #[test]
 fn few_rows_keep_their_infinities_apart() {
     let three = layer(3, 21, 5);

@@ -34,7 +34,7 @@ impl Case {
             dy: values(5, len),
             relu,
         };
-        // Rounding may move a value across the ReLU's corner: none that is near it has a gradient.
+        // Rounding may move a value across the ReLU's kink, so values near it get no gradient.
         for mean_var in [None, Some(&case.fixed())] {
             let [y, ..] = Self {
                 relu: false,

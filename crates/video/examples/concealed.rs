@@ -1,11 +1,11 @@
-//! Of damaged pictures of H.264 files, how many come out as if they were sound: the table in CONFORMANCE.md.
+//! How many damaged pictures of H.264 files are decoded without an error: the table in CONFORMANCE.md.
 //!
 //! ```text
 //! concealed FILE.mp4...
 //! ```
 //!
-//! Every kind of damage is done 100 times to one slice of a file, each time of the file as it was. Counted are the times
-//! in which any frame comes out, without an error, that is another one than of the sound file.
+//! Every kind of damage is applied 100 times to one slice of the original file. It counts the times
+//! that any frame is decoded without an error but differs from the intact file's.
 
 use std::ops::ControlFlow;
 use std::path::Path;

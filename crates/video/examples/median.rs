@@ -1,4 +1,4 @@
-//! The median of raw frames, and how long it takes: what `tools/compare/median.py` holds beside numpy.
+//! The median of raw frames, and the time that it takes; `tools/compare/median.py` compares it to numpy.
 //!
 //! `cargo run --release -p glad-video --example median -- FRAMES.rgb WIDTH HEIGHT OUT.rgb`: a line for each instruction
 //! set that this processor has and each way of treating an even number of frames; the median of the last one is written.

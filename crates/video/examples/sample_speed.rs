@@ -1,5 +1,5 @@
 //! How fast samples are read: frames of a plan, decoded, scaled to a short side of 256 and cropped
-//! to 224. `tools/compare/video.py` runs it beside other decoders.
+//! to 224. `tools/compare/video.py` compares it to other decoders.
 //!
 //! ```text
 //! sample_speed rust|ffmpeg kept|anew THREADS PLAN

@@ -1,4 +1,4 @@
-//! Coded pictures of an H.264 track out of the file, checked, as a decoder wants them.
+//! Reads and checks coded pictures of an H.264 track, in the form that a decoder needs.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -13,16 +13,16 @@ use crate::{Limits, VideoError, nal};
 /// One sample that did not decode.
 pub(crate) struct Fault {
     pub reason: String,
-    /// Whether other pictures may be predicted from it.
+    /// Whether it is a reference picture.
     pub reference: bool,
 }
 
-/// A coded picture behind start codes.
+/// A coded picture with start codes.
 pub(crate) struct Coded {
     pub stream: Vec<u8>,
-    /// Whether other pictures may be predicted from it.
+    /// Whether it is a reference picture.
     pub reference: bool,
-    /// Macroblocks to decode, each slice counted up to the end of the picture.
+    /// Macroblocks to decode, counting each slice up to the end of the picture.
     pub work: u64,
 }
 
@@ -32,7 +32,7 @@ pub(crate) struct Access<'a> {
     limits: &'a Limits,
     file: File,
     length: u64,
-    /// Whether the decoder wants the messages (SEI) as well.
+    /// Whether the decoder needs the messages (SEI) as well.
     messages: bool,
 }
 
@@ -50,8 +50,8 @@ impl<'a> Access<'a> {
     }
 
     /// The picture of a sample, with the track's parameter sets in front if it is the `first` that
-    /// a decoder gets; `None` if it is neither wanted nor needed for others. `sets` are those in
-    /// force, and are brought up to date.
+    /// a decoder gets; `None` if it is neither requested nor a reference. `sets` are those in
+    /// force, and are updated.
     pub fn picture(
         &mut self,
         sets: &mut ParameterSets,

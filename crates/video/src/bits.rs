@@ -1,4 +1,4 @@
-//! Numbers of H.264 headers, each within what the standard allows for it.
+//! Numbers of H.264 headers, each checked against the standard's range.
 
 use std::ops::RangeInclusive;
 
@@ -40,7 +40,7 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// A scaling list of `size` entries (7.3.2.1.1.1), which are passed over.
+    /// A scaling list of `size` entries (7.3.2.1.1.1), which are skipped.
     pub fn scaling_list(&mut self, size: usize) -> Result<(), String> {
         let (mut last, mut next) = (8, 8);
         for _ in 0..size {

@@ -1,4 +1,4 @@
-//! Boxes of mp4 and mov files, one inside the other (ISO/IEC 14496-12, 4.2), and what can be wrong with them.
+//! Boxes of mp4 and mov files, nested (ISO/IEC 14496-12, 4.2), and their errors.
 
 use std::path::Path;
 
@@ -17,11 +17,11 @@ pub(crate) struct RawSample {
     pub duration: u32,
     /// Display time, in ticks of the track.
     pub pts: i64,
-    /// Whether the container calls it a point to start at.
+    /// Whether the container marks it as a sync sample.
     pub sync: bool,
 }
 
-/// A failure inside the file, still without its name.
+/// A failure inside the file, still without the file's name.
 #[derive(Debug)]
 pub(crate) enum Fault {
     Io(std::io::Error),
@@ -78,7 +78,7 @@ fn plain(e: &shiguredo_mp4::Error) -> String {
     }
 }
 
-/// A box type as it can be printed.
+/// A box type in printable form.
 pub(crate) fn name(kind: [u8; 4]) -> String {
     format!("`{}`", BoxType::Normal(kind).as_bytes().escape_ascii())
 }

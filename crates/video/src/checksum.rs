@@ -1,5 +1,5 @@
-//! The BLAKE3 of a file, which a list may give: what was changed or damaged since is then reported, whatever a decoder
-//! would make of it.
+//! The BLAKE3 of a file, which a list may contain: a file changed or damaged since is then reported, even if a decoder
+//! would accept it.
 
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use crate::regular::open_file;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Checksum(pub(crate) [u8; 32]);
 
-/// What a checksum begins with.
+/// The prefix of a checksum.
 const PREFIX: &str = "b3:";
 
 impl Checksum {
@@ -26,7 +26,7 @@ impl Checksum {
         Ok(Self(*hasher.finalize().as_bytes()))
     }
 
-    /// Whether a word is meant to be one.
+    /// Whether a word looks like a checksum.
     pub(crate) fn is_meant(word: &str) -> bool {
         word.starts_with(PREFIX)
     }
@@ -42,7 +42,7 @@ impl fmt::Display for Checksum {
 impl FromStr for Checksum {
     type Err = String;
 
-    /// The error is a fragment.
+    /// The error is a sentence fragment.
     fn from_str(word: &str) -> Result<Self, String> {
         let digits = word.strip_prefix(PREFIX).unwrap_or_default();
         match blake3::Hash::from_hex(digits) {
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn words_are_read_and_written() {
-        // Of no bytes, as the authors of BLAKE3 publish it.
+        // The published hash of empty input.
         let word = "b3:af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262";
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("empty");

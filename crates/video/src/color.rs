@@ -1,18 +1,18 @@
 //! From decoded planes to RGB.
 //!
-//! One conversion for everything that decodes to 8-bit planes with halved chroma, whoever decodes
+//! One conversion for everything that decodes to 8-bit planes with halved chroma, whichever backend decodes
 //! it, so that a frame's bytes do not depend on the backend or the machine. It is swscale's, bit
-//! for bit: what its x86 code makes of a picture of unchanged size without `accurate_rnd`, which
-//! is what PyAV, torchcodec, decord and OpenCV hand out, and so what the field's models were
-//! trained on. Each chroma sample serves two by two pixels; products are cut off to 16 bits before
-//! they are added, so that channels lie up to 3 levels from exact arithmetic, mostly below.
+//! for bit: what its x86 code computes for a picture of unchanged size without `accurate_rnd`, which
+//! is what PyAV, torchcodec, decord and OpenCV return, and so what the field's models were
+//! trained on. Each chroma sample covers 2×2 pixels; products are truncated to 16 bits before
+//! they are added, so that channels differ by up to 3 levels from exact arithmetic, mostly downwards.
 
 use crate::RgbFrame;
 
 /// How Y, Cb and Cr become RGB.
 ///
-/// What the bitstream says (VUI, H.264 annex E) is used; what it leaves open is taken as ffmpeg
-/// takes it: limited range, and the matrix of BT.601 whatever the picture's size.
+/// The bitstream's description (VUI, H.264 annex E) is used; what it leaves open is interpreted as in
+/// ffmpeg: limited range, and the matrix of BT.601 for every picture size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Colour {
     pub full_range: bool,
@@ -38,13 +38,13 @@ impl Colour {
         })
     }
 
-    /// Whether the matrix is one that can be converted: not coded RGB, not YCgCo.
+    /// Whether the matrix can be converted: not coded RGB, not YCgCo.
     pub fn is_supported(self) -> bool {
         self.inverse_matrix().is_some()
     }
 }
 
-/// The window of a decoded picture that is to be shown, in luma pixels.
+/// The window of a decoded picture that is shown, in luma pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Window {
     pub left: usize,
@@ -105,7 +105,7 @@ pub(crate) fn to_rgb(picture: Planes<'_>, window: Window, colour: Colour) -> Res
     Ok(RgbFrame::of(width, height, rgb))
 }
 
-/// The numbers of the conversion: samples count in eighths, factors in 2^-13.
+/// The constants of the conversion: samples count in eighths, factors in 2^-13.
 struct Factors {
     luma_offset: i16,
     luma: i16,
@@ -119,7 +119,7 @@ impl Factors {
     fn of(colour: Colour) -> Option<Self> {
         let factor = |f: i32| ((i64::from(f) * (1 << 13) + (1 << 15)) >> 16) as i16;
         let [red_cr, blue_cb, green_cb, green_cr] = colour.inverse_matrix()?;
-        // The matrices are given for chroma of limited range.
+        // The matrices are for limited-range chroma.
         let chroma = |f: i32| factor(if colour.full_range { f * 224 / 255 } else { f });
         Some(Self {
             luma_offset: if colour.full_range { 0 } else { 16 << 3 },
@@ -142,7 +142,7 @@ const LANES: usize = 32;
 fn convert_row(y: &[u8], u: &[u8], v: &[u8], out: &mut [u8], factors: &Factors) {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
-        // SAFETY: AVX2 is there.
+        // SAFETY: AVX2 is available.
         return unsafe { convert_row_avx2(y, u, v, out, factors) };
     }
     convert_row_by(y, u, v, out, factors, interleave);
@@ -190,7 +190,7 @@ fn convert_row_by(
 fn convert_block(y: &[u8; LANES], u: &[u8; LANES / 2], v: &[u8; LANES / 2], f: &Factors) -> Channels {
     let product = |a: i16, b: i16| ((i32::from(a) * i32::from(b)) >> 16) as i16;
     let byte = |v: i16| v.clamp(0, 255) as u8;
-    // Each chroma sample serves two pixels.
+    // Each chroma sample covers two pixels.
     let (mut red, mut green, mut blue) = ([0i16; LANES], [0i16; LANES], [0i16; LANES]);
     for i in 0..LANES / 2 {
         let (cb, cr) = ((i16::from(u[i]) - 128) << 3, (i16::from(v[i]) - 128) << 3);
@@ -239,7 +239,7 @@ const SPREAD: [[[u8; 16]; 3]; 3] = {
 fn interleave_avx2(rgb: &Channels, out: &mut [u8; LANES * 3]) {
     use std::arch::x86_64::{__m128i, _mm_loadu_si128, _mm_or_si128, _mm_shuffle_epi8, _mm_storeu_si128};
     let load = |bytes: &[u8; 16]| {
-        // SAFETY: 16 bytes are there.
+        // SAFETY: 16 bytes can be read.
         unsafe { _mm_loadu_si128(bytes.as_ptr().cast::<__m128i>()) }
     };
     let (out, _) = out.as_chunks_mut::<16>();
@@ -248,7 +248,7 @@ fn interleave_avx2(rgb: &Channels, out: &mut [u8; LANES * 3]) {
         let channels = [channel(0), channel(1), channel(2)];
         for (part, spread) in SPREAD.iter().enumerate() {
             let [r, g, b] = [0, 1, 2].map(|c| _mm_shuffle_epi8(channels[c], load(&spread[c])));
-            // SAFETY: 16 bytes are there.
+            // SAFETY: 16 bytes can be read.
             unsafe {
                 _mm_storeu_si128(
                     out[3 * half + part].as_mut_ptr().cast::<__m128i>(),
@@ -323,7 +323,7 @@ mod tests {
         };
         let grey = convert(window(0, 8), full);
         assert_eq!(grey.pixel(3, 0), [90; 3]);
-        // 81, 90, 240 is pure red in BT.601, and is what nothing is said of means.
+        // 81, 90, 240 is pure red in BT.601, which is also the meaning of "unspecified".
         for unspecified in [2, 5, 6] {
             let [r, g, b] = convert(window(8, 8), limited(unspecified)).pixel(4, 0);
             assert!(r >= 253 && g <= 2 && b <= 2, "{r} {g} {b}");
@@ -335,8 +335,8 @@ mod tests {
         assert!(e.contains("colour matrix 0 is not supported"), "{e}");
     }
 
-    /// Every luma with some chroma, against arithmetic without rounding. That it is swscale's to
-    /// the bit is a test of the `ffmpeg` feature.
+    /// Every luma with some chroma, against arithmetic without rounding. That it matches swscale's to
+    /// the bit is tested with the `ffmpeg` feature.
     #[test]
     fn within_three_levels_of_exact_arithmetic() {
         let y: Vec<u8> = (0..=255).collect();

@@ -1,4 +1,4 @@
-//! Which parts of an image a random crop may take.
+//! The possible boxes of a random crop.
 
 /// A part of an image, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -13,7 +13,7 @@ pub struct CropBox {
     pub height: usize,
 }
 
-/// Fixed positions of a multi-scale crop, in quarters of the room that is left: corners and
+/// Fixed positions of a multi-scale crop, in quarters of the remaining room: corners and
 /// centre; then the middles of the edges and the middles between the corners and the centre.
 const POSITIONS: [(usize, usize); 13] = [
     (0, 0),
@@ -36,9 +36,9 @@ const POSITIONS: [(usize, usize); 13] = [
 /// [`MultiScaleCrop::boxes`], all equally likely, and resizes it to the output size.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiScaleCrop {
-    /// Sides, as shares of the image's shorter side.
+    /// Side lengths, as fractions of the image's shorter side.
     pub scales: Vec<f64>,
-    /// How many places apart in `scales` width and height may be: 0 is always square.
+    /// How far apart in `scales` width and height may be, in list positions: 0 is always square.
     pub max_gap: usize,
     /// Whether to use all 13 positions, or the 5 of the corners and the centre.
     pub thirteen: bool,

@@ -1,7 +1,7 @@
 //! Decoding chosen frames of an H.264 track.
 //!
 //! Every stretch of pictures from one entry point to the next is decoded by a decoder of its own,
-//! so a frame depends on the bytes of its own stretch alone, never on what else was asked for.
+//! so a frame depends only on the bytes of its own stretch, never on the other requested frames.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
 use crate::{Limits, Sink, VideoError};
 
-/// Decodes `frames` (each at most once) and gives each to `sink`, in decoding order.
+/// Decodes `frames` (each at most once) and passes each to `sink`, in decoding order.
 pub(crate) fn decode_frames(
     path: &Path,
     index: &H264Index,
@@ -55,15 +55,15 @@ pub(crate) fn decode_frames(
 
 /// Why there is no picture.
 enum Failure {
-    /// The bytes are damaged; a fragment.
+    /// The bytes are damaged; a sentence fragment.
     Damage(String),
-    /// Too much was read already.
+    /// The limit of samples read was reached.
     Read,
-    /// It would be too much work.
+    /// The limit of macroblocks would be exceeded.
     Work,
 }
 
-/// A decoder on its way from an entry point.
+/// A decoder that started at an entry point.
 struct Chain {
     decoder: Decoder,
     /// The active parameter sets.
@@ -79,10 +79,10 @@ struct Run<'a> {
     index: &'a H264Index,
     limits: &'a Limits,
     access: Access<'a>,
-    /// The youngest last. Two, because pictures of two stretches alternate around the start of an
+    /// The newest last. Two, because pictures of two stretches alternate around the start of an
     /// open GOP.
     chains: Vec<Chain>,
-    /// The last sample that was found damaged and that others are predicted from.
+    /// The last sample that is damaged and a reference.
     broken: Option<(usize, String)>,
     read: u64,
     /// Macroblocks decoded.
@@ -90,7 +90,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// The picture of a sample. Samples must be asked for in ascending order.
+    /// The picture of a sample. Samples must be requested in ascending order.
     fn picture(&mut self, wanted: usize) -> Result<YuvFrame, Failure> {
         let Some((entry, kind)) = self.index.entry_before(wanted) else {
             return Err(Failure::Damage("there is no key frame before it".to_owned()));
@@ -103,12 +103,12 @@ impl Run<'_> {
         {
             return Err(needs(*at, reason));
         }
-        // A chain is put back only if it is still sound.
+        // A chain is put back only if it has met no damage.
         let mut chain = self.chain(entry, kind, wanted);
         while chain.at < wanted {
             let sample = chain.at;
             if let Err(fault) = self.feed(&mut chain, sample, false)? {
-                // Nothing else is fed but what others are predicted from.
+                // Only reference pictures are fed otherwise.
                 let failure = needs(sample, &fault.reason);
                 self.broken = Some((sample, fault.reason));
                 return Err(failure);
@@ -147,7 +147,7 @@ impl Run<'_> {
         }
     }
 
-    /// Feeds one sample to the decoder, unless it is neither wanted nor needed.
+    /// Feeds one sample to the decoder, unless it is neither requested nor a reference.
     fn feed(
         &mut self,
         chain: &mut Chain,
@@ -158,7 +158,7 @@ impl Run<'_> {
         let samples = &self.index.samples;
         if chain.kind == Entry::Recovery && samples[sample].rank < samples[chain.entry].rank {
             // Decoded after the start of an open GOP but shown before it: predicted from pictures
-            // that are not there.
+            // that are missing.
             return Ok(Ok(None));
         }
         if self.read >= self.limits.max_read {
@@ -185,7 +185,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let fault = |reason| Fault { reason, reference };
-        // The decoder promises never to panic; a process must not depend on that.
+        // The decoder documents that it never panics; the process must not rely on that.
         match catch_unwind(AssertUnwindSafe(|| chain.decoder.decode(&picture.stream))) {
             Ok(Ok(Some(picture))) => Ok(Some(picture)),
             Ok(Ok(None)) => Err(fault("a part of the picture is missing".to_owned())),

@@ -1,8 +1,8 @@
-//! Which decoder is taken.
+//! The choice of decoder.
 
 use std::fmt;
 
-/// What decodes video files; frames of a sound file are the same bytes whichever it is. Folders of images need none.
+/// The decoder of video files; frames of an intact file are the same bytes with either. Folders of images need none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(
     feature = "parameters",
@@ -10,12 +10,12 @@ use std::fmt;
     serde(rename_all = "snake_case")
 )]
 pub enum DecoderChoice {
-    /// `ffmpeg` where the program was built with it, which is faster and reads everything; else `rust`.
+    /// `ffmpeg` if the program was built with it, which is faster and reads everything; else `rust`.
     #[default]
     Auto,
     /// The decoder in pure Rust: 8-bit 4:2:0 progressive H.264 in mp4 or mov.
     Rust,
-    /// The system's FFmpeg, of a program built with the feature `ffmpeg`: every codec and container that it has.
+    /// The system's FFmpeg, of a program built with the feature `ffmpeg`: every codec and container that it supports.
     Ffmpeg,
 }
 
@@ -36,14 +36,14 @@ impl DecoderChoice {
         }
     }
 
-    /// Whether libavcodec decodes.
+    /// Whether libavcodec is the decoder.
     pub(crate) fn is_ffmpeg(self) -> bool {
         cfg!(feature = "ffmpeg") && self != Self::Rust
     }
 }
 
-/// The decoders of this build with their versions, for caches of what depends on decoded frames: of damaged files, other
-/// versions may deliver other frames.
+/// The decoders of this build with their versions, for caches of anything that depends on decoded frames: for damaged files,
+/// other versions may return other frames.
 pub fn decoders() -> String {
     let own = concat!("glad-video ", env!("CARGO_PKG_VERSION")).to_owned();
     #[cfg(feature = "ffmpeg")]

@@ -1,4 +1,4 @@
-//! What can go wrong while a video is read.
+//! Errors while a video is read.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{Checksum, Limits};
 
-/// Why a video, or a frame of it, could not be had. Every variant names the file.
+/// Why a video, or a frame of it, could not be read. Every variant names the file.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum VideoError {
@@ -16,10 +16,10 @@ pub enum VideoError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: Arc<io::Error>,
     },
-    /// The file is sound as far as was looked, but this build cannot decode what is in it.
+    /// The file looks intact, but this build cannot decode its contents.
     #[error("{}: {what}; {hint}", path.display())]
     Unsupported {
         /// The file.
@@ -72,31 +72,31 @@ pub enum VideoError {
         /// What it should be.
         expected: Checksum,
     },
-    /// A frame was asked for that the video does not have.
+    /// A frame was requested that the video does not have.
     #[error("{}: frame {frame} was asked for, but there are {count} (0 to {})", path.display(), count.saturating_sub(1))]
     OutOfRange {
         /// The file.
         path: PathBuf,
-        /// The frame asked for.
+        /// The requested frame.
         frame: usize,
         /// How many there are.
         count: usize,
     },
-    /// Nothing came for so long that something hangs. Says nothing of the file: only a [`Watch`](crate::Watch) gives
-    /// this.
+    /// No frame arrived within the limit, so something hangs. The file need not be at fault: only a [`Watch`](crate::Watch)
+    /// returns this.
     #[error("{}: nothing came of it for {} s: its disk, or what decodes it, hangs", path.display(), limit.as_secs_f64())]
     Stalled {
         /// The file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// The time waited.
         limit: Duration,
     },
-    /// A frame exists but cannot be decoded: it, or a frame it is predicted from, is damaged.
+    /// A frame exists but cannot be decoded: it or one of its reference frames is damaged.
     #[error("{}: frame {frame} cannot be decoded: {reason}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// The frame asked for.
+        /// The requested frame.
         frame: usize,
         /// Where the damage is and what it is.
         reason: String,

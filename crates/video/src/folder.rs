@@ -20,10 +20,10 @@ pub(crate) struct FolderIndex {
 }
 
 impl FolderIndex {
-    /// Counts the frames and reads the size of the first. A number without a file is an error where others follow it.
+    /// Counts the frames and reads the size of the first. A missing number is an error if others follow it.
     pub fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let first = options.start_index.saturating_add(options.offset);
-        // One listing, not a look at every file: folders are often on network disks.
+        // One listing, not one request per file: folders are often on network disks.
         let mut present = HashSet::new();
         for entry in fs::read_dir(path).map_err(|e| VideoError::io(path, e))? {
             present.insert(entry.map_err(|e| VideoError::io(path, e))?.file_name());
@@ -104,7 +104,7 @@ impl Index for FolderIndex {
         true
     }
 
-    /// In the order asked for.
+    /// In the requested order.
     fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
         let Place { path, limits, .. } = place;
         for &frame in frames {
@@ -132,7 +132,8 @@ impl Index for FolderIndex {
     }
 }
 
-/// An error if the folder goes on after `missing`, the first number without a file: the video would end there in silence.
+/// An error if the folder continues after `missing`, the first number without a file: the video would otherwise be cut short
+/// silently.
 fn no_gap(path: &Path, template: &Template, present: &HashSet<OsString>, missing: usize) -> Result<(), VideoError> {
     let later = present
         .iter()

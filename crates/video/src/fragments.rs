@@ -9,7 +9,7 @@ use crate::sample_table::check_count;
 /// `sample_is_non_sync_sample` among the flags of a sample.
 const NON_SYNC: u32 = 0x1_0000;
 
-/// What holds for a sample whose fragment does not say.
+/// The defaults of samples whose fragment does not set a value.
 #[derive(Debug)]
 pub(crate) struct Defaults {
     track_id: u32,
@@ -29,7 +29,7 @@ impl Defaults {
     }
 }
 
-/// Appends the track's samples of one `moof`, which lies at byte `at` of the file.
+/// Appends the track's samples of one `moof`, which begins at byte `at` of the file.
 pub(crate) fn append_fragment(
     samples: &mut Vec<RawSample>,
     at: u64,
@@ -38,7 +38,7 @@ pub(crate) fn append_fragment(
     limits: &Limits,
 ) -> Result<(), Fault> {
     let moof = need(&children(moof)?, b"moof", "file")?;
-    // Data of a track that says nothing of where it is follows that of the track before it.
+    // Data of a track without an offset follows that of the previous track.
     let mut next = at;
     for traf in children(moof.payload)?.iter().filter(|b| b.kind == *b"traf") {
         let traf = children(traf.payload)?;
@@ -59,7 +59,7 @@ pub(crate) fn append_fragment(
         };
         next = base;
         for trun in traf.iter().filter(|b| b.kind == *b"trun") {
-            // The count stands behind version and flags; the library makes a list of that length.
+            // The count follows version and flags; the library makes a list of that length.
             let count = trun
                 .payload
                 .get(4..8)

@@ -14,7 +14,7 @@ pub enum ImageError {
         /// Number of bytes.
         got: usize,
     },
-    /// An image of no pixels was asked for.
+    /// An image without pixels was requested.
     #[error("an image of {width}x{height} pixels is empty")]
     Empty {
         /// Width in pixels.
@@ -32,7 +32,7 @@ pub enum ImageError {
         /// Height of the image in pixels.
         height: usize,
     },
-    /// Images that belong together differ in size.
+    /// Images that must have one size differ.
     #[error("an image of {got_width}x{got_height} pixels among images of {width}x{height}")]
     Size {
         /// Width of the others.
@@ -44,16 +44,16 @@ pub enum ImageError {
         /// Height of this one.
         got_height: usize,
     },
-    /// A median of no images was asked for.
+    /// A median of no images was requested.
     #[error("a median needs at least one image")]
     NoImages,
     /// More images than a median by counting can take.
     #[error("a median by counting takes no more than {0} images")]
     TooMany(usize),
-    /// The median refused.
+    /// The median failed.
     #[error("cannot take the median: {0}")]
     Median(String),
-    /// The library that resizes refused.
+    /// The resize library failed.
     #[error("cannot resize: {0}")]
     Resize(String),
 }
@@ -83,7 +83,7 @@ impl RgbFrame {
         }
     }
 
-    /// A picture from bytes that were made to fit.
+    /// A picture from bytes of the right length.
     pub(crate) fn of(width: usize, height: usize, data: Vec<u8>) -> Self {
         debug_assert_eq!(data.len(), width * height * 3);
         Self { width, height, data }
@@ -109,7 +109,7 @@ impl RgbFrame {
         &mut self.data
     }
 
-    /// The bytes, shape `[height, width, 3]`, taken out.
+    /// The bytes, shape `[height, width, 3]`, moved out.
     pub fn into_data(self) -> Vec<u8> {
         self.data
     }

@@ -1,5 +1,5 @@
-//! What reads bytes that nobody vouches for, one function a parser: the fuzz targets and the tests with mutated files
-//! call the same. Whatever the bytes, each returns; the number says how much came out.
+//! The parsers of untrusted input, one function each: the fuzz targets and the tests with mutated files
+//! call them. Each returns for any bytes; the result counts what was parsed.
 
 use std::cell::RefCell;
 use std::fs;
@@ -24,7 +24,7 @@ pub fn limits() -> Limits {
 }
 
 thread_local! {
-    /// A folder of this thread's own.
+    /// A folder for each thread.
     static FOLDER: RefCell<Option<tempfile::TempDir>> = const { RefCell::new(None) };
 }
 
@@ -43,7 +43,7 @@ fn written(name: &str, bytes: &[u8], body: impl FnOnce(&Path) -> usize) -> usize
     })
 }
 
-/// Opens a video and decodes all of it. Gives the number of good frames.
+/// Opens a video and decodes all of it. Returns the number of good frames.
 fn decode_all(path: &Path, options: &OpenOptions) -> usize {
     let named = |e: &crate::VideoError| {
         let text = e.to_string();
@@ -75,7 +75,7 @@ fn decode_all(path: &Path, options: &OpenOptions) -> usize {
     good
 }
 
-/// A video file: boxes, tables, fragments, and what the decoder makes of the samples.
+/// A video file: boxes, tables, fragments, and decoding of the samples.
 pub fn video_file(bytes: &[u8]) -> usize {
     let options = OpenOptions {
         limits: limits(),
@@ -84,7 +84,7 @@ pub fn video_file(bytes: &[u8]) -> usize {
     written("video.mp4", bytes, |path| decode_all(path, &options))
 }
 
-/// A sample: its NAL units. Gives their number.
+/// A sample: its NAL units. Returns their number.
 pub fn nal_units(bytes: &[u8]) -> usize {
     let mut found = 0;
     for length_size in [1, 2, 4] {
@@ -98,8 +98,8 @@ pub fn nal_units(bytes: &[u8]) -> usize {
     found
 }
 
-/// A stream of NAL units behind lengths of two bytes: parameter sets, and slice headers under those in force. Gives the
-/// number of those that were taken.
+/// A stream of NAL units with 2-byte lengths: parameter sets, and slice headers with the sets in force. Returns the
+/// number that was accepted.
 pub fn headers(bytes: &[u8]) -> usize {
     let mut sets = ParameterSets::default();
     let mut good = 0;
@@ -111,7 +111,7 @@ pub fn headers(bytes: &[u8]) -> usize {
         };
         good += usize::from(ok);
     }
-    // As if the bytes were one unit of each kind.
+    // The bytes as one unit of each kind.
     for header in [0x67, 0x68, 0x65, 0x41] {
         let unit = [&[header], bytes].concat();
         let nal = Nal { bytes: &unit };
@@ -125,7 +125,7 @@ pub fn headers(bytes: &[u8]) -> usize {
 }
 
 /// A list of videos, with and without columns and classes; the first line is also read as columns and as the name of an
-/// image. Gives the number of entries.
+/// image. Returns the number of entries.
 pub fn list(bytes: &[u8]) -> usize {
     let first = bytes.split(|b| *b == b'\n').next().unwrap_or_default();
     let first = String::from_utf8_lossy(first);
@@ -156,7 +156,7 @@ pub fn list(bytes: &[u8]) -> usize {
     found
 }
 
-/// An image of a folder. Gives 1 if it is one.
+/// An image of a folder. Returns 1 if it is valid.
 pub fn image(bytes: &[u8]) -> usize {
     let options = OpenOptions {
         limits: limits(),
@@ -171,23 +171,23 @@ pub fn image(bytes: &[u8]) -> usize {
     })
 }
 
-/// What becomes of a slice whose bytes are damaged while all lengths around it are right.
+/// Damage to the bytes of a slice that leaves all lengths around it correct.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Damage {
     /// The rest is zeros: a hole in the file, or a download that was never completed.
     Zeros,
-    /// It ends early, and the lengths say so.
+    /// It ends early, with matching lengths.
     Cut,
     /// The rest is ones.
     Ones,
-    /// So many bytes are random.
+    /// This many bytes are random.
     Garbage(usize),
-    /// One bit is another one.
+    /// One bit is flipped.
     Flip,
 }
 
 impl Damage {
-    /// All that is measured.
+    /// All kinds that are measured.
     pub const ALL: [Self; 6] = [
         Self::Zeros,
         Self::Cut,
@@ -197,7 +197,7 @@ impl Damage {
         Self::Flip,
     ];
 
-    /// Damages a NAL unit of at least 32 bytes, which stand behind their length in 4 bytes, somewhere from its eighth
+    /// Damages a NAL unit of at least 32 bytes, which follow their 4-byte length, somewhere from its eighth
     /// byte on.
     pub fn apply(self, unit: &mut [u8], dice: &mut Mutator) {
         let length = unit.len();
@@ -206,7 +206,7 @@ impl Damage {
             Self::Zeros => unit[at..].fill(0),
             Self::Cut => {
                 unit[..4].copy_from_slice(&(at as u32 - 4).to_be_bytes());
-                // Filler data (NAL unit type 12) takes the place of what is cut off.
+                // Filler data (NAL unit type 12) replaces what is cut off.
                 let filler = (length - at - 4) as u32;
                 unit[at..at + 4].copy_from_slice(&filler.to_be_bytes());
                 unit[at + 4..].fill(0xff);
@@ -220,7 +220,7 @@ impl Damage {
     }
 }
 
-/// Where the slices of an H.264 file lie that [`Damage`] can be done to: the range of each with its length in front.
+/// The slices of an H.264 file that [`Damage`] can be applied to: the byte range of each, including its length prefix.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -251,12 +251,12 @@ pub fn slices(path: &Path) -> Result<Vec<std::ops::Range<usize>>, crate::VideoEr
     Ok(found)
 }
 
-/// Mutates bytes at random, the same ones for the same seed.
+/// Mutates bytes at random, reproducibly from a seed.
 #[derive(Debug, Clone)]
 pub struct Mutator(u64);
 
 impl Mutator {
-    /// With a seed.
+    /// A mutator with a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed | 1)
@@ -270,8 +270,8 @@ impl Mutator {
         (self.0 % sides.max(1) as u64) as usize
     }
 
-    /// Some mutations of the bytes of `range`: bits that flip, bytes that change, numbers that become 0, the largest or
-    /// close to it, pieces that are lost or come twice, an end that is missing.
+    /// Some mutations of the bytes of `range`: bits that flip, bytes that change, integers that become 0, the maximum or
+    /// close to it, pieces that are lost or repeated, a missing end.
     pub fn mutate(&mut self, bytes: &mut Vec<u8>, range: std::ops::Range<usize>) {
         for _ in 0..1 + self.roll(6) {
             if bytes.is_empty() {

@@ -23,14 +23,14 @@ const HEAD_BYTES: u64 = 8192;
 pub(crate) struct Sample {
     pub offset: u64,
     pub size: u32,
-    /// Its place among all samples in display order, shown or not.
+    /// Its position among all samples in display order, shown or not.
     pub rank: u32,
 }
 
-/// All that is needed to decode any frame.
+/// Everything that is needed to decode any frame.
 #[derive(Debug)]
 pub(crate) struct H264Index {
-    /// Which of several tracks it is of.
+    /// A note on which of several tracks was chosen.
     pub remark: Option<String>,
     pub samples: Vec<Sample>,
     /// The sample of each frame, in display order.
@@ -43,7 +43,7 @@ pub(crate) struct H264Index {
     pub sps: Sps,
     /// The part of them that is shown.
     pub window: Window,
-    /// Pictures that a decoder has to hold back to give them in display order, if that is known.
+    /// Pictures that a decoder has to hold back to return them in display order, if known.
     #[cfg_attr(not(feature = "ffmpeg"), allow(dead_code))]
     pub delay: Option<usize>,
     pub length_size: usize,
@@ -116,7 +116,7 @@ impl H264Index {
     }
 }
 
-/// Size and colour of the pictures; every set that is announced must agree on the size.
+/// Size and colour of the pictures; all announced sets must have the same size.
 fn geometry(track: &Track, limits: &Limits) -> Result<Sps, Fault> {
     let mut first: Option<Sps> = None;
     for nal in &track.sps {
@@ -143,8 +143,8 @@ fn geometry(track: &Track, limits: &Limits) -> Result<Sps, Fault> {
     }
 }
 
-/// The window that the container leaves of the stream's: as ffmpeg, a container may crop on the
-/// right and at the bottom, within the last macroblock, what the stream does not.
+/// The stream's window, further cropped by the container: as in ffmpeg, a container may crop on the
+/// right and at the bottom, within the last macroblock, what the stream does not crop.
 fn shown(window: Window, (width, height): (usize, usize)) -> Window {
     let within = |side: usize, all: usize| side > 0 && side <= all && side.div_ceil(16) == all.div_ceil(16);
     if (window.left, window.top) == (0, 0) && within(width, window.width) && within(height, window.height) {
@@ -158,8 +158,8 @@ fn shown(window: Window, (width, height): (usize, usize)) -> Window {
     }
 }
 
-/// How many pictures a decoder has to hold back to give them in display order; `None` where the
-/// container's order tells nothing of the stream's: it is the decoding order.
+/// How many pictures a decoder has to hold back to return them in display order; `None` if the
+/// container's display order is the decoding order, which says nothing about the stream.
 fn delay(samples: &[Sample]) -> Option<usize> {
     let (mut most, mut waiting, mut shown) = (0, BTreeSet::new(), 0);
     for sample in samples {
@@ -172,7 +172,7 @@ fn delay(samples: &[Sample]) -> Option<usize> {
     (most > 0).then_some(most)
 }
 
-/// NAL units behind start codes (annex B).
+/// NAL units with start codes (annex B).
 pub(crate) fn annex_b<'a>(nals: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     for nal in nals {
@@ -189,7 +189,7 @@ fn display_order(samples: &[RawSample]) -> Vec<u32> {
     order
 }
 
-/// What the edit list leaves, span after span. As ffmpeg: a frame belongs to a span if it begins
+/// The frames that the edit list shows, span after span. As in ffmpeg: a frame belongs to a span if it begins
 /// in it.
 fn shown_frames(track: &Track, order: Vec<u32>, limits: &Limits) -> Result<Vec<u32>, Fault> {
     if track.edits.is_empty() {
@@ -216,7 +216,7 @@ fn frame_rate(track: &Track) -> Option<f64> {
 }
 
 /// The samples at which decoding can begin: containers mark some by mistake, so their contents
-/// decide. One that cannot be read is none.
+/// decide. An unreadable one does not count.
 fn entries(file: &mut File, track: &Track) -> Result<Vec<(u32, Entry)>, Fault> {
     let length = file.metadata()?.len();
     let mut out = Vec::new();

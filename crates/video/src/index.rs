@@ -1,4 +1,4 @@
-//! The index of a video: which bytes each frame needs.
+//! The index of a video: the bytes that each frame needs.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -9,9 +9,9 @@ use std::time::SystemTime;
 use crate::{DecoderChoice, Limits, Sink, VideoError};
 
 /// Where the frames of a video are: display order, decoding order, key frames. Made when a video
-/// is opened; kept by the caller, it lets the same file be opened again without being parsed.
+/// is opened; with a kept index the same file can be opened again without parsing.
 ///
-/// Cheap to clone. About 20 bytes a frame for a video file; nothing to speak of for a folder.
+/// Cheap to clone. About 20 bytes a frame for a video file; almost nothing for a folder.
 #[derive(Clone)]
 pub struct VideoIndex(Arc<Indexed>);
 
@@ -26,19 +26,19 @@ pub(crate) trait Index: Send + Sync {
     fn frame_count(&self) -> usize;
     /// Width and height of an upright frame.
     fn size(&self) -> (usize, usize);
-    /// Frames a second on average, if that is known.
+    /// Frames a second on average, if known.
     fn fps(&self) -> Option<f64> {
         None
     }
-    /// What a reader may want to know of a sound file.
+    /// A remark on a valid file.
     fn remark(&self) -> Option<&str> {
         None
     }
-    /// Whether it is of a folder: of the frames that were asked for alone, and without a time of its own.
+    /// Whether it indexes a folder: only the requested frames, and without a modification time.
     fn is_folder(&self) -> bool {
         false
     }
-    /// Decodes `frames`, ascending and each at most once, and gives each to `sink`.
+    /// Decodes `frames`, ascending and each at most once, and passes each to `sink`.
     fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError>;
 }
 
@@ -79,7 +79,7 @@ impl VideoIndex {
     }
 }
 
-/// What tells one state of a file from another.
+/// Identifies the state of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     length: u64,

@@ -1,7 +1,7 @@
-//! Video in and out, in pure Rust.
+//! Reading and writing video in pure Rust.
 //!
-//! In: exact frames of H.264 files (mp4, mov) and of folders of images, by number, at the cost of
-//! the groups of pictures they lie in ([`Video`]); the image operations of a training pipeline on
+//! In: exact frames of H.264 files (mp4, mov) and of folders of images, by number, at the cost of decoding
+//! their groups of pictures ([`Video`]); the image operations of a training pipeline on
 //! them ([`ops`], [`MultiScaleCrop`]); backgrounds as medians ([`background`]); annotation lists
 //! ([`lists`]). Out: small H.264 files ([`mod@write`]).
 

@@ -1,9 +1,9 @@
 //! Bounds on what an untrusted file can make a reader do.
 
-/// Bounds on memory and work. What lies beyond is a
+/// Bounds on memory and work. Exceeding one is a
 /// [`VideoError::Limit`](crate::VideoError::Limit), not an attempt.
 ///
-/// They bound work (samples, bytes), never time, so that whether a file is good does not depend
+/// They bound work (samples, bytes), never time, so that a file's validity does not depend
 /// on the load of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
@@ -16,9 +16,9 @@ pub struct Limits {
     pub max_sample_bytes: u64,
     /// Bytes of the container's tables (`moov` and all `moof` boxes together). Default: 128 MiB.
     pub max_index_bytes: u64,
-    /// Coded pictures gone through in one call, whether decoded or passed over. Default: 2²⁰.
+    /// Coded pictures processed in one call, whether decoded or skipped. Default: 2²⁰.
     pub max_read: u64,
-    /// Macroblocks (16 × 16 pixels) decoded in one call, each slice counted up to the end of its picture, where it may
+    /// Macroblocks (16 × 16 pixels) decoded in one call, counting each slice up to the end of its picture, which it may
     /// reach. Default: 2³⁴, which is two thousand million pictures of 100 × 100 pixels, or 19 hours of 1920 × 1080 in one
     /// slice at 30 frames a second.
     pub max_macroblocks: u64,

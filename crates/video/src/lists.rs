@@ -1,11 +1,11 @@
 //! Annotation lists: one video a line, or a table (CSV) with one a row.
 //!
-//! [`ListFormat`] names the kinds of lists that there are. Blank lines are passed over, and comments: lines that begin
-//! with `#` and a blank (names of files may begin with a `#`, too). Paths may hold spaces, since what follows them is
-//! numbers. Columns may be parted by tabs, commas or semicolons, if all lines are, and named by a first line; text may be
-//! UTF-16, with the line ends of any system. After all columns of any list a word `b3:` with a BLAKE3 may stand, the
-//! [`Checksum`] of the file. [`read_list`] takes a list only if all of it is understood; [`scan_list`]
-//! gives what is, and what is not.
+//! [`ListFormat`] names the kinds of lists. Blank lines are skipped, and so are comments: lines that begin
+//! with `#` and whitespace (names of files may begin with a `#`, too). Paths may hold spaces, since what follows them is
+//! numbers. Columns may be separated by tabs, commas or semicolons, if all lines are, and named by a first line; text may be
+//! UTF-16, with the line ends of any system. Any line may end with a word `b3:` and a BLAKE3, the
+//! [`Checksum`] of the file. [`read_list`] accepts a list only if all of it is understood; [`scan_list`]
+//! returns what is understood, and what is not.
 
 mod columns;
 mod doubt;
@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Checksum;
 
-/// What kind of list a file is.
+/// The kind of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(
     feature = "parameters",
@@ -38,8 +38,8 @@ use crate::Checksum;
     serde(rename_all = "snake_case")
 )]
 pub enum ListFormat {
-    /// By what most lines look like: a path, `path label`, `path frames label`, `path offset frames label`, or the
-    /// header of EPIC-KITCHENS. Where lines can be read in two ways, an error says what to do.
+    /// Detected from the majority of lines: a path, `path label`, `path frames label`, `path offset frames label`, or the
+    /// header of EPIC-KITCHENS. If lines can be read in two ways, an error says what to do.
     #[default]
     Auto,
     /// `path label`.
@@ -48,7 +48,7 @@ pub enum ListFormat {
     Kinetics,
     /// `path offset frames label`, of segments of sequences: BABEL of Kinetics→BABEL (with `start_index = 1`).
     Babel,
-    /// `path label` or `path frames label`, by what most lines look like: UCF101 and HMDB51 of UCF-HMDB.
+    /// `path label` or `path frames label`, detected from the majority of lines: UCF101 and HMDB51 of UCF-HMDB.
     UcfHmdb,
     /// `path label`, of video files: Mixamo and Kinetics of Mixamo→Kinetics.
     MixamoKinetics,
@@ -59,7 +59,7 @@ pub enum ListFormat {
 }
 
 impl ListFormat {
-    /// File names of a folder's images, as the data set has them; [`Template`](crate::Template) reads it.
+    /// File names of a folder's images, as in the data set; [`Template`](crate::Template) reads it.
     pub fn template(self) -> &'static str {
         match self {
             Self::EpicKitchens => "frame_%010d.jpg",
@@ -67,7 +67,7 @@ impl ListFormat {
         }
     }
 
-    /// The number of a folder's first image, as the data set has it.
+    /// The number of a folder's first image, as in the data set.
     pub fn start_index(self) -> usize {
         usize::from(self == Self::EpicKitchens)
     }
@@ -76,9 +76,9 @@ impl ListFormat {
 /// How to read a list.
 #[derive(Debug, Clone, Default)]
 pub struct ListOptions {
-    /// What kind of list it is.
+    /// The kind of list.
     pub format: ListFormat,
-    /// The columns, instead of those that the format says.
+    /// The columns, instead of the format's.
     pub columns: Option<Columns>,
     /// Names of the classes, in order: labels may be names, and numbers must be below their count.
     pub classes: Option<Vec<String>>,
@@ -93,9 +93,9 @@ pub struct ListEntry<'a> {
     pub path: &'a str,
     /// Its class, if it has one.
     pub label: Option<usize>,
-    /// Its number of frames, if the list says.
+    /// Its number of frames, if the list has it.
     pub frames: Option<usize>,
-    /// Frames of the file before its first, where the list has a column for that: then `frames` is the length of a
+    /// Frames of the file before its first, if the list has that column: then `frames` is the length of a
     /// segment, else of the whole file.
     pub offset: Option<usize>,
     /// The checksum of its file, if the list has it.
@@ -113,24 +113,24 @@ pub struct BadLine {
     pub reason: String,
 }
 
-/// All that a list holds, understood or not.
+/// All lines of a list, understood or not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scan {
     /// The lines that are understood, in order.
     pub entries: Entries,
     /// The others.
     pub bad: Vec<BadLine>,
-    /// What was taken for the columns, such as `path frames label`.
+    /// The assumed columns, such as `path frames label`.
     pub columns: String,
-    /// Whether the columns are a guess, by what most lines look like.
+    /// Whether the columns are a guess, from the majority of lines.
     pub guessed: bool,
-    /// The format, where it was recognised or given: EPIC-KITCHENS numbers images otherwise than others.
+    /// The format, where it was recognised or given: EPIC-KITCHENS numbers images differently.
     pub format: ListFormat,
-    /// What is unusual about the file and was read all the same, as fragments: `is UTF-16 text, …`.
+    /// Unusual features of the file that were accepted, as fragments: `is UTF-16 text, …`.
     pub notes: Vec<String>,
 }
 
-/// Why a file is no list at all, as a fragment: `is JSON, not a list: …`.
+/// Why a file is not a list, as a fragment: `is JSON, not a list: …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAList(pub String);
@@ -143,7 +143,7 @@ pub enum ListError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is something else.
@@ -189,7 +189,7 @@ pub fn read_list(path: &Path, options: &ListOptions) -> Result<Scan, ListError> 
 }
 
 impl Scan {
-    /// Itself, if every line of the file `path` was understood.
+    /// Returns itself if every line of the file `path` was understood.
     ///
     /// # Errors
     /// With every line that is malformed.
@@ -205,7 +205,7 @@ impl Scan {
     }
 }
 
-/// Reads what can be read of a list in a file.
+/// Reads the valid lines of a list in a file.
 ///
 /// # Errors
 /// If the file cannot be read; lines that are malformed are in the result.
@@ -219,7 +219,7 @@ pub fn scan_list(path: &Path, options: &ListOptions) -> Result<Scan, ListError> 
 /// All bytes of a list.
 ///
 /// # Errors
-/// If the file cannot be read, is no file, or is larger than 1 GiB.
+/// If the file cannot be read, is not a file, or is larger than 1 GiB.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ListError> {
     read_all(path).map_err(|source| ListError::Io {
         path: path.to_owned(),
@@ -230,7 +230,7 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ListError> {
 /// Bytes of the largest list that is read: ten million lines.
 const LARGEST: u64 = 1 << 30;
 
-/// All of a file, unless it is too large, or one that may never end such as a device or a pipe.
+/// All of a file, unless it is too large, or endless, such as a device or a pipe.
 fn read_all(path: &Path) -> io::Result<Vec<u8>> {
     let file = crate::open_file(path)?;
     let mut bytes = Vec::with_capacity(file.metadata()?.len().min(LARGEST) as usize);
@@ -253,7 +253,7 @@ pub fn parse_list(bytes: &[u8], options: &ListOptions) -> Result<Entries, Vec<Ba
     }
 }
 
-/// Reads what can be read of a list in bytes.
+/// Reads the valid lines of a list in bytes.
 ///
 /// # Errors
 /// If it is another kind of file.

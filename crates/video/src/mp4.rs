@@ -1,7 +1,7 @@
 //! mp4 and mov files: from boxes to the samples of one H.264 track (ISO/IEC 14496-12 and -15).
 //!
-//! Boxes are walked here and only the few that matter are decoded, one by one: what a file holds
-//! beside them (metadata, audio, broken or vendor boxes) cannot make it unreadable.
+//! Boxes are walked here and only the few that matter are decoded, one by one: the file's
+//! other boxes (metadata, audio, broken or vendor boxes) cannot make it unreadable.
 
 use std::cmp::Reverse;
 use std::fs::File;
@@ -18,14 +18,14 @@ use crate::sample_table::sample_table;
 /// The H.264 track of a file.
 #[derive(Debug)]
 pub(crate) struct Track {
-    /// Which of several it is.
+    /// A note on which of several was chosen.
     pub remark: Option<String>,
     pub samples: Vec<RawSample>,
-    /// Spans of display time to be shown, one after the other; empty: everything.
+    /// Spans of display time to show, one after the other; empty: everything.
     pub edits: Vec<Edit>,
     pub timescale: u32,
     pub orientation: Orientation,
-    /// Width and height of the stored pictures, as the container has them.
+    /// Width and height of the stored pictures, according to the container.
     pub size: (usize, usize),
     /// Bytes of the length before each NAL unit.
     pub length_size: usize,
@@ -118,12 +118,12 @@ struct Candidate<'a> {
     stbl: Vec<Child<'a>>,
     /// Whether it has samples, or may have some in fragments.
     filled: bool,
-    /// Width and height, as the sample description has them.
+    /// Width and height, according to the sample description.
     size: (usize, usize),
 }
 
 impl Candidate<'_> {
-    /// By how much FFmpeg's programs would choose it: by its pixels, with an advance for those that are enabled.
+    /// The preference of FFmpeg's programs: by pixels, with a bonus for enabled tracks.
     fn score(&self) -> (bool, usize) {
         const ENABLED: usize = 5_000_000;
         let pixels = self.size.0 * self.size.1;
@@ -134,7 +134,7 @@ impl Candidate<'_> {
     }
 }
 
-/// The video tracks of a file, in its order. A broken one counts where there is no other.
+/// The video tracks of a file, in file order. A broken one counts if there is no other.
 fn candidates<'a>(moov: &[Child<'a>], fragmented: bool) -> Result<Vec<Candidate<'a>>, Fault> {
     let mut found = Vec::new();
     let mut broken = None;
@@ -150,7 +150,7 @@ fn candidates<'a>(moov: &[Child<'a>], fragmented: bool) -> Result<Vec<Candidate<
     }
 }
 
-/// A track, if it is one of video.
+/// A track, if it is a video track.
 fn candidate<'a>(trak: &Child<'a>, fragmented: bool) -> Result<Option<Candidate<'a>>, Fault> {
     let trak = children(trak.payload)?;
     let Some(mdia) = find(&trak, b"mdia") else {
@@ -164,7 +164,7 @@ fn candidate<'a>(trak: &Child<'a>, fragmented: bool) -> Result<Option<Candidate<
     let head: TkhdBox = need(&trak, b"tkhd", "trak")?.decode()?;
     let minf = children(need(&mdia, b"minf", "mdia")?.payload)?;
     let stbl = children(need(&minf, b"stbl", "minf")?.payload)?;
-    // Its count of samples stands behind version, flags and a size.
+    // Its count of samples follows version, flags and a size.
     let count = find(&stbl, b"stsz").and_then(|b| b.payload.get(8..12).map(|n| n != [0; 4]));
     Ok(Some(Candidate {
         head,
@@ -185,7 +185,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
 
     let tracks = candidates(&moov, !tables.moofs.is_empty())?;
     let sizes: Vec<_> = tracks.iter().map(|t| (t.head.track_id, t.size)).collect();
-    // Of equals, the lowest number.
+    // In a tie, the lowest number.
     let chosen = tracks.into_iter().max_by_key(|t| (t.score(), Reverse(t.head.track_id)));
     let Some(chosen) = chosen else {
         let rest = match moov.iter().any(|b| b.kind == *b"trak") {
@@ -243,7 +243,7 @@ pub(crate) fn read_track(file: &mut File, limits: &Limits) -> Result<Track, Faul
     })
 }
 
-/// What is said where there are several video tracks, given by number and size.
+/// The remark if there are several video tracks, given by number and size.
 pub(crate) fn choice<N: PartialEq + std::fmt::Display>(chosen: N, tracks: &[(N, (usize, usize))]) -> Option<String> {
     let named = |(number, (width, height)): &(N, (usize, usize))| format!("{number} of {width}x{height}");
     let read = tracks.iter().find(|t| t.0 == chosen)?;
@@ -258,7 +258,7 @@ pub(crate) fn choice<N: PartialEq + std::fmt::Display>(chosen: N, tracks: &[(N, 
     })
 }
 
-/// Width and height of the first sample description, as far as it is one.
+/// Width and height of the first sample description, if it is valid.
 fn described_size(stsd: Child<'_>) -> (usize, usize) {
     // Version, flags and the number of entries; size, type and the fields before the width of an entry.
     let side = |at: usize| match stsd.payload.get(at..at + 2) {
@@ -268,8 +268,8 @@ fn described_size(stsd: Child<'_>) -> (usize, usize) {
     (side(8 + 8 + 24), side(8 + 8 + 26))
 }
 
-/// The decoder configuration of a sample description, if it is one of H.264, and the size that it
-/// has for the pictures.
+/// The decoder configuration of a sample description, if it is one of H.264, and the picture size
+/// that it states.
 fn avc_configuration(stsd: Child<'_>) -> Result<(AvccBox, (usize, usize)), Fault> {
     // version and flags, entry_count
     let entries = children(stsd.payload.get(8..).unwrap_or(&[]))?;
@@ -288,7 +288,7 @@ fn avc_configuration(stsd: Child<'_>) -> Result<(AvccBox, (usize, usize)), Fault
         b"vp09" => "VP9",
         b"mp4v" => "MPEG-4 part 2",
         b"jpeg" | b"mjpa" | b"mjpb" => "Motion JPEG",
-        // No build decrypts.
+        // No build can decrypt.
         b"encv" | b"drmi" => return malformed("its video is encrypted, which no build reads"),
         [b'a', b'p', ..] => "ProRes",
         other => {
@@ -301,8 +301,8 @@ fn avc_configuration(stsd: Child<'_>) -> Result<(AvccBox, (usize, usize)), Fault
     Err(Fault::Unsupported(format!("an mp4 or mov file with {codec} video")))
 }
 
-/// What an edit list shows, as ffmpeg reads it: empty edits are pauses before the first frame and
-/// change nothing here; rates are not honoured.
+/// The spans that an edit list shows, as in ffmpeg: empty edits are pauses before the first frame and
+/// change nothing here; rates are ignored.
 fn shown_spans(list: &ElstBox, movie_timescale: u32, timescale: u32) -> Vec<Edit> {
     list.entries
         .iter()

@@ -1,9 +1,9 @@
-//! What can be told of a coded picture without decoding it: its NAL units (ITU-T H.264, 7.3.1).
+//! The properties of a coded picture that are known without decoding it: its NAL units (ITU-T H.264, 7.3.1).
 
 use rusty_h264_common::BitReader;
 use rusty_h264_common::nal::emulation_unprevent;
 
-/// Coded slice of a picture that is no IDR picture.
+/// Coded slice of a non-IDR picture.
 pub(crate) const SLICE: u8 = 1;
 /// Coded slice of an IDR picture.
 pub(crate) const IDR_SLICE: u8 = 5;
@@ -14,7 +14,7 @@ pub(crate) const SPS: u8 = 7;
 /// Picture parameter set.
 pub(crate) const PPS: u8 = 8;
 
-/// More slices than a level allows; a picture of this many is not one.
+/// More slices than a level allows; a sample with this many is not a picture.
 const MAX_SLICES: usize = 1024;
 
 /// One NAL unit.
@@ -29,7 +29,7 @@ impl Nal<'_> {
         self.bytes[0] & 0x1f
     }
 
-    /// Whether other pictures may be predicted from it.
+    /// Whether it belongs to a reference picture.
     pub fn is_reference(self) -> bool {
         self.bytes[0] & 0x60 != 0
     }
@@ -38,13 +38,13 @@ impl Nal<'_> {
         matches!(self.kind(), SLICE | IDR_SLICE)
     }
 
-    /// Whether the bytes are those of a NAL unit (7.4.1), as far as a decoder reads them: an encoder puts a 3 behind any two
-    /// zeros that 0 to 3 would follow. What was overwritten with zeros (a hole, a download that was never completed) and
-    /// much of what was overwritten with anything else breaks this; a decoder reads such zeros as sound data.
+    /// Checks that the bytes are a valid NAL unit (7.4.1), as far as a decoder reads them: an encoder inserts a 3 after any two
+    /// zeros that 0 to 3 would follow. Parts overwritten with zeros (a hole, an incomplete download) and
+    /// many other overwrites break this rule; a decoder would read such zeros as valid data.
     fn check(self) -> Result<(), String> {
         let bytes = match self.kind() {
             SLICE | IDR_SLICE => self.bytes,
-            // Writers of containers leave the zeros between units behind these.
+            // Writers of containers leave the zeros between units after these.
             SPS | PPS => {
                 let end = self.bytes.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
                 &self.bytes[..end]
@@ -81,8 +81,8 @@ impl Nal<'_> {
     }
 }
 
-/// Splits a sample into NAL units, each behind its length in `length_size` bytes
-/// (ISO/IEC 14496-15). The error is a fragment.
+/// Splits a sample into NAL units, each after its length in `length_size` bytes
+/// (ISO/IEC 14496-15). The error is a sentence fragment.
 pub(crate) fn split(mut sample: &[u8], length_size: usize) -> Result<Vec<Nal<'_>>, String> {
     let mut nals = Vec::new();
     while !sample.is_empty() {
@@ -131,8 +131,8 @@ fn big_endian(bytes: &[u8]) -> usize {
     bytes.iter().fold(0, |n, &b| n << 8 | usize::from(b))
 }
 
-/// The slices of one picture, checked: at least one, the first of which begins the picture and each other comes further
-/// on, no data partitions. Says whether other pictures may be predicted from it, and where its slices begin.
+/// The slices of one picture, checked: at least one, the first of which begins the picture and each other starts further
+/// on, no data partitions. Returns whether it is a reference picture, and where its slices begin.
 pub(crate) fn picture(nals: &[Nal<'_>]) -> Result<(bool, Vec<u32>), String> {
     let (mut starts, mut reference): (Vec<u32>, _) = (Vec::new(), false);
     for nal in nals {
@@ -172,7 +172,7 @@ pub(crate) enum Entry {
     Recovery,
 }
 
-/// Classifies a picture by its NAL units; those behind the first slice are not needed.
+/// Classifies a picture by its NAL units; those after the first slice are not needed.
 pub(crate) fn entry(nals: &[Nal<'_>]) -> Entry {
     let mut recovers = false;
     for nal in nals {
@@ -187,7 +187,7 @@ pub(crate) fn entry(nals: &[Nal<'_>]) -> Entry {
     Entry::None
 }
 
-/// Whether an SEI unit holds a recovery point (D.1.8) that promises exact pictures from this one
+/// Whether an SEI unit holds a recovery point (D.1.8) that guarantees exact pictures from this one
 /// on: `recovery_frame_cnt` 0, `exact_match_flag` 1, `broken_link_flag` 0.
 fn recovers_at_once(mut sei: &[u8]) -> bool {
     const RECOVERY_POINT: usize = 6;
@@ -268,10 +268,10 @@ mod tests {
         let of = |unit: &[u8]| split(&sample(&[unit]), 4).map(|nals| nals.len());
         for sound in [
             &[0x65, 0x88, 0, 0, 3, 0, 0, 3, 1, 0, 0, 3, 2, 0, 0, 3, 3][..],
-            // A cabac_zero_word at the end, and zeros that are not two.
+            // A cabac_zero_word at the end, and zeros that are not a pair.
             &[0x41, 0x88, 0x80, 0, 0, 3],
             &[0x41, 0, 9, 0, 0, 4, 0, 1],
-            // Units that no decoder reads, and zeros behind parameter sets.
+            // Units that no decoder reads, and zeros after parameter sets.
             &[0x06, 5, 0, 0, 0, 0],
             &[0x68, 0xce, 0x38, 0x80, 0, 0],
         ] {

@@ -8,7 +8,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::{CropBox, ImageError, RgbFrame};
 
-/// How pixels are made when an image is resized.
+/// The interpolation of a resize.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(
     feature = "parameters",
@@ -16,24 +16,24 @@ use crate::{CropBox, ImageError, RgbFrame};
     serde(rename_all = "snake_case")
 )]
 pub enum Filter {
-    /// Of the four nearest, whatever the scale (OpenCV's `INTER_LINEAR`, which mmaction and its relatives use); aliases
-    /// when it shrinks much.
+    /// From the four nearest pixels at every scale (OpenCV's `INTER_LINEAR`, which mmaction and its relatives use); aliases
+    /// when shrinking strongly.
     #[default]
     Bilinear,
-    /// Of all that it covers, with linear weights (Pillow's and torchvision's antialiased bilinear); equal to the other
-    /// when it enlarges.
+    /// From all covered pixels, with linear weights (Pillow's and torchvision's antialiased bilinear); equal to `bilinear`
+    /// when enlarging.
     Antialiased,
 }
 
 thread_local! {
-    /// Keeps its buffers from image to image.
+    /// Reuses its buffers between images.
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
 /// The image at exactly `width` x `height` pixels.
 ///
 /// # Errors
-/// If a side is zero, or too large for the library.
+/// If a side is zero, or too large for the resize library.
 pub fn resize_exact(frame: &RgbFrame, width: usize, height: usize, filter: Filter) -> Result<RgbFrame, ImageError> {
     if (frame.width(), frame.height()) == (width, height) {
         return Ok(frame.clone());
@@ -86,7 +86,7 @@ pub fn resize_short_side(frame: &RgbFrame, short: usize, filter: Filter) -> Resu
 /// A part of the image.
 ///
 /// # Errors
-/// If it is empty or reaches beyond the image.
+/// If it is empty or extends past the image.
 pub fn crop(frame: &RgbFrame, part: CropBox) -> Result<RgbFrame, ImageError> {
     let CropBox { x, y, width, height } = part;
     let fits =
@@ -105,10 +105,10 @@ pub fn crop(frame: &RgbFrame, part: CropBox) -> Result<RgbFrame, ImageError> {
     Ok(RgbFrame::of(width, height, data))
 }
 
-/// The middle of the image; with an odd rest, one pixel nearer to the top left.
+/// The middle of the image; with an odd remainder, one pixel nearer to the top left.
 ///
 /// # Errors
-/// If the image is smaller.
+/// If the image is smaller than the crop.
 pub fn centre_crop(frame: &RgbFrame, width: usize, height: usize) -> Result<RgbFrame, ImageError> {
     crop(
         frame,
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn doubling_interpolates_at_pixel_centres() {
-        // OpenCV's INTER_LINEAR of the row 0 40 80: edges repeat, the rest lies at quarters.
+        // OpenCV's INTER_LINEAR of the row 0 40 80: edges repeat, the rest is at quarters.
         let row = RgbFrame::of(3, 1, vec![0, 0, 0, 40, 40, 40, 80, 80, 80]);
         for filter in [Filter::Bilinear, Filter::Antialiased] {
             let out = resize_exact(&row, 6, 1, filter).unwrap();

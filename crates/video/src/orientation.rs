@@ -24,8 +24,8 @@ impl Orientation {
         flip_y: false,
     };
 
-    /// From the nine numbers `a b u c d v x y w` of a display matrix. A matrix that is no
-    /// multiple of a quarter turn (a shear, a slant, all zero) is taken by its larger diagonal,
+    /// From the nine numbers `a b u c d v x y w` of a display matrix. A matrix that is not a
+    /// multiple of a quarter turn (a shear, a slant, all zero) is interpreted by its larger diagonal,
     /// which is what players without free rotation show.
     #[must_use]
     pub fn from_display_matrix(matrix: &[i32; 9]) -> Self {

@@ -1,5 +1,5 @@
-//! The parameter sets in force. Their numbers, and those of slice headers, are checked before the decoder reads them: it
-//! takes them on trust when it adds to them and when it allocates.
+//! The parameter sets in force. Their values, and those of slice headers, are checked before the decoder reads them, because it
+//! does not check them before arithmetic and allocation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub(crate) struct ParameterSets {
 }
 
 impl ParameterSets {
-    /// Takes note of a parameter set; other units are passed over. The error is a fragment.
+    /// Records a parameter set; other units are skipped. The error is a sentence fragment.
     pub fn add(&mut self, nal: Nal<'_>) -> Result<(), String> {
         let rbsp = || emulation_unprevent(&nal.bytes[1..]);
         match nal.kind() {
@@ -43,8 +43,8 @@ impl ParameterSets {
         Ok(())
     }
 
-    /// Checks the header of a slice: every number is within its bounds. What all slices of its picture agree on; `None`
-    /// where the decoder is left to refuse the slice.
+    /// Checks the header of a slice: every value is within its bounds. Returns what all slices of its picture share; `None`
+    /// if the decoder itself rejects the slice.
     pub fn check_slice(&self, slice: Nal<'_>) -> Result<Option<Identity>, String> {
         let bytes = slice.bytes.get(1..).unwrap_or(&[]);
         let rbsp = emulation_unprevent(&bytes[..bytes.len().min(HEADER_BYTES)]);
@@ -81,7 +81,7 @@ fn check_pps(rbsp: &[u8]) -> Result<(), String> {
     bits.flag("entropy_coding_mode_flag")?;
     bits.flag("bottom_field_pic_order_in_frame_present_flag")?;
     if bits.ue("num_slice_groups_minus1", 7)? > 0 {
-        // The decoder does not read them, and says so.
+        // The decoder does not read them, and reports that.
         return Ok(());
     }
     bits.ue("num_ref_idx_l0_default_active_minus1", LAST_REFERENCE)?;

@@ -1,4 +1,4 @@
-//! Image files, jpeg and png, whole ones alone: a picture of which a part is missing or damaged is an error.
+//! Image files, jpeg and png, complete ones only: a picture with a missing or damaged part is an error.
 
 use std::io::{BufReader, Cursor, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,7 +13,7 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 use crate::regular::open_file;
 use crate::{Limits, RgbFrame};
 
-/// Width and height of a picture, from its header. The error is a fragment.
+/// Width and height of a picture, from its header. The error is a sentence fragment.
 pub(crate) fn size(file: &Path, limits: &Limits) -> Result<(u32, u32), String> {
     let opened = open_file(file).map_err(|e| e.to_string())?;
     let mut reader = ImageReader::new(BufReader::new(opened))
@@ -23,7 +23,7 @@ pub(crate) fn size(file: &Path, limits: &Limits) -> Result<(u32, u32), String> {
     guarded(|| reader.into_dimensions().map_err(|e| e.to_string()))
 }
 
-/// Decodes a picture. The error is a fragment.
+/// Decodes a picture. The error is a sentence fragment.
 pub(crate) fn read(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
     let most = limits.max_pixels.saturating_mul(8);
     let mut bytes = Vec::new();
@@ -65,10 +65,10 @@ fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("its decoder failed".to_owned()))
 }
 
-/// Decodes by rules under which damage is an error; by default the decoder leaves what it cannot read grey.
+/// Decodes in strict mode, where damage is an error; by default the decoder leaves unreadable parts grey.
 fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbFrame, String> {
     match decode_jpeg(bytes, limits, true) {
-        // Bytes between the headers are no damage to the picture.
+        // Bytes between the headers do not damage the picture.
         Err(e) if e.contains("Extra bytes between headers") => decode_jpeg(bytes, limits, false),
         outcome => outcome,
     }
@@ -99,7 +99,7 @@ fn decode_jpeg(bytes: &[u8], limits: &Limits, strict: bool) -> Result<RgbFrame, 
     RgbFrame::new(width, height, data).map_err(|e| e.to_string())
 }
 
-/// Whether a jpeg has its end: segments are passed over by their lengths, so that the end of a thumbnail among them is none.
+/// Whether a jpeg is complete: segments are skipped by their lengths, so that the end of an embedded thumbnail does not count.
 fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
     const CUT: &str = "it is cut short: the end of the picture (EOI) is missing";
     let mut at = 2;
@@ -119,12 +119,12 @@ fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Whether two bytes are a marker: not a byte of data that is 255, filling, or a restart within the data.
+/// Whether two bytes are a marker: not an escaped 255, fill byte, or restart marker within the data.
 fn is_marker(pair: &[u8]) -> bool {
     pair[0] == 0xff && !matches!(pair[1], 0 | 0xff | 0xd0..=0xd7)
 }
 
-/// Whether a png has its end.
+/// Whether a png is complete.
 fn png_is_whole(bytes: &[u8]) -> Result<(), String> {
     let mut at = 8;
     while let Some(head) = bytes.get(at..at + 8) {

@@ -1,5 +1,5 @@
-//! Files, and what stands in their place: to open a named pipe is to wait for another program, perhaps without end, and a
-//! device has no end.
+//! Regular files only: opening a named pipe waits for another program, possibly forever, and a
+//! device may be endless.
 
 use std::fs::{File, FileType, Metadata};
 use std::io;
@@ -17,7 +17,7 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// What stands in the place of a file, such as `a named pipe`; `None` of a regular file.
+/// The kind of something that is not a regular file, such as `a named pipe`; `None` for a regular file.
 pub(crate) fn not_a_file(metadata: &Metadata) -> Option<&'static str> {
     if metadata.is_file() {
         None

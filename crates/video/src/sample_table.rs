@@ -7,7 +7,7 @@ use shiguredo_mp4::boxes::{Co64Box, CttsBox, StcoBox, StscBox, StssBox, StszBox,
 use crate::Limits;
 use crate::boxes::{Child, Fault, RawSample, malformed, need};
 
-/// Puts the boxes of an `stbl` together: one entry a sample, in decoding order. Empty for a file
+/// Combines the boxes of an `stbl`: one entry per sample, in decoding order. Empty for a file
 /// whose samples are all in fragments.
 pub(crate) fn sample_table(stbl: &[Child<'_>], limits: &Limits) -> Result<Vec<RawSample>, Fault> {
     let find = |kind: &[u8; 4]| stbl.iter().find(|b| b.kind == *kind);
@@ -68,7 +68,7 @@ pub(crate) fn sample_table(stbl: &[Child<'_>], limits: &Limits) -> Result<Vec<Ra
     Ok(samples)
 }
 
-/// Where the samples are: they lie in chunks, one after the other.
+/// The positions of the samples, which are stored in chunks, one after the other.
 fn positions(stbl: &[Child<'_>], sizes: &StszBox, count: usize) -> Result<Vec<RawSample>, Fault> {
     let chunks: Vec<u64> = match stbl.iter().find(|b| b.kind == *b"co64") {
         Some(b) => b.decode::<Co64Box>()?.chunk_offsets,

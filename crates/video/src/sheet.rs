@@ -1,4 +1,4 @@
-//! Contact sheets: many frames in one picture, each with words under it; and pictures as PNG.
+//! Contact sheets: many frames in one picture, each with a caption; and pictures as PNG.
 
 use crate::ops::{Filter, resize_exact};
 use crate::{ImageError, RgbFrame};
@@ -10,7 +10,7 @@ use std::io;
 /// Pixels between frames.
 const GAP: usize = 4;
 const GROUND: u8 = 24;
-/// Side of a letter, in pixels of its own.
+/// Side of a letter, in font pixels.
 const LETTER: usize = 8;
 
 /// A frame of a sheet.
@@ -18,12 +18,12 @@ const LETTER: usize = 8;
 pub struct Cell {
     /// The frame, of any size.
     pub frame: RgbFrame,
-    /// What is written under it, such as its number: ASCII; what does not fit is cut.
+    /// The caption under it, such as its number: ASCII; excess text is cut.
     pub caption: String,
 }
 
-/// The frames of each row side by side, rows one below the other, no wider than `most` pixels: all frames are made
-/// smaller by the same factor where they would be.
+/// The frames of each row side by side, rows below each other, no wider than `most` pixels: if necessary, all frames are
+/// shrunk by the same factor.
 ///
 /// # Errors
 /// If there is no frame.
@@ -98,7 +98,7 @@ impl Canvas {
 /// The picture as a PNG file.
 ///
 /// # Errors
-/// If it is beyond what PNG holds.
+/// If it exceeds PNG's limits.
 pub fn png(frame: &RgbFrame) -> io::Result<Vec<u8>> {
     let mut out = vec![];
     let side = |n: usize| u32::try_from(n).map_err(io::Error::other);

@@ -1,4 +1,4 @@
-//! The header of a slice (ITU-T H.264, 7.3.3), whose numbers the decoder does not bound itself.
+//! The header of a slice (ITU-T H.264, 7.3.3), whose values the decoder does not check.
 
 use std::ops::RangeInclusive;
 
@@ -15,13 +15,13 @@ pub(crate) const LAST_REFERENCE: u32 = 31;
 /// Weights and offsets of explicit weighted prediction (7.4.3.2).
 const WEIGHT: RangeInclusive<i32> = -128..=127;
 
-/// The largest of numbers that distances and numbers of pictures are written with.
+/// The largest value of picture distances and numbers.
 const PICTURES: u32 = 1 << 16;
 
-/// Order counts, which are sums of such numbers.
+/// Order counts, which are sums of such values.
 const ORDER: RangeInclusive<i32> = -(1 << 24)..=1 << 24;
 
-/// What all slices of a picture agree on (7.4.1.2.4).
+/// The values shared by all slices of a picture (7.4.1.2.4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Identity {
     sequence: u32,
@@ -31,17 +31,17 @@ pub(crate) struct Identity {
     reference: bool,
 }
 
-/// What is needed to read a header.
+/// The context needed to read a header.
 pub(crate) struct Context<'a> {
     pub sps: &'a Sps,
     pub pps: &'a Pps,
     /// Whether it is a slice of an IDR picture.
     pub idr: bool,
-    /// Whether other pictures may be predicted from it.
+    /// Whether it belongs to a reference picture.
     pub reference: bool,
 }
 
-/// The numbers before everything else: the first macroblock, the type, and the picture parameter set.
+/// The leading values: the first macroblock, the type, and the picture parameter set.
 pub(crate) fn begin(bits: &mut Bits<'_>) -> Result<(u32, u32, u32), String> {
     Ok((
         bits.ue("first_mb_in_slice", u32::MAX)?,
@@ -50,7 +50,7 @@ pub(crate) fn begin(bits: &mut Bits<'_>) -> Result<(u32, u32, u32), String> {
     ))
 }
 
-/// Reads what follows [`begin`]. `None` where the header is of a kind that the decoder refuses by itself: a slice of a
+/// Reads what follows [`begin`]. `None` if the decoder itself rejects this kind of slice: a slice of a
 /// field, or one of the types SP and SI.
 pub(crate) fn rest(bits: &mut Bits<'_>, kind: u32, cx: &Context<'_>) -> Result<Option<Identity>, String> {
     let Context { sps, pps, .. } = *cx;
@@ -116,7 +116,7 @@ pub(crate) fn rest(bits: &mut Bits<'_>, kind: u32, cx: &Context<'_>) -> Result<O
     }))
 }
 
-/// The lengths of both lists of reference pictures, past how they are changed (7.3.3.1).
+/// The lengths of both lists of reference pictures, after skipping their modifications (7.3.3.1).
 fn references(bits: &mut Bits<'_>, both: bool, pps: &Pps) -> Result<[u32; 2], String> {
     let mut last = [pps.num_ref_idx_l0_default, pps.num_ref_idx_l1_default].map(|n| n.saturating_sub(1));
     let lists = 1 + usize::from(both);

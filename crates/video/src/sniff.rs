@@ -1,21 +1,21 @@
-//! What kind of file this is, by its first bytes.
+//! The kind of a file, by its first bytes.
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// mp4, mov and relatives.
     Mp4,
-    /// A kind of video that is not read here.
+    /// A kind of video that is not supported.
     Other(&'static str),
-    /// Something without video, whoever reads it.
+    /// A format without video.
     NoVideo(&'static str),
-    /// Nothing at all.
+    /// An empty file.
     Empty,
     /// Anything else.
     Unknown,
 }
 
-/// Bytes that [`sniff`] wants to see: the tracks of a Matroska file and the headers of an AVI file lie within.
+/// Bytes that [`sniff`] needs: they include the tracks of a Matroska file and the headers of an AVI file.
 pub(crate) const HEAD: u64 = 1 << 16;
 
 /// Types of box that mp4 and mov files begin with.
@@ -23,7 +23,7 @@ const FIRST_BOXES: [&[u8]; 10] = [
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid",
 ];
 
-/// Kinds by the bytes at a place.
+/// Kinds by the bytes at an offset.
 const KINDS: [(usize, &[u8], Kind); 36] = [
     (0, b"GIF8", Kind::Other("a GIF file")),
     (0, b"FLV", Kind::Other("a Flash video file")),
@@ -91,7 +91,7 @@ const KINDS: [(usize, &[u8], Kind); 36] = [
     (0, &[0, 0, 0, 1], Kind::Other("a raw video stream without a container")),
 ];
 
-/// Judges by the first [`HEAD`] bytes, or all if there are fewer.
+/// Decides by the first [`HEAD`] bytes, or all if there are fewer.
 pub(crate) fn sniff(head: &[u8]) -> Kind {
     let begins = |magic: &[u8]| head.starts_with(magic);
     let at = |i: usize, magic: &[u8]| head.get(i..).is_some_and(|h| h.starts_with(magic));
@@ -127,11 +127,11 @@ pub(crate) fn sniff(head: &[u8]) -> Kind {
     }
 }
 
-/// Packets of 188 bytes that each begin with the same one, behind four others on Blu-ray discs.
+/// Packets of 188 bytes that each begin with the same byte, after four others on Blu-ray discs.
 fn is_transport_stream(head: &[u8]) -> bool {
     [(0, 188), (4, 192), (0, 204)].into_iter().any(|(from, packet)| {
         let mut begins = head.iter().skip(from).step_by(packet).take(5);
-        // One packet alone is none, with a head of text or an image.
+        // One packet is not enough: text or an image may begin the same way.
         begins.clone().count() > 1 && begins.all(|byte| *byte == 0x47)
     })
 }
@@ -140,7 +140,7 @@ fn is_transport_stream(head: &[u8]) -> bool {
 fn matroska_tracks(head: &[u8]) -> Option<&[u8]> {
     const TRACKS: [u8; 4] = [0x16, 0x54, 0xae, 0x6b];
     let at = head.windows(4).position(|w| w == TRACKS)? + 4;
-    // The length has as many bytes as its first has zeros in front, and one more.
+    // The length has one more byte than its first byte has leading zeros.
     let first = *head.get(at)?;
     let bytes = first.leading_zeros() as usize + 1;
     let length = head.get(at..at + bytes)?;
@@ -193,7 +193,7 @@ mod tests {
                 "{packet}"
             );
         }
-        // A text and an image that begin with the same letter.
+        // A text and an image that begin with the same byte.
         assert_eq!(
             sniff(&[b"Good morning".as_slice(), &[b' '; 400]].concat()),
             Kind::Unknown

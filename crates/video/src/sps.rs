@@ -15,13 +15,13 @@ const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138,
 /// Reference pictures that a stream may keep (A.3.1).
 const MAX_REFERENCE_FRAMES: u32 = 16;
 
-/// No side of a picture has more macroblocks: 2^20 pixels.
+/// The maximum macroblocks along a side: 2^20 pixels.
 const LARGEST_SIDE: u32 = 0xffff;
 
-/// Numbers that are passed over.
+/// Values that are skipped.
 const ANY: RangeInclusive<i32> = i32::MIN..=i32::MAX;
 
-/// What is needed of a sequence parameter set.
+/// The required part of a sequence parameter set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Sps {
     /// Pixels of a coded picture.
@@ -32,18 +32,18 @@ pub(crate) struct Sps {
 }
 
 impl Sps {
-    /// Whether pictures of both are of one size, coded and shown.
+    /// Whether pictures of both have the same size, coded and shown.
     pub fn same_size(&self, other: &Self) -> bool {
         (self.coded_pixels, self.window) == (other.coded_pixels, other.window)
     }
 }
 
-/// Why a parameter set is of no use.
+/// Why a parameter set cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum SpsError {
-    /// It is sound, but uses what the decoder does not have; a fragment.
+    /// It is valid, but uses features that the decoder lacks; a sentence fragment.
     Unsupported(String),
-    /// It is broken; a fragment.
+    /// It is broken; a sentence fragment.
     Broken(String),
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn parse(nal: &[u8]) -> Result<Sps, SpsError> {
     })
 }
 
-/// Checks that every number up to the VUI is one that the standard allows; the decoder adds to them as they are. Gives the
+/// Checks that every value up to the VUI is within the standard's range; the decoder computes with them unchecked. Returns the
 /// bits from the VUI on.
 pub(crate) fn check(rbsp: &[u8]) -> Result<Bits<'_>, String> {
     let mut bits = Bits::new(rbsp);
@@ -133,7 +133,7 @@ pub(crate) fn check(rbsp: &[u8]) -> Result<Bits<'_>, String> {
     Ok(bits)
 }
 
-/// The colour description of the VUI. `None` where the set ends early or holds none: a file whose
+/// The colour description of the VUI. `None` if the set ends early or has none: a file whose
 /// VUI is cut short still decodes.
 fn colour(mut bits: Bits<'_>) -> Option<Colour> {
     let mut flag = |name| bits.flag(name).ok();
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(s.colour, Colour::UNSPECIFIED);
     }
 
-    /// `log2_max_frame_num_minus4` of 2³² − 2: four more would be 2, which is a number of bits like others.
+    /// `log2_max_frame_num_minus4` of 2³² − 2: four more would be 2, which would be a valid number of bits.
     #[test]
     fn numbers_that_go_beyond_32_bits_are_refused() {
         let mut w = BitWriter::new();
@@ -274,7 +274,7 @@ mod tests {
         for crop in [[u32::MAX - 1, 3, 0, 0], [0, 0, 3, u32::MAX - 1]] {
             broken(&sps(66, 4, 4, crop, None), "`frame_crop_offset` is 4294967294");
         }
-        // 2³² macroblocks across and 2³³ down are 2⁶⁵: none, in 64 bits.
+        // 2³² macroblocks across and 2³³ down are 2⁶⁵, which is 0 in 64 bits.
         broken(&sps(66, u32::MAX, 4, [0; 4], None), "`pic_width_in_mbs_minus1` is ");
         for crop in [[16, 16, 0, 0], [0, 0, 32, 0]] {
             let e = parse(&sps(66, 4, 4, crop, None)).unwrap_err();

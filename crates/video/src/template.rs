@@ -42,7 +42,7 @@ impl Template {
         })
     }
 
-    /// The number of a file name, if it is one of these.
+    /// The number of a file name, if it matches.
     pub(crate) fn number(&self, name: &str) -> Option<usize> {
         let digits = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
         let number = digits.parse().ok()?;

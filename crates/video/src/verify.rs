@@ -1,4 +1,4 @@
-//! Files compared with the checksums that lists have of them.
+//! Checks files against the checksums in lists.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use crate::index::Stamp;
 use crate::{Checksum, VideoError};
 
-/// Fingerprints of the files that were found sound, of their time and length, and of what was expected: each is read once,
-/// however many segments of it a list names.
+/// Hashes of the verified files' paths, times, lengths and expected checksums: each file is read once,
+/// for any number of segments in a list.
 static SOUND: LazyLock<Mutex<HashSet<[u8; 16]>>> = LazyLock::new(Mutex::default);
 
-/// An error if a file is not what it is expected to be.
+/// An error if a file does not match its checksum.
 pub(crate) fn check(path: &Path, stamp: Stamp, expected: Checksum) -> Result<(), VideoError> {
     let key = fingerprint(path, stamp, expected);
     if sound().contains(&key) {
@@ -59,7 +59,7 @@ mod tests {
         fs::write(&file, b"one").unwrap();
         let (sum, before) = (Checksum::of(&file).unwrap(), stamp(&file));
         check(&file, before, sum).unwrap();
-        // Still the same by its stamp: not read again.
+        // Unchanged by its stamp: not read again.
         fs::write(&file, b"two").unwrap();
         check(&file, before, sum).unwrap();
         fs::write(&file, b"three").unwrap();

@@ -1,4 +1,4 @@
-//! Videos: opened once, asked for frames by number.
+//! Videos: opened once, then read by frame number.
 
 use std::collections::HashMap;
 use std::fs;
@@ -15,7 +15,7 @@ use crate::regular::{not_a_file, open_file, refusal};
 use crate::sniff::{HEAD, Kind, sniff};
 use crate::{Backend, OpenOptions, RgbFrame, Sink, VideoError, verify};
 
-/// A video: a file or a folder of images, of which any frames can be had.
+/// A video: a file or a folder of images, with random access to frames.
 ///
 /// Opening reads the tables only. No file is kept open and nothing is cached between calls, so a
 /// `Video` is small and can be shared among threads.
@@ -35,7 +35,7 @@ impl Video {
     /// If it cannot be read, is of a kind this build does not decode (the message says which and
     /// what to do), breaks its format, is beyond the limits, has fewer frames than
     /// [`OpenOptions::frames`] says, or is not what [`OpenOptions::index`] or [`OpenOptions::checksum`] was made from.
-    /// What is neither a file nor a folder, such as a named pipe, is refused unopened.
+    /// Anything but a file or folder, such as a named pipe, is rejected without opening it.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
         if let Some(what) = not_a_file(&metadata).filter(|_| !metadata.is_dir()) {
@@ -53,7 +53,7 @@ impl Video {
             None if metadata.is_dir() => VideoIndex::new(stamp, FolderIndex::read(path, options)?),
             None => index_file(path, stamp, options)?,
         };
-        // A folder's index is of the window alone.
+        // A folder's index covers only the window.
         let offset = if index.content().is_folder() { 0 } else { options.offset };
         let backend = Opened {
             index: index.clone(),
@@ -69,7 +69,7 @@ impl Video {
         Ok(video)
     }
 
-    /// A video of another source of frames.
+    /// A video from another source of frames.
     #[must_use]
     pub fn from_backend(backend: Box<dyn Backend>) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl Video {
         }
     }
 
-    /// Keeps `frames` frames from `offset` on.
+    /// Restricts the video to `frames` frames from `offset` on.
     fn cut(&mut self, path: &Path, offset: usize, frames: Option<usize>) -> Result<(), VideoError> {
         let all = self.backend.frame_count();
         let rest = all.saturating_sub(offset);
@@ -106,12 +106,12 @@ impl Video {
         self.backend.path()
     }
 
-    /// The index, to open the same file again with; `None` for a foreign [`Backend`].
+    /// The index, for opening the same file again; `None` for a foreign [`Backend`].
     pub fn index(&self) -> Option<&VideoIndex> {
         self.index.as_ref()
     }
 
-    /// What a reader may want to know of a sound file, such as which of several tracks is read.
+    /// A remark on a valid file, such as which of several tracks is read.
     #[must_use]
     pub fn remark(&self) -> Option<&str> {
         self.index.as_ref()?.content().remark()
@@ -122,28 +122,28 @@ impl Video {
         self.count
     }
 
-    /// Width of the upright frames, in pixels as they are stored: the sample aspect ratio is not
+    /// Width of the upright frames, in stored pixels: the sample aspect ratio is not
     /// applied.
     pub fn width(&self) -> usize {
         self.backend.size().0
     }
 
-    /// Height of the upright frames, in pixels as they are stored.
+    /// Height of the upright frames, in stored pixels.
     pub fn height(&self) -> usize {
         self.backend.size().1
     }
 
-    /// Frames a second on average; `None` where nothing says so, as in a folder.
+    /// Frames a second on average; `None` if unknown, as for a folder.
     pub fn fps(&self) -> Option<f64> {
         self.backend.fps()
     }
 
     /// The frames of the given numbers, in that order; any order, repeats allowed. Each is decoded
-    /// once, with what it is predicted from and no more. A frame is the same bytes whatever else
-    /// is asked for.
+    /// once, with its reference pictures only. A frame has the same bytes whatever else
+    /// is requested.
     ///
     /// # Errors
-    /// The first frame, in decoding order, that cannot be had, or what is wrong with the file.
+    /// The first frame, in decoding order, that cannot be decoded, or an error of the file.
     pub fn frames(&self, wanted: &[usize]) -> Result<Vec<RgbFrame>, VideoError> {
         self.frames_with(wanted, |_, frame| frame)
     }
@@ -192,11 +192,11 @@ impl Video {
             .collect()
     }
 
-    /// Gives every frame asked for to `sink` once, or why it cannot be had, in the order in which
-    /// decoding is cheapest. Damage to some frames does not keep the others back.
+    /// Passes every requested frame, or its error, to `sink` once, in the order in which
+    /// decoding is cheapest. Damage to some frames does not affect the others.
     ///
     /// # Errors
-    /// What concerns the file as a whole, or a number that is out of range.
+    /// Errors of the file as a whole, or a number that is out of range.
     pub fn visit(
         &self,
         wanted: &[usize],
@@ -254,7 +254,7 @@ impl Backend for Opened {
 
     fn decode(&self, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
         let path = &self.place.path;
-        // Files change; folders are looked at file by file.
+        // Files change; folders are checked file by file.
         if !self.index.content().is_folder() {
             let metadata = fs::metadata(path).map_err(|e| VideoError::io(path, e))?;
             self.index.check(path, Stamp::of(&metadata))?;
@@ -289,7 +289,7 @@ impl Index for H264Index {
     }
 }
 
-/// Indexes a file, if it is of a kind that this build reads.
+/// Indexes a file, if this build can read its kind.
 fn index_file(path: &Path, stamp: Stamp, options: &OpenOptions) -> Result<VideoIndex, VideoError> {
     if !options.decoder.is_built() {
         return Err(VideoError::Unsupported {
@@ -298,7 +298,7 @@ fn index_file(path: &Path, stamp: Stamp, options: &OpenOptions) -> Result<VideoI
             hint: "this build does not have it: build with `--features ffmpeg`, or take the backend `auto`".to_owned(),
         });
     }
-    // Untrusted input must not end a process, whatever a library makes of it.
+    // Untrusted input must not end a process, even if a library panics.
     let indexed = catch_unwind(AssertUnwindSafe(|| index_in_rust(path, options)))
         .unwrap_or_else(|_| Err(VideoError::malformed(path, "reading its index failed")));
     match indexed {

@@ -1,7 +1,7 @@
 //! A limit in wall-clock time, for sources that hang.
 //!
-//! How long a video takes says something about the machine, not about the video: so this limit never makes a video bad.
-//! It is there so that a dead disk or a decoder that waits for nothing ends with an error that names the file.
+//! The time that a video takes depends on the machine, so this limit never marks a video as bad.
+//! It turns a dead disk or a hanging decoder into an error that names the file.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use crate::{OpenOptions, RgbFrame, Video, VideoError};
 
-/// Frames that are decoded ahead of their use.
+/// Frames decoded ahead of their use.
 const AHEAD: usize = 4;
 
-/// Opens and decodes on a thread of its own, and waits no longer than a limit for it to open, or for each frame. Time in
+/// Opens and decodes on a separate thread, and waits up to a limit for it to open and for each frame. Time in
 /// which the whole process is suspended does not count.
 ///
-/// A thread that hangs is left behind.
+/// A hanging thread is abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watch {
     /// The longest time without a frame.
@@ -99,11 +99,11 @@ impl Watch {
     }
 }
 
-/// The longest of the steps in which is waited.
+/// The longest waiting step.
 const STEP: Duration = Duration::from_secs(1);
 
-/// Waits in many short steps and counts these, not the time: while the process is suspended (a laptop that is closed, a
-/// scheduler that stops a job) its decoder can do nothing either, and however long that takes, it is one step.
+/// Waits in many short steps and counts them instead of the time: while the process is suspended (a closed laptop, a
+/// scheduler that stops a job) its decoder is suspended too, and that counts as one step, however long it takes.
 fn wait<T>(
     limit: Duration,
     mut receive: impl FnMut(Duration) -> Result<T, RecvTimeoutError>,
@@ -140,7 +140,7 @@ mod tests {
     use std::path::PathBuf;
     use std::sync::{Condvar, Mutex};
 
-    /// Gives two frames, and then waits for what never comes.
+    /// Returns two frames, and then hangs.
     #[derive(Debug)]
     struct Hanging {
         path: PathBuf,
@@ -211,7 +211,7 @@ mod tests {
             }
         });
         assert_eq!(outcome, Ok("a frame"));
-        // What never comes is waited for no longer than the limit.
+        // A hanging source is waited for no longer than the limit.
         let mut clock = Duration::ZERO;
         let outcome: Result<(), _> = wait(minutes(10), |step| {
             clock += step;
@@ -233,7 +233,7 @@ mod tests {
             })
             .unwrap();
         assert_eq!(seen, [0, 1]);
-        // The sink may end it, also before the place at which it would hang.
+        // The sink may end it, even before the point where it would hang.
         watch.visit(&hanging(), &[0, 5], |_, _| ControlFlow::Break(())).unwrap();
         let e = watch.visit(&hanging(), &[9], |_, _| ControlFlow::Continue(()));
         assert!(matches!(e, Err(VideoError::OutOfRange { frame: 9, .. })));

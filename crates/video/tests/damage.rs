@@ -1,4 +1,4 @@
-//! Broken files: an error that names the file, the good frames exact, and never a panic or a flood.
+//! Broken files: an error that names the file, the good frames exact, and never a panic or excessive memory.
 
 mod common;
 
@@ -10,7 +10,7 @@ use glad_video::fuzzing::{Damage, Mutator};
 use glad_video::{DecoderChoice, Limits, OpenOptions, RgbFrame, Video, VideoError};
 use rusty_h264_common::BitWriter;
 
-/// What became of each frame.
+/// The outcome of each frame.
 fn outcomes(video: &Video) -> BTreeMap<usize, Result<RgbFrame, VideoError>> {
     let mut out = BTreeMap::new();
     video
@@ -22,7 +22,7 @@ fn outcomes(video: &Video) -> BTreeMap<usize, Result<RgbFrame, VideoError>> {
     out
 }
 
-/// The frames that cannot be had, after a check that all others are exact.
+/// The frames that cannot be decoded, after a check that all others are exact.
 fn damaged(coded: &Coded, video: &Video) -> Vec<usize> {
     let mut bad = Vec::new();
     for (n, outcome) in outcomes(video) {
@@ -35,7 +35,7 @@ fn damaged(coded: &Coded, video: &Video) -> Vec<usize> {
             }
         }
     }
-    // Alone, every frame fares as it does among all.
+    // Every frame has the same outcome alone as among all.
     for n in all(video) {
         assert_eq!(video.frames(&[n]).is_err(), bad.contains(&n), "frame {n}");
     }
@@ -75,7 +75,7 @@ fn damage_reaches_to_the_next_key_frame_and_no_further() {
 #[test]
 fn damage_to_a_picture_that_nothing_needs_is_its_own() {
     let coded = encode(64, 48, 17, 8, 1);
-    // Other pictures may refer to one with these bits set in the header of its slice.
+    // Slices with these bits set belong to reference pictures.
     let victim = coded.units.iter().position(|u| u.bytes[4] & 0x60 == 0).unwrap();
     let mut broken = coded.clone();
     let bytes = &mut broken.units[victim].bytes;
@@ -131,7 +131,7 @@ fn a_file_cut_short_keeps_what_is_there() {
     let bad = damaged(&coded, &video.unwrap());
     assert_eq!(bad, (14..24).collect::<Vec<_>>());
 
-    // With the tables at the end nothing can be told.
+    // With the tables at the end nothing can be read.
     let bytes = Container::default().write(&coded);
     for cut in [bytes.len() - 1, bytes.len() / 2, 100, 20, 9, 1] {
         let (file, video) = open(&bytes[..cut]);
@@ -325,7 +325,7 @@ fn headers_of_four_gigabytes_are_refused_without_an_attempt() {
     let good = Container::default().write(&coded);
     let at = good.windows(4).position(|w| w == b"moov").unwrap() - 4;
     for size in [(4u64 << 30) - 1, 5 << 30] {
-        // The size is announced and there: a sparse file.
+        // The announced size exists: a sparse file.
         let mut bytes = good[..at].to_vec();
         match u32::try_from(size) {
             Ok(size) => bytes.extend([size.to_be_bytes(), *b"moov"].concat()),
@@ -337,7 +337,7 @@ fn headers_of_four_gigabytes_are_refused_without_an_attempt() {
         let e = Video::open(&file.path, &OpenOptions::default()).unwrap_err();
         assert!(matches!(e, VideoError::Limit { found, .. } if found == size), "{e}");
         assert!(e.to_string().contains("video.mp4: "), "{e}");
-        // It is announced and not there.
+        // The announced size does not exist.
         let (_file, video) = common::open(&bytes);
         let e = video.unwrap_err();
         assert!(matches!(e, VideoError::Malformed { .. }), "{e}");
@@ -348,7 +348,7 @@ fn headers_of_four_gigabytes_are_refused_without_an_attempt() {
 #[test]
 fn files_that_lie_about_their_length_are_told() {
     let coded = encode(64, 48, 12, 4, 0);
-    // A list that promises more frames than there are.
+    // A list that announces more frames than exist.
     let file = file(&Container::default().write(&coded));
     let options = OpenOptions {
         frames: Some(13),
@@ -361,7 +361,7 @@ fn files_that_lie_about_their_length_are_told() {
             .contains("13 frames from frame 0 on are expected, but it has 12 frames"),
         "{e}"
     );
-    // Tables that promise more samples than the data holds: the last ones lie behind the end.
+    // Tables that announce more samples than the data holds: the last ones are past the end.
     let mut longer = coded.clone();
     let extra = longer.units[11].clone();
     longer.units.extend([extra.clone(), extra]);
@@ -382,8 +382,8 @@ fn files_that_lie_about_their_length_are_told() {
     assert_eq!(bad.len(), 2, "{bad:?}");
 }
 
-/// Of 40 damaged pictures each, in how many a frame came out that is not the encoder's: `(CAVLC, CABAC)` at 64x48, and at
-/// 176x144. A decoder that follows the syntax alone cannot tell more (CONFORMANCE.md has streams of x264).
+/// Of 40 damaged pictures each, in how many a wrong frame was returned: `(CAVLC, CABAC)` at 64x48, and at
+/// 176x144. A decoder that follows only the syntax cannot detect more (CONFORMANCE.md has streams of x264).
 const CONCEALED: [(Damage, [usize; 4]); 6] = [
     (Damage::Zeros, [0, 0, 0, 0]),
     (Damage::Cut, [0, 40, 0, 39]),
@@ -411,7 +411,7 @@ fn what_the_decoder_conceals_is_what_was_measured() {
                 }
                 rounds += 1;
                 damage.apply(bytes, &mut dice);
-                // FFmpeg's decoder conceals other things (`tests/ffmpeg.rs`).
+                // FFmpeg's decoder conceals other damage (`tests/ffmpeg.rs`).
                 let file = file(&Container::default().write(&broken));
                 let options = OpenOptions {
                     decoder: DecoderChoice::Rust,
@@ -430,7 +430,7 @@ fn what_the_decoder_conceals_is_what_was_measured() {
     }
 }
 
-/// A P slice of skipped macroblocks, from `first` on, that other pictures are not predicted from.
+/// A P slice of skipped macroblocks, from `first` on, of a non-reference picture.
 fn skipped(first: u32, count: u32, frame_num: u32, order: u32) -> Vec<u8> {
     let mut w = BitWriter::new();
     for v in [first, 5, 0] {
@@ -439,7 +439,7 @@ fn skipped(first: u32, count: u32, frame_num: u32, order: u32) -> Vec<u8> {
     w.write_bits(frame_num, 4);
     w.write_bits(order, 8); // pic_order_cnt_lsb
     w.write_bits(0, 2); // num_ref_idx_active_override_flag, ref_pic_list_modification_flag_l0
-    w.write_ue(0); // luma_log2_weight_denom: the encoder's parameter set asks for weights, here none
+    w.write_ue(0); // luma_log2_weight_denom: the encoder's parameter set requires weights, here none
     w.write_ue(0); // chroma_log2_weight_denom
     w.write_bits(0, 2); // luma_weight_l0_flag, chroma_weight_l0_flag
     w.write_se(0); // slice_qp_delta
@@ -465,7 +465,7 @@ fn a_slice_that_is_missing_is_damage() {
         (&[(0, 12)][..], true),
         (&[(0, 5), (5, 7)], true),
         (&[(0, 5), (5, 4), (9, 3)], true),
-        // The last one, the first one, one that comes twice.
+        // The last one, the first one, a repeated one.
         (&[(0, 5), (5, 4)], false),
         (&[(5, 7)], false),
         (&[(0, 6), (0, 6), (6, 6)], false),
@@ -478,13 +478,13 @@ fn a_slice_that_is_missing_is_damage() {
         let why = || video.frames(&[3]).err().map(|e| e.to_string());
         assert_eq!(bad.is_empty(), good, "{slices:?}: {:?}", why());
     }
-    // One that is lost from the middle leaves a hole that is not noticed: only a decoder knows where a slice ends.
+    // One lost from the middle leaves a hole that is not detected: only a decoder knows where a slice ends.
     let bytes = [(0, 5), (9, 3)]
         .iter()
         .flat_map(|(first, count)| skipped(*first, *count, 3, 6));
     coded.units[3].bytes = bytes.collect();
     let (_file, video) = open(&Container::default().write(&coded));
-    // FFmpeg may notice it.
+    // FFmpeg may detect it.
     assert!(video.unwrap().frames(&[3]).is_ok() || cfg!(feature = "ffmpeg"));
 }
 

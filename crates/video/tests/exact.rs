@@ -1,4 +1,4 @@
-//! Every frame is what a plain decode of the whole stream gives, whatever else was asked for.
+//! Every frame equals that of a plain decode of the whole stream, whatever else was requested.
 
 mod common;
 
@@ -63,7 +63,7 @@ fn containers_of_all_shapes_hold_the_same_frames() {
             codec: *b"avc3",
             ..base()
         },
-        // Boxes of no interest, broken inside.
+        // Irrelevant boxes with broken contents.
         Container {
             before_track: common::boxed(b"udta", &[&[0, 0, 0, 99, b'm', b'e', b't', b'a', 1, 2]]),
             ..base()
@@ -81,7 +81,7 @@ fn the_first_video_track_by_number_is_read() {
         codec: *b"hvc1",
         ..Container::default()
     };
-    // A broken track of a higher number stands before the sound one.
+    // A broken track with a higher number comes before the valid one.
     let container = Container {
         before_track: other.trak(&coded, &[]),
         ..Container::default()
@@ -93,7 +93,7 @@ fn the_first_video_track_by_number_is_read() {
 fn the_largest_video_track_is_read_and_the_choice_is_reported() {
     let (small, large) = (encode(32, 32, 5, 5, 0), encode(64, 48, 4, 4, 1));
     for (first, second) in [(&small, &large), (&large, &small)] {
-        // The data is that of the second; of the first there are tables.
+        // The data belongs to the second; the first has only tables.
         let tables = Container::default();
         let container = Container {
             track_id: 2,
@@ -237,7 +237,7 @@ fn an_index_saves_the_parsing() {
         ..Default::default()
     };
 
-    // The same length and time, but the tables are gone: only the index can tell the frames.
+    // The same length and time, but the tables are gone: only the index can locate the frames.
     let modified = fs::metadata(&file.path).unwrap().modified().unwrap();
     let mut gone = bytes.clone();
     let moov = bytes.windows(4).position(|w| w == b"moov").unwrap();
@@ -281,7 +281,7 @@ fn what_the_writer_writes_is_read() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Whatever order the container puts the pictures in, they decode the same: display order is
+    /// Pictures decode the same in any display order of the container: display order is
     /// the container's, decoding order the stream's.
     #[test]
     fn the_container_decides_the_order(

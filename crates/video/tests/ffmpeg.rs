@@ -29,7 +29,7 @@ static FILES: LazyLock<(tempfile::TempDir, Vec<Made>)> = LazyLock::new(|| {
         .iter()
         .filter_map(|case| {
             let path = case.make(folder.path())?;
-            // The size is the backend's word; that it is right shows in the frames.
+            // The size comes from the backend; the frames show that it is right.
             let (width, height) = open(&path, DecoderChoice::Ffmpeg)
                 .map(|v| (v.width(), v.height()))
                 .unwrap();
@@ -120,9 +120,9 @@ fn an_index_serves_again() {
     }
 }
 
-/// Changed bytes are told where the decoder notices them, and spoil nothing beyond their group. No
-/// decoder notices all: what CABAC reads is always something, so H.264 and above all HEVC can go on
-/// in garbage to the end of a picture.
+/// Changed bytes are reported if the decoder detects them, and damage nothing outside their group. No
+/// decoder detects all: CABAC can decode any bits, so H.264 and above all HEVC can continue
+/// with garbage to the end of a picture.
 #[test]
 fn damage_stays_in_its_group_and_is_told_where_it_is_noticed() {
     for (file, decoding) in [
@@ -181,7 +181,7 @@ fn files_cut_short_are_refused_or_keep_what_is_there() {
             };
             let visited = video.visit(&all(&video), |n, frame| {
                 if let Ok(frame) = frame {
-                    // The last one may be half there, in containers that do not say how long it is.
+                    // The last one may be truncated, in containers that do not state its length.
                     assert!(
                         n + 2 >= video.frame_count() || frame == truth[n],
                         "{}, {share}: {n}",

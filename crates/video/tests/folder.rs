@@ -108,7 +108,7 @@ fn a_missing_image_is_an_error_where_others_follow() {
         text.contains("img_00004.png is missing, and 6 images come after it, up to img_00010.png"),
         "{text}"
     );
-    // Of a segment, only where it lies in it.
+    // In a segment, only if it is inside.
     let segment = |offset, frames| OpenOptions {
         offset,
         frames,
@@ -124,7 +124,7 @@ fn a_missing_image_is_an_error_where_others_follow() {
         .unwrap_err()
         .to_string();
     assert!(e.contains("img_00004.png is missing"), "{e}");
-    // Names of other shapes are none of these.
+    // Names in another form do not match.
     let folder = frames();
     for name in ["img_12.png", "img_00099.jpg", "img_0000a.png", "._img_00012.png"] {
         save(folder.path(), name, ImageFormat::Png, 1, 6, 4);
@@ -156,7 +156,7 @@ fn a_damaged_image_is_an_error_with_its_name() {
             Video::open(folder.path(), &OpenOptions::default())?.frames(&[0])
         };
         let good = read(&whole).unwrap();
-        // Something behind the end of a picture is none of it.
+        // Data after the end of a picture is ignored.
         assert!(read(&[&whole[..], b"more"].concat()).unwrap() == good);
         for cut in [
             whole.len() - 1,
@@ -178,7 +178,7 @@ fn a_damaged_image_is_an_error_with_its_name() {
             assert!(e.to_string().contains("img_00000.jpg"), "{format:?} {from}: {e}");
         }
     }
-    // A code that the picture's tables do not have.
+    // A code that is not in the picture's tables.
     let whole = noise(ImageFormat::Jpeg);
     let folder = tempfile::tempdir().unwrap();
     let mut bytes = whole.clone();

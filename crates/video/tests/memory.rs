@@ -1,4 +1,4 @@
-//! A long run takes no more memory than a short one.
+//! A long run uses no more memory than a short one.
 
 mod common;
 
@@ -12,7 +12,7 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// Decodes; each opens the file by its index or anew, reads a few frames or all, or meets damage.
+/// Decodes; each opens the file with its index or by parsing, reads a few frames or all, or meets damage.
 fn decodes(files: &[common::TestFile], videos: &mut [Arc<Video>], from: usize, count: usize) -> usize {
     let watch = Watch::default();
     let mut frames = 0;
@@ -66,6 +66,6 @@ fn twenty_thousand_decodes_take_no_more_memory_than_a_thousand() {
     let frames = decodes(&files, &mut videos, 2000, 18_000);
     assert!(frames > 40_000, "{frames}");
     let later = MEMORY.peak_usage();
-    // Threads that end a little later hold a frame or two more now and then; a leak of 20 bytes a decode would be more.
+    // Threads that end a little later sometimes hold one or two more frames; a leak of 20 bytes a decode would be more.
     assert!(later < peak + (256 << 10), "{peak} bytes at first, {later} bytes later");
 }

@@ -12,17 +12,18 @@ use peak_alloc::PeakAlloc;
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
 
-/// What reading a file of some kilobytes may take: frames of a million pixels are allowed, and a decoder keeps several.
+/// The memory that reading a file of some kilobytes may take: frames of a million pixels are allowed, and a decoder keeps
+/// several.
 const MOST: usize = 192 << 20;
 
-/// Reads `count` mutations of the sources; gives how much came out of them together.
+/// Reads `count` mutations of the sources; returns the total that was parsed.
 fn storm(seed: u64, count: usize, sources: &[(Vec<u8>, usize)], parse: fn(&[u8]) -> usize) -> usize {
     let mut mutator = Mutator::new(seed);
     let mut good = 0;
     for round in 0..count {
         let (source, from) = &sources[round % sources.len()];
         let mut bytes = source.clone();
-        // Every other round bends only what lies at the end, such as the tables of a video.
+        // Every other round mutates only the end, such as the tables of a video.
         let from = if (round / sources.len()).is_multiple_of(2) {
             0
         } else {
@@ -78,7 +79,7 @@ fn no_file_is_too_broken() {
     for (bytes, _) in &videos {
         assert!(fuzzing::video_file(bytes) >= 10);
     }
-    // The mutations are not so coarse that nothing is ever decoded, nor so fine that everything is.
+    // The mutations must leave some files decodable and break others.
     let good = storm(0x5eed, 2400, &videos, fuzzing::video_file);
     assert!((2400..2400 * 13).contains(&good), "{good}");
 

@@ -26,7 +26,7 @@ impl Kind for Coral {
     const GROUP: Group = Group::Align;
 
     fn contract(&self, _: &Wiring) -> Contract {
-        // `D` has to be the same on both sides; the numbers of rows need not be.
+        // `D` must be equal on both sides; the numbers of rows may differ.
         Contract::on(Side::Device)
             .input("source", "Feature[S,D]", "features of the source")
             .input("target", "Feature[T,D]", "features of the target")
@@ -44,7 +44,7 @@ struct Kept {
     difference: Tensor,
 }
 
-/// Features about their mean, and their covariance.
+/// Features minus their mean, and their covariance.
 fn covariance(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let centred = x.broadcast_sub(&x.mean_keepdim(0)?)?;
     let c = (centred.t()?.matmul(&centred)? / freedom(x)?)?;

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Binary cross-entropy with logits of a domain classifier, the mean over rows: ℓ_adv of eq. 4. 1 is the source,
-/// 0 the target. Its accuracy says what the loss does not: near 50 % with a large loss is a failure to train, near 50 %
+/// 0 the target. Its accuracy shows what the loss does not: near 50 % with a large loss is a failure to train, near 50 %
 /// with a loss of ln 2 is alignment.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,4 +1,4 @@
-//! `entropy`: how undecided a classifier is.
+//! `entropy`: how uncertain a classifier is.
 
 use crate::input::several_classes;
 use crate::{
@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The mean over rows of the Shannon entropy of the softmax, `−Σ p ln p` in nats (Grandvalet and Bengio, NeurIPS 2004):
-/// as a loss on the target it asks for decided predictions.
+/// as a loss on the target it favours confident predictions.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entropy {}

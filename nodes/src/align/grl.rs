@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Passes values on; the gradient comes back multiplied by −λ (Ganin and Lempitsky, ICML 2015). Behind it a domain
-/// classifier learns to tell domains apart while the backbone learns to confuse it: the saddle point of eq. 8, with the
+/// classifier learns to distinguish the domains while the backbone learns to confuse it: the saddle point of eq. 8, with the
 /// adversary's loss weighted +1.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +18,7 @@ pub struct Grl {
     /// How λ grows in training.
     #[serde(default)]
     pub schedule: Schedule,
-    /// What λ is multiplied by.
+    /// The factor of λ.
     #[serde(default = "one")]
     pub scale: f64,
 }
@@ -34,14 +34,14 @@ pub enum Schedule {
     /// λ = 1.
     #[default]
     Constant,
-    /// λ = 2 / (1 + e^(−10p)) − 1 with p the share of the phase that is done.
+    /// λ = 2 / (1 + e^(−10p)) − 1 with p the fraction of the phase that is done.
     Ganin,
     /// λ = 2 / (1 + e^(−i/1000)) − 1 with i the steps done in the phase.
     WarmStart,
 }
 
 impl Schedule {
-    /// λ at a share `progress` of the phase, after `step` steps.
+    /// λ at a fraction `progress` of the phase, after `step` steps.
     pub fn strength(self, progress: f64, step: u64) -> f64 {
         let ramp = |x: f64| 2.0 / (1.0 + (-x).exp()) - 1.0;
         match self {

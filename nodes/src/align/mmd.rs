@@ -23,7 +23,7 @@ pub struct Mmd {
     /// The ratio of one bandwidth to the next.
     #[serde(default = "two")]
     pub factor: f64,
-    /// The middle bandwidth `b`, in units of squared distance; by default it follows the features.
+    /// The middle bandwidth `b`, in units of squared distance; by default it is computed from the features.
     #[serde(default)]
     pub bandwidth: Option<f64>,
 }
@@ -69,7 +69,7 @@ impl Kind for Mmd {
 }
 
 struct Pairs {
-    /// All rows, about their mean.
+    /// All rows, centred.
     rows: Tensor,
     /// `∂L/∂‖zᵢ−zⱼ‖²` as `[rows, rows]`.
     slope: Tensor,
@@ -82,7 +82,7 @@ impl Compute for Mmd {
         let (ns, nt) = (source.dim(0)?, target.dim(0)?);
         let n = ns + nt;
         let z = join(&[source, target], 0)?;
-        // Distances do not change, and the cancellation in them is least about the mean.
+        // Distances do not change, and centring minimises cancellation.
         let z = z.broadcast_sub(&z.mean_keepdim(0)?)?;
         let squares = z.sqr()?.sum_keepdim(D::Minus1)?;
         let cross = product(&z, &z)?;
@@ -96,7 +96,7 @@ impl Compute for Mmd {
                     .sum_all()?
                     .to_scalar::<f64>()?
                     / pairs;
-                // All rows alike: every kernel is 1 whatever the bandwidth.
+                // All rows equal: every kernel is 1 whatever the bandwidth.
                 if mean > 0.0 { mean } else { 1.0 }
             }
         };
@@ -181,7 +181,7 @@ mod tests {
             let x = Args::default()
                 .with("source", vec![source])
                 .with("target", vec![target]);
-            // The bandwidth that the node finds is a constant to its gradient: the reference is given it.
+            // The bandwidth that the node finds is a constant to its gradient, so it is passed to the reference.
             let rows: Vec<Vec<f64>> = x
                 .flat()
                 .flat_map(|t| t.to_vec2::<f32>().unwrap())
@@ -202,13 +202,13 @@ mod tests {
 
     #[test]
     fn a_domain_without_rows_has_a_gradient() {
-        // The means over pairs that there are not are left out.
+        // Means over no pairs are left out.
         for (source, target) in [(3, 0), (0, 4)] {
             let x = Args::default()
                 .with("source", vec![normal(1, &[source, 2])])
                 .with("target", vec![normal(2, &[target, 2])]);
             probe(json!({ "bandwidth": 2.5 }), 2).check(&x, |x, _| {
-                // Beside a row that is far from all others, whose five kernels are 1 with itself.
+                // Next to a row that is far from all others, whose five kernels are 1 with itself.
                 let far = vec![1e6; 2];
                 vec![vec![reference(&[x.concat(), far], 2, 2.5, 5, 2.0) - 5.0]]
             });

@@ -36,16 +36,16 @@ pub struct Step<'a> {
     pub record: bool,
     /// Where tensors live.
     pub device: &'a Device,
-    /// With how many bits `device` computes: on the CPU always [`Precision::F32`], whatever the graph says.
+    /// The precision in which `device` computes: on the CPU always [`Precision::F32`], whatever the graph asks for.
     pub precision: Precision,
 }
 
-/// What a node's weights start from, where a graph has to say so.
+/// What a node's weights start from, where a graph has to name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartsFrom<'a> {
-    /// The graph does not say.
+    /// The graph does not name it.
     NotGiven,
-    /// Random numbers, as the graph says.
+    /// Random numbers, as the graph asks.
     Random,
     /// The values in this file.
     File(&'a Path),
@@ -58,7 +58,7 @@ pub trait Compute: Send + Sync {
         vec![]
     }
 
-    /// What its weights start from, where a graph has to say so (backbones); `None` where that is no choice. A run of a node
+    /// What its weights start from, where a graph has to name it (backbones); `None` where that is no choice. A run of a node
     /// that has the choice and does not make it is refused.
     fn starts_from(&self) -> Option<StartsFrom<'_>> {
         None
@@ -87,11 +87,11 @@ pub trait Compute: Send + Sync {
     /// the next; its inputs have one value per stream).
     ///
     /// # Errors
-    /// What arrives is of another shape than the contract says, or the device fails.
+    /// An input has another shape than in the contract, or the device fails.
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)>;
 
     /// Takes the gradients of the outputs (`None`: none arrived), adds those of its weights to `step.weights`, and
-    /// gives those of its flattened inputs (`None` where not wanted).
+    /// returns those of its flattened inputs (`None` where not wanted).
     ///
     /// # Errors
     /// `saved` is another call's, or the device fails.
@@ -111,7 +111,7 @@ pub struct Cost {
     pub macs: u64,
     /// Bytes kept from forward to backward, besides the outputs.
     pub kept: u64,
-    /// Bytes needed only while a call runs, at most, beside what it keeps: in a backward pass those of its weights'
+    /// Bytes needed only while a call runs, at most, in addition to what it keeps: in a backward pass those of its weights'
     /// gradients included.
     pub scratch: u64,
 }
@@ -137,7 +137,7 @@ pub trait Tally: Send {
 /// What a metric found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scores {
-    /// Named values in [0, 1] or in the unit that the name says, the main one first.
+    /// Named values in [0, 1] or in the unit in the name, the main one first.
     pub values: Vec<(String, f64)>,
     /// Rows: true class; columns: predicted class; counts.
     pub confusion: Option<Vec<Vec<u64>>>,

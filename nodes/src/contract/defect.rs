@@ -1,9 +1,9 @@
-//! What a list says of a video, and what is wrong with its file.
+//! What a list states about a video, and what is wrong with its file.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// What a list says of a video's frames.
+/// What a list states about a video's frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Stated {
     /// Frames of the file before the video's first, where it is a segment of the file.
@@ -17,20 +17,20 @@ pub struct Stated {
 pub enum Defect {
     /// There is no such file or folder.
     Missing,
-    /// It is there, and no video can be had of it.
+    /// It is there, and cannot be read as a video.
     Unreadable(String),
     /// It is sound as far as was looked, but what is to decode it does not read its kind.
     Unsupported {
         /// What the file is.
         what: String,
-        /// What decodes it: a word that the graph says, such as `rust`.
+        /// What decodes it, by its name in the graph, such as `rust`.
         backend: &'static str,
         /// What would read it.
         remedy: String,
     },
     /// It ends before it should.
     Short {
-        /// Frames that the list says.
+        /// Frames that the list states.
         stated: usize,
         /// Frames that there are, from the segment's first on.
         found: usize,

@@ -75,7 +75,7 @@ pub struct DimScope {
 }
 
 impl DimExpr {
-    /// Parses an expression. `bare_is_global` says what a bare name is: in a graph file a dimension of the
+    /// Parses an expression. `bare_is_global` decides what a bare name is: in a graph file a dimension of the
     /// graph, in a contract a name of the node's own.
     ///
     /// ```

@@ -1,7 +1,7 @@
 //! Videos: their frames, and their place in a list.
 
 use super::defect::{Clue, Defect, Stated};
-use anyhow::Result;
+use super::error::DataError;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,19 +12,23 @@ pub trait Footage: Send + Sync {
     ///
     /// # Errors
     /// The file cannot be read.
-    fn frame_count(&self) -> Result<usize>;
+    fn frame_count(&self) -> Result<usize, DataError>;
     /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
     /// All frames are RGB, 8 bits.
     ///
     /// # Errors
     /// A frame is not there or damaged, or the file cannot be read.
-    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>>;
-    /// Gives each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
+    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError>;
+    /// Passes each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
     /// never held together. An error of `take` ends it.
     ///
     /// # Errors
     /// As [`Footage::frames`], and those of `take`.
-    fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
+    fn visit(
+        &self,
+        wanted: &[usize],
+        take: &mut dyn FnMut(usize, Frame) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
         let mut once = wanted.to_vec();
         once.sort_unstable();
         once.dedup();
@@ -33,11 +37,11 @@ pub trait Footage: Send + Sync {
         }
         Ok(())
     }
-    /// What the list says of the frames; nothing is looked at.
+    /// What the list states about the frames; no file is looked at.
     fn stated(&self) -> Stated {
         Stated::default()
     }
-    /// What decodes these frames, where the list's node says: a file may be read by one and not by another.
+    /// What decodes these frames, where the list's node names it: a file may be read by one decoder and not by another.
     fn backend(&self) -> &'static str {
         ""
     }
@@ -61,7 +65,7 @@ pub trait Footage: Send + Sync {
     ///
     /// # Errors
     /// The file cannot be read.
-    fn fps(&self) -> Result<Option<f64>> {
+    fn fps(&self) -> Result<Option<f64>, DataError> {
         Ok(None)
     }
     /// Where these frames are a segment: the footage of the whole file, and the number in it of the segment's first frame.
@@ -69,18 +73,18 @@ pub trait Footage: Send + Sync {
         None
     }
     /// Names the content, for caches: another file, a changed file or another segment has another stamp. `None` where
-    /// that cannot be told, and then nothing is kept between runs.
+    /// that is unknown, and then nothing is kept between runs.
     fn stamp(&self) -> Option<String> {
         None
     }
     /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
-    /// file needs no answer: whoever compares runs looks at [`Video::path`].
+    /// file needs no answer: a comparison of runs looks at [`Video::path`].
     fn images(&self) -> Option<ImagesStamp> {
         None
     }
 }
 
-/// What tells the images of a folder from others, without reading them.
+/// What distinguishes the images of a folder from others, without reading them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagesStamp {
     /// Bytes of all images together.

@@ -11,7 +11,7 @@ pub enum Head {
     FrameIndex,
     /// Frames.
     Clip,
-    /// Images beside a video, such as backgrounds.
+    /// Images next to a video, such as backgrounds.
     Images,
     /// Lengths in frames.
     Length,

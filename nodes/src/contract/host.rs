@@ -1,9 +1,10 @@
 //! Nodes of the data side: one sample at a time, on worker threads.
 
+use super::error::{DataError, SourceError};
 use super::footage::{Frame, Video};
 use super::lint::{ListScan, Listing};
 use super::rng::Key;
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub trait ImageBank: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The image cannot be read.
-    fn image(&self, i: usize) -> Result<Frame>;
+    fn image(&self, i: usize) -> Result<Frame, DataError>;
 }
 
 impl ImageBank for Vec<Frame> {
@@ -45,11 +46,10 @@ impl ImageBank for Vec<Frame> {
         self.len()
     }
 
-    fn image(&self, i: usize) -> Result<Frame> {
-        match self.get(i) {
-            Some(f) => Ok(f.clone()),
-            None => bail!("image {i} was asked for, but there are {}", self.len()),
-        }
+    fn image(&self, i: usize) -> Result<Frame, DataError> {
+        let there = self.len();
+        let asked = || DataError::sample(format!("image {i} was asked for, but there are {there}"));
+        self.get(i).cloned().ok_or_else(asked)
     }
 }
 
@@ -195,19 +195,6 @@ impl Args<HostValue> {
     }
 }
 
-/// An error that ends a run, where any other one of the data side would make a video bad: one that says nothing of the
-/// video. It may lie anywhere in the chain of causes.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Fatal(pub String);
-
-impl Fatal {
-    /// Whether an error is one, or is caused by one.
-    pub fn is(error: &anyhow::Error) -> bool {
-        error.chain().any(|cause| cause.is::<Fatal>())
-    }
-}
-
 /// What a per-sample call knows.
 #[derive(Clone, Copy, Debug)]
 pub struct SampleCx {
@@ -219,18 +206,17 @@ pub struct SampleCx {
 
 /// A node of the data side.
 pub trait Stage: Send + Sync {
-    /// Computes the outputs, in the contract's order. An error means the video is bad: it is replaced and counted,
-    /// unless it is [`Fatal`].
+    /// Computes the outputs, in the contract's order.
     ///
     /// # Errors
-    /// The sample cannot be used: its video is bad; or [`Fatal`], which ends the run.
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>>;
+    /// [`DataError::Sample`]: the video is bad, and is replaced and counted. [`DataError::Fatal`] ends the run.
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError>;
     /// Called when a view has gone through a stream's list: what leaves files behind completes them. `bad` are the places
-    /// in `videos` of those that could not be had, with the reason. Gives what is to be said of it, in lines.
+    /// in `videos` of those that could not be used, with the reason. Returns lines to report.
     ///
     /// # Errors
     /// What it leaves cannot be written.
-    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>, DataError> {
         let _ = (videos, bad);
         Ok(vec![])
     }
@@ -241,24 +227,24 @@ pub trait Source: Send + Sync {
     /// Reads the list of `split`. Malformed content is an error with all its places.
     ///
     /// # Errors
-    /// The list is malformed or not there.
-    fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>>;
-    /// Reads what can be read of the list of `split`, malformed lines beside it.
+    /// The list is malformed or not there; [`SourceError::File`] where the file as a whole is of no use.
+    fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>, SourceError>;
+    /// Reads what can be read of the list of `split`, and reports malformed lines next to it.
     ///
     /// # Errors
-    /// The list cannot be read at all.
-    fn scan(&self, split: &str) -> Result<ListScan> {
+    /// The list cannot be read at all: [`SourceError::File`] names the file to blame, if it is one.
+    fn scan(&self, split: &str) -> Result<ListScan, SourceError> {
         Ok(ListScan {
             videos: self.videos(split)?,
             ..ListScan::default()
         })
     }
-    /// Gives each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
+    /// Passes each line of the list of `split` to `take`, in order, as [`Source::videos`] reads it, without making videos:
     /// lists may have millions of lines.
     ///
     /// # Errors
-    /// As [`Source::videos`], before the first line is given.
-    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
+    /// As [`Source::videos`], before the first line is passed.
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<(), SourceError> {
         for video in self.videos(split)? {
             let (list, line) = video.line.rsplit_once(':').unwrap_or((&video.line, ""));
             take(Listing {
@@ -274,19 +260,19 @@ pub trait Source: Send + Sync {
     /// The outputs for a video, in the contract's order.
     ///
     /// # Errors
-    /// The video has not what a port promises.
-    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>>;
+    /// The video lacks what a port promises.
+    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError>;
     /// Makes the data if it is of the kind that can be made, once, whole or not at all. `progress` is called with
     /// what is being done, and (done, of).
     ///
     /// # Errors
     /// The data cannot be made.
-    fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
+    fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<(), SourceError> {
         let _ = progress;
         Ok(())
     }
-    /// Where the data of `split` is generated and not a person's own files: the folder of its lists and videos, and all
-    /// that its content follows from (the generator's version, parameters, seed).
+    /// Where the data of `split` is generated: the folder of its lists and videos, and all that its content depends on (the
+    /// generator's version, parameters, seed).
     fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
         let _ = split;
         None
@@ -295,9 +281,9 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// The source names its videos by lists alone.
-    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>, SourceError> {
         let _ = paths;
-        bail!("this source of videos takes no single files, only its lists")
+        Err(anyhow!("this source of videos takes no single files, only its lists").into())
     }
     /// What is not there yet, for notes: `data/k400_train.txt is not there`, or that the first run will make it.
     /// With `files`, every video of every list is looked at, too.
@@ -308,7 +294,7 @@ pub trait Source: Send + Sync {
     ///
     /// # Errors
     /// The classes cannot be read.
-    fn classes(&self) -> Result<Option<Vec<String>>>;
+    fn classes(&self) -> Result<Option<Vec<String>>, SourceError>;
 }
 
 /// What a node that takes a whole list may use.
@@ -331,5 +317,5 @@ pub trait Resource: Send + Sync {
     ///
     /// # Errors
     /// What it works on cannot be read.
-    fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>>;
+    fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>, DataError>;
 }

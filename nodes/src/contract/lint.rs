@@ -51,7 +51,7 @@ pub struct Listing<'a> {
     pub path: &'a Path,
     /// Its class, where the list has one.
     pub label: Option<usize>,
-    /// What the line says of its frames.
+    /// What the line states about its frames.
     pub stated: Stated,
 }
 

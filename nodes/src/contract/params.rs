@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
 
-/// A size that a parameter gives as a number or by the graph's `dims`: `2`, `"G"`, `"G+L"`.
+/// A size that a parameter states as a number or by the graph's `dims`: `2`, `"G"`, `"G+L"`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "Value", into = "Value")]
 #[schemars(with = "CountSchema")]
@@ -39,7 +39,7 @@ impl Count {
         &self.0
     }
 
-    /// The number in this phase or view. The checker has already said if there is none.
+    /// The number in this phase or view. The checker has already reported it if there is none.
     ///
     /// # Errors
     /// It is no number in this phase or view.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// Parses the parameters of kind `K`. Where a field is wrong it is noted, left out, and the rest is read on, so that
-/// all mistakes are told at once.
+/// all mistakes are reported at once.
 pub(super) fn parse<K: Kind>(params: &Value) -> Result<Arc<dyn Node>, Vec<ParamProblem>> {
     let mut problems = vec![];
     let mut rest = params.clone();
@@ -15,7 +15,7 @@ pub(super) fn parse<K: Kind>(params: &Value) -> Result<Arc<dyn Node>, Vec<ParamP
         let mut de = serde_json::Deserializer::from_str(&text);
         match serde_path_to_error::deserialize::<_, K>(&mut de) {
             Ok(k) => {
-                // Where fields were left out, what is said of the node as a whole may be but their absence.
+                // Where fields were left out, an error about the node as a whole may only be their absence.
                 let whole = problems.is_empty();
                 problems.extend(k.validate().into_iter().filter(|p| whole || !p.path.is_empty()));
                 return if problems.is_empty() {
@@ -36,7 +36,7 @@ pub(super) fn parse<K: Kind>(params: &Value) -> Result<Arc<dyn Node>, Vec<ParamP
                 if removed.is_none() {
                     return Err(problems);
                 }
-                // A required field that was just left out would be reported as missing: it has been told already.
+                // A required field that was just left out would be reported as missing: it has been reported already.
                 if serde_json::from_value::<K>(rest.clone())
                     .is_err_and(|e| e.to_string().contains(&format!("missing field `{top}`")))
                 {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub enum Side {
     /// Per sample, on the worker threads of the data side.
     Host,
-    /// Takes samples from the host and gives batches on the device.
+    /// Takes samples from the host and makes batches on the device.
     Boundary,
     /// Per batch, on the compute device.
     Device,
@@ -72,7 +72,7 @@ pub struct Output {
     pub doc: &'static str,
 }
 
-/// What a node takes, gives and does to gradients, for one setting of its parameters and its wiring.
+/// A node's inputs, outputs and what it does to gradients, for one setting of its parameters and its wiring.
 ///
 /// ```
 /// use glad_nodes::{Arity, Contract, Side};

@@ -163,7 +163,7 @@ impl TypeExpr {
         Ok(TypeExpr { head, dims, rest: tail })
     }
 
-    /// Binds the pattern's free names to `ty`, or says how it does not fit. Several misfits are all told.
+    /// Binds the pattern's free names to `ty`, or reports how it does not fit, all misfits at once.
     ///
     /// # Errors
     /// All that does not fit.

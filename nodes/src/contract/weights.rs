@@ -111,7 +111,7 @@ pub struct Weight {
     pub version: u64,
 }
 
-/// Weights that a file gives a node to start from.
+/// Weights read from a file, for a node to start from.
 #[derive(Clone, Debug, Default)]
 pub struct LoadedWeights {
     /// Values by name below the node, of the shapes that the node has.

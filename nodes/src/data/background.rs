@@ -2,7 +2,6 @@
 
 use super::backgrounds::{Backgrounds, Medians};
 use crate::contract::*;
-use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -44,7 +43,7 @@ struct One {
 }
 
 impl Stage for One {
-    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let cx = PrepareCx {
             videos: vec![],
             cache: self.cache.as_deref(),

@@ -1,9 +1,10 @@
 //! `backgrounds`: one image for each video, without what moves.
 
 use super::footage::to_rgb;
+use super::input::video_without_frames;
 use super::ppm;
 use crate::contract::*;
-use anyhow::{Result, bail, ensure};
+use anyhow::Result;
 use glad_video::{BackgroundOptions, EvenMedian};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -77,7 +78,7 @@ pub(super) struct Medians {
 }
 
 impl Medians {
-    /// Where the background of a video is kept; `None` where its content cannot be told.
+    /// Where the background of a video is kept; `None` where its content is unknown.
     fn place(&self, cache: &Path, video: &Video) -> Option<PathBuf> {
         let Backgrounds {
             max_frames,
@@ -92,9 +93,11 @@ impl Medians {
         Some(cache.join("backgrounds").join(format!("{}.ppm", &name[..32])))
     }
 
-    fn median(&self, video: &Video) -> Result<Frame> {
+    fn median(&self, video: &Video) -> Result<Frame, DataError> {
         let count = video.footage.frame_count()?;
-        ensure!(count > 0, "{}: {} has no frames", video.line, video.path.display());
+        if count == 0 {
+            return Err(video_without_frames(video));
+        }
         let first = video.footage.frames(&[0])?.remove(0);
         let options = BackgroundOptions {
             even: self.params.even,
@@ -109,7 +112,10 @@ impl Medians {
     }
 
     /// The background of a video, from the cache or made.
-    pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image> {
+    ///
+    /// # Errors
+    /// As [`Footage::frames`], or the video has no frames.
+    pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image, DataError> {
         let place = cx.cache.and_then(|cache| self.place(cache, video));
         if let Some(place) = place.as_ref().filter(|place| place.exists()) {
             match ppm::read(place) {
@@ -132,9 +138,9 @@ impl Medians {
 }
 
 impl Resource for Medians {
-    fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>> {
+    fn prepare(&self, cx: &PrepareCx<'_>) -> Result<Vec<HostValue>, DataError> {
         let (done, of) = (AtomicUsize::new(0), cx.videos.len());
-        let made: Vec<Result<Image>> = (cx.videos.par_iter())
+        let made: Vec<Result<Image, DataError>> = (cx.videos.par_iter())
             .with_max_len(1)
             .map(|video| {
                 let image = self.image(cx, video);
@@ -147,15 +153,15 @@ impl Resource for Medians {
         for image in made {
             match image {
                 Ok(image) => bank.images.push(image),
-                Err(e) if Fatal::is(&e) => return Err(e),
+                Err(e @ DataError::Fatal(_)) => return Err(e),
                 Err(e) => failed.push(format!("{e:#}")),
             }
         }
         if bank.images.is_empty() {
-            match failed.first() {
-                Some(first) => bail!("none of {of} videos has a background; the first: {first}"),
-                None => bail!("there are no videos to take backgrounds of"),
-            }
+            return Err(DataError::sample(match failed.first() {
+                Some(first) => format!("none of {of} videos has a background; the first: {first}"),
+                None => "there are no videos to take backgrounds of".into(),
+            }));
         }
         for e in failed {
             (cx.warn)(&format!("no background: {e}"));
@@ -178,6 +184,9 @@ pub(super) enum Image {
 
 impl Image {
     /// The image itself.
+    ///
+    /// # Errors
+    /// Its file in the cache cannot be read, or was altered.
     pub fn read(&self) -> Result<Frame> {
         match self {
             Image::Kept(path) => ppm::read(path),
@@ -191,11 +200,10 @@ impl ImageBank for Bank {
         self.images.len()
     }
 
-    fn image(&self, i: usize) -> Result<Frame> {
-        match self.images.get(i) {
-            Some(image) => image.read(),
-            None => bail!("image {i} was asked for, but there are {}", self.images.len()),
-        }
+    fn image(&self, i: usize) -> Result<Frame, DataError> {
+        let there = self.images.len();
+        let asked = || DataError::sample(format!("image {i} was asked for, but there are {there}"));
+        Ok(self.images.get(i).ok_or_else(asked)?.read()?)
     }
 }
 
@@ -214,11 +222,13 @@ mod tests {
     }
 
     impl Footage for Walk {
-        fn frame_count(&self) -> Result<usize> {
-            ensure!(self.frames > 0, "list.txt:9: broken.mp4: cannot read");
+        fn frame_count(&self) -> Result<usize, DataError> {
+            if self.frames == 0 {
+                return Err(DataError::sample("list.txt:9: broken.mp4: cannot read"));
+            }
             Ok(self.frames)
         }
-        fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
+        fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError> {
             self.decoded.fetch_add(wanted.len(), Ordering::Relaxed);
             let frame = |i: &usize| {
                 let mut data = vec![90; 8 * 8 * 3];
@@ -253,7 +263,11 @@ mod tests {
     }
 
     /// The bank, and what was warned of.
-    fn prepare(params: Value, videos: Vec<Arc<Video>>, cache: &Path) -> Result<(Arc<dyn ImageBank>, Vec<String>)> {
+    fn prepare(
+        params: Value,
+        videos: Vec<Arc<Video>>,
+        cache: &Path,
+    ) -> Result<(Arc<dyn ImageBank>, Vec<String>), DataError> {
         let Ok(Body::Resource(node)) = node::<Backgrounds>(params).build(&build_cx(&dims(&[]))) else {
             panic!();
         };
@@ -346,6 +360,30 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(e.contains("none of 2 videos") && e.contains("broken.mp4"), "{e}");
+    }
+
+    /// A disk that hangs.
+    struct Stuck;
+
+    impl Footage for Stuck {
+        fn frame_count(&self) -> Result<usize, DataError> {
+            Err(DataError::fatal("a.mp4: nothing came of it"))
+        }
+        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
+            unreachable!("its frames are not counted")
+        }
+    }
+
+    #[test]
+    fn what_is_no_fault_of_the_video_leaves_none_out() {
+        let cache = tempfile::tempdir().unwrap();
+        let stuck = Arc::new(Video {
+            footage: Arc::new(Stuck),
+            ..Video::clone(&video(1, walk(None, 30).0))
+        });
+        let e = prepare(json!({}), vec![video(0, walk(None, 30).0), stuck], cache.path()).unwrap_err();
+        assert!(matches!(e, DataError::Fatal(_)), "{e:?}");
+        assert_eq!(e.to_string(), "a.mp4: nothing came of it");
     }
 
     #[test]

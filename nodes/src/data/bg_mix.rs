@@ -3,7 +3,7 @@
 use super::images;
 use super::input::share;
 use crate::contract::*;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, ensure};
 use glad_video::ops;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -162,16 +162,18 @@ fn mix(clips: &Clips, background: &[u8], w: u32) -> Vec<u8> {
 }
 
 impl Stage for Mixer {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let clips = inputs.clips("clips")?;
         let HostValue::Images(bank) = inputs.one("backgrounds")? else {
-            bail!("port `backgrounds` has no images but {:?}", inputs.one("backgrounds")?);
+            return Err(anyhow!("port `backgrounds` has no images but {:?}", inputs.one("backgrounds")?).into());
         };
         let mut draw = cx.key.rng();
         if !cx.training || !draw.chance(self.params.prob) {
             return Ok(vec![HostValue::Clips(clips.clone())]);
         }
-        ensure!(bank.count() > 0, "there are no backgrounds to draw from");
+        if bank.count() == 0 {
+            return Err(DataError::sample("there are no backgrounds to draw from"));
+        }
         let background = bank.image(draw.below(bank.count()))?;
         let Weight { low, high } = self.params.weight;
         let weight = (draw.range(low, high) * 65536.0).round() as u32;

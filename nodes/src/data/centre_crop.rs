@@ -4,7 +4,6 @@ use super::extent::Extent;
 use super::images;
 use super::input::clips_stage;
 use crate::contract::*;
-use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -43,7 +42,7 @@ struct Middle {
 }
 
 impl Stage for Middle {
-    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let cut = images::centre_crop(inputs.clips("clips")?, self.height, self.width)?;
         Ok(vec![HostValue::Clips(cut)])
     }

@@ -1,7 +1,7 @@
 //! `decoder`: frames of a video, laid out as clips.
 
 use crate::contract::*;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -33,23 +33,25 @@ impl Kind for Decoder {
 struct Decode;
 
 impl Stage for Decode {
-    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let video = inputs.video("video")?;
         let mut wanted = vec![];
         let mut frames = 0;
         for value in inputs.all("index") {
             let HostValue::Index(index) = value else {
-                bail!("port `index` has no frame numbers but {value:?}");
+                return Err(anyhow!("port `index` has no frame numbers but {value:?}").into());
             };
             frames = index.frames;
             wanted.extend_from_slice(&index.data);
         }
-        ensure!(!wanted.is_empty(), "no frames are asked for");
+        if wanted.is_empty() {
+            return Err(DataError::sample("no frames are asked for"));
+        }
         let mut layout = Layout::of(&wanted);
         video.footage.visit(&wanted, &mut |number, frame| {
-            layout
+            Ok(layout
                 .put(number, &frame)
-                .with_context(|| format!("{}: {}", video.line, video.path.display()))
+                .with_context(|| format!("{}: {}", video.line, video.path.display()))?)
         })?;
         let (width, height) = layout.size.context("the video gave no frames")?;
         let shape = [wanted.len() / frames, frames, height, width, 3];
@@ -134,10 +136,10 @@ mod tests {
     fn frames_of_different_sizes_are_refused() {
         struct Growing;
         impl Footage for Growing {
-            fn frame_count(&self) -> Result<usize> {
+            fn frame_count(&self) -> Result<usize, DataError> {
                 Ok(9)
             }
-            fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
+            fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError> {
                 let frame = |w: &usize| Frame {
                     width: *w,
                     height: 1,

@@ -3,7 +3,6 @@
 use super::input::{length, number, positive};
 use super::starts;
 use crate::contract::*;
-use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -170,7 +169,7 @@ impl Dense {
 }
 
 impl Stage for Dense {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let length = length(inputs)?;
         let starts = self.starts(cx, length);
         Ok(vec![

@@ -2,7 +2,6 @@
 
 use super::input::clips_stage;
 use crate::contract::*;
-use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -46,7 +45,7 @@ struct Mirror {
 }
 
 impl Stage for Mirror {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let clips = inputs.clips("clips")?;
         if !cx.training || !cx.key.rng().chance(self.prob) {
             return Ok(vec![HostValue::Clips(clips.clone())]);

@@ -1,9 +1,8 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Clue, Defect, Fatal, Footage, Frame, ImagesStamp, Stated};
-use anyhow::{Context, Result, anyhow};
+use crate::contract::{Clue, DataError, Defect, Footage, Frame, ImagesStamp, Stated};
 use glad_video::lists::Nearby;
-use glad_video::{OpenOptions, RgbFrame, Video, VideoError, Watch};
+use glad_video::{ImageError, OpenOptions, RgbFrame, Video, VideoError, Watch};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -44,7 +43,7 @@ impl ListedFootage {
         self
     }
 
-    fn video(&self) -> Result<&Arc<Video>> {
+    fn video(&self) -> Result<&Arc<Video>, DataError> {
         if let Some(v) = self.opened.get() {
             return Ok(v);
         }
@@ -61,45 +60,46 @@ impl ListedFootage {
     }
 
     /// `e`, which names the file, with the line of the list.
-    fn error(&self, e: VideoError) -> anyhow::Error {
+    fn error(&self, e: VideoError) -> DataError {
         let text = format!("{}: {e}", self.line);
         match e {
-            // What the machine is to blame for says nothing of the video.
-            VideoError::Stalled { .. } => Fatal(format!(
+            // A hanging disk or decoder is no property of the video.
+            VideoError::Stalled { .. } => DataError::fatal(format!(
                 "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
-            ))
-            .into(),
+            )),
             VideoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => match self.clue() {
-                Some(clue) if clue.found.is_empty() => anyhow!("{text}; {}", clue.advice),
-                Some(clue) => anyhow!("{text}; {clue} there: {}", clue.advice),
-                None => anyhow!(text),
+                Some(clue) if clue.found.is_empty() => DataError::sample(format!("{text}; {}", clue.advice)),
+                Some(clue) => DataError::sample(format!("{text}; {clue} there: {}", clue.advice)),
+                None => DataError::sample(text),
             },
-            _ => anyhow!(text),
+            _ => DataError::sample(text),
         }
     }
 }
 
 impl Footage for ListedFootage {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(self.video()?.frame_count())
     }
 
-    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
+    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError> {
         let mut found = HashMap::with_capacity(wanted.len());
         self.visit(wanted, &mut |i, frame| {
             found.insert(i, frame);
             Ok(())
         })?;
         let frame = |i: &usize| {
-            found
-                .get(i)
-                .cloned()
-                .with_context(|| format!("{}: frame {i} did not come", self.line))
+            let lost = || DataError::sample(format!("{}: frame {i} did not come", self.line));
+            found.get(i).cloned().ok_or_else(lost)
         };
         wanted.iter().map(frame).collect()
     }
 
-    fn visit(&self, wanted: &[usize], take: &mut dyn FnMut(usize, Frame) -> Result<()>) -> Result<()> {
+    fn visit(
+        &self,
+        wanted: &[usize],
+        take: &mut dyn FnMut(usize, Frame) -> Result<(), DataError>,
+    ) -> Result<(), DataError> {
         let mut failure = None;
         let visited = self.watch.visit(self.video()?, wanted, |i, outcome| {
             let taken = outcome.map_err(|e| self.error(e)).and_then(|f| take(i, to_frame(f)));
@@ -181,7 +181,7 @@ impl Footage for ListedFootage {
         Some(Clue { found, advice })
     }
 
-    fn fps(&self) -> Result<Option<f64>> {
+    fn fps(&self) -> Result<Option<f64>, DataError> {
         Ok(self.video()?.fps())
     }
 
@@ -219,7 +219,7 @@ impl Footage for ListedFootage {
         let mut s = format!("{}\n{} {}\n", path.display(), meta.len(), modified.as_nanos());
         write!(s, "{offset} {frames:?} {start_index} {}", template.name(0)).ok()?;
         if meta.is_dir() {
-            // A folder's own time stamp tells that files came and went, not that one was written anew.
+            // A folder's own time stamp changes when files come and go, not when one is rewritten.
             let (first, last) = (
                 start_index + offset,
                 start_index + offset + self.frame_count().ok()? - 1,
@@ -265,6 +265,13 @@ impl Footage for ListedFootage {
     }
 }
 
+/// A frame of a wrong shape is the video's fault.
+impl From<ImageError> for DataError {
+    fn from(e: ImageError) -> Self {
+        DataError::Sample(e.into())
+    }
+}
+
 /// Without a copy of the bytes.
 pub(super) fn to_frame(f: RgbFrame) -> Frame {
     Frame {
@@ -274,16 +281,15 @@ pub(super) fn to_frame(f: RgbFrame) -> Frame {
     }
 }
 
-/// Without a copy of the bytes where nobody else holds them.
-pub(super) fn to_rgb(f: Frame) -> Result<RgbFrame> {
+/// Without a copy of the bytes where nothing else holds them.
+pub(super) fn to_rgb(f: Frame) -> Result<RgbFrame, ImageError> {
     let data = Arc::try_unwrap(f.data).unwrap_or_else(|shared| shared.as_ref().clone());
-    Ok(RgbFrame::new(f.width, f.height, data)?)
+    RgbFrame::new(f.width, f.height, data)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::ensure;
     use glad_video::{Backend, Sink};
     use std::path::Path;
     use std::sync::{Condvar, Mutex};
@@ -337,17 +343,18 @@ mod tests {
             .unwrap();
         assert_eq!(footage.frames(&[0, 0]).unwrap().len(), 2);
         let e = footage.frames(&[0, 3]).unwrap_err();
-        assert!(Fatal::is(&e), "{e:#}");
+        assert!(matches!(e, DataError::Fatal(_)), "{e:?}");
         let text = format!("{e:#}");
         assert!(text.starts_with("list.txt:4: stuck.avi: nothing came of it"), "{text}");
         assert!(text.contains("stall_minutes"), "{text}");
         // A mistake of the one who asks is none of the machine's.
         let e = footage
-            .visit(&[0], &mut |_, _| {
-                ensure!(false, "no");
-                Ok(())
-            })
+            .visit(&[0], &mut |_, _| Err(DataError::sample("no")))
             .unwrap_err();
-        assert!(!Fatal::is(&e), "{e:#}");
+        assert!(matches!(e, DataError::Sample(_)), "{e:?}");
+        let e = footage
+            .visit(&[0], &mut |_, _| Err(DataError::fatal("full")))
+            .unwrap_err();
+        assert!(matches!(e, DataError::Fatal(_)), "{e:?}");
     }
 }

@@ -3,7 +3,6 @@
 use super::input::{length, positive};
 use super::starts;
 use crate::contract::*;
-use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -142,7 +141,7 @@ fn round_half_even(a: usize, b: usize) -> usize {
 }
 
 impl Stage for Grid {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let length = length(inputs)?;
         let starts = self.starts(cx, length);
         let cell = |k: usize, j: usize| (starts[k] + j * self.interval) % length;

@@ -1,14 +1,20 @@
 //! What stages read off their inputs.
 
-use crate::contract::{Args, Contract, Count, DimScope, HostValue, ParamProblem, Side};
-use anyhow::{Result, ensure};
+use crate::contract::{Args, Contract, Count, DataError, DimScope, HostValue, ParamProblem, Side, Video};
 
 /// Frames of the video at port `video`: at least one.
-pub(super) fn length(inputs: &Args<HostValue>) -> Result<usize> {
+pub(super) fn length(inputs: &Args<HostValue>) -> Result<usize, DataError> {
     let video = inputs.video("video")?;
     let length = video.footage.frame_count()?;
-    ensure!(length > 0, "{}: {} has no frames", video.line, video.path.display());
-    Ok(length)
+    match length {
+        0 => Err(video_without_frames(video)),
+        _ => Ok(length),
+    }
+}
+
+/// That a video has no frames.
+pub(super) fn video_without_frames(video: &Video) -> DataError {
+    DataError::sample(format!("{}: {} has no frames", video.line, video.path.display()))
 }
 
 /// The number behind a parameter in this phase or view; what is wrong with it goes to `problems`.
@@ -30,7 +36,7 @@ pub(super) fn positive(count: &Count, param: &str, dims: &DimScope, problems: &m
     n
 }
 
-/// For `#[serde(default)]` of a parameter that is on unless said otherwise.
+/// For `#[serde(default)]` of a parameter that is on by default.
 pub(super) fn on() -> bool {
     true
 }

@@ -2,7 +2,7 @@
 
 use super::input;
 use crate::contract::*;
-use anyhow::{Context, Result};
+use anyhow::Context;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -48,7 +48,7 @@ struct Counter {
 }
 
 impl Stage for Counter {
-    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let video = inputs.video("video")?;
         let listed = video.footage.stated().frames.filter(|_| self.from == LengthFrom::List);
         let frames = match listed {
@@ -70,10 +70,10 @@ mod tests {
     struct Stating(Option<usize>);
 
     impl Footage for Stating {
-        fn frame_count(&self) -> Result<usize> {
+        fn frame_count(&self) -> Result<usize, DataError> {
             Ok(9)
         }
-        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
+        fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
             panic!("nothing is decoded")
         }
         fn stated(&self) -> Stated {

@@ -97,7 +97,7 @@ impl Crop {
 }
 
 impl Stage for Crop {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let clips: &Arc<Clips> = inputs.clips("clips")?;
         let out = if cx.training {
             let part = images::crop(clips, self.part(cx, clips)?)?;

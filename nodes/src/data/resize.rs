@@ -4,7 +4,6 @@ use super::extent::Extent;
 use super::images;
 use super::input::{clips_stage, positive};
 use crate::contract::*;
-use anyhow::Result;
 use glad_video::ops;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -76,7 +75,7 @@ struct Resizer {
 }
 
 impl Stage for Resizer {
-    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let clips = inputs.clips("clips")?;
         let (w, h) = images::size(clips);
         let (width, height) = match self.to {

@@ -1,7 +1,6 @@
 //! What the tests of the data kinds share.
 
 use crate::contract::*;
-use anyhow::Result;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +9,11 @@ use std::sync::Arc;
 struct Numbered(usize);
 
 impl Footage for Numbered {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(self.0)
     }
 
-    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>> {
+    fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError> {
         let frame = |i: &usize| Frame {
             width: 4,
             height: 2,

@@ -2,7 +2,6 @@
 
 use super::input::{length, number, on, positive};
 use crate::contract::*;
-use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -82,7 +81,7 @@ impl Uniform {
 }
 
 impl Stage for Uniform {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let data = self.index(cx, length(inputs)?);
         Ok(vec![HostValue::Index(Arc::new(FrameIndex {
             frames: self.frames,

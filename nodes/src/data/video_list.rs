@@ -4,7 +4,7 @@ use super::classes::Classes;
 use super::footage::ListedFootage;
 use super::lists::Lists;
 use crate::contract::*;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use glad_mini::MiniConfig;
 use glad_video::lists::{BadLine, Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan, scan_list};
 use glad_video::{DecoderChoice, OpenOptions, Template, Watch};
@@ -194,24 +194,25 @@ impl Listed {
         self
     }
 
-    /// What is said where data is wanted that has not been made yet; `None` where there is nothing to make.
+    /// The message where data is wanted that has not been made yet; `None` where there is nothing to make.
     fn unmade(&self) -> Option<String> {
         let mini = self.params.to_make()?;
         (!glad_mini::is_complete(&self.base, mini))
             .then(|| format!("the small data set is made on first use, in {}", self.base.display()))
     }
 
-    fn list(&self, split: &str) -> Result<PathBuf> {
+    fn list(&self, split: &str) -> Result<PathBuf, SourceError> {
         match self.params.list.of(split) {
             Some(list) => Ok(without_detours(self.base.join(list))),
-            None => bail!(
+            None => Err(anyhow!(
                 "there is no list for split `{split}`, only for {}",
                 self.params.list.named()
-            ),
+            )
+            .into()),
         }
     }
 
-    fn class_names(&self) -> Result<Option<Vec<String>>> {
+    fn class_names(&self) -> Result<Option<Vec<String>>, SourceError> {
         match &self.params.classes {
             None => Ok(None),
             Some(Classes::Names(names)) => Ok(Some(names.clone())),
@@ -219,7 +220,7 @@ impl Listed {
         }
     }
 
-    /// Where the names of the classes are: beside the lists, or, where these are one's own (a finished run on other
+    /// Where the names of the classes are: next to the lists, or, where these are the user's (a finished run on other
     /// videos), still with the data that was made.
     fn classes_file(&self, file: &str) -> PathBuf {
         let beside = without_detours(self.base.join(file));
@@ -233,9 +234,9 @@ impl Listed {
         }
     }
 
-    fn options(&self, list: &Path) -> Result<ListOptions> {
+    fn options(&self, list: &Path) -> Result<ListOptions, SourceError> {
         if let Some(unmade) = self.unmade() {
-            bail!("{} is not there yet: {unmade}", list.display());
+            return Err(anyhow!("{} is not there yet: {unmade}", list.display()).into());
         }
         Ok(ListOptions {
             format: self.params.format,
@@ -254,7 +255,7 @@ impl Listed {
     }
 
     /// What can be read of a list.
-    fn read(&self, list: &Path) -> Result<Scan> {
+    fn read(&self, list: &Path) -> Result<Scan, SourceError> {
         let fault = |what: String, advice: &str| FileFault {
             role: "the list",
             file: list.to_owned(),
@@ -277,20 +278,17 @@ impl Listed {
     }
 
     /// All of a list that is sound.
-    fn sound(&self, list: &Path, root: &Path) -> Result<Scan> {
+    fn sound(&self, list: &Path, root: &Path) -> Result<Scan, SourceError> {
         let scan = self.read(list)?;
         let mut bad = scan.bad.clone();
         bad.extend(self.two_ways(&scan, root));
         if !bad.is_empty() {
             let lines = scan.entries.len() + scan.bad.len();
-            bail!(ListError::Lines {
-                path: list.to_owned(),
-                lines,
-                bad
-            });
+            let path = list.to_owned();
+            return Err(anyhow!(ListError::Lines { path, lines, bad }).into());
         }
         if scan.entries.is_empty() {
-            bail!("{}: the list names no videos", list.display());
+            return Err(anyhow!("{}: the list names no videos", list.display()).into());
         }
         Ok(scan)
     }
@@ -352,7 +350,7 @@ impl Opener<'_> {
         let line = format!("{}:{}", self.list.display(), entry.line);
         let options = OpenOptions {
             offset: entry.offset.unwrap_or(0),
-            // Of a whole file it is the file that tells.
+            // The number of frames of a whole file is read from the file.
             frames: entry.offset.and(entry.frames),
             checksum: entry.checksum,
             ..self.options.clone()
@@ -373,7 +371,7 @@ impl Opener<'_> {
 }
 
 impl Source for Listed {
-    fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>> {
+    fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>, SourceError> {
         let list = self.list(split)?;
         let root = self.root(&list);
         let scan = self.sound(&list, &root)?;
@@ -386,7 +384,7 @@ impl Source for Listed {
             .collect())
     }
 
-    fn scan(&self, split: &str) -> Result<ListScan> {
+    fn scan(&self, split: &str) -> Result<ListScan, SourceError> {
         let list = self.list(split)?;
         let root = self.root(&list);
         let scan = self.read(&list)?;
@@ -407,7 +405,7 @@ impl Source for Listed {
         })
     }
 
-    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<()> {
+    fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<(), SourceError> {
         let list = self.list(split)?;
         let root = self.root(&list);
         let scan = self.sound(&list, &root)?;
@@ -426,7 +424,7 @@ impl Source for Listed {
         Ok(())
     }
 
-    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
+    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
         let label = match video.label {
             Some(l) => u32::try_from(l).ok().filter(|l| *l != UNKNOWN),
             None => Some(UNKNOWN),
@@ -435,7 +433,7 @@ impl Source for Listed {
         Ok(vec![HostValue::Video(video.clone()), HostValue::Label(label)])
     }
 
-    fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<()> {
+    fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<(), SourceError> {
         let Some(mini) = self.params.to_make() else {
             return Ok(());
         };
@@ -469,7 +467,7 @@ impl Source for Listed {
         own.then(|| (self.base.clone(), format!("mini {} {by}", glad_mini::GENERATOR_VERSION)))
     }
 
-    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+    fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>, SourceError> {
         let scan = Scan {
             format: self.params.format,
             ..Scan::default()
@@ -502,7 +500,7 @@ impl Source for Listed {
         }
         for (split, list) in self.params.list.distinct() {
             absent.extend(missing(&self.base.join(list)));
-            // What is wrong with a list itself is for `videos` to tell.
+            // What is wrong with a list itself is reported by `videos`.
             if files && let Ok(videos) = self.videos(split) {
                 let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
                 absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());
@@ -515,7 +513,7 @@ impl Source for Listed {
         self.params.list.splits()
     }
 
-    fn classes(&self) -> Result<Option<Vec<String>>> {
+    fn classes(&self) -> Result<Option<Vec<String>>, SourceError> {
         match self.unmade() {
             Some(_) if matches!(self.params.classes, Some(Classes::File(_))) => Ok(None),
             _ => self.class_names(),

@@ -20,12 +20,12 @@ pub struct CrossEntropy {
     /// Label smoothing ε: the target is (1 − ε) on the label and ε spread evenly over all classes.
     #[serde(default)]
     pub smoothing: f64,
-    /// What the sum over rows is divided by.
+    /// The divisor of the sum over rows.
     #[serde(default)]
     pub reduction: Reduction,
 }
 
-/// What the sum over the rows of a [`CrossEntropy`] is divided by.
+/// The divisor of the sum over the rows of a [`CrossEntropy`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reduction {
@@ -61,7 +61,7 @@ impl Kind for CrossEntropy {
     }
 
     fn contract(&self, wiring: &Wiring) -> Contract {
-        // Rows are called R where there is one reference, R1, R2, … where there are several.
+        // Rows are named R for one reference, R1, R2, … for several.
         let several = ["logits", "label", "mask"].iter().any(|p| wiring.of(p) > 1);
         let types = |port: &str, write: &dyn Fn(&str) -> String| {
             per_reference(wiring.of(port), |i| match several {

@@ -56,7 +56,7 @@ struct Features {
 }
 
 const SIDES: [&str; 2] = ["source", "target"];
-/// Rows of the matrix of cosines that are held at a time.
+/// Rows of the matrix of cosines that are in memory at a time.
 const ROWS: usize = 256;
 
 impl Tally for Features {
@@ -72,7 +72,7 @@ impl Tally for Features {
                     "a feature of `{port}` is not finite: are the weights those of this network?"
                 );
                 let norm = row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-                // A feature of nothing but zeros is at distance 1 from all.
+                // An all-zero feature has distance 1 to all others.
                 if norm > 0.0 {
                     row.iter_mut().for_each(|v| *v = (f64::from(*v) / norm) as f32);
                 }
@@ -153,7 +153,7 @@ mod tests {
         tally.scores()
     }
 
-    /// Eq. 1 as it is written.
+    /// Eq. 1 computed literally.
     fn written_out(source: &Tensor, target: &Tensor) -> f64 {
         let rows = |t: &Tensor| t.to_vec2::<f32>().unwrap();
         let d = |u: &[f32], v: &[f32]| {

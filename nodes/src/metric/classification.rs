@@ -8,9 +8,9 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Mean class accuracy (the mean over the classes that occur of the share of their videos that is classified right, as
+/// Mean class accuracy (the mean over the classes that occur of the fraction of their videos that is classified correctly, as
 /// in the paper's tables), top-1 accuracy, the recall of each class that occurs, and the confusion matrix. A video
-/// without a label is not counted; where no video has one, there are no scores.
+/// without a label is not counted; if no video has one, there are no scores.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Classification {}
@@ -115,7 +115,7 @@ mod tests {
         }
     }
 
-    /// Scores whose best is at these classes.
+    /// Scores whose maximum is at these classes.
     fn batch(best: &[usize], label: &[u32]) -> Args<Tensor> {
         let rows: Vec<f32> = best
             .iter()

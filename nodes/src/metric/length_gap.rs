@@ -11,12 +11,12 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 
 /// The temporal distance Δ_temp of two sets of videos (eq. 2): the earth mover's distance of the distributions of their
-/// lengths, in frames. It is exact: the integral of |CDF − CDF| over whole numbers is a sum of whole numbers, divided
+/// lengths, in frames. It is exact: the integral of |CDF − CDF| over integers is a sum of integers, divided
 /// once.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LengthGap {
-    /// Gaps of other pairs, to draw this one beside.
+    /// Gaps of other pairs, for plotting this one next to them.
     #[serde(default)]
     pub beside: Vec<KnownGap>,
 }
@@ -25,7 +25,7 @@ pub struct LengthGap {
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KnownGap {
-    /// What the pair is called.
+    /// The pair's name.
     pub name: String,
     /// Videos of both sets.
     pub videos: f64,
@@ -112,7 +112,7 @@ impl Tally for Lengths {
     }
 }
 
-/// ∫ |CDF_p − CDF_q| of the distributions with these counts; `None` where one is of nothing.
+/// ∫ |CDF_p − CDF_q| of the distributions with these counts; `None` if one is empty.
 fn earth_movers_distance(p: &BTreeMap<u32, u64>, q: &BTreeMap<u32, u64>) -> Option<f64> {
     let all = |counts: &BTreeMap<u32, u64>| counts.values().map(|n| u128::from(*n)).sum::<u128>();
     let (of_p, of_q) = (all(p), all(q));
@@ -123,7 +123,7 @@ fn earth_movers_distance(p: &BTreeMap<u32, u64>, q: &BTreeMap<u32, u64>) -> Opti
     lengths.sort_unstable();
     lengths.dedup();
     let count = |counts: &BTreeMap<u32, u64>, x| u128::from(counts.get(&x).copied().unwrap_or(0));
-    // Both distribution functions, times both numbers of videos, between one length and the next: whole numbers.
+    // Both distribution functions, times both numbers of videos, between one length and the next: integers.
     let (mut below_p, mut below_q, mut area) = (0, 0, 0);
     for pair in lengths.windows(2) {
         below_p += count(p, pair[0]);
@@ -144,7 +144,7 @@ mod tests {
         let mut t = Gap.start();
         for (source, target) in batches {
             let mut inputs = Args::default();
-            // A stream that has run out has no value.
+            // An exhausted stream has no value.
             for (port, lengths) in SIDES.iter().zip([source, target]) {
                 let value = || Tensor::from_slice(lengths, lengths.len(), &Device::Cpu).unwrap();
                 inputs.push(*port, if lengths.is_empty() { vec![] } else { vec![value()] });
@@ -171,7 +171,7 @@ mod tests {
             ("source", &BTreeMap::from([(10, 2), (300, 2)]))
         );
         assert_eq!(tally(&[(&[10], &[])]).values, []);
-        // numbers whose products leave 64 bits
+        // numbers whose products exceed 64 bits
         assert_eq!(gap(&[0, u32::MAX], &[u32::MAX]), f64::from(u32::MAX) / 2.0);
     }
 
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(kind.validate()[0].path, "beside[1]");
     }
 
-    /// With as many of one as of the other, the cheapest way to move lengths is from the i-th shortest to the i-th
+    /// With equally many of both, the cheapest way to move lengths is from the i-th shortest to the i-th
     /// shortest: every length of one is repeated as often as the other has videos, and frames are counted one by one.
     fn by_pairs(p: &[u32], q: &[u32]) -> f64 {
         let repeat = |values: &[u32], times: usize| {
@@ -202,7 +202,7 @@ mod tests {
         moved as f64 / a.len() as f64
     }
 
-    /// The integral as it is written, one whole number after the other.
+    /// The integral computed literally, one integer after the other.
     fn by_integral(p: &[u32], q: &[u32]) -> f64 {
         let share = |values: &[u32], x: u32| values.iter().filter(|v| **v <= x).count() as f64 / values.len() as f64;
         let most = *p.iter().chain(q).max().unwrap();

@@ -1,4 +1,4 @@
-//! What backbones share: clips in, a feature for each out, and which clips share the statistics of batch norm.
+//! Shared by the backbones: clips in, one feature per clip out, and which clips share the statistics of batch norm.
 
 use super::init::{self, Start};
 #[cfg(feature = "cuda")]
@@ -15,8 +15,8 @@ use candle_core::{DType, Device, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Which clips share the statistics of batch norm in training. Running statistics move once for each such batch, in
-/// order; evaluation uses them, whatever is chosen here.
+/// Which clips share the statistics of batch norm in training. Running statistics are updated once for each such batch, in
+/// order; evaluation uses them, whatever the choice here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchStats {
@@ -28,7 +28,7 @@ pub enum BatchStats {
     PerStreamView,
 }
 
-/// What is wrong with `views`.
+/// Checks `views`.
 pub(crate) fn check_views(stats: BatchStats, views: Option<&[Count]>) -> Option<ParamProblem> {
     ((stats == BatchStats::PerStreamView) != views.is_some()).then(|| {
         ParamProblem::new(
@@ -39,7 +39,7 @@ pub(crate) fn check_views(stats: BatchStats, views: Option<&[Count]>) -> Option<
     })
 }
 
-/// What is wrong with `width`.
+/// Checks `width`.
 pub(crate) fn check_width(width: usize) -> Option<ParamProblem> {
     (!(1..=1024).contains(&width)).then(|| {
         ParamProblem::new("width", format!("{width} channels in the stem"))
@@ -47,7 +47,7 @@ pub(crate) fn check_width(width: usize) -> Option<ParamProblem> {
     })
 }
 
-/// The contract of a backbone with features of `features` numbers.
+/// The contract of a backbone with features of `features` values.
 pub(crate) fn contract(features: usize, stats: BatchStats) -> Contract {
     Contract::on(Side::Device)
         .input("clips", "Clip[B,N,T,H,W,3]", "normalised frames, channels last")
@@ -88,7 +88,7 @@ pub(crate) fn build(
     })))
 }
 
-/// Clips of each view, which must be all there are; `None` where views do not matter.
+/// Clips of each view, which must add up to all clips; `None` if views do not matter.
 fn view_sizes(
     views: Option<&[Count]>,
     cx: &BuildCx<'_>,
@@ -117,20 +117,20 @@ fn view_sizes(
 
 struct Backbone {
     network: Sequence,
-    /// Clips of each batch of statistics, where a call has several.
+    /// Clips of each batch of statistics, if a call has several.
     views: Option<Vec<usize>>,
     /// Clips of a sample of every stream.
     clips: usize,
     /// Time, height and width of a clip.
     size: [usize; 3],
-    /// What the weights start from.
+    /// The initial weights.
     init: Option<Start>,
-    /// Passes on a GPU that are repeated.
+    /// Recorded passes on a GPU.
     #[cfg(feature = "cuda")]
     recordings: Recordings,
 }
 
-/// What one pass through the network kept.
+/// What one pass through the network saved.
 struct Pass {
     kept: Inside,
     /// Shape and type of the clips.
@@ -150,7 +150,7 @@ struct Passes {
     rows: Vec<usize>,
 }
 
-/// Cuts the rows of `all` into tensors of so many rows each.
+/// Splits `all` into tensors with these numbers of rows.
 fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
     let mut at = 0;
     let cut = |n: &usize| {
@@ -187,7 +187,7 @@ impl Backbone {
         Ok((feature, Inside::Kept(kept)))
     }
 
-    /// The gradient of the clips, if wanted.
+    /// The gradient of the clips, if `want`.
     fn pass_back(&self, step: &mut Step<'_>, pass: Pass, grad: &Tensor, want: bool) -> Result<Option<Tensor>> {
         let grad = grad.flatten(0, 1)?;
         let kept = match pass.kept {

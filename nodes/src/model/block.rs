@@ -14,15 +14,15 @@ use glad_ops::Conv;
 /// `relu(units(shift(x)) + shortcut(x))` (He et al., CVPR 2016; Lin, Gan and Han, ICCV 2019: the shift sits on the
 /// residual branch alone, so that the frame's own value also passes).
 pub(crate) struct Block {
-    /// The residual branch: two 3×3 (basic) or 1×1, 3×3, 1×1 (bottleneck); the last has no ReLU of its own.
+    /// The residual branch: two 3×3 (basic) or 1×1, 3×3, 1×1 (bottleneck); the last has no ReLU.
     units: Chain,
-    /// A 1×1 where size or width change; else the identity.
+    /// A 1×1 convolution if size or width change; otherwise the identity.
     shortcut: Option<ConvBn>,
-    /// One channel in this many moves each way along time, where there is a temporal shift.
+    /// One channel in this many moves each way along time, if there is a temporal shift.
     shift: Option<usize>,
 }
 
-/// What a backward pass needs of a forward pass.
+/// What a backward pass needs from a forward pass.
 pub(crate) struct Kept {
     x: Tensor,
     units: Vec<conv_bn::Kept>,
@@ -88,7 +88,7 @@ impl Block {
         }
     }
 
-    /// What the branch sees. Not kept: it is a copy of `x` in another order.
+    /// The branch's input. Not kept: it is a copy of `x` in another order.
     fn branch_input(&self, x: &Tensor) -> Result<Tensor> {
         match self.shift {
             Some(fold) => shift::forward(x, fold),

@@ -1,4 +1,4 @@
-//! Units one behind the other.
+//! Units in sequence.
 
 use super::conv_bn::{ConvBn, Kept};
 use crate::op::types::Dx;
@@ -6,25 +6,25 @@ use crate::{Step, WeightSpec};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 
-/// Units, each on the output of the one before. Of what passes between them only the convolutions' outputs are kept for
-/// the backward pass: the units' outputs are computed once more there.
+/// Units, each on the output of the one before. Between them only the convolutions' outputs are kept for
+/// the backward pass: the units' outputs are recomputed there.
 pub(crate) struct Chain(pub Vec<ConvBn>);
 
 /// Where the gradient of a chain's input goes.
 pub(crate) enum Input<'a> {
-    /// Into a tensor of its own.
+    /// Into a new tensor.
     New,
-    /// Added to this tensor, which the caller has made and shares with nobody.
+    /// Added to this tensor, which the caller created and does not share.
     AddTo(&'a Tensor),
     /// Added to the gradient of the residual, which is the input itself.
     Residual,
 }
 
-/// The gradients that a chain gives.
+/// The gradients that a chain returns.
 pub(crate) struct Grads {
-    /// Of the input, where it went into a tensor of its own.
+    /// Of the input, if it went into a new tensor.
     pub input: Option<Tensor>,
-    /// Of the residual, where there was one.
+    /// Of the residual, if there was one.
     pub residual: Option<Tensor>,
 }
 
@@ -52,7 +52,7 @@ impl Chain {
         Ok((y, all))
     }
 
-    /// Adds the gradients of the weights. `x` gives the input; `grad`, which nobody else may hold, is used up.
+    /// Adds the gradients of the weights. `x` returns the input; takes `grad` by unique ownership and overwrites it.
     pub fn backward(
         &self,
         step: &mut Step<'_>,

@@ -19,18 +19,18 @@ pub(crate) struct ConvBn {
     /// Whether the convolution's weight has no time axis: `[co, ci, kh, kw]`.
     flat: bool,
     norm: Norm,
-    /// What γ starts from.
+    /// The initial γ.
     gamma: f32,
 }
 
-/// What a backward pass needs of a forward pass, besides the input.
+/// What a backward pass needs from a forward pass, besides the input.
 pub(crate) struct Kept {
     /// The convolution's output.
     y: Tensor,
     stats: Stats,
     /// Whether the statistics are those of this batch.
     batch: bool,
-    /// The unit's output, where a residual was added.
+    /// The unit's output, if a residual was added.
     out: Option<Tensor>,
 }
 
@@ -56,7 +56,7 @@ impl ConvBn {
         }
     }
 
-    /// With γ zero at the start: the unit then gives nothing but its residual.
+    /// With γ initially zero: the unit then outputs only its residual.
     pub fn silent(self) -> ConvBn {
         ConvBn { gamma: 0.0, ..self }
     }
@@ -74,7 +74,7 @@ impl ConvBn {
         unit
     }
 
-    /// The convolution's shape; its samples and input size mean nothing.
+    /// The convolution's shape; its samples and input size have no meaning.
     pub fn shape(&self) -> &Conv {
         &self.conv.shape
     }
@@ -112,7 +112,7 @@ impl ConvBn {
         Ok((running, [value("weight")?, value("bias")?]))
     }
 
-    /// The output for `x` `[N, T, H, W, ci]`. In training the statistics are the batch's, and move the running ones.
+    /// The output for `x` `[N, T, H, W, ci]`. In training the statistics are the batch's, and update the running ones.
     pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, residual: Option<&Tensor>) -> Result<(Tensor, Kept)> {
         let (running, [gamma, beta]) = self.stored(step)?;
         let (y, found) = self.conv.forward(step, x, step.training)?;
@@ -146,15 +146,15 @@ impl ConvBn {
         }
     }
 
-    /// The output once more, of a pass without a residual: one pass over memory, where keeping it would take as much
+    /// Recomputes the output of a pass without a residual: one pass over memory, while keeping it would take as much
     /// memory as the convolution's output.
     pub fn output_again(&self, step: &Step<'_>, kept: &Kept) -> Result<Tensor> {
         let (_, [gamma, beta]) = self.stored(step)?;
         batch_norm::forward(&kept.y, &kept.stats, &self.affine(&gamma, &beta), None, self.relu)
     }
 
-    /// Adds the gradients of the weights; gives those of `x` (see [`Dx`]) and of the residual. Uses up `dout`, which
-    /// nobody else may hold.
+    /// Adds the gradients of the weights; returns those of `x` (see [`Dx`]) and of the residual. Takes `dout` by unique
+    /// ownership and overwrites it.
     pub fn backward(
         &self,
         step: &mut Step<'_>,

@@ -1,10 +1,10 @@
-//! Walks a network's sizes and sums up what a pass costs.
+//! Walks a network's sizes and adds up the cost of a pass.
 
 use crate::Precision;
 use crate::op::pool::MaxPool;
 use glad_ops::{Conv, conv};
 
-/// Where a pass stands, and what it has cost so far.
+/// The position in a pass, and its cost so far.
 #[derive(Clone, Debug)]
 pub(crate) struct Counter {
     /// Samples of the batch.
@@ -13,30 +13,30 @@ pub(crate) struct Counter {
     pub size: [usize; 3],
     /// Channels.
     pub channels: usize,
-    /// Bytes of an activation.
+    /// Bytes per activation value.
     pub number: u64,
     /// Multiply-adds so far.
     pub macs: u64,
-    /// Bytes of the largest buffers that a convolution so far works in.
+    /// Bytes of the largest buffers that a convolution has used so far.
     pub workspace: u64,
-    /// What the part that is being counted has kept.
+    /// What the current part has kept.
     pub own: Own,
 }
 
 /// What a part of a network keeps for its backward pass.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Own {
-    /// Bytes, besides its input and output.
+    /// Bytes, in addition to its input and output.
     pub kept: u64,
     /// Whether it keeps its input, and its output.
     pub input: bool,
     pub output: bool,
-    /// Bytes that come and go while it runs backwards, besides the gradient of its output and one more as large.
+    /// Temporary bytes of its backward pass, in addition to the gradient of its output and one more of that size.
     pub moving: u64,
 }
 
 impl Counter {
-    /// In front of a network that takes images of three channels.
+    /// At the input of a network that takes images of three channels.
     pub fn new(samples: usize, size: [usize; 3], precision: Precision) -> Counter {
         Counter {
             samples,
@@ -54,28 +54,28 @@ impl Counter {
         self.own = Own::default();
     }
 
-    /// Numbers of the tensor here.
+    /// Values of the current tensor.
     pub fn values(&self) -> usize {
         self.samples * self.size.iter().product::<usize>() * self.channels
     }
 
-    /// Bytes of the tensor here.
+    /// Bytes of the current tensor.
     pub fn bytes(&self) -> u64 {
         self.number * self.values() as u64
     }
 
-    /// So many numbers are kept for the backward pass.
+    /// Counts values that are kept for the backward pass.
     pub fn keep(&mut self, values: usize) {
         self.own.kept += self.number * values as u64;
     }
 
-    /// A convolution.
+    /// Counts a convolution.
     pub fn conv(&mut self, shape: &Conv) {
         self.macs += shape.macs();
         self.workspace = self.workspace.max(conv::workspace(shape) as u64);
     }
 
-    /// A pooling keeps the places of the maxima, a byte each; its input's gradient is a new tensor.
+    /// Counts a pooling: it keeps the positions of the maxima, a byte each; its input's gradient is a new tensor.
     pub fn pool(&mut self, pool: &MaxPool) {
         self.own.moving = self.own.moving.max(self.bytes());
         let shape = pool.on(self.samples, self.size, self.channels);
@@ -83,7 +83,7 @@ impl Counter {
         self.own.kept += shape.output_len() as u64;
     }
 
-    /// Counts a branch that begins at `input` and leaves the size here as it is.
+    /// Counts a branch that begins at `input` and leaves the current size unchanged.
     pub fn beside(&mut self, input: &Counter, branch: impl FnOnce(&mut Counter)) {
         let here = (self.size, self.channels);
         (self.size, self.channels) = (input.size, input.channels);

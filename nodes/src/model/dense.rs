@@ -1,4 +1,4 @@
-//! What heads share: a linear layer with its weights, how they start, and the name of the output.
+//! Shared by the heads: a linear layer with its weights, their initialisation, and the name of the output.
 
 use crate::op::linear::LinearOp;
 use crate::{Contract, Count, DimScope, Init, ParamProblem, Role, Scope, Step, WeightSpec};
@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// What a head's output is.
+/// The kind of a head's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum Head {
     /// A feature, on the port `y`.
@@ -18,7 +18,7 @@ pub enum Head {
 }
 
 impl Head {
-    /// Adds the output of `outputs` numbers a row to a contract.
+    /// Adds an output of `outputs` values per row to a contract.
     pub(crate) fn output(self, contract: Contract, outputs: &Count) -> Contract {
         match self {
             Head::Feature => contract.output("y", &format!("Feature[R,{outputs}]"), "a feature"),
@@ -27,19 +27,19 @@ impl Head {
     }
 }
 
-/// How the weights of a head start.
+/// The initialisation of a head's weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DenseInit {
-    /// He: N(0, 2/inputs), the last layer N(0, 0.02²), biases 0. A domain classifier that starts so learns within a short
-    /// run, where PyTorch's start leaves it at chance.
+    /// He: N(0, 2/inputs), the last layer N(0, 0.02²), biases 0. A domain classifier with this initialisation learns within a
+    /// short run, where PyTorch's leaves it at chance.
     #[default]
     He,
     /// PyTorch's: U(±1/√inputs), biases too.
     Torch,
 }
 
-/// How one layer starts.
+/// The initialisation of one layer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum LayerInit {
     He,
@@ -109,12 +109,12 @@ impl Layer {
         all
     }
 
-    /// `x Wᵀ + b` of `[rows, inputs]`, rectified if asked for.
+    /// `x Wᵀ + b` of `[rows, inputs]`, rectified if `relu`.
     pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
         self.op.forward(step, &x.contiguous()?, relu)
     }
 
-    /// Adds the gradients of the weights and gives that of `x` if wanted.
+    /// Adds the gradients of the weights and returns that of `x` if `want`.
     pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
         self.op.backward(scope, &x.contiguous()?, dy, want)
     }
@@ -124,12 +124,12 @@ impl Layer {
     }
 }
 
-/// The gradient in front of a ReLU whose output is `y`.
+/// The gradient before a ReLU with output `y`.
 pub(crate) fn relu_backward(dy: &Tensor, y: &Tensor) -> Result<Tensor> {
     Ok((dy * y.gt(0f32)?.to_dtype(dy.dtype())?)?)
 }
 
-/// The number that a width parameter stands for.
+/// The value of a width parameter.
 pub(crate) fn width(name: &str, count: &Count, dims: &DimScope) -> Result<usize, Vec<ParamProblem>> {
     match count.get(dims) {
         Ok(0) => Err(vec![ParamProblem::new(name, "a layer needs at least one value")]),
@@ -138,7 +138,7 @@ pub(crate) fn width(name: &str, count: &Count, dims: &DimScope) -> Result<usize,
     }
 }
 
-/// What is wrong with a share of values to drop.
+/// Checks a dropout probability.
 pub(crate) fn check_dropout(p: f64) -> Vec<ParamProblem> {
     match (0.0..1.0).contains(&p) {
         true => vec![],

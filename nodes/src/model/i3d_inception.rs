@@ -10,7 +10,7 @@ use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A stage of Inception modules: the pooling in front, and channels of b0, b1a, b1b, b2a, b2b and b3b by module.
+/// A stage of Inception modules: the pooling before it, and the channels of b0, b1a, b1b, b2a, b2b and b3b by module.
 type Stage = (MaxPool, &'static [(&'static str, [usize; 6])]);
 
 /// The modules, by stage (Szegedy et al., CVPR 2015, Table 1).
@@ -59,9 +59,9 @@ pub struct I3dInception {
     /// fraction of the memory, and the same bits.
     #[serde(default)]
     pub recompute: bool,
-    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: of this
-    /// program, of pytorch-i3d. It has to fit as a whole; a table names what it may lack:
-    /// `{ file = "…", partial = ["Mixed_5c"] }`. Without, no run begins.
+    /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, of this
+    /// program or pytorch-i3d. It must fit completely; a table names what it may lack:
+    /// `{ file = "…", partial = ["Mixed_5c"] }`. Without it no run starts.
     #[serde(default)]
     pub init: Option<Start>,
 }

@@ -12,7 +12,7 @@ use glad_ops::Conv;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Frames that the first convolution of each bottleneck sees, by layer.
+/// Frames that the first convolution of each bottleneck covers, by layer.
 const INFLATE: [&[usize]; 4] = [&[3, 3, 3], &[3, 1, 3, 1], &[3, 1, 3, 1, 3, 1], &[1, 3, 1]];
 /// Blocks that a non-local block follows, by layer.
 const NON_LOCAL: [&[usize]; 4] = [&[], &[1, 3], &[1, 3, 5], &[]];
@@ -42,9 +42,9 @@ pub struct I3dR50 {
     /// fraction of the memory, and the same bits.
     #[serde(default)]
     pub recompute: bool,
-    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: of this
-    /// program, of mmaction; kernels of two dimensions (torchvision's ResNet-50) are inflated. It has to fit as a whole; a
-    /// table names what it may lack: `{ file = "…", partial = ["*.non_local_block"] }`. Without, no run begins.
+    /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, of this
+    /// program or mmaction; 2-D kernels (torchvision's ResNet-50) are inflated. It must fit completely; a
+    /// table names what it may lack: `{ file = "…", partial = ["*.non_local_block"] }`. Without it no run starts.
     #[serde(default)]
     pub init: Option<Start>,
 }

@@ -12,22 +12,22 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A linear layer on each row, `y = x Wᵀ + b`: the action classifier behind the consensus of a video's clips.
+/// A linear layer on each row, `y = x Wᵀ + b`: the action classifier after the consensus of a video's clips.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Linear {
-    /// Numbers a row of the output has.
+    /// Values per row of the output.
     pub outputs: Count,
-    /// What the output is: a `Feature` on port `y`, or `Logits` on port `logits`.
+    /// The kind of output: a `Feature` on port `y`, or `Logits` on port `logits`.
     #[serde(default)]
     pub head: Head,
     /// Whether there is a bias.
     #[serde(default = "yes")]
     pub bias: bool,
-    /// Share of the inputs that dropout sets to zero in training.
+    /// Fraction of the inputs that dropout sets to zero in training.
     #[serde(default)]
     pub dropout: f64,
-    /// With a number s, weights start as N(0, s²) and the bias as 0 (0.001 in TSM, 0.01 in I3D); without, as PyTorch's
+    /// With a number s, weights are initialised by N(0, s²) and the bias by 0 (0.001 in TSM, 0.01 in I3D); without, by PyTorch's
     /// U(±1/√inputs).
     #[serde(default)]
     pub init_std: Option<f64>,

@@ -12,11 +12,11 @@ use candle_core::Tensor;
 
 const POOL: MaxPool = MaxPool::same([3, 3, 3], [1, 1, 1]);
 
-/// Four branches side by side, their channels one behind the other: 1×1×1; 1×1×1 then 3×3×3, twice; 3×3×3 max pooling
+/// Four parallel branches whose channels are concatenated: 1×1×1; 1×1×1 then 3×3×3, twice; 3×3×3 max pooling
 /// then 1×1×1 (Carreira and Zisserman, CVPR 2017, Fig. 3). Weights are named as in pytorch-i3d: `b0`, `b1a`, `b1b`, `b2a`,
 /// `b2b`, `b3b`.
 pub(crate) struct Mixed {
-    /// The units of each branch, in order; the last branch has a max pooling in front.
+    /// The units of each branch, in order; a max pooling precedes the last branch.
     branches: [Chain; 4],
 }
 
@@ -80,7 +80,7 @@ impl Part for Mixed {
             maxima,
         } = *kept::<Kept>(saved)?;
         let mut end = self.channels();
-        // The last branch is the first to go back: its gradient is a new tensor, to which the others add theirs.
+        // The last branch runs backwards first: its gradient is a new tensor, to which the others add theirs.
         let mut dx: Option<Tensor> = None;
         for units in self.branches.iter().rev() {
             let kept = branches.pop().context("an Inception module kept too little")?;

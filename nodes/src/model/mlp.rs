@@ -12,7 +12,7 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Linear → dropout → ReLU, again and again, and a linear layer at the end: the domain classifiers of eq. 5 ("4-layer
+/// Linear → dropout → ReLU, repeated, and a linear layer at the end: the domain classifiers of eq. 5 ("4-layer
 /// MLP"; the released code has 5 layers of 2048 with dropout 0.5). No batch norm.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -22,15 +22,15 @@ pub struct Mlp {
     /// Width of the layers before the last.
     #[serde(default = "hidden")]
     pub hidden: Count,
-    /// Numbers a row of the output has.
+    /// Values per row of the output.
     pub outputs: Count,
-    /// Share of hidden values that dropout sets to zero in training.
+    /// Fraction of hidden values that dropout sets to zero in training.
     #[serde(default)]
     pub dropout: f64,
-    /// How the weights start.
+    /// The initialisation of the weights.
     #[serde(default)]
     pub init: DenseInit,
-    /// What the output is: a `Feature` on port `y`, or `Logits` on port `logits`.
+    /// The kind of output: a `Feature` on port `y`, or `Logits` on port `logits`.
     #[serde(default)]
     pub head: Head,
 }
@@ -132,7 +132,7 @@ impl Compute for Layers {
             };
             grad = match i {
                 0 => dx,
-                // What was dropped is zero in `x`, as is what was rectified.
+                // Dropped values are zero in `x`, like rectified ones.
                 _ => dropout(step.key.index(i as u64 - 1), self.share(step), &relu_backward(&dx, &x)?)?,
             };
         }

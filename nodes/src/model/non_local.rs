@@ -27,7 +27,7 @@ pub(crate) struct NonLocal {
     inner: usize,
 }
 
-/// The product `θ φᵀ g`, in the order that takes fewer multiply-adds.
+/// The product `θ φᵀ g`, in the order with fewer multiply-adds.
 enum Order {
     /// `(θ φᵀ) g`, with the products of positions.
     Positions(Tensor),
@@ -61,7 +61,7 @@ fn products(positions: usize, keys: usize, inner: usize) -> [u64; 2] {
 }
 
 impl NonLocal {
-    /// On `channels` channels, with half of them inside.
+    /// On `channels` channels, with half of them inside the block.
     pub fn new(name: &str, channels: usize) -> NonLocal {
         let inner = (channels / 2).max(1);
         let point = |ci, co| Conv::new_3d(1, [1; 3], ci, co, [1; 3], [1; 3], [0; 3]);
@@ -188,7 +188,7 @@ impl Part for NonLocal {
         } else {
             self.inner * self.inner
         };
-        // θ, φ and g; the places of the maxima, a byte each; the map; the product in front of the last convolution.
+        // θ, φ and g; the positions of the maxima, a byte each; the map; the product before the last convolution.
         count.keep(clips * (self.inner * (positions + 2 * keys) + map + self.inner * positions));
         count.own.kept += (2 * clips * keys * self.inner) as u64;
         // The gradients of θ, φ, g and the map.

@@ -1,10 +1,10 @@
-//! A network's passes on a GPU as CUDA graphs: where clips of a shape come again, their forward and their backward pass are
-//! recorded, and are one launch each from then on, in place of some hundred.
+//! A network's passes on a GPU as CUDA graphs: when clips of a shape recur, their forward and their backward pass are
+//! recorded, and take one launch each from then on, instead of some hundred.
 //!
-//! A recording holds addresses, so all that goes in and out of it stays where it is: a copy of the clips, the features and
-//! their gradient; the weights and running statistics, which change in place; and sums of the weights' gradients, which the
-//! store is given. What the forward pass keeps for the backward pass is memory of the graphs, there from the launch of the
-//! one to that of the other. So a recording serves one call at a time, and calls of a step that are on their way together
+//! A recording holds addresses, so all its inputs and outputs must stay in place: a copy of the clips, the features and
+//! their gradient; the weights and running statistics, which change in place; and the sums of the weights' gradients, which the
+//! store receives. What the forward pass keeps for the backward pass is memory of the graphs, valid from the launch of the
+//! one to that of the other. So a recording serves one call at a time, and concurrent calls of a step
 //! have one each.
 
 use super::sequence::{self, Sequence};
@@ -16,7 +16,7 @@ use glad_cuda::driver::Recorded;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-/// Recordings of a network, at most: shapes that come rarely are not worth the memory.
+/// Maximum recordings of a network: rare shapes are not worth the memory.
 const MOST: usize = 16;
 
 /// The recordings of one network.
@@ -31,21 +31,21 @@ pub(super) struct Recordings {
 struct Shapes {
     all: Vec<Shape>,
     made: usize,
-    /// The sums of the gradients, by weight, in which all recordings of a step go on.
+    /// The sums of the gradients, by weight, which all recordings of a step continue.
     sums: HashMap<String, Tensor>,
-    /// A number that says whether a sum goes on, and the number one.
+    /// A flag that says whether to add to a sum, and the number one.
     add: Option<[Tensor; 2]>,
 }
 
-/// Clips of a shape, with the recordings of them that no call has.
+/// A shape of clips, with its recordings that no call is using.
 struct Shape {
     key: Key,
     free: Vec<Recording>,
-    /// Whether a recording was of no use, as nobody asked for its backward pass: then no more are made.
+    /// Whether a recording was useless because no backward pass was requested: then no more are made.
     wasted: bool,
 }
 
-/// What a recording is good for.
+/// The calls that a recording can serve.
 #[derive(PartialEq)]
 struct Key {
     clips: Vec<usize>,
@@ -60,7 +60,7 @@ struct Recording {
     feature: Tensor,
     grad: Tensor,
     forward: Recorded,
-    /// Recorded when it is asked for the first time.
+    /// Recorded on the first request.
     backward: Option<Backward>,
 }
 
@@ -76,13 +76,13 @@ pub(super) struct Open {
     shapes: Arc<Mutex<Shapes>>,
     at: usize,
     recording: Option<Recording>,
-    /// What a forward pass that was recorded just now kept.
+    /// What a newly recorded forward pass kept.
     kept: Option<sequence::Kept>,
 }
 
 impl Recordings {
-    /// The features of clips `[rows · N, T, H, W, C]` by a recording. `None` where there is none and none is to be made:
-    /// recording is not asked for, or clips of this shape have not been there and back yet, or their gradient is wanted.
+    /// The features of clips `[rows · N, T, H, W, C]` by a recording. `None` if there is none and none is to be made:
+    /// recording is off, no forward and backward pass of this shape has run yet, or the clips need a gradient.
     pub fn forward(&self, network: &Sequence, step: &mut Step<'_>, clips: &Tensor) -> Result<Option<(Tensor, Open)>> {
         let Some(gpu) = self.gpu(step)? else {
             return Ok(None);
@@ -114,8 +114,8 @@ impl Recordings {
         Ok(Some((feature, open)))
     }
 
-    /// Clips `[rows, N, T, H, W, C]` of a shape went there and back without a recording: what runs for the first time (the
-    /// choice of a kernel, its loading) has run, and the next such pass can be recorded.
+    /// Clips `[rows, N, T, H, W, C]` of a shape ran forward and backward without a recording: what runs only the first time (the
+    /// choice of a kernel, its loading) has run, so the next such pass can be recorded.
     pub fn ran(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<()> {
         if self.gpu(step)?.is_none() {
             return Ok(());
@@ -136,7 +136,7 @@ impl Recordings {
         Ok(())
     }
 
-    /// The GPU, where passes are to be recorded.
+    /// The GPU, if passes are to be recorded.
     fn gpu(&self, step: &Step<'_>) -> Result<Option<Gpu>> {
         if !step.record || !step.backward || step.wants.contains(&true) {
             return Ok(None);
@@ -165,7 +165,7 @@ impl Recording {
         let clips = gpu.room(clips.shape(), step.precision.activations())?;
         let feature = gpu.room(features, DType::F32)?;
         let grad = gpu.room(features, DType::F32)?;
-        // Once before it is recorded, which loads its kernel.
+        // Run once before it is recorded, to load its kernel.
         gpu.copy_into(&grad, &feature)?;
         let (forward, kept) = gpu
             .record(|| {
@@ -184,7 +184,7 @@ impl Recording {
         Ok((recording, kept))
     }
 
-    /// Records the backward pass of what the recorded forward pass kept.
+    /// Records the backward pass for what the recorded forward pass kept.
     fn record_backward(
         &self,
         gpu: &Gpu,
@@ -211,7 +211,7 @@ impl Recording {
             None => {
                 let one = Tensor::ones(1, DType::F32, step.device)?;
                 let add = [gpu.room(1, DType::F32)?, one];
-                // Once before it is recorded, which loads its kernel.
+                // Run once before it is recorded, to load its kernel.
                 gpu.accumulate(&add[1], &add[1].zeros_like()?, &add[0])?;
                 shapes.add.insert(add).clone()
             }
@@ -247,14 +247,14 @@ impl Recording {
 }
 
 impl Backward {
-    /// Adds to the gradients of the weights, which are the sums from then on.
+    /// Adds to the gradients of the weights, which are the recording's sums from then on.
     fn launch(&self, gpu: &Gpu, step: &mut Step<'_>) -> Result<()> {
         let before: Vec<_> = self.sums.iter().map(|(name, _)| step.weights.grad(name)).collect();
         let goes_on = before.iter().any(Option::is_some);
         for ((name, sum), before) in self.sums.iter().zip(before) {
             match before {
                 Some(grad) if grad.id() == sum.id() => continue,
-                // What others have added already.
+                // Gradients that other calls have added already.
                 Some(grad) => gpu.copy_into(&grad.contiguous()?, sum)?,
                 None if goes_on => gpu.copy_into(&sum.zeros_like()?, sum)?,
                 None => {}
@@ -290,9 +290,9 @@ impl Open {
     }
 }
 
-/// Gives the recording back, also where nobody asked for the backward pass: the next launch frees what the forward pass kept. (If
-/// none comes, it stays taken until the process ends.) Only without a recorded backward pass it is of no more use, for what it
-/// kept goes with it.
+/// Returns the recording, also if no backward pass was requested: the next launch frees what the forward pass kept. (If none
+/// follows, it stays allocated until the process ends.) Only a recording without a backward pass is dropped, because what its
+/// forward pass kept is dropped with this.
 impl Drop for Open {
     fn drop(&mut self) {
         let (Some(recording), Ok(mut shapes)) = (self.recording.take(), self.shapes.lock()) else {

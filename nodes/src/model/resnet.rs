@@ -5,7 +5,7 @@ use super::conv_bn::ConvBn;
 use super::sequence::{Part, Sequence};
 use crate::op::pool::MaxPool;
 
-/// How many blocks of which kind a network has.
+/// The number and kind of a network's blocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     /// Side and stride of the stem.
@@ -20,9 +20,9 @@ pub(crate) struct Layout {
     pub strides: [usize; 4],
 }
 
-/// A residual network whose convolutions see single frames. `widths`: channels of the stem and of the four layers (of a
-/// bottleneck: inside; outside they are four times as many). `shift`: with a temporal shift in front of every residual
-/// branch, one channel in so many each way.
+/// A residual network whose convolutions are within single frames. `widths`: channels of the stem and of the four layers (of a
+/// bottleneck: inside; outside they are four times as many). `shift`: with a temporal shift before every residual
+/// branch, one channel in this many each way.
 pub(crate) fn network(layout: Layout, widths: [usize; 5], shift: Option<usize>) -> Sequence {
     let mut parts: Vec<Box<dyn Part>> = vec![Box::new(ConvBn::flat("conv1", 3, widths[0], layout.stem, 2, true))];
     if layout.pool {

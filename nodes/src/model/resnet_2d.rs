@@ -17,18 +17,18 @@ use serde::Deserialize;
 pub struct ResNet2d {
     /// 18, 34 or 50 as in torchvision, or `"small"` (see `tsm`).
     pub depth: Depth,
-    /// Channels of the stem and of the four layers, as of `tsm`.
+    /// Channels of the stem and of the four layers, as in `tsm`.
     #[serde(default)]
     pub widths: Option<[usize; 5]>,
     /// Which clips share a batch's statistics in training.
     #[serde(default = "per_stream")]
     pub batch_stats: BatchStats,
-    /// Whether the backward pass computes the inside of each block again instead of keeping it, as of `tsm`.
+    /// Whether the backward pass computes the inside of each block again instead of keeping it, as in `tsm`.
     #[serde(default)]
     pub recompute: bool,
-    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: with names
-    /// as in torchvision, such as those of Places365, or of this program. It has to fit as a whole; a table names what it
-    /// may lack: `{ file = "…", partial = ["layer4"] }`. Without, no run begins.
+    /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, with names
+    /// as in torchvision, such as those of Places365, or of this program. It must fit completely; a table names what it
+    /// may lack: `{ file = "…", partial = ["layer4"] }`. Without it no run starts.
     #[serde(default)]
     pub init: Option<Start>,
 }

@@ -1,4 +1,4 @@
-//! A network that is a list of parts, forward and backward part by part, so that what a part kept is freed as soon as the
+//! A network that is a list of parts, forward and backward part by part, so that what a part saved is freed as soon as the
 //! backward pass has passed it.
 
 use super::counter::{Counter, Own};
@@ -12,9 +12,9 @@ pub(crate) trait Part: Send + Sync {
     fn weights(&self) -> Vec<WeightSpec>;
     /// The output, and what the backward pass needs.
     fn forward(&self, step: &mut Step<'_>, x: &Tensor) -> Result<(Tensor, Saved)>;
-    /// Adds the gradients of the weights, and gives that of `x` if `dx`. Uses up `grad`, which nobody else may hold.
+    /// Adds the gradients of the weights, and returns that of `x` if `dx`. Takes `grad` by unique ownership and overwrites it.
     fn backward(&self, step: &mut Step<'_>, saved: Saved, grad: Tensor, dx: bool) -> Result<Option<Tensor>>;
-    /// Adds what it costs, and goes on to its output's size.
+    /// Adds its cost, and moves on to its output's size.
     fn count(&self, count: &mut Counter);
 }
 
@@ -38,12 +38,12 @@ impl Part for MaxPool {
 }
 
 /// A network from clips `[clips, T, H, W, 3]` to features `[clips, D]`: parts in order, and the mean over time and space
-/// behind them.
+/// after them.
 pub(crate) struct Sequence {
     pub parts: Vec<Box<dyn Part>>,
-    /// Channels of the last part, the numbers of a feature.
+    /// Channels of the last part, which is the length of a feature.
     pub features: usize,
-    /// Whether only the parts' inputs are kept for the backward pass, which then runs each part forward once more: a third
+    /// Whether only the parts' inputs are kept for the backward pass, which then reruns each part forward: a third
     /// more time for a fraction of the memory, and the same bits.
     pub recompute: bool,
 }
@@ -56,9 +56,9 @@ pub(crate) struct Kept {
 }
 
 enum PartKept {
-    /// What the part itself kept.
+    /// What the part itself saved.
     Saved(Saved),
-    /// Its input, to run it again.
+    /// Its input, to rerun it.
     Input(Tensor),
 }
 
@@ -89,7 +89,7 @@ impl Sequence {
         Ok((feature, backward.then_some(Kept { parts, last })))
     }
 
-    /// Adds the gradients of the weights; gives that of the clips if `dx`.
+    /// Adds the gradients of the weights; returns that of the clips if `dx`.
     pub fn backward(&self, step: &mut Step<'_>, kept: Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
         let Kept { mut parts, last } = kept;
         let mut grad = Some(pool::mean_backward(&grad.contiguous()?, &last.0, last.1)?);
@@ -104,10 +104,10 @@ impl Sequence {
         Ok(grad)
     }
 
-    /// What `clips` clips of this (time, height, width) cost, with activations of `precision`.
+    /// The cost of `clips` clips of this (time, height, width), with activations of `precision`.
     pub fn cost(&self, clips: usize, size: [usize; 3], precision: Precision) -> Cost {
         let mut count = Counter::new(clips, size, precision);
-        // What is kept in front of each part, and the most that is held while a part runs backwards.
+        // What is kept before each part, and the peak while a part runs backwards.
         let (mut kept, mut most, mut workspace) = (0, 0, 0);
         let mut grads: u64 = self.weights().iter().map(WeightSpec::gradient_bytes).sum();
         let mut keeps = false;
@@ -131,7 +131,7 @@ impl Sequence {
             if !self.recompute {
                 kept += own;
             }
-            // Those of the parts behind are there when a part runs backwards, its own soon.
+            // When a part runs backwards, the gradients of later parts exist, and its own are about to.
             grads -= part.weights().iter().map(WeightSpec::gradient_bytes).sum::<u64>();
             workspace = workspace.max(count.workspace);
         }
@@ -146,7 +146,7 @@ impl Sequence {
     }
 }
 
-/// Runs a part forward once more.
+/// Reruns a part forward.
 fn run_again(part: &dyn Part, step: &mut Step<'_>, x: &Tensor) -> Result<Saved> {
     let before = std::mem::replace(&mut step.again, true);
     let passed = part.forward(step, x);
@@ -160,7 +160,7 @@ mod tests {
     use crate::testing::{Probe, normal, ty};
     use serde_json::{Value, json};
 
-    /// The bits of everything that a step leaves: feature, gradients and running statistics.
+    /// The bits of everything that a step produces: feature, gradients and running statistics.
     fn bits(kind: &str, params: Value, recompute: bool) -> Vec<(String, Vec<u32>)> {
         let mut params = params;
         params["recompute"] = recompute.into();

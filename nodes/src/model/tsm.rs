@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The temporal shift module on a 2-D residual network (Lin, Gan and Han, ICCV 2019): in every residual block, before its
-/// first convolution, 1/8 of the channels take the value of the next frame and 1/8 that of the frame before. The feature
+/// first convolution, 1/8 of the channels take the value of the next frame and 1/8 that of the previous frame. The feature
 /// of a clip is the mean over space and frames. Weights are named as in mmaction (`conv1.conv.weight`,
 /// `layer1.0.conv1.bn.running_mean`, `layer1.0.downsample.conv.weight`).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -34,9 +34,9 @@ pub struct Tsm {
     /// fraction of the memory, and the same bits.
     #[serde(default)]
     pub recompute: bool,
-    /// What the weights start from: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file: of this
-    /// program, of mmaction, torchvision or TSM's own code. It has to fit as a whole; a table names what it may lack:
-    /// `{ file = "…", partial = ["layer4"] }`. Without, no run begins.
+    /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, of this
+    /// program, mmaction, torchvision or TSM's own code. It must fit completely; a table names what it may lack:
+    /// `{ file = "…", partial = ["layer4"] }`. Without it no run starts.
     #[serde(default)]
     pub init: Option<Start>,
 }
@@ -45,7 +45,7 @@ fn eight() -> usize {
     8
 }
 
-/// How deep a [`Tsm`] is.
+/// The depth of a [`Tsm`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "serde_json::Value")]
 #[schemars(with = "DepthSchema")]
@@ -99,7 +99,7 @@ impl Depth {
         }
     }
 
-    /// Channels of the stem and of the four layers, unless said otherwise.
+    /// Channels of the stem and of the four layers, by default.
     pub(super) fn widths(self) -> [usize; 5] {
         match self {
             Depth::Small => [16, 24, 32, 48, 64],

@@ -1,4 +1,4 @@
-//! Three-dimensional networks in plain `f64`, to hold the backbones to.
+//! 3-D networks in plain `f64`, as a reference for the backbones.
 
 use crate::testing::{Probe, close, f64s, normal, ty};
 use crate::{Args, Key, Role, WeightSpec};
@@ -17,7 +17,7 @@ pub struct Volume {
     pub v: Vec<f64>,
 }
 
-/// Kernel, stride, padding in front and behind.
+/// Kernel, stride, leading and trailing padding.
 #[derive(Clone, Copy)]
 pub struct Window {
     pub kernel: [usize; 3],
@@ -36,7 +36,7 @@ impl Window {
         }
     }
 
-    /// TensorFlow's "same", by its own definition: `⌈size / stride⌉` outputs.
+    /// TensorFlow's "same", by its definition: `⌈size / stride⌉` outputs.
     pub fn same(size: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> Window {
         let total = |a: usize| {
             let outputs = size[a].div_ceil(stride[a]);
@@ -137,7 +137,7 @@ impl Volume {
             .collect()
     }
 
-    /// Channels of several volumes one behind the other.
+    /// Concatenates the channels of several volumes.
     pub fn beside(parts: &[Volume]) -> Volume {
         let c = parts.iter().map(|p| p.c).sum();
         let rows = parts[0].v.len() / parts[0].c;
@@ -187,8 +187,8 @@ impl Norms<'_> {
     }
 }
 
-/// Holds output, some of each weight's gradient and some of the input's to `reference`, a function of the weights and the
-/// clips that gives all features.
+/// Compares output, some of each weight's gradient and some of the input's to `reference`, a function of the weights and the
+/// clips that returns all features.
 pub fn check(
     kind: &str,
     params: Value,

@@ -4,8 +4,8 @@ pub use super::types::{Adam, AdamParameter as Parameter};
 use crate::kernel::{change, floats};
 use anyhow::{Context, Result};
 
-/// One step: see [`glad_ops::adam::Adam`], which has PyTorch's meaning. Gives the first parameter whose weight or second moment
-/// holds a number that is not finite afterwards (on a GPU it is not looked for: the next loss, or the next save, shows it).
+/// One step: see [`glad_ops::adam::Adam`], with PyTorch's semantics. Returns the first parameter whose weight or second moment
+/// has a value that is not finite afterwards (not checked on a GPU: the next loss, or the next save, shows it).
 ///
 /// # Errors
 /// Tensors of another kind, or a device that failed.

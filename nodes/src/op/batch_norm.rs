@@ -1,4 +1,4 @@
-//! Batch normalisation, fused with the residual and the ReLU behind it.
+//! Batch normalisation, fused with the residual and the ReLU after it.
 
 use super::types::{Affine, Grads, Stats};
 use crate::kernel::{change, floats, tensor};
@@ -10,9 +10,9 @@ use glad_ops::norm::{self, BatchNorm, Residual};
 /// The constants of a batch norm.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Norm {
-    /// What is added to the variance.
+    /// Added to the variance.
     pub eps: f32,
-    /// The share of a batch in the running statistics.
+    /// The fraction of a batch in the running statistics.
     pub momentum: f32,
 }
 
@@ -24,7 +24,7 @@ impl Norm {
     };
 }
 
-/// `relu(γ (x − mean) / √(var + ε) + β + residual)`, the ReLU where asked for.
+/// `relu(γ (x − mean) / √(var + ε) + β + residual)`, the ReLU if requested.
 pub(crate) fn forward(
     x: &Tensor,
     stats: &Stats,
@@ -47,8 +47,8 @@ pub(crate) fn forward(
     tensor(y, x.shape(), x.device())
 }
 
-/// The gradients, in the memory of `dy`, which nobody else may hold. `batch`: the statistics are those of `x` itself.
-/// `y` is the output where a residual was added.
+/// The gradients, in the memory of `dy`, which must have no other owner. `batch`: the statistics are those of `x` itself.
+/// `y` is the output if a residual was added.
 pub(crate) fn backward(
     batch: bool,
     x: &Tensor,
@@ -92,7 +92,7 @@ pub(crate) fn backward(
     })
 }
 
-/// Moves running statistics, in place, towards those of a batch of `rows` values per channel.
+/// Updates running statistics, in place, with those of a batch of `rows` values per channel.
 pub(crate) fn update_running(running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<()> {
     on_gpu!(&batch.mean, gpu => super::gpu::batch_norm::update_running(gpu, running, batch, rows, momentum));
     let (of_batch, var_of_batch) = (floats(&batch.mean)?, floats(&batch.var)?);

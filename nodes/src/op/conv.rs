@@ -9,8 +9,8 @@ use candle_core::{Tensor, TensorId};
 use glad_ops::{Conv, Epilogue, Moments, PackedWeights, buffer, conv, norm};
 use std::sync::Mutex;
 
-/// Weights in the kernels' own order. For evaluation, where they stay the same from batch to batch, they are kept; in
-/// training they are packed for each pass and given back, for else there would be three of each.
+/// Weights in the kernels' own order. For evaluation, where they do not change between batches, they are kept; in
+/// training they are packed for each pass and dropped, because otherwise there would be three copies of each.
 #[derive(Default)]
 pub(crate) struct PackCache(Mutex<Option<Packed>>);
 
@@ -20,7 +20,7 @@ struct Packed {
     weights: PackedWeights,
 }
 
-/// What weights are packed for.
+/// The purpose that weights are packed for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// A forward pass of evaluation.
@@ -32,7 +32,7 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// Of a forward pass.
+    /// The purpose of a forward pass.
     pub fn forward(step: &Step<'_>) -> Purpose {
         if step.training {
             Purpose::Forward
@@ -54,7 +54,7 @@ impl PackCache {
     ) -> Result<R> {
         let shape = &taps.conv;
         let value = scope.value(name)?;
-        // A weight may be replaced (reset, resumed) as well as changed in place.
+        // A weight may be replaced (reset, resumed) or changed in place.
         let of = (scope.version(name)?, value.id());
         let mut cache = self
             .0
@@ -85,7 +85,7 @@ pub(crate) struct ConvOp {
     pub shape: Conv,
     /// The weight's name below the node.
     pub weight: String,
-    /// The bias's name, where there is one.
+    /// The bias's name, if there is one.
     pub bias: Option<String>,
     /// Whether padding is TensorFlow's "same", which depends on the input's size.
     pub same: bool,
@@ -156,7 +156,7 @@ impl ConvOp {
         Ok((y, stats))
     }
 
-    /// Adds the gradients of weight and bias, and gives that of the input (`None` where it went elsewhere).
+    /// Adds the gradients of weight and bias, and returns that of the input (`None` if it was added elsewhere).
     pub fn backward(&self, step: &mut Step<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
         on_gpu!(x, gpu => super::gpu::conv::backward(gpu, self, step, x, dy, dx));
         let scope = &mut step.weights;

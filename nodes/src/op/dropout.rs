@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use glad_ops::{buffer, dropout};
 
-/// `x / (1 − p)` where kept, else 0; also the gradient, of the gradient. With `p = 0` it is `x` itself.
+/// `x / (1 − p)` where kept, else 0; the gradient is the same function of the gradient. With `p = 0` it is `x` itself.
 pub(crate) fn dropout(key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
     if p == 0.0 {
         return Ok(x.clone());

@@ -8,7 +8,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use glad_ops::{Conv, Linear, buffer, linear};
 
-/// A linear layer with its weights' names: `W` `[outputs, inputs]` and, where named, `b` `[outputs]`.
+/// A linear layer with its weights' names: `W` `[outputs, inputs]` and, if named, `b` `[outputs]`.
 pub(crate) struct LinearOp {
     pub inputs: usize,
     pub outputs: usize,
@@ -40,7 +40,7 @@ impl LinearOp {
         Taps::of(Conv::new_2d(1, [1, 1], self.inputs, self.outputs, 1, 1, 0))
     }
 
-    /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, what is negative becomes 0.
+    /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, negative values become 0.
     pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
         let scope = &step.weights;
         if !x.device().is_cpu() {
@@ -63,7 +63,7 @@ impl LinearOp {
         tensor(y, (rows, self.outputs), x.device())
     }
 
-    /// Adds the gradients of the weights to `scope`, and gives that of `x` if it is wanted.
+    /// Adds the gradients of the weights to `scope`, and returns that of `x` if `want`.
     pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         if !x.device().is_cpu() {

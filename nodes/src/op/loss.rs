@@ -1,5 +1,5 @@
-//! The two classification losses with their gradients, and shares of rows that are told right. Labels, targets and the
-//! weights of rows are the host's, where they come from.
+//! The two classification losses with their gradients, and accuracies. Labels, targets and the
+//! weights of rows stay on the host, where they come from.
 
 use super::types::LossGrad;
 use crate::kernel::{floats, tensor};
@@ -32,7 +32,7 @@ pub(crate) fn cross_entropy(
     })
 }
 
-/// Binary cross-entropy with logits of `logits` (any shape of one number per target) against targets in [0, 1].
+/// Binary cross-entropy with logits of `logits` (any shape with one value per target) against targets in [0, 1].
 pub(crate) fn bce_with_logits(logits: &Tensor, targets: &[f32]) -> Result<LossGrad> {
     let logits = logits.contiguous()?;
     on_gpu!(&logits, gpu => super::gpu::loss::bce_with_logits(gpu, &logits, targets));
@@ -44,7 +44,7 @@ pub(crate) fn bce_with_logits(logits: &Tensor, targets: &[f32]) -> Result<LossGr
     })
 }
 
-/// The share of rows whose largest logit is that of the label, rows counted by their weights; 0 where these are all zero.
+/// The weighted fraction of rows whose largest logit is that of the label; 0 if all weights are zero.
 pub(crate) fn accuracy(logits: &Tensor, labels: &[u32], weights: Option<&[f32]>) -> Result<Tensor> {
     let device = logits.device();
     let total: f64 = match weights {
@@ -63,7 +63,7 @@ pub(crate) fn accuracy(logits: &Tensor, labels: &[u32], weights: Option<&[f32]>)
     Ok((right.sum_all()? / total)?)
 }
 
-/// The share of logits (any shape of one number per target) that are above 0 where the target is above ½, and not elsewhere.
+/// The fraction of logits (any shape with one value per target) that are above 0 exactly if the target is above ½.
 pub(crate) fn binary_accuracy(logits: &Tensor, targets: &[f32]) -> Result<Tensor> {
     let logits = logits.flatten_all()?;
     let targets = Tensor::from_slice(targets, targets.len(), logits.device())?;

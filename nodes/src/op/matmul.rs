@@ -1,5 +1,5 @@
-//! Products of batches of matrices, `[n, rows, columns]`. On other devices than the CPU they are Candle's, by the device's
-//! own library.
+//! Products of batches of matrices, `[n, rows, columns]`. On other devices than the CPU they are Candle's, through the device's
+//! library.
 
 use crate::kernel::{floats, tensor};
 use anyhow::{Result, ensure};
@@ -8,11 +8,11 @@ use glad_ops::{Linear, buffer};
 
 /// `a b` of `[n, i, k]` and `[n, k, j]`.
 pub(crate) fn ab(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((_, i, k), (_, rows, j)) = (a.dims3()?, b.dims3()?);
+    ensure!(k == rows, "matrices of {k} columns and {rows} rows do not multiply");
     if !a.device().is_cpu() {
         return Ok(a.matmul(b)?);
     }
-    let ((_, i, k), (_, rows, j)) = (a.dims3()?, b.dims3()?);
-    ensure!(k == rows, "matrices of {k} columns and {rows} rows do not multiply");
     let shape = Linear {
         rows: i,
         inputs: j,
@@ -23,11 +23,11 @@ pub(crate) fn ab(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `a bᵀ` of `[n, i, k]` and `[n, j, k]`.
 pub(crate) fn abt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((_, i, k), (_, j, columns)) = (a.dims3()?, b.dims3()?);
+    ensure!(k == columns, "matrices of {k} and {columns} columns do not multiply");
     if !a.device().is_cpu() {
         return Ok(a.matmul(&b.t()?)?);
     }
-    let ((_, i, k), (_, j, columns)) = (a.dims3()?, b.dims3()?);
-    ensure!(k == columns, "matrices of {k} and {columns} columns do not multiply");
     let shape = Linear {
         rows: i,
         inputs: k,
@@ -38,11 +38,11 @@ pub(crate) fn abt(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// `aᵀ b` of `[n, k, i]` and `[n, k, j]`.
 pub(crate) fn atb(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let ((_, k, i), (_, rows, j)) = (a.dims3()?, b.dims3()?);
+    ensure!(k == rows, "matrices of {k} and {rows} rows do not multiply");
     if !a.device().is_cpu() {
         return Ok(a.t()?.matmul(b)?);
     }
-    let ((_, k, i), (_, rows, j)) = (a.dims3()?, b.dims3()?);
-    ensure!(k == rows, "matrices of {k} and {rows} rows do not multiply");
     let shape = Linear {
         rows: k,
         inputs: j,

@@ -1,7 +1,7 @@
 //! The operations of the kinds on tensors, one function for each, whatever the device: the CPU's kernels are those of
-//! `glad-ops`, a GPU's those of `glad-cuda` (`gpu/`). Which it is goes by where the tensors live.
+//! `glad-ops`, a GPU's those of `glad-cuda` (`gpu/`). The choice depends on the tensors' device.
 
-/// Ends the function with what `body` gives, where the tensor lives on a GPU.
+/// Returns the result of `body` from the function if the tensor is on a GPU.
 macro_rules! on_gpu {
     ($tensor:expr, $gpu:ident => $body:expr) => {
         #[cfg(feature = "cuda")]

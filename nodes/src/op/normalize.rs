@@ -1,14 +1,14 @@
-//! Bytes to numbers about zero.
+//! Normalisation of bytes.
 
 use crate::kernel::tensor;
 use anyhow::{Result, ensure};
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 
-/// Pixels that a thread takes at a time.
+/// Pixels that a thread handles at a time.
 const CHUNK: usize = 1 << 14;
 
-/// `(x − mean) / std` of every channel of clips of bytes `[…, 3]`, in numbers of type `ty`: the CPU has f32, a GPU bf16 too.
+/// `(x − mean) / std` of every channel of clips of bytes `[…, 3]`, in type `ty`: the CPU has f32, a GPU bf16 too.
 pub(crate) fn normalize(clips: &Tensor, mean: [f32; 3], std: [f32; 3], ty: DType) -> Result<Tensor> {
     on_gpu!(clips, gpu => super::gpu::normalize::normalize(gpu, clips, mean, std, ty));
     ensure!(ty == DType::F32, "the CPU computes in f32, not in {}", ty.as_str());

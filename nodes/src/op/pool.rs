@@ -70,7 +70,7 @@ impl MaxPool {
     }
 }
 
-/// The place of each maximum in its window.
+/// The position of each maximum in its window.
 enum Index {
     Host(Vec<u8>),
     #[cfg(feature = "cuda")]
@@ -102,7 +102,7 @@ impl Maxima {
     }
 }
 
-/// The mean over `[rows, positions, C]` → `[rows, C]`, in f32 whatever `x` is of.
+/// The mean over `[rows, positions, C]` → `[rows, C]`, in f32 for any type of `x`.
 pub(crate) fn mean(x: &Tensor, rows: usize) -> Result<Tensor> {
     let channels = x.dim(x.rank() - 1)?;
     let positions = x.elem_count() / (rows * channels).max(1);

@@ -1,4 +1,4 @@
-//! Numbers times a factor.
+//! Multiplication by a factor.
 
 use anyhow::Result;
 use candle_core::Tensor;

@@ -9,7 +9,7 @@ use glad_ops::sgd;
 /// The L2 norm of all gradients (contiguous f32 tensors of one device) together. Waits for the device.
 ///
 /// # Errors
-/// Tensors of another kind, or a device that failed.
+/// Tensors of another kind, or a device failure.
 pub fn norm(grads: &[&Tensor]) -> Result<f64> {
     let Some(_first) = grads.first() else {
         return Ok(0.0);
@@ -22,11 +22,11 @@ pub fn norm(grads: &[&Tensor]) -> Result<f64> {
     Ok(f64::sqrt(sum))
 }
 
-/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's meaning. Gives the first parameter whose weight holds a number
-/// that is not finite afterwards (on a GPU it is not looked for: the next loss tells).
+/// One step: see [`glad_ops::sgd::Sgd`], which has PyTorch's semantics. Returns the first parameter whose weight has a value
+/// that is not finite afterwards (not checked on a GPU, where the next loss shows it).
 ///
 /// # Errors
-/// Tensors of another kind, or a device that failed.
+/// Tensors of another kind, or a device failure.
 pub fn step(sgd: &Sgd, parameters: &[Parameter<'_>]) -> Result<Option<usize>> {
     let Some(_first) = parameters.first() else {
         return Ok(None);

@@ -22,7 +22,7 @@ pub(crate) fn backward(dy: &Tensor, fold: usize) -> Result<Tensor> {
     tensor(dx, dy.shape(), dy.device())
 }
 
-/// Adds the gradient of the input to `dx`, which the caller has made and shares with nobody.
+/// Adds the gradient of the input to `dx`, which the caller created and does not share.
 pub(crate) fn backward_add(dy: &Tensor, fold: usize, dx: &Tensor) -> Result<()> {
     on_gpu!(dy, gpu => super::gpu::shift::backward_add(gpu, &shape(dy, fold)?, dy, dx));
     let (shape, dy) = (shape(dy, fold)?, floats(dy)?);

@@ -1,9 +1,9 @@
-//! What padding does to a convolution: TensorFlow's "same" padding, and taps of the kernel that meet nothing else.
+//! Effects of padding on a convolution: TensorFlow's "same" padding, and kernel taps that only ever meet padding.
 
 use glad_ops::conv::Source;
 use glad_ops::{Conv, Result, buffer};
 
-/// Zeros in front and behind for `⌈size / stride⌉` outputs along each axis, the odd one behind (TensorFlow's "same").
+/// Leading and trailing zeros for `⌈size / stride⌉` outputs along each axis, an odd one trailing (TensorFlow's "same").
 pub(crate) fn same_padding(input: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> ([usize; 3], [usize; 3]) {
     let total: [usize; 3] = std::array::from_fn(|a| {
         let step = stride[a].max(1);
@@ -16,12 +16,12 @@ pub(crate) fn same_padding(input: [usize; 3], kernel: [usize; 3], stride: [usize
     (total.map(|n| n / 2), total.map(|n| n - n / 2))
 }
 
-/// A convolution without the taps of its kernel that meet padding alone, whatever the output's position. Where a clip has
-/// one frame left, a 3×1×1 kernel is its middle tap: a third of the work for the same result.
+/// A convolution without the taps of its kernel that meet only padding at every output position. Where a clip has
+/// one frame left, a 3×1×1 kernel reduces to its middle tap: a third of the work for the same result.
 pub(crate) struct Taps {
-    /// What is computed.
+    /// The convolution that is computed.
     pub conv: Conv,
-    /// Size of the kernel as its weights have it.
+    /// Size of the kernel of its weights.
     whole: [usize; 3],
     /// The first tap that is used.
     first: [usize; 3],
@@ -109,7 +109,7 @@ mod tests {
     }
 
     proptest! {
-        /// The output keeps its size, the used taps are just those that meet the input.
+        /// The output keeps its size, and the used taps are exactly those that meet the input.
         #[test]
         fn taps_that_meet_padding_alone_go(
             input in 1usize..6, kernel in 1usize..8, stride in 1usize..4, front in 0usize..5, behind in 0usize..5,
@@ -122,7 +122,7 @@ mod tests {
             let used: Vec<usize> = (0..kernel).filter(|k| meets(*k)).collect();
             let first = taps.source().first[0];
             let picked: Vec<usize> = (first..first + taps.conv.kernel[0]).collect();
-            // Where a stride jumps over the input, more taps than needed may stay.
+            // Where a stride skips input positions, more taps than needed may stay.
             prop_assert!(used.iter().all(|k| picked.contains(k)), "{:?} and {:?} meet", picked, used);
             if stride == 1 && !used.is_empty() {
                 prop_assert_eq!(picked, used);

@@ -1,6 +1,6 @@
-//! Every operation with the same numbers in every place that there is: with each instruction set of the CPU and, where
-//! `GLAD_TEST_DEVICE` names one, on a GPU, in f32 and in bf16. What it gives is held to what the CPU gives by its best
-//! instruction set, which tests elsewhere hold to f64.
+//! Every operation with the same values in every available place: with each instruction set of the CPU and, if
+//! `GLAD_TEST_DEVICE` names one, on a GPU, in f32 and in bf16. Results are compared to the CPU's with its best
+//! instruction set, which other tests compare to f64.
 
 use super::adam;
 use super::batch_norm;
@@ -27,8 +27,8 @@ impl Place {
         self.floats(seed, shape).to_dtype(self.precision.activations()).unwrap()
     }
 
-    /// Numbers that are f32 everywhere. They have as few bits as bf16, so that every place starts from the same, and none
-    /// sees equal numbers where another does not.
+    /// Values that are f32 everywhere. They fit in bf16, so that every place starts from the same values, and none
+    /// sees ties where another does not.
     fn floats(&self, seed: u64, shape: &[usize]) -> Tensor {
         let short = normal(seed, shape).to_device(&Device::Cpu).unwrap();
         let short = short.to_dtype(DType::BF16).unwrap().to_dtype(DType::F32).unwrap();
@@ -63,10 +63,10 @@ impl Place {
     }
 }
 
-/// What an operation gave, with names.
+/// The results of an operation, with names.
 type Found = Vec<(&'static str, Tensor)>;
 
-/// Holds what `run` gives in every place to what it gives on the CPU.
+/// Compares the results of `run` in every place to those on the CPU.
 fn everywhere(what: &str, run: impl Fn(&Place) -> Found) {
     let cpu = Place {
         device: Device::Cpu,

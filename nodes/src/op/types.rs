@@ -1,4 +1,4 @@
-//! What an operation takes and gives, whichever device does it.
+//! Inputs and outputs of operations, common to all devices.
 
 use candle_core::Tensor;
 
@@ -17,11 +17,11 @@ pub(crate) struct Stats {
 
 /// Where the gradient of a convolution's input goes.
 pub(crate) enum Dx<'a> {
-    /// Nobody wants it.
+    /// It is not needed.
     Unwanted,
-    /// Into a tensor of its own.
+    /// Into a new tensor.
     New,
-    /// Added to this tensor, which the caller has made and shares with nobody.
+    /// Added to this tensor, which the caller created and does not share.
     AddTo(&'a Tensor),
 }
 
@@ -35,13 +35,13 @@ pub(crate) struct Affine<'a> {
 /// The gradients of a batch norm.
 pub(crate) struct Grads {
     pub x: Tensor,
-    /// Where there was a residual.
+    /// Of the residual, if there was one.
     pub residual: Option<Tensor>,
     pub gamma: Tensor,
     pub beta: Tensor,
 }
 
-/// What all weights of a step have in common.
+/// Settings shared by all weights of a step.
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd {
     /// The learning rate.
@@ -50,31 +50,31 @@ pub struct Sgd {
     pub momentum: f64,
     /// Whether it is Nesterov's.
     pub nesterov: bool,
-    /// What gradients are multiplied with, to clip them by their norm; else 1.
+    /// Factor of the gradients, which clips them by their norm; otherwise 1.
     pub clip_scale: f64,
 }
 
-/// A weight and what belongs to it: contiguous f32 tensors of one shape on one device, of which nobody else reads or writes
-/// the first and the third meanwhile.
+/// A weight with its gradient and momentum: contiguous f32 tensors of one shape on one device. Nothing else reads or writes
+/// the weight or the momentum meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter<'a> {
     /// The weight's name, for errors.
     pub name: &'a str,
-    /// What is updated.
+    /// The weight, updated in place.
     pub weight: &'a Tensor,
     /// Its gradient.
     pub grad: &'a Tensor,
-    /// Its momentum, which is updated too.
+    /// Its momentum, also updated in place.
     pub momentum: &'a Tensor,
-    /// Whether this is its first step: then what the momentum holds does not matter.
+    /// Whether this is its first step: then the momentum's contents do not matter.
     pub first: bool,
-    /// What the learning rate is multiplied with.
+    /// The factor of the learning rate.
     pub lr_scale: f64,
     /// The weight decay.
     pub weight_decay: f64,
 }
 
-/// What all weights of a step of Adam or AdamW have in common.
+/// Settings of a step of Adam or AdamW that all weights share.
 #[derive(Clone, Copy, Debug)]
 pub struct Adam {
     /// The learning rate.
@@ -83,36 +83,36 @@ pub struct Adam {
     pub betas: [f64; 2],
     /// ε, outside of the root.
     pub eps: f64,
-    /// Whether weights decay apart from the gradient: AdamW.
+    /// Decoupled weight decay: AdamW.
     pub decoupled: bool,
-    /// What gradients are multiplied with, to clip them by their norm; else 1.
+    /// The factor of the gradients that clips them by their norm; else 1.
     pub clip_scale: f64,
 }
 
-/// A weight and what belongs to it: contiguous f32 tensors of one size on one device, of which nobody else reads or writes the
+/// A weight with its gradient and moments: contiguous f32 tensors of one size on one device. Nobody else reads or writes the
 /// weight and its moments meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct AdamParameter<'a> {
     /// The weight's name, for errors.
     pub name: &'a str,
-    /// What is updated.
+    /// The weight, updated in place.
     pub weight: &'a Tensor,
     /// Its gradient.
     pub grad: &'a Tensor,
-    /// Its first moment, which is updated too: 0 before its first step.
+    /// Its first moment, updated in place; 0 before its first step.
     pub first: &'a Tensor,
-    /// Its second moment, likewise.
+    /// Its second moment, updated in place; 0 before its first step.
     pub second: &'a Tensor,
-    /// Which step of this weight it is, counted from 1.
+    /// The number of this step of the weight, from 1.
     pub t: u64,
-    /// What the learning rate is multiplied with.
+    /// The factor of the learning rate.
     pub lr_scale: f64,
     /// The weight decay.
     pub weight_decay: f64,
 }
 
 impl Adam {
-    /// As the kernels take it, for a weight with this factor of the learning rate and this weight decay.
+    /// The kernels' settings for a weight with this factor of the learning rate and this weight decay.
     pub(crate) fn of(&self, lr_scale: f64, weight_decay: f64) -> glad_ops::Adam {
         glad_ops::Adam {
             lr: self.lr * lr_scale,

@@ -18,16 +18,16 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OrderHead {
-    /// How the clips are looked at.
+    /// How the clips are combined.
     #[serde(default)]
     pub form: Form,
     /// Width of the hidden layer.
     #[serde(default = "hidden")]
     pub hidden: Count,
-    /// Share of hidden values that dropout sets to zero in training.
+    /// Fraction of hidden values that dropout sets to zero in training.
     #[serde(default)]
     pub dropout: f64,
-    /// How the weights start.
+    /// The initialisation of the weights.
     #[serde(default)]
     pub init: DenseInit,
 }
@@ -36,15 +36,15 @@ fn hidden() -> Count {
     Count::number(512)
 }
 
-/// How an [`OrderHead`] looks at the clips.
+/// How an [`OrderHead`] combines the clips.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Form {
-    /// Every pair i < j side by side → a shared linear layer → ReLU → all pairs side by side → dropout → linear (VCOPN,
+    /// Every pair i < j concatenated → a shared linear layer → ReLU → all pairs concatenated → dropout → linear (VCOPN,
     /// Xu et al., CVPR 2019; the released code).
     #[default]
     Pairwise,
-    /// All clips side by side → linear → dropout → ReLU → linear (the "simple MLP" of the paper).
+    /// All clips concatenated → linear → dropout → ReLU → linear (the "simple MLP" of the paper).
     Mlp,
 }
 
@@ -169,7 +169,7 @@ impl Compute for Classifier {
         let seen = self.see(x)?;
         let hidden = self.first.forward(step, &seen, true)?;
         let all = hidden.reshape((rows, self.last.inputs()))?;
-        // ReLU and dropout commute, so both forms are this.
+        // ReLU and dropout commute, so this covers both forms.
         let p = if step.training { self.dropout } else { 0.0 };
         let dropped = dropout(step.key, p, &all)?;
         let logits = self.last.forward(step, &dropped, false)?;

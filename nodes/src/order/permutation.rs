@@ -1,6 +1,6 @@
-//! Permutations by their place in lexicographic order.
+//! Permutations by their index in lexicographic order.
 
-/// The permutation of `0..n` at place `index` in lexicographic order, of `n!`.
+/// The permutation of `0..n` with index `index` of `n!` in lexicographic order.
 pub(super) fn nth(n: usize, mut index: usize) -> Vec<usize> {
     let mut left: Vec<usize> = (0..n).collect();
     (0..n)
@@ -13,7 +13,7 @@ pub(super) fn nth(n: usize, mut index: usize) -> Vec<usize> {
         .collect()
 }
 
-/// `n!`, for the small `n` that a head can tell apart.
+/// `n!`, for the small `n` that a head can distinguish.
 pub(super) fn factorial(n: usize) -> usize {
     (1..=n).product()
 }

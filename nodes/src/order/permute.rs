@@ -10,8 +10,8 @@ use candle_core::{Device, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Shuffles the clip features of each video, φ̃ = (φ_σ(n)), and says which of the N! orders σ it was (Sec. 4.2, temporal
-/// order learning). `order` is σ's place in lexicographic order: for N = 3, 012 021 102 120 201 210.
+/// Shuffles the clip features of each video, φ̃ = (φ_σ(n)), and outputs which of the N! orders σ it was (Sec. 4.2, temporal
+/// order learning). `order` is σ's index in lexicographic order: for N = 3, 012 021 102 120 201 210.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Permute {}
@@ -19,7 +19,7 @@ pub struct Permute {}
 /// The most clips whose orders are classes: 8! is 40 320.
 const MOST: usize = 8;
 
-/// Says what is wrong with `n` clips, if anything.
+/// Checks the number of clips `n`.
 pub(super) fn check_clips(n: usize) -> Result<(), Vec<ParamProblem>> {
     match n {
         0 | 1 => Err(vec![
@@ -88,7 +88,7 @@ impl Compute for Shuffle {
     }
 }
 
-/// The clips `index` of all the clips of the batch.
+/// Selects the clips `index` of all clips of the batch.
 fn gather(x: &Tensor, index: &Tensor) -> Result<Tensor> {
     let clips = x.flatten(0, 1)?.contiguous()?;
     Ok(clips.index_select(index, 0)?.reshape(x.shape())?)

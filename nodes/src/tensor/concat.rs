@@ -1,4 +1,4 @@
-//! `concat`: features side by side.
+//! `concat`: concatenation of features.
 
 use super::parts::{join, part};
 use crate::input::{known, per_reference};
@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Puts features of the same sample side by side: `[R,D1]`, `[R,D2]`, … become `[R,D1+D2+…]`.
+/// Concatenates features of the same sample: `[R,D1]`, `[R,D2]`, … become `[R,D1+D2+…]`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Concat {}

@@ -1,4 +1,4 @@
-//! Cutting tensors and putting them together, on any device: CUDA cannot allocate zero bytes, so what has no elements
+//! Cutting tensors and putting them together, on any device: CUDA cannot allocate zero bytes, so a tensor without elements
 //! is a view.
 
 use anyhow::Result;
@@ -14,7 +14,7 @@ pub(crate) fn part(all: &Tensor, dim: usize, from: usize, len: usize) -> Result<
     }
 }
 
-/// Tensors side by side along `dim`.
+/// Concatenates tensors along `dim`.
 pub(crate) fn join(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
     match parts {
         [first, ..] if parts.iter().all(|p| p.elem_count() == 0) => {
@@ -26,7 +26,7 @@ pub(crate) fn join(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
     }
 }
 
-/// A view of nothing, of a shape that has no elements.
+/// A view of a shape without elements.
 fn nothing(of: &Tensor, shape: Vec<usize>) -> Result<Tensor> {
     let none = (0..of.rank()).try_fold(of.clone(), |t, dim| t.narrow(dim, 0, 0))?;
     Ok(none.reshape(shape)?)

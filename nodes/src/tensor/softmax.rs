@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The softmax over the last dimension: class probabilities, as CDAN's conditioning takes them. Its output is a
-/// `Feature`, so that it is not taken for logits.
+/// `Feature`, so that it is not mistaken for logits.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Softmax {}

@@ -1,4 +1,4 @@
-//! Labels and names of classes against the scores that they are compared with.
+//! Labels and class names against the scores that they are compared with.
 
 use super::digest::Digest;
 use super::place::{list_place, param};
@@ -9,7 +9,7 @@ use crate::program::{LabelUse, Program, ProgramKind, ValueId};
 use crate::tree::Tree;
 use glad_nodes::{Body, Head};
 
-/// Names that are shown of many.
+/// How many names a message lists.
 const SHOWN: usize = 5;
 
 /// Checks every use of labels of a program.
@@ -28,18 +28,18 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
         let mut problems = vec![];
         if let Some(classes) = label.classes(program) {
             let names = found.names(classes);
-            // Streams that share their names, and phases and views that share a classifier, are told once.
+            // Streams that share their names, and phases and views that share a classifier, are reported once.
             let new = match &names {
                 Some((p, _)) => cx
                     .named
                     .insert((p.labels[0].0.clone(), found.scorer_name().to_string())),
                 None => true,
             };
-            // Labels beyond the scores are told by the names alone, where these are more.
+            // Where there are more names than scores, that alone is reported, not the labels beyond the scores.
             let more = names.as_ref().is_some_and(|p| p.1);
             problems.extend(names.map(|p| p.0).filter(|_| new));
             if cx.about == About::All && !more {
-                // With a number too many, the class that is missed is another question.
+                // With a number too high, it is a different question which class is missing.
                 problems.extend(found.beyond(classes).or_else(|| found.never(classes)));
             }
         }
@@ -85,12 +85,12 @@ impl<'a> Use<'a> {
         )
     }
 
-    /// Adds where the labels are compared with scores.
+    /// Adds the place where the labels are compared with scores.
     fn at_use(&self, p: Problem, text: &str) -> Problem {
         let (port, n) = &self.label.port;
         let node = self.node();
         let refs = node.inputs.get(port).map_or(&[][..], |r| r.as_slice());
-        // A reference that names no stream stands for all of them.
+        // A reference that names no stream means all of them.
         let written = refs.get(*n).or(refs.first());
         p.at(
             written.map_or(&node.place, |r| &r.place),
@@ -98,7 +98,7 @@ impl<'a> Use<'a> {
         )
     }
 
-    /// The node that makes the scores, and where the number of its outputs was written.
+    /// The node that makes the scores, and where its number of outputs was written.
     fn scorer(&self) -> Option<(&'a NodeDef, Vec<(Place, String)>)> {
         let node = self
             .graph
@@ -135,7 +135,7 @@ impl<'a> Use<'a> {
         self.scorer().map_or("the classifier", |s| &s.0.path)
     }
 
-    /// What to write for another number of classes.
+    /// The correction suggested for a different number of classes.
     fn set_classes(&self, n: usize) -> String {
         let outputs = self.scorer().and_then(|s| s.0.params.get("outputs"));
         match outputs.and_then(Tree::text) {
@@ -144,7 +144,7 @@ impl<'a> Use<'a> {
         }
     }
 
-    /// Names of classes that are more or fewer than the scores; and whether they are more.
+    /// Reports class names that are more or fewer than the scores; returns whether they are more.
     fn names(&self, classes: usize) -> Option<(Problem, bool)> {
         let (names, place) = match (&self.graph.classes, &self.list.classes) {
             (_, Some(names)) => (
@@ -182,7 +182,7 @@ impl<'a> Use<'a> {
         Some((p, more))
     }
 
-    /// Labels that are no class of the scores.
+    /// Reports labels that are not a class of the scores.
     fn beyond(&self, classes: usize) -> Option<Problem> {
         let mut of = self
             .list
@@ -223,7 +223,7 @@ impl<'a> Use<'a> {
         }))
     }
 
-    /// Classes of a training list without a video.
+    /// Reports classes of a training list without a video.
     fn never(&self, classes: usize) -> Option<Problem> {
         if self.label.losses.is_empty() || self.label.masked {
             return None;
@@ -236,7 +236,7 @@ impl<'a> Use<'a> {
         let count = names.map_or(classes, |n| n.len().min(classes));
         let seen = |k: &usize| self.list.labels.contains_key(&Some(*k));
         let missing: Vec<usize> = (0..count).filter(|k| !seen(k)).collect();
-        // A list without labels, or with others alone, is told as such.
+        // A list without labels, or with other labels only, is reported as such.
         if missing.is_empty() || missing.len() == count {
             return None;
         }
@@ -262,7 +262,7 @@ impl<'a> Use<'a> {
         }))
     }
 
-    /// Videos without a label, where one is needed.
+    /// Reports videos without a label where one is needed.
     fn unlabelled(&self) -> Option<Problem> {
         let (n, line) = self.list.labels.get(&None)?;
         let all = *n == self.list.videos;
@@ -302,14 +302,14 @@ impl<'a> Use<'a> {
         Some(p.help("label these videos, delete their lines, or leave the stream out of the loss"))
     }
 
-    /// Whether a phase of the run is validated by this view.
+    /// Whether this view validates a phase of the run.
     fn validates(&self) -> bool {
         let phases = self.graph.run.iter().filter_map(|r| self.graph.phases.get(&r.value));
         let mut by = phases.filter_map(|p| p.validate.as_ref());
         by.any(|v| v.value == self.program.name)
     }
 
-    /// Streams whose labels are compared with the same classifier, and whose classes are other ones.
+    /// Reports streams whose labels are compared with the same classifier but whose classes differ.
     fn other_names(&self, before: &[LabelUse], lists: &super::Lists) -> Option<Problem> {
         let scorer = |l: &LabelUse| Some(maker(self.program, self.graph, l.scores?));
         let mine = self.list.classes.as_ref()?;
@@ -344,7 +344,7 @@ impl<'a> Use<'a> {
     }
 }
 
-/// The node that makes scores: the first before them that says how many outputs it has, or that has weights.
+/// The node that makes scores: the closest before them that states its number of outputs, or has weights.
 fn maker<'p>(program: &'p Program, graph: &Graph, scores: ValueId) -> &'p str {
     let mut value = scores;
     for _ in 0..program.calls.len() {

@@ -1,4 +1,4 @@
-//! What is kept of a list that was read.
+//! Summaries of the lists that were read.
 
 use crate::diag::lexical;
 use crate::program::{Call, Program};
@@ -8,24 +8,24 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
-/// What is kept of a list.
+/// The summary of a list.
 #[derive(Clone, Debug, Default)]
 pub(in crate::check) struct Digest {
-    /// How many videos it names.
+    /// The number of videos.
     pub videos: usize,
-    /// How many have each label (`None`: have none), and the line of the first.
+    /// The number of videos per label (`None`: without a label), and the line of the first.
     pub labels: BTreeMap<Option<usize>, (usize, String)>,
-    /// How many have each number of frames that the list states; `None` where it states none.
+    /// The number of videos per length in frames as stated by the list; `None` where it states none.
     pub frames: BTreeMap<Option<usize>, usize>,
     /// What each video shows, by file.
     pub shown: Vec<Shown>,
-    /// The list, before the number of a line.
+    /// The name of the list, as it stands in front of a line number.
     pub name: String,
-    /// Names of the classes, where known.
+    /// Class names, where known.
     pub classes: Option<Vec<String>>,
 }
 
-/// The frames of a file that a line of a list names.
+/// The frames of a file that a line of a list refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::check) struct Shown {
     /// A hash of the file's path.
@@ -40,7 +40,7 @@ pub(in crate::check) struct Shown {
     pub labelled: bool,
 }
 
-/// A source's list of a split: the node and its parameters, and the split.
+/// The list of a source for a split: the node and its parameters, and the split.
 type Key = (String, String, String);
 
 /// The lists that were read.
@@ -55,7 +55,10 @@ fn key(program: &Program, call: &Call) -> Key {
 }
 
 impl Lists {
-    /// Reads the list of a source call, if nobody has. What is wrong with it is the answer, the first time that it is read.
+    /// Reads the list of a source call unless it has been read. An error is returned only the first time.
+    ///
+    /// # Errors
+    /// The list cannot be read or is malformed.
     pub fn read(&mut self, program: &Program, call: &Call, source: &dyn Source) -> Result<(), String> {
         let key = key(program, call);
         if self.read.contains_key(&key) {
@@ -74,7 +77,7 @@ impl Lists {
         answer
     }
 
-    /// The list of a stream of a program, where it is sound.
+    /// The list of a stream of a program, where it is valid.
     pub fn of(&self, program: &Program, stream: usize) -> Option<&Digest> {
         let call = &program.calls[*program.sources.get(stream)?];
         self.read.get(&key(program, call))?.as_ref().ok()
@@ -105,7 +108,7 @@ impl Lists {
         });
     }
 
-    /// Names a file: its folder without links and detours, and its name.
+    /// Identifies a file: its folder with links resolved, and its name.
     fn file(&mut self, path: &Path) -> u64 {
         let mut hasher = DefaultHasher::new();
         match (path.parent(), path.file_name()) {
@@ -122,7 +125,7 @@ impl Lists {
     }
 }
 
-/// The lines of `of` that name frames which `among` names, too, each with a line of `among`. Both are in order.
+/// The lines of `of` whose frames overlap those of a line of `among`, each with that line. Both are sorted.
 pub(super) fn common(of: &[Shown], among: &[Shown]) -> Vec<(Shown, Shown)> {
     let mut found = vec![];
     let (mut i, mut j) = (0, 0);
@@ -165,7 +168,7 @@ mod tests {
             lines(&[whole(1, 1), whole(3, 2)], &[whole(2, 7), whole(3, 8)]),
             [(2, 8)]
         );
-        // One after the other, then one that begins inside, then a whole file around all.
+        // Two in a row, then one that begins inside the last, then a whole file around all.
         let segments = [shown(5, 0, 10, 1), shown(5, 10, 20, 2), shown(5, 30, 40, 3)];
         assert_eq!(lines(&segments, &[shown(5, 19, 30, 9)]), [(2, 9)]);
         assert_eq!(lines(&segments, &[whole(5, 9)]), [(1, 9), (2, 9), (3, 9)]);

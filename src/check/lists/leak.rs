@@ -1,4 +1,4 @@
-//! Videos in several lists: those of a held-out stream that another stream is trained on with labels, and those that are
+//! Videos in several lists: those of a held-out stream that another stream trains on with labels, and those that are
 //! scored after they were trained on.
 
 use super::digest::{Digest, Shown, common};
@@ -28,7 +28,7 @@ impl<'a> Read<'a> {
         labels.any(|l| l.stream == self.stream && !l.losses.is_empty())
     }
 
-    /// Whether labels of the list are scored with.
+    /// Whether labels of the list are used for scoring.
     fn scores(&self) -> bool {
         let mut labels = self.program.labels.iter().filter(|l| l.stream == self.stream);
         labels.any(|l| matches!(self.program.bodies[self.program.calls[l.call].body], Body::Metric(_)))
@@ -56,7 +56,7 @@ pub(super) fn check(cx: &mut Cx, programs: &[&Program]) {
         for b in &reads {
             let leaks = held_out(b) && a.name() != b.name() && !held_out(a);
             let scored = !held_out(b) && a.name() == b.name() && b.program.kind == ProgramKind::View && b.scores();
-            // Of a stream that is held out, one of its lists; of a list that several phases and views read, the first.
+            // One report per held-out stream, and one per list that several phases and views read.
             let of = if leaks { b.name() } else { &b.list.name };
             let pair = [a.name(), &a.list.name, of].map(String::from);
             if cx.shared.contains(&pair) {
@@ -88,7 +88,7 @@ fn line(r: &Read, shown: &Shown) -> String {
     format!("{}:{}", r.list.name, shown.line)
 }
 
-/// Videos of a held-out stream that are trained on with their labels, since another stream's list names them.
+/// Reports videos of a held-out stream that are trained on with labels because another stream's list contains them.
 fn leak(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
     let both: Vec<(Shown, Shown)> = common(&a.list.shown, &b.list.shown)
         .into_iter()
@@ -127,7 +127,7 @@ fn leak(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
     })
 }
 
-/// Videos that a stream is scored on after it was trained on them.
+/// Reports videos that a stream is scored on after it was trained on them.
 fn seen(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
     let both = common(&b.list.shown, &a.list.shown);
     let (first, again) = both.iter().min_by_key(|(shown, _)| shown.line)?;
@@ -137,7 +137,7 @@ fn seen(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
         videos(b.list.videos),
         b.name()
     );
-    // A view of the training split says so itself.
+    // A view of the training split scores training videos on purpose.
     let p = match a.program.split == b.program.split {
         true => Problem::note(what),
         false => Problem::warning(what),
@@ -149,7 +149,7 @@ fn seen(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
     )
 }
 
-/// Videos that the best state is chosen by, and that the result is scored on.
+/// Reports videos that both choose the best state and score the result.
 fn chosen<'a>(cx: &Cx, reads: &[Read<'a>]) -> Option<(&'a Program, Problem)> {
     if cx.graph.select.value != Select::Best {
         return None;

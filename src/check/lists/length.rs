@@ -1,5 +1,5 @@
-//! Lists and lengths of phases: batches that a list does not fill, warm-ups that take all of a phase, and reversals that never
-//! grow.
+//! Lists and lengths of phases: batches that a list does not fill, warm-ups as long as the phase, and reversals that
+//! never grow.
 
 use super::place::list_place;
 use super::{Cx, title, videos};
@@ -52,9 +52,9 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
     found.into_iter().for_each(|p| cx.sink.push_in(&title, p));
 }
 
-/// A reversal whose strength has not grown by the end of a phase.
+/// Reports a reversal whose strength has hardly grown by the end of a phase.
 fn weak(cx: &Cx, program: &Program, call: &Call, steps: u64) -> Option<Problem> {
-    /// Below this the features hardly see the domain classifier.
+    /// Below this strength the features hardly receive the domain classifier's gradient.
     const WEAK: f64 = 0.1;
     if call.gradient != Gradient::Reverses || call.kind != Grl::NAME {
         return None;

@@ -1,7 +1,7 @@
-//! What lists and graph tell together, before anything runs: classes and labels against scores, videos that the method may
-//! not train on, lists and phases that are too short for what is asked of them.
+//! Checks of lists and graph together, before anything runs: classes and labels against scores, videos that the method
+//! may not train on, lists and phases that are too short.
 //!
-//! A list is read once, and only what the checks ask of it is kept.
+//! A list is read once, and only what the checks need of it is kept.
 
 mod classes;
 mod digest;
@@ -19,28 +19,28 @@ use crate::graph::Graph;
 use crate::program::{Program, ProgramKind};
 use std::collections::HashSet;
 
-/// What all of these checks share.
+/// The context of these checks.
 struct Cx<'a> {
     graph: &'a Graph,
     lists: &'a Lists,
     sink: &'a mut Sink,
     about: About,
-    /// Names of classes that were reported to be more or fewer than a classifier's outputs: where they are, and the classifier.
+    /// Class names already reported as more or fewer than a classifier's outputs: where they are, and the classifier.
     named: HashSet<(Place, String)>,
     /// Pairs of lists whose common videos were reported.
     shared: HashSet<[String; 3]>,
 }
 
-/// What is checked.
+/// Which checks run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum About {
-    /// Everything.
+    /// All.
     All,
-    /// Lists against each other and the graph, without what a look at every line of one list tells.
+    /// Only lists against each other and the graph, without checks of the lines of one list.
     Lists,
 }
 
-/// Checks the programs of a run against the lists that they read, as far as these are there and sound.
+/// Checks the programs of a run against the lists that they read, as far as these exist and are valid.
 pub(super) fn check(graph: &Graph, programs: &[&Program], lists: &Lists, about: About, sink: &mut Sink) {
     let mut cx = Cx {
         graph,
@@ -102,7 +102,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
-        // In a list of a view alone.
+        // In the list of a view alone.
         let test = list("target_test", 8, &["0", "1", "4"]);
         let found = lists(&[("target_test", &test)], "");
         assert_eq!(found.list.len(), 1, "{found}");
@@ -124,7 +124,7 @@ mod tests {
             errors.contains(&format!("stream target {what} (in view infer)")),
             "{errors:?}"
         );
-        // A class that has no name may be meant.
+        // A class without a name may be intended.
         let fewer = list_warnings(&[], "classes = [\"a\", \"b\"]\n[set.dims]\nK = 3");
         assert_eq!(
             fewer,
@@ -140,7 +140,7 @@ mod tests {
         let none = list("source", 8, &["-"]);
         let what = "no video of stream source has a label, and loss `ce` is trained on them (in phase main)";
         assert_eq!(list_errors(&[("source_train", &none)], ""), [what]);
-        // A score passes them over, and cannot be without any.
+        // Scoring skips them, and needs at least one with a label.
         assert!(list_warnings(&[("source_test", &some.replace("source/", "test/"))], "").is_empty());
         let none = list("test", 8, &["-"]);
         let what = "no video of stream source has a label, so it cannot be scored (in view infer)";
@@ -201,7 +201,7 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}\n{text}");
         }
-        // Those of its test as well; without labels nothing leaks.
+        // The list of its test split as well; without labels there is no leak.
         let source = format!("{}target_test/0.mp4 1\n", list("source", 8, &["0", "1"]));
         let what = "1 video of `target`, which is held out, is trained on with labels by stream source (in phase main)";
         assert_eq!(list_errors(&[("source_train", &source)], ""), [what]);

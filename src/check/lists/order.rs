@@ -1,16 +1,15 @@
-//! Losses over rows that are masked where a video is too short: whether any video of a list is long enough.
+//! Losses over rows that are masked where a video is too short: checks that some video of a list is long enough.
 
 use super::place::list_place;
 use super::{Cx, title, videos};
 use crate::check::flow;
 use crate::diag::Problem;
 use crate::program::{Program, ValueId};
-use anyhow::{Result, bail};
-use glad_nodes::{Args, Body, Footage, Frame, Head, HostValue, Key, SampleCx, Side, Stage, Video};
+use glad_nodes::{Args, Body, DataError, Footage, Frame, Head, HostValue, Key, SampleCx, Side, Stage, Video};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Draws that a length is tried with, where a stage draws at random.
+/// Random draws that a length is tried with, where a stage is random.
 const DRAWS: u64 = 3;
 
 /// Checks the masks that the losses of a phase take.
@@ -33,7 +32,7 @@ fn masked(cx: &Cx, program: &Program, loss: &str, mask: ValueId) -> Option<Probl
     let (call, port) = maker(program, mask)?;
     let stream = program.calls[call].stream?;
     let list = cx.lists.of(program, stream)?;
-    // Lengths that the list does not state are known when the files are opened.
+    // Lengths that the list does not state are known only when the files are opened.
     let lengths: Vec<usize> = list.frames.keys().copied().collect::<Option<_>>()?;
     let Body::Stage(stage) = &program.bodies[program.calls[call].body] else {
         return None;
@@ -66,7 +65,7 @@ fn masked(cx: &Cx, program: &Program, loss: &str, mask: ValueId) -> Option<Probl
     )
 }
 
-/// The stage that makes a mask from nothing but the video, and which of its outputs it is.
+/// The stage that computes a mask from the video alone, and the index of that output.
 fn maker(program: &Program, mask: ValueId) -> Option<(usize, usize)> {
     let info = &program.values[mask.0];
     if info.ty.head != Head::Mask {
@@ -92,7 +91,7 @@ fn maker(program: &Program, mask: ValueId) -> Option<(usize, usize)> {
     }
 }
 
-/// Whether a video of so many frames may count.
+/// Whether a video with this many frames may be unmasked.
 fn counts(stage: &dyn Stage, port: usize, frames: usize) -> bool {
     let video = Arc::new(Video {
         index: 0,
@@ -107,7 +106,7 @@ fn counts(stage: &dyn Stage, port: usize, frames: usize) -> bool {
             key: Key::new(draw),
             training: true,
         };
-        // What cannot be told from the length alone may count.
+        // What does not follow from the length alone may be unmasked.
         match stage.run(&cx, &inputs).map(|out| out.into_iter().nth(port)) {
             Ok(Some(HostValue::Mask(counts))) => counts,
             _ => true,
@@ -115,15 +114,15 @@ fn counts(stage: &dyn Stage, port: usize, frames: usize) -> bool {
     })
 }
 
-/// A video of which the list's word for its length is known and nothing else.
+/// A video of which only the length stated by the list is known.
 struct Stated(usize);
 
 impl Footage for Stated {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(self.0)
     }
 
-    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
-        bail!("there is no file behind it")
+    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
+        Err(DataError::sample("there is no file behind it"))
     }
 }

@@ -1,4 +1,4 @@
-//! Where a list, and what is said of it, was written.
+//! Where a list and its parameters were written.
 
 use crate::diag::Place;
 use crate::graph::NodeDef;

@@ -1,4 +1,4 @@
-//! From a picture to places: composites first, from the top down; then everything from left to right.
+//! From a picture to positions: composites first, from the top down; then everything from left to right.
 
 use super::grid::{Grid, Item, Wire};
 use super::order::order;
@@ -16,27 +16,27 @@ pub(super) struct Rect {
     pub h: f64,
 }
 
-/// Where everything is.
+/// The position of everything.
 #[derive(Debug, Default)]
 pub(super) struct Arrangement {
-    /// Of the picture's boxes.
+    /// The boxes.
     pub boxes: Vec<Rect>,
-    /// Of its frames.
+    /// The frames.
     pub frames: Vec<Rect>,
-    /// Of its edges: points of a smooth line; pairs with one y are straight.
+    /// The edges: points of a smooth line; pairs with the same y are straight.
     pub edges: Vec<Route>,
     /// The x of the line between host and device.
     pub border: Option<f64>,
-    /// Of the whole.
+    /// The size of the whole.
     pub size: (f64, f64),
 }
 
-/// The way of an edge.
+/// The route of an edge.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Route {
     /// Its points.
     pub points: Vec<(f64, f64)>,
-    /// Whether it goes down (inside a composite) and not to the right.
+    /// Whether it runs downwards (inside a composite), not to the right.
     pub down: bool,
 }
 
@@ -47,7 +47,7 @@ enum Part {
     Frame(usize),
 }
 
-/// Places all of `p`.
+/// Positions all of `p`.
 pub(super) fn arrange(p: &Picture) -> Arrangement {
     let mut a = Arrangement {
         boxes: p
@@ -74,7 +74,7 @@ pub(super) fn arrange(p: &Picture) -> Arrangement {
     a
 }
 
-/// The part of scope `frame` that box `b` is, or is in; `None` where it is not in that scope.
+/// The item of scope `frame` that box `b` is, or is in; `None` where it is not in that scope.
 fn part_of(p: &Picture, b: usize, frame: Option<usize>) -> Option<Part> {
     let (mut part, mut around) = (Part::Box(b), p.boxes[b].frame);
     while around != frame {
@@ -103,7 +103,7 @@ fn rect(a: &Arrangement, part: Part) -> Rect {
     }
 }
 
-/// Moves a part and all that is in it.
+/// Moves an item and everything in it.
 fn shift(p: &Picture, a: &mut Arrangement, part: Part, dx: f64, dy: f64) {
     let (boxes, frames): (Vec<usize>, Vec<usize>) = match part {
         Part::Box(b) => (vec![b], vec![]),
@@ -139,7 +139,7 @@ fn shift(p: &Picture, a: &mut Arrangement, part: Part, dx: f64, dy: f64) {
     }
 }
 
-/// The edges that are drawn in scope `frame`: those between different parts of it.
+/// The edges drawn in scope `frame`: those between different items of it.
 fn edges_of(p: &Picture, frame: Option<usize>) -> Vec<(usize, Part, Part)> {
     let ends = |e: usize| Some((part_of(p, p.edges[e].from, frame)?, part_of(p, p.edges[e].to, frame)?));
     (0..p.edges.len())
@@ -147,7 +147,7 @@ fn edges_of(p: &Picture, frame: Option<usize>) -> Vec<(usize, Part, Part)> {
         .collect()
 }
 
-/// Lays out the inside of a composite, from the top down, and so finds its size.
+/// Lays out the inside of a composite, from the top down, which gives its size.
 fn inside(p: &Picture, frame: usize, a: &mut Arrangement) {
     let all = parts(p, Some(frame));
     let index: HashMap<Part, usize> = all.iter().enumerate().map(|(i, part)| (*part, i)).collect();
@@ -252,7 +252,7 @@ fn begin(depth: &[f64], gap: f64) -> Vec<f64> {
         .collect()
 }
 
-/// Lets the wires that pass other items leave and enter beside the middle, on the side of their lanes.
+/// Lets the wires that pass other items leave and enter next to the middle, on the side of their lanes.
 fn beside(g: &Grid, items: &[Item], wires: &mut [Wire], at: &[f64]) {
     const FROM_SIDE: f64 = 14.0;
     let mut taken: HashMap<(usize, bool, bool), f64> = HashMap::new();
@@ -264,7 +264,7 @@ fn beside(g: &Grid, items: &[Item], wires: &mut [Wire], at: &[f64]) {
             let right = at[*lane] > at[item] + wide / 2.0;
             let used = taken.entry((item, enters, right)).or_insert(0.0);
             let from_side = (FROM_SIDE + *used).min(wide / 2.0);
-            // What leaves is one bundle; what enters has a place each.
+            // What leaves is one bundle; what enters has separate points.
             *used += if enters { 10.0 } else { 0.0 };
             let place = if right { wide - from_side } else { from_side };
             if enters { wire.into = place } else { wire.out = place }
@@ -302,7 +302,7 @@ fn outside(p: &Picture, a: &mut Arrangement) {
             }
         })
         .collect();
-    // Where a box stands within its part: the parts have not been moved yet.
+    // Where a box is within its item: the items have not been moved yet.
     let top = |b: usize, part: Part| a.boxes[b].y - rect(a, part).y;
     let mut bundles: HashMap<(usize, usize), usize> = HashMap::new();
     let mut wires: Vec<Wire> = vec![];
@@ -334,7 +334,7 @@ fn outside(p: &Picture, a: &mut Arrangement) {
     let mut ordered = Grid::new(&items, &wires);
     ordered.layers = grid.layers.clone();
     let across = place(&ordered, gaps);
-    // Nodes of a column are of one width.
+    // The nodes of a column have the same width.
     let widths: Vec<f64> = ordered.layers.iter().map(|l| thickness(&ordered, l, &items)).collect();
     const STEP: f64 = 48.0;
     let start = begin(&widths, STEP);
@@ -378,7 +378,7 @@ fn outside(p: &Picture, a: &mut Arrangement) {
     );
 }
 
-/// The first layer of each part: all of the host before the boundary, all of the device behind it.
+/// The first layer of each item: all of the host before the boundary, all of the device behind it.
 fn zones(p: &Picture, all: &[Part], index: &HashMap<Part, usize>, edges: &[(usize, Part, Part)]) -> Vec<usize> {
     let zone = |part: &Part| match part {
         Part::Box(b) => p.boxes[*b].zone,
@@ -410,7 +410,7 @@ fn zones(p: &Picture, all: &[Part], index: &HashMap<Part, usize>, edges: &[(usiz
     zones.iter().map(least).collect()
 }
 
-/// Gives the edges into each box places of their own on its left side, in the order in which they come; edges of one
+/// Gives the edges into each box separate points on its left side, in the order in which they come; edges from one
 /// output enter together.
 fn enter_boxes(
     p: &Picture,

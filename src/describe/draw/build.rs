@@ -10,7 +10,7 @@ use crate::tree::Tree;
 use glad_nodes::{Group, Registry, Side};
 use std::collections::HashMap;
 
-/// What all steps need.
+/// The context of all steps.
 pub(super) struct Scene<'a> {
     pub graph: &'a Graph,
     pub checked: &'a Checked,
@@ -18,7 +18,7 @@ pub(super) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// Programs, those that say most first: phases from the last that runs, then views.
+    /// Programs, the most informative first: phases from the last that runs, then views.
     pub fn programs(&self) -> Vec<&'a Program> {
         let turns = self
             .graph
@@ -76,7 +76,7 @@ fn subtitle(graph: &Graph) -> String {
     oracle.into_iter().chain(expect).collect::<Vec<_>>().join(" · ")
 }
 
-/// The composite that `path` is in, made with those around it.
+/// The composite that contains `path`, created with those around it.
 fn frame(s: &Scene, p: &mut Picture, frames: &mut HashMap<String, usize>, path: &str) -> Option<usize> {
     let mut parent = None;
     for (i, _) in path.match_indices('.') {
@@ -145,7 +145,7 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
         terms: terms.collect(),
         marks,
         train_only: node.train_only,
-        // A graph that trains nothing is all views.
+        // A graph that trains nothing has only views.
         pale: !s.checked.phases.is_empty()
             && !s
                 .checked
@@ -177,7 +177,8 @@ fn outputs(s: &Scene, p: &mut Picture) {
         }
     }
     for (path, node) in &s.graph.nodes {
-        // In the order of the contract, as some program has it; a node that runs nowhere has those that are referred to.
+        // In the order of the contract, as in some program; a node that never runs has the outputs that are referred
+        // to.
         let calls = s
             .programs()
             .into_iter()
@@ -279,7 +280,7 @@ fn keeps(p: &Picture, program: &Program) -> Vec<(String, &'static str)> {
             None => all.push((top.to_string(), vec![b.group])),
         }
     }
-    // A composite is of the group of most of its nodes.
+    // A composite belongs to the group of most of its nodes.
     let most = |groups: Vec<&'static str>| {
         let count = |g: &str| groups.iter().filter(|o| **o == g).count();
         groups

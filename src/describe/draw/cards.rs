@@ -1,4 +1,4 @@
-//! Phases and views below the graph, each with what it keeps; and the legend.
+//! Phases and views below the graph, each with the nodes that it keeps; and the legend.
 
 use super::picture::{Card, Picture};
 use crate::describe::svg::{GROUPS, num, width};
@@ -13,7 +13,7 @@ const GAP: f64 = 16.0;
 /// A card is not narrower than this.
 const LEAST: f64 = 290.0;
 
-/// The cards in rows of `total` width; gives what to draw and its height.
+/// The cards in rows of `total` width; returns the markup and its height.
 pub(super) fn cards(cards: &[Card], total: f64) -> (Markup, f64) {
     let fit = (((total + GAP) / (LEAST + GAP)).floor() as usize).max(1);
     let rows = cards.len().div_ceil(fit).max(1);
@@ -69,7 +69,7 @@ fn chips(card: &Card, total: f64) -> (Markup, f64) {
     (html! { @for c in &placed { (c) } }, y + CHIP_H)
 }
 
-/// The class of a group's colours.
+/// The CSS class of a group's colours.
 pub(super) fn class(group: &str) -> String {
     if group.is_empty() {
         "unused".into()
@@ -78,7 +78,7 @@ pub(super) fn class(group: &str) -> String {
     }
 }
 
-/// What colours and lines mean, in lines of at most `total`; gives what to draw and its height.
+/// The legend of colours and lines, in lines of at most `total`; returns the markup and its height.
 pub(super) fn legend(p: &Picture, total: f64) -> (Markup, f64) {
     let mut entries: Vec<(f64, Markup, String)> = vec![];
     let used = |g: &str| p.boxes.iter().any(|b| b.group == g);

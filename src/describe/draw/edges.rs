@@ -1,4 +1,4 @@
-//! The edges of a picture, with the streams that take them.
+//! The edges of a picture, with the streams that pass along them.
 
 use super::build::Scene;
 use super::picture::{Edge, Picture};
@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An input of a box.
 type Entry = (usize, String);
-/// An output of a box: the box and the output's place in it.
+/// An output of a box: the box and the index of the output.
 type Exit = (usize, usize);
-/// The streams on a way, `None` for what is made of several.
+/// The streams on an edge, `None` for a value computed from several.
 type Streams = BTreeSet<Option<usize>>;
 
-/// Adds the edges of all phases; then what only views add to them; then, of nodes that run nowhere, the references.
+/// Adds the edges of all phases; then those that only views add; then the references of nodes that never run.
 pub(super) fn edges(s: &Scene, p: &mut Picture) {
     let mut ways: BTreeMap<Entry, BTreeMap<Exit, (Streams, bool)>> = BTreeMap::new();
     for program in s.checked.phases.values() {
@@ -23,7 +23,7 @@ pub(super) fn edges(s: &Scene, p: &mut Picture) {
     for program in s.checked.views.values() {
         for (entry, exit, stream) in of_program(s, p, program) {
             let exits = ways.entry(entry).or_default();
-            // A phase has shown what comes in here; a view may bypass some of it, which the dashed boxes tell.
+            // A phase has shown what enters here; a view may bypass some of it, which the dashed boxes show.
             if exits.values().all(|(_, pale)| *pale) {
                 exits
                     .entry(exit)
@@ -66,7 +66,7 @@ pub(super) fn edges(s: &Scene, p: &mut Picture) {
     p.edges = all;
 }
 
-/// The lines of a way: one for all streams where all that enters comes this way; else one a stream.
+/// The lines of an edge: one for all streams where everything that enters comes this way; else one per stream.
 fn drawn(streams: &Streams, everything: &Streams) -> Vec<Option<usize>> {
     if streams.contains(&None) || (streams.len() > 1 && streams == everything) {
         return vec![None];
@@ -103,7 +103,7 @@ fn exit(s: &Scene, p: &Picture, program: &Program, id: ValueId) -> Option<Exit> 
     Some((from, p.boxes[from].outputs.iter().position(|(n, _)| n == port)?))
 }
 
-/// References of nodes that no phase and no view has.
+/// References of nodes that are in no phase and no view.
 fn unused(s: &Scene, p: &Picture) -> Vec<(Entry, Exit)> {
     let mut all = vec![];
     for (to, node) in s.graph.nodes.values().enumerate() {

@@ -1,23 +1,23 @@
-//! Composites that are alike are drawn open once; of each of the others one box stands for the whole. Where many boxes have
-//! the same kind, types and neighbours, one stands for all. So a graph with many heads stays a picture.
+//! Of equal composites one is drawn open; each of the others becomes one box. Many boxes with the same kind, types and
+//! neighbours become one. So a graph with many heads stays readable.
 
 use super::picture::{Edge, Frame, NodeBox, Picture};
 use std::collections::HashMap;
 
 /// Composites of one file are folded from this many on.
 const ALIKE: usize = 3;
-/// Composites that are drawn open, at most.
+/// The most composites that are drawn open.
 const OPEN: usize = 5;
-/// Boxes of the same place in the graph become one from this many on.
+/// Equivalent boxes are merged from this many on.
 const MANY: usize = 4;
 
-/// Folds what need not be seen open.
+/// Folds what need not be drawn open.
 pub(super) fn fold(p: &mut Picture) {
     composites(p);
     many(p);
 }
 
-/// Makes one box of many that are alike, and whose neighbours are.
+/// Merges boxes that are equal and whose neighbours are.
 fn many(p: &mut Picture) {
     let class = classes(p);
     let mut first: HashMap<usize, usize> = HashMap::new();
@@ -45,7 +45,7 @@ fn many(p: &mut Picture) {
     (p.boxes, p.edges) = (boxes, edges);
 }
 
-/// Adds an edge, or its words to the one that is there already.
+/// Adds an edge, or its label to the one that exists already.
 fn add(edges: &mut Vec<Edge>, new: Edge) {
     let same = |o: &&mut Edge| (o.from, o.output, o.to, o.stream) == (new.from, new.output, new.to, new.stream);
     match edges.iter_mut().find(same) {
@@ -57,8 +57,9 @@ fn add(edges: &mut Vec<Edge>, new: Edge) {
     }
 }
 
-/// Boxes of one number are drawn as one: they have the same kind and types, and edges of the same streams from and to boxes
-/// of the same numbers (colour refinement). Fewer than [`MANY`] have a number each.
+/// Boxes with the same number are drawn as one: they have the same kind and types, and edges of the same streams from
+/// and to boxes with the same numbers (colour refinement). Classes of fewer than [`MANY`] boxes are split into single
+/// boxes.
 fn classes(p: &Picture) -> Vec<usize> {
     let mut keys: Vec<String> = vec![];
     for (i, b) in p.boxes.iter().enumerate() {
@@ -86,8 +87,7 @@ fn classes(p: &Picture) -> Vec<usize> {
         if class.iter().max().copied() != before {
             continue;
         }
-        // Nothing more is told apart by its neighbours. A few that are alike are drawn one by one, which may tell others
-        // apart.
+        // Neighbours distinguish nothing further. Small classes are drawn box by box, which may distinguish others.
         let few = |i: usize| (2..MANY).contains(&class.iter().filter(|c| **c == class[i]).count());
         let keys: Vec<String> = (0..class.len())
             .map(|i| format!("{} {:?}", class[i], few(i).then_some(i)))
@@ -111,11 +111,11 @@ fn numbered(keys: &[String]) -> Vec<usize> {
         .collect()
 }
 
-/// The box of many.
+/// The box that stands for many.
 fn all_of(alike: &[&NodeBox]) -> NodeBox {
     let (first, last) = (alike[0], alike[alike.len() - 1]);
     let mut terms = terms(alike);
-    // More than these would make the box too wide; the cards and the plan have them all.
+    // More than these would make the box too wide; the cards and the plan list them all.
     if terms.len() > 3 {
         terms.truncate(2);
         terms.push("…".into());
@@ -147,7 +147,7 @@ fn terms(boxes: &[&NodeBox]) -> Vec<String> {
     terms
 }
 
-/// Makes one box of each composite that is not drawn open.
+/// Replaces each composite that is not drawn open by one box.
 fn composites(p: &mut Picture) {
     let folded = to_fold(&p.frames);
     if folded.is_empty() {
@@ -264,7 +264,7 @@ fn whole(frames: &[Frame], f: usize, folded: &[usize], members: &[&NodeBox]) -> 
     }
 }
 
-/// The place of an output among those of the whole.
+/// The index of an output among those of the whole composite.
 fn leaving(whole: &mut NodeBox, output: &(String, String)) -> usize {
     match whole.outputs.iter().position(|o| o == output) {
         Some(i) => i,
@@ -377,7 +377,7 @@ mod tests {
         assert_eq!(p.edges.len(), 3);
     }
 
-    /// A box for each layer of twelve equal chains; another neighbour keeps a box apart.
+    /// One box for each layer of twelve equal chains; a different neighbour keeps a box separate.
     #[test]
     fn chains_are_folded_layer_by_layer() {
         let mut p = Picture::default();

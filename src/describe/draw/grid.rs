@@ -3,7 +3,7 @@
 use super::layers::layers;
 use std::collections::HashMap;
 
-/// Something that takes room: a node, or a composite with its nodes.
+/// Something that takes up space: a node, or a composite with its nodes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Item {
     /// Its size along the flow.
@@ -12,7 +12,7 @@ pub(super) struct Item {
     pub across: f64,
     /// The first layer that it may be in.
     pub at_least: usize,
-    /// Items of one number stand together; 0 is none.
+    /// Items with the same number are placed together; 0 is none.
     pub mate: usize,
 }
 
@@ -23,17 +23,17 @@ pub(super) struct Wire {
     pub from: usize,
     /// To this item.
     pub to: usize,
-    /// Where it leaves, across, from the item's beginning.
+    /// Where it leaves, across the flow, from the item's beginning.
     pub out: f64,
     /// Where it enters.
     pub into: f64,
     /// Wires of one bundle leave at one point and share their lanes.
     pub bundle: usize,
-    /// How much room its lane takes.
+    /// How much space its lane takes.
     pub room: f64,
 }
 
-/// What stands in a layer.
+/// The content of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Cell {
     /// An item.
@@ -42,7 +42,7 @@ pub(super) enum Cell {
     Lane(usize, usize),
 }
 
-/// A stretch of an edge between two neighbouring layers.
+/// A piece of an edge between two neighbouring layers.
 #[derive(Clone, Debug)]
 pub(super) struct Stretch {
     /// The cell in the earlier layer.
@@ -62,20 +62,20 @@ pub(super) struct Grid {
     pub layer_of: Vec<usize>,
     /// All cells.
     pub cells: Vec<Cell>,
-    /// Room across that each cell takes.
+    /// The space across that each cell takes.
     pub room: Vec<f64>,
-    /// Which cells are alike; 0 is none.
+    /// Which cells belong together; 0 is none.
     pub mate: Vec<usize>,
     /// Cells by layer, in order.
     pub layers: Vec<Vec<usize>>,
-    /// Stretches from each layer to the next.
+    /// Pieces from each layer to the next.
     pub stretches: Vec<Vec<Stretch>>,
     /// The lanes of each wire, layer by layer.
     pub lanes: Vec<Vec<usize>>,
 }
 
 impl Grid {
-    /// Puts items into layers. Wires within a layer or back (of a circle) get no lanes.
+    /// Assigns items to layers. Wires within a layer or backwards (of a cycle) get no lanes.
     pub fn new(items: &[Item], wires: &[Wire]) -> Grid {
         let edges: Vec<_> = wires.iter().map(|w| (w.from, w.to)).collect();
         let at_least: Vec<_> = items.iter().map(|i| i.at_least).collect();
@@ -142,7 +142,7 @@ impl Grid {
         }
     }
 
-    /// Whether two cells are items that are alike.
+    /// Whether two cells are items that belong together.
     pub fn mates(&self, a: usize, b: usize) -> bool {
         self.mate[a] != 0 && self.mate[a] == self.mate[b]
     }

@@ -1,7 +1,7 @@
 //! Which layer each item is in: longest paths, then short edges.
 
-/// Gives each of `count` items a layer such that every edge goes to a later one; an item is at `at_least[i]` or later.
-/// Edges that close a circle (a composite that a node outside both reads and feeds) are left out of account.
+/// Assigns each of `count` items a layer such that every edge leads to a later one; an item is at `at_least[i]` or
+/// later. Edges that close a cycle (a composite that a node outside both reads and feeds) are ignored.
 pub(super) fn layers(count: usize, edges: &[(usize, usize)], at_least: &[usize]) -> Vec<usize> {
     let (next, order) = without_circles(count, edges);
     let mut before = vec![vec![]; count];
@@ -14,7 +14,7 @@ pub(super) fn layers(count: usize, edges: &[(usize, usize)], at_least: &[usize])
             layer[*b] = layer[*b].max(layer[*a] + 1);
         }
     }
-    // An item with more behind it than before it goes towards what is behind it.
+    // An item with more edges out than in moves towards what it feeds.
     for _ in 0..count {
         let mut moved = false;
         for a in order.iter().rev() {
@@ -33,7 +33,7 @@ pub(super) fn layers(count: usize, edges: &[(usize, usize)], at_least: &[usize])
     layer
 }
 
-/// What comes right after each item, once each, without the edges that lead back; and an order along them.
+/// The successors of each item, once each, without the edges that lead back; and a topological order.
 fn without_circles(count: usize, edges: &[(usize, usize)]) -> (Vec<Vec<usize>>, Vec<usize>) {
     #[derive(Clone, Copy, PartialEq)]
     enum Seen {
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn items_go_towards_what_reads_them() {
-        // 0 → 1 → 2 → 3, and 4 → 3 alone: 4 belongs beside 2.
+        // 0 → 1 → 2 → 3, and 4 → 3 alone: 4 belongs next to 2.
         let l = layers(5, &[(0, 1), (1, 2), (2, 3), (4, 3)], &[0; 5]);
         assert_eq!(l, [0, 1, 2, 3, 2]);
     }

@@ -1,7 +1,8 @@
-//! A picture of a graph: a layered drawing from left to right, as SVG, without anything that has to be fetched.
+//! A picture of a graph: a layered drawing from left to right, as SVG, without external resources.
 //!
-//! `build` makes a `Picture`, plain data, from a checked graph; `fold` makes one box of a composite where many are alike; `arrange` gives everything in it a place (`layers`,
-//! `grid`, `order`, `place` are the layered layout, which knows nothing of nodes); `render` writes SVG.
+//! `build` makes a `Picture`, plain data, from a checked graph; `fold` merges equal composites into one box; `arrange`
+//! positions everything (`layers`, `grid`, `order`, `place` are the layered layout, which knows nothing of nodes);
+//! `render` writes SVG.
 
 mod arrange;
 mod build;
@@ -21,9 +22,9 @@ use crate::graph::Graph;
 use crate::program::Checked;
 use glad_nodes::Registry;
 
-/// The graph as SVG: nodes by what they are for, the line between host and device, composites as frames, streams as
-/// colours of lines, the terms of the objectives; below it the phases and views with what each keeps. Of three or more
-/// composites that are alike, one is drawn open.
+/// The graph as SVG: nodes grouped by purpose, the line between host and device, composites as frames, streams as
+/// colours of lines, the terms of the objectives; below it the phases and views with the nodes that each keeps. Of
+/// three or more equal composites, one is drawn open.
 pub fn draw(graph: &Graph, checked: &Checked, registry: &Registry) -> String {
     let mut picture = build(graph, checked, registry);
     fold::fold(&mut picture);

@@ -1,4 +1,5 @@
-//! The order within layers: barycentres, then swaps of neighbours, until crossings get no fewer; from several starts.
+//! The order within layers: barycentres, then swaps of neighbours while the number of crossings falls; from several
+//! starts.
 
 use super::grid::{Grid, Stretch};
 use super::place::{Gaps, place};
@@ -6,7 +7,7 @@ use super::place::{Gaps, place};
 const SWEEPS: usize = 16;
 const STARTS: usize = 10;
 
-/// Orders the cells of every layer so that few edges cross, and among such orders takes one with short edges.
+/// Orders the cells of every layer so that few edges cross, and prefers short edges among such orders.
 pub(super) fn order(g: &mut Grid, gaps: Gaps) {
     let given = g.layers.clone();
     let mut best: Option<(usize, f64, Vec<Vec<usize>>)> = None;
@@ -30,7 +31,7 @@ pub(super) fn order(g: &mut Grid, gaps: Gaps) {
     gather(g);
 }
 
-/// Puts items that are alike next to each other, where that brings no crossing.
+/// Puts items that belong together next to each other, where that adds no crossing.
 fn gather(g: &mut Grid) {
     for l in 0..g.layers.len() {
         let mut kinds: Vec<usize> = g.layers[l].iter().map(|c| g.mate[*c]).filter(|m| *m != 0).collect();
@@ -40,7 +41,7 @@ fn gather(g: &mut Grid) {
             let before = g.layers[l].clone();
             let crossed = around(g, l);
             let alike: Vec<usize> = before.iter().copied().filter(|c| g.mate[*c] == kind).collect();
-            // Around the middle one, so that as few others as can be change sides.
+            // Around the middle one, so that as few others as possible change sides.
             let middle = alike[alike.len() / 2];
             let (mut first, mut last): (Vec<usize>, Vec<usize>) = (vec![], vec![]);
             let mut passed = false;
@@ -58,11 +59,11 @@ fn gather(g: &mut Grid) {
     }
 }
 
-/// Puts cells into an order that depends on `seed` alone.
+/// Puts cells into an order that depends only on `seed`.
 fn shuffle(cells: &mut [usize], seed: usize) {
     let mut state = seed as u64;
     for i in (1..cells.len()).rev() {
-        // The step of splitmix64: enough to try different starts.
+        // A step of splitmix64: enough to try different starts.
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -71,7 +72,7 @@ fn shuffle(cells: &mut [usize], seed: usize) {
     }
 }
 
-/// How far edges go across the flow, together.
+/// The total length of edges across the flow.
 fn length(g: &Grid, at: &[f64]) -> f64 {
     g.stretches
         .iter()
@@ -98,7 +99,7 @@ fn sweeps(g: &mut Grid) -> usize {
     best.0
 }
 
-/// Sorts layer `l` by the mean place of what it is connected to in the layer before (or behind).
+/// Sorts layer `l` by the mean position of its neighbours in the layer before (or behind).
 fn barycentres(g: &mut Grid, l: usize, down: bool) {
     let (stretches, other) = match (down, l) {
         (true, 0) => return,
@@ -107,7 +108,7 @@ fn barycentres(g: &mut Grid, l: usize, down: bool) {
         (false, l) => (&g.stretches[l], &g.layers[l + 1]),
     };
     let place = |c: usize| other.iter().position(|o| *o == c).unwrap_or(0) as f64;
-    // Where an edge touches a tall item counts, too.
+    // Where an edge meets a tall item counts, too.
     let within = |c: usize, at: f64| at / g.room[c].max(1.0);
     let mean = |c: usize, old: usize| {
         let at = stretches.iter().filter_map(|s| match down {

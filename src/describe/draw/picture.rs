@@ -1,4 +1,4 @@
-//! What is drawn, as plain data: nothing of it knows of graphs or of coordinates.
+//! What is drawn, as plain data, independent of graphs and coordinates.
 
 use crate::describe::svg::shortened;
 
@@ -7,9 +7,9 @@ use crate::describe::svg::shortened;
 pub(super) struct Picture {
     /// The title.
     pub title: String,
-    /// What is said beside the title.
+    /// The text next to the title.
     pub subtitle: String,
-    /// Streams, in order: their lines have the colours of these places.
+    /// Streams, in order; their lines have the colours of these indices.
     pub streams: Vec<String>,
     /// Nodes, in file order.
     pub boxes: Vec<NodeBox>,
@@ -21,15 +21,15 @@ pub(super) struct Picture {
     pub cards: Vec<Card>,
 }
 
-/// Which part of the picture a node stands in.
+/// The side of the graph that a node is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Zone {
     /// Data side.
     #[default]
     Host,
-    /// On the line between.
+    /// On the boundary.
     Boundary,
-    /// Compute side.
+    /// Device side.
     Device,
 }
 
@@ -42,13 +42,13 @@ pub(super) struct NodeBox {
     pub name: String,
     /// Its kind.
     pub kind: String,
-    /// Its group's name; empty where the kind runs nowhere.
+    /// Its group's name; empty where the kind never runs.
     pub group: &'static str,
-    /// Where it stands.
+    /// Its side.
     pub zone: Zone,
     /// The outputs that something reads: name and type.
     pub outputs: Vec<(String, String)>,
-    /// The terms of objectives that it gives: `main × 0.1`.
+    /// The terms of objectives that it computes: `main × 0.1`.
     pub terms: Vec<String>,
     /// Marks after the kind: `source only`.
     pub marks: Vec<String>,
@@ -56,7 +56,7 @@ pub(super) struct NodeBox {
     pub train_only: bool,
     /// Whether no phase uses it.
     pub pale: bool,
-    /// The composite that it stands in, an index into [`Picture::frames`].
+    /// The composite around it, an index into [`Picture::frames`].
     pub frame: Option<usize>,
     /// The nodes that it stands for, where it is a folded composite.
     pub folded: Vec<String>,
@@ -104,7 +104,7 @@ pub(super) struct Edge {
 /// A phase or view.
 #[derive(Clone, Debug)]
 pub(super) struct Card {
-    /// Its place among those that run, from 1.
+    /// Its position among those that run, from 1.
     pub turn: Option<usize>,
     /// `phase` or `view`.
     pub what: &'static str,

@@ -1,4 +1,4 @@
-//! Where the cells of a layer stand, across the flow: as near to what they are connected to as their order allows.
+//! Positions of the cells of a layer across the flow: as near to their neighbours as the order allows.
 
 use super::grid::Grid;
 
@@ -9,11 +9,11 @@ const ROUNDS: usize = 160;
 pub(super) struct Gaps {
     /// Between items.
     pub items: f64,
-    /// Between items that are alike.
+    /// Between items that belong together.
     pub mates: f64,
     /// Where a lane is one of the two.
     pub lanes: f64,
-    /// How much it counts that an edge between two items is straight, between an item and a lane, between two lanes.
+    /// The weight of a straight edge between two items, between an item and a lane, between two lanes.
     pub straight: [f64; 3],
     /// How strongly every layer is pulled to the middle of the longest ones, from 0 to 1.
     pub pull: f64,
@@ -51,14 +51,14 @@ pub(super) fn place(g: &Grid, gaps: Gaps) -> Vec<f64> {
     at
 }
 
-/// How much room a layer takes across.
+/// The space that a layer takes across.
 fn extent(g: &Grid, layer: &[usize], gaps: Gaps) -> f64 {
     let last = layer.last().map_or(0.0, |c| g.room[*c]);
     offsets(g, layer, gaps).last().map_or(0.0, |o| o + last)
 }
 
-/// Moves every layer a little towards the middle of the longest ones, as a whole: a thin part of the graph stands
-/// beside the middle of a thick one.
+/// Moves every layer a little towards the middle of the longest ones, as a whole: a thin part of the graph is placed
+/// next to the middle of a thick one.
 fn centre(g: &Grid, at: &mut [f64], long: f64, pull: f64) {
     let span = |layer: &Vec<usize>| {
         let (first, last) = (layer[0], layer[layer.len() - 1]);
@@ -82,7 +82,7 @@ fn centre(g: &Grid, at: &mut [f64], long: f64, pull: f64) {
     }
 }
 
-/// Where each cell of a layer begins if they stand as close as they may.
+/// Where each cell of a layer begins when packed as closely as allowed.
 fn offsets(g: &Grid, layer: &[usize], gaps: Gaps) -> Vec<f64> {
     let mut at = 0.0;
     let mut out = vec![];
@@ -101,8 +101,8 @@ fn offsets(g: &Grid, layer: &[usize], gaps: Gaps) -> Vec<f64> {
     out
 }
 
-/// Moves the cells of a layer to the mean of where their edges want them, as far as their order and sizes allow: the
-/// least squares of that, by pooling neighbours that would overlap.
+/// Moves the cells of a layer to the mean of the positions that their edges prefer, as far as order and sizes allow:
+/// the least squares solution, by pooling neighbours that would overlap.
 fn settle(g: &Grid, l: usize, at: &mut [f64], gaps: Gaps, before: bool, after: bool) {
     let layer = &g.layers[l];
     let offsets = offsets(g, layer, gaps);
@@ -111,7 +111,7 @@ fn settle(g: &Grid, l: usize, at: &mut [f64], gaps: Gaps, before: bool, after: b
         (true, true) => gaps.straight[2],
         _ => gaps.straight[1],
     };
-    // Blocks of (mean, weight, cells), of what is wanted less the offset.
+    // Blocks of (mean, weight, cells), of preferred position minus offset.
     let mut blocks: Vec<(f64, f64, usize)> = vec![];
     for (c, o) in layer.iter().zip(&offsets) {
         let (mut sum, mut total) = (0.0, 0.0);

@@ -1,4 +1,4 @@
-//! From places to SVG.
+//! From positions to SVG.
 
 use super::arrange::{Arrangement, Rect, Route, arrange};
 use super::cards::{cards, class, legend, stream};
@@ -9,9 +9,9 @@ use maud::{Markup, PreEscaped, html};
 
 const CLASS: &str = "glad-graph";
 const MARGIN: f64 = 28.0;
-/// How far the back of a folded composite shows.
+/// How far the back of a folded composite is offset.
 const BACK: f64 = 4.0;
-/// Distance between lines of different streams on one way.
+/// Distance between lines of different streams on one edge.
 const STRAND: f64 = 3.2;
 
 /// The whole picture.
@@ -45,7 +45,7 @@ pub(super) fn render(p: &Picture) -> String {
 }
 
 fn graph(p: &Picture, a: &Arrangement, wide: f64, zone: f64) -> Markup {
-    // Faint and many-stream lines lie under the others.
+    // Faint and many-stream lines are drawn below the others.
     let mut order: Vec<usize> = (0..p.edges.len()).collect();
     order.sort_by_key(|e| (!p.edges[*e].pale, p.edges[*e].stream.is_some()));
     html! {
@@ -127,7 +127,7 @@ fn edge(e: &Edge, route: &Route, streams: usize) -> Markup {
     let Some((last, before)) = route.points.split_last() else {
         return html! {};
     };
-    // The lines of different streams on one way lie side by side.
+    // The lines of different streams on one edge are drawn side by side.
     let off = e
         .stream
         .map_or(0.0, |s| STRAND * (s as f64 - (streams as f64 - 1.0) / 2.0));

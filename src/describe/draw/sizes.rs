@@ -3,21 +3,21 @@
 use super::picture::{Frame, NodeBox};
 use crate::describe::svg::{mono_width, width};
 
-/// Size of names.
+/// Font size of names.
 pub(super) const NAME: f64 = 13.0;
-/// Size of kinds and marks.
+/// Font size of kinds and marks.
 pub(super) const KIND: f64 = 11.0;
-/// Size of types.
+/// Font size of types.
 pub(super) const TYPE: f64 = 10.5;
-/// From the side of a box to its words.
+/// From the side of a box to its text.
 pub(super) const PAD: f64 = 10.0;
-/// Room across that an edge's lane takes.
+/// The space across that an edge's lane takes.
 pub(super) const LANE: f64 = 7.0;
 /// Height of a line of types.
 pub(super) const LINE: f64 = 15.0;
 /// Height of the part of a box that holds its name and kind.
 pub(super) const HEAD: f64 = 38.0;
-/// The same where name and kind stand in one line.
+/// The same where name and kind share a line.
 pub(super) const HEAD_ONE: f64 = 24.0;
 /// Height of a line of terms.
 pub(super) const TERM: f64 = 20.0;
@@ -30,7 +30,7 @@ pub(super) const FRAME_SIDE: f64 = 12.0;
 
 const LEAST: f64 = 96.0;
 
-/// What is written of a kind: nothing where the name says it.
+/// The label of a kind: nothing where the name already says it.
 pub(super) fn kind_text(b: &NodeBox) -> String {
     let said = b.kind == b.name || (b.frame.is_some() && b.kind.ends_with(&format!("_{}", b.name)));
     let kind = (!said).then(|| b.kind.clone());
@@ -40,12 +40,12 @@ pub(super) fn kind_text(b: &NodeBox) -> String {
         .join(" · ")
 }
 
-/// Whether name and kind stand in one line: in composites, and where there is no kind to write.
+/// Whether name and kind share a line: in composites, and where there is no kind to write.
 pub(super) fn one_line(b: &NodeBox) -> bool {
     b.frame.is_some() || kind_text(b).is_empty()
 }
 
-/// What stands in the line of the name, at its end.
+/// What follows the name in its line, at the end.
 pub(super) enum Beside {
     /// Nothing.
     Nothing,
@@ -55,7 +55,7 @@ pub(super) enum Beside {
     Term,
 }
 
-/// What stands beside the name: in composites, where room is dear, what fits one line.
+/// What follows the name: in composites, where space is scarce, what fits one line.
 pub(super) fn beside(b: &NodeBox) -> Beside {
     match (b.frame, b.outputs.len(), b.terms.len()) {
         (Some(_), 1, 0) => Beside::Type,
@@ -101,7 +101,7 @@ pub(super) fn box_size(b: &NodeBox) -> (f64, f64) {
     (node_width(w + 2.0 * PAD), head(b) + below + bottom)
 }
 
-/// No box is narrower than some.
+/// The minimum width of a box.
 pub(super) fn node_width(w: f64) -> f64 {
     w.max(LEAST).ceil()
 }

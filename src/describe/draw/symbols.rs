@@ -1,4 +1,4 @@
-//! Types with the names that the graph gives to sizes: `Feature[B,G+L,64]`, where a program has `Feature[B,3,64]`.
+//! Types with the graph's names for sizes: `Feature[B,G+L,64]`, where a program has `Feature[B,3,64]`.
 
 use crate::program::{Program, ValueId};
 use glad_nodes::{Contract, DimExpr, Registry, Size, Type, TypeExpr, Wiring};
@@ -65,7 +65,7 @@ impl Names {
         for (p, d) in pattern.dims.iter().zip(dims) {
             if let DimExpr::Local(name) = p {
                 let old = self.locals.entry(name.clone()).or_insert_with(|| d.clone());
-                // A name says more than a number.
+                // A name is more informative than a number.
                 if matches!(old, DimExpr::Number(_)) {
                     *old = d.clone();
                 }

@@ -43,7 +43,7 @@ impl Batches {
         got.ok().context("the data side ended early")
     }
 
-    /// The next batch; `None` where it is not there and `give_up` says not to wait for it any longer.
+    /// The next batch; `None` where it is not there and `give_up` decides not to wait for it any longer.
     ///
     /// # Errors
     /// There is none any more.
@@ -77,7 +77,7 @@ impl Batches {
 }
 
 /// Runs the data side over `wants` while `consume` takes batches. `rows` are the samples of each stream in each batch; `wants`
-/// come batch by batch, stream by stream. Beside the samples that [`feed`] has in flight there is at most one batch that is
+/// come batch by batch, stream by stream. In addition to the samples that [`feed`] has in flight there is at most one batch that is
 /// being stacked or waits to be taken. All threads have ended when it returns.
 pub fn batches<R>(
     recipe: &Recipe<'_>,
@@ -159,6 +159,9 @@ fn gather(
 }
 
 /// The batch of these wants once more, made on this thread.
+///
+/// # Errors
+/// A video cannot be used, the samples do not stack, or the device fails.
 pub fn again(
     recipe: &Recipe<'_>,
     stacker: &Stacker<'_>,
@@ -167,9 +170,12 @@ pub fn again(
 ) -> Result<Staged> {
     let mut stack = stacker.begin(rows);
     for want in wants {
-        let sample = recipe.make(want).sample;
+        let made = recipe.make(want);
+        if let Some(e) = made.fatal {
+            return Err(e);
+        }
         let name = || format!("a video of stream `{}` cannot be used", recipe.streams[want.stream]);
-        stack.add(want.stream, sample.with_context(name)?)?;
+        stack.add(want.stream, made.sample.with_context(name)?)?;
     }
     stack.send()
 }

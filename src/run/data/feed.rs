@@ -8,7 +8,7 @@ use super::host::{HostSide, Sample};
 use super::order::{Drawn, Replace};
 use anyhow::Result;
 use crossbeam_channel::{Receiver, Sender, bounded};
-use glad_nodes::{Fatal, Key, Video};
+use glad_nodes::{DataError, Key, Video};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,12 +46,12 @@ pub struct BadVideo {
 /// A finished [`Want`].
 #[derive(Debug)]
 pub struct Made {
-    /// The sample, of the video drawn or of one that replaces it; `None` where none could be had.
+    /// The sample, of the video drawn or of one that replaces it; `None` where none could be used.
     pub sample: Option<Sample>,
     /// Videos that failed on the way.
     pub bad: Vec<BadVideo>,
-    /// What says nothing of a video and ends the run.
-    fatal: Option<anyhow::Error>,
+    /// What says nothing about a video and ends the run.
+    pub(super) fatal: Option<anyhow::Error>,
 }
 
 /// How a sample is made from what was drawn.
@@ -94,18 +94,19 @@ impl Recipe<'_> {
                         fatal: None,
                     };
                 }
-                Err(e) if Fatal::is(&e) => {
-                    return Made {
-                        sample: None,
-                        bad,
-                        fatal: Some(e),
-                    };
-                }
-                Err(e) => bad.push(BadVideo {
+                Err(DataError::Sample(e)) => bad.push(BadVideo {
                     stream: want.stream,
                     video,
                     reason: format!("{e:#}"),
                 }),
+                // Only what is known to be the video's fault replaces it.
+                Err(e) => {
+                    return Made {
+                        sample: None,
+                        bad,
+                        fatal: Some(e.into_anyhow()),
+                    };
+                }
             }
             match self.replace {
                 Some(r) => video = r.replacement(want.stream, want.drawn, attempt + 1),
@@ -133,12 +134,12 @@ impl Feed {
     /// The next sample, or `None` when all were taken.
     ///
     /// # Errors
-    /// What ends the run. It is told as soon as it is known, whatever samples are still to come before it.
+    /// What ends the run. It is reported as soon as it is known, whatever samples are still to come before it.
     pub fn next(&mut self) -> Result<Option<Made>> {
         loop {
             if let Some(m) = self.waiting.remove(&self.next) {
                 self.next += 1;
-                // The planner is gone once all is planned; then nobody waits for permits.
+                // The planner is gone once all is planned; then nothing waits for permits.
                 let _ = self.permits.try_send(());
                 return Ok(Some(m));
             }

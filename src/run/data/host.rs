@@ -2,7 +2,7 @@
 
 use crate::program::{Program, ValueId};
 use anyhow::{Context, Result, bail};
-use glad_nodes::{Args, Body, HostValue, Key, SampleCx, Side, Source, Stage, Video};
+use glad_nodes::{Args, Body, DataError, HostValue, Key, SampleCx, Side, Source, Stage, Video};
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -38,6 +38,9 @@ pub struct Sample {
 
 impl<'a> HostSide<'a> {
     /// The host side of `program`, with its whole-list nodes already computed.
+    ///
+    /// # Errors
+    /// A stream has no source of videos.
     pub fn new(program: &'a Program, resources: HashMap<ValueId, HostValue>, training: bool) -> Result<Self> {
         let mut streams = vec![];
         for (s, source_call) in program.sources.iter().enumerate() {
@@ -84,7 +87,10 @@ impl<'a> HostSide<'a> {
 
     /// Runs the calls of `stream` on `video`. `key` is that of the sample (seed, phase, stream, pass, video, attempt);
     /// each node draws below it, by its path.
-    pub fn sample(&self, stream: usize, video: &Arc<Video>, key: Key) -> Result<Sample> {
+    ///
+    /// # Errors
+    /// Those of the nodes; a node that panics makes the video bad.
+    pub fn sample(&self, stream: usize, video: &Arc<Video>, key: Key) -> Result<Sample, DataError> {
         let calls = &self.streams[stream];
         let mut values: HashMap<ValueId, HostValue> = HashMap::new();
         let given = calls.source.values(video)?;
@@ -116,8 +122,8 @@ impl<'a> HostSide<'a> {
             let since = Instant::now();
             // A node of a third party, or a parser below it, may panic on damaged bytes; that is a bad video, too.
             let out = catch_unwind(AssertUnwindSafe(|| stage.run(&cx, &args)))
-                .unwrap_or_else(|p| bail!("panic: {}", panic_text(&*p)))
-                .with_context(|| format!("node `{}`", call.node))?;
+                .unwrap_or_else(|p| Err(DataError::sample(format!("panic: {}", panic_text(&*p)))))
+                .map_err(|e| e.context(format!("node `{}`", call.node)))?;
             let spent = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.spent[*i].fetch_add(spent, Ordering::Relaxed);
             for (id, v) in call.outputs.iter().zip(out) {
@@ -150,13 +156,16 @@ impl HostSide<'_> {
         times
     }
 
-    /// Tells the nodes of a stream that a view has gone through its list. Gives what they say of it.
+    /// Lets the nodes of a stream complete what they leave, after a view has gone through its list. Returns what they report.
+    ///
+    /// # Errors
+    /// A node cannot write what it leaves.
     pub fn finish(&self, stream: usize, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
         let mut said = vec![];
         for (i, stage) in &self.streams[stream].stages {
-            let lines = stage
-                .finish(videos, bad)
-                .with_context(|| format!("node `{}`", self.program.calls[*i].node))?;
+            let node = &self.program.calls[*i].node;
+            let lines = (stage.finish(videos, bad).map_err(DataError::into_anyhow))
+                .with_context(|| format!("node `{node}`"))?;
             said.extend(lines);
         }
         Ok(said)

@@ -26,7 +26,10 @@ struct Port {
 }
 
 impl<'a> Stacker<'a> {
-    /// For the batches of `program`, which go by `staging`.
+    /// For the batches of `program`, which are moved by `staging`.
+    ///
+    /// # Errors
+    /// What crosses to the device is not connected.
     pub fn new(program: &'a Program, staging: &'a dyn Staging) -> Result<Stacker<'a>> {
         let mut ports = vec![];
         for call in program.calls.iter().filter(|c| c.side == Side::Boundary) {
@@ -92,6 +95,9 @@ impl Column {
 
 impl<'a> Stack<'a> {
     /// Adds the next sample of a stream.
+    ///
+    /// # Errors
+    /// The sample lacks a value, or one does not fit those before it.
     pub fn add(&mut self, stream: usize, sample: Sample) -> Result<()> {
         let Stacker {
             program,
@@ -109,6 +115,9 @@ impl<'a> Stack<'a> {
     }
 
     /// Sends what was stacked to the device.
+    ///
+    /// # Errors
+    /// The device fails.
     pub fn send(self) -> Result<Staged> {
         let mut values = vec![];
         for (port, column) in self.stacker.ports.iter().zip(self.columns) {
@@ -180,7 +189,10 @@ enum Moving {
 }
 
 impl Staged {
-    /// The tensors, for what the device is asked from now on.
+    /// The tensors, for work that the device is given from now on.
+    ///
+    /// # Errors
+    /// The device fails.
     pub fn arrive(self) -> Result<HashMap<ValueId, Tensor>> {
         let arrive = |(id, moving)| {
             Ok(match moving {

@@ -4,7 +4,6 @@ use super::feed::{Recipe, Want};
 use super::host::HostSide;
 use super::order::{Drawn, Replace};
 use crate::program::{Call, Program, ProgramKind, ValueId, ValueInfo};
-use anyhow::{Result, bail};
 use glad_nodes::*;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,20 +13,20 @@ use std::time::Duration;
 /// Frames of no file: the tests make samples, not pictures.
 struct NoFootage;
 impl Footage for NoFootage {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(1)
     }
-    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
-        bail!("no frames")
+    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
+        Err(DataError::sample("no frames"))
     }
 }
 
 struct List;
 impl Source for List {
-    fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>> {
+    fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>, SourceError> {
         Ok(vec![])
     }
-    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
+    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
         Ok(vec![HostValue::Video(video.clone())])
     }
     fn absent(&self, _: bool) -> Vec<String> {
@@ -36,7 +35,7 @@ impl Source for List {
     fn splits(&self) -> Vec<String> {
         vec![]
     }
-    fn classes(&self) -> Result<Option<Vec<String>>> {
+    fn classes(&self) -> Result<Option<Vec<String>>, SourceError> {
         Ok(None)
     }
 }
@@ -45,14 +44,14 @@ impl Source for List {
 /// label, and four bytes of it as a clip.
 struct Work(Arc<AtomicUsize>);
 impl Stage for Work {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         self.0.fetch_add(1, Ordering::SeqCst);
         let video = inputs.video("video")?;
         if video.path.ends_with("hangs.mp4") {
-            return Err(anyhow::Error::new(Fatal("hangs.mp4: nothing came of it".into())).context("node"));
+            return Err(DataError::fatal("hangs.mp4: nothing came of it"));
         }
         if video.index % 7 == 3 {
-            bail!("damaged");
+            return Err(DataError::sample("damaged"));
         }
         std::thread::sleep(Duration::from_micros(cx.key.rng().below(200) as u64));
         let clips = Clips {

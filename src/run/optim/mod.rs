@@ -1,4 +1,4 @@
-//! The optimiser over the weights that a phase trains: groups, schedule, clipping, and what it keeps between steps.
+//! The optimiser of the weights that a phase trains: groups, schedule, clipping, and its state between steps.
 
 mod schedule;
 mod state;
@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use candle_core::{DType, Tensor};
 use glad_nodes::{WeightStore, adam, sgd};
 
-/// The optimiser of one phase: how it is set, and what it keeps.
+/// The optimiser of one phase: its settings and its state.
 pub struct Optimizer {
     def: OptimizerDef,
     state: OptimizerState,
@@ -23,10 +23,10 @@ pub struct Optimizer {
 pub enum Taken {
     /// It was taken.
     Step(StepReport),
-    /// It was not: the L2 norm of the gradient is this, so a number of the gradient is not finite. Weights, gradients and what
-    /// the optimiser keeps are as they were.
+    /// It was not: the L2 norm of the gradient is this, so a value of the gradient is not finite. Weights, gradients and the
+    /// optimiser's state are unchanged.
     Gradient(f64),
-    /// It was taken, and left this weight, or what is kept of it, with a number that is not finite.
+    /// It was taken, and left a value of this weight, or of its second moment, that is not finite.
     Weight(String),
 }
 
@@ -58,6 +58,9 @@ impl Optimizer {
     }
 
     /// Applies the gradients gathered in `store`, and drops them.
+    ///
+    /// # Errors
+    /// The device fails, or a gradient does not fit its weight.
     pub fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<Taken> {
         let lr = self.lr(step, length);
         let mut grads: Vec<(String, Tensor)> = vec![];
@@ -120,7 +123,7 @@ impl Optimizer {
         })
     }
 
-    /// Gives the weight that is not finite afterwards.
+    /// Returns the weight that is not finite afterwards.
     fn sgd(&self, settings: &sgd::Sgd, store: &WeightStore, grads: &[(String, Tensor)]) -> Result<Option<String>> {
         let mut parameters = vec![];
         for (name, grad) in grads {
@@ -140,7 +143,7 @@ impl Optimizer {
         Ok(sgd::step(settings, &parameters)?.map(|i| grads[i].0.clone()))
     }
 
-    /// Gives the weight, or the second moment, that is not finite afterwards.
+    /// Returns the weight, or the second moment, that is not finite afterwards.
     fn adam(&self, settings: &adam::Adam, store: &WeightStore, grads: &[(String, Tensor)]) -> Result<Option<String>> {
         let mut parameters = vec![];
         for (name, grad) in grads {
@@ -181,21 +184,21 @@ impl Optimizer {
         }
     }
 
-    /// What it keeps, for a saved state.
+    /// Its state, for a checkpoint.
     pub fn state(&self) -> &OptimizerState {
         &self.state
     }
 
-    /// Goes on from what a saved state holds.
+    /// Continues from the state in a checkpoint.
     ///
     /// # Errors
-    /// Another optimiser kept it.
+    /// It is the state of another optimiser.
     pub fn restore(&mut self, state: OptimizerState) -> Result<()> {
         if state.kind != self.def.kind {
             let (theirs, own) = (state.kind, self.def.kind);
             bail!(
-                "the saved state holds what the optimizer `{}` keeps ({}), and this phase trains with `{}`, which keeps {}: go \
-                 on with the optimizer that the run began with, or begin anew in another folder",
+                "the saved state is that of the optimizer `{}` ({}), and this phase trains with `{}` ({}): go on with the \
+                 optimizer that the run began with, or begin anew in another folder",
                 theirs.word(),
                 theirs.buffers().join(" and "),
                 own.word(),

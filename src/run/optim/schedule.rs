@@ -13,7 +13,7 @@ pub struct Length {
 }
 
 impl ScheduleDef {
-    /// What the learning rate is multiplied with at `step`, counted from 0.
+    /// The factor of the learning rate at `step`, counted from 0.
     pub(super) fn share(&self, step: u64, length: Length) -> f64 {
         let epoch = length.per_epoch.unwrap_or(1).max(1);
         let now = match self.per() {

@@ -1,29 +1,29 @@
-//! What an optimiser keeps from step to step.
+//! The state of an optimiser between steps.
 
 use crate::graph::OptimizerKind;
 use candle_core::Tensor;
 use indexmap::IndexMap;
 
-/// What an optimiser keeps, by weight.
+/// The state of an optimiser, by weight.
 #[derive(Clone, Debug)]
 pub struct OptimizerState {
-    /// Whose it is.
+    /// The optimiser.
     pub kind: OptimizerKind,
     /// By the weight's name.
     pub weights: IndexMap<String, Kept>,
 }
 
-/// What is kept of a weight.
+/// The state of a weight.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    /// As [`OptimizerKind::buffers`] names them: `f32`, in one dimension, with as many numbers as the weight.
+    /// As [`OptimizerKind::buffers`] names them: `f32`, in one dimension, with as many values as the weight.
     pub buffers: Vec<Tensor>,
-    /// How many steps it was updated in.
+    /// The number of steps that updated it.
     pub steps: u64,
 }
 
 impl OptimizerState {
-    /// Of an optimiser that has taken no step.
+    /// Before the first step.
     pub fn new(kind: OptimizerKind) -> OptimizerState {
         OptimizerState {
             kind,

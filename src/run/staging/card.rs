@@ -52,14 +52,14 @@ impl Staging for CardStaging {
     }
 
     fn begin(&self) -> Result<()> {
-        self.clock().running = Some(Timer::start(&self.card)?);
+        self.clock().running = Some(Timer::start(self.card.stream())?);
         Ok(())
     }
 
     fn end(&self) -> Result<()> {
         let mut clock = self.clock();
         if let Some(timer) = clock.running.take() {
-            clock.pending.push_back(timer.stop(&self.card)?);
+            clock.pending.push_back(timer.stop(self.card.stream())?);
         }
         Ok(())
     }

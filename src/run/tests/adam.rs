@@ -243,13 +243,13 @@ fn a_state_of_another_optimiser_is_refused_by_name() {
     };
     assert_eq!(
         refused("kind = \"adam\", lr = 0.1", &states[0]),
-        "the saved state holds what the optimizer `sgd` keeps (momentum), and this phase trains with `adam`, which keeps \
-         first_moment and second_moment: go on with the optimizer that the run began with, or begin anew in another folder"
+        "the saved state is that of the optimizer `sgd` (momentum), and this phase trains with `adam` (first_moment and \
+         second_moment): go on with the optimizer that the run began with, or begin anew in another folder"
     );
     assert_eq!(
         refused("lr = 0.1", &states[2]),
-        "the saved state holds what the optimizer `adamw` keeps (first_moment and second_moment), and this phase trains with \
-         `sgd`, which keeps momentum: go on with the optimizer that the run began with, or begin anew in another folder"
+        "the saved state is that of the optimizer `adamw` (first_moment and second_moment), and this phase trains with `sgd` \
+         (momentum): go on with the optimizer that the run began with, or begin anew in another folder"
     );
 }
 
@@ -274,7 +274,7 @@ fn a_second_moment_that_overflows_ends_the_run_by_name() {
     let found = checkpoint::save(&path, &Position::default(), &store, Some(optimizer.state()));
     let said = found.unwrap_err().to_string();
     assert!(
-        said.starts_with("`second_moment/slow.bias`, which the optimizer keeps, holds numbers"),
+        said.starts_with("`second_moment/slow.bias` of the optimizer's state holds values"),
         "{said}"
     );
     assert!(!path.exists());

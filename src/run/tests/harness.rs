@@ -8,6 +8,7 @@ use crate::load::load_text;
 use crate::program::Checked;
 use crate::run::checkpoint::Position;
 use crate::run::data::FeedOptions;
+use crate::run::error::RunError;
 use crate::run::log::{Log, LogEnd};
 use crate::run::optim::{Kept, Optimizer, OptimizerState};
 use crate::run::phase::PhaseRun;
@@ -140,7 +141,7 @@ pub struct Trained {
     /// All weights in the end.
     pub store: WeightStore,
     /// What the trainer reports.
-    pub outcome: Result<PhaseReport>,
+    pub outcome: Result<PhaseReport, RunError>,
     /// The states that were saved.
     pub saved: Vec<Saved>,
     /// After how many steps an epoch was over.
@@ -204,7 +205,14 @@ impl PhaseHooks for Watcher {
         Ok(())
     }
 
-    fn epoch(&mut self, step: u64, _: &mut WeightStore, _: &Optimizer, _: &mut Position, _: &mut Log) -> Result<()> {
+    fn epoch(
+        &mut self,
+        step: u64,
+        _: &mut WeightStore,
+        _: &Optimizer,
+        _: &mut Position,
+        _: &mut Log,
+    ) -> Result<(), RunError> {
         self.epochs.push(step);
         Ok(())
     }

@@ -77,7 +77,7 @@ impl Kind for Numbers {
 struct Counted(usize);
 
 impl Source for Counted {
-    fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>> {
+    fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>, SourceError> {
         let video = |index| {
             Arc::new(Video {
                 index,
@@ -90,7 +90,7 @@ impl Source for Counted {
         Ok((0..self.0).map(video).collect())
     }
 
-    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>> {
+    fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
         let label = video.label.context("all have one")?;
         Ok(vec![HostValue::Video(video.clone()), HostValue::Label(label as u32)])
     }
@@ -103,7 +103,7 @@ impl Source for Counted {
         vec!["train".into(), "test".into()]
     }
 
-    fn classes(&self) -> Result<Option<Vec<String>>> {
+    fn classes(&self) -> Result<Option<Vec<String>>, SourceError> {
         Ok(None)
     }
 }
@@ -111,12 +111,12 @@ impl Source for Counted {
 struct NoFootage;
 
 impl Footage for NoFootage {
-    fn frame_count(&self) -> Result<usize> {
+    fn frame_count(&self) -> Result<usize, DataError> {
         Ok(1)
     }
 
-    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>> {
-        bail!("there are none")
+    fn frames(&self, _: &[usize]) -> Result<Vec<Frame>, DataError> {
+        Err(DataError::sample("there are none"))
     }
 }
 
@@ -160,11 +160,11 @@ impl Kind for Pixels {
 }
 
 impl Stage for Pixels {
-    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, cx: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let video = inputs.video("video")?.index;
         assert!(!self.panics.contains(&video), "video {video} is too much");
         if self.bad.contains(&video) {
-            bail!("its bytes are bad");
+            return Err(DataError::sample("its bytes are bad"));
         }
         let drawn = cx.key.rng().below(self.draws);
         let mut data = vec![self.stream as u8, video as u8, drawn as u8];
@@ -176,7 +176,7 @@ impl Stage for Pixels {
         Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
     }
 
-    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>, DataError> {
         let bad: Vec<usize> = bad.iter().map(|(video, _)| *video).collect();
         Ok(vec![format!("{} videos, without {bad:?}", videos.len())])
     }

@@ -21,7 +21,7 @@ pub fn graph(name: &str) -> String {
     repository().join("graphs").join(name).display().to_string()
 }
 
-/// A cache that all tests share: the small data set is made once.
+/// A cache shared by all tests: the small data set is generated once.
 pub fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
@@ -41,7 +41,7 @@ pub fn glad<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
     command(args).output().expect("the program starts")
 }
 
-/// Runs `glad-run` and gives its standard output; a failure shows all it said.
+/// Runs `glad-run` and returns its standard output; a failure shows all of its output.
 pub fn ok<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
     let out = glad(args);
     assert!(
@@ -54,7 +54,7 @@ pub fn ok<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
     String::from_utf8(out.stdout).expect("output is UTF-8")
 }
 
-/// The files of a run that must have the same bytes whenever it is the same run.
+/// The files of a run that must be equal to the byte whenever the run is the same.
 pub fn bytes_of(run: &Path) -> Vec<(String, Vec<u8>)> {
     [
         "graph.toml",
@@ -72,7 +72,7 @@ pub fn bytes_of(run: &Path) -> Vec<(String, Vec<u8>)> {
     .collect()
 }
 
-/// Says which of the files differ.
+/// Reports which of the files differ.
 pub fn differing(a: &Path, b: &Path) -> Vec<String> {
     bytes_of(a)
         .into_iter()

@@ -1,4 +1,4 @@
-//! Videos, lists and a setting of a person's own, made as the README says.
+//! A user's videos, lists and setting, made as the README says.
 
 use super::repository;
 use glad_video::write::{VideoWriter, WriteOptions};
@@ -30,9 +30,9 @@ pub fn square(path: &Path, class: usize, seed: usize, options: WriteOptions) {
     video.finish().unwrap();
 }
 
-/// A list `data/LIST.txt` of so many videos for each of [`LISTS`], half of them of each class, none labelled of
-/// `target_train`, and the names of the classes. `make` puts a video of a class and seed into a folder and gives its
-/// name there.
+/// A list `data/LIST.txt` of this many videos for each of [`LISTS`], half of them of each class, unlabelled for
+/// `target_train`, and the class names. `make` writes a video of a class and seed into a folder and returns its name
+/// there.
 pub fn lists(dir: &Path, videos: usize, make: impl Fn(&Path, usize, usize) -> String) {
     let data = dir.join("data");
     for list in LISTS {
@@ -52,7 +52,7 @@ pub fn lists(dir: &Path, videos: usize, make: impl Fn(&Path, usize, usize) -> St
     std::fs::write(data.join("classes.txt"), "right\ndown\n").unwrap();
 }
 
-/// The setting for a person's own videos beside `data`, `mine.toml`; its path.
+/// The setting for a user's videos next to `data`, `mine.toml`; its path.
 pub fn setting(dir: &Path) -> String {
     let path = dir.join("mine.toml");
     std::fs::copy(repository().join("graphs/settings/own_videos.toml"), &path).unwrap();

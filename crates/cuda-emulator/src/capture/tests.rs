@@ -1,11 +1,11 @@
-//! What launches do to memory, on cards of their own.
+//! What launches do to memory, on separate GPUs.
 
 use crate::driver::{INVALID_VALUE, SUCCESS};
 use crate::queue::Card;
 
 const LEN: usize = 8;
 
-/// A card with a stream, and a number in memory of the pool.
+/// A GPU with a stream, and a value in memory of the pool.
 fn card(late: bool) -> (Card, u64, usize) {
     let mut card = Card::new(late);
     let stream = card.new_stream();
@@ -13,12 +13,12 @@ fn card(late: bool) -> (Card, u64, usize) {
     (card, stream, at)
 }
 
-/// Has a stream do something with the numbers at two addresses.
+/// Queues work on the values at two addresses.
 fn with(card: &mut Card, stream: u64, [a, b]: [usize; 2], act: impl Fn(&mut u64, &mut u64) + Send + Sync + 'static) {
     card.work(stream, "a test".into(), move |memory| {
         memory.check(a as u64, LEN)?;
         memory.check(b as u64, LEN)?;
-        // SAFETY: looked up, and different.
+        // SAFETY: checked, and different.
         act(unsafe { &mut *(a as *mut u64) }, unsafe { &mut *(b as *mut u64) });
         Ok(())
     });
@@ -26,17 +26,17 @@ fn with(card: &mut Card, stream: u64, [a, b]: [usize; 2], act: impl Fn(&mut u64,
 
 fn set(card: &mut Card, at: usize, value: u64) {
     card.memory.check(at as u64, LEN).unwrap();
-    // SAFETY: looked up.
+    // SAFETY: checked.
     unsafe { *(at as *mut u64) = value };
 }
 
 fn get(card: &Card, at: usize) -> u64 {
     card.memory.check(at as u64, LEN).unwrap();
-    // SAFETY: looked up.
+    // SAFETY: checked.
     unsafe { *(at as *const u64) }
 }
 
-/// Records what `body` asks for, and gives the graph and what is ready to be launched.
+/// Records the work of `body`, and returns the graph and its executable.
 fn record<R>(card: &mut Card, stream: u64, auto: bool, body: impl FnOnce(&mut Card) -> R) -> (u64, u64, R) {
     assert_eq!(card.begin_recording(stream), SUCCESS);
     let gave = body(card);
@@ -45,7 +45,7 @@ fn record<R>(card: &mut Card, stream: u64, auto: bool, body: impl FnOnce(&mut Ca
     (graph, ready, gave)
 }
 
-/// A graph that keeps ten times a number in memory of its own, and another that adds this to a sum and frees it.
+/// A graph that stores ten times a value in memory that it allocates, and another that adds this to a sum and frees it.
 fn two(card: &mut Card, stream: u64, [from, sum]: [usize; 2], auto: bool) -> (u64, u64, usize) {
     let (_, forward, kept) = record(card, stream, auto, |card| {
         let kept = card.record_take(stream, LEN).unwrap();

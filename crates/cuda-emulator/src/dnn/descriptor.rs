@@ -1,4 +1,4 @@
-//! What a descriptor must hold to be finalised, and what it then says.
+//! Checks on finalising a descriptor, and the attributes computed then.
 
 use super::*;
 
@@ -32,7 +32,7 @@ impl Descriptor {
         }
     }
 
-    /// The sizes of a tensor, after a look at its strides: channels are last.
+    /// The sizes of a tensor, after a check of its strides: channels are last.
     pub(super) fn sizes(&self) -> Result<[usize; 5], String> {
         let sizes = self.longs(902)?;
         let strides = self.longs(903)?;
@@ -123,7 +123,7 @@ impl Descriptor {
         })
     }
 
-    /// What is wrong with it, or what it makes of its parts.
+    /// Checks the descriptor and derives its values from its parts.
     pub(super) fn finish(&mut self) -> Result<(), String> {
         match self.kind {
             TENSOR => {
@@ -153,7 +153,7 @@ impl Descriptor {
                 self.engine = config.engine;
                 self.conv = config.conv.clone();
                 let engine = self.engine.ok_or("a configuration without an engine")?;
-                // Engines without tensor cores would lose to the others on a card; here time is no judge.
+                // On a GPU engines without tensor cores would be slower; here time does not show it.
                 let slow = self.conv.as_ref().is_some_and(|c| c.bf) && !engine.notes.contains(&TENSOR_CORE);
                 if engine.refuses || slow {
                     return Err(format!("engine {} does not take it", engine.number));

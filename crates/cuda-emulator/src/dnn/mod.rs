@@ -1,4 +1,4 @@
-//! cuDNN's graph interface, as far as a graph of one convolution goes.
+//! cuDNN's graph interface, for graphs of one convolution.
 
 mod descriptor;
 
@@ -57,13 +57,13 @@ enum Value {
     Child(Arc<Descriptor>),
 }
 
-/// An engine: a way to run a convolution. Some are here to be left out.
+/// An engine: a way to run a convolution. Some exist to be rejected.
 #[derive(Clone, Copy, Debug)]
 struct Engine {
     number: i64,
     notes: &'static [u32],
     workspace: usize,
-    /// Whether it turns out, when it is made ready, not to take the problem.
+    /// Whether building its plan fails because it does not support the problem.
     refuses: bool,
 }
 
@@ -86,7 +86,7 @@ const ENGINES: [Engine; 7] = [
     REFUSING,
     engine(62, &[TENSOR_CORE], 3 << 20),
     engine(45, &[TENSOR_CORE], 0),
-    // More than it may have.
+    // More workspace than allowed.
     engine(44, &[TENSOR_CORE], 8 << 30),
     engine(1, &[], 100),
 ];
@@ -100,7 +100,7 @@ struct Descriptor {
     conv: Option<Conv>,
 }
 
-/// The last handle that was given, and all descriptors by their handles: those that are not finished may change, the others are
+/// The last handle that was issued, and all descriptors by handle: unfinalised ones may change, the others are
 /// shared.
 type Descriptors = (u64, HashMap<u64, Arc<Descriptor>>);
 
@@ -434,8 +434,8 @@ unsafe extern "C" fn cudnnBackendExecute(handle: u64, plan: u64, pack: u64) -> S
                 memory
                     .check(workspace as u64, engine.workspace)
                     .map_err(|e| format!("workspace: {e}"))?;
-                // What it leaves there is nobody's to read.
-                // SAFETY: looked up.
+                // No one may rely on the workspace's contents afterwards.
+                // SAFETY: checked.
                 unsafe { (workspace as *mut u8).write_bytes(0xFF, engine.workspace) };
             }
             conv.run(memory, at)

@@ -57,7 +57,7 @@ unsafe extern "C" fn cuGraphInstantiateWithFlags(ready: *mut u64, graph: u64, fl
     })
 }
 
-/// It has nothing to get ready.
+/// Uploading needs no preparation here.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphUpload(ready: u64, stream: u64) -> Status {
     on_stream(stream, |card| match card.is_ready(ready) {
@@ -71,7 +71,7 @@ unsafe extern "C" fn cuGraphLaunch(ready: u64, stream: u64) -> Status {
     on_stream(stream, |card| card.launch(ready, stream))
 }
 
-// What is dropped is destroyed even where the device has failed.
+// Dropped graphs are destroyed even if the device has failed.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphExecDestroy(ready: u64) -> Status {
     card().destroy_ready(ready)

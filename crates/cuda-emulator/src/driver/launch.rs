@@ -10,7 +10,7 @@ use std::ffi::{CStr, c_char, c_uint, c_void};
 use std::ptr;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-/// The entry points of a loaded module: names in its PTX, or, where it is a stand-in without any, those of Candle.
+/// The entry points of a loaded module: the names in its PTX, or, for a placeholder without any, those of Candle.
 struct Module {
     own: Option<HashSet<String>>,
 }
@@ -18,7 +18,7 @@ struct Module {
 static MODULES: LazyLock<Mutex<HashMap<u64, Module>>> = LazyLock::new(Mutex::default);
 static FUNCTIONS: LazyLock<Mutex<HashMap<u64, Entry>>> = LazyLock::new(Mutex::default);
 
-/// How the names of Candle's modules begin, in the list of kernels.
+/// The prefix of Candle's modules in the list of kernels.
 const CANDLE: &str = "candle/";
 
 /// The names of the entry points in a text of PTX.
@@ -35,7 +35,7 @@ fn entries(ptx: &str) -> HashSet<String> {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuModuleLoadData(module: *mut u64, image: *const c_char) -> Status {
-    // SAFETY: the caller gives text that ends with a zero.
+    // SAFETY: the caller passes text that ends with a zero.
     let Ok(text) = (unsafe { CStr::from_ptr(image) }).to_str() else {
         return INVALID_IMAGE;
     };
@@ -64,7 +64,7 @@ unsafe extern "C" fn cuModuleLoadDataEx(
     _options: *mut u32,
     _values: *mut *mut c_void,
 ) -> Status {
-    // SAFETY: as there.
+    // SAFETY: as in `cuModuleLoadData`.
     unsafe { cuModuleLoadData(module, image) }
 }
 
@@ -78,7 +78,7 @@ unsafe extern "C" fn cuModuleUnload(module: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuModuleGetFunction(function: *mut u64, module: u64, name: *const c_char) -> Status {
-    // SAFETY: the caller gives text that ends with a zero.
+    // SAFETY: the caller passes text that ends with a zero.
     let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
     let own = match MODULES.lock().unwrap_or_else(PoisonError::into_inner).get(&module) {
         None => return INVALID_HANDLE,
@@ -90,12 +90,12 @@ unsafe extern "C" fn cuModuleGetFunction(function: *mut u64, module: u64, name: 
     );
     let found = match own {
         Some(false) => None,
-        // Of a module of glad, or of Candle's where these were compiled.
+        // From a module of glad, or from Candle's if these were compiled.
         Some(true) => Entry::find(&name, glads).or_else(|| Entry::find(&name, candles)),
         None => {
             let found = Entry::find(&name, candles);
             if found.is_none() {
-                eprintln!("emulated card: there is no kernel `{name}` of Candle in it");
+                eprintln!("emulated GPU: there is no kernel `{name}` of Candle in it");
             }
             found
         }
@@ -133,14 +133,14 @@ unsafe extern "C" fn cuFuncGetParamInfo(handle: u64, index: usize, offset: *mut 
     };
     // SAFETY: the caller has room for two numbers.
     unsafe {
-        // Nobody asks where it is.
+        // The offset is not used.
         *offset = 0;
         *size = bytes;
     }
     SUCCESS
 }
 
-/// The bytes of an argument, aligned as those of any type.
+/// The bytes of an argument, aligned for any type.
 type Argument = Vec<u128>;
 
 #[unsafe(no_mangle)]
@@ -167,7 +167,7 @@ unsafe extern "C" fn cuLaunchKernel(
     let mut pointers = Vec::new();
     for (i, (size, is_pointer)) in entry.parameters().enumerate() {
         let mut value = vec![0_u128; size.div_ceil(16)];
-        // SAFETY: the caller gives as many arguments as the kernel has parameters, each of its size.
+        // SAFETY: the caller passes as many arguments as the kernel has parameters, each of its size.
         unsafe {
             let from = *arguments.add(i);
             ptr::copy_nonoverlapping(from.cast::<u8>(), value.as_mut_ptr().cast(), size);
@@ -185,8 +185,8 @@ unsafe extern "C" fn cuLaunchKernel(
                 }
             }
             let arguments: Vec<*const c_void> = values.iter().map(|v| v.as_ptr().cast()).collect();
-            // SAFETY: the arguments are copies of the parameters' sizes; where pointers begin was looked up, and behind the end of
-            // memory are pages that stop who touches them.
+            // SAFETY: the arguments are copies of the parameters' sizes; the start of each pointer's memory was checked, and
+            // past the end of memory are guard pages.
             unsafe { entry.run([gx, gy, gz], [bx, by, bz], &arguments) }
         });
         SUCCESS

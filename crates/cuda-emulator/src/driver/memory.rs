@@ -1,4 +1,4 @@
-//! Memory: of the device, page-locked memory of the host, and copies between them.
+//! Device memory, page-locked host memory, and copies between them.
 
 use super::streams::cuStreamSynchronize;
 use super::{INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status, on_stream, unrecorded};
@@ -25,7 +25,7 @@ unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u6
         }
         let mut at = card.memory.alloc(bytes);
         if at.is_none() {
-            // What is freed in a queue is not free yet.
+            // Queued frees have not happened yet.
             card.finish_all();
             at = card.memory.alloc(bytes);
         }
@@ -41,7 +41,7 @@ unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u6
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> Status {
     match unrecorded("taking memory without a stream", |_| SUCCESS) {
-        // SAFETY: as there.
+        // SAFETY: as for `cuMemAllocAsync`.
         SUCCESS => unsafe { cuMemAllocAsync(address, bytes, 0) },
         refused => refused,
     }
@@ -84,7 +84,7 @@ unsafe extern "C" fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _fl
     })
 }
 
-/// The real one waits for the device.
+/// The real function waits for the device.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFreeHost(address: *mut c_void) -> Status {
     unrecorded("freeing memory of the host, which waits for the device", |card| {
@@ -110,7 +110,7 @@ unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: u
                 if !memory.is_pinned(from, bytes) {
                     return Err("the host's memory that it reads is gone".into());
                 }
-                // SAFETY: both were looked up.
+                // SAFETY: both were checked.
                 unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
                 Ok(())
             });
@@ -122,12 +122,12 @@ unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: u
                 ),
             );
         } else {
-            // Other memory is read before the call returns.
+            // Pageable memory is read before the call returns.
             // SAFETY: the caller's promise.
             let read = unsafe { std::slice::from_raw_parts(from as *const u8, bytes) }.to_vec();
             card.work(stream, what, move |memory| {
                 memory.check(to, bytes)?;
-                // SAFETY: looked up; and the bytes are ours.
+                // SAFETY: checked, and the bytes are owned.
                 unsafe { ptr::copy_nonoverlapping(read.as_ptr(), to as *mut u8, bytes) };
                 Ok(())
             });
@@ -147,7 +147,7 @@ unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize)
     if asked != SUCCESS {
         return asked;
     }
-    // SAFETY: a stream that there is.
+    // SAFETY: an existing stream.
     unsafe { cuStreamSynchronize(0) }
 }
 
@@ -170,13 +170,13 @@ unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usi
                 if pinned && !memory.is_pinned(to, bytes) {
                     return Err("the host's memory that it writes is gone".into());
                 }
-                // SAFETY: looked up, or the caller's promise until this call returns.
+                // SAFETY: checked, or the caller's promise until this call returns.
                 unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
                 Ok(())
             },
         );
         if !pinned {
-            // Into other memory the copy is done when the call returns.
+            // A copy into pageable memory is done when the call returns.
             card.finish(stream);
         }
         SUCCESS
@@ -198,7 +198,7 @@ unsafe extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stre
         card.work(stream, format!("copy of {bytes} bytes on the device"), move |memory| {
             memory.check(from, bytes)?;
             memory.check(to, bytes)?;
-            // SAFETY: both were looked up.
+            // SAFETY: both were checked.
             unsafe { ptr::copy(from as *const u8, to as *mut u8, bytes) };
             Ok(())
         });
@@ -211,7 +211,7 @@ unsafe extern "C" fn cuMemsetD8Async(at: u64, value: u8, bytes: usize, stream: u
     on_stream(stream, |card| {
         card.work(stream, format!("setting of {bytes} bytes"), move |memory| {
             memory.check(at, bytes)?;
-            // SAFETY: looked up.
+            // SAFETY: checked.
             unsafe { (at as *mut u8).write_bytes(value, bytes) };
             Ok(())
         });
@@ -222,7 +222,7 @@ unsafe extern "C" fn cuMemsetD8Async(at: u64, value: u8, bytes: usize, stream: u
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemsetD8_v2(at: u64, value: u8, bytes: usize) -> Status {
     match unrecorded("setting memory without a stream", |_| SUCCESS) {
-        // SAFETY: as there.
+        // SAFETY: as for `cuMemsetD8Async`.
         SUCCESS => unsafe { cuMemsetD8Async(at, value, bytes, 0) },
         refused => refused,
     }

@@ -39,7 +39,7 @@ thread_local! {
     static CURRENT: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Does something on the card, unless the thread has no context or the card has failed.
+/// Runs `act` on the emulated GPU, unless the thread has no context or the GPU has failed.
 pub fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
     if CURRENT.get() != CONTEXT {
         return INVALID_CONTEXT;
@@ -55,7 +55,7 @@ pub fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
     }
 }
 
-/// The same for work of a stream that there is, which may be recording it.
+/// The same for work on an existing stream, which may be in capture.
 pub fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
     on_card(|card| match card.is_stream(stream) {
         true => match card.may_work(stream) {
@@ -66,7 +66,7 @@ pub fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
     })
 }
 
-/// The same for what no thread may do while it records.
+/// The same for calls that no thread may make while it records.
 pub fn unrecorded(what: &str, act: impl FnOnce(&mut Card) -> Status) -> Status {
     on_card(|card| match card.break_own(what) {
         SUCCESS => act(card),
@@ -153,7 +153,7 @@ unsafe extern "C" fn cuDeviceGet(device: *mut c_int, ordinal: c_int) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, room: c_int, _device: c_int) -> Status {
-    let text = c"glad's emulated card".to_bytes_with_nul();
+    let text = c"glad's emulated GPU".to_bytes_with_nul();
     if usize::try_from(room).is_ok_and(|room| room >= text.len()) {
         // SAFETY: the caller has that much room.
         unsafe { ptr::copy_nonoverlapping(text.as_ptr().cast(), name, text.len()) };
@@ -168,7 +168,7 @@ unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: u32, _de
         // Threads of a block, and of a warp.
         1 => 1024,
         10 => 32,
-        // Multiprocessors: a number that divides nothing.
+        // Multiprocessors: an odd number, so that no size is a multiple by accident.
         16 => 7,
         // Compute capability, an Ampere's.
         75 => 8,
@@ -176,7 +176,7 @@ unsafe extern "C" fn cuDeviceGetAttribute(value: *mut c_int, attribute: u32, _de
         // Memory pools.
         115 => 1,
         other => {
-            eprintln!("emulated card: it does not know device attribute {other}");
+            eprintln!("emulated GPU: it does not know device attribute {other}");
             return INVALID_VALUE;
         }
     };
@@ -221,7 +221,7 @@ unsafe extern "C" fn cuMemPoolSetAttribute(pool: u64, attribute: u32, value: *co
     let mut card = card();
     let pool = &mut card.memory.pool;
     match (attribute, value) {
-        // What is kept when the device is waited for: all, here.
+        // The release threshold: here all memory is kept.
         (4, _) => {}
         (6, 0) => pool.held_high = pool.held,
         (8, 0) => pool.used_high = pool.used,
@@ -294,7 +294,7 @@ unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Sta
     SUCCESS
 }
 
-/// What Candle has in its program and glad never calls.
+/// Functions that Candle links and glad never calls.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyPeerAsync(
     _to: u64,

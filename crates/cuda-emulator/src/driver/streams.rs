@@ -142,6 +142,6 @@ unsafe extern "C" fn cuEventElapsedTime_v2(milliseconds: *mut f32, start: u64, e
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventElapsedTime(milliseconds: *mut f32, start: u64, end: u64) -> Status {
-    // SAFETY: as there.
+    // SAFETY: as for `cuEventElapsedTime_v2`.
     unsafe { cuEventElapsedTime_v2(milliseconds, start, end) }
 }

@@ -1,4 +1,4 @@
-//! A card in the place of the device in this process, for the same tests.
+//! A GPU instead of the device in this process, for the same tests.
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream};
 use glad_cuda::driver::{Card, CardMemory, Element};
@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 static STREAM: LazyLock<Arc<CudaStream>> =
     LazyLock::new(|| CudaContext::new(0).expect("a card").new_stream().expect("a stream"));
 
-/// The card.
+/// The GPU.
 pub struct Host(Card);
 
 impl Host {
@@ -17,7 +17,7 @@ impl Host {
         Host(Card::of(&STREAM).expect("the card"))
     }
 
-    /// The card again: it runs threads in an order of its own each time.
+    /// The GPU again: it runs threads in an unspecified order.
     pub fn reversed() -> Host {
         Host::new()
     }
@@ -46,7 +46,7 @@ impl Gpu for Host {
     }
 }
 
-/// Memory of the card.
+/// Memory of the GPU.
 pub struct HostMemory(CardMemory);
 
 impl HostMemory {
@@ -63,14 +63,14 @@ impl HostMemory {
     pub fn input_from(&self, skip: usize) -> In<'_> {
         let all = self.0.input();
         let address = all.address() + (skip * all.number().size()) as u64;
-        // SAFETY: a part of what is borrowed for as long.
+        // SAFETY: a part of memory that is borrowed for the same lifetime.
         unsafe { In::new(address, all.len() - skip, all.number()) }
     }
 
     pub fn output_from(&mut self, skip: usize) -> Out<'_> {
         let all = self.0.output();
         let address = all.address() + (skip * all.number().size()) as u64;
-        // SAFETY: a part of what is borrowed mutably for as long.
+        // SAFETY: a part of memory that is mutably borrowed for the same lifetime.
         unsafe { Out::new(address, all.len() - skip, all.number()) }
     }
 }
@@ -85,7 +85,7 @@ impl Memory for HostMemory {
     }
 }
 
-/// Numbers that are copied to and from the card.
+/// Element types that are copied to and from the GPU.
 pub trait Copied: Element + Clone + Default {
     fn slice(memory: &CardMemory) -> &CudaSlice<Self>;
     fn slice_mut(memory: &mut CardMemory) -> &mut CudaSlice<Self>;

@@ -1,4 +1,4 @@
-//! What the tests share: numbers from a seed, operands on a device, and how near results have to be.
+//! Shared by the tests: values from a seed, operands on a device, and tolerances.
 #![allow(dead_code, reason = "each test takes a part of it")]
 
 #[cfg(feature = "card")]
@@ -12,7 +12,7 @@ pub use glad_cuda_host::{Host, HostMemory};
 use half::bf16;
 use proptest::prelude::*;
 
-/// `len` numbers from −1 to 1.
+/// `len` values from −1 to 1.
 pub fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
     let mut next = || {
@@ -33,11 +33,11 @@ pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
     values(seed, len).iter().map(|v| ((v + 1.0) * 127.99) as u8).collect()
 }
 
-/// How activations lie on a device.
+/// The layout of activations on a device.
 #[derive(Clone, Copy, Debug)]
 pub struct Kind {
     pub number: Number,
-    /// Numbers in front, so that what follows is not aligned to 16 bytes.
+    /// Values in front, so that the rest is not aligned to 16 bytes.
     pub skip: usize,
 }
 
@@ -64,7 +64,7 @@ pub fn channels() -> impl Strategy<Value = usize> {
 }
 
 impl Kind {
-    /// The nearest numbers that it can hold.
+    /// The values rounded to its type.
     pub fn rounded(self, values: Vec<f32>) -> Vec<f32> {
         match self.number {
             Number::Bf16 => values.into_iter().map(|v| bf16::from_f32(v).to_f32()).collect(),
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// These numbers, on the device.
+    /// Copies these values to the device.
     pub fn put(self, host: &Host, values: &[f32]) -> Operand {
         let all = || std::iter::repeat_n(&0.0, self.skip).chain(values);
         let memory = match self.number {
@@ -82,13 +82,13 @@ impl Kind {
         Operand { memory, kind: self }
     }
 
-    /// Room for as many, which hold NaN.
+    /// Allocates as many, filled with NaN.
     pub fn room(self, host: &Host, len: usize) -> Operand {
         self.put(host, &vec![f32::NAN; len])
     }
 
-    /// Whether results on the device are those of the CPU: to the rounding of the type, and `1e-5` of what the result is
-    /// made of, whose size is `scale`.
+    /// Asserts that results on the device match the CPU's, to the rounding of the type and `1e-5` of the terms that the result is
+    /// made of, whose magnitude is `scale`.
     #[track_caller]
     pub fn assert_near(self, name: &str, got: &[f32], expected: &[f32], scale: f32) {
         assert_eq!(got.len(), expected.len(), "{name}");
@@ -133,7 +133,7 @@ impl Operand {
     }
 }
 
-/// What a computation gives, which must not depend on the order in which threads run.
+/// The result of a computation, checked not to depend on the order in which threads run.
 #[track_caller]
 pub fn on_host<const N: usize>(run: impl Fn(&Host) -> glad_cuda::Result<[Vec<f32>; N]>) -> [Vec<f32>; N] {
     let forward = run(&Host::new()).unwrap();

@@ -1,10 +1,11 @@
-//! A card, and the one stream on which all that it is asked is done in order.
+//! A GPU, and the one stream on which its work runs in order.
 
 use super::cudnn::Cudnn;
-use super::fault::{Doing, bytes, is_out_of_memory};
+use super::fault::Doing;
 use super::memory::{CardMemory, Element, whole, whole_mut};
 use super::modules::Modules;
 use super::pool;
+use super::queue::Queue;
 use crate::{Arg, Error, Gpu, In, Launch, Number, Out, Result};
 use cudarc::driver::sys::{self, CUdevice_attribute};
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr};
@@ -12,43 +13,41 @@ use half::bf16;
 use std::ffi::c_void;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A card with its stream, kernels, and convolutions. Copies of it are the same card.
+/// A GPU with its stream, kernels, and convolutions. Clones refer to the same GPU.
 #[derive(Clone)]
 pub struct Card(Arc<Inner>);
 
 struct Inner {
-    stream: Arc<CudaStream>,
+    queue: Queue,
     modules: Arc<Modules>,
     cudnn: Mutex<Cudnn>,
     multiprocessors: usize,
-    /// Whether the stream is recording a graph.
-    recording: AtomicBool,
-    /// How often something recorded was launched.
+    /// How often a recorded graph was launched.
     launched: AtomicU64,
 }
 
-/// The cards that were asked for. They stay until the process ends, with their modules, plans and workspace: what made them
-/// is used by every step.
+/// The GPUs requested so far. They stay until the process ends, with their modules, plans and workspace:
+/// every step uses them.
 static CARDS: Mutex<Vec<Card>> = Mutex::new(Vec::new());
 
 impl Card {
-    /// The card of a stream, which is a Candle device's (`CudaDevice::cuda_stream`). Asked for the same stream again, it gives
-    /// the same card, so this may stand in every operation.
+    /// The GPU of a stream, which is a Candle device's (`CudaDevice::cuda_stream`). The same stream always returns
+    /// the same GPU, so every operation may call this.
     ///
-    /// The first time it loads the kernels into the context, has its memory pool keep what is freed, and turns off `cudarc`'s
+    /// The first call loads the kernels into the context, makes its memory pool keep freed memory, and turns off `cudarc`'s
     /// tracking of slices by events (two events a tensor). That tracking orders the uses of a slice on several streams; here
     /// all memory is used on one stream, and [`Upload`](super::Upload), which has a second one, orders its own copies.
     ///
     /// # Errors
-    /// The stream is CUDA's per-thread one, which is another stream on each thread (`Device::new_cuda` gives it; use
+    /// The stream is CUDA's per-thread default, which differs on each thread (`Device::new_cuda` creates it; use
     /// `Device::new_cuda_with_stream`); or the driver cannot load the kernels.
     pub fn of(stream: &Arc<CudaStream>) -> Result<Card> {
-        // A panic elsewhere leaves the list whole: it is only pushed to.
+        // A panic elsewhere leaves the list valid: it is only pushed to.
         let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(card) = cards.iter().find(|c| c.0.stream == *stream) {
+        if let Some(card) = cards.iter().find(|c| c.stream() == stream) {
             return Ok(card.clone());
         }
         let context = stream.context();
@@ -72,7 +71,7 @@ impl Card {
         }
         let context = stream.context();
         context.bind_to_thread().doing(|| "choose the device".into())?;
-        // SAFETY: slices of this context are used on its one stream alone; Upload, which copies on another, makes each
+        // SAFETY: slices of this context are used on its one stream only; Upload, which copies on another, makes each
         // stream wait for the other where it must.
         unsafe { context.disable_event_tracking() };
         pool::keep_freed_memory(context)?;
@@ -80,40 +79,41 @@ impl Card {
             .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
             .doing(|| "count the device's multiprocessors".into())?;
         Ok(Card(Arc::new(Inner {
-            stream: stream.clone(),
+            queue: Queue::new(stream.clone()),
             modules: match modules {
                 Some(m) => m,
                 None => Arc::new(Modules::load(context)?),
             },
             cudnn: Mutex::new(Cudnn::new()?),
             multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
-            recording: AtomicBool::new(false),
             launched: AtomicU64::new(0),
         })))
     }
 
     /// The stream on which everything is queued.
     pub fn stream(&self) -> &Arc<CudaStream> {
-        &self.0.stream
+        self.0.queue.stream()
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.0.queue
     }
 
     pub(super) fn context(&self) -> &Arc<CudaContext> {
-        self.0.stream.context()
+        self.0.queue.context()
     }
 
-    /// Makes the context the calling thread's, as every call of the driver needs.
+    /// Binds the context to the calling thread, as every driver call requires.
     pub(super) fn bind(&self) -> Result<()> {
-        self.context()
-            .bind_to_thread()
-            .doing(|| "go on (an earlier operation failed)".into())
+        self.0.queue.bind()
     }
 
-    /// Whether what is asked of the card is being [recorded](Self::record), on whatever thread, instead of done.
+    /// Whether the GPU's work is being [recorded](Self::record) into a CUDA graph, on any thread, instead of run.
     pub fn is_recording(&self) -> bool {
-        self.0.recording.load(Ordering::Acquire)
+        self.0.queue.is_recording()
     }
 
-    /// How often something [recorded](Self::record) was launched so far.
+    /// How often [recorded](Self::record) graphs were launched so far.
     pub fn graphs_launched(&self) -> u64 {
         self.0.launched.load(Ordering::Relaxed)
     }
@@ -122,20 +122,20 @@ impl Card {
         self.0.launched.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Says whether it was so before.
+    /// Returns whether it was recording before.
     pub(super) fn set_recording(&self, on: bool) -> bool {
-        self.0.recording.swap(on, Ordering::AcqRel)
+        self.0.queue.set_recording(on)
     }
 
-    /// Whether convolutions must give the same bits for the same input, as they do by default. Without, cuDNN may add up in
+    /// Whether convolutions must give the same bits for the same input (the default). Otherwise cuDNN may add up in
     /// an order that differs from run to run.
     pub fn set_deterministic(&self, on: bool) {
         self.lock_cudnn().set_deterministic(on);
     }
 
-    /// Keeps in a file which of cuDNN's plans were the fastest, and takes the plans that it names without timing them: with
-    /// it, runs on one machine give the same bits, and begin sooner. Call it before the first convolution. What the file says
-    /// of another device or version of cuDNN is overwritten.
+    /// Caches cuDNN's autotuned plans in a file, and uses the plans found there without timing them: with
+    /// it, runs on one machine give the same bits and start faster. Call it before the first convolution. A file
+    /// of another device or cuDNN version is overwritten.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -145,10 +145,10 @@ impl Card {
         self.lock_cudnn().keep_choices(path, &device)
     }
 
-    /// The device's name and size and the version of cuDNN: what the bits of a result depend on.
+    /// The device's name and size and the version of cuDNN: the bits of a result depend on them.
     ///
     /// # Errors
-    /// The driver does not tell the name.
+    /// The driver does not report the name.
     pub fn identity(&self) -> Result<String> {
         let name = self.context().name().doing(|| "tell the device's name".into())?;
         let cudnn = cudarc::cudnn::result::get_version();
@@ -159,29 +159,29 @@ impl Card {
     }
 
     pub(super) fn lock_cudnn(&self) -> MutexGuard<'_, Cudnn> {
-        // A panic elsewhere leaves the plans whole: they are inserted complete.
+        // A panic elsewhere leaves the plans valid: they are inserted complete.
         self.0.cudnn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A part of a tensor's memory, to be read.
+    /// A part of a tensor's memory, for reading.
     ///
     /// # Errors
     /// The part is not inside the slice, or the slice belongs to another stream.
     pub fn input<'a, T: Element>(&self, slice: &'a CudaSlice<T>, part: Range<usize>) -> Result<In<'a>> {
         self.owns(slice, &part)?;
         let all = whole(slice);
-        // SAFETY: a part of what is borrowed for as long.
+        // SAFETY: a part of a slice that is borrowed for the same lifetime.
         Ok(unsafe { In::new(all.address() + offset::<T>(&part), part.len(), T::NUMBER) })
     }
 
-    /// A part of a tensor's memory, to be written.
+    /// A part of a tensor's memory, for writing.
     ///
     /// # Errors
     /// The part is not inside the slice, or the slice belongs to another stream.
     pub fn output<'a, T: Element>(&self, slice: &'a mut CudaSlice<T>, part: Range<usize>) -> Result<Out<'a>> {
         self.owns(slice, &part)?;
         let all = whole_mut(slice);
-        // SAFETY: a part of what is borrowed mutably for as long.
+        // SAFETY: a part of a slice that is mutably borrowed for the same lifetime.
         Ok(unsafe { Out::new(all.address() + offset::<T>(&part), part.len(), T::NUMBER) })
     }
 
@@ -198,46 +198,57 @@ impl Card {
         Ok(())
     }
 
-    /// How many blocks of a kernel run side by side at least (streaming multiprocessors).
+    /// Streaming multiprocessors: at least as many blocks of a kernel run in parallel.
     pub fn multiprocessors(&self) -> usize {
         self.0.multiprocessors
     }
 
-    /// Waits until all that was queued is done.
+    /// Waits until all queued work is done.
     ///
     /// # Errors
     /// Something queued before failed.
     pub fn synchronize(&self) -> Result<()> {
-        self.stream()
-            .synchronize()
-            .doing(|| "finish what was queued on the device".into())
+        self.0.queue.synchronize()
     }
 
-    /// Memory for `len` numbers of a type.
+    /// Memory for `len` values of a type.
     pub(super) fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
-        let size = len * size_of::<T>();
-        // SAFETY: what it holds is read by nobody before it is written: kernels and copies are given it as an output.
-        // Of no length the driver gives nothing, so a slice of length 0 has one number.
-        let take = || unsafe { self.stream().alloc::<T>(len.max(1)) };
-        let mut slice = take();
-        if is_out_of_memory(&slice) && !self.is_recording() {
-            // Graphs have a pool of their own: what they keep is not this one's.
-            self.release_kept()?;
-            slice = take();
-        }
-        let slice = slice.doing(|| {
-            let free = self
-                .context()
-                .mem_get_info()
-                .map(|(free, total)| format!(" ({} of its {} are free)", bytes(free), bytes(total)))
-                .unwrap_or_default();
-            format!("give {} of the device's memory{free}", bytes(size))
-        })?;
-        if len > 0 {
-            return Ok(slice);
-        }
-        // SAFETY: the memory that `leak` gives up is taken up again, with the length that was asked for.
-        Ok(unsafe { self.stream().upgrade_device_ptr(slice.leak(), 0) })
+        self.0.queue.slice(len)
+    }
+
+    /// The most bytes that tensors and workspaces held at one time since the last [`reset_peak`](Self::reset_peak) (Candle's
+    /// too; not what CUDA and its libraries use themselves). With recorded graphs it is an upper bound:
+    /// it counts what is mapped for a graph whether or not it runs, and the two peaks, which are added, may have
+    /// occurred at different times.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        pool::peak_used(self.context())
+    }
+
+    /// As [`peak_bytes`](Self::peak_bytes), including freed memory that the pool keeps.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn peak_held_bytes(&self) -> Result<u64> {
+        pool::peak_held(self.context())
+    }
+
+    /// Resets [`peak_bytes`](Self::peak_bytes) and [`peak_held_bytes`](Self::peak_held_bytes) to the memory in use now.
+    ///
+    /// # Errors
+    /// The device has no memory pools.
+    pub fn reset_peak(&self) -> Result<()> {
+        pool::reset_peaks(self.context())
+    }
+
+    /// Returns freed memory that the pool keeps to the device, for other programs. Waits until all queued work is done.
+    ///
+    /// # Errors
+    /// The device has no memory pools, or something queued before failed.
+    pub fn release_kept(&self) -> Result<()> {
+        self.0.queue.release_kept()
     }
 }
 
@@ -263,8 +274,8 @@ impl Gpu for Card {
         let mut pointers: Vec<*mut c_void> = args.iter().map(pointer).collect();
         let [gx, gy, gz] = launch.grid;
         let [bx, by, bz] = launch.block;
-        // SAFETY: the kernel was found in a module of this context, and takes as many arguments of these sizes (`kernel`
-        // looked); that they mean what the kernel takes them for is the caller's promise. The driver copies them before it
+        // SAFETY: the kernel was found in a module of this context, and takes arguments of this number and these sizes (`kernel`
+        // checked); that their meaning matches is the caller's promise. The driver copies them before it
         // returns.
         unsafe {
             sys::cuLaunchKernel(

@@ -1,12 +1,12 @@
-//! The driver's refusals, in words.
+//! Messages for the driver's errors.
 
 use crate::{Error, Result};
 use cudarc::driver::DriverError;
 use cudarc::driver::sys::CUresult;
 
-/// Says what was being done when the driver refused.
+/// Adds what was being done when the driver failed.
 pub(super) trait Doing<T> {
-    /// `what` reads on from "the CUDA driver failed to".
+    /// `what` continues "the CUDA driver failed to".
     fn doing(self, what: impl FnOnce() -> String) -> Result<T>;
 }
 
@@ -16,7 +16,7 @@ impl<T> Doing<T> for std::result::Result<T, DriverError> {
     }
 }
 
-/// The error's name and text, or its number where the driver is too broken to say.
+/// The error's name and text, or its number if the driver cannot name it.
 fn words(error: DriverError) -> String {
     let text = |c: std::result::Result<&std::ffi::CStr, DriverError>| c.ok().map(|c| c.to_string_lossy().into_owned());
     match (text(error.error_name()), text(error.error_string())) {
@@ -25,12 +25,12 @@ fn words(error: DriverError) -> String {
     }
 }
 
-/// Whether the device has not so much memory left.
+/// Whether the device is out of memory.
 pub(super) fn is_out_of_memory<T>(of: &std::result::Result<T, DriverError>) -> bool {
     matches!(of, Err(DriverError(CUresult::CUDA_ERROR_OUT_OF_MEMORY)))
 }
 
-/// `n` bytes for people.
+/// `n` bytes in readable form.
 pub(super) fn bytes(n: usize) -> String {
     const MIB: usize = 1 << 20;
     if n < MIB {

@@ -1,10 +1,10 @@
-//! Memory of a card, in the form that Candle's tensors hold.
+//! GPU memory, in the form that Candle's tensors hold.
 
 use crate::{In, Memory, Number, Out};
 use cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr};
 use half::bf16;
 
-/// A type of number that device memory holds.
+/// A number type of device memory.
 pub trait Element: DeviceRepr {
     /// Its name.
     const NUMBER: Number;
@@ -23,7 +23,7 @@ impl Element for u32 {
     const NUMBER: Number = Number::U32;
 }
 
-/// Memory that a card gave. The slice inside is what a Candle tensor is made of
+/// Memory allocated on a GPU. The slice inside is what a Candle tensor is made of
 /// (`CudaStorage::wrap_cuda_slice(slice, device)`).
 #[derive(Debug)]
 pub enum CardMemory {
@@ -33,7 +33,7 @@ pub enum CardMemory {
     Bf16(CudaSlice<bf16>),
     /// Bytes.
     U8(CudaSlice<u8>),
-    /// 32-bit whole numbers.
+    /// 32-bit unsigned integers.
     U32(CudaSlice<u32>),
 }
 
@@ -57,20 +57,20 @@ impl Memory for CardMemory {
     }
 }
 
-/// Where a slice begins. Reading the address queues no wait and records no event, since a card's context does not track
+/// The address of a slice. Reading the address queues no wait and records no event, since a GPU's context does not track
 /// its slices (see `Card::of`).
 fn address<T>(slice: &CudaSlice<T>) -> u64 {
     slice.device_ptr(slice.stream()).0
 }
 
-/// All of a slice, to be read.
+/// All of a slice, for reading.
 pub(super) fn whole<T: Element>(slice: &CudaSlice<T>) -> In<'_> {
-    // SAFETY: the slice owns `len` numbers there, and is borrowed for as long.
+    // SAFETY: the slice owns `len` values there, and is borrowed for the same lifetime.
     unsafe { In::new(address(slice), slice.len(), T::NUMBER) }
 }
 
-/// All of a slice, to be written.
+/// All of a slice, for writing.
 pub(super) fn whole_mut<T: Element>(slice: &mut CudaSlice<T>) -> Out<'_> {
-    // SAFETY: the slice owns `len` numbers there, and is borrowed mutably for as long.
+    // SAFETY: the slice owns `len` values there, and is mutably borrowed for the same lifetime.
     unsafe { Out::new(address(slice), slice.len(), T::NUMBER) }
 }

@@ -1,6 +1,6 @@
-//! A card: memory, launches, copies and clocks through the CUDA driver, and convolutions by cuDNN.
+//! A GPU: memory, launches, copies and timers through the CUDA driver, and convolutions by cuDNN.
 //!
-//! All of it works on the stream of a Candle device, so that tensors pass between Candle and these kernels without copies
+//! Everything runs on the stream of a Candle device, so that tensors pass between Candle and these kernels without copies
 //! or waiting:
 //!
 //! ```ignore
@@ -8,8 +8,8 @@
 //! let card = Card::of(&device.as_cuda_device()?.cuda_stream())?;
 //! ```
 //!
-//! Not everything in the driver's interface is in `cudarc`'s safe part; what is `unsafe` here is calls of the driver and of
-//! cuDNN, and what they need of their arguments stands at each.
+//! `cudarc`'s safe interface does not cover the whole driver; the `unsafe` code here calls the driver and
+//! cuDNN, and each call states what it requires of its arguments.
 
 mod card;
 mod cudnn;
@@ -17,6 +17,7 @@ mod fault;
 mod memory;
 mod modules;
 mod pool;
+mod queue;
 mod record;
 mod timer;
 mod upload;

@@ -25,14 +25,14 @@ pub(super) struct Modules {
     kernels: RwLock<HashMap<(&'static str, &'static str), Kernel>>,
 }
 
-// SAFETY: handles of the driver, which it lets any thread use once the context is bound.
+// SAFETY: handles of the driver, usable on any thread once the context is bound.
 unsafe impl Send for Modules {}
 // SAFETY: as above; the table has a lock.
 unsafe impl Sync for Modules {}
 
 impl Modules {
-    /// Translates all kernels for the device and loads them. The driver keeps translations on disk, so this takes seconds the
-    /// first time and little from then on.
+    /// Translates all kernels for the device and loads them. The driver caches compiled kernels on disk, so this takes seconds
+    /// the first time and little afterwards.
     ///
     /// # Errors
     /// The driver is older than the compiler, or the device than the kernels' architecture.
@@ -49,13 +49,13 @@ impl Modules {
         Ok(all)
     }
 
-    /// The kernel of a launch, which takes arguments of these sizes.
+    /// The kernel of a launch, checked to take arguments of these sizes.
     ///
     /// # Errors
     /// There is no such kernel, or it takes other arguments.
     pub fn kernel(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<CUfunction> {
         let key = (launch.module, launch.kernel);
-        // A panic elsewhere leaves the table whole: an entry is inserted complete.
+        // A panic elsewhere leaves the table valid: an entry is inserted complete.
         if let Some(kernel) = self.kernels.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return kernel.takes(launch, args);
         }
@@ -85,7 +85,7 @@ impl Modules {
             .doing(|| format!("find the kernel `{kernel}` in {module}.cu"))?;
         let mut params = Vec::new();
         let (mut offset, mut size) = (0, 0);
-        // SAFETY: the function is one; behind its last parameter the driver says that the number is wrong.
+        // SAFETY: the function is valid; past the last parameter the driver returns an error.
         while unsafe { sys::cuFuncGetParamInfo(function, params.len(), &raw mut offset, &raw mut size) }
             .result()
             .is_ok()
@@ -100,7 +100,7 @@ impl Drop for Modules {
     fn drop(&mut self) {
         self.context.record_err(self.context.bind_to_thread());
         for &(_, module) in &self.modules {
-            // SAFETY: loaded by `load`, and its functions are gone with the table.
+            // SAFETY: loaded by `load`, and its functions are dropped with the table.
             let unloaded = unsafe { sys::cuModuleUnload(module) }.result();
             self.context.record_err(unloaded);
         }
@@ -108,7 +108,7 @@ impl Drop for Modules {
 }
 
 impl Kernel {
-    /// Launching with other arguments than the kernel takes reads whatever lies behind them, so it is worth looking.
+    /// A launch with wrong arguments would read out of bounds, so they are checked.
     fn takes(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<CUfunction> {
         let sizes = args.iter().map(size);
         if sizes.clone().eq(self.params.iter().copied()) {
@@ -132,7 +132,7 @@ fn size(arg: &Arg<'_>) -> usize {
     }
 }
 
-/// One module, with what the driver's compiler has to say where it refuses.
+/// Loads a module; on failure the error contains the driver compiler's log.
 fn load(name: &str, ptx: &'static str) -> Result<CUmodule> {
     const LOG: usize = 8192;
     let mut log = vec![0_u8; LOG];
@@ -142,8 +142,8 @@ fn load(name: &str, ptx: &'static str) -> Result<CUmodule> {
     ];
     let mut values = [log.as_mut_ptr().cast::<c_void>(), ptr::without_provenance_mut(LOG)];
     let mut module = ptr::null_mut();
-    // SAFETY: a context is bound; the text ends with a zero byte; the options are a buffer and its size, by value as the
-    // driver wants it.
+    // SAFETY: a context is bound; the text ends with a zero byte; the options are a buffer and its size, by value, as the
+    // driver expects.
     let loaded = unsafe {
         sys::cuModuleLoadDataEx(
             &raw mut module,

@@ -1,4 +1,4 @@
-//! Work that is recorded once and launched from then on: CUDA graphs.
+//! CUDA graphs: work that is captured once and then launched many times.
 
 use super::card::Card;
 use super::fault::{Doing, is_out_of_memory};
@@ -10,34 +10,34 @@ use std::fmt;
 use std::sync::Arc;
 
 impl Card {
-    /// Records what `body` asks of the card's stream on this thread, does none of it, and gives it ready to be launched, with
-    /// what `body` gave. Launches of kernels, convolutions, copies on the device, memory that is taken and memory that is
-    /// freed all become part of it. A launch costs one call, whatever the number of kernels, and reads and writes the
-    /// addresses that were recorded; what is in them then is another matter.
+    /// Captures the work that `body` queues on the GPU's stream from this thread, without running it, and returns the graph
+    /// together with `body`'s result. Kernel launches, convolutions, copies on the device, allocations and frees
+    /// all become part of it. A launch costs one call, whatever the number of kernels, and reads and writes the
+    /// recorded addresses, with whatever they contain at launch.
     ///
-    /// **Run the same once before**, so that kernels are loaded and plans of convolutions are chosen.
+    /// **Run the same work once before**, so that kernels are loaded and plans of convolutions are chosen.
     ///
-    /// **Memory that is taken inside** has an address from the recording on, but is there from a launch on, at the same address
-    /// each time. What is freed inside is there during a launch alone. What outlives the recording must not be dropped before
+    /// **Memory allocated inside** has an address from the recording on, but exists only from a launch on, at the same address
+    /// each time. What is freed inside exists only during a launch. What outlives the recording must not be dropped before
     /// the first launch; then it may be read, and freed by dropping it, now or inside of a later recording, which may be
-    /// launched whenever it is there. What was not freed when the recording is launched again is freed by that launch, and
-    /// taken anew: its numbers are gone.
+    /// launched while the memory exists. What was not freed when the recording is launched again is freed by that launch, and
+    /// allocated again: its contents are lost.
     ///
-    /// **What may not happen inside**: waiting for the device, or asking how far it is; copies to the host, and from memory of
-    /// the host that is not page-locked (each launch would read it again, when it may be gone); freeing memory that was taken
-    /// outside of any recording; waiting for a copy on another stream; a convolution that was never run; loading kernels.
-    /// Other threads and streams may do all of that meanwhile, but must leave the card's stream alone.
+    /// **Not allowed inside**: waiting for the device, or querying its progress; copies to the host, and from memory of
+    /// the host that is not page-locked (each launch would read it again, when it may be freed); freeing memory that was
+    /// allocated outside of any recording; waiting for a copy on another stream; a convolution that was not run before;
+    /// loading kernels. Other threads and streams may do all of that meanwhile, but must not use the GPU's stream.
     ///
     /// # Errors
-    /// `body`'s; or the card is recording already; or something inside cannot be recorded. The card can be used as before, but
-    /// memory that was taken inside and kept somewhere is not there and never will be.
+    /// `body`'s; or the GPU is recording already; or something inside cannot be recorded. The GPU remains usable, but
+    /// memory that was allocated inside and kept will never exist.
     pub fn record<R, E: From<Error>>(
         &self,
         body: impl FnOnce() -> std::result::Result<R, E>,
     ) -> std::result::Result<(Recorded, R), E> {
         let workspace = match self.is_recording() {
             true => None,
-            false => self.lock_cudnn().hold_workspace(self)?,
+            false => self.lock_cudnn().hold_workspace(self.queue())?,
         };
         let recording = Recording::begin(self)?;
         let gave = body()?;
@@ -51,16 +51,16 @@ impl Card {
         }
     }
 
-    /// Frees of memory that a broken recording took were refused, which the next call would tell.
+    /// Clears the errors of frees that a failed recording refused; the next call would return them.
     fn forget_errors(&self) {
         let _ = self.context().check_err();
     }
 }
 
-/// A recording that goes on. Dropped, it ends and leaves nothing.
+/// A recording in progress. Dropping it ends it without a graph.
 struct Recording<'a> {
     card: &'a Card,
-    /// Whether the stream records.
+    /// Whether the stream is capturing.
     open: bool,
 }
 
@@ -73,7 +73,7 @@ impl Recording<'_> {
             ));
         }
         let mut recording = Recording { card, open: false };
-        // Calls of other threads are none of its business: they lock memory of the host, and copy on another stream.
+        // Thread-local mode: other threads may pin host memory and copy on another stream meanwhile.
         card.stream()
             .begin_capture(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .doing(|| "begin to record a CUDA graph".into())?;
@@ -82,7 +82,7 @@ impl Recording<'_> {
     }
 
     fn end(mut self, workspace: Option<Arc<CudaSlice<u8>>>) -> Result<Recorded> {
-        // What a drop inside was refused is told by the next call, which must not be the one that ends the recording.
+        // An error of a drop inside would be returned by the next call, which must not be the one that ends the recording.
         let dropped = self.card.context().check_err();
         self.open = false;
         let doing = || {
@@ -108,11 +108,11 @@ impl Recording<'_> {
 impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if self.open {
-            // As in `end`; and what was inside may have bound another context.
+            // As in `end`; and `body` may have bound another context.
             self.card.forget_errors();
             let _ = self.card.bind();
-            // SAFETY: the stream is alive. What it gives is a graph that nobody else knows, or, where the recording is
-            // broken, nothing.
+            // SAFETY: the stream is alive. It returns a graph that nothing else refers to, or, if the recording
+            // failed, null.
             unsafe {
                 if let Ok(graph) = result::stream::end_capture(self.card.stream().cu_stream())
                     && !graph.is_null()
@@ -126,22 +126,24 @@ impl Drop for Recording<'_> {
     }
 }
 
-/// Work that was [recorded](Card::record). Dropped, it is gone, but what it took and did not free stays until it is dropped.
+/// Work that was [recorded](Card::record). Dropping it destroys the graph; memory that it allocated and did not free stays
+/// until that memory is dropped.
 pub struct Recorded {
     graph: CudaGraph,
     card: Card,
-    /// What its convolutions work in.
+    /// The workspace of its convolutions.
     _workspace: Option<Arc<CudaSlice<u8>>>,
 }
 
-// SAFETY: CUDA's graphs belong to no thread, but one thread at a time may use one: this is the only handle, and it is not Sync.
+// SAFETY: CUDA graphs are not tied to a thread, but only one thread at a time may use one: this is the only handle, and it is
+// not Sync.
 unsafe impl Send for Recorded {}
 
 impl Recorded {
-    /// Queues what was recorded, behind all that was queued before.
+    /// Queues the graph, after all work queued before.
     ///
     /// # Errors
-    /// The card is recording, or the driver refuses; or something queued before failed.
+    /// The GPU is recording, or the driver fails; or something queued before failed.
     pub fn launch(&self) -> Result<()> {
         if self.card.is_recording() {
             return Err(Error::Device(
@@ -150,7 +152,7 @@ impl Recorded {
         }
         let mut launched = self.graph.launch();
         if is_out_of_memory(&launched) {
-            // Graphs have a pool of their own: what the other keeps is not theirs.
+            // Graphs have their own pool: memory that the other one keeps is not available to them.
             self.card.release_kept()?;
             launched = self.graph.launch();
         }
@@ -162,7 +164,7 @@ impl Recorded {
 
 impl Drop for Recorded {
     fn drop(&mut self) {
-        // The graph is destroyed behind this, on whatever thread it is.
+        // The graph is destroyed after this, on whichever thread runs the drop.
         let context = self.card.context();
         context.record_err(context.bind_to_thread());
     }

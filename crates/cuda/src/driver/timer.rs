@@ -1,53 +1,52 @@
-//! Time on the device, by events: nothing waits while it is measured.
+//! Device time measured by events, without waiting.
 
-use super::card::Card;
 use super::fault::Doing;
 use crate::Result;
-use cudarc::driver::CudaEvent;
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT;
+use cudarc::driver::{CudaEvent, CudaStream};
 
-/// A stretch of launches that began.
+/// A started measurement.
 #[derive(Debug)]
 pub struct Timer {
     start: CudaEvent,
 }
 
-/// A stretch of launches with its end.
+/// A finished measurement.
 #[derive(Debug)]
 pub struct Span {
     start: CudaEvent,
     end: CudaEvent,
 }
 
-fn mark(card: &Card) -> Result<CudaEvent> {
-    card.stream()
+fn mark(stream: &CudaStream) -> Result<CudaEvent> {
+    stream
         .record_event(Some(CU_EVENT_DEFAULT))
         .doing(|| "record an event".into())
 }
 
 impl Timer {
-    /// From what is queued next.
+    /// Starts at the work that is queued on a stream next.
     ///
     /// # Errors
-    /// The driver refuses, or something queued before failed.
-    pub fn start(card: &Card) -> Result<Timer> {
-        Ok(Timer { start: mark(card)? })
+    /// The driver fails, or something queued before failed.
+    pub fn start(stream: &CudaStream) -> Result<Timer> {
+        Ok(Timer { start: mark(stream)? })
     }
 
-    /// To what was queued last.
+    /// Stops after the work that was queued last on the same stream.
     ///
     /// # Errors
-    /// The driver refuses, or something queued before failed.
-    pub fn stop(self, card: &Card) -> Result<Span> {
+    /// The driver fails, or something queued before failed.
+    pub fn stop(self, stream: &CudaStream) -> Result<Span> {
         Ok(Span {
             start: self.start,
-            end: mark(card)?,
+            end: mark(stream)?,
         })
     }
 }
 
 impl Span {
-    /// Whether the device has come to the end of it.
+    /// Whether the device has reached its end.
     ///
     /// # Errors
     /// Something queued before failed.
@@ -57,7 +56,7 @@ impl Span {
         self.end.try_is_complete().doing(|| "ask for an event".into())
     }
 
-    /// How long it took the device, idle time included. Waits for the end.
+    /// The time on the device, including idle time. Waits for the end.
     ///
     /// # Errors
     /// Something in it failed.
@@ -66,7 +65,7 @@ impl Span {
         Ok(f64::from(ms.doing(|| "time a stretch of work".into())?))
     }
 
-    /// How long the device had nothing of ours to do between the end of `earlier` and the beginning of this. Waits for both.
+    /// The time between the end of `earlier` and the start of this, when the device was idle. Waits for both.
     ///
     /// # Errors
     /// Something before it failed.

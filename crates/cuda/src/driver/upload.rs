@@ -12,10 +12,10 @@ use std::ptr::NonNull;
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Sends batches of bytes on a stream of its own, from memory that the device reads by itself (page-locked, "pinned").
+/// Sends batches of bytes on a stream of its own, from page-locked ("pinned") memory, which the device reads directly.
 ///
-/// Fill a [`buffer`](Self::buffer), [`send`](Self::send) it before the step that computes meanwhile, and
-/// [`arrive`](Sent::arrive) when the batch is wanted. Copies of an `Upload` share its buffers and stream.
+/// Fill a [`buffer`](Self::buffer), [`send`](Self::send) it before the step that runs meanwhile, and
+/// [`arrive`](Sent::arrive) when the batch is needed. Clones of an `Upload` share its buffers and stream.
 #[derive(Clone)]
 pub struct Upload(Arc<Shared>);
 
@@ -28,15 +28,15 @@ struct Shared {
 #[derive(Default)]
 struct Buffers {
     idle: Vec<Pages>,
-    /// Being copied from, each until its event.
+    /// In use by a copy, each until its event.
     busy: VecDeque<(Arc<CudaEvent>, Pages)>,
 }
 
 impl Upload {
-    /// A stream for copies beside that of the card.
+    /// Creates a stream for copies, next to the GPU's own.
     ///
     /// # Errors
-    /// The driver refuses.
+    /// The driver fails.
     pub fn new(card: &Card) -> Result<Upload> {
         let stream = card
             .context()
@@ -49,11 +49,11 @@ impl Upload {
         })))
     }
 
-    /// A buffer of `len` bytes that hold anything: one whose copy is done, or a new one. It may be filled on any thread, and
-    /// comes back when it is dropped unsent.
+    /// A buffer of `len` bytes with arbitrary contents: one whose copy is done, or a new one. It may be filled on any thread, and
+    /// is reused if it is dropped unsent.
     ///
     /// # Errors
-    /// The host has no such memory left.
+    /// The host has no pinned memory left.
     pub fn buffer(&self, len: usize) -> Result<Pinned> {
         self.0.card.bind()?;
         let mut buffers = self.0.buffers();
@@ -69,7 +69,7 @@ impl Upload {
         let pages = match best {
             Some(i) => buffers.idle.swap_remove(i),
             None => {
-                // Of another size than is wanted now: not wanted again.
+                // Of a size that is no longer used.
                 buffers.idle.clear();
                 Pages::new(self.0.card.context(), len)?
             }
@@ -84,20 +84,20 @@ impl Upload {
     /// Queues the copy of a buffer, and returns at once.
     ///
     /// # Errors
-    /// The device has no memory left, or the driver refuses.
+    /// The device has no memory left, or the driver fails.
     pub fn send(&self, buffer: Pinned) -> Result<Sent> {
         self.0.card.bind()?;
         let len = buffer.len;
         let queue = self.0.stream.cu_stream();
         let doing = || format!("copy {} to the device", bytes(len));
-        // Memory of the copy's stream, so that the copy waits for no computation.
-        // SAFETY: the stream is alive. Of no length the driver gives nothing.
+        // Allocated on the copy's stream, so that the copy waits for no computation.
+        // SAFETY: the stream is alive. CUDA cannot allocate zero bytes.
         let address = unsafe { result::malloc_async(queue, len.max(1)) }
             .doing(|| format!("give {} of the device's memory", bytes(len)))?;
         let copied = (|| {
             if len > 0 {
-                // SAFETY: `address` has `len` bytes from here on in this stream; the buffer's pages are kept, and handed to
-                // nobody, until the event below is past.
+                // SAFETY: `address` has `len` bytes from here on in this stream; the buffer's pages are kept, and not
+                // reused, until the event below has completed.
                 unsafe { result::memcpy_htod_async(address, &buffer[..], queue) }.doing(doing)?;
             }
             self.0.stream.record_event(None).doing(doing)
@@ -105,9 +105,9 @@ impl Upload {
         let event = match copied {
             Ok(event) => Arc::new(event),
             Err(e) => {
-                // A copy may have been queued: what it reads and writes must outlive it.
+                // A copy may have been queued: its source and destination must outlive it.
                 let _ = self.0.stream.synchronize();
-                // SAFETY: given above, and known to nobody else.
+                // SAFETY: allocated above, and not shared.
                 let _ = unsafe { result::free_async(address, queue) };
                 return Err(e);
             }
@@ -125,20 +125,20 @@ impl Upload {
 
 impl Shared {
     fn buffers(&self) -> MutexGuard<'_, Buffers> {
-        // A panic elsewhere leaves the lists whole.
+        // A panic elsewhere leaves the lists valid.
         self.buffers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        // The pages of copies on their way are freed below.
+        // The pages of copies in flight are freed below.
         let _ = self.stream.synchronize();
     }
 }
 
 impl Buffers {
-    /// Takes back the pages whose copies are done.
+    /// Recycles the pages whose copies are done.
     fn recycle(&mut self) -> Result<()> {
         while let Some((event, _)) = self.busy.front() {
             if !event.try_is_complete().doing(|| "copy a batch to the device".into())? {
@@ -152,7 +152,7 @@ impl Buffers {
 
 /// A buffer of page-locked bytes, to be filled and sent.
 pub struct Pinned {
-    /// Taken when it is dropped or sent.
+    /// Moved out when the buffer is dropped or sent.
     pages: ManuallyDrop<Pages>,
     len: usize,
     owner: Arc<Shared>,
@@ -171,7 +171,7 @@ impl Pinned {
 
 impl Drop for Pinned {
     fn drop(&mut self) {
-        // SAFETY: taken here alone, and `self` is gone afterwards.
+        // SAFETY: taken only here, and `self` is not used afterwards.
         let pages = unsafe { ManuallyDrop::take(&mut self.pages) };
         self.owner.buffers().idle.push(pages);
     }
@@ -188,7 +188,7 @@ impl Deref for Pinned {
 
 impl DerefMut for Pinned {
     fn deref_mut(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and they are this buffer's alone.
+        // SAFETY: as above, and only this buffer uses them.
         unsafe { slice::from_raw_parts_mut(self.pages.start.as_ptr(), self.len) }
     }
 }
@@ -215,13 +215,13 @@ impl Pages {
     fn new(context: &Arc<CudaContext>, size: usize) -> Result<Pages> {
         let size = size.max(1);
         context.bind_to_thread().doing(|| "choose the device".into())?;
-        // Not write-combined: what composes clips reads them, too.
-        // SAFETY: the memory is freed by `drop` alone.
+        // Not write-combined: the code that composes clips also reads them.
+        // SAFETY: the memory is freed only by `drop`.
         let start = unsafe { result::malloc_host(size, 0) }
             .doing(|| format!("lock {} of the host's memory for copies", bytes(size)))?;
         let start = NonNull::new(start.cast::<u8>())
             .ok_or_else(|| Error::Device("the CUDA driver gave no memory of the host".into()))?;
-        // SAFETY: `size` bytes begin there. They are set so that they can be lent as `&[u8]`.
+        // SAFETY: `size` bytes begin there. They are zeroed so that they can be borrowed as `&[u8]`.
         unsafe { start.write_bytes(0, size) };
         Ok(Pages {
             start,
@@ -234,13 +234,13 @@ impl Pages {
 impl Drop for Pages {
     fn drop(&mut self) {
         self.context.record_err(self.context.bind_to_thread());
-        // SAFETY: given by `malloc_host`, and no copy reads it: pages with a copy on its way are in `Buffers::busy`.
+        // SAFETY: allocated by `malloc_host`, and no copy reads it: pages with a copy in flight are in `Buffers::busy`.
         let freed = unsafe { result::free_host(self.start.as_ptr().cast()) };
         self.context.record_err(freed);
     }
 }
 
-/// A batch on its way.
+/// A batch whose copy is in flight.
 pub struct Sent {
     address: u64,
     len: usize,
@@ -249,11 +249,11 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Has the card's stream wait for the copy (the host does not), and gives the bytes, which are then like all other memory
+    /// Makes the GPU's stream (not the host) wait for the copy, and returns the bytes, which are then like all other memory
     /// of that stream.
     ///
     /// # Errors
-    /// The driver refuses.
+    /// The driver fails.
     pub fn arrive(self) -> Result<CudaSlice<u8>> {
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped and not used again; each field is moved out once.
@@ -269,19 +269,19 @@ impl Sent {
 
 impl Drop for Sent {
     fn drop(&mut self) {
-        // Nobody wants it: freed behind the copy.
+        // Unused: freed after the copy.
         let _ = receive(self.address, self.len, &self.event, &self.owner);
     }
 }
 
-/// Memory of the copy's stream becomes the card's. On an error it is lost, for then the device is.
+/// Moves memory from the copy's stream to the GPU's. On an error it leaks, because the device is then unusable.
 fn receive(address: u64, len: usize, event: &CudaEvent, owner: &Shared) -> Result<CudaSlice<u8>> {
     let stream = owner.card.stream();
     stream
         .wait(event)
         .doing(|| "have the computation wait for a batch".into())?;
-    // SAFETY: `address` has `len` bytes, is owned by nobody else, and was given and written before the event that this
-    // stream waits for. It is freed on this stream, behind what uses it: memory may be freed on another stream than it was
-    // given on, where the order is sure.
+    // SAFETY: `address` has `len` bytes, has no other owner, and was allocated and written before the event that this
+    // stream waits for. It is freed on this stream, after its uses: memory may be freed on another stream than it was
+    // allocated on, if the order is guaranteed.
     Ok(unsafe { stream.upgrade_device_ptr(address, len) })
 }

@@ -1,5 +1,5 @@
-//! What only a card can show: that convolutions by cuDNN compute what the CPU's kernels do, that copies and launches keep
-//! their order, and that memory and time are counted. Ignored where there is no card: run with `--include-ignored` on one.
+//! What only a GPU can test: that convolutions by cuDNN compute what the CPU's kernels do, that copies and launches keep
+//! their order, and that memory and time are counted. Ignored without a GPU: run with `--include-ignored` on one.
 
 mod record;
 
@@ -29,7 +29,7 @@ fn to_host<T: DeviceRepr + Clone + Default>(slice: &CudaSlice<T>) -> Vec<T> {
     STREAM.clone_dtoh(slice).expect("a copy from the card")
 }
 
-/// Numbers between -1 and 1 that look random, and are the same on every machine.
+/// Pseudorandom numbers between -1 and 1, the same on every machine.
 fn noise(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
     (0..len)
@@ -42,7 +42,7 @@ fn noise(len: usize, seed: u32) -> Vec<f32> {
         .collect()
 }
 
-/// Activations or weights on the card, in the precision's type of number.
+/// Activations or weights on the GPU, in the precision's type of number.
 enum Values {
     F32(CudaSlice<f32>),
     Bf16(CudaSlice<bf16>),
@@ -89,7 +89,7 @@ impl Values {
     }
 }
 
-/// What the card sees of a number.
+/// A value rounded to the GPU's precision.
 fn rounded(precision: Precision, values: Vec<f32>) -> Vec<f32> {
     match precision {
         Precision::Bf16 => values.into_iter().map(|v| bf16::from_f32(v).to_f32()).collect(),
@@ -108,7 +108,7 @@ fn channels_last(conv: &Conv, weights: &[f32]) -> Vec<f32> {
     turned
 }
 
-/// The largest difference, as a share of the largest value.
+/// The largest difference, relative to the largest value.
 fn apart(got: &[f32], expected: &[f32]) -> f32 {
     assert_eq!(got.len(), expected.len());
     let scale = expected.iter().fold(1e-6, |m: f32, v| m.max(v.abs()));
@@ -125,7 +125,7 @@ fn shapes() -> Vec<Conv> {
         Conv::new_2d(3, [14, 14], 64, 64, 3, 1, 1),
         Conv::new_2d(3, [14, 14], 64, 128, 1, 2, 0),
         Conv::new_2d(2, [32, 32], 3, 64, 7, 2, 3),
-        // The same with the channels filled up, as the first layer is best run.
+        // The same with padded channels, which is fastest for the first layer.
         Conv::new_2d(2, [32, 32], 8, 64, 7, 2, 3),
         // By frame, along time, and both.
         Conv::new_3d(2, [8, 14, 14], 32, 32, [1, 3, 3], [1, 2, 2], [0, 1, 1]),
@@ -139,7 +139,7 @@ fn shapes() -> Vec<Conv> {
             pad_end: [1, 2, 2],
             ..solid
         },
-        // TensorFlow's "same", and channels that no vector fits.
+        // TensorFlow's "same", and a number of channels that no vector size divides.
         Conv {
             stride: [2; 3],
             pad: [0, 1, 1],
@@ -174,7 +174,7 @@ fn convolutions_are_those_of_the_cpu() {
             let mut expected = vec![0.0; shape.output_len()];
             let packed = PackedWeights::new(&shape, &w).unwrap();
             cpu::forward(&shape, &x, &packed, Epilogue::default(), &mut expected).unwrap();
-            // Where nothing is written, NaN stays.
+            // Values that are not written stay NaN.
             let mut y = Values::of(precision, &vec![f32::NAN; expected.len()]);
             conv::forward(&card, &shape, precision, on_x.input(), on_w.input(), y.output()).unwrap();
             let error = apart(&y.read(), &expected);
@@ -185,7 +185,7 @@ fn convolutions_are_those_of_the_cpu() {
                 cpu::backward_input(&shape, &dy, &packed, add, &mut expected).unwrap();
                 let before = if add { base.clone() } else { vec![f32::NAN; base.len()] };
                 let mut dx = Values::of(precision, &before);
-                // The first call chooses among plans, and must have added once all the same.
+                // The first call tries several plans, and must still have added only once.
                 conv::backward_input(&card, &shape, precision, on_dy.input(), on_w.input(), dx.output(), add).unwrap();
                 let error = apart(&dx.read(), &expected);
                 assert!(error < tolerance, "{}: {error}", about("gradient of the input"));
@@ -222,7 +222,7 @@ fn the_same_convolution_gives_the_same_bits() {
 #[test]
 #[ignore = "needs a card"]
 fn plans_are_kept_in_a_file_and_reported() {
-    // A card of its own: plans are chosen once for each.
+    // A separate GPU object: plans are chosen once for each.
     let stream = STREAM.context().new_stream().unwrap();
     let card = Card::of(&stream).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -272,7 +272,7 @@ fn batches_arrive_whole_while_the_card_computes() {
         waiting.push((batch, upload.send(buffer).unwrap()));
         let [x, w, y] = &mut memory;
         conv::forward(&card, &shape, Precision::Bf16, x.input(), w.input(), y.output()).unwrap();
-        // Two on their way, as a training loop has it; every seventh is dropped unread.
+        // Two in flight, as in a training loop; every seventh is dropped unread.
         if waiting.len() > 2 {
             let (sent, bytes) = waiting.remove(0);
             if sent % 7 == 6 {
@@ -310,15 +310,15 @@ fn time_and_memory_are_counted() {
     let card = card();
     card.synchronize().unwrap();
     card.reset_peak().unwrap();
-    let first = Timer::start(&card).unwrap();
+    let first = Timer::start(card.stream()).unwrap();
     let memory: Vec<CardMemory> = (0..2).map(|_| card.alloc(LEN, Number::U8).unwrap()).collect();
     drop(memory);
-    let first = first.stop(&card).unwrap();
-    let second = Timer::start(&card).unwrap().stop(&card).unwrap();
+    let first = first.stop(card.stream()).unwrap();
+    let second = Timer::start(card.stream()).unwrap().stop(card.stream()).unwrap();
     assert!(first.milliseconds().unwrap() >= 0.0);
     assert!(second.gap_after(&first).unwrap() >= 0.0);
     assert!(first.is_over().unwrap());
-    // Other tests may take and free memory beside this one.
+    // Other tests may take and free memory at the same time.
     assert!(card.peak_bytes().unwrap() >= 2 * LEN as u64);
     assert!(card.multiprocessors() > 0);
 }
@@ -331,7 +331,7 @@ fn what_cannot_be_is_an_error_with_a_reason() {
 
     let too_much = said(card.alloc(1 << 50, Number::U8).unwrap_err());
     assert!(too_much.contains("1073741824 MiB of the device's memory"), "{too_much}");
-    // And all goes on.
+    // The GPU remains usable.
     card.alloc(10, Number::F32).unwrap();
 
     let launch = |module, kernel| Launch {

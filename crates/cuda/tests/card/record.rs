@@ -1,5 +1,5 @@
-//! What is recorded does at each launch what it would have done, and what cannot be recorded is refused. Each test has a card of
-//! its own: what others ask of a stream that records would become part of it.
+//! A recording does at each launch what the work itself would have done, and what cannot be recorded is an error. Each test
+//! has a GPU object of its own: work that others queue on a capturing stream would become part of the graph.
 
 use super::{PEAK, STREAM, noise};
 use cudarc::driver::CudaContext;
@@ -16,7 +16,7 @@ fn card() -> Card {
     Card::of(&STREAM.context().new_stream().expect("a stream")).expect("the card")
 }
 
-/// Writes numbers into memory that is there.
+/// Writes values into existing memory.
 fn write(card: &Card, to: &mut CardMemory, values: &[f32]) {
     let CardMemory::F32(to) = to else {
         panic!("it holds other numbers")
@@ -38,7 +38,7 @@ fn bits(card: &Card, memory: &CardMemory) -> Vec<u32> {
     values.into_iter().map(f32::to_bits).collect()
 }
 
-/// A convolution with a batch norm and ReLU in training, with all that is there before its passes and after them.
+/// A convolution with a batch norm and ReLU in training, with everything that exists before and after its passes.
 struct Layer {
     card: Card,
     shape: Conv,
@@ -50,7 +50,7 @@ struct Layer {
     running_mean: CardMemory,
     running_var: CardMemory,
     output: CardMemory,
-    /// Of the output.
+    /// The gradient of the output.
     grad: CardMemory,
     input_grad: CardMemory,
     weights_grad: CardMemory,
@@ -58,7 +58,7 @@ struct Layer {
     beta_grad: CardMemory,
 }
 
-/// What the forward pass leaves for the backward pass.
+/// What the forward pass saves for the backward pass.
 struct Kept {
     x: CardMemory,
     w: CardMemory,
@@ -162,7 +162,7 @@ impl Layer {
         cast(&card, dx.input(), self.input_grad.output())
     }
 
-    /// All that its passes write.
+    /// Everything that its passes write.
     fn results(&self) -> Vec<Vec<u32>> {
         let all = [
             &self.output,
@@ -196,7 +196,7 @@ fn what_is_recorded_gives_the_same_bits_at_each_launch() {
             before,
             "{precision}: it was done while it was recorded"
         );
-        // The choice of other plans moves the workspace that convolutions share.
+        // Choosing other plans moves the workspace that convolutions share.
         let other = if precision == Precision::F32 {
             Precision::Bf16
         } else {
@@ -218,7 +218,7 @@ fn what_is_recorded_gives_the_same_bits_at_each_launch() {
             last = results;
         }
 
-        // A forward pass whose backward pass never came: the next takes its memory anew.
+        // A forward pass without its backward pass: the next one allocates its memory again.
         recorded.set(0);
         forward.launch().unwrap();
         recorded.set(1);
@@ -246,7 +246,7 @@ fn memory_of_a_graph_stays_is_counted_and_is_freed() {
     let _one = PEAK.lock().unwrap_or_else(PoisonError::into_inner);
     let card = card();
     let source = put(&card, &noise(LEN / 16, 1));
-    // Once before it is recorded, which loads its kernel.
+    // Run once before it is recorded, to load its kernel.
     scale(
         &card,
         Value::Host(2.0),
@@ -271,7 +271,7 @@ fn memory_of_a_graph_stays_is_counted_and_is_freed() {
     let least = 4 * LEN as u64;
     let (peak, held) = (card.peak_bytes().unwrap(), card.peak_held_bytes().unwrap());
     assert!(peak >= least && held >= peak, "{peak} and {held} bytes");
-    // The graph may go before what it took, which is freed as all memory is, on any thread.
+    // The graph may be dropped before its memory, which is freed like all memory, on any thread.
     drop(large);
     std::thread::spawn(move || drop(graph)).join().unwrap();
     assert_eq!(bits(&card, &memory), expected);
@@ -281,7 +281,7 @@ fn memory_of_a_graph_stays_is_counted_and_is_freed() {
     let after = card.peak_bytes().unwrap();
     assert!(after < peak, "{after} of {peak} bytes");
 
-    // What was not freed is freed by the next launch, which takes it again.
+    // Memory that was not freed is freed by the next launch, which allocates it again.
     let (graph, taken) = record();
     graph.launch().unwrap();
     graph.launch().unwrap();
@@ -312,7 +312,7 @@ fn a_recording_that_fails_leaves_the_card_as_it_was() {
     assert!(panics.is_err());
     assert!(!card.is_recording());
 
-    // Waiting breaks a recording, whether what waited says so or not.
+    // Waiting invalidates a recording, whether or not the waiting call reports it.
     let waits = card.record(|| card.synchronize()).unwrap_err().to_string();
     assert!(waits.contains("finish what was queued on the device"), "{waits}");
     let hides = card.record(|| {
@@ -336,10 +336,10 @@ fn a_recording_that_fails_leaves_the_card_as_it_was() {
 #[test]
 #[ignore = "needs a card"]
 fn memory_of_a_broken_recording_may_be_dropped() {
-    // A context object of its own keeps what a drop was refused from the other tests.
+    // A separate context object keeps the error of the drop from the other tests.
     let context = CudaContext::new(0).unwrap();
-    // SAFETY: as in `Card::of`, which does it too late here: the first stream of a context that tracks waits for the device,
-    // which breaks what other tests record.
+    // SAFETY: as in `Card::of`, which does it too late here: creating the first stream of a tracking context waits for the
+    // device, which invalidates the recordings of other tests.
     unsafe { context.disable_event_tracking() };
     let card = Card::of(&context.new_stream().unwrap()).unwrap();
     let taken = |keep: bool| {
@@ -393,7 +393,7 @@ fn what_may_not_be_inside_is_refused_with_a_reason() {
     let expected: Vec<u32> = noise(10, 1).into_iter().map(|v| (3.0 * v).to_bits()).collect();
     assert_eq!(bits(&card, &memory), expected);
 
-    // The first convolution of the card, for which cuDNN has not even started.
+    // The first convolution of the GPU, for which cuDNN has not even started.
     let mut layer = Layer::new(&card, Precision::F32);
     let new = card.record(|| layer.forward()).err().map(|e| e.to_string()).unwrap();
     assert!(

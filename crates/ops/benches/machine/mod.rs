@@ -1,11 +1,11 @@
-//! What this machine can do, and how the kernels' benchmarks take time.
+//! Peak rates of this machine, and the timing used by the kernels' benchmarks.
 
 use glad_ops::isa;
 use rayon::prelude::*;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-/// The shortest of some runs, in milliseconds: the least disturbed by what else the machine does.
+/// The shortest of some runs, in milliseconds: the one least disturbed by other processes.
 pub fn best(body: impl FnMut()) -> f64 {
     best_within(Duration::from_millis(150), body)
 }

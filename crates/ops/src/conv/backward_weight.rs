@@ -15,7 +15,7 @@ use crate::scratch;
 
 const OP: &str = "weight gradient of a convolution";
 
-/// Source and output values of a chunk of rows, about, if that gives 128 to 512 rows: fewer cost traffic for the sums.
+/// Source and output values of a chunk of rows (approximately), if that gives 128 to 512 rows: fewer cost traffic for the sums.
 const CHUNK_VALUES: usize = 160 * 1024;
 /// Values that all partial gradients together may hold.
 const PARTIAL_VALUES: usize = 1 << 20;
@@ -80,7 +80,7 @@ pub fn backward_weight(conv: &Conv, x: &[f32], dy: &[f32], dw: &mut [f32]) -> Re
 fn turned(conv: &Conv, g: &Gather) -> Option<Conv> {
     let rows = g.rows();
     let pixels_alone = conv.taps() == 1 && conv.groups == 1 && g.grid == [1, 1, rows] && g.src_dims == g.grid;
-    // Panels are then whole.
+    // All panels are full vectors.
     let whole = conv.ci.is_multiple_of(Kernels::of(isa::current()).lanes);
     let pays = conv.co >= conv.ci || rows <= FEW_ROWS;
     (pixels_alone && whole && pays).then(|| Conv::new_2d(1, [1, rows], conv.co, conv.ci, 1, 1, 0))
@@ -185,7 +185,7 @@ impl Plan {
     fn accumulate(&self, g: &Gather, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let threads = rayon::current_num_threads();
         let units = self.groups * self.splits;
-        // Panels shared between threads change no sum.
+        // Splitting panels between threads changes no sum.
         let shares = if threads == 1 {
             1
         } else {
@@ -323,7 +323,7 @@ per_isa! {
     }
 }
 
-/// The panels one behind the other, each with its columns of all rows, filled up with zeros. `dy` starts at the first
+/// The panels one after the other, each with its columns of all rows, padded with zeros. `dy` starts at the first
 /// column.
 fn pack_rows(isa: Isa, dy: &[f32], channels: usize, rows: usize, panels: &[Panel]) -> scratch::Scratch {
     let mut packed = scratch::take(rows * panels.iter().map(|panel| panel.width).sum::<usize>());

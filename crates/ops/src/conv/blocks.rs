@@ -120,7 +120,7 @@ pub(super) fn multiply(kernels: &Kernels, g: &Gather, panels: &Panels, src: &[f3
         return winograd::multiply(kernels, g, &tiles, panels, src, target);
     }
     let blocks = Blocks::of(g);
-    // More threads than blocks share the panels of a block, which changes no sum.
+    // More threads than blocks split the panels of a block; this changes no sum.
     let threads = rayon::current_num_threads();
     let shares = if threads == 1 {
         1
@@ -201,7 +201,7 @@ fn multiply_block(
                         moments: if last { moments } else { std::ptr::null_mut() },
                         first: row == 0,
                     };
-                    // SAFETY: the table holds `height` rows from `row` on and as many behind them, each pointing at a
+                    // SAFETY: the table holds `height` rows from `row` on and as many after them, each pointing at a
                     // run; the panel holds the segment's weights; the output rows are this task's alone, and lie in
                     // the buffer whose length the caller has checked; so do the moments.
                     unsafe { triples.filter(|_| valid == height).unwrap_or(kernel)(&tile) };

@@ -10,7 +10,7 @@ use crate::scratch::{self, Scratch};
 
 /// Pixels of a square, along height and width.
 const SIDE: usize = 2;
-/// Values that an output value sums before transformed ones are worth their transforms, from how many products of short
+/// Values that an output value sums before Winograd pays for its transforms, measured from the products of short
 /// sums a core does. Stems of 2-D networks have fewer.
 const LEAST_DEPTH: usize = 48;
 
@@ -23,7 +23,7 @@ pub(super) struct Fold {
 }
 
 impl Fold {
-    /// Of a convolution that is one that gains by it.
+    /// The fold of a convolution, if folding makes it faster.
     pub fn of(conv: &Conv) -> Option<Fold> {
         let [kt, kh, kw] = conv.kernel;
         let kernel = [kh, kw].map(|k| k.div_ceil(SIDE));
@@ -69,7 +69,7 @@ impl Fold {
                         let pixels = &mut square[y * SIDE * ci..][..SIDE * ci];
                         let first = SIDE * column;
                         match source {
-                            // Both pixels lie side by side.
+                            // Both pixels are adjacent.
                             Some(source) if first >= left && first + SIDE <= left + width => {
                                 pixels.copy_from_slice(&source[(first - left) * ci..][..SIDE * ci]);
                             }

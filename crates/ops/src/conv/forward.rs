@@ -15,11 +15,11 @@ const OP: &str = "convolution";
 /// What is done to the output while it is still in registers, in this order.
 #[derive(Debug, Default)]
 pub struct Epilogue<'a> {
-    /// Added to each output channel: `[co]`.
+    /// Bias, added to each output channel: `[co]`.
     pub bias: Option<&'a [f32]>,
     /// Whether negative values become zero.
     pub relu: bool,
-    /// Takes the moments of each channel of what is written, for a batch norm that follows.
+    /// Receives the moments of each output channel, for the batch norm that follows.
     pub moments: Option<Moments<'a>>,
 }
 

@@ -97,7 +97,7 @@ impl Gather {
         classes
     }
 
-    /// Lines, runs and taps; all else is left empty.
+    /// Lines, runs and taps; the other fields are left empty.
     fn of_axes(conv: &Conv, axes: &[Axis; 3]) -> Self {
         let [t, h, w] = axes;
         let merged = w.windows(2).all(|pair| pair[1].1 - pair[0].1 == 1);
@@ -140,7 +140,7 @@ impl Gather {
         }
     }
 
-    /// Where every pixel reads and writes its own place, all pixels are one line.
+    /// If every pixel reads and writes its own position, all pixels are merged into one line.
     fn flattened(mut self) -> Self {
         let own_place = self.lines == [[0, 0]]
             && self.runs == [(0, 0)]

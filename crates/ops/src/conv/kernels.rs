@@ -19,11 +19,11 @@ pub(super) struct Tile {
     pub runs: usize,
     pub k0: usize,
     pub k: usize,
-    /// Whether to bring the next tile's rows near.
+    /// Whether to prefetch the next tile's rows.
     pub fetch: bool,
     /// The panel's weights `[runs][k][vectors]`.
     pub b: *const f32,
-    /// The pixel that each row goes to, and the channel in it from which on.
+    /// The pixel that each row is written to, and its first channel.
     pub c: *const *mut f32,
     pub column: usize,
     /// Rows and channels that are stored.
@@ -63,8 +63,8 @@ pub(super) struct TileKernel {
     /// Rows of the tile.
     pub height: usize,
     pub run: unsafe fn(&Tile),
-    /// The same for tiles whose rows, three by three, lie [`Tile::step`] apart: a third of the pointers, which tall tiles
-    /// are short of registers for.
+    /// The same for tiles whose rows, three by three, lie [`Tile::step`] apart: a third of the pointers, because tall tiles
+    /// lack the registers for more.
     pub triples: Option<unsafe fn(&Tile)>,
 }
 
@@ -80,10 +80,10 @@ pub(super) struct Kernels {
     pub outers: &'static [&'static [(usize, OuterFn)]],
 }
 
-/// How many values of a run ahead rows are fetched: one cache line.
+/// How far ahead in a run, in values, rows are prefetched: one cache line.
 const LINE: usize = 16;
 
-/// One value of the depth: each row's times a line of the panel.
+/// One step along the depth: each row's value times a line of the panel.
 #[inline(always)]
 unsafe fn step<S: Simd, const M: usize, const NV: usize>(
     acc: &mut [[S::V; NV]; M],
@@ -149,7 +149,7 @@ unsafe fn tile<S: Simd, const M: usize, const NV: usize, const TRIPLES: bool>(t:
         if t.rows == M && t.bias.is_null() && !t.relu {
             finish::<S, M, NV>(t, &mut acc);
         } else {
-            // Through memory, so that the rare cases do not take registers from the loop above.
+            // Spilled to memory, so that the rare cases take no registers from the loop above.
             let mut spilt = acc;
             finish_any::<S, NV>(t, &mut spilt);
         }
@@ -164,7 +164,7 @@ unsafe fn multiply_triples<S: Simd, const M: usize, const NV: usize>(
     table: *const *const f32,
     mut b: *const f32,
 ) {
-    // SAFETY: as in `tile`; rows `i + 1` and `i + 2` of a triple lie `t.step` and twice that behind row `i`.
+    // SAFETY: as in `tile`; rows `i + 1` and `i + 2` of a triple lie `t.step` and twice that after row `i`.
     unsafe {
         let mut a = [std::ptr::null::<f32>(); M];
         for i in (0..M).step_by(3) {
@@ -176,7 +176,7 @@ unsafe fn multiply_triples<S: Simd, const M: usize, const NV: usize>(
                 panel[j] = S::load(b.add(j * S::LANES));
             }
             b = b.add(NV * S::LANES);
-            // Else the compiler would keep a pointer for each row after all.
+            // Otherwise the compiler would still keep a pointer for each row.
             let step = S::opaque(t.step);
             for i in 0..M {
                 let x = S::splat(a[i - i % 3].add(i % 3 * step));
@@ -296,7 +296,7 @@ unsafe fn finish_any<S: Simd, const NV: usize>(t: &Tile, acc: &mut [[S::V; NV]])
     }
 }
 
-/// Rows ahead that the outer product fetches.
+/// How many rows ahead the outer product prefetches.
 const AHEAD: usize = 16;
 
 #[inline(always)]
@@ -306,7 +306,7 @@ unsafe fn outer<S: Simd, const M: usize, const NV: usize>(o: &Outer) {
         let mut acc = [[S::zero(); NV]; M];
         let mut b = o.b;
         if o.add {
-            // What is added to at the end is then there.
+            // Prefetches what the sums are added to at the end.
             for i in o.skip..M {
                 for j in 0..NV {
                     S::prefetch(o.c.wrapping_add(i * o.c_stride + j * S::LANES));
@@ -474,7 +474,7 @@ impl Kernels {
         (0..count).map(panel).collect()
     }
 
-    /// The outer-product kernel for runs of `len` values that costs least: pieces of its height, the last overlapping.
+    /// The outer-product kernel for runs of `len` values of the lowest cost: pieces of its height, the last overlapping.
     pub fn outer(&self, vectors: usize, len: usize) -> (usize, OuterFn) {
         let all = self.outers[vectors - 1];
         let cost = |height: usize| len.div_ceil(height) * (2 * height + 3);

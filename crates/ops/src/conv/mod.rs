@@ -4,8 +4,8 @@
 //! pixel, runs of contiguous input values, one for each row of the kernel. `stage` turns a block of output pixels
 //! into a table of pointers to those runs (copying lines into a zero-padded buffer where the convolution pads), and the
 //! micro-kernels of `kernels` multiply along them. The input gradient of a strided convolution is one gather
-//! for each residue of the input position modulo the stride. Kernels of 3×3 and 4×4 pixels and of 3 frames go by `winograd`, and
-//! so do strided ones of 7×7 that `fold` makes into such.
+//! for each residue of the input position modulo the stride. Kernels of 3×3 and 4×4 pixels and of 3 frames use `winograd`, and
+//! so do strided 7×7 kernels, after `fold` has rewritten them.
 
 mod backward_input;
 mod backward_weight;

@@ -128,7 +128,7 @@ impl Source {
     }
 }
 
-/// Where each of `taps` taps of the source stands in a gather's order of those that are `used`; out of reach where it has
+/// Where each of `taps` taps of the source is in a gather's order of those that are `used`; out of range where it has
 /// none.
 fn positions(order: &[usize], used: &[usize], taps: usize) -> Vec<usize> {
     let mut positions = vec![OUTSIDE; taps];
@@ -159,7 +159,7 @@ pub struct PackedWeights {
     source: Source,
     isa: Isa,
     forward: Option<Panels>,
-    /// One per residue class of the stride; empty unless asked for.
+    /// One per residue class of the stride; empty unless requested.
     pub(super) backward: Vec<Panels>,
 }
 
@@ -247,7 +247,7 @@ impl PackedWeights {
             };
             forward.fill(conv.groups, |group, panel, part| {
                 if fold.is_some() {
-                    // Squares have taps that the kernel has not.
+                    // Squares have taps that the kernel lacks.
                     part.fill(0.0);
                 }
                 let filters = &weights[(group * co + panel.at) * ci * taps..];
@@ -295,7 +295,7 @@ impl PackedWeights {
         self.isa
     }
 
-    /// Whether the input gradient can be taken.
+    /// Whether the input gradient can be computed.
     pub fn has_backward(&self) -> bool {
         !self.backward.is_empty()
     }

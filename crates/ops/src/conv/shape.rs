@@ -1,4 +1,4 @@
-//! What a convolution is.
+//! The shape of a convolution.
 
 use crate::error::{Result, shape};
 
@@ -21,9 +21,9 @@ pub struct Conv {
     pub kernel: [usize; 3],
     /// Step of the kernel.
     pub stride: [usize; 3],
-    /// Zeros in front of the input along each axis.
+    /// Zeros before the input along each axis.
     pub pad: [usize; 3],
-    /// Zeros behind the input along each axis; differs from `pad` for TensorFlow's "same" padding only.
+    /// Zeros after the input along each axis; differs from `pad` for TensorFlow's "same" padding only.
     pub pad_end: [usize; 3],
     /// Distance between the kernel's taps.
     pub dilation: [usize; 3],
@@ -82,7 +82,7 @@ impl Conv {
         Self { n, input, ..self }
     }
 
-    /// Whether packed weights of `other` serve this convolution too: all is equal except samples and input size.
+    /// Whether packed weights of `other` fit this convolution too: everything is equal except samples and input size.
     pub fn same_weights(&self, other: &Conv) -> bool {
         other.on(self.n, self.input) == *self
     }
@@ -130,7 +130,7 @@ impl Conv {
         (self.rows() as u64).saturating_mul(self.weight_len() as u64)
     }
 
-    /// Whether the shape makes sense.
+    /// Checks the shape.
     ///
     /// # Errors
     /// A zero size or step, channels that the groups do not divide, or a kernel larger than the padded input.

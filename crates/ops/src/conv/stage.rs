@@ -36,7 +36,7 @@ thread_local! {
     static FREE: RefCell<Vec<Stage>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Lends this thread's stage to `body`.
+/// Runs `body` with this thread's stage.
 pub(super) fn with_stage<R>(body: impl FnOnce(&mut Stage) -> R) -> R {
     let mut stage = FREE.with_borrow_mut(Vec::pop).unwrap_or_default();
     let result = body(&mut stage);
@@ -48,7 +48,7 @@ impl Stage {
     /// Prepares grid `rows` of one group of channels. Each run's table is filled up with at least `spare`
     /// pointers to zeros, to a multiple of `spare`, so that kernels may always take `spare` rows at once.
     ///
-    /// The pointers hold until the next call, or until `src` goes.
+    /// The pointers hold until the next call, or until `src` is dropped.
     pub fn fill(&mut self, isa: Isa, g: &Gather, src: &[f32], group: usize, rows: Range<usize>, spare: usize) {
         let (start, end) = (rows.start, rows.end);
         let width = g.grid[2];
@@ -104,7 +104,7 @@ impl Stage {
         }
     }
 
-    /// Where each row of the block goes.
+    /// The output pointers of the block's rows.
     pub fn outputs(&self) -> *const *mut f32 {
         self.outputs.as_ptr()
     }
@@ -114,8 +114,8 @@ impl Stage {
         (self.pointers.as_ptr(), self.stride)
     }
 
-    /// From the first run to the last that are not zeros for all rows: where the padding along time is a third of what a
-    /// kernel reads, as with two frames, so is the time that it takes. One run at least.
+    /// From the first run to the last that are not zeros for all rows. With two frames a third of what a kernel reads is
+    /// padding along time, and skipping it saves as much time. At least one run.
     pub fn live(&self) -> Range<usize> {
         self.live.clone()
     }
@@ -129,7 +129,7 @@ impl Stage {
         first..last + 1
     }
 
-    /// The distance in values of the runs of two neighbouring rows of a line; so far may one read from a run of zeros.
+    /// The distance in values of the runs of two neighbouring rows of a line; this much may be read from a run of zeros.
     pub fn step(&self) -> usize {
         self.step
     }
@@ -153,7 +153,7 @@ impl Stage {
         }
     }
 
-    /// Lines are read where they are. Gives the distance of two pixels.
+    /// Reads lines in place. Returns the distance of two pixels.
     fn point_at(&mut self, g: &Gather, src: &[f32], group: usize) -> usize {
         let all = g.channels * g.groups;
         self.buffer.resize(zeros_len(g, all));
@@ -170,7 +170,7 @@ impl Stage {
         all
     }
 
-    /// Copies every line that is read, with its padding, one group's channels only. Gives the distance of two pixels.
+    /// Copies every line that is read, with its padding, one group's channels only. Returns the distance of two pixels.
     fn copy_lines(&mut self, g: &Gather, src: &[f32], group: usize) -> usize {
         let lo = self.ids.iter().copied().filter(|&id| id != OUTSIDE).min().unwrap_or(0);
         let hi = self.ids.iter().copied().filter(|&id| id != OUTSIDE).max().unwrap_or(0);

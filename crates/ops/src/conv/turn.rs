@@ -1,4 +1,4 @@
-//! Between the order of the weights, filter by filter, and that of the kernels, whose lines hold a panel of filters.
+//! Transposes between the weights' order, filter by filter, and the kernels', whose lines hold a panel of filters.
 
 use super::kernels::Panel;
 use crate::isa::Isa;
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// No line.
 pub(super) const OUTSIDE: usize = usize::MAX;
 
-/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one. `rows` may go on behind
+/// Rows become columns of the panel: value `i` of each goes to line `lines[i]`, if there is one. `rows` may continue after
 /// those of the panel.
 pub(super) fn turn(isa: Isa, rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
     match isa {
@@ -27,8 +27,8 @@ fn turn_avx512(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [f32]) {
     turn_some::<Avx512>(rows, lines, panel, part);
 }
 
-/// Values of each row that are turned before those of the next rows: long enough for the processor to see that it reads
-/// on, short enough for the lines to stay in the first-level cache.
+/// Values of each row that are turned before those of the next rows: long enough for the hardware prefetcher to notice the
+/// sequential reads, short enough for the lines to stay in the first-level cache.
 const STRETCH: usize = 64;
 
 #[inline(always)]
@@ -41,7 +41,7 @@ fn turn_some<S: Simd>(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [
             for first in (stretch..len.min(stretch + STRETCH)).step_by(S::LANES) {
                 let from = row * len + first;
                 if from + (S::LANES - 1) * len + S::LANES > rows.len() {
-                    // The end of all weights: nothing may be read behind it.
+                    // The end of the weights: nothing may be read past it.
                     turn_values(
                         rows,
                         lines,
@@ -52,8 +52,8 @@ fn turn_some<S: Simd>(rows: &[f32], lines: &[usize], panel: &Panel, part: &mut [
                     );
                     continue;
                 }
-                // What is read beyond the rows' end goes nowhere.
-                // Rows lie far apart, further than the processor looks ahead by itself.
+                // Values read past the rows' end are discarded.
+                // Rows lie far apart, farther than the hardware prefetcher reaches.
                 for ahead in 0..S::LANES {
                     // SAFETY: a prefetch may point anywhere.
                     unsafe { S::prefetch(rows.as_ptr().wrapping_add(from + (S::LANES + ahead) * len)) };

@@ -1,4 +1,4 @@
-//! What the passes work in.
+//! The workspace of the passes.
 
 use super::backward_weight::sums_len;
 use super::fold::Fold;
@@ -6,8 +6,8 @@ use super::gather::Gather;
 use super::shape::Conv;
 use super::winograd::Tiles;
 
-/// Bytes of the buffers that the passes over a convolution use beside those of the caller, about, on one thread. They are
-/// kept from call to call, so that of several convolutions the largest counts.
+/// Bytes of the buffers that the passes over a convolution use in addition to the caller's, approximately, on one thread. They
+/// are kept from call to call, so that of several convolutions the largest counts.
 pub fn workspace(conv: &Conv) -> usize {
     let fold = Fold::of(conv).map(|fold| fold.folded);
     // The input in squares, and the gradient of their weights.
@@ -22,7 +22,7 @@ pub fn workspace(conv: &Conv) -> usize {
             .max()
             .unwrap_or(0),
     );
-    // Beside the packed weights.
+    // In addition to the packed weights.
     let passes = passes + run.weight_len();
     let sums = Tiles::of(&forward, conv.co).map_or(0, |tiles| tiles.for_sums().sums_values(&forward, conv.co));
     4 * (squares + passes.max(sums + sums_len(&run)))

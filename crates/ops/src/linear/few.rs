@@ -1,6 +1,6 @@
-//! Kernels for few rows, which read the weights once and where they lie: packing them would cost more than the product.
+//! Kernels for few rows, which read the weights once and in place: packing them would cost more than the product.
 //!
-//! Every value is summed in an order that the shape alone sets: along the inputs in lanes (`y`), output by output
+//! Every value is summed in an order that depends on the shape alone: along the inputs in lanes (`y`), output by output
 //! (`dx`) or row by row (`dw`).
 
 #![allow(clippy::needless_range_loop)] // loops over registers: unrolled, so plain indices
@@ -18,7 +18,7 @@ const ROWS: usize = 4;
 /// Outputs of a task: two cache lines of a row of `y`.
 const OUTPUTS: usize = 32;
 
-/// Inputs that are handled at once in the gradients, so that what is added to stays in the first cache.
+/// Inputs that are handled at once in the gradients, so that the sums stay in the first-level cache.
 const COLUMNS: usize = 512;
 
 /// Compiles `$name::<S, O>` for each instruction set, with `O` outputs in a tile: as many as its registers hold.
@@ -243,7 +243,7 @@ unsafe fn weights<S: Simd, const O: usize>(task: &Task) {
     unsafe { tiles!(task, weights_tile) }
 }
 
-/// Adds `R` rows' share to the gradients of `O` outputs' weights.
+/// Adds the share of `R` rows to the gradients of `O` outputs' weights.
 #[inline(always)]
 unsafe fn weights_tile<S: Simd, const O: usize, const R: usize>(task: &Task, output: usize, row: usize) {
     let inputs = task.shape.inputs;

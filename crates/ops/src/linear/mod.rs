@@ -27,8 +27,8 @@ impl Linear {
         Conv::new_2d(1, [1, self.rows], self.inputs, self.outputs, 1, 1, 0)
     }
 
-    /// Whether the passes pack the weights, as pays for many rows: then a caller who keeps weights unchanged for many
-    /// calls saves time with [`Linear::pack`] and [`Linear::forward_packed`], which gives the same bits.
+    /// Whether the passes pack the weights, which pays for many rows: then a caller who keeps weights unchanged for many
+    /// calls saves time with [`Linear::pack`] and [`Linear::forward_packed`], which returns the same bits.
     pub fn packs(&self) -> bool {
         self.rows > FEW
     }
@@ -48,7 +48,7 @@ impl Linear {
         check_len(OP, y.0, y.1, self.rows * self.outputs)
     }
 
-    /// `y = x Wᵀ + b`, with a ReLU behind it on request.
+    /// `y = x Wᵀ + b`, followed by a ReLU if `relu`.
     ///
     /// # Errors
     /// A zero size, or a buffer's length is not the shape's.
@@ -67,7 +67,7 @@ impl Linear {
     /// As [`Linear::forward`], with weights that were packed before.
     ///
     /// # Errors
-    /// The weights are another layer's, or a buffer's length is not the shape's.
+    /// The weights were packed for another layer, or a buffer's length is not the shape's.
     pub fn forward_packed(
         &self,
         x: &[f32],

@@ -3,8 +3,8 @@
 /// Vectors of bytes of one instruction set.
 ///
 /// # Safety
-/// Every method asks that the processor has the instruction set, and that it is inlined into a function compiled for
-/// it; pointers are good for the lanes that are read and need no alignment.
+/// Every method requires that the processor has the instruction set, and that it is inlined into a function compiled for
+/// it; pointers are valid for the lanes that are read and need no alignment.
 pub(crate) trait Bytes: Copy {
     /// A vector.
     type V: Copy;
@@ -15,7 +15,7 @@ pub(crate) trait Bytes: Copy {
     unsafe fn store(p: *mut u8, v: Self::V);
     /// Adds 1 to `n` where `v ≥ t`.
     unsafe fn count_from(n: &mut Self::V, v: Self::V, t: Self::V);
-    /// Where `v > bound`, makes `least` the lesser of itself and `v`.
+    /// Where `v > bound`, sets `least` to the smaller of itself and `v`.
     unsafe fn least_above(least: &mut Self::V, v: Self::V, bound: Self::V);
 }
 
@@ -23,7 +23,7 @@ pub(crate) trait Bytes: Copy {
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
 
-// SAFETY (every method): the contract of `Bytes`; there is nothing that a processor could lack.
+// SAFETY (every method): the contract of `Bytes`; no processor feature is needed.
 impl Bytes for Portable {
     type V = [u8; 64];
     const LANES: usize = 64;

@@ -1,10 +1,10 @@
-//! The trait.
+//! The trait of `f32` vectors.
 
 /// Vectors of one instruction set.
 ///
 /// # Safety
-/// Every method asks that the processor has the instruction set, and that it is inlined into a function compiled for
-/// it; pointers are good for the lanes that are read or written and need no alignment.
+/// Every method requires that the processor has the instruction set, and that it is inlined into a function compiled for
+/// it; pointers are valid for the lanes that are read or written and need no alignment.
 pub(crate) trait Simd: Copy {
     /// A vector.
     type V: Copy;
@@ -23,11 +23,11 @@ pub(crate) trait Simd: Copy {
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
-    /// The greater one; `b` where either is not a number.
+    /// The greater one; `b` where either is NaN.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
-    /// Brings the cache line of `p` near; `p` may point anywhere.
+    /// Prefetches the cache line of `p`; `p` may point anywhere.
     unsafe fn prefetch(p: *const f32);
-    /// Turns `LANES` rows of as many values, `stride` apart, into columns: value `i` of every row is written to `to[i]`.
+    /// Transposes `LANES` rows of as many values, `stride` apart: value `i` of every row is written to `to[i]`.
     #[inline(always)]
     unsafe fn transpose(from: *const f32, stride: usize, to: *const *mut f32) {
         for i in 0..Self::LANES {
@@ -37,7 +37,7 @@ pub(crate) trait Simd: Copy {
             }
         }
     }
-    /// `x`, in a way that the compiler cannot see through where that helps it to use fewer registers.
+    /// `x`, hidden from the optimiser where that makes it use fewer registers.
     #[inline(always)]
     fn opaque(x: usize) -> usize {
         x

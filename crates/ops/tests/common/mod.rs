@@ -1,4 +1,4 @@
-//! What the tests share: values, comparisons, every instruction set, several pools.
+//! Shared by the tests: values, comparisons, runs with every instruction set and on several pools.
 #![allow(dead_code)] // each test binary uses its part
 
 use glad_ops::{Isa, isa};
@@ -42,7 +42,7 @@ fn pools() -> &'static [rayon::ThreadPool; 3] {
     POOLS.get_or_init(|| [1, 2, 3].map(|n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap()))
 }
 
-/// Runs `op` with every instruction set and on 1, 2 and 3 threads; the threads must agree to the bit. Gives each
+/// Runs `op` with every instruction set and on 1, 2 and 3 threads; the threads must agree to the bit. Passes each
 /// instruction set's result to `check`.
 pub fn on_all(op: impl Fn() -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f32>])) {
     let bits =
@@ -55,12 +55,12 @@ pub fn on_all(op: impl Fn() -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f
     }
 }
 
-/// A buffer full of what no operation may leave behind.
+/// A buffer of NaN, which no operation may leave in place.
 pub fn garbage(len: usize) -> Vec<f32> {
     vec![f32::NAN; len]
 }
 
-/// A modest number of random cases; failures are printed, not kept in files.
+/// A small number of random cases; failures are printed, not kept in files.
 pub fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
         cases: count,

@@ -1,25 +1,25 @@
-//! The files that the backends are tried on, made by the program `ffmpeg`.
+//! The test files for the backends, made by the program `ffmpeg`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a backend does with a file.
+/// The expected result of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// Every frame is ffmpeg's, to the byte.
+    /// Every frame equals ffmpeg's, byte for byte.
     Exact,
-    /// It says that it does not read it.
+    /// The backend reports that it does not read the file.
     Refused,
 }
 
 use Expect::{Exact, Refused};
 
-/// A file to try.
+/// A test file.
 pub struct Case {
     /// Codec.
     pub codec: &'static str,
-    /// What is particular about it.
+    /// Its special feature.
     pub what: &'static str,
     /// Name of the file, whose ending is the container's.
     pub file: &'static str,
@@ -28,7 +28,7 @@ pub struct Case {
     /// The arguments of `ffmpeg` between source and file; `IN:name` instead of the source is an
     /// earlier file.
     pub arguments: &'static str,
-    /// What the pure-Rust backend does.
+    /// The expected result of the pure-Rust backend.
     pub rust: Expect,
 }
 
@@ -143,7 +143,7 @@ impl Case {
     }
 }
 
-/// Every frame of a file as ffmpeg has it, RGB, one after the other.
+/// All frames of a file as decoded by ffmpeg, RGB, concatenated.
 pub fn frames_of_ffmpeg(path: &Path) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-flags", "unaligned", "-i"])

@@ -1,12 +1,12 @@
-//! What each backend makes of each kind of file, beside the program `ffmpeg`, as a table:
+//! A table of each backend's result for each kind of file, compared to the program `ffmpeg`:
 //!
 //! ```text
 //! cargo run --release -p glad-video --features ffmpeg --example conformance
 //! ```
 //!
-//! which is the first part of CONFORMANCE.md; the example `concealed` measures what the second part has.
+//! which is the first part of CONFORMANCE.md; the example `concealed` measures the second part.
 //!
-//! With paths behind `--`, what they make of these files.
+//! With paths after `--`, the results for these files.
 
 mod cases;
 
@@ -29,7 +29,7 @@ fn main() {
     }
 }
 
-/// The table of all cases; exits with 1 if one is not as it should be.
+/// The table of all cases; exits with 1 if one differs from the expectation.
 fn table() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     println!("# What each backend reads\n");
@@ -82,7 +82,7 @@ fn version() -> String {
     words.join(" ")
 }
 
-/// What a backend makes of a file, in a few words.
+/// A backend's result for a file, in a few words.
 fn judge(path: &Path, decoding: DecoderChoice, truth: &[u8]) -> String {
     let options = OpenOptions {
         decoder: decoding,
@@ -106,7 +106,7 @@ fn compare(video: &Video, truth: &[u8]) -> Result<String, VideoError> {
         return Ok(format!("{} frames, not {want}", frames.len()));
     }
     for &n in all.iter().step_by(all.len().div_ceil(50)) {
-        // Alone, and among some.
+        // Alone, and with others.
         for wanted in [vec![n], vec![n, n / 2, (n * 7 + 3) % want, want - 1 - n]] {
             if video.frames(&wanted)?[0] != frames[n] {
                 return Ok(format!("frame {n} depends on what else is asked for"));

@@ -1,4 +1,4 @@
-//! libavcodec as the decoder of the crate's own H.264 index: no libavformat between.
+//! libavcodec as the decoder of the crate's own H.264 index: without libavformat.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::nal::Entry;
 use crate::parameter_sets::ParameterSets;
 use crate::{Limits, Sink, VideoError};
 
-/// Decodes `frames` (each at most once) and gives each to `sink`.
+/// Decodes `frames` (each at most once) and passes each to `sink`.
 pub(crate) fn decode_frames(
     path: &Path,
     index: &H264Index,
@@ -34,7 +34,7 @@ pub(crate) fn decode_frames(
         work: 0,
         idle: None,
     };
-    // libavcodec has cut off what the stream crops, on all sides.
+    // libavcodec has already applied the stream's cropping.
     let window = Window {
         left: 0,
         top: 0,
@@ -54,7 +54,7 @@ struct H264Track<'a> {
     read: u64,
     /// Macroblocks decoded.
     work: u64,
-    /// The decoder of the stretch before. A start at an entry point leaves nothing of what it knew.
+    /// The decoder of the stretch before. A start at an entry point resets its state.
     idle: Option<Decoder>,
 }
 

@@ -13,7 +13,7 @@ use crate::nal::Entry;
 use crate::orientation::Orientation;
 use crate::{Limits, VideoError};
 
-/// All that is needed to decode any frame.
+/// Everything that is needed to decode any frame.
 pub(crate) struct AvIndex {
     pub(super) stream: usize,
     pub(super) parameters: SharedParameters,
@@ -25,7 +25,7 @@ pub(crate) struct AvIndex {
     /// The samples at which decoding can begin, ascending.
     entries: Vec<(u32, Entry)>,
     pub fps: Option<f64>,
-    /// Which of several streams it is of.
+    /// A note on which of several streams was chosen.
     pub remark: Option<String>,
     pub(super) orientation: Orientation,
     pub(super) width: usize,
@@ -35,11 +35,11 @@ pub(crate) struct AvIndex {
 /// Parameters that are only read.
 pub(super) struct SharedParameters(pub Parameters);
 
-// SAFETY: a copy of its own, which nothing changes or takes out: it is copied into decoders.
+// SAFETY: an owned copy, which is never modified or moved out: it is copied into decoders.
 unsafe impl Sync for SharedParameters {}
 
 impl AvIndex {
-    /// Reads all packets of a file's video stream; decodes them where they do not tell the order
+    /// Reads all packets of a file's video stream; decodes them if they do not show the order
     /// of the pictures.
     pub fn read(path: &Path, limits: &Limits) -> Result<Self, VideoError> {
         super::prepare();
@@ -103,7 +103,7 @@ impl AvIndex {
         let mut samples: Vec<Sample> = raw
             .iter()
             .map(|r| Sample {
-                // In the topmost temporal layer nothing is left to be predicted from it.
+                // In the highest temporal layer no other picture can refer to it.
                 disposable: r.traits.disposable && Some(r.traits.layer) == topmost,
                 shown: false,
                 ..r.sample
@@ -150,7 +150,7 @@ impl AvIndex {
             .map(|&(e, kind)| (e as usize, kind == Entry::Recovery))
     }
 
-    /// The sample at a place, if there is just one.
+    /// The sample at a file position, if there is exactly one.
     pub(super) fn find(&self, position: i64, size: usize) -> Option<usize> {
         let place = (position, u32::try_from(size).ok()?);
         let at = |i: usize| self.by_position.get(i).map(|&s| self.samples[s as usize].place());

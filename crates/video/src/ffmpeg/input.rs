@@ -1,4 +1,4 @@
-//! Files through libavformat: opened, one video stream of them read and sought in.
+//! Files through libavformat: opening, and reading and seeking in one video stream.
 
 use std::cmp::Reverse;
 use std::ffi::CString;
@@ -21,7 +21,7 @@ use crate::mp4::choice;
 use crate::orientation::Orientation;
 
 /// Containers that may be opened: those that hold their video themselves. Playlists and scripts
-/// (HLS, DASH, concat) name other files, which a file that was downloaded must not.
+/// (HLS, DASH, concat) name other files, which untrusted input must not do.
 const FORMATS: &str = "mov,mp4,avi,matroska,webm,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,h264,hevc,m4v,obu,av1,ivf,mxf,\
                        nut,rm,dv,yuv4mpegpipe,vc1,mjpeg,wtv,nsv,swf,amv,bink,smk,roq,viv,xmv,wv,apng,webp_pipe,3gp";
 
@@ -33,8 +33,8 @@ fn open(path: &Path) -> Result<Input, Error> {
     options.set("protocol_whitelist", "file");
     options.set("format_whitelist", FORMATS);
     let mut raw = ptr::null_mut();
-    // SAFETY: `name` is a string that ends in zero; `options` is handed over and taken back;
-    // `raw`, where it is set, is a context that nobody else has.
+    // SAFETY: `name` is a string that ends in zero; `options` is passed and returned;
+    // `raw`, if set, is a context that is not shared.
     unsafe {
         let mut options = options.disown();
         let answer = avformat_open_input(&mut raw, name.as_ptr(), ptr::null(), &mut options);
@@ -46,7 +46,7 @@ fn open(path: &Path) -> Result<Input, Error> {
     }
 }
 
-/// Finds out what the streams are, by decoding a bit of them if need be.
+/// Determines the streams' properties, by decoding a part of them if necessary.
 fn survey(input: &mut Input) -> Result<(), Error> {
     // SAFETY: the context is open.
     match unsafe { avformat_find_stream_info(input.as_mut_ptr(), ptr::null_mut()) } {
@@ -63,7 +63,7 @@ fn videos(input: &Input) -> impl Iterator<Item = Stream<'_>> {
         .filter(|s| !s.disposition().contains(Disposition::ATTACHED_PIC))
 }
 
-/// Width and height of a stream's pictures, as far as the container or their headers say.
+/// Width and height of a stream's pictures, as far as the container or their headers state it.
 fn size(stream: &Stream<'_>) -> (usize, usize) {
     let parameters = stream.parameters();
     // SAFETY: the parameters live as long as the stream.
@@ -72,15 +72,15 @@ fn size(stream: &Stream<'_>) -> (usize, usize) {
     (side(width), side(height))
 }
 
-/// Whether a packet's picture is decoded for others only: an edit list leaves it out.
+/// Whether a packet's picture is only a reference: an edit list hides it.
 pub(super) fn is_hidden(packet: &Packet) -> bool {
-    // SAFETY: the packet is there; this is a plain number.
+    // SAFETY: the packet is valid; this is a plain integer.
     unsafe { (*packet.as_ptr()).flags & AV_PKT_FLAG_DISCARD != 0 }
 }
 
-/// Whether every picture of a codec stands on its own.
+/// Whether every picture of a codec is intra-coded.
 pub(super) fn is_intra_only(id: Id) -> bool {
-    // SAFETY: the answer is null or a constant of the library.
+    // SAFETY: the result is null or a constant of the library.
     unsafe {
         let descriptor = avcodec_descriptor_get(id.into());
         !descriptor.is_null() && (*descriptor).props & AV_CODEC_PROP_INTRA_ONLY != 0
@@ -94,8 +94,8 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Opens a file and chooses its video stream as the program `ffmpeg` does: the one with most pixels, with an advance
-    /// for those that are marked as default. Cover pictures are none.
+    /// Opens a file and chooses its video stream as the program `ffmpeg` does: the one with most pixels, with a preference
+    /// for those that are marked as default. Cover pictures do not count.
     pub fn first(path: &Path) -> Result<Option<Self>, Error> {
         let mut input = open(path)?;
         survey(&mut input)?;
@@ -113,7 +113,7 @@ impl Reader {
         Ok(chosen.map(|stream| Self::of(input, stream)))
     }
 
-    /// Which of several video streams it is.
+    /// A note on which of several video streams was chosen.
     pub fn remark(&self) -> Option<String> {
         let sizes: Vec<_> = videos(&self.input).map(|s| (s.index(), size(&s))).collect();
         choice(self.stream, &sizes)
@@ -135,7 +135,7 @@ impl Reader {
 
     fn of(mut input: Input, stream: usize) -> Self {
         for mut other in input.streams_mut().filter(|s| s.index() != stream) {
-            // SAFETY: the stream belongs to the context, which is ours.
+            // SAFETY: the stream belongs to the context, which is owned.
             unsafe { (*other.as_mut_ptr()).discard = AVDiscard::AVDISCARD_ALL };
         }
         Self { input, stream }
@@ -144,7 +144,7 @@ impl Reader {
     pub fn stream(&self) -> Stream<'_> {
         match self.input.stream(self.stream) {
             Some(s) => s,
-            // Both constructors have looked.
+            // Both constructors have checked this.
             None => unreachable!("the stream is there"),
         }
     }
@@ -162,7 +162,7 @@ impl Reader {
         }
     }
 
-    /// Goes to the last place at or before a time from which can be read.
+    /// Seeks to the last readable position at or before a time.
     pub fn seek(&mut self, time: i64) -> Result<(), Error> {
         // SAFETY: the context is open and has the stream.
         match unsafe { avformat_seek_file(self.input.as_mut_ptr(), self.stream as i32, i64::MIN, time, time, 0) } {
@@ -171,14 +171,14 @@ impl Reader {
         }
     }
 
-    /// Whether the container says that there are no fields, only whole pictures.
+    /// Whether the container declares progressive video.
     pub fn is_progressive(&self) -> bool {
         let parameters = self.stream().parameters();
         // SAFETY: the parameters live as long as the stream.
         unsafe { (*parameters.as_ptr()).field_order == AVFieldOrder::AV_FIELD_PROGRESSIVE }
     }
 
-    /// What precedes the packets.
+    /// The codec's extradata.
     pub fn extradata(&self) -> Vec<u8> {
         let parameters = self.stream().parameters();
         // SAFETY: the parameters live as long as the stream, and own that many bytes.
@@ -196,7 +196,7 @@ impl Reader {
         self.input.format().name().to_owned()
     }
 
-    /// How many samples the container's own table has, where it has one of all.
+    /// The number of samples in the container's table, if it has a complete one.
     pub fn table_length(&self) -> Option<usize> {
         if !self.container().starts_with("mov") {
             return None;
@@ -207,7 +207,7 @@ impl Reader {
         usize::try_from(count).ok().filter(|n| *n > 0)
     }
 
-    /// How pictures are turned.
+    /// The orientation of the pictures.
     pub fn orientation(&self) -> Orientation {
         let stream = self.stream();
         let matrix = stream.side_data().find(|s| s.kind() == side_data::Type::DisplayMatrix);

@@ -4,7 +4,7 @@ use ffmpeg_next::Packet;
 
 const VOP_START: [u8; 4] = [0, 0, 1, 0xb6];
 
-/// Packets up to this size that follow two pictures in one hold a picture's place and no picture.
+/// Packets up to this size that follow two pictures in one are placeholders without a picture.
 const MAX_PLACEHOLDER: usize = 19;
 
 /// Where the pictures of a packet begin.
@@ -16,7 +16,7 @@ fn starts(packet: &[u8]) -> impl Iterator<Item = usize> {
         .map(|(i, _)| i)
 }
 
-/// Whether a packet is one B-picture and nothing else: nothing is ever predicted from one.
+/// Whether a packet is one B-picture and nothing else: it is never a reference.
 pub(super) fn is_single_b(packet: &[u8]) -> bool {
     let mut starts = starts(packet);
     // vop_coding_type: I, P, B, S
@@ -24,9 +24,9 @@ pub(super) fn is_single_b(packet: &[u8]) -> bool {
     kind == Some(2) && starts.next().is_none()
 }
 
-/// Takes "packed bitstreams" apart, which DivX and Xvid write into AVI files: a reference picture
+/// Splits "packed bitstreams", which DivX and Xvid write into AVI files: a reference picture
 /// and the B-picture that follows it share a packet, and the next packet is a placeholder, or holds
-/// the next B-picture. Packet for packet, each then holds one picture.
+/// the next B-picture. Afterwards each packet holds one picture.
 #[derive(Default)]
 pub(super) struct Unpacker {
     held: Option<Vec<u8>>,

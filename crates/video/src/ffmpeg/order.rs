@@ -1,4 +1,4 @@
-//! What can be told of a packet without decoding it.
+//! The properties of a packet that are known without decoding it.
 
 use ffmpeg_next::codec::Id;
 use rusty_h264_common::nal::split_annex_b;
@@ -6,14 +6,14 @@ use rusty_h264_common::nal::split_annex_b;
 use super::mpeg4;
 use crate::nal::{self, Entry, Nal};
 
-/// What a packet holds.
+/// The contents of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Traits {
-    /// Whether a decoder gives a picture for it.
+    /// Whether a decoder returns a picture for it.
     pub shown: bool,
-    /// Whether decoding can begin at it, as far as it shows; `None` where it does not.
+    /// Whether decoding can begin at it; `None` if the packet does not show it.
     pub entry: Option<Entry>,
-    /// Nothing is predicted from it, unless of a higher temporal layer.
+    /// No other picture refers to it, except in a higher temporal layer.
     pub disposable: bool,
     /// Its temporal layer.
     pub layer: u8,
@@ -28,7 +28,7 @@ impl Traits {
     };
 }
 
-/// How a stream's packets are put together.
+/// The structure of a stream's packets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Syntax {
     id: Id,
@@ -47,7 +47,7 @@ impl Syntax {
         Self { id, length_size }
     }
 
-    /// Whether every packet is one picture or none, and says which.
+    /// Whether every packet is one picture or none, and marks which.
     pub fn tells_pictures(self) -> bool {
         matches!(self.id, Id::H264 | Id::HEVC | Id::VP8 | Id::VP9 | Id::AV1)
     }
@@ -121,7 +121,7 @@ fn hevc(units: &[&[u8]]) -> Traits {
             16..=18 | 21 => Entry::Recovery,
             _ => Entry::None,
         }),
-        // Even numbers below 16: not predicted from within its own temporal layer.
+        // Even numbers below 16: not a reference within its own temporal layer.
         disposable: kind < 16 && kind % 2 == 0,
         layer,
     }

@@ -11,9 +11,9 @@ use ffmpeg_next::software::scaling::{Context, Flags};
 use crate::RgbFrame;
 use crate::color::{Colour, Planes, Window, to_rgb};
 
-/// Converts the window of a picture. 8-bit 4:2:0 and 4:2:2 go the way of every backend; other
-/// kinds, which only this one reads, through swscale with the flags of PyAV and torchcodec. So do
-/// pictures of odd height, for which swscale takes another way than for even ones.
+/// Converts the window of a picture. 8-bit 4:2:0 and 4:2:2 use the conversion shared by all backends; other
+/// formats, which only this backend reads, use swscale with the flags of PyAV and torchcodec. So do
+/// pictures of odd height, for which swscale uses different code than for even ones.
 pub(super) fn convert(picture: &frame::Video, window: Window) -> Result<RgbFrame, String> {
     let rows_per_chroma = match picture.format() {
         Pixel::YUV420P | Pixel::YUVJ420P => 2,
@@ -34,7 +34,7 @@ pub(super) fn size(picture: &frame::Video) -> (usize, usize) {
     (picture.width() as usize, picture.height() as usize)
 }
 
-/// What the picture says of its colours, with ffmpeg's meaning of what it leaves open.
+/// The picture's colour description, with ffmpeg's defaults for what it leaves open.
 fn colour(picture: &frame::Video) -> Colour {
     let j = matches!(
         picture.format(),
@@ -64,7 +64,7 @@ fn planes(picture: &frame::Video, rows_per_chroma: usize) -> Option<Planes<'_>> 
             0 => (width, height),
             _ => (width.div_ceil(2), height.div_ceil(rows_per_chroma)),
         };
-        // SAFETY: the picture is a decoder's, of a format with three planes of 8-bit samples.
+        // SAFETY: the picture comes from a decoder and has a format with three planes of 8-bit samples.
         let (start, stride) = unsafe { ((*picture.as_ptr()).data[i], (*picture.as_ptr()).linesize[i]) };
         let stride = usize::try_from(stride).ok().filter(|s| *s >= width)?;
         if start.is_null() || height == 0 {
@@ -90,8 +90,8 @@ fn by_swscale(picture: &frame::Video, window: Window) -> Result<RgbFrame, String
     let mut scaler =
         Context::get(format, width, height, Pixel::RGB24, width, height, Flags::BILINEAR).map_err(failed)?;
     let colour = colour(picture);
-    // SAFETY: the context is ours; the tables of coefficients are constants of the library. An
-    // answer below zero means that the format has no such details.
+    // SAFETY: the context is owned; the tables of coefficients are constants of the library. An
+    // negative result means that the format has no such details.
     unsafe {
         let table = sws_getCoefficients(i32::from(colour.matrix));
         sws_setColorspaceDetails(
@@ -105,8 +105,8 @@ fn by_swscale(picture: &frame::Video, window: Window) -> Result<RgbFrame, String
             1 << 16,
         );
     }
-    // Room behind each row: swscale writes eight pixels at a time, and is inexact in a row's last
-    // ones where the next row follows at once.
+    // Padding after each row: swscale writes eight pixels at a time, and is inexact in a row's last
+    // ones if the next row follows directly.
     let mut rgb = frame::Video::new(Pixel::RGB24, width + 16, height);
     rgb.set_width(width);
     scaler.run(picture, &mut rgb).map_err(failed)?;
@@ -165,8 +165,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
-        /// The crate's conversion is swscale's, bit for bit: at even heights, in every range and
-        /// matrix. (swscale's x86 code; where it has none it is up to two levels away.)
+        /// The crate's conversion equals swscale's, bit for bit: at even heights, in every range and
+        /// matrix. (swscale's x86 code; elsewhere it differs by up to two levels.)
         #[test]
         fn the_conversion_is_swscales(
             width in 1u32..400,

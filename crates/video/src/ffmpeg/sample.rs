@@ -1,4 +1,4 @@
-//! Packets as an index has them.
+//! Packets as an index stores them.
 
 use ffmpeg_next::codec::Id;
 
@@ -7,18 +7,18 @@ use super::mpeg4::Unpacker;
 /// One packet, in decoding order.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
-    /// Its byte in the file, or -1; with the size, what it is known by after a seek.
+    /// Its byte in the file, or -1; with the size it identifies the packet after a seek.
     pub position: i64,
     pub size: u32,
-    /// Where to seek to for it.
+    /// The time to seek to for it.
     pub time: i64,
-    /// Its place among all samples in display order.
+    /// Its position among all samples in display order.
     pub rank: u32,
-    /// Whether a decoder gives a picture for it.
+    /// Whether a decoder returns a picture for it.
     pub shown: bool,
-    /// Whether nothing is predicted from it.
+    /// Whether no other picture refers to it.
     pub disposable: bool,
-    /// Whether it was short already when the index was made.
+    /// Whether it was already truncated when the index was made.
     pub damaged: bool,
     /// Whether reading can begin at it: it shares no packet with the one before.
     pub clean: bool,
@@ -30,7 +30,7 @@ impl Sample {
     }
 }
 
-/// What a codec's packets have to go through.
+/// The unpacker that a codec's packets need, if any.
 pub(super) fn unpacker(id: Id) -> Option<Unpacker> {
     (id == Id::MPEG4).then(Unpacker::default)
 }

@@ -1,4 +1,4 @@
-//! Decoding stretch after stretch: from an entry point to the last frame that is wanted of it.
+//! Decoding by stretches, each from an entry point to its last requested frame.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -16,29 +16,29 @@ use crate::{RgbFrame, Sink, VideoError};
 /// More pictures than any decoder holds back.
 const MAX_DELAY: usize = 64;
 
-/// What is decoded: coded pictures ("samples") in decoding order.
+/// The input of decoding: coded pictures ("samples") in decoding order.
 pub(super) trait Track {
     /// The last sample at which decoding can begin to reach `sample`, and whether pictures that
     /// follow it but are shown before it need an earlier one.
     fn entry_before(&self, sample: usize) -> Option<(usize, bool)>;
-    /// The place of a sample in display order.
+    /// The position of a sample in display order.
     fn rank(&self, sample: usize) -> u32;
-    /// Goes to an entry point, and gives a decoder to be fed from there. If it is `open`, pictures
+    /// Seeks to an entry point, and returns a decoder to be fed from there. If it is `open`, pictures
     /// that follow it are left out.
     fn begin(&mut self, entry: usize, open: bool) -> Result<Decoder, VideoError>;
-    /// The packet of a sample, later than all since `begin`; `None` if it is neither wanted nor
-    /// needed for others.
+    /// The packet of a sample, later than all since `begin`; `None` if it is neither requested nor
+    /// a reference.
     fn packet(&mut self, sample: usize, wanted: bool) -> Result<Option<Coded>, Trouble>;
-    /// Takes back a decoder that met with no damage.
+    /// Returns a decoder that met no damage, for reuse.
     fn end(&mut self, decoder: Decoder);
 }
 
 /// A coded picture.
 pub(super) struct Coded {
     pub packet: Packet,
-    /// Whether other pictures may be predicted from it.
+    /// Whether it is a reference picture.
     pub reference: bool,
-    /// Whether the decoder gives a picture for it.
+    /// Whether the decoder returns a picture for it.
     pub shown: bool,
 }
 
@@ -46,11 +46,11 @@ pub(super) struct Coded {
 pub(super) enum Trouble {
     /// This one is damaged.
     Fault(Fault),
-    /// Nothing more is to be had.
+    /// Nothing more can be read.
     Stop(VideoError),
 }
 
-/// Decodes frames, given as pairs of sample and frame, and gives each to `sink`, turned upright.
+/// Decodes frames, given as pairs of sample and frame, and passes each to `sink`, turned upright.
 pub(super) fn decode(
     path: &Path,
     track: &mut dyn Track,
@@ -96,19 +96,19 @@ pub(super) fn decode(
     Ok(())
 }
 
-/// Takes a frame's picture, or what is wrong with it.
+/// Receives a frame's picture or its error.
 type Deliver<'a> = dyn FnMut(usize, Result<RgbFrame, String>) -> ControlFlow<()> + 'a;
 
 struct Stretch<'a> {
     window: Window,
-    /// Frames by sample, those that are still to be delivered.
+    /// Frames by sample, not delivered yet.
     wanted: BTreeMap<usize, Vec<usize>>,
-    /// Samples that went into the decoder and have not come out, and whether others may be
-    /// predicted from them.
+    /// Samples that the decoder has not returned yet, and whether they are
+    /// references.
     outstanding: BTreeMap<usize, bool>,
-    /// Pictures that wait for word that all they may be predicted from is sound.
+    /// Pictures held until all their possible references are known to be intact.
     held: BTreeMap<usize, RgbFrame>,
-    /// The first sample found damaged that others are predicted from.
+    /// The first damaged reference sample.
     broken: Option<(usize, String)>,
     deliver: &'a mut Deliver<'a>,
 }
@@ -118,7 +118,7 @@ impl<'a> Stretch<'a> {
         let mut decoder = track.begin(entry, open)?;
         let last = self.wanted.keys().next_back().map_or(entry, |&s| s);
         for sample in entry..=last {
-            // What is predicted from before the entry cannot be decoded from it.
+            // Pictures with references before the entry cannot be decoded from it.
             if open && track.rank(sample) < track.rank(entry) {
                 continue;
             }
@@ -143,7 +143,7 @@ impl<'a> Stretch<'a> {
         Ok(self.settle())
     }
 
-    /// One sample into the decoder, and what comes out.
+    /// Feeds one sample to the decoder and collects its output.
     fn feed(
         &mut self,
         track: &mut dyn Track,
@@ -186,14 +186,14 @@ impl<'a> Stretch<'a> {
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Takes what the decoder has ready.
+    /// Collects the decoder's finished pictures.
     fn collect(&mut self, decoder: &mut Decoder) -> ControlFlow<()> {
         loop {
             let decoded = match decoder.receive() {
                 Ok(Some(decoded)) => decoded,
                 Ok(None) => return ControlFlow::Continue(()),
                 Err(e) => {
-                    // It concerns the oldest that has not come out.
+                    // It concerns the oldest outstanding sample.
                     let Some((sample, reference)) = self.outstanding.pop_first() else {
                         return ControlFlow::Continue(());
                     };
@@ -222,7 +222,7 @@ impl<'a> Stretch<'a> {
         }
     }
 
-    /// Delivers the held pictures of which nothing that may be damaged is still in the decoder.
+    /// Delivers the held pictures whose possible references have all left the decoder.
     fn release(&mut self) -> ControlFlow<()> {
         let sound = self.outstanding.keys().next().copied().unwrap_or(usize::MAX);
         while let Some(entry) = self.held.first_entry() {
@@ -254,7 +254,7 @@ impl<'a> Stretch<'a> {
         self.give(sample, Err(fault.reason))
     }
 
-    /// At the end: what did not come out never will.
+    /// At the end: samples still outstanding are lost.
     fn settle(&mut self) -> ControlFlow<()> {
         while let Some((sample, reference)) = self.outstanding.pop_first() {
             self.fault(

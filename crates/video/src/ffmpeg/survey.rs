@@ -1,4 +1,4 @@
-//! A pass over all packets of a stream, to learn what pictures they hold and in which order.
+//! A pass over all packets of a stream, to determine their pictures and the display order.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -15,7 +15,7 @@ use super::sample::{Sample, unpacker};
 use crate::nal::Entry;
 use crate::{Limits, VideoError};
 
-/// A packet as it was read.
+/// A packet as read.
 pub(super) struct Raw {
     pub sample: Sample,
     pub pts: Option<i64>,
@@ -31,13 +31,13 @@ pub(super) struct Survey<'a> {
     parameters: &'a Parameters,
     syntax: Syntax,
     pub raw: Vec<Raw>,
-    /// Of the first picture that could be decoded.
+    /// The size of the first picture that could be decoded.
     pub size: Option<(usize, usize)>,
     decoder: Option<Decoder>,
-    /// Samples in the order in which the decoder gave their pictures; those it refused stand where
-    /// they were refused.
+    /// Samples in the order in which the decoder returned their pictures; rejected ones are at the position where
+    /// they were rejected.
     shown: Vec<u32>,
-    /// Samples whose pictures the decoder calls key frames.
+    /// Samples whose pictures the decoder marks as key frames.
     keys: HashSet<u32>,
     unpacker: Option<Unpacker>,
 }
@@ -58,7 +58,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Reads the packets of a file that was just opened, and decodes them if that is asked for.
+    /// Reads the packets of a file that was just opened, and decodes them if `decode`.
     pub fn packets(&mut self, reader: &mut Reader, decode: bool) -> Result<(), VideoError> {
         (self.raw, self.shown, self.keys, self.decoder) = (Vec::new(), Vec::new(), HashSet::new(), None);
         self.unpacker = unpacker(self.parameters.id());
@@ -86,7 +86,7 @@ impl<'a> Survey<'a> {
         Ok(())
     }
 
-    /// Notes a packet, and gives what the decoder is to have of it.
+    /// Records a packet, and returns the part for the decoder.
     fn take(&mut self, packet: Packet) -> Result<Packet, VideoError> {
         let found = self.raw.len() as u64 + 1;
         if found > self.limits.max_samples {
@@ -138,7 +138,7 @@ impl<'a> Survey<'a> {
         })
     }
 
-    /// The size of the picture in a packet, on its own.
+    /// The size of the picture in a packet, decoded separately.
     fn measure(&mut self, packet: &mut Packet) -> Result<(), VideoError> {
         let mut decoder = self.open()?;
         if decoder.send(packet, 0).is_ok() && decoder.finish().is_ok() {
@@ -177,7 +177,7 @@ impl<'a> Survey<'a> {
         }
     }
 
-    /// Whether every picture has a time of its own.
+    /// Whether all pictures have different times.
     pub fn times_tell_the_order(&self) -> bool {
         let shown = || self.raw.iter().filter(|r| r.traits.shown);
         let mut seen = HashSet::new();
@@ -193,13 +193,13 @@ impl<'a> Survey<'a> {
         order
     }
 
-    /// The samples as the decoder gave them.
+    /// The samples in the decoder's output order.
     pub fn by_decoding(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.shown)
     }
 
-    /// Where decoding can begin: what the packets say of themselves; else what both the container
-    /// and, if it was asked, the decoder calls a key frame.
+    /// Where decoding can begin: the entries that the packets show; otherwise the samples that both the container
+    /// and, if it ran, the decoder mark as key frames.
     pub fn entries(&self, intra: bool) -> Vec<(u32, Entry)> {
         let of = |(i, raw): (usize, &Raw)| {
             let sample = i as u32;
@@ -227,7 +227,7 @@ trait Recent {
 }
 
 impl Recent for Vec<u32> {
-    /// Whether a sample is among the last ones: one that was refused may still come out.
+    /// Whether a sample is among the last ones: a rejected one may still be returned.
     fn contains_recent(&self, sample: u32) -> bool {
         self.iter().rev().take(64).any(|&s| s == sample)
     }

@@ -1,4 +1,4 @@
-//! A pass over the packets that wanted frames need, by an index.
+//! A pass over the packets that the requested frames need, using an index.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::color::Window;
 use crate::index::{Index, Place};
 use crate::{Limits, Sink, VideoError};
 
-/// Packets that are read on to an entry point rather than sought.
+/// Up to this many packets are read to reach an entry point instead of seeking.
 const NEAR: usize = 48;
 
 /// A pass over the packets, forwards.
@@ -26,7 +26,7 @@ pub(super) struct AvTrack<'a> {
     limits: &'a Limits,
     reader: Option<Reader>,
     unpacker: Option<Unpacker>,
-    /// The sample that the reader gives next.
+    /// The sample that the reader returns next.
     next: usize,
     read: u64,
 }
@@ -55,7 +55,7 @@ impl<'a> AvTrack<'a> {
         Reader::again(self.path, self.index.stream).map_err(|e| self.broken(e))
     }
 
-    /// Has the reader stand at a sample at or before `entry`, as near as can be had.
+    /// Moves the reader to a sample at or before `entry`, as near as possible.
     fn sought(&mut self, entry: usize) -> Result<(), VideoError> {
         let mut reader = match self.reader.take() {
             Some(reader) => reader,
@@ -66,7 +66,7 @@ impl<'a> AvTrack<'a> {
             self.reader = Some(reader);
             return Ok(());
         }
-        // Twice: to find out where it leads, and to stand before that.
+        // Twice: to find out where it leads, and to return there.
         if time != i64::MIN
             && reader.seek(time).is_ok()
             && let Ok(Some(packet)) = reader.next()
@@ -85,7 +85,7 @@ impl<'a> AvTrack<'a> {
         Ok(())
     }
 
-    /// The packet of a sample, reading on to it.
+    /// The packet of a sample, reading up to it.
     fn advance(&mut self, sample: usize) -> Result<Packet, Trouble> {
         loop {
             if self.read >= self.limits.max_read {
@@ -102,7 +102,7 @@ impl<'a> AvTrack<'a> {
                 Err(e) => return Err(Trouble::Stop(self.broken(e))),
             };
             if packet.size() != expected.size as usize || packet.position() as i64 != expected.position {
-                // What a seek gave is not what reading on from the beginning gives.
+                // The result of seeking differs from reading from the beginning.
                 return Err(Trouble::Stop(VideoError::Changed {
                     path: self.path.to_owned(),
                 }));
@@ -155,7 +155,7 @@ impl Track for AvTrack<'_> {
     }
 
     fn end(&mut self, _: Decoder) {
-        // Each stretch gets a decoder of its own: not every one forgets all that it knew.
+        // Each stretch gets a new decoder: not every decoder resets its whole state.
     }
 }
 

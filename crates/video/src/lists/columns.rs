@@ -2,22 +2,22 @@
 
 use std::fmt;
 
-/// What a column holds.
+/// The meaning of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Column {
-    /// The video: takes all words that the other columns leave.
+    /// The video: takes all words that remain after the other columns.
     Path,
-    /// Frames to pass over at the beginning.
+    /// Frames to skip at the beginning.
     Offset,
     /// Number of frames.
     Frames,
-    /// The number of the first frame, counted as the files are.
+    /// The number of the first frame, numbered like the files.
     Start,
     /// The number of the last frame, which is included.
     Stop,
     /// The class: a number from 0, the name of a class, or `-` for none.
     Label,
-    /// Something not used here.
+    /// A column that is not used.
     Ignored,
 }
 
@@ -43,10 +43,10 @@ impl fmt::Display for Column {
 pub struct Columns(pub(super) Vec<Column>);
 
 impl Columns {
-    /// From names, such as `"path offset frames label"`; `_` is a column to pass over.
+    /// From names, such as `"path offset frames label"`; `_` is a column to skip.
     ///
     /// # Errors
-    /// A fragment: an unknown name, one that comes twice, no path, or columns that say the same thing in two ways.
+    /// A fragment: an unknown name, a duplicate, no path, or redundant columns.
     pub fn parse(names: &str) -> Result<Self, String> {
         let mut columns = Vec::new();
         for name in names.split_whitespace() {
@@ -78,7 +78,7 @@ impl Columns {
         Ok(Self(columns))
     }
 
-    /// The place of the path among them.
+    /// The index of the path among the columns.
     pub(super) fn path_at(&self) -> usize {
         self.0.iter().position(|&c| c == Column::Path).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! Doubts about a guess at the columns. A wrong guess would read other frames than were meant, or no file at all.
+//! Doubts about a guess at the columns. A wrong guess would read other frames than intended, or no file at all.
 
 use super::labels::{Labels, is_count};
 use super::separator::{MARKS, Separator};
@@ -47,7 +47,7 @@ fn one_hot(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine> 
             places.push(place);
         }
     }
-    // A video of one frame and class 0 looks like it, too.
+    // A video of one frame and class 0 looks the same.
     (classes > 2 || places.len() > 1).then(|| BadLine {
         line: first,
         reason: format!(
@@ -83,7 +83,7 @@ fn column_before_path(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Optio
     if marks.is_none() && !blanks {
         return None;
     }
-    // Numbers that count the lines, or one and the same thing that happens to stand before every path.
+    // Numbers that count the lines, or the same word in front of every path.
     let mut counted = 0..;
     let start = |text: &str| {
         text.split([' ', '\t', ',', ';', '|'])
@@ -96,7 +96,7 @@ fn column_before_path(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Optio
         Some(mark) => text.matches(char::from(mark)).count(),
         None => numbers_after_path(&text.split_whitespace().collect::<Vec<_>>(), labels),
     };
-    // A folder's name may begin with a number where columns follow the path as they should.
+    // A folder's name may begin with a number if the usual columns follow the path.
     if blanks && rest > 0 && !counts {
         return None;
     }
@@ -118,7 +118,7 @@ fn column_before_path(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Optio
     Some(BadLine { line, reason })
 }
 
-/// More numbers than columns are known for.
+/// More numbers than known columns.
 fn too_many(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine> {
     let most = shape.columns.0.len() - 1;
     if most < 3 {
@@ -140,7 +140,7 @@ fn too_many(shape: &Shape, bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine>
     })
 }
 
-/// Lines of paths alone that seem to be more.
+/// Lines that look like paths without columns but seem to have some.
 fn no_columns(bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine> {
     texts(bytes).find_map(|(line, text)| {
         let last = text.split_whitespace().next_back()?;
@@ -171,7 +171,7 @@ fn no_columns(bytes: &[u8], labels: &Labels<'_>) -> Option<BadLine> {
     })
 }
 
-/// Segments by their length or by their end.
+/// Segments given by their length or by their end.
 fn segments(shape: &Shape, bytes: &[u8]) -> Option<BadLine> {
     // (line, second number from the path, third)
     let numbers = |(line, text): (usize, &str)| {

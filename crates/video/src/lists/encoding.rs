@@ -1,20 +1,20 @@
-//! The text of a list, whatever program saved it, and files that are no lists at all.
+//! The text of a list in any common encoding, and files that are not lists.
 
 use crate::sniff::{HEAD, Kind, sniff};
 use std::borrow::Cow;
 
 /// The text of a file.
 pub(super) struct Text<'a> {
-    /// Lines end in `\n`, perhaps with an `\r` before it. Bytes that are not UTF-8 are left as they are.
+    /// Lines end in `\n`, possibly with an `\r` before it. Bytes that are not UTF-8 are left as they are.
     pub bytes: Cow<'a, [u8]>,
-    /// What was not plain UTF-8 and was read all the same.
+    /// The encoding, if it was not plain UTF-8.
     pub note: Option<&'static str>,
 }
 
 /// Reads a file as text: UTF-8 with or without a byte order mark, UTF-16, line ends of every system.
 ///
 /// # Errors
-/// A fragment that says what the file is and what to do, where it is no text or another kind of document.
+/// A fragment that says what the file is and what to do, if it is not text or another kind of document.
 pub(super) fn text(bytes: &[u8]) -> Result<Text<'_>, String> {
     if let Some(what) = binary(bytes) {
         return Err(what);
@@ -36,7 +36,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<Text<'_>, String> {
     }
 }
 
-/// UTF-16 with a byte order mark, or with every other byte zero as Latin letters have it.
+/// UTF-16 with a byte order mark, or with every other byte zero as for Latin letters.
 fn utf16(bytes: &[u8]) -> Option<String> {
     let head = &bytes[..bytes.len().min(512) & !1];
     let zeros = |at: usize| head.iter().skip(at).step_by(2).filter(|b| **b == 0).count();
@@ -64,7 +64,7 @@ fn line_ends(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     ends.collect::<Vec<u8>>().into()
 }
 
-/// First bytes of files that are no text, and what they are.
+/// First bytes of binary files, and their kinds.
 const BINARY: [(&[u8], &str); 17] = [
     (b"\x1f\x8b", "is compressed (gzip): unpack it (`gunzip`)"),
     (b"BZh", "is compressed (bzip2): unpack it (`bunzip2`)"),
@@ -129,7 +129,7 @@ fn binary(bytes: &[u8]) -> Option<String> {
     if tar {
         return Some("is an archive (tar): unpack it".into());
     }
-    // Containers of video hold zeros early; a text that begins like one does not.
+    // Containers of video have zero bytes early; a text that begins like one does not.
     let zeros = bytes.iter().take(64).any(|b| *b == 0);
     let what = match sniff(&bytes[..bytes.len().min(HEAD as usize)]) {
         Kind::Mp4 if zeros => "a video (mp4 or mov)",
@@ -190,7 +190,7 @@ fn document(bytes: &[u8]) -> Option<String> {
 const LINES: &str =
     "write a line for each video, `path label`; of segments, such as BABEL's, `path offset frames label`";
 
-/// Objects or arrays, of JSON or as Python writes them, together or one a line.
+/// Objects or arrays, in JSON or as Python prints them, together or one a line.
 fn is_json(text: &[u8]) -> bool {
     let (Some(first), Some(last)) = (text.first(), text.last()) else {
         return false;

@@ -15,7 +15,7 @@ const PARTICIPANT: &str = "participant_id";
 const CLASS: &str = "verb_class";
 const NAME: &str = "verb";
 
-/// Whether the first row names the columns that are needed.
+/// Whether the first row names the required columns.
 pub(super) fn has_header(bytes: &[u8]) -> bool {
     let first = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     let names = String::from_utf8_lossy(first).to_ascii_lowercase();
@@ -26,7 +26,7 @@ pub(super) fn has_header(bytes: &[u8]) -> bool {
     names.len() > 1 && names.contains(&START) && names.contains(&VIDEO)
 }
 
-/// Where the columns are.
+/// The positions of the columns.
 struct Header {
     names: Vec<String>,
 }
@@ -43,7 +43,7 @@ impl Header {
         self.names.iter().position(|n| n == name)
     }
 
-    /// What is wrong with it.
+    /// The error of the header, if any.
     fn lacks(&self) -> Option<String> {
         let missing: Vec<&str> = [VIDEO, START, STOP]
             .into_iter()
@@ -59,7 +59,7 @@ impl Header {
     }
 }
 
-/// Reads what can be read.
+/// Reads the valid lines.
 pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     let mut found = Scan {
         columns: [PARTICIPANT, VIDEO, START, STOP, CLASS].join(", "),
@@ -84,7 +84,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     loop {
         let outcome = reader.read_byte_record(&mut record);
         if let Some(p) = record.position() {
-            // The reader's own count is one behind where lines end in two bytes.
+            // The reader's own count is one too low if lines end in two bytes.
             let begins = |at: &usize| !matches!(bytes.get(*at), Some(b'\r' | b'\n'));
             let to = (p.byte() as usize..bytes.len()).find(begins).unwrap_or(bytes.len());
             line += bytes[from..to].iter().filter(|b| **b == b'\n').count();
@@ -130,7 +130,7 @@ fn row<'p>(
         .next_back()
         .and_then(|field| std::str::from_utf8(field).ok());
     let checksum = last.map(str::trim).filter(|word| Checksum::is_meant(word));
-    // The first row need not name it.
+    // The header need not name it.
     let unnamed = usize::from(checksum.is_some() && record.len() == header.names.len() + 1);
     if record.len() - unnamed != header.names.len() {
         return Err(format!(
@@ -149,7 +149,7 @@ fn row<'p>(
     let needed = |name: &str| text(name)?.ok_or_else(|| format!("has no {name}"));
     let frame = |name: &str| {
         let word = needed(name)?;
-        // pandas writes whole numbers of a column with gaps as 12.0
+        // pandas writes integers of a column with gaps as 12.0
         let whole = word.strip_suffix(".0").unwrap_or(word);
         whole
             .parse::<usize>()

@@ -4,14 +4,14 @@ use super::columns::Columns;
 use super::labels::{Labels, is_count};
 use super::separator::{MARKS, Separator};
 
-/// What a first line says.
+/// The contents of a first line.
 pub(super) struct Header {
     pub separator: Separator,
-    /// The columns; or why they cannot be had, as a fragment.
+    /// The columns; or why they are invalid, as a fragment.
     pub columns: Result<Columns, String>,
 }
 
-/// What a column's name means: a name that [`Columns::parse`] knows.
+/// The meaning of a column's name: a name that [`Columns::parse`] knows.
 fn meaning(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     Some(match name.as_str() {
@@ -36,7 +36,7 @@ pub(super) fn read(line: &str, labels: &Labels<'_>) -> Option<Header> {
     let marks = MARKS.into_iter().map(Separator::Mark);
     for separator in marks.chain([Separator::Blanks]) {
         separator.split(line, &mut names);
-        // Columns that are empty in every row have no name, and checksums are no column.
+        // Columns that are empty in every row have no name, and checksums are not a column.
         while names
             .last()
             .is_some_and(|n| n.is_empty() || n.eq_ignore_ascii_case("checksum"))
@@ -60,7 +60,7 @@ pub(super) fn read(line: &str, labels: &Labels<'_>) -> Option<Header> {
             .collect();
         let is_header = match separator {
             Separator::Blanks => path && unknown.is_empty(),
-            // A video that is called `video`, and its class, is no header.
+            // A video named `video` with its class is not a header.
             Separator::Mark(_) => path && (known > 1 || unknown.is_empty()) || known > 0 && names.len() > 2,
         };
         if !is_header {

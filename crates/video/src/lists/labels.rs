@@ -1,11 +1,11 @@
-//! Labels as they are written: numbers from 0, names of classes, or a sign that there is none.
+//! Labels as written: numbers from 0, names of classes, or a mark for none.
 
 use super::separator::unquoted;
 use super::words::{near, skeleton};
 use std::cell::Cell;
 use std::collections::HashMap;
 
-/// Labels for which a near name is looked for, of one list: each is compared with all names.
+/// Maximum number of labels of a list for which a similar name is searched: each is compared to all names.
 const SUGGESTIONS: usize = 100;
 
 /// How labels are read.
@@ -16,17 +16,17 @@ pub(super) struct Labels<'a> {
 
 struct Names<'a> {
     all: &'a [String],
-    /// By the name, its words one space apart.
+    /// By name, its words separated by one space.
     exact: HashMap<String, usize>,
-    /// By what is left of the name without case and marks; of several the first.
+    /// By the name without case and punctuation; the first of several.
     loose: HashMap<String, usize>,
     /// Words of the longest name.
     words: usize,
 }
 
-/// A number of words at one end of a line that are a label.
+/// A label at one end of a line.
 pub(super) struct Found {
-    /// How many words.
+    /// The number of words.
     pub words: usize,
     /// Whether fewer words are a label, too.
     pub doubtful: bool,
@@ -57,7 +57,7 @@ impl<'a> Labels<'a> {
         self.names.is_some()
     }
 
-    /// Whether a text is a label, sound or nearly so: a number, a sign for none, a class in any case.
+    /// Whether a text is a label, valid or nearly so: a number, a mark for none, a class in any case.
     pub fn like(&self, text: &str) -> bool {
         let text = unquoted(text);
         is_count(text) || is_none(text) || self.is_class(text)
@@ -73,7 +73,7 @@ impl<'a> Labels<'a> {
     }
 
     /// The words at the end (or the beginning) of `words` that are a label: as many as make the name of a class, else
-    /// one. `None` where the one word is no label either.
+    /// one. `None` if that word is not a label either.
     pub fn at(&self, words: &[&str], end: bool) -> Option<Found> {
         let part = |n: usize| match end {
             true => &words[words.len() - n..],
@@ -90,7 +90,7 @@ impl<'a> Labels<'a> {
         })
     }
 
-    /// `context` says what was expected where.
+    /// `context` describes what was expected where.
     ///
     /// # Errors
     /// A fragment that says what is wrong and what may be meant.
@@ -116,7 +116,7 @@ impl<'a> Labels<'a> {
             .or_else(|| names.exact.get(&joined(word)))
             .copied();
         match (exact, whole(word)) {
-            // A class that is named 1 and is not number 1.
+            // A class that is named 1 but is not number 1.
             (Some(label), Some(number)) if number != label && number < names.all.len() => Err(format!(
                 "label {word:?} can be read in two ways: class number {number}, {:?}, or the class that is named {word:?}, \
                  number {label}; give the classes names that are no numbers, or leave `classes` out",
@@ -153,12 +153,12 @@ impl<'a> Labels<'a> {
     }
 }
 
-/// Words one space apart.
+/// Words separated by one space.
 fn joined(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Signs for no label: of this program, of lists of TSN and losses of PyTorch, and of pandas.
+/// Marks for no label: of this program, of lists of TSN and losses of PyTorch, and of pandas.
 pub(super) fn is_none(word: &str) -> bool {
     matches!(word, "-" | "-1" | "-1.0")
         || ["nan", "none", "null", "na", "n/a", "<na>"]
@@ -166,7 +166,7 @@ pub(super) fn is_none(word: &str) -> bool {
             .any(|n| word.eq_ignore_ascii_case(n))
 }
 
-/// Digits, perhaps with the `.0` that pandas gives whole numbers of a column with gaps.
+/// Digits, possibly with the `.0` that pandas adds to integers in a column with gaps.
 pub(super) fn is_count(word: &str) -> bool {
     let digits = word.strip_suffix(".0").unwrap_or(word);
     !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
@@ -178,7 +178,7 @@ pub(super) fn whole(word: &str) -> Option<usize> {
     is_count(word).then(|| digits.parse().ok()).flatten()
 }
 
-/// What a number that is none may be, as a clause of a message.
+/// What an invalid number may be, as a clause of a message.
 pub(super) fn why_not(word: &str) -> &'static str {
     let body = word.strip_prefix('-').unwrap_or(word);
     let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());

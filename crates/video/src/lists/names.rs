@@ -12,23 +12,23 @@ pub struct BadNames {
     pub what: String,
     /// What to do about it.
     pub advice: &'static str,
-    /// The lines, from 1; none where it is the file as a whole.
+    /// The lines, from 1; none if it concerns the whole file.
     pub lines: Vec<usize>,
 }
 
 const FORM: &str = "write the names of the classes, one a line, in the order of their numbers from 0";
 
-/// The names of the classes in a file, in order. Blank lines and comments (`#` and a blank) are passed over.
+/// The names of the classes in a file, in order. Blank lines and comments (`#` and whitespace) are skipped.
 ///
 /// # Errors
-/// Where the file is no such text, names a class twice, or numbers its lines.
+/// If the file is not text, names a class twice, or numbers its lines.
 pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
     let whole = |what: String| BadNames {
         what,
         advice: FORM,
         lines: vec![],
     };
-    // What is written for lists is true of names, too.
+    // The messages for lists apply to names, too.
     let text = encoding::text(bytes).map_err(|what| whole(what.replace("not a list", "no names of classes")))?;
     let mut names: Vec<(usize, String)> = vec![];
     let mut unreadable = vec![];
@@ -78,7 +78,7 @@ pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
     Ok(names.into_iter().map(|(_, name)| name).collect())
 }
 
-/// The first number of names that have their place before them, or behind a comma: `0 walk`, `1 run` (of two or more).
+/// The first number of names that are numbered in front, or after a comma: `0 walk`, `1 run` (of two or more).
 fn numbered(names: &[(usize, String)]) -> Option<usize> {
     let number = |name: &str, end: bool| {
         let mark = |c: char| matches!(c, ',' | ';' | '\t');

@@ -1,4 +1,4 @@
-//! What may be meant by a path that is not there: the same file under a name that differs in a way in which lists differ.
+//! Suggestions for a missing path: the same file under a name that differs in the usual ways.
 
 use super::separator::has_ending;
 use super::words::skeleton;
@@ -7,13 +7,13 @@ use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Names that are remembered of all folders together.
+/// Maximum number of names kept for all folders together.
 const NAMES: usize = 2_000_000;
 
-/// Parts of a path that are looked at.
+/// Maximum number of path components that are examined.
 const PARTS: usize = 24;
 
-/// Looks for the files of a list that are not where it says. What folders hold is read once and kept.
+/// Searches for the missing files of a list. Folders are read once and cached.
 #[derive(Debug)]
 pub struct Nearby {
     root: PathBuf,
@@ -29,18 +29,18 @@ struct Folders {
 /// The names in a folder.
 #[derive(Debug, Default)]
 struct Folder {
-    /// By what is left of them without case and marks.
+    /// By name without case and punctuation.
     whole: HashMap<String, Vec<String>>,
-    /// The same without the ending.
+    /// The same without the extension.
     stems: HashMap<String, Vec<String>>,
 }
 
-/// What may be meant by a path.
+/// A suggestion for a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Clue {
-    /// What is there.
+    /// The existing files.
     pub found: Vec<PathBuf>,
-    /// What to write; the same for all lines of which the same is wrong.
+    /// What to write; the same for all lines with the same error.
     pub advice: String,
 }
 
@@ -61,7 +61,7 @@ impl Clue {
 }
 
 impl Nearby {
-    /// Of a list whose paths are relative to `root`.
+    /// For a list whose paths are relative to `root`.
     pub fn new(root: PathBuf) -> Self {
         Self {
             root,
@@ -69,12 +69,12 @@ impl Nearby {
         }
     }
 
-    /// What the list's paths are relative to.
+    /// The folder that the list's paths are relative to.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// What may be meant by `written`, a path that is not there; `numbers` are the columns after it.
+    /// A suggestion for `written`, a missing path; `numbers` are the columns after it.
     pub fn clue(&self, written: &str, numbers: &[usize]) -> Option<Clue> {
         if written.trim().is_empty() {
             return None;
@@ -160,7 +160,7 @@ impl Nearby {
             })
     }
 
-    /// The same path from another folder.
+    /// The same path in another folder.
     fn elsewhere(&self, written: &str) -> Option<Clue> {
         let path = Path::new(written);
         if path.is_relative() {
@@ -186,7 +186,7 @@ impl Nearby {
         })
     }
 
-    /// The same path in other letters, or with another ending.
+    /// The same path in other spelling, or with another extension.
     fn spelled(&self, written: &str) -> Option<Clue> {
         let path = self.root.join(written);
         let parts: Vec<Component<'_>> = path.components().collect();
@@ -268,7 +268,7 @@ impl Nearby {
     }
 }
 
-/// A name without its ending.
+/// A name without its extension.
 fn stem(name: &str) -> &str {
     match has_ending(name) {
         true => name.rsplit_once('.').map_or(name, |(stem, _)| stem),
@@ -276,7 +276,7 @@ fn stem(name: &str) -> &str {
     }
 }
 
-/// Without `%20` and its like; `None` where there are none.
+/// Without `%20` and its like; `None` if there are none.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -303,7 +303,7 @@ fn decoded(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// What is found, from the root, and the advice.
+    /// The files found, relative to the root, and the advice.
     fn clue(files: &[&str], written: &str, numbers: &[usize]) -> Option<(Vec<String>, String)> {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().join("data");
@@ -353,7 +353,7 @@ mod tests {
             ("data/v/a.mp4", "v/a.mp4", "`root = "),
         ] {
             let (paths, advice) = clue(&there, written, &[]).unwrap_or_else(|| panic!("{written}"));
-            // from the folder above, where both begin with the root's name
+            // from the parent folder, if both begin with the root's name
             let paths = paths.join(" ");
             assert!(
                 paths == found || paths.ends_with(&format!("data/{found}")),

@@ -1,4 +1,4 @@
-//! Lists as programs and people leave them: what has one meaning is read, of the rest a message says what to write.
+//! Lists as programs and people write them: what is unambiguous is read, for the rest a message says what to write.
 
 use super::tests::{bad, entry, of, parse, read};
 use super::*;
@@ -10,7 +10,7 @@ fn classes(names: &[&str]) -> ListOptions {
     }
 }
 
-/// What is wrong with a list of which nothing is read.
+/// The error of a list that is rejected as a whole.
 fn refused(bytes: impl AsRef<[u8]>) -> String {
     match scan(bytes.as_ref(), &ListOptions::default()) {
         Err(NotAList(what)) => what,
@@ -67,7 +67,7 @@ fn text_of_every_system_is_read() {
     );
 }
 
-/// `#` begins a comment only where a blank or nothing follows: HMDB51 has videos whose names begin with it.
+/// `#` begins a comment only if whitespace or nothing follows: HMDB51 has videos whose names begin with it.
 #[test]
 fn names_that_begin_with_a_hash_are_data() {
     let list = "# a comment\n#\n#\ttoo\n#20_Rhythm_clap_u_nm_np1_fr_goo_0.avi 3\n  #Dive.avi 4\n####\n";
@@ -109,7 +109,7 @@ fn tables_of_spreadsheets_and_pandas_are_read() {
         notes(b"v/a.mp4, 1\n"),
         ["has columns that are separated by commas, and was read so"]
     );
-    // names with the marks of other columns in them
+    // names with the separators of other columns in them
     assert_eq!(parse("a,b.mp4 3\nc,d.mp4 1\n").unwrap()[0].path, "a,b.mp4");
     assert_eq!(parse("\"a,b.mp4\",3\nc.mp4,1\n").unwrap()[0].path, "a,b.mp4");
     assert_eq!(
@@ -124,7 +124,7 @@ fn tables_of_spreadsheets_and_pandas_are_read() {
     assert_eq!(list, [entry("v.mp4", 0, Some(10), Some(2), 2)]);
     let list = parse("a.mp4,4,9,1\nb.mp4,8,7,0\n").unwrap();
     assert_eq!(list[1], entry("b.mp4", 8, Some(7), Some(0), 2));
-    // columns that are given hold for tables, too
+    // given columns apply to tables, too
     let given = ListOptions {
         columns: Some(Columns::parse("label path _").unwrap()),
         ..ListOptions::default()
@@ -188,7 +188,7 @@ fn tables_that_leave_a_question_say_what_to_write() {
         parse("path frames label\na.mp4 3 1\n").unwrap()[0],
         entry("a.mp4", None, Some(3), Some(1), 2)
     );
-    // numbers that are no whole numbers as programs write them
+    // numbers that are not integers, as programs write them
     for (number, word) in [
         ("1,234", "digits alone"),
         ("1.234", "digits alone"),
@@ -227,7 +227,7 @@ fn signs_for_no_label() {
         parse("a.mp4,\nb.mp4,1\n").unwrap()[0],
         entry("a.mp4", None, None, None, 1)
     );
-    // a class of that name is one
+    // a class of that name is valid
     let list = read(b"a.mp4 none\nb.mp4 walk\n", &classes(&["none", "walk"])).unwrap();
     assert_eq!(list[0].label, Some(0));
     let said = bad("a.mp4 None\nb.mp4 walk\n", &classes(&["none", "walk"]));
@@ -405,7 +405,7 @@ fn names_of_classes() {
     assert_eq!(fault(b"walk\ncaf\xe9\n").lines, [2]);
 }
 
-/// Ten thousand lines take a hundredth of what a million may.
+/// Ten thousand lines take a hundredth of the time allowed for a million.
 #[test]
 fn entries_are_packed() {
     let text: String = (0..10_000)

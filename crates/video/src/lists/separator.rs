@@ -1,13 +1,13 @@
-//! What stands between the columns of a line: blanks, or a mark as spreadsheets and pandas write it.
+//! The separator of columns: whitespace, or a mark as spreadsheets and pandas write it.
 
 use super::labels::{Labels, is_count};
 
-/// What separates columns.
+/// A separator of columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
-    /// Any number of blanks; the path may hold some, since its columns are counted from the ends of the line.
+    /// Any amount of whitespace; the path may contain some, since its columns are counted from the ends of the line.
     Blanks,
-    /// One of [`MARKS`], perhaps with fields in quotes.
+    /// One of [`MARKS`], possibly with quoted fields.
     Mark(u8),
 }
 
@@ -15,7 +15,7 @@ pub(super) enum Separator {
 pub(super) const MARKS: [u8; 4] = [b'\t', b';', b',', b'|'];
 
 impl Separator {
-    /// Puts the columns of a line into `fields`, without the blanks and quotes around them.
+    /// Puts the columns of a line into `fields`, without the whitespace and quotes around them.
     pub fn split<'a>(self, line: &'a str, fields: &mut Vec<&'a str>) {
         fields.clear();
         match self {
@@ -41,7 +41,7 @@ fn split<'a>(line: &'a str, mark: char, fields: &mut Vec<&'a str>) {
     let mut rest = line;
     loop {
         let start = rest.trim_start_matches(blank);
-        // A field in quotes may hold the mark.
+        // A field in quotes may contain the mark.
         if let Some((field, after)) = start.strip_prefix('"').and_then(|s| s.split_once('"')) {
             let after = after.trim_start_matches(blank);
             if after.is_empty() {
@@ -63,14 +63,14 @@ fn split<'a>(line: &'a str, mark: char, fields: &mut Vec<&'a str>) {
     }
 }
 
-/// A text in quotes, without them; any other as it is.
+/// A text in quotes, without them; any other unchanged.
 pub(super) fn unquoted(text: &str) -> &str {
     let inner = |q: char| text.strip_prefix(q)?.strip_suffix(q).filter(|t| !t.contains(q));
     inner('"').or_else(|| inner('\'')).map_or(text, str::trim)
 }
 
 /// The mark that separates the columns of all `lines`, with the number of columns: each line has as many, one of them
-/// is a path (`path_at`), and the others are what columns of numbers and labels hold. Else blanks do.
+/// is a path (`path_at`), and the others are numbers or labels. Otherwise whitespace.
 pub(super) fn detect<'a>(
     lines: impl Iterator<Item = &'a str> + Clone,
     labels: &Labels<'_>,
@@ -82,7 +82,7 @@ pub(super) fn detect<'a>(
         for line in lines.clone() {
             line.contains(char::from(mark)).then_some(())?;
             Separator::Mark(mark).split(line, &mut fields);
-            // Tables often end in columns that are empty in every row.
+            // Tables often end with columns that are empty in every row.
             let used = fields.iter().rposition(|f| !f.is_empty())? + 1;
             columns = used.max(columns);
             let sound = |(i, field): (usize, &&str)| match i == path_at {
@@ -99,7 +99,7 @@ pub(super) fn detect<'a>(
     found.unwrap_or((Separator::Blanks, 0))
 }
 
-/// Whether a field can be the path alone: no number, and not a path with a column after it.
+/// Whether a field can be just the path: not a number, and not a path followed by a column.
 fn is_path(field: &str, labels: &Labels<'_>) -> bool {
     let column_after = field
         .rsplit_once(char::is_whitespace)
@@ -119,7 +119,7 @@ fn is_value(field: &str, labels: &Labels<'_>) -> bool {
     field.is_empty() || labels.like(field) || number() || word()
 }
 
-/// Whether a text ends as the names of files do: in a point and two to four letters or digits.
+/// Whether a text ends with a file extension: a dot and two to four letters or digits.
 pub(super) fn has_ending(text: &str) -> bool {
     text.rsplit_once('.').is_some_and(|(before, ending)| {
         !before.is_empty() && (2..=4).contains(&ending.len()) && ending.bytes().all(|b| b.is_ascii_alphanumeric())

@@ -1,17 +1,17 @@
-//! Entries of a list, packed: lists of a million lines are common.
+//! Packed entries of a list: lists of a million lines are common.
 
 use super::ListEntry;
 use crate::Checksum;
 
-/// Numbers from this one on cannot be kept; it stands for none.
+/// Marks a missing number; numbers from this one on cannot be stored.
 const NONE: u32 = u32::MAX;
 
-/// The entries of a list, in order. One takes its path's bytes and 24 more, and 36 where it has a checksum.
+/// The entries of a list, in order. One takes its path's bytes and 24 more, and 36 more with a checksum.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Entries {
     paths: String,
     rows: Vec<Row>,
-    /// Checksums, with the places of their entries.
+    /// Checksums, with the indices of their entries.
     sums: Vec<(u32, Checksum)>,
 }
 
@@ -35,7 +35,7 @@ impl Entries {
         }
     }
 
-    /// Gives back what was room for more.
+    /// Frees unused capacity.
     pub(super) fn shrink(&mut self) {
         self.paths.shrink_to_fit();
         self.rows.shrink_to_fit();
@@ -45,7 +45,7 @@ impl Entries {
     /// Adds an entry.
     ///
     /// # Errors
-    /// A fragment: a number is beyond what is kept.
+    /// A fragment: a number is too large to be stored.
     pub(super) fn push(&mut self, entry: ListEntry<'_>) -> Result<(), String> {
         let number = |n: Option<usize>, what: &str| match n.map(u32::try_from) {
             None => Ok(NONE),
@@ -66,17 +66,17 @@ impl Entries {
         Ok(())
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no entries.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Bytes of memory that they take.
+    /// Their memory in bytes.
     pub fn bytes(&self) -> usize {
         self.paths.capacity()
             + self.rows.capacity() * size_of::<Row>()

@@ -1,9 +1,9 @@
-//! Lists of every format, sound and malformed.
+//! Lists of every format, valid and malformed.
 
 use super::*;
 use proptest::prelude::*;
 
-/// A [`ListEntry`] with a path of its own.
+/// A [`ListEntry`] that owns its path.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Entry {
     pub path: String,
@@ -190,7 +190,7 @@ fn a_format_says_the_columns() {
     let columns = |text: &str, format| read(text, format).0;
     assert_eq!(columns("a.avi 3\n", ListFormat::Plain), "path label");
     assert_eq!(columns("walk/a b 12.mp4 3\n", ListFormat::MixamoKinetics), "path label");
-    // a path that ends in a number is no trap where the format is said
+    // a path that ends in a number is unambiguous if the format is given
     let (_, e) = read("take 2 1\n", ListFormat::Plain);
     assert_eq!(e, entry("take 2", None, None, Some(1), 1));
     assert_eq!(columns("k/a_1_11 300 3\n", ListFormat::Kinetics), "path frames label");
@@ -222,7 +222,7 @@ fn a_format_says_the_columns() {
     );
 }
 
-/// What can be read in two ways is not guessed.
+/// Ambiguous lists are not guessed.
 #[test]
 fn a_guess_that_may_be_wrong_is_an_error() {
     let auto = ListOptions::default();
@@ -233,7 +233,7 @@ fn a_guess_that_may_be_wrong_is_an_error() {
         said[0].starts_with("3: ") && said[0].contains("90 frames from frame 30 on") && said[0].contains("babel"),
         "{said:?}"
     );
-    // frames before their end: only one reading is left
+    // frames before their end: only one reading is possible
     assert_eq!(bad("a.mp4 0 50 1\nb.mp4 90 30 2\n", &auto), [""; 0]);
     // from the beginning on, both readings mean the same
     assert_eq!(bad("a.mp4 0 50 1\nb.mp4 0 30 2\n", &auto), [""; 0]);
@@ -261,7 +261,7 @@ fn a_guess_that_may_be_wrong_is_an_error() {
     );
 }
 
-/// Spaces that are none of ASCII's are spaces, too.
+/// Non-ASCII spaces are spaces, too.
 #[test]
 fn a_line_of_strange_spaces_is_malformed() {
     let text = "a.mp4 1\n\u{3000}\u{a0}\n";
@@ -299,7 +299,7 @@ uid,participant_id,video_id,narration,start_timestamp,stop_timestamp,start_frame
 
 #[test]
 fn epic_kitchens() {
-    // its header alone tells it
+    // its header alone identifies it
     for format in [ListFormat::EpicKitchens, ListFormat::Auto] {
         let list = read(EPIC.as_bytes(), &of(format)).unwrap();
         assert_eq!(

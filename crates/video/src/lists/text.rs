@@ -1,4 +1,4 @@
-//! Lists with a line a video.
+//! Lists with one line per video.
 
 use super::doubt::{self, first_column};
 use super::labels::{Labels, is_count, whole, why_not};
@@ -6,7 +6,7 @@ use super::separator::{self, MARKS, Separator, has_ending, unquoted};
 use super::{BadLine, Column, Columns, Entries, ListEntry, ListFormat, ListOptions, Scan, header};
 use crate::Checksum;
 
-/// Reads what can be read.
+/// Reads the valid lines.
 pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     let labels = Labels::of(options.classes.as_deref());
     let given = match (&options.columns, options.format) {
@@ -76,8 +76,8 @@ fn utf8(text: &[u8]) -> Result<&str, String> {
     })
 }
 
-/// The lines that matter, numbered from 1: not blank, and no comment, which is a `#` with a blank or nothing after it.
-/// Names of files may begin with a `#`, too. Tabs at the ends of a line are left: a table's first or last cell may be empty.
+/// The lines that matter, numbered from 1: neither blank nor comments, which are a `#` followed by whitespace or nothing.
+/// Names of files may begin with a `#`, too. Tabs at the ends of a line are kept: a table's first or last cell may be empty.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> + Clone {
     (1..)
         .zip(bytes.split(|&b| b == b'\n'))
@@ -102,12 +102,12 @@ pub(super) fn is_comment(line: &[u8]) -> bool {
     after.first().is_none_or(|b| b.is_ascii_whitespace()) || after.iter().all(|b| *b == b'#')
 }
 
-/// As [`lines`], of those that are text, without checksums.
+/// As [`lines`], only valid UTF-8, without checksums.
 pub(super) fn texts(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> + Clone {
     lines(bytes).filter_map(|(n, l)| Some((n, std::str::from_utf8(without_checksum(l).0).ok()?)))
 }
 
-/// A line without the checksum that is its last column, and that.
+/// A line without the checksum that is its last column, and the checksum.
 fn without_checksum(line: &[u8]) -> (&[u8], Option<&str>) {
     let parts = |b: &u8| b.is_ascii_whitespace() || MARKS.contains(b);
     let word = || {
@@ -118,7 +118,7 @@ fn without_checksum(line: &[u8]) -> (&[u8], Option<&str>) {
     word().unwrap_or((line, None))
 }
 
-/// How the lines of a list are made.
+/// The structure of a list's lines.
 pub(super) struct Shape {
     pub separator: Separator,
     pub columns: Columns,
@@ -171,7 +171,7 @@ impl Shape {
     }
 }
 
-/// The columns that most lines have, by the numbers at their ends; of equally many, the most.
+/// The columns that most lines have, by the numbers at their ends; in a tie, the most columns.
 fn detect(bytes: &[u8], labels: &Labels<'_>, among: std::ops::Range<usize>) -> Columns {
     let mut votes = [0usize; 4];
     let (mut lines, mut unknown_label) = (0, 0);
@@ -181,18 +181,18 @@ fn detect(bytes: &[u8], labels: &Labels<'_>, among: std::ops::Range<usize>) -> C
         let numbers = numbers_after_path(&words, labels);
         votes[numbers.min(3)] += 1;
         lines += 1;
-        // A word that may be a class, only none of those that there are.
+        // A word that may be a class name but is not a known one.
         unknown_label +=
             usize::from(numbers == 0 && words.len() > 1 && !words[words.len() - 1].contains(['.', '/', '\\']));
     }
     let least = among.start;
     let most = among.max_by_key(|&n| votes[n]).unwrap_or(least);
-    // Each line says what is wrong with its label then.
+    // Then each line reports the error of its label.
     let labelled = most == 0 && labels.named() && 2 * unknown_label > lines && !first_column(bytes, labels);
     Columns::common(if labelled { 1 } else { most })
 }
 
-/// How many words at the end of a line look like columns: numbers, and a label. Never the first word.
+/// The number of words at the end of a line that look like columns: numbers, and a label. Never the first word.
 pub(super) fn numbers_after_path(words: &[&str], labels: &Labels<'_>) -> usize {
     let Some(label) = labels.at(words, true) else { return 0 };
     let before = &words[..words.len() - label.words];
@@ -233,7 +233,7 @@ impl LineReader<'_> {
         format!("has {words} of the {columns} columns {}", self.expected())
     }
 
-    /// Of a line whose columns are counted from its ends, and whose path takes what they leave.
+    /// Parses a line whose columns are counted from its ends; the rest is the path.
     fn blanks<'t>(&self, line: usize, text: &'t str, words: &[&'t str]) -> Result<ListEntry<'t>, String> {
         let columns = &self.shape.columns.0;
         let path_at = self.shape.columns.path_at();
@@ -282,7 +282,7 @@ impl LineReader<'_> {
         fields.entry(path, self.first_frame)
     }
 
-    /// How many words a column takes.
+    /// The number of words of a column.
     fn words_of(&self, kind: Column, words: &[&str], end: bool) -> super::labels::Found {
         let one = super::labels::Found {
             words: 1,
@@ -294,7 +294,7 @@ impl LineReader<'_> {
         }
     }
 
-    /// Of a line whose columns are parted by marks.
+    /// Parses a line whose columns are separated by marks.
     fn marks<'t>(&self, line: usize, words: &[&'t str]) -> Result<ListEntry<'t>, String> {
         let columns = &self.shape.columns.0;
         let used = words.iter().rposition(|w| !w.is_empty()).map_or(0, |at| at + 1);
@@ -353,7 +353,7 @@ impl LineReader<'_> {
     }
 }
 
-/// The columns of a line beside its path.
+/// The columns of a line other than the path.
 struct Fields {
     line: usize,
     label: Option<usize>,
@@ -395,7 +395,7 @@ impl Fields {
     }
 }
 
-/// Offset and number of the frames `start` to `stop`, of which `first` is the first that there can be.
+/// Offset and number of the frames `start` to `stop`, where `first` is the lowest possible number.
 pub(super) fn segment(start: usize, stop: usize, first: usize) -> Result<(usize, usize), String> {
     if start < first {
         Err(format!("begins at frame {start}, and frames are numbered from {first}"))
@@ -406,8 +406,8 @@ pub(super) fn segment(start: usize, stop: usize, first: usize) -> Result<(usize,
     }
 }
 
-/// The text of the words `from` to `to` of `words`, slices of `text`, with what is between them: the blanks of a path are
-/// kept as they are.
+/// The text of the words `from` to `to` of `words`, slices of `text`, with what is between them: the whitespace of a path is
+/// kept.
 fn span<'t>(text: &'t str, words: &[&'t str], from: usize, to: usize) -> &'t str {
     let (Some(first), Some(last)) = (words.get(from), to.checked_sub(1).and_then(|i| words.get(i))) else {
         return "";

@@ -1,6 +1,6 @@
-//! Names that are the same but for case, accents, spaces and marks.
+//! Names that are equal except for case, accents, spaces and punctuation.
 
-/// What is left of a name without case, invisible characters, and the difference between a blank, `_` and `-`. A letter with an
+/// A name without case, invisible characters, and the difference between a space, `_` and `-`. A letter with an
 /// accent is `?`, whether it is written as one character (Linux, Windows) or as two (macOS).
 pub(super) fn skeleton(name: &str) -> String {
     let mut out = String::with_capacity(name.len());
@@ -25,7 +25,7 @@ pub(super) fn skeleton(name: &str) -> String {
     out.trim_matches('_').to_owned()
 }
 
-/// The name that `word` is most likely a slip of, if one is near.
+/// The name that `word` most likely misspells, if one is similar.
 pub(super) fn near<'a>(word: &str, names: &'a [String]) -> Option<&'a str> {
     let word: String = word.to_lowercase().chars().take(64).collect();
     let allowed = match word.chars().count() {

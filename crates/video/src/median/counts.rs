@@ -1,9 +1,9 @@
-//! How often each byte had each value: as much memory for a long video as for a short one.
+//! Histograms of every byte: memory does not depend on the length of the video.
 
 /// Images that can be counted: a count has 16 bits.
 pub(super) const MOST: usize = u16::MAX as usize;
 
-/// Images that are counted together, so that the counts of a byte are in the cache when they are wanted.
+/// Images that are counted together, so that the counts of a byte are in the cache when needed.
 pub(super) const TOGETHER: usize = 32;
 
 /// Bytes of an image whose counts are in the cache at a time.
@@ -11,7 +11,7 @@ const COLUMNS: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    /// 256 of them for every byte of an image.
+    /// 256 counts for every byte of an image.
     counts: Vec<[u16; 256]>,
     /// Images that are not counted yet.
     waiting: Vec<Vec<u8>>,
@@ -50,7 +50,7 @@ impl Counts {
     }
 }
 
-/// The least value up to which more than `rank` values were counted.
+/// The smallest value up to which more than `rank` values were counted.
 fn value_of(rank: usize, counts: &[u16; 256]) -> u8 {
     let mut seen = 0;
     for (value, n) in (0..=u8::MAX).zip(counts) {

@@ -1,4 +1,4 @@
-//! All images, and the value of a rank among them.
+//! All images in memory, and the value of a rank among them.
 
 use crate::ImageError;
 

@@ -1,6 +1,6 @@
 //! The background of a video: the median of every pixel over time.
 //!
-//! What stands still is in most frames; what moves is nowhere for long.
+//! Static parts are in most frames; moving parts are nowhere for long.
 
 mod counts;
 mod held;
@@ -16,7 +16,7 @@ use crate::{ImageError, RgbFrame, Video, VideoError};
 use counts::Counts;
 use held::Held;
 
-/// The median of an even number of values. Of an odd number it is the one in the middle, in either case.
+/// The median of an even number of values. Of an odd number both are the middle value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[cfg_attr(
     feature = "parameters",
@@ -24,14 +24,14 @@ use held::Held;
     serde(rename_all = "snake_case")
 )]
 pub enum EvenMedian {
-    /// The lower of the two in the middle, a colour that occurs: `numpy.quantile(frames, 0.5, axis=0, method="lower")`.
+    /// The lower of the two middle values, a colour that occurs: `numpy.quantile(frames, 0.5, axis=0, method="lower")`.
     #[default]
     Lower,
     /// The mean of the two, rounded down: `numpy.median(frames, axis=0).astype(numpy.uint8)`.
     Mean,
 }
 
-/// Collects images of one size and gives their median, channel by channel.
+/// Collects images of one size and computes their median, channel by channel.
 #[derive(Debug)]
 pub struct Median {
     size: Option<(usize, usize)>,
@@ -39,12 +39,12 @@ pub struct Median {
     values: Values,
 }
 
-/// What was seen of every pixel.
+/// The values seen at every pixel.
 #[derive(Debug)]
 enum Values {
-    /// All of it.
+    /// All values.
     Held(Held),
-    /// How often each value came.
+    /// The count of each value.
     Counts(Counts),
 }
 
@@ -55,13 +55,13 @@ impl Default for Median {
 }
 
 impl Median {
-    /// Nothing yet. Holds every image: `frames * height * width * 3` bytes.
+    /// An empty median that keeps every image: `frames * height * width * 3` bytes.
     #[must_use]
     pub fn new() -> Self {
         Self::of(Values::Held(Held::default()))
     }
 
-    /// Nothing yet. Holds `544 * height * width * 3` bytes, however many images come (65,535 at most).
+    /// An empty median that keeps `544 * height * width * 3` bytes for any number of images (at most 65,535).
     #[must_use]
     pub fn counting() -> Self {
         Self::of(Values::Counts(Counts::default()))
@@ -78,7 +78,7 @@ impl Median {
     /// Adds an image.
     ///
     /// # Errors
-    /// If it is of another size than the first, or one more than can be counted.
+    /// If its size differs from the first's, or the maximum count is exceeded.
     pub fn push(&mut self, frame: RgbFrame) -> Result<(), ImageError> {
         let got = (frame.width(), frame.height());
         let (width, height) = *self.size.get_or_insert(got);
@@ -112,7 +112,7 @@ impl Median {
     /// The median of all images.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there are no images.
     pub fn finish(&mut self, even: EvenMedian) -> Result<RgbFrame, ImageError> {
         let Some((width, height)) = self.size else {
             return Err(ImageError::NoImages);
@@ -131,18 +131,18 @@ impl Median {
     }
 }
 
-/// The frames of a video of `count` frames that go into its background: all, or as many as allowed,
+/// The frames of a video of `count` frames that its background is computed from: all, or as many as allowed,
 /// in the middle of equal parts of the video.
 pub fn background_frames(count: usize, most: usize) -> Vec<usize> {
     let n = count.min(most.max(1));
     (0..n).map(|i| (2 * i + 1) * count / (2 * n)).collect()
 }
 
-/// The background of a video, each frame passed through `transform` first (a resize, say; all
+/// The background of a video, each frame passed through `transform` first (such as a resize; all
 /// results must have one size).
 ///
 /// # Errors
-/// If a frame that it needs cannot be had, or is of another size than the first.
+/// If a frame that it needs cannot be read, or is of another size than the first.
 pub fn background(
     video: &Video,
     options: &BackgroundOptions,

@@ -15,7 +15,7 @@ fn by_sorting(frames: &[Vec<u8>], even: EvenMedian) -> Vec<u8> {
         .collect()
 }
 
-/// By both ways.
+/// The median by both methods.
 fn median_of(frames: &[Vec<u8>], width: usize, even: EvenMedian) -> Vec<u8> {
     let [held, counted] = [Median::new(), Median::counting()].map(|mut m| {
         for f in frames {
@@ -97,7 +97,7 @@ fn memory_has_a_bound() {
         ..Default::default()
     };
     let counts = |m: &Median| matches!(m.values, Values::Counts(_));
-    // Frames of 100 bytes: ten are held; 20 are counted if there is room for that, else as many as can be held.
+    // Frames of 100 bytes: ten are kept; 20 are counted if memory allows, else as many as fit are kept.
     for (max_bytes, count, looked_at, counted) in [
         (1000, 10, 10, false),
         (1000, 20, 10, false),

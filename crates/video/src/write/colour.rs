@@ -1,4 +1,4 @@
-//! Which matrix takes RGB to the coded planes, and saying so in the file: a reader that has to guess may guess wrong.
+//! The matrix from RGB to the coded planes, and its description in the file: a reader that has to guess may guess wrong.
 
 use rusty_h264_common::nal::{emulation_prevent_into, emulation_unprevent};
 use rusty_h264_common::{BitReader, BitWriter};
@@ -6,8 +6,8 @@ use shiguredo_mp4::boxes::UnknownBox;
 use shiguredo_mp4::{BoxSize, BoxType};
 use yuv::YuvStandardMatrix;
 
-/// Pictures from this height on are coded with the matrix of BT.709, smaller ones with BT.601's: what a reader that
-/// looks at neither the stream's nor the container's description takes them for.
+/// Pictures from this height on are coded with the matrix of BT.709, smaller ones with BT.601's: what a reader assumes that
+/// reads neither the stream's nor the container's description.
 const HD_HEIGHT: usize = 720;
 
 /// A matrix, limited range.
@@ -18,7 +18,7 @@ pub(super) enum Matrix {
 }
 
 impl Matrix {
-    /// The one for pictures of that height.
+    /// The matrix for pictures of this height.
     pub fn of_height(height: usize) -> Self {
         if height < HD_HEIGHT { Self::Bt601 } else { Self::Bt709 }
     }
@@ -40,8 +40,8 @@ impl Matrix {
         }
     }
 
-    /// The sequence parameter set with a colour description (ITU-T H.264, annex E), which the encoder writes without:
-    /// its last bit before the trailing ones says so. `None` for a set that is not as the encoder writes them.
+    /// The sequence parameter set with a colour description (ITU-T H.264, annex E), which the encoder omits:
+    /// its last bit before the trailing ones says so. `None` for a set in another form than the encoder's.
     pub fn tag(self, nal: &[u8]) -> Option<Vec<u8>> {
         let (header, bytes) = nal.split_first()?;
         let rbsp = emulation_unprevent(bytes);
@@ -64,7 +64,7 @@ impl Matrix {
         for _ in 0..3 {
             w.write_bits(self.code().into(), 8);
         }
-        // chroma_loc_info, timing_info, nal_hrd, vcl_hrd, pic_struct and bitstream_restriction: none of them
+        // chroma_loc_info, timing_info, nal_hrd, vcl_hrd, pic_struct and bitstream_restriction: all absent
         w.write_bits(0, 6);
         w.rbsp_trailing_bits();
         let mut out = vec![*header];

@@ -1,4 +1,4 @@
-//! From what the encoder gives to what an mp4 file holds.
+//! From the encoder's output to the contents of an mp4 file.
 
 use shiguredo_mp4::Uint;
 use shiguredo_mp4::boxes::{Avc1Box, AvccBox, SampleEntry, VisualSampleEntryFields};
@@ -13,7 +13,7 @@ pub(super) struct ParameterSets {
 }
 
 impl ParameterSets {
-    /// The `avc1` entry of the container, or `None` where a header is missing.
+    /// The `avc1` entry of the container, or `None` if a header is missing.
     pub fn sample_entry(self, width: usize, height: usize, matrix: Matrix) -> Option<SampleEntry> {
         let &[_, profile, compatibility, level, ..] = self.sequence.first()?.as_slice() else {
             return None;
@@ -59,7 +59,7 @@ pub(super) fn to_length_prefixed(unit: &[u8], sample: &mut Vec<u8>, sets: &mut P
         match nal[0] & 0x1f {
             7 => sets.sequence.push(nal.to_vec()),
             8 => sets.picture.push(nal.to_vec()),
-            // Delimiters have no use in a container, which delimits by itself.
+            // Delimiters are not needed in a container.
             9 => {}
             kind => {
                 idr |= kind == 5;

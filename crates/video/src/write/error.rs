@@ -1,10 +1,10 @@
-//! What can go wrong while a video is written.
+//! Errors while a video is written.
 
 use std::path::PathBuf;
 
 use super::MAX_SIDE;
 
-/// What can go wrong while a video is written.
+/// An error while a video is written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// The picture size is odd, zero or too large.
@@ -13,17 +13,17 @@ pub enum WriteError {
         path.display()
     )]
     Size {
-        /// The file that was asked for.
+        /// The requested file.
         path: PathBuf,
-        /// Width asked for, in pixels.
+        /// The requested width in pixels.
         width: usize,
-        /// Height asked for, in pixels.
+        /// The requested height in pixels.
         height: usize,
     },
     /// An option or the frame rate is out of range.
     #[error("{}: {what}", path.display())]
     Option {
-        /// The file that was asked for.
+        /// The requested file.
         path: PathBuf,
         /// What is out of range, and the range.
         what: String,
@@ -47,28 +47,28 @@ pub enum WriteError {
         /// Bytes it has.
         got: usize,
     },
-    /// `VideoWriter::finish` was called before any frame came.
+    /// `VideoWriter::finish` was called before any frame was added.
     #[error("{}: a video needs at least one frame", path.display())]
     Empty {
-        /// The file that was asked for.
+        /// The requested file.
         path: PathBuf,
     },
-    /// The file could not be made, written or renamed.
+    /// The file could not be created, written or renamed.
     #[error("{}: cannot write: {source}", path.display())]
     Io {
         /// The file being written.
         path: PathBuf,
-        /// The system's answer.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The encoder, the colour conversion or the container refused a frame.
+    /// The encoder, the colour conversion or the container rejected a frame.
     #[error("{}: cannot encode frame {frame}: {what}", path.display())]
     Encode {
         /// The file being written.
         path: PathBuf,
         /// Index of the frame, from 0.
         frame: usize,
-        /// The library's answer.
+        /// The library's error.
         what: String,
     },
 }

@@ -1,7 +1,7 @@
 //! Small H.264 mp4 files, written in pure Rust.
 //!
 //! For tests and for procedural data sets: constant quantiser, I- and P-frames, one key frame
-//! every [`WriteOptions::gop`] frames, constant frame rate, and the colours said in the stream and in
+//! every [`WriteOptions::gop`] frames, constant frame rate, and the colours described in the stream and in
 //! the container. The same frames and options give the same bytes, on any thread and in any number
 //! of writers at once.
 
@@ -30,13 +30,13 @@ use colour::Matrix;
 use container::{ParameterSets, to_length_prefixed};
 use options::encoder_config;
 
-/// The largest side the writer takes, in pixels: level 6.2 of H.264 ends near there.
+/// The largest side that the writer accepts, in pixels: level 6.2 of H.264 ends near there.
 const MAX_SIDE: usize = 8192;
 
 /// Writes one mp4 file of H.264 video, frame by frame.
 ///
-/// The file appears under its name, whole, when [`finish`](Self::finish) returns; until then the
-/// data are in a temporary file beside it, which goes when the writer is dropped.
+/// The complete file appears under its name when [`finish`](Self::finish) returns; until then the
+/// data are in a temporary file next to it, which is deleted when the writer is dropped.
 ///
 /// ```
 /// # let dir = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ impl VideoWriter {
         Self::create_with(path, width, height, fps, WriteOptions::default())
     }
 
-    /// Starts a video of `width` by `height` pixels at `fps` frames a second (kept to a
+    /// Starts a video of `width` by `height` pixels at `fps` frames a second (rounded to a
     /// thousandth).
     ///
     /// # Errors
@@ -157,7 +157,7 @@ impl VideoWriter {
     /// Adds one frame: `rgb` is `height * width * 3` bytes, row by row, R, G, B.
     ///
     /// # Errors
-    /// [`WriteError::FrameLength`] for a frame of another size (the video can go on without it),
+    /// [`WriteError::FrameLength`] for a frame of another size (the video can continue without it),
     /// [`WriteError::Encode`] and [`WriteError::Io`] if it cannot be coded or written.
     pub fn push(&mut self, rgb: &[u8]) -> Result<(), WriteError> {
         let expected = self.width * self.height * 3;
@@ -211,7 +211,7 @@ impl VideoWriter {
         Ok(())
     }
 
-    /// Completes the file and puts it under its name, replacing what was there. Returns the
+    /// Completes the file and renames it to its final name, replacing an existing file. Returns the
     /// number of frames.
     ///
     /// # Errors

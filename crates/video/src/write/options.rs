@@ -1,9 +1,9 @@
-//! How a video is coded.
+//! Encoder options.
 
 use rusty_h264_encoder::{EncoderConfig, Preset};
 
-/// How much work the encoder puts into a frame. Quality hardly differs, for that is the
-/// quantiser's part. The numbers are for pictures of 48x48 on one core.
+/// How much work the encoder puts into a frame. Quality hardly differs, because it depends on the
+/// quantiser. The numbers are for pictures of 48x48 on one core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Effort {
     /// Motion to whole pixels: about 40,000 frames/s, and files a tenth larger than `Balanced`.
@@ -22,12 +22,12 @@ pub struct WriteOptions {
     /// Quantiser of the P-frames, 0 (best) to 51; key frames are coded 3 steps finer. 20 gives
     /// 36 to 37 dB in RGB on small pictures, where halving the colour planes costs the most.
     pub qp: u8,
-    /// Frames from one key frame to the next: what a reader has to decode to reach a frame.
+    /// Frames from one key frame to the next: the maximum that a reader has to decode to reach a frame.
     pub gop: u32,
     /// Work put into a frame.
     pub effort: Effort,
-    /// Whether the data are on the disk before the file has its name, so that not even a power failure leaves a part of
-    /// it there. Some milliseconds a file.
+    /// Whether to sync the data to disk before the file gets its name, so that not even a power failure leaves a partial
+    /// file. Costs some milliseconds per file.
     pub durable: bool,
 }
 
@@ -42,7 +42,7 @@ impl Default for WriteOptions {
     }
 }
 
-/// The encoder's settings: everything that looks ahead is off, so that one frame in gives one
+/// The encoder's settings: all lookahead is off, so that one frame in gives one
 /// access unit out, and key frames fall every `gop` frames.
 pub(super) fn encoder_config(width: usize, height: usize, fps: f64, options: WriteOptions) -> EncoderConfig {
     let mut config = match options.effort {

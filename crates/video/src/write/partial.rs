@@ -1,4 +1,4 @@
-//! Files that are being written: what a killed process leaves of them can be told from what another one works on.
+//! Files that are being written: leftovers of a killed process can be distinguished from files that another one is writing.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempPath};
 
-/// The beginning of the names of files that are being written, all of which are locked.
+/// The name prefix of files that are being written, all of which are locked.
 const PREFIX: &str = ".writing-";
 
-/// The beginning of the names of files that are made and not yet locked.
+/// The name prefix of files that are created and not yet locked.
 const UNLOCKED: &str = ".unlocked-";
 
-/// How long a file may be without its lock before it is taken for left behind.
+/// How long a file may be unlocked before it counts as a leftover.
 const LONG: Duration = Duration::from_secs(60);
 
 /// A temporary file in the folder of `path`, with the permissions of an ordinary file. It is locked while it is open.
@@ -36,7 +36,7 @@ pub(super) fn beside(path: &Path) -> io::Result<NamedTempFile<File>> {
         .unwrap_or_default()
         .to_string_lossy()
         .replace(UNLOCKED, PREFIX);
-    // Where files cannot be locked, what is left behind stays.
+    // If files cannot be locked, leftovers stay.
     if made.as_file().try_lock().is_err() {
         return Ok(made);
     }
@@ -46,7 +46,7 @@ pub(super) fn beside(path: &Path) -> io::Result<NamedTempFile<File>> {
     Ok(NamedTempFile::from_parts(file, TempPath::try_from_path(locked)?))
 }
 
-/// Removes what writers that were killed have left in a folder; files that are being written stay.
+/// Removes leftovers of killed writers from a folder; files that are being written stay.
 ///
 /// # Errors
 /// If the folder cannot be read.
@@ -54,7 +54,7 @@ pub fn sweep(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        // Another process may be faster: what is gone is gone.
+        // Another process may be faster: a missing file is fine.
         if name.starts_with(PREFIX) {
             let _ = remove_if_left(&entry.path(), Duration::ZERO);
         } else if name.starts_with(UNLOCKED) {

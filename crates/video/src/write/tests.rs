@@ -129,7 +129,7 @@ fn a_short_frame_is_refused_and_the_video_goes_on() {
 #[test]
 fn colours_come_back_at_every_size() {
     let dir = tempfile::tempdir().unwrap();
-    // On both sides of the height from which on readers that are told nothing expect BT.709.
+    // On both sides of the height from which readers without a description assume BT.709.
     for (width, height) in [(64, 48), (96, 718), (96, 720)] {
         for effort in [Effort::Balanced, Effort::Small] {
             let path = dir.path().join(format!("{height}-{effort:?}.mp4"));

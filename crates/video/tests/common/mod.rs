@@ -1,6 +1,6 @@
 //! Small H.264 files of every shape, made in memory.
 //!
-//! The coded pictures come from a real encoder, and what their frames should be comes straight
+//! The coded pictures come from a real encoder, and the expected frames come directly
 //! from a decoder fed the whole stream: neither containers nor seeking are involved. The boxes are
 //! written here, so that a test can bend any of them.
 #![allow(dead_code)]
@@ -18,14 +18,14 @@ use tempfile::TempDir;
 /// One coded picture.
 #[derive(Clone)]
 pub struct Unit {
-    /// NAL units behind 32-bit lengths.
+    /// NAL units with 32-bit lengths.
     pub bytes: Vec<u8>,
     pub sync: bool,
-    /// Place in display order.
+    /// Position in display order.
     pub rank: usize,
 }
 
-/// A coded video and what it shows.
+/// A coded video and its decoded frames.
 #[derive(Clone)]
 pub struct Coded {
     pub width: usize,
@@ -118,7 +118,7 @@ fn coded(width: usize, height: usize, stream: &[u8]) -> Coded {
     }
 }
 
-/// BT.601 of limited range, as swscale's x86 code has it: products of eighths, cut off.
+/// BT.601 of limited range, as in swscale's x86 code: products of eighths, truncated.
 fn rgb(p: &YuvFrame, width: usize, height: usize) -> RgbFrame {
     assert_eq!((p.width, p.height), (width, height));
     let mut data = Vec::with_capacity(width * height * 3);
@@ -168,7 +168,7 @@ pub struct Container {
 /// Ticks a second.
 pub const TIMESCALE: u32 = 12_800;
 
-/// Ticks a frame, unless said otherwise.
+/// Ticks a frame, by default.
 pub const TICK: u32 = 512;
 
 impl Default for Container {
@@ -238,11 +238,11 @@ impl Container {
         }
     }
 
-    /// The sample table alone, of samples from byte `start` on.
+    /// Only the sample table, of samples from byte `start` on.
     pub fn stbl(&self, coded: &Coded, start: usize) -> Vec<u8> {
         let n = coded.units.len();
         let times = self.times(n);
-        // Decoding times are display times in order; offsets take them to the right picture.
+        // Decoding times are display times in order; offsets map them to the right picture.
         let delta = |i: usize| match times.get(i + 1) {
             Some(next) => next - times[i],
             None => *self.durations.last().unwrap(),
@@ -305,7 +305,7 @@ impl Container {
         .concat()
     }
 
-    /// The track alone.
+    /// Only the track.
     pub fn trak(&self, coded: &Coded, tables: &[u8]) -> Vec<u8> {
         let matrix = words(&self.matrix.map(|v| v as u32));
         let (w, h) = (coded.width as u32, coded.height as u32);
@@ -404,7 +404,7 @@ impl Container {
     }
 }
 
-/// A file in a folder that goes away.
+/// A file in a temporary folder.
 pub struct TestFile {
     pub folder: TempDir,
     pub path: PathBuf,

@@ -28,8 +28,10 @@ pub struct Row {
     pub cropped: bool,
 }
 
-/// Writes the lists that `videos` come from anew, into `out`; `bad` are those that could not be had. Gives what is to be
-/// said of it.
+/// Writes the lists that `videos` come from anew, into `out`; `bad` are those that could not be used. Returns lines to report.
+///
+/// # Errors
+/// A list cannot be written, or a file that was made from another list is there.
 pub fn write(
     out: &Path,
     coding: &Coding,

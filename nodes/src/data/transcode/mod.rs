@@ -7,7 +7,7 @@ mod tests;
 
 use super::footage::ListedFootage;
 use crate::contract::*;
-use anyhow::{Context, Result};
+use anyhow::Context;
 use glad_video::ops::Filter;
 use glad_video::{Checksum, OpenOptions, Watch, write};
 use listing::Row;
@@ -121,7 +121,7 @@ struct Transcoder {
 }
 
 impl Stage for Transcoder {
-    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>> {
+    fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
         let video = inputs.video("video")?;
         let (whole, first) = match video.footage.whole() {
             Some((whole, first)) => (whole, Some(first)),
@@ -137,9 +137,9 @@ impl Stage for Transcoder {
         let held = lock(&own);
         let cropped = self
             .ensure(whole.as_ref(), &target)
-            .with_context(|| format!("{}: {}", video.line, video.path.display()))?;
+            .map_err(|e| e.context(format!("{}: {}", video.line, video.path.display())))?;
         drop(held);
-        let checksum = Checksum::of(&target).map_err(|e| Fatal(format!("{}: {e}", target.display())))?;
+        let checksum = Checksum::of(&target).map_err(|e| DataError::fatal(format!("{}: {e}", target.display())))?;
         let row = Row {
             path: relative,
             checksum,
@@ -168,9 +168,9 @@ impl Stage for Transcoder {
         }))])
     }
 
-    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+    fn finish(&self, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>, DataError> {
         let rows = lock(&self.rows);
-        listing::write(&self.out, &self.coding, &rows, videos, bad)
+        Ok(listing::write(&self.out, &self.coding, &rows, videos, bad)?)
     }
 }
 
@@ -193,7 +193,7 @@ impl Transcoder {
     }
 
     /// Makes the file, if it is not there. Says whether a column or row was left out.
-    fn ensure(&self, whole: &dyn Footage, target: &Path) -> Result<bool> {
+    fn ensure(&self, whole: &dyn Footage, target: &Path) -> Result<bool, DataError> {
         let frames = whole.frame_count()?;
         let first = whole.frames(&[0])?.remove(0);
         let size = self.coding.size(first.width, first.height);
@@ -202,7 +202,7 @@ impl Transcoder {
         // Another thread that came first may not have made it yet.
         std::fs::create_dir_all(folder)
             .and_then(|()| if first { write::sweep(folder) } else { Ok(()) })
-            .map_err(|e| Fatal(format!("{}: cannot work in the folder: {e}", folder.display())))?;
+            .map_err(|e| DataError::fatal(format!("{}: cannot work in the folder: {e}", folder.display())))?;
         let there = glad_video::Video::open(target, &OpenOptions::default());
         if !there.is_ok_and(|v| v.frame_count() == frames && (v.width(), v.height()) == (size.width, size.height)) {
             rewrite::rewrite(whole, target, &self.coding, size)?;

@@ -1,10 +1,9 @@
 //! One video, from any form into the new one.
 
 use super::super::footage::to_rgb;
-use crate::contract::{Fatal, Footage, Frame};
-use anyhow::{Result, bail, ensure};
+use crate::contract::{DataError, Footage, Frame};
 use glad_video::write::{VideoWriter, WriteError, WriteOptions};
-use glad_video::{CropBox, RgbFrame, ops};
+use glad_video::{CropBox, ImageError, RgbFrame, ops};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -57,19 +56,23 @@ impl Coding {
         }
     }
 
-    fn frame(&self, frame: Frame, size: Size) -> Result<RgbFrame> {
+    fn frame(&self, frame: Frame, size: Size) -> Result<RgbFrame, ImageError> {
         let frame = to_rgb(frame)?;
         let Size { width, height, cropped } = size;
         if cropped {
             let (x, y) = (0, 0);
-            return Ok(ops::crop(&frame, CropBox { x, y, width, height })?);
+            return ops::crop(&frame, CropBox { x, y, width, height });
         }
-        Ok(ops::resize_exact(&frame, width, height, self.filter)?)
+        ops::resize_exact(&frame, width, height, self.filter)
     }
 }
 
 /// Writes all frames of `whole`, in the order of display.
-pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) -> Result<()> {
+///
+/// # Errors
+/// [`DataError::Sample`]: a frame cannot be read or has another size than the first. [`DataError::Fatal`]: the new file cannot be
+/// written.
+pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) -> Result<(), DataError> {
     let Size { width, height, .. } = size;
     let frames = whole.frame_count()?;
     let fps = whole.fps()?.filter(|f| (1.0..=1000.0).contains(f)).unwrap_or(FPS);
@@ -83,6 +86,7 @@ pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) 
         writer: VideoWriter::create_with(target, width, height, fps, options).map_err(blame)?,
         next: 0,
         early: BTreeMap::new(),
+        scattered: false,
     };
     // All in one pass; where frames come too much out of order for that, a few at a time.
     let mut source: Option<(usize, usize)> = None;
@@ -92,37 +96,38 @@ pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) 
         let passed = whole.visit(&wanted, &mut |number, frame| {
             let got = (frame.width, frame.height);
             let of_first = *source.get_or_insert(got);
-            ensure!(
-                got == of_first,
-                "frame {number} has {}x{} pixels, the others have {}x{}",
-                got.0,
-                got.1,
-                of_first.0,
-                of_first.1
-            );
+            if got != of_first {
+                return Err(DataError::sample(format!(
+                    "frame {number} has {}x{} pixels, the others have {}x{}",
+                    got.0, got.1, of_first.0, of_first.1
+                )));
+            }
             ordered.take(number, coding.frame(frame, size)?)
         });
         match passed {
-            Err(e) if e.is::<OutOfOrder>() && step > REORDERED => {
+            Err(DataError::Sample(_)) if ordered.scattered && step > REORDERED => {
                 ordered.early.clear();
+                ordered.scattered = false;
                 step = REORDERED;
             }
             passed => passed?,
         }
     }
-    ensure!(ordered.early.is_empty(), "there are more frames than were announced");
+    if !ordered.early.is_empty() {
+        return Err(DataError::sample("there are more frames than were announced"));
+    }
     let written = ordered.writer.finish().map_err(blame)?;
     if written != frames {
-        bail!("{written} of {frames} frames were written");
+        return Err(DataError::sample(format!("{written} of {frames} frames were written")));
     }
     Ok(())
 }
 
 /// A full disk is no fault of the video.
-fn blame(e: WriteError) -> anyhow::Error {
+fn blame(e: WriteError) -> DataError {
     match e {
-        WriteError::Io { .. } => Fatal(e.to_string()).into(),
-        e => e.into(),
+        WriteError::Io { .. } => DataError::fatal(e.to_string()),
+        e => DataError::Sample(e.into()),
     }
 }
 
@@ -132,21 +137,20 @@ struct Ordered {
     /// The frame to be written next.
     next: usize,
     early: BTreeMap<usize, RgbFrame>,
+    /// Whether more frames came early than are held.
+    scattered: bool,
 }
 
-#[derive(Debug, thiserror::Error)]
-#[error("its frames are too much out of order")]
-struct OutOfOrder;
-
 impl Ordered {
-    fn take(&mut self, number: usize, frame: RgbFrame) -> Result<()> {
+    fn take(&mut self, number: usize, frame: RgbFrame) -> Result<(), DataError> {
         self.early.insert(number, frame);
         while let Some(frame) = self.early.remove(&self.next) {
             self.writer.push(frame.data()).map_err(blame)?;
             self.next += 1;
         }
         if self.early.len() > REORDERED {
-            return Err(OutOfOrder.into());
+            self.scattered = true;
+            return Err(DataError::sample("its frames are too much out of order"));
         }
         Ok(())
     }
@@ -155,6 +159,65 @@ impl Ordered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Frames that come in the reverse order; with `stuck`, the disk hangs after so many.
+    struct Backwards {
+        frames: usize,
+        stuck: Option<usize>,
+    }
+
+    impl Footage for Backwards {
+        fn frame_count(&self) -> Result<usize, DataError> {
+            Ok(self.frames)
+        }
+        fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError> {
+            let frame = |i: &usize| Frame {
+                width: 16,
+                height: 16,
+                data: vec![*i as u8; 16 * 16 * 3].into(),
+            };
+            Ok(wanted.iter().map(frame).collect())
+        }
+        fn visit(
+            &self,
+            wanted: &[usize],
+            take: &mut dyn FnMut(usize, Frame) -> Result<(), DataError>,
+        ) -> Result<(), DataError> {
+            for (done, i) in wanted.iter().rev().enumerate() {
+                if self.stuck == Some(done) {
+                    return Err(DataError::fatal("nothing came of it"));
+                }
+                take(*i, self.frames(&[*i])?.remove(0))?;
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn frames_that_come_out_of_order_are_asked_for_a_few_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("a.mp4");
+        let coding = Coding {
+            short: 16,
+            filter: ops::Filter::Bilinear,
+            gop: 12,
+            qp: 4,
+        };
+        let go = |stuck| {
+            let frames = 2 * REORDERED + 9;
+            rewrite(&Backwards { frames, stuck }, &target, &coding, coding.size(16, 16))
+        };
+        go(None).unwrap();
+        let video = glad_video::Video::open(&target, &glad_video::OpenOptions::default()).unwrap();
+        assert_eq!(video.frame_count(), 2 * REORDERED + 9);
+        for (i, frame) in video.frames(&[3, 70, 130]).unwrap().iter().enumerate() {
+            let (right, found) = ([3, 70, 130][i], i32::from(frame.data()[0]));
+            assert!((found - right).abs() <= 2, "{found}, and {right} is right");
+        }
+        // What is not the video's fault is not taken for an order.
+        let e = go(Some(REORDERED)).unwrap_err();
+        assert!(matches!(e, DataError::Fatal(_)), "{e:?}");
+    }
 
     #[test]
     fn sizes_are_even() {

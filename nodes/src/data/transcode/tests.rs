@@ -63,7 +63,7 @@ impl Run {
     }
 
     /// Goes through a list as a view does. Gives what is said at its end, and the new videos.
-    fn go(&self, list: &str, source: Value) -> Result<(Vec<String>, Vec<Arc<Video>>)> {
+    fn go(&self, list: &str, source: Value) -> Result<(Vec<String>, Vec<Arc<Video>>), DataError> {
         let dims = dims(&[]);
         let mut cx = build_cx(&dims);
         cx.folder = self.dir.path().to_path_buf();
@@ -78,7 +78,7 @@ impl Run {
         let Ok(Body::Stage(stage)) = node::<Transcode>(self.params.clone()).build(&cx) else {
             panic!()
         };
-        let videos = source.videos("train")?;
+        let videos = source.videos("train").unwrap();
         let (mut made, mut bad) = (vec![], vec![]);
         for (i, video) in videos.iter().enumerate() {
             let args = Args::default().with("video", vec![HostValue::Video(video.clone())]);
@@ -300,6 +300,27 @@ fn a_new_file_that_changes_is_a_bad_video() {
     );
     let absent = source().absent(true);
     assert!(absent.len() == 1 && absent[0].contains("its BLAKE3 is"), "{absent:?}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_no_fault_of_a_video() {
+    let run = Run::new("kick/a.mp4 3\n", json!({}));
+    clip(&run.at("kick/a.mp4"), 32, 32, 4);
+    fs::write(run.at("new"), "a file").unwrap();
+    let dims = dims(&[]);
+    let mut cx = build_cx(&dims);
+    cx.folder = run.dir.path().to_path_buf();
+    let Ok(Body::Source(source)) = node::<super::super::VideoList>(json!({"list": "train.txt"})).build(&cx) else {
+        panic!()
+    };
+    let Ok(Body::Stage(stage)) = node::<Transcode>(run.params.clone()).build(&cx) else {
+        panic!()
+    };
+    let video = source.videos("train").unwrap().remove(0);
+    let args = Args::default().with("video", vec![HostValue::Video(video)]);
+    let e = stage.run(&sample(0, false), &args).unwrap_err();
+    assert!(matches!(e, DataError::Fatal(_)), "{e:?}");
+    assert!(format!("{e:#}").contains("cannot work in the folder"), "{e:#}");
 }
 
 #[test]

@@ -33,7 +33,8 @@ fn read(text: &str, mut params: Value) -> Result<Vec<(usize, Option<usize>, usiz
     let videos = source(dir.path(), params).videos("train")?;
     let row = |v: &Arc<Video>| {
         let line = v.line.rsplit(':').next().unwrap().parse().unwrap();
-        Ok((line, v.label, v.footage.frame_count()?))
+        let frames = v.footage.frame_count().map_err(DataError::into_anyhow)?;
+        Ok((line, v.label, frames))
     };
     videos.iter().map(row).collect()
 }
@@ -87,7 +88,9 @@ fn frames_of_a_segment_are_the_files() {
     assert!(seen[0].1.abs_diff(100) <= 3 && seen[1].1.abs_diff(140) <= 3, "{seen:?}");
     let e = footage.frames(&[6]).unwrap_err().to_string();
     assert!(e.contains("l.txt:1: ") && e.contains("frame 6"), "{e}");
-    let stop = footage.visit(&[1], &mut |_, _| bail!("enough")).unwrap_err();
+    let stop = footage
+        .visit(&[1], &mut |_, _| Err(DataError::sample("enough")))
+        .unwrap_err();
     assert_eq!(stop.to_string(), "enough");
 }
 
@@ -459,8 +462,10 @@ fn a_format_and_columns_say_the_same_thing_twice() {
 
 /// What is wrong with a file as a whole.
 fn fault(source: &Listed) -> FileFault {
-    let e = source.scan("train").unwrap_err();
-    e.downcast_ref::<FileFault>().unwrap_or_else(|| panic!("{e:#}")).clone()
+    match source.scan("train").unwrap_err() {
+        SourceError::File(fault) => fault,
+        e => panic!("{e:#}"),
+    }
 }
 
 #[test]

@@ -106,7 +106,7 @@ fn the_network_matches_the_reference() {
 #[test]
 fn without_non_local_blocks_and_with_running_statistics_it_matches_too() {
     check_network(false, true, 2, [2, 16, 21, 33]);
-    // Products of three grow without bound where no norm of the batch holds them: without them here, too.
+    // Products of three factors grow without bound without the batch's norms, so there are no non-local blocks here.
     check_network(false, false, 1, [1, 9, 33, 18]);
 }
 
@@ -128,8 +128,8 @@ fn facts(params: Value, clip: [usize; 3]) -> (usize, u64) {
 
 #[test]
 fn sizes_are_those_of_the_published_networks() {
-    // mmaction2 gives 28.04 M and 35.40 M parameters with the head of 400 classes (819 600), and 43.6 G and 59.3 G
-    // operations for 32 frames of 256², norms and pooling among them.
+    // mmaction2 reports 28.04 M and 35.40 M parameters with the head of 400 classes (819 600), and 43.6 G and 59.3 G
+    // operations for 32 frames of 256², including norms and pooling.
     let near = |macs: u64, published: f64| (macs as f64 / 1e9 / published - 1.0).abs() < 0.01;
     let (parameters, macs) = facts(json!({ "non_local": false, "batch_stats": "joint" }), [32, 256, 256]);
     assert_eq!((parameters + 819_600) / 10_000, 2804);

@@ -1,104 +1,48 @@
-//! ZIP archives as PyTorch writes them: members that are not compressed, with 64-bit sizes where needed.
+//! ZIP archives as PyTorch writes them: members that are not compressed.
 //!
-//! Untrusted input: the directory at the archive's end is bounded before it is read, and members are found by it alone.
+//! Untrusted input: what is read of an archive besides its members is bounded, since the library keeps all of the directory.
 
-use anyhow::{Context, Result, bail, ensure};
-use std::collections::HashMap;
-use std::io::{Read, Seek, SeekFrom};
+use anyhow::{Context, Result, ensure};
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use zip::{CompressionMethod, ZipArchive};
 
-/// Bytes of a directory that is read; PyTorch's have about 100 for a tensor.
-const LARGEST_DIRECTORY: u64 = 1 << 24;
-/// The record at the end without its comment, and the longest comment.
-const END: u64 = 22;
-const LONGEST_COMMENT: u64 = 0xffff;
-const END_64_LOCATOR: u64 = 20;
-const END_64: usize = 56;
-const LOCAL: usize = 30;
-const CENTRAL: usize = 46;
+/// Bytes of the directory and of members' headers that are read; PyTorch's have about 150 for a tensor.
+const MOST: u64 = 1 << 24;
 
-/// A file inside of an archive.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Member {
-    /// Where its header begins.
-    header: u64,
-    /// Bytes of its contents.
-    pub size: u64,
-    stored: bool,
+/// A file of which so many bytes are read.
+#[derive(Debug)]
+struct Bounded {
+    file: BufReader<File>,
+    left: u64,
 }
 
-/// The members of an archive, by name.
+impl Read for Bounded {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let most = to.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        if most == 0 && !to.is_empty() {
+            return Err(io::Error::other(
+                "its directory is too large: it is no file of PyTorch's",
+            ));
+        }
+        let n = self.file.read(&mut to[..most])?;
+        self.left -= n as u64;
+        Ok(n)
+    }
+}
+
+impl Seek for Bounded {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// The members of an archive.
 #[derive(Debug)]
 pub(super) struct Archive {
-    members: HashMap<Box<str>, Member>,
+    zip: ZipArchive<Bounded>,
     /// Bytes of the whole file.
     len: u64,
-}
-
-fn u16_at(b: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([b[at], b[at + 1]])
-}
-
-fn u32_at(b: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes([b[at], b[at + 1], b[at + 2], b[at + 3]])
-}
-
-fn u64_at(b: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(b, at)) | u64::from(u32_at(b, at + 4)) << 32
-}
-
-/// `len` bytes from `at` on.
-fn bytes(file: &mut (impl Read + Seek), at: u64, len: u64) -> Result<Vec<u8>> {
-    file.seek(SeekFrom::Start(at))?;
-    let mut b = vec![];
-    file.take(len).read_to_end(&mut b)?;
-    ensure!(b.len() as u64 == len, "the archive is cut short");
-    Ok(b)
-}
-
-/// Where the directory is, and how many bytes it has.
-fn directory(file: &mut (impl Read + Seek), len: u64) -> Result<(u64, u64)> {
-    let from = len.saturating_sub(END + LONGEST_COMMENT);
-    let tail = bytes(file, from, len - from)?;
-    let ends = |at: &usize| {
-        let record = &tail[*at..];
-        record.len() >= END as usize
-            && record.starts_with(b"PK\x05\x06")
-            && usize::from(u16_at(record, 20)) == record.len() - END as usize
-    };
-    let at = (0..tail.len()).rev().find(ends);
-    let at = at.context("the archive has no end: it was not copied or downloaded whole")?;
-    let (mut size, mut place) = (u64::from(u32_at(&tail, at + 12)), u64::from(u32_at(&tail, at + 16)));
-    let end = from + at as u64;
-    if let Some(locator) = end.checked_sub(END_64_LOCATOR) {
-        let locator = bytes(file, locator, END_64_LOCATOR)?;
-        if locator.starts_with(b"PK\x06\x07") {
-            let record = bytes(file, u64_at(&locator, 8), END_64 as u64)?;
-            ensure!(record.starts_with(b"PK\x06\x06"), "the archive's end is damaged");
-            (size, place) = (u64_at(&record, 40), u64_at(&record, 48));
-        }
-    }
-    ensure!(
-        size <= LARGEST_DIRECTORY,
-        "the archive's directory has {size} bytes: it is no file of PyTorch's"
-    );
-    ensure!(
-        place.checked_add(size).is_some_and(|to| to <= end),
-        "the archive's directory is damaged"
-    );
-    Ok((place, size))
-}
-
-/// The 64-bit numbers of a member, in the order in which they stand for those that do not fit in 32 bits.
-fn large(mut extra: &[u8]) -> &[u8] {
-    while extra.len() >= 4 {
-        let (id, len) = (u16_at(extra, 0), usize::from(u16_at(extra, 2)));
-        let Some(field) = extra.get(4..4 + len) else { break };
-        if id == 1 {
-            return field;
-        }
-        extra = &extra[4 + len..];
-    }
-    &[]
 }
 
 impl Archive {
@@ -106,63 +50,39 @@ impl Archive {
     ///
     /// # Errors
     /// It is damaged, or larger than those of checkpoints.
-    pub fn read(file: &mut (impl Read + Seek)) -> Result<Archive> {
-        let len = file.seek(SeekFrom::End(0))?;
-        let (place, size) = directory(file, len)?;
-        let all = bytes(file, place, size)?;
-        let mut members = HashMap::new();
-        let mut rest = &all[..];
-        while !rest.is_empty() {
-            let damaged = "the archive's directory is damaged";
-            ensure!(rest.len() >= CENTRAL && rest.starts_with(b"PK\x01\x02"), damaged);
-            let (name, extra) = (usize::from(u16_at(rest, 28)), usize::from(u16_at(rest, 30)));
-            let after = CENTRAL + name + extra + usize::from(u16_at(rest, 32));
-            ensure!(after <= rest.len(), damaged);
-            let text = String::from_utf8_lossy(&rest[CENTRAL..CENTRAL + name]).into();
-            let mut large = large(&rest[CENTRAL + name..CENTRAL + name + extra]);
-            let mut number = |at: usize| match u32_at(rest, at) {
-                u32::MAX => {
-                    let (now, later) = large.split_at_checked(8).context(damaged)?;
-                    large = later;
-                    Ok(u64_at(now, 0))
-                }
-                n => anyhow::Ok(u64::from(n)),
-            };
-            let (size, _compressed, header) = (number(24)?, number(20)?, number(42)?);
-            let (encrypted, method) = (u16_at(rest, 8) & 1 == 1, u16_at(rest, 10));
-            let member = Member {
-                header,
-                size,
-                stored: method == 0 && !encrypted,
-            };
-            members.insert(text, member);
-            rest = &rest[after..];
-        }
-        Ok(Archive { members, len })
+    pub fn read(file: &File) -> Result<Archive> {
+        let len = file.metadata()?.len();
+        let file = BufReader::new(file.try_clone()?);
+        let zip = ZipArchive::new(Bounded { file, left: MOST });
+        let zip = zip.context("the archive is damaged, or was not copied or downloaded whole")?;
+        Ok(Archive { zip, len })
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.members.keys().map(|n| &**n)
+    /// The names of the members.
+    ///
+    /// # Errors
+    /// A name is in no known encoding.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let names = self.zip.file_names().map(|n| Ok(n?.into_owned()));
+        names.collect()
     }
 
-    pub fn find(&self, name: &str) -> Option<Member> {
-        self.members.get(name).copied()
-    }
-
-    /// Where the contents of a member begin.
+    /// Where the contents of a member begin, and how many bytes they are; `None` where there is no such member.
     ///
     /// # Errors
     /// They are compressed, or reach beyond the file.
-    pub fn place(&self, file: &mut (impl Read + Seek), member: Member) -> Result<u64> {
-        if !member.stored {
-            bail!("the archive is compressed, as PyTorch's never are: unpack it, or save the weights again");
-        }
-        let local = bytes(file, member.header, LOCAL as u64)?;
-        ensure!(local.starts_with(b"PK\x03\x04"), "the archive is damaged");
-        let skip = LOCAL as u64 + u64::from(u16_at(&local, 26)) + u64::from(u16_at(&local, 28));
-        let place = member.header + skip;
-        let end = place.checked_add(member.size).filter(|end| *end <= self.len);
+    pub fn find(&mut self, name: &str) -> Result<Option<(u64, u64)>> {
+        let Some(i) = self.zip.index_for_name(name) else {
+            return Ok(None);
+        };
+        let member = self.zip.by_index_raw(i).context("the archive is damaged")?;
+        ensure!(
+            member.compression() == CompressionMethod::Stored && !member.encrypted(),
+            "the archive is compressed, as PyTorch's never are: unpack it, or save the weights again"
+        );
+        let place = member.data_start().context("the archive is damaged")?;
+        let end = place.checked_add(member.size()).filter(|end| *end <= self.len);
         end.context("the archive is cut short")?;
-        Ok(place)
+        Ok(Some((place, member.size())))
     }
 }

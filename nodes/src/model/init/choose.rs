@@ -1,4 +1,4 @@
-//! Which tensors of a file are the weights of a network: one dictionary of those that the file holds, and one beginning
+//! Which tensors of a file are the weights of a network: one of the file's dictionaries, and one prefix
 //! of the names in it.
 
 use super::entry::Entry;
@@ -7,31 +7,31 @@ use super::torch::Dictionary;
 use crate::WeightSpec;
 use std::collections::{BTreeMap, HashMap};
 
-/// How a tensor of a file becomes a weight.
+/// How a tensor of a file is converted to a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fit {
-    /// As it is.
+    /// Unchanged.
     Same,
-    /// A kernel of two dimensions for each of so many frames, divided by their number: on a clip whose frames are all
-    /// the same, the layer gives what it gave on the frame (Carreira and Zisserman, CVPR 2017, Section 3.1).
+    /// A 2-D kernel repeated for this many frames and divided by their number: on a clip of identical frames
+    /// the layer has the same output as on one frame (Carreira and Zisserman, CVPR 2017, Section 3.1).
     Inflated(usize),
 }
 
 pub(super) fn fit(found: &[usize], wanted: &[usize]) -> Option<Fit> {
     match (found, wanted) {
         _ if found == wanted => Some(Fit::Same),
-        // A kernel of one frame is a kernel of two dimensions.
+        // A kernel of one frame is a 2-D kernel.
         ([co, ci, 1, h, w], [a, b, c, d]) if [co, ci, h, w] == [a, b, c, d] => Some(Fit::Same),
         ([co, ci, h, w], [a, b, frames, c, d]) if [co, ci, h, w] == [a, b, c, d] => Some(Fit::Inflated(*frames)),
         _ => None,
     }
 }
 
-/// A network in a file that may be the one that is meant.
+/// A network in a file that may be the intended one.
 #[derive(Debug)]
 pub(super) struct Candidate<'f> {
     pub dictionary: &'f Dictionary,
-    /// What the names of its tensors begin with: `module.backbone`, or nothing.
+    /// The prefix of its tensors' names: `module.backbone`, or nothing.
     pub front: String,
     /// The tensor for each weight that has one, by index.
     pub pairs: BTreeMap<usize, &'f Entry>,
@@ -40,7 +40,7 @@ pub(super) struct Candidate<'f> {
 }
 
 impl Candidate<'_> {
-    /// Where it is in the file, as `state` names it.
+    /// Its position in the file, as `state` names it.
     pub fn place(&self) -> String {
         match (self.dictionary.path.as_str(), self.front.as_str()) {
             ("", "") => ".".into(),
@@ -49,13 +49,13 @@ impl Candidate<'_> {
         }
     }
 
-    /// Whether `state` means it: the place, or some of its parts that follow each other.
+    /// Whether `state` selects it: the position, or some consecutive parts of it.
     fn is(&self, state: &str) -> bool {
         let place = self.place();
         place == state || format!(".{place}.").contains(&format!(".{state}.")) && state != "."
     }
 
-    /// Whether both give each weight the same numbers.
+    /// Whether both give each weight the same values.
     fn same(&self, other: &Candidate<'_>) -> bool {
         let bytes = |e: &Entry| (e.storage.clone(), e.offset, e.shape.clone(), e.stride.clone());
         self.pairs.len() == other.pairs.len()
@@ -75,7 +75,7 @@ impl Candidate<'_> {
     }
 }
 
-/// All that have a tensor for one of the weights at least.
+/// All candidates that have a tensor for at least one weight.
 pub(super) fn candidates<'f>(dictionaries: &'f [Dictionary], specs: &[WeightSpec]) -> Vec<Candidate<'f>> {
     let index: HashMap<&str, usize> = specs.iter().enumerate().map(|(i, s)| (s.name.as_str(), i)).collect();
     let mut all = vec![];
@@ -103,21 +103,21 @@ pub(super) fn candidates<'f>(dictionaries: &'f [Dictionary], specs: &[WeightSpec
     all
 }
 
-/// Why there is no choice.
+/// Why no network was chosen.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NoChoice {
     /// Nothing in the file is a weight of the network.
     Nothing,
-    /// `state` means none of these places.
+    /// `state` matches none of these positions.
     Elsewhere(Vec<String>),
-    /// Several are as good as each other: their places.
+    /// Several match equally well: their positions.
     Several(Vec<String>),
 }
 
-/// The one that has most of the network.
+/// The candidate with the largest part of the network.
 ///
 /// # Errors
-/// There is none, or there are several.
+/// There is none, or several match equally well.
 pub(super) fn choose<'f>(mut all: Vec<Candidate<'f>>, state: Option<&str>) -> Result<Candidate<'f>, NoChoice> {
     let places = |all: &[Candidate<'_>]| all.iter().map(Candidate::place).collect::<Vec<_>>();
     if all.is_empty() {
@@ -172,13 +172,13 @@ mod tests {
         }
     }
 
-    /// What is chosen for the weights `a.w` and `b.w`, each of two numbers.
+    /// What is chosen for the weights `a.w` and `b.w`, each of two values.
     fn chosen(dictionaries: &[Dictionary], state: Option<&str>) -> Result<String, NoChoice> {
         let specs = ["a.w", "b.w"].map(|n| WeightSpec::new(n, &[2], Init::Constant(0.0), Role::Weight));
         choose(candidates(dictionaries, &specs), state).map(|c| c.place())
     }
 
-    /// A checkpoint as training programs leave it: numbers and states beside the weights.
+    /// A checkpoint as training programs write it: numbers and states next to the weights.
     #[test]
     fn tensors_beside_the_weights_do_not_matter() {
         let beside = dictionary("", &["best_acc1", "class_weights", "iteration"]);
@@ -211,7 +211,7 @@ mod tests {
         dictionary(&d.path, &d.tensors.iter().map(|t| &*t.name).collect::<Vec<_>>())
     }
 
-    /// The momentum of an optimiser by the names of weights, or some loose tensors, are less than the whole.
+    /// The momentum of an optimiser by the names of weights, or some loose tensors, count for less than the complete network.
     #[test]
     fn the_whole_is_chosen_before_a_part() {
         let all = [
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(chosen(&all(), Some(".")), elsewhere);
         let top = [dictionary("", &["a.w", "b.w"]), dictionary("ema", &["a.w", "b.w"])];
         assert_eq!(chosen(&top, Some(".")), Ok(".".into()));
-        // The same numbers under two names are no choice.
+        // The same values under two names are not ambiguous.
         let mut twice = [
             dictionary("model", &["a.w", "b.w"]),
             dictionary("model", &["a.w", "b.w"]),

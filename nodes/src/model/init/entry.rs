@@ -1,9 +1,9 @@
-//! A tensor of a file: its name and shape, and where its numbers are.
+//! A tensor of a file: its name and shape, and the location of its values.
 
 use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 
-/// The type of a storage's numbers.
+/// The number type of a storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DType {
     F64,
@@ -35,7 +35,7 @@ impl DType {
         })
     }
 
-    /// Bytes of a number.
+    /// Bytes per value.
     pub fn size(self) -> usize {
         match self {
             DType::F64 | DType::I64 => 8,
@@ -45,7 +45,7 @@ impl DType {
         }
     }
 
-    /// The number in these little-endian bytes, of which there are [`DType::size`].
+    /// The value of these [`DType::size`] little-endian bytes.
     pub fn number(self, b: &[u8]) -> f32 {
         let mut all = [0; 8];
         all[..b.len()].copy_from_slice(b);
@@ -64,33 +64,33 @@ impl DType {
     }
 }
 
-/// Numbers that several tensors may share.
+/// Values that several tensors may share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Storage {
     /// Its name in the file.
     pub key: Arc<str>,
     pub dtype: DType,
-    /// How many numbers it has.
+    /// The number of values.
     pub len: usize,
 }
 
-/// A tensor: where its numbers are.
+/// A tensor: the location of its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub name: Arc<str>,
     pub shape: Vec<usize>,
     pub storage: Storage,
-    /// Index of the first number in the storage, and steps along the dimensions: any layout, channels-last too.
+    /// Index of the first value in the storage, and strides: any layout, including channels-last.
     pub offset: usize,
     pub stride: Vec<usize>,
 }
 
-/// Axes of the largest tensor that a network has, and some more.
+/// More axes than any tensor of a network has.
 const MOST_AXES: usize = 8;
 
 impl Entry {
     /// # Errors
-    /// It reaches beyond its storage, or is no tensor.
+    /// It extends past its storage, or is not a valid tensor.
     pub fn check(&self) -> Result<()> {
         ensure!(
             self.shape.len() == self.stride.len(),
@@ -114,7 +114,7 @@ impl Entry {
         bytes.map(drop).context("its storage is too large")
     }
 
-    /// Where in its storage the tensor ends; `None` beyond all numbers.
+    /// The end of the tensor in its storage; `None` on overflow.
     pub fn end(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(self.offset);
@@ -126,7 +126,7 @@ impl Entry {
         last.checked_add(1)
     }
 
-    /// The numbers in row-major order, from the bytes of its storage between `offset` and [`Entry::end`].
+    /// The values in row-major order, from the bytes of its storage between `offset` and [`Entry::end`].
     ///
     /// # Errors
     /// The bytes end too early.
@@ -153,7 +153,7 @@ impl Entry {
     }
 }
 
-/// Steps along the axes of a tensor in row-major order; `None` beyond all numbers.
+/// Strides of a tensor in row-major order; `None` on overflow.
 pub(super) fn row_major(shape: &[usize]) -> Option<Vec<usize>> {
     let mut stride = vec![1usize; shape.len()];
     for d in (1..shape.len()).rev() {

@@ -1,8 +1,8 @@
-//! What network a file of weights seems to be of, told by the names and shapes of its tensors.
+//! Guesses the network of a file of weights from the names and shapes of its tensors.
 
 use std::fmt;
 
-/// A network, as far as names and shapes tell.
+/// A network, as far as names and shapes show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Seems {
     pub family: Family,
@@ -13,7 +13,7 @@ pub(super) struct Seems {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Family {
     Residual(Residual),
-    /// I3D on Inception-v1, with so many channels in its stem.
+    /// I3D on Inception-v1, with this many channels in its stem.
     Inception {
         width: usize,
     },
@@ -28,16 +28,16 @@ pub(super) struct Residual {
     /// Blocks of each layer.
     pub blocks: [usize; 4],
     pub bottleneck: bool,
-    /// Whether convolutions go along time.
+    /// Whether convolutions extend along time.
     pub solid: bool,
     pub non_local: bool,
-    /// Channels of the stem and of the inner convolutions of each layer; 0 where not known.
+    /// Channels of the stem and of the inner convolutions of each layer; 0 if unknown.
     pub widths: [usize; 5],
     /// Groups of a block's middle convolution.
     pub groups: usize,
 }
 
-/// Parts of names that tell a network, and which.
+/// Parts of names that identify a network, and its name.
 const OTHERS: [(&str, &str); 20] = [
     ("slow_path.", "SlowFast"),
     ("fast_path.", "SlowFast"),
@@ -61,7 +61,7 @@ const OTHERS: [(&str, &str); 20] = [
     ("lm_head", "a language model"),
 ];
 
-/// Classifiers: a backbone needs nothing of them.
+/// Classifiers: a backbone does not need them.
 const HEADS: [&str; 9] = [
     "fc",
     "cls_head",
@@ -74,7 +74,7 @@ const HEADS: [&str; 9] = [
     "classify",
 ];
 
-/// Whether a tensor belongs to a classifier behind the network.
+/// Whether a tensor belongs to a classifier after the network.
 pub(super) fn is_head(name: &str) -> bool {
     HEADS
         .iter()
@@ -97,7 +97,7 @@ fn tail(name: &str) -> Option<&str> {
 }
 
 impl Residual {
-    /// Notes a tensor by the tail of its name.
+    /// Records a tensor by the tail of its name.
     fn note(&mut self, name: &str, shape: &[usize]) {
         let mut parts = name.split('.');
         let layer = parts
@@ -130,7 +130,7 @@ impl Residual {
         self.bottleneck && self.widths[0] > 0 && self.widths[1] == 2 * self.widths[0]
     }
 
-    /// Whether it may be what is left of `whole`, of which some blocks are missing.
+    /// Whether it may be `whole` with some blocks missing.
     pub fn is_part_of(&self, whole: &Residual) -> bool {
         let fewer = self.blocks.iter().zip(&whole.blocks).all(|(a, b)| a <= b);
         let widths = self.widths.iter().zip(&whole.widths).all(|(a, b)| a == b || *a == 0);
@@ -138,7 +138,7 @@ impl Residual {
         fewer && widths && !known && self.bottleneck == whole.bottleneck && self.groups == whole.groups
     }
 
-    /// Its depth, as it is known by.
+    /// Its conventional depth.
     pub fn depth(&self) -> Option<usize> {
         Some(match (self.bottleneck, self.blocks) {
             // `depth = "small"` here.
@@ -155,7 +155,7 @@ impl Residual {
 }
 
 impl Seems {
-    /// What the network of these tensors seems to be.
+    /// Guesses the network of these tensors.
     pub fn of<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>) -> Seems {
         let (mut residual, mut other, mut classes, mut inception) = (Residual::default(), None, None, None);
         for (name, shape) in tensors {
@@ -184,7 +184,7 @@ impl Seems {
         Seems { family, classes }
     }
 
-    /// The kind that takes a file of this network, where there is one.
+    /// The kind that accepts a file of this network, if any.
     pub fn kind(&self) -> Option<String> {
         match &self.family {
             Family::Inception { .. } => Some("kind `i3d_inception`".into()),

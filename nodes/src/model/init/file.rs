@@ -1,4 +1,4 @@
-//! Files of weights: which tensors there are, and their numbers.
+//! Files of weights: their tensors, and the tensors' values.
 
 use super::archive::Archive;
 use super::entry::{Entry, Storage};
@@ -20,27 +20,27 @@ pub(super) struct WeightFile {
     storages: Storages,
 }
 
-/// Where the bytes of storages are.
+/// The location of the storages' bytes.
 #[derive(Debug)]
 enum Storages {
-    /// PyTorch 1.6 and later: an archive with the pickle and a member for every storage.
+    /// PyTorch 1.6 and later: an archive with the pickle and one member per storage.
     Archive { archive: Archive, prefix: String },
-    /// Earlier: pickles one behind the other, and the storages behind them. Place and bytes of each.
+    /// Earlier: several pickles, followed by the storages. Offset and size of each.
     Legacy(HashMap<Arc<str>, (u64, u64)>),
-    /// The key says it.
+    /// The key is the offset.
     Safetensors,
 }
 
-/// The number that legacy files begin with, as a pickled whole number.
+/// The magic number of legacy files, as a pickled integer.
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const LEGACY_PROTOCOL: i64 = 1001;
-/// Bytes of a pickle that are read, arrays inside of it included, which are skipped.
+/// Maximum bytes of a pickle, including arrays inside it, which are skipped.
 const LARGEST_PICKLE: u64 = 1 << 28;
 
-/// What a path leads to, where that is no file: what it is, and that it is not read, since a pipe would be waited for.
+/// The kind of a path that is not a file. It is not opened, because opening a pipe would block.
 ///
 /// # Errors
-/// It is not there, or cannot be looked at.
+/// It does not exist, or cannot be examined.
 fn what(path: &Path) -> Result<Option<&'static str>> {
     let ty = std::fs::metadata(path)?.file_type();
     if ty.is_file() {
@@ -64,7 +64,7 @@ fn special(_: FileType) -> &'static str {
     "no file"
 }
 
-/// What a file is that begins so, where it is a common mistake.
+/// The kind of a file with this head, if it is a common mistake.
 fn mistaken(head: &[u8]) -> &'static str {
     match head {
         [] => "the file is empty",
@@ -83,10 +83,10 @@ fn mistaken(head: &[u8]) -> &'static str {
 }
 
 impl WeightFile {
-    /// Opens a file, whatever its name ends in.
+    /// Opens a file, whatever its extension.
     ///
     /// # Errors
-    /// It cannot be read, or is none of the formats, or its contents contradict themselves.
+    /// It cannot be read, or has none of the formats, or its contents contradict themselves.
     pub fn open(path: &Path) -> Result<WeightFile> {
         if let Some(what) = what(path)? {
             bail!("it is {what}, not a file of weights");
@@ -106,32 +106,28 @@ impl WeightFile {
     }
 
     fn archive(mut file: BufReader<File>) -> Result<WeightFile> {
-        let archive = Archive::read(&mut file)?;
-        // Of several the outermost.
+        let mut archive = Archive::read(file.get_ref())?;
+        // The outermost of several.
         let pickle = archive
-            .names()
-            .filter(|n| *n == "data.pkl" || n.ends_with("/data.pkl"))
-            .min_by_key(|n| (n.len(), n.to_string()))
+            .names()?
+            .into_iter()
+            .filter(|n| n == "data.pkl" || n.ends_with("/data.pkl"))
+            .min_by_key(|n| (n.len(), n.clone()))
             .context("the archive has no data.pkl: it is no file of PyTorch's")?;
         let prefix = pickle.trim_end_matches("data.pkl").to_string();
-        let pickle = archive.find(pickle).context("the archive is damaged")?;
-        if let Some(order) = archive.find(&format!("{prefix}byteorder")) {
-            let at = archive.place(&mut file, order)?;
+        if let Some((at, size)) = archive.find(&format!("{prefix}byteorder"))? {
             let mut text = String::new();
             file.seek(SeekFrom::Start(at))?;
-            Read::by_ref(&mut file)
-                .take(order.size.min(16))
-                .read_to_string(&mut text)?;
+            Read::by_ref(&mut file).take(size.min(16)).read_to_string(&mut text)?;
             ensure!(text == "little", "numbers in the byte order `{text}` are not read");
         }
-        let at = archive.place(&mut file, pickle)?;
+        let (at, size) = archive.find(&pickle)?.context("the archive is damaged")?;
         file.seek(SeekFrom::Start(at))?;
         ensure!(
-            pickle.size <= LARGEST_PICKLE,
-            "its pickle has {} bytes: it is no state dictionary",
-            pickle.size
+            size <= LARGEST_PICKLE,
+            "its pickle has {size} bytes: it is no state dictionary"
         );
-        let p = Pickle::read(&mut Read::by_ref(&mut file).take(pickle.size))?;
+        let p = Pickle::read(&mut Read::by_ref(&mut file).take(size))?;
         Ok(WeightFile {
             dictionaries: torch::dictionaries(&p)?,
             file,
@@ -199,21 +195,18 @@ impl WeightFile {
         })
     }
 
-    /// Where a tensor's storage begins.
+    /// The offset of a tensor's storage.
     ///
     /// # Errors
-    /// It is not there, or shorter than the tensor needs.
+    /// It is missing, or shorter than the tensor needs.
     pub fn place(&mut self, entry: &Entry) -> Result<u64> {
         let Storage { key, dtype, .. } = &entry.storage;
         let needed = entry.end().and_then(|n| n.checked_mul(dtype.size()));
         let needed = needed.context("it is too large")? as u64;
-        let (at, there) = match &self.storages {
-            Storages::Archive { archive, prefix } => {
-                let member = archive
-                    .find(&format!("{prefix}data/{key}"))
-                    .with_context(|| format!("the archive has no storage `{key}`"))?;
-                (archive.place(&mut self.file, member)?, member.size)
-            }
+        let (at, there) = match &mut self.storages {
+            Storages::Archive { archive, prefix } => archive
+                .find(&format!("{prefix}data/{key}"))?
+                .with_context(|| format!("the archive has no storage `{key}`"))?,
             Storages::Legacy(places) => *places
                 .get(key)
                 .with_context(|| format!("the file has no storage `{key}`"))?,
@@ -224,10 +217,10 @@ impl WeightFile {
         Ok(at)
     }
 
-    /// The numbers of a tensor, in row-major order. Only its own bytes are read.
+    /// The values of a tensor, in row-major order. Only its own bytes are read.
     ///
     /// # Errors
-    /// The file cannot be read, or is cut short.
+    /// The file cannot be read, or is truncated.
     pub fn numbers(&mut self, entry: &Entry) -> Result<Vec<f32>> {
         let size = entry.storage.dtype.size() as u64;
         let at = self.place(entry)? + entry.offset as u64 * size;

@@ -1,4 +1,4 @@
-//! Files of weights from anywhere, for the fuzz target and the test with mutated files.
+//! Untrusted files of weights, for the fuzz target and the test with mutated files.
 
 use super::file::WeightFile;
 use std::cell::RefCell;
@@ -8,10 +8,10 @@ thread_local! {
     static FILE: RefCell<Option<tempfile::NamedTempFile>> = const { RefCell::new(None) };
 }
 
-/// Numbers of a tensor that are read at most: a network asks for those of its own shapes alone.
+/// Maximum values read of a tensor: a network only reads tensors of its own shapes.
 const MOST: usize = 1 << 16;
 
-/// Opens bytes as a file of weights and reads its tensors. Whatever the bytes, it returns; gives the number of tensors
+/// Opens bytes as a file of weights and reads its tensors. Returns for any bytes; the result is the number of tensors
 /// that could be read.
 pub fn weights(bytes: &[u8]) -> usize {
     FILE.with_borrow_mut(|file| {

@@ -8,7 +8,7 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use std::fmt;
 use std::io::Read;
 
-/// Bytes of a header that is read; a tensor has about 100.
+/// Maximum bytes of a header; a tensor has about 100.
 const LARGEST: u64 = 1 << 24;
 /// Bytes in front of the header: its length.
 pub(super) const PREFIX: u64 = 8;
@@ -50,8 +50,8 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// The tensors of a file of `len` bytes, of which the first is next to be read. The key of a storage is where its bytes
-/// begin; none overlaps another or ends beyond the file.
+/// The tensors of a file of `len` bytes, positioned at its start. The key of a storage is the offset of its bytes;
+/// none overlaps another or extends past the file.
 ///
 /// # Errors
 /// The header is damaged or contradicts itself or the file's length.
@@ -90,7 +90,7 @@ pub(super) fn read(from: &mut impl Read, len: u64) -> Result<Dictionary> {
         "the file has {len} bytes, and its header says {}: it was not copied or downloaded whole",
         begin.saturating_add(at)
     );
-    // The format keeps no order.
+    // The format has no order.
     found.tensors.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
 }

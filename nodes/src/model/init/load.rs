@@ -1,4 +1,4 @@
-//! From a file to the weights of a network, strictly: what does not fit is an error unless the graph says that it may be
+//! From a file to the weights of a network, strictly: a mismatch is an error unless the graph allows it to be
 //! left out.
 
 use super::choose::{Candidate, Fit, candidates, choose, fit};
@@ -15,15 +15,15 @@ use std::path::Path;
 
 mod advice;
 
-/// What of a file becomes which weight.
+/// The assignment of a file's tensors to weights.
 struct Matched {
-    /// The weight's index, its tensor and how it is made.
+    /// The weight's index, its tensor and its conversion.
     values: Vec<(usize, Entry, Fit)>,
-    /// What was left out: names and shapes alone.
+    /// What was left out: only names and shapes.
     left: LoadedWeights,
 }
 
-/// What does not fit, before it is known what may be left out.
+/// The mismatches, before what may be left out is removed.
 #[derive(Default)]
 struct Misfit {
     /// Weights without a tensor.
@@ -42,10 +42,10 @@ impl Misfit {
     }
 }
 
-/// Whether the file of `start` fits the weights `specs`; no numbers are read.
+/// Whether the file of `start` fits the weights `specs`; no values are read.
 ///
 /// # Errors
-/// What is wrong, and what to write.
+/// A mismatch, with advice.
 pub(crate) fn examine(start: &StartFile, specs: &[WeightSpec]) -> Result<(), ParamProblem> {
     open(&start.file)
         .and_then(|mut file| matched(&mut file, start, specs))
@@ -88,7 +88,7 @@ fn inflate(numbers: &[f32], plane: usize, frames: usize) -> Vec<f32> {
     numbers.chunks(plane.max(1)).flat_map(one).collect()
 }
 
-/// The name of a file, as problems have it: its whole path stands where they point to.
+/// The name of a file, as in problems: they point to its full path.
 fn short(path: &Path) -> String {
     let name = path.file_name().unwrap_or(path.as_os_str());
     name.to_string_lossy().into_owned()
@@ -147,15 +147,15 @@ fn matched(file: &mut WeightFile, start: &StartFile, specs: &[WeightSpec]) -> Re
     Ok(Matched { values, left })
 }
 
-/// Why the tensor for a weight cannot be read, where it is there.
+/// Why the tensor for a weight cannot be read, if it exists.
 fn unread(chosen: &Candidate<'_>, weight: &str) -> Option<String> {
     let mut all = chosen.dictionary.unread.iter();
     let is = |theirs: &str| names::ours(theirs, |n| n == weight).is_some_and(|(_, front)| front == chosen.front);
     all.find(|(theirs, _)| is(theirs)).map(|(_, why)| why.clone())
 }
 
-/// Sorts the tensors that are no weights: a classifier and other networks are not needed, a counter that PyTorch keeps
-/// beside running statistics is not worth a word, and what is below the network's own layers does not fit.
+/// Sorts the tensors that are not weights: a classifier and other networks are not needed, a counter that PyTorch keeps
+/// next to running statistics is ignored, and those below the network's own layers are mismatches.
 fn rest(chosen: &Candidate<'_>, specs: &[WeightSpec], misfit: &mut Misfit, left: &mut LoadedWeights) {
     let top = |name: &str| name.split('.').next().unwrap_or("").to_string();
     let layers: HashSet<String> = specs.iter().map(|s| top(&s.name)).collect();
@@ -163,7 +163,7 @@ fn rest(chosen: &Candidate<'_>, specs: &[WeightSpec], misfit: &mut Misfit, left:
     let used: HashSet<&str> = chosen.pairs.values().map(|t| &*t.name).collect();
     let tensors = chosen.dictionary.tensors.iter().map(|t| &*t.name);
     let tensors = tensors.filter(|name| !used.contains(name));
-    // Those that are weights are noted already.
+    // Weights are recorded already.
     let is_weight =
         |name: &str| names::ours(name, |n| weights.contains(n)).is_some_and(|(_, front)| front == chosen.front);
     let unread = chosen.dictionary.unread.iter().map(|(name, _)| &**name);
@@ -176,10 +176,10 @@ fn rest(chosen: &Candidate<'_>, specs: &[WeightSpec], misfit: &mut Misfit, left:
     }
 }
 
-/// Whether `pattern` means `name`: the whole of it or its first parts, where `*` stands for anything.
+/// Whether `pattern` matches `name`: all of it or its first parts, where `*` matches anything.
 fn means(pattern: &str, name: &str) -> bool {
     let name = name.as_bytes();
-    // Whether the pattern so far may end in front of each byte of the name, and behind the last.
+    // Whether the pattern so far may end before each byte of the name, and after the last.
     let mut ends = vec![false; name.len() + 1];
     ends[0] = true;
     for p in pattern.bytes() {
@@ -196,7 +196,7 @@ fn means(pattern: &str, name: &str) -> bool {
     (0..ends.len()).any(|at| ends[at] && name.get(at).is_none_or(|c| *c == b'.'))
 }
 
-/// Takes what `partial` names out of what does not fit.
+/// Removes what `partial` names from the mismatches.
 fn leave_out(
     partial: &[String],
     misfit: &mut Misfit,

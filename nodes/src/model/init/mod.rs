@@ -1,9 +1,9 @@
 //! Weights from files: PyTorch's `.pth` in both of its formats, and `.safetensors`.
 //!
 //! [`start`] is the parameter that names a file. [`file`] opens it: [`archive`] and [`pickle`] read what `.pth` is made of
-//! without doing anything it says, [`torch`] finds the tensors in it, [`header`] reads safetensors; each tensor is an
-//! [`entry`]. [`choose`] finds the network among them ([`names`] maps names), [`load`] sees that it fits, and says with
-//! [`family`] what the file is where it does not.
+//! without executing it, [`torch`] finds the tensors in it, [`header`] reads safetensors; each tensor is an
+//! [`entry`]. [`choose`] finds the network among them ([`names`] maps names), [`load`] checks that it fits, and otherwise
+//! reports with [`family`] what the file is.
 
 mod archive;
 mod choose;

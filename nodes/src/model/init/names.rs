@@ -1,12 +1,12 @@
-//! How other projects name the weights that are here named as in mmaction and pytorch-i3d.
+//! Maps other projects' weight names to those of mmaction and pytorch-i3d, which are used here.
 
-/// From another project's name to ours, part by part between the dots: `$x` stands for any part (`conv$n` for any that
-/// begins so), and what it stood for is put in its place.
+/// From another project's name to ours, part by part between the dots: `$x` matches any part (`conv$n` any that
+/// begins so), and the match is substituted.
 ///
-/// A name is looked for as it is, then by each rule, then all again without its first part: prefixes such as `module.`,
+/// A name is looked up unchanged, then by each rule, then all again without its first part: prefixes such as `module.`,
 /// `backbone.` or `base_model.` need no rule.
 const RULES: [(&str, &str); 8] = [
-    // mmaction's TSM: the shifted convolution is wrapped.
+    // mmaction's TSM: where the shifted convolution is wrapped.
     ("$layer.$block.$unit.conv.net.weight", "$layer.$block.$unit.conv.weight"),
     // TSM's own code: torchvision's names, and the same wrapping.
     ("$layer.$block.$unit.net.weight", "$layer.$block.$unit.conv.weight"),
@@ -22,7 +22,7 @@ const RULES: [(&str, &str); 8] = [
     ("$layer.$block.bn$n.$what", "$layer.$block.conv$n.bn.$what"),
 ];
 
-/// The name of the weight that `theirs` is meant for, among those that `known` knows, and what was left out in front,
+/// The name of the weight that `theirs` maps to, among those in `known`, and the prefix that was removed,
 /// such as `module.backbone`.
 pub(super) fn ours(theirs: &str, known: impl Fn(&str) -> bool) -> Option<(String, &str)> {
     let mut name = theirs;
@@ -38,12 +38,12 @@ pub(super) fn ours(theirs: &str, known: impl Fn(&str) -> bool) -> Option<(String
     }
 }
 
-/// What the name may be in our words, by every rule.
+/// The possible names here, by every rule.
 pub(super) fn rewritten(name: &str) -> impl Iterator<Item = String> {
     RULES.iter().filter_map(move |(from, to)| rewrite(name, from, to))
 }
 
-/// `name` with the pattern `from` replaced by `to`, where it is of that pattern.
+/// `name` with the pattern `from` replaced by `to`, if it matches.
 fn rewrite(name: &str, from: &str, to: &str) -> Option<String> {
     let (parts, pattern): (Vec<&str>, Vec<&str>) = (name.split('.').collect(), from.split('.').collect());
     if parts.len() != pattern.len() {

@@ -6,12 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// What a backbone's weights start from: `"random"`, a file's path, or a table with `file` and what is special about it.
+/// The initial weights of a backbone: `"random"`, a file's path, or a table with `file` and options for it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
 #[schemars(with = "StartSchema")]
 pub enum Start {
-    /// Drawn at random.
+    /// Random initialisation.
     Random,
     /// Read from a file.
     File(StartFile),
@@ -23,7 +23,7 @@ pub enum Start {
 enum StartSchema {
     /// "random", or the path of a file.
     Name(String),
-    /// A file with what is special about it.
+    /// A file with its options.
     File(StartFile),
 }
 
@@ -33,18 +33,19 @@ enum StartSchema {
 pub struct StartFile {
     /// Its path.
     pub file: PathBuf,
-    /// Where in the file the weights are, where it holds several networks: the keys or the beginning of the names, such as
-    /// `"state_dict_ema"` or `"encoder_q"`; `"."` is the top.
+    /// The position of the weights in the file, if it contains several networks: the keys or the prefix of the names, such as
+    /// `"state_dict_ema"` or `"encoder_q"`; `"."` is the top level.
     #[serde(default)]
     pub state: Option<String>,
-    /// Weights that the file may lack, or have in another shape, and tensors that are not needed: names or their
-    /// beginnings, such as `"layer4"` or `"*.non_local_block"`, where `*` is anything. These weights start at random.
+    /// Weights that the file may lack, or have in another shape, and tensors that are ignored: names or their
+    /// prefixes, such as `"layer4"` or `"*.non_local_block"`, where `*` matches anything. These weights are initialised at
+    /// random.
     #[serde(default)]
     pub partial: Vec<String>,
 }
 
 impl StartFile {
-    /// All of a file, strictly.
+    /// A complete file, without exceptions.
     pub fn whole(file: impl Into<PathBuf>) -> StartFile {
         StartFile {
             file: file.into(),
@@ -70,7 +71,7 @@ impl TryFrom<Value> for Start {
 }
 
 impl Start {
-    /// The same with the file's path meant from `folder`.
+    /// The same with the file's path relative to `folder`.
     pub(crate) fn in_folder(&self, folder: &Path) -> Start {
         match self {
             Start::Random => Start::Random,
@@ -81,7 +82,7 @@ impl Start {
         }
     }
 
-    /// As the framework asks for it.
+    /// The form that the framework uses.
     pub(crate) fn source(start: Option<&Start>) -> StartsFrom<'_> {
         match start {
             None => StartsFrom::NotGiven,

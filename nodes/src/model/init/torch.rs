@@ -1,4 +1,4 @@
-//! The dictionaries of tensors in a pickle of PyTorch's: a state dictionary, plain or anywhere inside of a checkpoint.
+//! The dictionaries of tensors in a PyTorch pickle: a state dictionary, plain or anywhere inside a checkpoint.
 
 use super::entry::{DType, Entry, Storage};
 use super::pickle::{Id, Pickle, Value};
@@ -16,16 +16,16 @@ pub(super) struct Dictionary {
     pub unread: Vec<(Arc<str>, String)>,
 }
 
-/// Tensors of all dictionaries together; a network of 100 layers has some 600.
+/// Maximum tensors of all dictionaries together; a network of 100 layers has some 600.
 pub(super) const MOST_TENSORS: usize = 1 << 17;
-/// Dictionaries with tensors, and those looked into of one.
+/// Maximum dictionaries with tensors, and maximum dictionaries examined inside one.
 const MOST_DICTIONARIES: usize = 256;
-/// Bytes of the keys that lead to a dictionary.
+/// Maximum bytes of the keys that lead to a dictionary.
 const LONGEST_PATH: usize = 1024;
-/// How deep dictionaries are looked for: `model`, `state_dict`, `ema` inside of one another, and some more.
+/// Maximum depth of dictionaries: `model`, `state_dict`, `ema` nested, and some more.
 const DEEPEST: usize = 5;
 
-/// All dictionaries that hold tensors, the outer ones first.
+/// All dictionaries that contain tensors, the outer ones first.
 ///
 /// # Errors
 /// There is none, or there are more tensors than networks have.
@@ -59,7 +59,7 @@ struct Search<'a> {
     seen: HashSet<Id>,
     found: Vec<Dictionary>,
     count: usize,
-    /// Where objects of unknown classes are.
+    /// The positions of objects of unknown classes.
     objects: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ impl Search<'_> {
                 _ => {}
             }
         }
-        // Several dictionaries in a list or tuple; of longer ones none is a checkpoint's.
+        // Several dictionaries in a list or tuple; longer ones do not occur in checkpoints.
         if let Value::List(_) | Value::Tuple(_) = self.p.get(id) {
             let items = self.p.items(id).unwrap_or(&[]).iter().take(16).enumerate();
             inner.extend(items.map(|(i, item)| (below(&i.to_string()), *item)));
@@ -124,7 +124,7 @@ impl Search<'_> {
                 return Ok(());
             }
             Ok(Some(entry)) => own.tensors.push(entry),
-            // What it quotes of the file may be long.
+            // The text it quotes from the file may be long.
             Err(e) => own
                 .unread
                 .push((name.clone(), format!("{e:#}").chars().take(200).collect())),
@@ -138,7 +138,7 @@ impl Search<'_> {
     }
 }
 
-/// The tensor that a call would rebuild; `None` where the value is something else.
+/// The tensor that a call would rebuild; `None` if the value is something else.
 fn tensor(p: &Pickle, name: &Arc<str>, id: Id) -> Result<Option<Entry>> {
     let Some((function, args)) = p.call(id) else {
         return Ok(None);
@@ -158,7 +158,7 @@ fn tensor(p: &Pickle, name: &Arc<str>, id: Id) -> Result<Option<Entry>> {
     };
     let list = |id: Id| {
         let items = p.items(id).context("a shape is no list")?;
-        // What has more axes is refused anyway.
+        // More axes are rejected anyway.
         items.iter().take(16).map(|i| whole(p, *i)).collect::<Result<Vec<_>>>()
     };
     let (storage, view) = self::storage(p, *storage)?;
@@ -179,7 +179,7 @@ fn whole(p: &Pickle, id: Id) -> Result<usize> {
         .context("a size is no whole number")
 }
 
-/// A storage, and where in it a view of it begins (old files have such views).
+/// A storage, and the offset of a view of it (old files have such views).
 fn storage(p: &Pickle, id: Id) -> Result<(Storage, usize)> {
     let Value::Persistent(parts) = p.get(id) else {
         bail!("its numbers are not in a storage");
@@ -209,7 +209,7 @@ fn storage(p: &Pickle, id: Id) -> Result<(Storage, usize)> {
     ))
 }
 
-/// All storages that a pickle names, whether a state dictionary needs them or not.
+/// All storages that a pickle refers to, whether a state dictionary needs them or not.
 pub(super) fn storages(p: &Pickle) -> impl Iterator<Item = Storage> {
     p.ids().filter_map(move |id| storage(p, id).ok()).map(|(s, _)| s)
 }
@@ -222,7 +222,7 @@ mod tests {
         [&b"X"[..], &(s.len() as u32).to_le_bytes(), s.as_bytes()].concat()
     }
 
-    /// A tensor of two numbers of this storage.
+    /// A tensor of two values of this storage.
     fn tensor(class: &str, key: &str) -> Vec<u8> {
         [
             &b"ctorch._utils\n_rebuild_tensor_v2\n(("[..],
@@ -294,7 +294,7 @@ mod tests {
         assert_eq!(names(&twice).len(), 1);
     }
 
-    /// A tensor of a type that is not read is only an error for those who need it.
+    /// A tensor of an unsupported type is only an error if it is needed.
     #[test]
     fn what_cannot_be_read_is_noted() {
         let all = dict(&[("a", tensor("ComplexFloatStorage", "0")), ("b", f32s())]);
@@ -320,7 +320,7 @@ mod tests {
         }
     }
 
-    /// Bounds that hold whatever a file repeats: each of these would be gigabytes of names.
+    /// Bounds hold whatever a file repeats: each of these would be gigabytes of names.
     #[test]
     fn more_than_networks_have_is_an_error() {
         let tensor = [f32s(), b"q\x000".to_vec()].concat();

@@ -1,4 +1,4 @@
-//! Recorded passes give the same bits as others.
+//! Recorded passes give the same bits as unrecorded ones.
 
 use super::*;
 use crate::model::block::Block;
@@ -10,8 +10,8 @@ use crate::testing::{device, normal};
 use crate::{Key as Draw, Scope, WeightStore};
 use candle_core::{Device, DeviceLocation, Tensor};
 
-/// The card that tests run on, if they do, for one test at a time, on a stream that they have for themselves: what other
-/// tests ask of theirs meanwhile is not recorded. It is never dropped, which would wait for the whole device, nor made while
+/// The GPU of the tests, if there is one, for one test at a time, on their own stream: work that other
+/// tests queue on theirs meanwhile is not recorded. It is never dropped, which would wait for the whole device, nor created while
 /// another test records, which would, too.
 fn card() -> Option<MutexGuard<'static, Device>> {
     static CARD: OnceLock<Option<Mutex<Device>>> = OnceLock::new();
@@ -46,7 +46,7 @@ struct Trained {
     store: WeightStore,
     precision: Precision,
     record: bool,
-    /// The bits of all that came out.
+    /// The bits of all results.
     bits: Vec<Vec<u32>>,
 }
 
@@ -71,7 +71,7 @@ impl Trained {
         self.bits.push(values.into_iter().map(f32::to_bits).collect());
     }
 
-    /// A step of several calls, whose forward passes all come before the backward passes; `asked`: which of these come.
+    /// A step of several calls, whose forward passes all come before the backward passes; `asked`: which of these run.
     fn step(&mut self, seed: u64, asked: [bool; 2]) {
         let device = self.device.clone();
         let mut step = Step {
@@ -162,7 +162,7 @@ fn what_is_recorded_gives_the_same_bits() {
             for seed in 0..3 {
                 trained.step(seed, [true, true]);
             }
-            // A call whose gradient nobody asks for, and none that anybody asks for, leave nothing behind.
+            // A call without a backward pass, and a step without any, leave nothing behind.
             for (seed, asked) in [
                 (3, [true, false]),
                 (4, [false, false]),
@@ -171,7 +171,7 @@ fn what_is_recorded_gives_the_same_bits() {
             ] {
                 trained.step(seed, asked);
             }
-            // What an optimiser adds up over parts of a batch goes on in the same sums.
+            // Gradient accumulation over parts of a batch continues the same sums.
             let before = trained.store.iter().next().map(|(name, _)| name.clone()).unwrap();
             let w = trained.store.get_mut(&before).unwrap();
             w.grad = Some(w.value.ones_like().unwrap());

@@ -1,4 +1,4 @@
-//! The networks against a plain reference in `f64`, and what the batch statistics do.
+//! The networks against a plain reference in `f64`, and the batch statistics.
 
 use super::super::resnet::Layout;
 use super::{BatchStats, Depth, Tsm};
@@ -23,7 +23,7 @@ impl Map {
         &self.v[((n * self.h + y) * self.w + x) * self.c..][..self.c]
     }
 
-    /// A new map of `[n, h, w]` pixels, each from its place.
+    /// A new map of `[n, h, w]` pixels, each computed from its position.
     fn make(&self, h: usize, w: usize, c: usize, pixel: impl Fn(usize, usize, usize) -> Vec<f64>) -> Map {
         let mut v = vec![];
         for n in 0..self.n {
@@ -534,7 +534,7 @@ fn changed_weights_are_packed_anew() {
     let old = p.weight(name);
     p.set(name, (&old * 2.0).unwrap());
     assert_ne!(first, run(&mut p, &[&a]));
-    // A new store counts versions from the start: the value itself tells.
+    // A new store restarts its versions, so the value itself must be compared.
     p.store = Default::default();
     p.store
         .declare("node", &p.specs, Key::new(7), &crate::testing::device())

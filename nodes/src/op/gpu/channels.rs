@@ -1,4 +1,4 @@
-//! Channels side by side, on a GPU. (Candle's own copies of parts take their shapes from memory of the host, which cannot be
+//! Concatenation of channels on a GPU. (Candle's own copies of parts read their shapes from host memory, which cannot be
 //! recorded.)
 
 use super::Gpu;

@@ -1,4 +1,4 @@
-//! Convolution on a GPU: cuDNN's, on weights with their channels last.
+//! Convolution on a GPU: cuDNN's, on channels-last weights.
 
 use super::{Gpu, batch_norm};
 use crate::op::conv::ConvOp;
@@ -12,8 +12,8 @@ use glad_cuda::{In, Memory, norm, pointwise};
 use glad_ops::Conv;
 use std::sync::Mutex;
 
-/// Weights with their channels last, in the type of the activations. They are kept until the weights change: both passes of
-/// a step take the same.
+/// Channels-last weights in the type of the activations. They are kept until the weights change: both passes of
+/// a step use the same.
 #[derive(Default)]
 pub struct FilterCache(Mutex<Option<Kept>>);
 
@@ -42,7 +42,7 @@ impl FilterCache {
             Ok(gpu.tensor(made, filters.padded_len()))
         };
         if gpu.is_recording() {
-            // Made anew in each pass: when a recording runs, the weights are others.
+            // Recomputed in each pass: when a recording runs, the weights have changed.
             let filters = make()?;
             return body(gpu.lend(&filters)?.input()?);
         }
@@ -61,7 +61,7 @@ impl FilterCache {
     }
 }
 
-/// How factors are multiplied.
+/// The precision of the products.
 fn factors(step: &Step<'_>, ty: DType) -> Factors {
     match (ty, step.precision) {
         (DType::BF16, _) => Factors::Bf16,

@@ -47,7 +47,7 @@ pub fn bce_with_logits(gpu: &Gpu, logits: &Tensor, targets: &[f32]) -> Result<Lo
     })
 }
 
-/// Runs `body` with the logits, the rows' weights, and places for the loss and its gradient.
+/// Runs `body` with the logits, the rows' weights, and memory for the loss and its gradient.
 fn with_weights(
     gpu: &Gpu,
     logits: &Tensor,

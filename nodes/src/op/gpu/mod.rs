@@ -1,5 +1,5 @@
-//! The operations on a GPU: Candle's tensors are lent to the functions of `glad-cuda`, and made of the memory that it gives.
-//! Each file is the other side of the one of the same name in [`crate::op`], which looks where its tensors live.
+//! The operations on a GPU: Candle's tensors are borrowed by the functions of `glad-cuda`, and created from memory that it
+//! allocates. Each file is the counterpart of the one of the same name in [`crate::op`], which checks where its tensors are.
 
 pub(super) mod adam;
 pub(super) mod batch_norm;
@@ -25,19 +25,19 @@ use glad_cuda::{Gpu as _, In, Number, Out};
 use std::cell::RefCell;
 use std::ops::Range;
 
-/// A GPU, as Candle and as our kernels know it.
+/// A GPU, as Candle's device and as `glad-cuda`'s.
 pub(crate) struct Gpu {
     card: Card,
     device: CudaDevice,
 }
 
 impl Gpu {
-    /// The GPU that a tensor lives on; `None` for the CPU.
+    /// The GPU that a tensor is on; `None` for the CPU.
     pub fn of(tensor: &Tensor) -> Result<Option<Gpu>> {
         Gpu::at(tensor.device())
     }
 
-    /// The GPU that a device is; `None` for the CPU.
+    /// The GPU of a device; `None` for the CPU.
     pub fn at(device: &Device) -> Result<Option<Gpu>> {
         let Device::Cuda(device) = device else {
             return Ok(None);
@@ -48,12 +48,12 @@ impl Gpu {
         }))
     }
 
-    /// Memory for `len` numbers, which hold anything.
+    /// Memory for `len` values with arbitrary contents.
     fn fresh(&self, len: usize, ty: DType) -> Result<CardMemory> {
         Ok(self.card.alloc(len, number(ty)?)?)
     }
 
-    /// A tensor of memory that has been written.
+    /// Makes a tensor from written memory.
     fn tensor(&self, memory: CardMemory, shape: impl Into<Shape>) -> Tensor {
         let device = self.device.clone();
         let storage = match memory {
@@ -65,10 +65,10 @@ impl Gpu {
         Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false)
     }
 
-    /// The numbers of a tensor, on loan.
+    /// The borrowed values of a tensor.
     ///
     /// # Errors
-    /// The tensor lives elsewhere, holds numbers of a type that no kernel takes, or is not contiguous.
+    /// The tensor is on another device, has a type that no kernel supports, or is not contiguous.
     fn lend<'a>(&'a self, tensor: &'a Tensor) -> Result<Lent<'a>> {
         let (storage, layout) = tensor.storage_and_layout();
         let (start, end) = layout
@@ -84,7 +84,7 @@ impl Gpu {
         })
     }
 
-    /// Has `body` change the numbers of a tensor. For tensors that the caller has just made, or that are there to be changed
+    /// Has `body` change the values of a tensor. For tensors that the caller has just made, or that are meant to be changed
     /// (weights, running statistics): other holders of the same storage see the change.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Gpu {
         })?)
     }
 
-    /// Numbers of the host, on the device.
+    /// Copies host values to the device.
     fn upload<T: candle_core::WithDType>(&self, values: &[T]) -> Result<Tensor> {
         Ok(Tensor::from_slice(
             values,
@@ -107,7 +107,7 @@ impl Gpu {
     }
 }
 
-/// What our kernels call a type of number.
+/// The kernels' number type.
 fn number(ty: DType) -> Result<Number> {
     Ok(match ty {
         DType::F32 => Number::F32,
@@ -118,7 +118,7 @@ fn number(ty: DType) -> Result<Number> {
     })
 }
 
-/// The numbers of a tensor, on loan.
+/// The borrowed values of a tensor.
 struct Lent<'a> {
     card: &'a Card,
     storage: StorageRef<'a>,

@@ -1,4 +1,4 @@
-//! Bytes to numbers about zero, on a GPU.
+//! Normalisation of bytes on a GPU.
 
 use super::Gpu;
 use anyhow::Result;
@@ -6,7 +6,7 @@ use candle_core::{DType, Tensor};
 use glad_cuda::Memory;
 use glad_cuda::normalize::{self, Frames, Scale};
 
-/// `(x − mean) / std` of clips of bytes `[…, height, width, 3]`, as numbers of type `ty`.
+/// `(x − mean) / std` of clips of bytes `[…, height, width, 3]`, in type `ty`.
 pub fn normalize(gpu: &Gpu, clips: &Tensor, mean: [f32; 3], std: [f32; 3], ty: DType) -> Result<Tensor> {
     let clips = clips.contiguous()?;
     let shape = match clips.dims() {

@@ -7,7 +7,7 @@ use glad_cuda::Memory;
 use glad_cuda::pool;
 use glad_ops::Pool;
 
-/// The maxima, and the place of each in its window, as bytes.
+/// The maxima, and the position of each in its window, as bytes.
 pub fn max_forward(gpu: &Gpu, shape: &Pool, x: &Tensor) -> Result<(Tensor, Tensor)> {
     let len = shape.output_len();
     let (mut y, mut index) = (gpu.fresh(len, x.dtype())?, gpu.fresh(len, DType::U8)?);

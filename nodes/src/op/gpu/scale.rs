@@ -1,4 +1,4 @@
-//! Numbers times a factor, on a GPU.
+//! Multiplication by a factor on a GPU.
 
 use super::Gpu;
 use anyhow::Result;

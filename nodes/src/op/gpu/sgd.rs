@@ -44,10 +44,11 @@ pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<(
     Ok(sgd::step(&gpu.card, &settings, &mut all)?)
 }
 
-/// The same memory, to be written: of tensors that an optimiser's parameter gives away for the time of the step. (Candle lends
-/// one tensor at a time to be changed, and this changes all in one launch.)
+/// The same memory, for writing: of tensors that an optimiser's parameter gives exclusively to the step. (Candle lends one
+/// tensor at a time for writing, and this changes all in one launch.)
+#[allow(unsafe_code)]
 pub(super) fn writable(lent: In<'_>) -> Out<'_> {
-    // SAFETY: a parameter's weight and what the optimiser keeps of it are used by nobody else meanwhile, as its type says, and
-    // all stay as long as the loan of which this is.
+    // SAFETY: a parameter's weight and optimiser state are not used elsewhere meanwhile, as its documentation requires, and all
+    // outlive the borrow that this belongs to.
     unsafe { Out::new(lent.address(), lent.len(), lent.number()) }
 }

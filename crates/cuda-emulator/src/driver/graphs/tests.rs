@@ -1,6 +1,6 @@
-//! What breaks a recording and what does not, asked as a program asks.
+//! Which calls invalidate a recording, made through the driver's functions.
 
-// SAFETY of all: handles and memory are those that calls gave, and what they are given to points to room for what it gives.
+// SAFETY of all: handles and memory come from earlier calls, and output pointers have room for the results.
 #![allow(clippy::undocumented_unsafe_blocks)]
 
 use crate::driver::{
@@ -41,12 +41,12 @@ unsafe extern "C" {
     fn cuModuleLoadData(module: *mut u64, image: *const c_char) -> Status;
 }
 
-/// What one thread does to the device breaks the recordings of all, so these take turns.
+/// A call of one thread may invalidate the recordings of all, so the tests take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
 const THREAD_LOCAL: u32 = 1;
 
-/// What a call gives through its first argument.
+/// The result that a call writes through its first argument.
 fn made<T: Default>(make: impl FnOnce(*mut T) -> Status) -> T {
     let mut value = T::default();
     assert_eq!(make(&raw mut value), SUCCESS);
@@ -105,7 +105,7 @@ impl Bench {
         made(|status| unsafe { cuStreamIsCapturing(self.stream, status) })
     }
 
-    /// Asks for what may not be while it records, and looks that nothing comes of the recording and that the stream goes on.
+    /// Makes a call that is illegal during capture, and checks that the recording fails and that the stream remains usable.
     fn breaks(&self, what: &str, expected: Status, ask: impl FnOnce() -> Status) {
         self.begin();
         assert_eq!(self.set(1), SUCCESS);
@@ -153,7 +153,7 @@ fn what_cannot_be_recorded_breaks_the_recording() {
         bench.breaks("a wait outside for it", no, || {
             let own = made(|e| cuEventCreate(e, 0));
             assert_eq!(cuEventRecord(own, stream), SUCCESS);
-            // In its own stream it is before what comes now.
+            // In its own stream it precedes the work queued now.
             assert_eq!(cuStreamWaitEvent(stream, own, 0), SUCCESS);
             cuStreamWaitEvent(0, own, 0)
         });
@@ -195,7 +195,7 @@ fn what_cannot_be_recorded_breaks_the_recording() {
             })
         });
         bench.breaks("a launch", no, || {
-            // Whether there is such a graph is not even asked.
+            // The graph is not even looked up.
             cuGraphLaunch(0, stream)
         });
     }
@@ -227,7 +227,7 @@ fn others_go_on_while_a_stream_records() {
     let from = bench.pinned as *mut u8;
     unsafe {
         assert_eq!(cuMemcpyHtoDAsync_v2(bench.at, from.cast(), 4, bench.stream), SUCCESS);
-        // On this thread, what is queued on another stream.
+        // Work queued on another stream by this thread.
         assert_eq!(other.set(1), SUCCESS);
         thread::scope(|s| {
             s.spawn(|| {
@@ -245,7 +245,7 @@ fn others_go_on_while_a_stream_records() {
     let (status, graph) = bench.end();
     assert_eq!(status, SUCCESS);
     assert_eq!(bench.read(), [9; 4]);
-    // Each launch reads what is in the host's memory then.
+    // Each launch reads the host memory at that time.
     let ready = made(|ready| unsafe { cuGraphInstantiateWithFlags(ready, graph, 1) });
     for value in [5, 6] {
         unsafe {

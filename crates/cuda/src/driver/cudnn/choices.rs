@@ -1,4 +1,4 @@
-//! Which plans were chosen, in a file: a line for each problem.
+//! Caches the chosen plans in a file: one line for each problem.
 
 use crate::{Error, Result};
 use cudarc::cudnn::result::get_version;
@@ -9,28 +9,28 @@ use std::path::{Path, PathBuf};
 
 use super::descriptor::Fault;
 
-/// Where a plan stands in the heuristics' list.
+/// A plan's position in the heuristics' list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// The mode of the heuristics, by its place in `MODES`.
+    /// The mode of the heuristics, as an index into `MODES`.
     pub mode: usize,
-    /// The place in that mode's list.
+    /// The position in that mode's list.
     pub rank: usize,
-    /// The engine that stood there.
+    /// The engine found there.
     pub engine: i64,
 }
 
-/// The choices of one device with one version of cuDNN: with others, the lists are others.
+/// The choices of one device with one version of cuDNN: other devices and versions have other lists.
 pub(super) struct Choices {
     path: PathBuf,
     header: String,
     lines: HashMap<String, Choice>,
-    /// Whether the file begins with this header, so that lines may be added.
+    /// Whether the file begins with this header, so that lines can be appended.
     continues: bool,
 }
 
 impl Choices {
-    /// What a file holds; nothing where there is none, or where it is another device's.
+    /// Reads a file's choices; none if there is no file, or if it is another device's.
     pub fn open(path: &Path, device: &str) -> Result<Choices> {
         let header = format!("plans of cuDNN {} on {device}", get_version());
         let text = match fs::read_to_string(path) {
@@ -38,7 +38,7 @@ impl Choices {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(Error::Device(format!("{}: {e}", path.display()))),
         };
-        // What follows the last newline was cut off.
+        // A line without its newline is incomplete.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let mut lines = whole.split('\n');
         let continues = text.ends_with('\n') && lines.next() == Some(&header);
@@ -112,13 +112,13 @@ mod tests {
         let again = Choices::open(&path, "a card").unwrap();
         assert_eq!((again.get("a"), again.get("b")), (Some(one), Some(two)));
 
-        // Another card's lists are others: its choices begin the file anew.
+        // Another GPU has other lists: its choices start a new file.
         let mut other = Choices::open(&path, "another card").unwrap();
         assert_eq!(other.get("a"), None);
         other.keep("c", one).unwrap();
         assert_eq!(Choices::open(&path, "a card").unwrap().get("a"), None);
 
-        // A process that was killed while it wrote.
+        // A process that was killed while writing.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}d\t0\t1")).unwrap();
         let mut cut = Choices::open(&path, "another card").unwrap();

@@ -1,69 +1,19 @@
-//! Convolution on a card: forward, and the gradients of input and weights.
+//! Convolution on a GPU: forward, and the gradients of input and weights.
 //!
 //! Layouts are those of the CPU's kernels except for the weights: activations `[n, t, h, w, c]`, weights
 //! `[co, kt, kh, kw, ci / groups]` (channels last, where PyTorch's files and `glad_ops` have `[co, ci / groups, kt, kh, kw]`).
 
+pub use super::Chosen;
+pub use super::problem::Precision;
 use super::problem::{Pass, Problem};
-use super::run;
 use crate::driver::Card;
 use crate::{Error, In, Number, Out, Result};
 use glad_ops::Conv;
-use std::fmt;
 
 const OP: &str = "convolution";
 
-/// The numbers that a convolution works on, and how it multiplies them. Sums are always kept in 32 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Precision {
-    /// bfloat16 in memory and as factors.
-    Bf16,
-    /// 32 bits in memory, factors rounded to 10 bits of mantissa (TF32), which tensor cores take.
-    Tf32,
-    /// 32 bits throughout.
-    F32,
-}
-
-impl Precision {
-    /// What activations and weights are kept in.
-    pub fn number(self) -> Number {
-        match self {
-            Precision::Bf16 => Number::Bf16,
-            Precision::Tf32 | Precision::F32 => Number::F32,
-        }
-    }
-}
-
-impl fmt::Display for Precision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Precision::Bf16 => "bf16",
-            Precision::Tf32 => "tf32",
-            Precision::F32 => "f32",
-        })
-    }
-}
-
-/// The plan that a convolution of a card runs by.
-#[derive(Clone, Debug)]
-pub struct Chosen {
-    /// Which pass of which shape.
-    pub problem: String,
-    /// Its multiply-adds.
-    pub macs: u64,
-    /// How long it took when it was chosen; nothing where it was not timed.
-    pub milliseconds: Option<f64>,
-    /// cuDNN's number of the engine.
-    pub engine: i64,
-    /// Its place in the heuristics' list.
-    pub rank: usize,
-    /// Whether it multiplies in tensor cores.
-    pub tensor_cores: bool,
-    /// Bytes that it works in.
-    pub workspace: usize,
-}
-
-/// The plans of all convolutions that the card has run, those that take longest first: what a report on a network's speed
-/// is made of.
+/// The plans of all convolutions that the GPU has run, the slowest first, for a report on a network's
+/// speed.
 pub fn chosen(card: &Card) -> Vec<Chosen> {
     card.lock_cudnn().report()
 }
@@ -71,7 +21,7 @@ pub fn chosen(card: &Card) -> Vec<Chosen> {
 /// The output `[n, t', h', w', co]` of an input `[n, t, h, w, ci]` and weights `[co, kt, kh, kw, ci / groups]`.
 ///
 /// # Errors
-/// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
+/// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In<'_>, y: Out<'_>) -> Result<()> {
     shape.validate()?;
     let number = precision.number();
@@ -84,7 +34,7 @@ pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In
 /// The gradient `[n, t, h, w, ci]` of the input; with `accumulate` it is added to what `dx` holds.
 ///
 /// # Errors
-/// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
+/// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn backward_input(
     card: &Card,
     shape: &Conv,
@@ -103,10 +53,10 @@ pub fn backward_input(
 }
 
 /// The gradient `[co, kt, kh, kw, ci / groups]` of the weights, in the precision's type of number: cuDNN has no kernel that
-/// leaves it in 32 bits where the operands have 16.
+/// writes 32 bits for 16-bit operands.
 ///
 /// # Errors
-/// A shape, length or type of number that does not fit; or cuDNN or the driver refuse.
+/// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn backward_weight(
     card: &Card,
     shape: &Conv,
@@ -143,7 +93,7 @@ fn check(name: &'static str, operand: In<'_>, len: usize, number: Number) -> Res
     Ok(())
 }
 
-/// With the operands in the order input, weights, output: one of them is the one that is written.
+/// Runs a pass on its operands in the order input, weights, output, one of which is written.
 fn call(card: &Card, pass: Pass, shape: &Conv, precision: Precision, operands: [In<'_>; 3]) -> Result<()> {
     let at = operands.map(|o| o.address());
     let problem = Problem {
@@ -153,10 +103,10 @@ fn call(card: &Card, pass: Pass, shape: &Conv, precision: Precision, operands: [
         alignment: alignment(at),
         deterministic: true,
     };
-    run(card, problem, at)
+    card.lock_cudnn().run(card.queue(), problem, at)
 }
 
-/// By how many bytes all addresses can be divided: 16 at most, which is what the fastest kernels read at a time.
+/// The common alignment of all addresses in bytes, at most 16: the fastest kernels read 16 bytes at a time.
 fn alignment(at: [u64; 3]) -> i64 {
     let all = at.iter().fold(16, |bits, a| bits | a);
     1 << all.trailing_zeros()

@@ -7,18 +7,18 @@ use cudarc::cudnn::sys::{
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;
 
-/// What cuDNN refused, in words. Who knows the convolution that it belongs to says so in front.
+/// The result of a cuDNN call, with an error message. Callers that know the convolution prefix its name.
 pub(super) type Fault<T> = Result<T, String>;
 
-/// Turns a status into words: what was asked, what cuDNN calls it, and why it says that it refused.
+/// Turns a status into a message: the request, cuDNN's name of the error, and the reason in its log.
 ///
-/// A status is compared and handed back to cuDNN, and never printed by its name here: a later version has more of them
-/// than these bindings know.
+/// A status is only compared and passed back to cuDNN, never printed by name here: a later version has more of them
+/// than these bindings.
 pub(super) fn accepted(status: cudnnStatus_t, what: impl FnOnce() -> String) -> Fault<()> {
     if status == cudnnStatus_t::CUDNN_STATUS_SUCCESS {
         return Ok(());
     }
-    // SAFETY: cuDNN gives a text that stays, for any number.
+    // SAFETY: cuDNN returns a static string for any number.
     let name = unsafe { CStr::from_ptr(sys::cudnnGetErrorString(status)) };
     const LOG: usize = 2048;
     let mut log = [0_u8; LOG];
@@ -42,7 +42,7 @@ pub(super) struct Descriptor {
     kind: Kind,
 }
 
-// SAFETY: cuDNN's descriptors belong to no thread.
+// SAFETY: cuDNN's descriptors are not tied to a thread.
 unsafe impl Send for Descriptor {}
 // SAFETY: only finalised ones are shared, which do not change.
 unsafe impl Sync for Descriptor {}
@@ -56,7 +56,7 @@ impl Descriptor {
         Ok(Descriptor { raw, kind })
     }
 
-    /// Checks that what was set makes sense, and fixes it.
+    /// Finalises the descriptor, for which cuDNN checks the attributes.
     pub fn finish(self) -> Fault<Self> {
         // SAFETY: a descriptor that is not finalised yet.
         let status = unsafe { sys::cudnnBackendFinalize(self.raw) };
@@ -130,7 +130,7 @@ impl Descriptor {
         }
     }
 
-    /// Addresses on the device: cuDNN hands them on and reads nothing there.
+    /// Addresses on the device: cuDNN passes them on and does not read them here.
     pub fn addresses(self, name: Name, values: &[u64]) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_VOID_PTR is void*, which has the 64 bits of a device address.
         unsafe { self.set(name, Type::CUDNN_TYPE_VOID_PTR, values.len(), values.as_ptr().cast()) }
@@ -166,8 +166,9 @@ impl Descriptor {
 
     /// The descriptors of an attribute that has any number of them.
     pub fn children(&self, name: Name, kind: Kind) -> Fault<Vec<Descriptor>> {
-        // How many there may be; then as many, made beforehand, are filled in, of which fewer may be used.
-        // SAFETY: no room, and nothing is written.
+        // The first call returns the maximum count; then that many descriptors, created beforehand, are filled in; fewer may
+        // be used.
+        // SAFETY: no room is passed, so nothing is written.
         let room = unsafe { self.get(name, Type::CUDNN_TYPE_BACKEND_DESCRIPTOR, 0, ptr::null_mut()) }?;
         let mut all = (0..room).map(|_| Descriptor::new(kind)).collect::<Fault<Vec<_>>>()?;
         let mut raw: Vec<_> = all.iter().map(|d| d.raw).collect();
@@ -189,7 +190,7 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: created by `new`, and destroyed here alone. What it refuses could be told nobody.
+        // SAFETY: created by `new`, and destroyed here alone. An error could not be reported here.
         let _ = unsafe { sys::cudnnBackendDestroyDescriptor(self.raw) };
     }
 }

@@ -1,5 +1,5 @@
-//! From a problem to plans that may be run: cuDNN's heuristics rank configurations of engines (families of kernels), and
-//! those whose arithmetic is not what was asked for are left out.
+//! From a problem to executable plans: cuDNN's heuristics rank configurations of engines (families of kernels), and
+//! those whose arithmetic differs from the request are left out.
 
 use super::conv::Precision;
 use super::descriptor::{Descriptor, Fault};
@@ -14,28 +14,28 @@ use std::sync::Arc;
 /// A configuration that the heuristics named.
 pub(super) struct Candidate {
     config: Descriptor,
-    /// Its place in the heuristics' list.
+    /// Its position in the heuristics' list.
     pub rank: usize,
-    /// The engine's number.
+    /// The engine number.
     pub engine: i64,
-    /// Whether it multiplies in tensor cores.
+    /// Whether it uses tensor cores.
     pub tensor_cores: bool,
 }
 
-/// A configuration made ready to run.
+/// A configuration that is ready to run.
 pub(super) struct Plan {
     plan: Descriptor,
-    /// Kept as long as the plan, which was made from them.
+    /// The plan was made from these, so they live as long.
     _made_from: (Descriptor, Arc<Descriptor>),
-    /// Bytes that it works in.
+    /// Its workspace in bytes.
     pub workspace: usize,
-    /// The place in the heuristics' list.
+    /// The position in the heuristics' list.
     pub rank: usize,
-    /// The engine's number.
+    /// The engine number.
     pub engine: i64,
-    /// Whether it multiplies in tensor cores.
+    /// Whether it uses tensor cores.
     pub tensor_cores: bool,
-    /// How long it took when it was chosen, where it was timed.
+    /// Its time when it was chosen, if it was timed.
     pub milliseconds: Option<f64>,
 }
 
@@ -45,8 +45,8 @@ pub(super) struct Ranking {
     pub candidates: Vec<Candidate>,
 }
 
-/// The heuristics, the best first: A is a decision tree, B a network that is better and slower but knows no 3-D and no
-/// groups, and the last one names engines that take everything.
+/// The heuristics, the best first: A is a decision tree, B a network that is better and slower but supports neither 3-D nor
+/// groups, and the last one lists engines that support everything.
 pub(super) const MODES: [Mode; 3] = [CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK];
 
 impl Ranking {
@@ -73,7 +73,7 @@ impl Ranking {
         Ok(Ranking { graph, candidates })
     }
 
-    /// Makes a configuration ready; an error where it turns out not to take this problem.
+    /// Builds the plan of a configuration; an error if it does not support this problem.
     pub fn plan(&self, candidate: Candidate, target: &Target) -> Fault<Plan> {
         let plan = Descriptor::new(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)?
             .child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &candidate.config)?;
@@ -91,11 +91,11 @@ impl Ranking {
     }
 }
 
-/// Whether an engine's arithmetic is what is asked for.
+/// Whether an engine's arithmetic is as requested.
 ///
-/// Nowhere are inputs rounded to fewer bits than the precision says, or sums kept in fewer than 32. Winograd's and Fourier's
-/// transforms are left out, too: their rounding errors are relative to other values than the one they hit. In plain 32 bits
-/// no tensor core may take part.
+/// Inputs are never rounded to fewer bits than the precision has, and sums never have fewer than 32. Winograd's and Fourier's
+/// transforms are excluded too: their rounding errors scale with other values than the affected one. In plain 32 bits
+/// tensor cores are not allowed.
 fn admissible(problem: &Problem, notes: &[u32]) -> bool {
     let barred = |note: u32| {
         let is = |n: Note| note == n as u32;
@@ -112,10 +112,10 @@ fn admissible(problem: &Problem, notes: &[u32]) -> bool {
     !notes.iter().any(|&note| barred(note))
 }
 
-/// The order in which candidates are tried, when `limit` will be, by their engines and whether these use tensor cores: the
-/// heuristics' first for half of it; then the best of each engine that is not among these (the list is long runs of one engine
-/// with other tiles), but none without tensor cores where others have them, which can take a hundred times as long; then the
-/// list's order.
+/// The order in which candidates are tried, of which `limit` will be tried, given their engines and whether these use tensor
+/// cores: the heuristics' first for half of it; then the best of each engine that is not among these (the list is long runs of
+/// one engine with other tiles), but none without tensor cores if others have them, since it can take a hundred times as long;
+/// then the list's order.
 pub(super) fn order(engines: &[(i64, bool)], limit: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..engines.len().min(limit.div_ceil(2))).collect();
     let tensor_cores = engines.iter().any(|e| e.1);
@@ -135,7 +135,7 @@ pub(super) fn order(engines: &[(i64, bool)], limit: usize) -> Vec<usize> {
 }
 
 impl Plan {
-    /// Runs it on the addresses of input, weights and output, with a workspace of its size.
+    /// Runs the plan on the addresses of input, weights and output, with a workspace of its size.
     pub fn run(&self, target: &Target, [x, w, y]: [u64; 3], workspace: u64) -> Fault<()> {
         let pack = Descriptor::new(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?
             .longs(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &[X, W, Y])?

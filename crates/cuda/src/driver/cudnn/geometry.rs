@@ -1,4 +1,4 @@
-//! A convolution as cuDNN wants it: sizes and strides of three tensors, and steps along each spatial axis.
+//! A convolution as cuDNN expects it: sizes and strides of three tensors, and steps along each spatial axis.
 
 use glad_ops::Conv;
 
@@ -16,13 +16,13 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    /// cuDNN has more and better kernels for two axes than for three, so axes that the kernel does not go along are laid
-    /// together with their neighbours, which changes nothing in memory:
+    /// cuDNN has more and better kernels for two axes than for three, so axes along which the kernel has size 1 are merged
+    /// with their neighbours, which changes nothing in memory:
     /// - frame by frame (1×k×k): frames are samples;
     /// - along time alone (k×1×1): rows and columns are one axis;
     /// - else three axes.
     pub fn of(conv: &Conv) -> Geometry {
-        // Along such an axis the output is as long as the input and each value depends on one.
+        // Along such an axis the output is as long as the input and each value depends on one input value.
         let still = |a: usize| conv.kernel[a] == 1 && conv.stride[a] == 1 && conv.pad[a] == 0 && conv.pad_end[a] == 0;
         let [t, h, w] = conv.input;
         let [to, ho, wo] = conv.output();
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(g.y, [2, 32, 8, 7, 6]);
         assert_eq!((g.pad, g.pad_end), (vec![1, 0, 1], vec![1, 0, 2]));
         assert_eq!(channels_last(&g.w), [16 * 9, 1, 3 * 16, 3 * 16, 16]);
-        // A step over frames keeps time, though the kernel looks at one.
+        // A stride over frames keeps the time axis, although the kernel covers one frame.
         let strided = Conv::new_3d(2, [8, 7, 5], 4, 4, [1, 1, 1], [2, 1, 1], [0, 0, 0]);
         assert_eq!(Geometry::of(&strided).x, [2, 4, 8, 35]);
         assert_eq!(Geometry::of(&strided).y, [2, 4, 4, 35]);

@@ -1,16 +1,16 @@
-//! cuDNN, through its graph interface ("backend"): the legacy one cannot say channels-last, 3-D and bfloat16 at once.
+//! cuDNN, through its graph interface ("backend"): the legacy one cannot combine channels-last, 3-D and bfloat16.
 //!
-//! A convolution that is new (a [`Problem`]) is looked up with the heuristics, the best few plans are run and timed on the
-//! spot, and the fastest is kept for the life of the card; from then on it costs one call. Environment:
+//! A new convolution (a [`Problem`]) is autotuned: the best few plans of the heuristics are run and timed
+//! on the spot, and the fastest is kept until the process ends; from then on it costs one call. Environment:
 //!
-//! - `GLAD_CUDNN_PLANS` (10): how many plans are timed. 1 takes the heuristics' first without timing.
-//! - `GLAD_CUDNN_WORKSPACE_MIB` (1024): the memory that one plan may work in.
+//! - `GLAD_CUDNN_PLANS` (10): how many plans are timed. 1 uses the heuristics' first plan without timing.
+//! - `GLAD_CUDNN_WORKSPACE_MIB` (1024): the maximum workspace of a plan.
 //!
-//! **The same bits.** Plans that may give other bits from run to run are not taken (`Card::set_deterministic` allows them).
-//! cuDNN 9.28's heuristics for an H100 name such engines only far behind, in the list of those that take everything, so this
-//! costs nothing there (`tests.rs` looks at this). Two plans may differ in the last bits, though, and which is fastest may
-//! differ from process to process: [`Card::keep_plans`](super::Card::keep_plans) keeps the choices in a file, which makes
-//! runs on one machine repeat each other, and starts them sooner.
+//! **The same bits.** Plans that may give different bits from run to run are not used (`Card::set_deterministic` allows them).
+//! cuDNN 9.28's heuristics for an H100 list such engines only far behind, among those that support everything, so this
+//! costs nothing there (`tests.rs` checks this). Two plans may differ in the last bits, though, and which is fastest may
+//! differ from process to process: [`Card::keep_plans`](super::Card::keep_plans) caches the choices in a file, which makes
+//! runs on one machine repeatable, and lets them start faster.
 
 mod choices;
 pub mod conv;
@@ -22,8 +22,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-use super::card::Card;
 use super::fault::bytes;
+use super::queue::Queue;
 use super::timer::Timer;
 use crate::{Error, Result};
 use choices::{Choice, Choices};
@@ -39,9 +39,28 @@ use target::Target;
 
 const MIB: usize = 1 << 20;
 
-/// The plans of a card, and what they need.
+/// The plan that a convolution uses.
+#[derive(Clone, Debug)]
+pub struct Chosen {
+    /// Which pass of which shape.
+    pub problem: String,
+    /// Its multiply-adds.
+    pub macs: u64,
+    /// Its time when it was chosen; `None` if it was not timed.
+    pub milliseconds: Option<f64>,
+    /// cuDNN's engine number.
+    pub engine: i64,
+    /// Its position in the heuristics' list.
+    pub rank: usize,
+    /// Whether it uses tensor cores.
+    pub tensor_cores: bool,
+    /// Its workspace in bytes.
+    pub workspace: usize,
+}
+
+/// The plans of a GPU, and what they need.
 pub(super) struct Cudnn {
-    /// Before the handle that they were made with: fields are dropped in this order.
+    /// Declared before the handle that they were made with: fields are dropped in order of declaration.
     plans: HashMap<Problem, Plan>,
     /// Made with the first convolution.
     target: Option<Target>,
@@ -51,7 +70,7 @@ pub(super) struct Cudnn {
     deterministic: bool,
 }
 
-/// What a plan may cost, and how many are tried.
+/// The workspace limit of a plan, and how many plans are tried.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     plans: usize,
@@ -99,9 +118,9 @@ impl Cudnn {
         Ok(())
     }
 
-    /// The plans in use, those that take longest first.
-    pub fn report(&self) -> Vec<conv::Chosen> {
-        let chosen = |(problem, plan): (&Problem, &Plan)| conv::Chosen {
+    /// The plans in use, the slowest first.
+    pub fn report(&self) -> Vec<Chosen> {
+        let chosen = |(problem, plan): (&Problem, &Plan)| Chosen {
             problem: problem.to_string(),
             macs: problem.conv.macs(),
             milliseconds: plan.milliseconds,
@@ -112,25 +131,36 @@ impl Cudnn {
         };
         let mut all: Vec<_> = self.plans.iter().map(chosen).collect();
         all.sort_by(|a, b| {
-            let ms = |c: &conv::Chosen| c.milliseconds.unwrap_or(0.0);
+            let ms = |c: &Chosen| c.milliseconds.unwrap_or(0.0);
             ms(b).total_cmp(&ms(a)).then_with(|| a.problem.cmp(&b.problem))
         });
         all
     }
 
-    fn run(&mut self, card: &Card, problem: &Problem, at: [u64; 3]) -> Fault<()> {
+    /// Runs a convolution on the addresses of input, weights and output (or their gradients).
+    pub fn run(&mut self, queue: &Queue, problem: Problem, at: [u64; 3]) -> Result<()> {
+        queue.bind()?;
+        let problem = Problem {
+            deterministic: self.deterministic,
+            ..problem
+        };
+        self.planned(queue, &problem, at)
+            .map_err(|why| Error::Device(format!("{problem}: {why}")))
+    }
+
+    fn planned(&mut self, queue: &Queue, problem: &Problem, at: [u64; 3]) -> Fault<()> {
         let known = self.plans.contains_key(problem);
         if !known {
-            refuse_while_recording(card)?;
+            refuse_while_recording(queue)?;
         }
         let target = match self.target.take() {
             Some(t) => t,
-            None => Target::of(card.stream())?,
+            None => Target::of(queue.stream())?,
         };
         let target = self.target.insert(target);
         if !known {
             let mut choosing = Choosing {
-                card,
+                queue,
                 target,
                 limits: self.limits,
                 workspace: &mut self.workspace,
@@ -141,66 +171,54 @@ impl Cudnn {
             self.plans.insert(*problem, plan);
         }
         let plan = self.plans.get(problem).ok_or("its plan is gone")?;
-        let workspace = self.workspace.reserve(card, plan.workspace)?;
+        let workspace = self.workspace.reserve(queue, plan.workspace)?;
         plan.run(target, at, workspace)
     }
 
-    /// The memory that the plans chosen so far work in, for a recording to hold: a larger plan takes other memory then.
-    pub fn hold_workspace(&mut self, card: &Card) -> Result<Option<Arc<CudaSlice<u8>>>> {
+    /// The workspace of the plans chosen so far, for a recording to hold: a larger plan then allocates another one.
+    pub fn hold_workspace(&mut self, queue: &Queue) -> Result<Option<Arc<CudaSlice<u8>>>> {
         if self.workspace.needed == 0 {
             return Ok(None);
         }
-        self.workspace.reserve(card, 0).map_err(Error::Device)?;
+        self.workspace.reserve(queue, 0).map_err(Error::Device)?;
         Ok(self.workspace.memory.clone())
     }
 }
 
-/// A choice waits for the device, and cuDNN takes memory when it starts. Others than this card may have its stream record, too.
-fn refuse_while_recording(card: &Card) -> Fault<()> {
-    match card.stream().capture_status().map_err(|e| e.to_string())? {
+/// Choosing a plan waits for the device, and cuDNN allocates memory when it starts. Code outside this crate may also capture
+/// the stream.
+fn refuse_while_recording(queue: &Queue) -> Fault<()> {
+    match queue.stream().capture_status().map_err(|e| e.to_string())? {
         CU_STREAM_CAPTURE_STATUS_NONE => Ok(()),
         _ => Err("it is new, and cannot be timed while a CUDA graph is recorded: run it once before".into()),
     }
 }
 
-/// Runs a convolution on the addresses of input, weights and output (or their gradients).
-fn run(card: &Card, problem: Problem, at: [u64; 3]) -> Result<()> {
-    card.bind()?;
-    let mut cudnn = card.lock_cudnn();
-    let problem = Problem {
-        deterministic: cudnn.deterministic,
-        ..problem
-    };
-    cudnn
-        .run(card, &problem, at)
-        .map_err(|why| Error::Device(format!("{problem}: {why}")))
-}
-
-/// The one stretch of memory that plans work in, one after the other. Recordings hold it, too.
+/// The workspace, which all plans share, one after the other. Recordings hold it, too.
 #[derive(Default)]
 struct Workspace {
     memory: Option<Arc<CudaSlice<u8>>>,
-    /// What the largest of the plans in use needs.
+    /// The bytes that the largest plan in use needs.
     needed: usize,
 }
 
 impl Workspace {
     /// The address of at least `size` bytes.
-    fn reserve(&mut self, card: &Card, size: usize) -> Fault<u64> {
+    fn reserve(&mut self, queue: &Queue, size: usize) -> Fault<u64> {
         let size = size.max(self.needed).max(1).next_multiple_of(MIB);
         if let Some(memory) = self.memory.as_ref().filter(|m| m.len() >= size) {
             return Ok(super::memory::whole(memory).address());
         }
-        if card.is_recording() {
+        if queue.is_recording() {
             return Err("it works in more memory than any before: run it once before it is recorded".into());
         }
-        // The old one first: it is freed behind what was queued with it.
+        // Drop the old one first: it is freed after the work queued with it.
         self.memory = None;
-        let memory = card.slice::<u8>(size).map_err(|e| e.to_string())?;
+        let memory = queue.slice::<u8>(size).map_err(|e| e.to_string())?;
         Ok(super::memory::whole(self.memory.insert(Arc::new(memory))).address())
     }
 
-    /// A plan was chosen: what the losers needed is given back.
+    /// After a plan was chosen: frees the workspace that only rejected plans needed.
     fn settle(&mut self, size: usize) {
         self.needed = self.needed.max(size);
         let needed = self.needed.max(1).next_multiple_of(MIB);
@@ -210,9 +228,9 @@ impl Workspace {
     }
 }
 
-/// The choice of a plan.
+/// Autotuning: the choice of a plan.
 struct Choosing<'a> {
-    card: &'a Card,
+    queue: &'a Queue,
     target: &'a Target,
     limits: Limits,
     workspace: &'a mut Workspace,
@@ -244,19 +262,19 @@ impl Choosing<'_> {
         Err(why)
     }
 
-    /// Runs each plan and keeps the one that took least.
+    /// Runs each plan and keeps the fastest.
     fn fastest(&mut self, problem: &Problem, mut plans: Vec<Plan>, [x, w, y]: [u64; 3]) -> Fault<Plan> {
         if self.limits.plans == 1 && !plans.is_empty() {
             return Ok(plans.swap_remove(0));
         }
-        // What is added to must not be added to more than once.
+        // Accumulation must happen only once, so trials run on scratch memory.
         let mut scratch = None;
         let mut at = [x, w, y];
         if problem.pass == (Pass::Input { accumulate: true }) {
             let size = problem.conv.input_len() * problem.precision.number().size();
-            at[0] = match self.card.slice::<u8>(size) {
+            at[0] = match self.queue.slice::<u8>(size) {
                 Ok(memory) => super::memory::whole(scratch.insert(memory)).address(),
-                // No room to try: the heuristics' word is taken.
+                // No memory for trials: use the heuristics' first plan.
                 Err(_) if !plans.is_empty() => return Ok(plans.swap_remove(0)),
                 Err(e) => return Err(e.to_string()),
             };
@@ -277,16 +295,16 @@ impl Choosing<'_> {
         best.ok_or(why)
     }
 
-    /// Milliseconds that a plan takes, more exactly where it may be the fastest.
+    /// A plan's time in milliseconds, measured more precisely if it may be the fastest.
     fn time(&mut self, plan: &Plan, at: [u64; 3], limit: f64) -> Fault<f64> {
-        let workspace = self.workspace.reserve(self.card, plan.workspace)?;
+        let workspace = self.workspace.reserve(self.queue, plan.workspace)?;
         let once = || -> Fault<f64> {
-            let timer = Timer::start(self.card).map_err(|e| e.to_string())?;
+            let timer = Timer::start(self.queue.stream()).map_err(|e| e.to_string())?;
             plan.run(self.target, at, workspace)?;
-            let span = timer.stop(self.card).map_err(|e| e.to_string())?;
+            let span = timer.stop(self.queue.stream()).map_err(|e| e.to_string())?;
             span.milliseconds().map_err(|e| e.to_string())
         };
-        // The first run loads the kernels, which takes milliseconds; what is slower than that by itself has lost.
+        // The first run loads the kernels, which takes milliseconds; a plan that is slower than that is rejected at once.
         const LOADING: f64 = 30.0;
         let first = once()?;
         if first > 3.0 * limit + LOADING {
@@ -302,7 +320,7 @@ impl Choosing<'_> {
     }
 }
 
-/// Up to `limits.plans` plans that one mode of the heuristics names; `why` is the last reason for leaving one out.
+/// Up to `limits.plans` plans listed by one mode of the heuristics; `why` is the last reason for leaving one out.
 fn shortlist(problem: &Problem, target: &Target, mode: usize, limits: Limits, why: &mut String) -> Fault<Vec<Plan>> {
     let mut ranking = Ranking::new(problem, target, MODES[mode])?;
     let mut candidates: Vec<_> = ranking.candidates.drain(..).map(Some).collect();
@@ -341,7 +359,7 @@ fn shortlist(problem: &Problem, target: &Target, mode: usize, limits: Limits, wh
     Ok(plans)
 }
 
-/// The plan that was chosen before, where the heuristics' list is still the one that it was chosen from.
+/// The plan that was chosen before, if the heuristics' list is still the one that it was chosen from.
 fn recall(problem: &Problem, target: &Target, choice: Choice) -> Option<Plan> {
     let mut ranking = Ranking::new(problem, target, *MODES.get(choice.mode)?).ok()?;
     let candidates = std::mem::take(&mut ranking.candidates);

@@ -1,9 +1,9 @@
 //! What a plan is made for, and its operation graph.
 
-use super::conv::Precision;
 use super::descriptor::{Descriptor, Fault};
 use super::geometry::{Geometry, channels_last};
 use super::target::Target;
+use crate::Number;
 use cudarc::cudnn::sys::cudnnBackendAttributeName_t::{self as Name, *};
 use cudarc::cudnn::sys::cudnnBackendDescriptorType_t::{self as Kind, *};
 use cudarc::cudnn::sys::cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
@@ -11,39 +11,70 @@ use cudarc::cudnn::sys::cudnnDataType_t::{self, CUDNN_DATA_BFLOAT16, CUDNN_DATA_
 use glad_ops::Conv;
 use std::fmt;
 
-/// Which of the three convolutions of a layer.
+/// The number type of a convolution, and the precision of its products. Sums always have 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// bfloat16 in memory and for products.
+    Bf16,
+    /// 32 bits in memory, factors rounded to 10 bits of mantissa (TF32), for tensor cores.
+    Tf32,
+    /// 32 bits throughout.
+    F32,
+}
+
+impl Precision {
+    /// The number type of activations and weights.
+    pub fn number(self) -> Number {
+        match self {
+            Precision::Bf16 => Number::Bf16,
+            Precision::Tf32 | Precision::F32 => Number::F32,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::Bf16 => "bf16",
+            Precision::Tf32 => "tf32",
+            Precision::F32 => "f32",
+        })
+    }
+}
+
+/// One of the three convolutions of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Pass {
     /// The output.
     Forward,
-    /// The gradient of the input, perhaps added to what is there.
+    /// The gradient of the input, optionally accumulated.
     Input {
-        /// Whether it is added.
+        /// Whether it is added to the existing contents.
         accumulate: bool,
     },
     /// The gradient of the weights.
     Weight,
 }
 
-/// All that the choice of a plan depends on.
+/// Everything that the choice of a plan depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Problem {
     pub pass: Pass,
     pub conv: Conv,
     pub precision: Precision,
-    /// By how many bytes all three addresses can be divided, 16 at most.
+    /// The common alignment of the three addresses in bytes, at most 16.
     pub alignment: i64,
     /// Whether the same input must give the same bits.
     pub deterministic: bool,
 }
 
-/// The names of the tensors within an operation graph.
+/// The identifiers of the tensors within an operation graph.
 pub(super) const X: i64 = 1;
 pub(super) const W: i64 = 2;
 pub(super) const Y: i64 = 3;
 
 impl Problem {
-    /// The graph of the one operation.
+    /// The operation graph, which has one operation.
     pub fn graph(&self, target: &Target) -> Fault<Descriptor> {
         let g = Geometry::of(&self.conv);
         let data = match self.precision {
@@ -95,8 +126,8 @@ impl Problem {
     }
 }
 
-/// What the attributes of an operation are called. `x` and `y` are the layer's input and output or their gradients, `w` its
-/// weights or theirs.
+/// The attribute names of an operation. `x` and `y` are the layer's input and output or their gradients, `w` its
+/// weights or their gradient.
 struct Names {
     operation: Kind,
     alpha: Name,
@@ -141,7 +172,7 @@ impl Names {
     }
 }
 
-/// As it stands in messages, and as the key of a kept choice: all fields are in it.
+/// The form used in messages and as the key of a cached choice: it contains all fields.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Conv {

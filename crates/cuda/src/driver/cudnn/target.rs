@@ -1,4 +1,4 @@
-//! What a plan is made for: the device of a handle, or (without one) a device that is described.
+//! The target of a plan: the device of a handle, or (without one) the description of a device.
 
 use super::descriptor::{Descriptor, Fault, accepted};
 use cudarc::cudnn::sys::cudnnBackendAttributeName_t::*;
@@ -6,11 +6,11 @@ use cudarc::cudnn::sys::{self, cudnnHandle_t};
 use cudarc::driver::CudaStream;
 use std::ptr;
 
-/// Whose kernels are meant.
+/// The device that plans are made for.
 pub(super) enum Target {
-    /// The device that this process computes on.
+    /// The device of this process.
     Device(Handle),
-    /// One that need not be there: plans can be made for it, but not run. So they can be tested anywhere.
+    /// A described device, which need not be present: plans can be made for it but not run, so tests run anywhere.
     #[cfg(test)]
     Described(Descriptor),
 }
@@ -31,7 +31,7 @@ impl Target {
         }
     }
 
-    /// Sets the device of a question to the heuristics, which otherwise is the graph's.
+    /// Sets the device of a heuristics query, which otherwise is the graph's.
     pub fn on_heuristics(&self, question: Descriptor) -> Fault<Descriptor> {
         match self {
             Target::Device(_) => Ok(question),
@@ -55,7 +55,7 @@ impl Target {
         match self {
             Target::Device(h) => {
                 // SAFETY: both are finalised; the addresses in the pack are of live memory of the sizes that the plan was
-                // made for, which is the promise of the three functions of `conv`.
+                // made for, which the three functions of `conv` guarantee.
                 let status = unsafe { sys::cudnnBackendExecute(h.0, plan.raw(), pack.raw()) };
                 accepted(status, || "run a plan".into())
             }
@@ -89,7 +89,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        // SAFETY: created by `new`, and destroyed here alone.
+        // SAFETY: created by `new`, and destroyed only here.
         let _ = unsafe { sys::cudnnDestroy(self.0) };
     }
 }

@@ -1,5 +1,5 @@
 //! Plans for an H100, made by the real cuDNN without a device: which attributes there are and of which types, whether the
-//! layers of the networks have plans in every pass and precision, and what these are. Running them is what this cannot do.
+//! layers of the networks have plans in every pass and precision, and what these are. It cannot run them.
 
 use super::conv::Precision;
 use super::descriptor::{Descriptor, Fault};
@@ -11,7 +11,7 @@ use cudarc::cudnn::sys::cudnnBackendAttributeName_t::CUDNN_ATTR_DEVICEPROP_JSON_
 use cudarc::cudnn::sys::cudnnBackendDescriptorType_t::CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR;
 use glad_ops::Conv;
 
-/// An H100 (SXM), as `cudaGetDeviceProperties` describes it, in the words that cuDNN 9.28 asks for (it names one that is
+/// An H100 (SXM), as `cudaGetDeviceProperties` describes it, with the properties that cuDNN 9.28 requires (it reports one that is
 /// missing).
 const H100: &std::ffi::CStr = cr#"{
     "cudaDeviceId": 0, "deviceVer": 900, "driverVer": 13000, "deviceName": "NVIDIA H100 80GB HBM3",
@@ -30,15 +30,15 @@ fn h100() -> Fault<Target> {
         .map(Target::Described)
 }
 
-/// The convolutions of a ResNet-50 on clips of `frames` frames of 224 × 224. `inflated` says over how many frames the first
-/// convolution of each bottleneck goes; without, each frame is on its own (TSM).
+/// The convolutions of a ResNet-50 on clips of `frames` frames of 224 × 224. `inflated` gives the number of frames that the first
+/// convolution of each bottleneck covers; without it, each frame is separate (TSM).
 fn resnet50(clips: usize, frames: usize, inflated: Option<[&[usize]; 4]>) -> Vec<Conv> {
     let solid = inflated.is_some();
     let mut all = vec![match solid {
         true => Conv::new_3d(clips, [frames, 224, 224], 3, 64, [5, 7, 7], [2; 3], [2, 3, 3]),
         false => Conv::new_3d(clips, [frames, 224, 224], 3, 64, [1, 7, 7], [1, 2, 2], [0, 3, 3]),
     }];
-    // The stem and the pooling behind it, each by a half; and time once more behind the first layer.
+    // The stem and the pooling after it halve the size; time is halved once more after the first layer.
     let mut time = if solid { frames / 4 } else { frames };
     let mut side = 56;
     let mut ci = 64;
@@ -117,13 +117,13 @@ fn every_layer_has_plans_in_every_pass_and_precision() {
         for pass in PASSES {
             for precision in [Precision::Bf16, Precision::Tf32, Precision::F32] {
                 let problem = problem(conv, pass, precision);
-                // Nobody asks for the gradient of the pictures.
+                // The gradient of the images is not needed.
                 if !seen.insert(problem) || (conv.ci == 3 && matches!(pass, Pass::Input { .. })) {
                     continue;
                 }
                 let plans = plans(&problem, &target).unwrap();
                 assert!(plans.iter().all(|p| p.workspace <= LIMITS.workspace), "{problem}");
-                // Layout and alignment are such that tensor cores can be used, and where they may not they are not.
+                // Layout and alignment allow tensor cores, and they are not used where forbidden.
                 let tensor_cores = plans.iter().any(|p| p.tensor_cores);
                 match precision {
                     Precision::Bf16 => assert!(tensor_cores, "{problem}"),

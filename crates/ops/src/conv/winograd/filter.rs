@@ -1,4 +1,4 @@
-//! Filters into the domain of the products.
+//! Transforms filters into the Winograd domain.
 
 use super::Tiles;
 use super::tiles::Along;

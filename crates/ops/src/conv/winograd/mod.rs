@@ -6,11 +6,11 @@
 //! the direct convolution do. `a = 11/16`, `b = 3/2` make every constant of `A` and `B` exact in `f32`, and the error
 //! half of that with the usual 1 and 2: about twice that of the direct sum, where the usual points have four times.
 //!
-//! Kernels of 4×4 pixels go by F(3×3, 4×4) with the same points, and so with the same transform of the input.
-//! Kernels of 3×1×1 go by F(4, 3) along time in the same way: 6 products instead of 12 for 4 frames of a pixel.
+//! Kernels of 4×4 pixels use F(3×3, 4×4) with the same points, and so with the same transform of the input.
+//! Kernels of 3×1×1 use F(4, 3) along time in the same way: 6 products instead of 12 for 4 frames of a pixel.
 //!
 //! The input gradient is a pass of the same kind (a [`Gather`] of the output gradient). Transformed filters are four
-//! times as long as the filters, so they are made anew for every pass, and kept by nobody.
+//! times as long as the filters, so they are recomputed for every pass instead of being kept.
 
 mod axis;
 mod filter;

@@ -64,7 +64,7 @@ pub(in super::super) struct Tiles {
     sums_block: usize,
 }
 
-/// Values that the transformed tiles of a block have, about, so that they stay in the second-level cache.
+/// Approximate number of values of the transformed tiles of a block, so that they stay in the second-level cache.
 const BLOCK_VALUES: usize = 400 * 1024;
 
 /// Values that all partial sums of a weight gradient together may hold, and how many there are at most.
@@ -72,7 +72,7 @@ const PARTIAL_VALUES: usize = 2 << 20;
 const MOST_SPLITS: usize = 4;
 
 impl Tiles {
-    /// The tiles of a pass with `columns` output channels, if the kernel is one that they serve and they pay.
+    /// The tiles of a pass with `columns` output channels, if the kernel is supported and tiles are faster.
     pub fn of(g: &Gather, columns: usize) -> Option<Tiles> {
         let (along, frames) = Self::kernel(g)?;
         let side = along.side();
@@ -117,7 +117,7 @@ impl Tiles {
         })
     }
 
-    /// What tiles cover for this kernel, and the offsets of its source frames; `None` where they do not serve it.
+    /// What tiles cover for this kernel, and the offsets of its source frames; `None` if it is not supported.
     fn kernel(g: &Gather) -> Option<(Along, Vec<isize>)> {
         let flat = g.src_step[1..] == [1; 2] && g.out_step[1..] == [1; 2] && g.out_at[1..] == [0; 2];
         let (first, runs) = (*g.lines.first()?, *g.runs.first()?);

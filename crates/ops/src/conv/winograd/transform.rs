@@ -11,7 +11,7 @@ use crate::simd::{Simd, portable::Portable};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{avx2::Avx2, avx512::Avx512};
 
-/// A transform of columns and then of rows: what `$load` gives for (i, j) goes to `$store` as (i, j, v). A macro, because
+/// A transform of columns and then of rows: the value of `$load` for (i, j) goes to `$store` as (i, j, v). A macro, because
 /// closures are not compiled for the instruction set.
 macro_rules! both_ways {
     ($one:ident, $from:literal, $to:literal, |$i:ident, $j:ident| $load:expr, |$y:ident, $x:ident, $v:ident| $store:expr) => {{
@@ -188,7 +188,7 @@ unsafe fn output_line<S: Simd>(job: &Output) {
     }
 }
 
-/// The epilogue of a vector of channels of a tile, and its pixels' way to memory.
+/// The epilogue of a vector of channels of a tile, and the stores of its pixels.
 #[inline(always)]
 unsafe fn finish<S: Simd>(job: &Output, at: usize, y: &mut [[S::V; 4]; 4]) {
     let lanes = S::LANES.min(job.columns - at);
@@ -220,7 +220,7 @@ unsafe fn finish<S: Simd>(job: &Output, at: usize, y: &mut [[S::V; 4]; 4]) {
                 S::store(place.wrapping_add(2 * job.width), S::zero());
             }
             let pivot = S::load(place);
-            // A tile's own sums first: few large numbers are then added to.
+            // A tile's own sums first: then few additions have large operands.
             let (mut sum, mut squares) = (S::zero(), S::zero());
             for row in &y[..rows] {
                 for v in &row[..columns] {
@@ -369,8 +369,8 @@ square_tiles!(
     filter_wide_tile_grads: filter_grad_wide
 );
 
-/// The transforms of one instruction set and one kind of tile. Each is `unsafe`: the job's pointers must be good for what it says, and the
-/// processor must have the instruction set.
+/// The transforms of one instruction set and one kind of tile. Each is `unsafe`: the job's pointers must be valid as its
+/// fields state, and the processor must have the instruction set.
 pub(super) struct Transforms {
     pub input: unsafe fn(&Input),
     pub spread: unsafe fn(&Spread),

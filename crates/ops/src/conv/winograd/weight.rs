@@ -9,7 +9,7 @@ use crate::isa::per_isa;
 use crate::parallel::{self, Shared};
 use crate::scratch;
 
-/// Entries of the table of rows behind the last one, which the kernel looks ahead at.
+/// Entries of the table of rows after the last one, which the kernel prefetches.
 const SPARE: usize = 32;
 /// Values of a sum that a thread adds up at a time.
 const PIECE: usize = 1 << 14;
@@ -57,7 +57,7 @@ impl Sums<'_> {
         layout.filter_grads(isa, self.panels, all, grads);
     }
 
-    /// The sums of a block, or what is there with them if `add`; by this thread `alone`, or by all.
+    /// The sums of a block, added to what is there if `add`; by this thread `alone`, or by all.
     #[allow(clippy::too_many_arguments)]
     fn block(&self, layout: &Layout, block: usize, add: bool, alone: bool, x: &[f32], dy: &[f32], sums: Shared<f32>) {
         let transforms = Transforms::of(self.kernels.isa, self.tiles.along);
@@ -103,7 +103,7 @@ impl Sums<'_> {
             unsafe { (transforms.spread)(&job) };
         });
         let threads = rayon::current_num_threads();
-        // Panels shared between threads change no sum.
+        // Splitting panels between threads changes no sum.
         let shares = if threads == 1 || alone {
             1
         } else {

@@ -17,7 +17,7 @@ fn other_files_are_named() {
         (&b"not weights at all"[..], "neither PyTorch's nor safetensors"),
         (b"\x80\x02}.", "not one of PyTorch's"),
         (b"\x80\x04N.", "not one of PyTorch's"),
-        (b"PK\x03\x04rest", "no end"),
+        (b"PK\x03\x04rest", "not copied or downloaded whole"),
         (b"", "is empty"),
         (b"\n<!DOCTYPE html><html>", "web page"),
         (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
@@ -29,7 +29,7 @@ fn other_files_are_named() {
     }
 }
 
-/// A pipe would be waited for, a device read without end.
+/// Opening a pipe would block, reading a device would not end.
 #[test]
 fn what_is_no_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -45,7 +45,7 @@ fn what_is_no_file_is_refused() {
     }
 }
 
-/// A safetensors file of this header and so many bytes of numbers.
+/// A safetensors file of this header and this many bytes of values.
 fn safetensors(header: &str, bytes: usize) -> Vec<u8> {
     let mut all = (header.len() as u64).to_le_bytes().to_vec();
     all.extend(header.as_bytes());
@@ -81,7 +81,7 @@ fn headers_that_contradict_the_file_are_errors() {
     assert!(of(&huge).contains("ends in its header"), "{}", of(&huge));
 }
 
-/// Tensors that cannot be read are known by name, and others are read.
+/// Unreadable tensors are listed by name, and the others are read.
 #[test]
 fn numbers_of_unknown_types_are_noted() {
     let header = "{\"__metadata__\":{\"format\":\"pt\"},\
@@ -99,4 +99,32 @@ fn numbers_of_unknown_types_are_noted() {
         unread,
         ["numbers of type `F8_E4M3` are not read", "shape [3] has 8 bytes"]
     );
+}
+
+/// An archive of members of a byte each.
+fn archive(members: usize, method: zip::CompressionMethod) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
+    for i in 0..members {
+        let name = if i == 0 {
+            "m/data.pkl".into()
+        } else {
+            format!("m/{i:0>1000}")
+        };
+        zip.start_file(name, options).unwrap();
+        std::io::Write::write_all(&mut zip, b".").unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+#[test]
+fn archives_of_other_programs_are_refused() {
+    let whole = archive(2, zip::CompressionMethod::Stored);
+    assert!(of(&whole).contains("pickle"), "{}", of(&whole));
+    for cut in [8, whole.len() / 2, whole.len() - 1] {
+        let e = of(&whole[..cut]);
+        assert!(e.contains("not copied or downloaded whole"), "{cut}: {e}");
+    }
+    let e = of(&archive(20_000, zip::CompressionMethod::Stored));
+    assert!(e.contains("its directory is too large"), "{e}");
 }

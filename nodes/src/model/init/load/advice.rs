@@ -1,4 +1,4 @@
-//! What is wrong with a file of weights, in words, and what to write instead.
+//! Messages about files of weights that do not fit, with advice.
 
 use super::super::choose::NoChoice;
 use super::super::family::{Family, Seems};
@@ -21,7 +21,7 @@ fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Nothing of the file is the network that is meant, or several are.
+/// The file does not contain the intended network, or contains it several times.
 pub(super) fn no_choice(
     why: NoChoice,
     file: &str,
@@ -68,7 +68,7 @@ pub(super) fn no_choice(
     }
 }
 
-/// What does not fit, in one line with what the file seems to be.
+/// The mismatches, in one line with the guess of the file's network.
 pub(super) fn misfit(misfit: &Misfit, file: &str, seems: &Seems, own: &Seems) -> ParamProblem {
     let mut facts = vec![];
     if !misfit.extra.is_empty() {
@@ -108,7 +108,7 @@ pub(super) fn misfit(misfit: &Misfit, file: &str, seems: &Seems, own: &Seems) ->
     )
 }
 
-/// Whether both are the same network, as far as can be told: one of two dimensions may be inflated.
+/// Whether both are the same network, as far as is known: a 2-D one may be inflated.
 fn same(seems: &Seems, own: &Seems) -> bool {
     match (&seems.family, &own.family) {
         (Family::Residual(f), Family::Residual(o)) => {
@@ -179,7 +179,7 @@ fn advice(misfit: &Misfit, file: &str, seems: &Seems, own: &Seems) -> String {
     )
 }
 
-/// Names or beginnings of names that mean all that does not fit, few.
+/// A few names or prefixes of names that match all mismatches.
 fn patterns(misfit: &Misfit) -> Vec<String> {
     let weights = misfit.missing.iter().chain(misfit.misshapen.iter().map(|m| &m.0));
     let all: Vec<&String> = weights

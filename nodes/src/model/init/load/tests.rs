@@ -112,7 +112,7 @@ fn names(all: &[(String, Tensor)]) -> Vec<&str> {
     all.iter().map(|(n, _)| n.as_str()).collect()
 }
 
-/// What is wrong, as a graph's author reads it.
+/// The error, as a graph's author reads it.
 fn wrong(name: &str, tensors: &[(String, Vec<usize>)], specs: &[WeightSpec]) -> String {
     wrong_with(name, tensors, specs, |_| {})
 }
@@ -128,7 +128,7 @@ fn wrong_with(
     change(&mut start);
     let p = examine(&start, specs).unwrap_err();
     assert_eq!(p.path, "init");
-    // A run that gets so far is refused, too.
+    // A run that gets this far is rejected, too.
     let e = format!("{:#}", load(&start, specs, &Device::Cpu).unwrap_err());
     assert!(e.contains(&p.message), "{e}");
     format!("{}\nhelp: {}", p.message, p.help.unwrap_or_default())
@@ -225,7 +225,7 @@ fn what_partial_names_may_be_left_out() {
     assert_eq!(loaded.missing.len(), 15, "{loaded}");
     assert!(loaded.missing.iter().all(|n| n.starts_with("layer4.2.")));
     assert!(loaded.unexpected.contains(&"layer1.0.conv1.bias".to_string()));
-    // A pattern may be in the words of the file, too.
+    // A pattern may also use the file's names.
     let loaded = loads(&all, &tsm(50), &["layer4.2", "layer1.0.conv1.bias"]);
     assert_eq!(loaded.values.len(), tsm(50).len() - 15);
     insta::assert_snapshot!(
@@ -240,7 +240,7 @@ fn what_partial_names_may_be_left_out() {
             s.partial = vec!["layer5".into()];
         })
     );
-    // All of layer 4 is there: nothing is left out.
+    // Layer 4 is complete: nothing is left out.
     insta::assert_snapshot!(
         "partial_of_what_is_there",
         wrong_with("w.pth", &resnet50(), &tsm(50), |s| {
@@ -356,7 +356,7 @@ fn several_networks_in_a_file_are_a_choice() {
     };
     let loaded = load(&start, &tsm(50), &Device::Cpu).unwrap();
     assert!(loaded.to_string().contains("from `encoder_k`"), "{loaded}");
-    // The one that is whole is meant, and not a part of another.
+    // The complete one is chosen, and not a part of another.
     let mut one = resnet50();
     one.extend(
         renamed(resnet50(), "ema.")

@@ -1,4 +1,4 @@
-//! The stack machine that a pickle is written for, with a bound on everything that it holds.
+//! The stack machine that executes a pickle, with bounds on all its memory.
 
 use super::{BYTES, CONSTANTS, EMPTY, FLOAT, Id, SMALL, SMALL_INTS, Value};
 use anyhow::{Context, Result, bail, ensure};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// Values pushed on the stack, and so identifiers held by it and by all containers. A checkpoint pushes some 30 for a
 /// tensor.
 const MOST_PUSHED: usize = 1 << 22;
-/// Values that take memory of their own: small numbers, `None` and the like do not.
+/// Values that take memory: small numbers, `None` and the like do not.
 const MOST_VALUES: usize = 1 << 21;
 /// Bytes of all names.
 const MOST_TEXT: usize = 1 << 24;
@@ -58,7 +58,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Pushes what is there already.
+    /// Pushes an existing value.
     pub fn push_id(&mut self, id: Id) -> Result<()> {
         self.count(1)?;
         self.stack.push(id);
@@ -86,12 +86,12 @@ impl Machine {
         self.push_id(FLOAT)
     }
 
-    /// Bytes, or a text too long for a name: what they are does not matter.
+    /// Bytes, or a text too long for a name: the contents do not matter.
     pub fn push_bytes(&mut self) -> Result<()> {
         self.push_id(BYTES)
     }
 
-    /// A text that is kept, counted.
+    /// A text that is kept and counts towards the limit.
     pub fn name(&mut self, text: &str) -> Result<Arc<str>> {
         self.text += text.len();
         ensure!(
@@ -121,7 +121,7 @@ impl Machine {
         Ok(())
     }
 
-    /// What was pushed since the last mark.
+    /// The values pushed since the last mark.
     pub fn since_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().context("the pickle has no mark where it needs one")?;
         Ok(self.stack.split_off(mark))
@@ -151,7 +151,7 @@ impl Machine {
         self.tuple(items)
     }
 
-    /// Adds to the list on top; what is added to other objects does not matter here.
+    /// Adds to the list on top; additions to other objects are ignored.
     pub fn extend(&mut self, items: Vec<Id>) -> Result<()> {
         let at = self.top()?;
         if let Value::List(v) = &mut self.values[at as usize] {
@@ -169,7 +169,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts the value on top under the next free number.
+    /// Memoizes the top value under the next free number.
     pub fn memoize(&mut self) -> Result<()> {
         let next = u32::try_from(self.memo.len()).context("the pickle is too large")?;
         self.remember(next)
@@ -203,7 +203,7 @@ impl Machine {
         }
     }
 
-    /// A call, with the arguments on top and the function below. It is noted, not made; but `OrderedDict` is a
+    /// A call, with the arguments on top and the function below. It is recorded, not executed; but `OrderedDict` becomes a
     /// dictionary.
     pub fn call(&mut self) -> Result<()> {
         let (args, function) = (self.pop()?, self.pop()?);
@@ -223,7 +223,7 @@ impl Machine {
             [k, v] => Some((*k, *v)),
             _ => None,
         };
-        // Counted before it is copied: a list may be recalled again and again.
+        // Counted before it is copied: a list may be recalled many times.
         ensure!(
             self.pushed + copied <= MOST_PUSHED,
             "the pickle holds more than {MOST_PUSHED} values"

@@ -1,6 +1,6 @@
-//! Python's pickle, read as data: values and the calls that Python would make, none of which is made.
+//! Python's pickle, read as data: values and the calls that Python would make, none of which is executed.
 //!
-//! Untrusted input: what is held while reading is bounded ([`machine`]), whatever the file asks for.
+//! Untrusted input: memory while reading is bounded ([`machine`]), whatever the file contains.
 
 mod machine;
 mod opcode;
@@ -10,20 +10,20 @@ use anyhow::Result;
 use std::io::Read;
 use std::sync::Arc;
 
-/// A value's place in a [`Pickle`].
+/// A value's index in a [`Pickle`].
 pub(super) type Id = u32;
 
-/// What a pickle holds.
+/// A value of a pickle.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     None,
     Bool(bool),
     Int(i64),
-    /// Which one does not matter.
+    /// Its value is not needed.
     Float,
-    /// Bytes, or a text or number too long to be of use here.
+    /// Bytes, or a text or number too long to be needed.
     Bytes,
-    /// A whole number of 9 to 16 bytes, little-endian.
+    /// An integer of 9 to 16 bytes, little-endian.
     Long(Box<[u8]>),
     Text(Arc<str>),
     Tuple(Box<[Id]>),
@@ -32,28 +32,28 @@ pub(super) enum Value {
     Dict(Vec<(Id, Id)>),
     /// A class or function, `module name`.
     Global(Arc<str>),
-    /// A call of a class or function, which is not made.
+    /// A call of a class or function, which is not executed.
     Call {
         function: Id,
         args: Id,
     },
-    /// What is stored outside of the pickle, under this name.
+    /// An object stored outside of the pickle, under this name.
     Persistent(Id),
 }
 
-/// Values that every pickle has once, so that they take no memory of their own.
+/// Shared values, which take no memory of their own.
 const NOTHING: Id = 0;
 const TRUE: Id = 1;
 const FALSE: Id = 2;
 const FLOAT: Id = 3;
 const BYTES: Id = 4;
 const EMPTY: Id = 5;
-/// Where the whole numbers below [`SMALL_INTS`] begin.
+/// The first of the integers below [`SMALL_INTS`].
 const SMALL: Id = 6;
 const SMALL_INTS: i64 = 256;
 const CONSTANTS: usize = SMALL as usize + SMALL_INTS as usize;
 
-/// A pickle, read.
+/// A parsed pickle.
 #[derive(Debug)]
 pub(super) struct Pickle {
     values: Vec<Value>,
@@ -61,7 +61,7 @@ pub(super) struct Pickle {
 }
 
 impl Pickle {
-    /// Reads one pickle (protocols 2 to 5) up to its end, and nothing behind it.
+    /// Reads one pickle (protocols 2 to 5) up to its end, and nothing after it.
     ///
     /// # Errors
     /// It is damaged, of another protocol, or holds more than a checkpoint does.
@@ -123,7 +123,7 @@ impl Pickle {
         }
     }
 
-    /// What a dictionary has under a text.
+    /// A dictionary's value for a text key.
     pub fn entry(&self, id: Id, key: &str) -> Option<Id> {
         self.dict(id)?
             .iter()

@@ -1,4 +1,4 @@
-//! The instructions of pickle protocols 2 to 5 that PyTorch's files have, under the names of Python's `pickletools`.
+//! The instructions of pickle protocols 2 to 5 that PyTorch's files use, under the names of Python's `pickletools`.
 
 pub const MARK: u8 = b'(';
 pub const STOP: u8 = b'.';

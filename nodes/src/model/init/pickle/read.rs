@@ -6,9 +6,9 @@ use super::{FALSE, NOTHING, Pickle, TRUE, Value};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 
-/// Texts that are longer name nothing.
+/// Longer texts are not names.
 const LONGEST_NAME: u64 = 1024;
-/// Whole numbers of more bytes are no size and no marker.
+/// Integers of more bytes are neither sizes nor markers.
 const LONGEST_LONG: u64 = 16;
 
 const UNEXPECTED_END: &str = "the pickle ends in the middle";
@@ -32,7 +32,7 @@ fn length(from: &mut impl Read, size: usize) -> Result<u64> {
     })
 }
 
-/// Only what is there is allocated.
+/// Allocates only as much as can be read.
 fn block(from: &mut impl Read, len: u64) -> Result<Vec<u8>> {
     let mut b = vec![];
     from.take(len).read_to_end(&mut b)?;
@@ -57,7 +57,7 @@ fn line(from: &mut impl Read) -> Result<String> {
     }
 }
 
-/// Reads up to the end of the pickle, and nothing behind it.
+/// Reads up to the end of the pickle, and nothing after it.
 pub(super) fn read(from: &mut impl Read) -> Result<Pickle> {
     let mut m = Machine::new();
     loop {
@@ -123,7 +123,7 @@ fn number(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
     }
 }
 
-/// A whole number of any length, little-endian, in two's complement.
+/// An integer of any length, little-endian, in two's complement.
 fn long(m: &mut Machine, len: u64, from: &mut impl Read) -> Result<()> {
     if len > LONGEST_LONG {
         skip(from, len)?;
@@ -227,7 +227,7 @@ fn object(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
             m.pop()?;
             m.call()
         }
-        // The state of the object below; that of a state dictionary holds versions alone.
+        // The state of the object below; a state dictionary's contains only versions.
         BUILD => m.pop().map(drop),
         _ => {
             let id = m.pop()?;

@@ -29,7 +29,7 @@ fn small_numbers_are_themselves() {
 
 #[test]
 fn calls_are_kept_and_not_made() {
-    // What `os.system("false")` looks like in a pickle.
+    // `os.system("false")` as a pickle.
     let p = read(b"\x80\x02cos\nsystem\nX\x05\x00\x00\x00false\x85R.").unwrap();
     let (name, args) = p.call(p.root()).unwrap();
     assert_eq!((name, &**p.text(args[0]).unwrap()), ("os system", "false"));
@@ -82,7 +82,7 @@ fn flood(first: &[u8], then: &[u8], times: usize) -> Vec<u8> {
     b
 }
 
-/// What each of these holds is measured in `tests/untrusted.rs`.
+/// The memory of each of these is measured in `tests/untrusted.rs`.
 #[test]
 fn more_than_a_checkpoint_holds_is_an_error() {
     for (first, then, times, said) in [
@@ -100,16 +100,16 @@ fn more_than_a_checkpoint_holds_is_an_error() {
     }
 }
 
-/// Instructions that copy what they recall: a few bytes of the file must not ask for kilobytes each.
+/// Instructions that copy what they recall: a few bytes of the file must not allocate kilobytes each.
 #[test]
 fn what_is_copied_is_counted() {
-    // A list of 100,000 pairs, made a dictionary again and again.
+    // A list of 100,000 pairs, made a dictionary repeatedly.
     let mut first = b"ccollections\nOrderedDict\nq\x00](".to_vec();
     first.extend(b"NN\x86".repeat(100_000));
     first.extend(b"e\x85q\x01");
     let e = read(&flood(&first, b"h\x00h\x01R", 1000)).unwrap_err().to_string();
     assert!(e.contains("more than 4194304 values"), "{e}");
-    // A name of 1,000 bytes, made a class again and again.
+    // A name of 1,000 bytes, made a class repeatedly.
     let mut first = b"X\xe8\x03\x00\x00".to_vec();
     first.extend([b'a'; 1000]);
     first.extend(b"q\x00");
@@ -123,7 +123,7 @@ proptest! {
         let _ = read(&b);
     }
 
-    /// Instructions alone reach further than bytes drawn at random.
+    /// Random instructions reach further than random bytes.
     #[test]
     fn no_instructions_make_it_panic(ops in prop::collection::vec(prop::sample::select(
         b"(012N\x88\x89)\x85\x86\x87t]la}dsu\x90\x91\x94\x93R\x81\x92bQe.".to_vec()), 0..60)) {
