@@ -138,7 +138,7 @@ impl Cudnn {
     }
 
     /// Runs a convolution on the addresses of input, weights and output (or their gradients).
-    pub fn run(&mut self, queue: &Queue, problem: Problem, at: [u64; 3]) -> Result<()> {
+    fn run(&mut self, queue: &Queue, problem: Problem, at: [u64; 3]) -> Result<()> {
         queue.bind()?;
         let problem = Problem {
             deterministic: self.deterministic,
