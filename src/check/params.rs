@@ -3,7 +3,7 @@
 
 use super::cx::Cx;
 use crate::diag::{Place, Problem, Severity, did_you_mean};
-use crate::graph::NodeDef;
+use crate::graph::{NodeDef, is_node_key};
 use crate::tree::MOST;
 use crate::tree::{Tree, TreeValue};
 use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem};
@@ -167,7 +167,7 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
         let p = Problem::error(format!("`{}` has no parameter `{name}`", node.kind.value))
             .at(&tree.key, format!("no parameter of `{}`", node.path));
         out.push(p.help(match *name {
-            "inputs" | "kind" | "only" | "train_only" => {
+            key if is_node_key(key) => {
                 "wiring is the same in all phases and views: only parameters may differ".to_string()
             }
             _ => did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {

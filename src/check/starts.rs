@@ -18,6 +18,7 @@ fn choices<'c>(programs: impl Iterator<Item = &'c Program>) -> BTreeMap<&'c str,
         program
             .calls
             .iter()
+            .filter(|call| call.owner == call.node)
             .filter_map(|call| match &program.bodies[call.body] {
                 Body::Compute(compute) => Some((call.node.as_str(), compute.starts_from()?)),
                 _ => None,

@@ -119,6 +119,9 @@ pub struct CallPlan {
     pub node: String,
     /// Its kind.
     pub kind: &'static str,
+    /// The node whose weights it uses, where it has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// `data`, `boundary` or `device`.
     pub side: &'static str,
     /// Its streams; several where they are computed jointly, none for a value computed from several.
@@ -228,7 +231,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
     let forward = m.macs * parts;
     let step = if def.is_some() { 3 * forward } else { forward };
-    let trained = |node: &String| p.calls.iter().any(|c| c.node == *node && c.trains);
+    let trained = |node: &String| p.calls.iter().any(|c| c.owner == *node && c.trains);
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     ProgramPlan {
         name: p.name.clone(),
@@ -286,6 +289,7 @@ fn call(p: &Program, c: &Call, precision: Precision) -> CallPlan {
     CallPlan {
         node: c.node.clone(),
         kind: c.kind,
+        weights: (c.owner != c.node).then(|| c.owner.clone()),
         side: match c.side {
             Side::Host => "data",
             Side::Boundary => "boundary",

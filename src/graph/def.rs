@@ -52,6 +52,8 @@ pub struct NodeDef {
     pub only: Option<Vec<Spanned<String>>>,
     /// Bypassed in views.
     pub train_only: bool,
+    /// The path of the node whose weights it uses: never one that uses another's itself.
+    pub weights: Option<Spanned<String>>,
     /// Bypassed everywhere (an overlay's `bypass`): outputs are the input of the same type.
     pub bypass: Option<Place>,
     /// The folder that relative paths in its parameters are resolved against: that of the file that wrote `kind`, or
@@ -61,6 +63,13 @@ pub struct NodeDef {
     pub place: Place,
     /// The nodes of composites around it, outermost first: name and where that node was written.
     pub inside: Vec<Spanned<String>>,
+}
+
+impl NodeDef {
+    /// The path that its weights are kept under: its own, or that of the node whose weights it uses.
+    pub fn owner(&self) -> &str {
+        self.weights.as_ref().map_or(&self.path, |w| &w.value)
+    }
 }
 
 /// A term of a phase's objective.

@@ -136,6 +136,8 @@ table! {
         only: Option<Vec<Spanned<String>>>;
         /// Bypassed in views.
         train_only: bool;
+        /// The node whose weights it uses, in place of weights of its own.
+        weights: Option<Spanned<String>>;
         /// References, by input port.
         inputs: Inputs;
     }

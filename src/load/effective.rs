@@ -186,6 +186,7 @@ fn node(n: &NodeDef) -> Tree {
         folder: names_files(n).then(folder),
         only: n.only.clone(),
         train_only: n.train_only,
+        weights: n.weights.clone(),
         inputs: Inputs(
             n.inputs
                 .iter()

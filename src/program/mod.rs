@@ -46,8 +46,10 @@ pub struct ValueInfo {
 /// One execution of a node in a step (or for a sample, on the host side).
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The node's path, which keys its weights and random numbers.
+    /// The node's path, which keys its random numbers.
     pub node: String,
+    /// The node whose weights it uses: itself, unless its `weights` names another.
+    pub owner: String,
     /// Its kind.
     pub kind: &'static str,
     /// The stream, an index into [`Program::streams`]; `None` for a node across streams.
@@ -139,7 +141,7 @@ pub struct Program {
     pub bodies: Vec<Body>,
     /// The source call of each stream (an index into `calls`), in the order of `streams`.
     pub sources: Vec<usize>,
-    /// The weights of every node that runs, by node path.
+    /// The weights of every node that runs, by the path of the node that owns them.
     pub weights: IndexMap<String, Vec<WeightSpec>>,
     /// The objective (phases).
     pub losses: Vec<LossTerm>,

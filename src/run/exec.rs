@@ -274,10 +274,10 @@ impl<'a> Exec<'a> {
             None => key,
         };
         Step {
-            weights: Scope::new(store, &call.node),
+            weights: Scope::new(store, &call.owner),
             key,
             // A frozen backbone keeps its running statistics, too.
-            training: info.training && !self.program.frozen.contains(&call.node),
+            training: info.training && !self.program.frozen.contains(&call.owner),
             progress: info.progress,
             step: info.step,
             wants,

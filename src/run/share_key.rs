@@ -137,8 +137,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
             |ids: &[crate::program::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
         writeln!(
             t,
-            "call {} {} {:?} {:?} trains {} {}",
-            c.node, c.kind, c.stream, c.joint, c.trains, c.params
+            "call {} weights of {} {} {:?} {:?} trains {} {}",
+            c.node, c.owner, c.kind, c.stream, c.joint, c.trains, c.params
         )?;
         for (port, ids) in &c.inputs {
             writeln!(t, "  in {port} {:?}", names(ids))?;

@@ -8,5 +8,6 @@ mod optimizer;
 mod parity;
 mod schedules;
 mod steps;
+mod ties;
 mod videos;
 mod views;
