@@ -220,8 +220,11 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     let batches = |n: usize| n.div_ceil(batch.max(1)) as u64;
     let epochs = def.and_then(|d| d.epochs.as_ref()).map(|e| e.value);
     let steps = match (def, epochs) {
-        // An epoch is one pass over the first stream.
-        (Some(_), Some(e)) => videos.values().next().copied().flatten().map(|n| e as u64 * batches(n)),
+        (Some(d), Some(e)) => {
+            let lists = videos.values().take(d.epoch.lists(videos.len()));
+            let sizes: Option<Vec<usize>> = lists.copied().collect();
+            sizes.map(|sizes| (e as u64).saturating_mul(d.epoch.steps(&sizes, batch)))
+        }
         (Some(d), None) => d.steps.as_ref().map(|s| s.value as u64),
         (None, _) => {
             let all: Option<Vec<usize>> = videos.values().copied().collect();

@@ -1,5 +1,6 @@
 //! The graph, its nodes, phases and views.
 
+use super::epoch::Epoch;
 use super::file::Select;
 use super::optim::OptimizerDef;
 use crate::diag::{Files, Place, Problem, Spanned};
@@ -92,10 +93,12 @@ pub struct PhaseDef {
     pub streams: Option<Vec<Spanned<String>>>,
     /// Which list it reads: `train` by default.
     pub split: Spanned<String>,
-    /// Length in passes over the first stream.
+    /// Length in epochs.
     pub epochs: Option<Spanned<usize>>,
     /// Length in optimiser steps.
     pub steps: Option<Spanned<usize>>,
+    /// What an epoch is.
+    pub epoch: Epoch,
     /// Videos per stream in an optimiser step.
     pub batch: Spanned<usize>,
     /// Videos per stream in one forward and backward pass; gradients of the step's parts add up, batch statistics are

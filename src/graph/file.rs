@@ -1,5 +1,6 @@
 //! The tables of a graph file, as written: their keys, defaults and documentation. [`super::def`] has what they mean.
 
+use super::epoch::EpochOver;
 use super::expect::Expect;
 use super::optim::OptimizerDef;
 use crate::diag::{Place, Problem, Spanned};
@@ -78,10 +79,15 @@ table! {
         streams: Option<Vec<Spanned<String>>>;
         /// Which list it reads: `train` by default.
         split: Option<Spanned<String>>;
-        /// Length in passes over the first stream.
+        /// Length in passes over the first stream, or over the list that `epoch` says.
         epochs: Option<Spanned<usize>>, [least = 1.0];
         /// Length in optimiser steps.
         steps: Option<Spanned<usize>>, [least = 1.0];
+        /// Over which list a pass is an epoch: the first stream's (the default), or the longest.
+        epoch: Option<Spanned<EpochOver>>;
+        /// Leaves out the last step of an epoch where it has fewer videos than the others, for losses that compare the videos of
+        /// a batch.
+        drop_last: bool;
         /// Videos per stream in an optimiser step.
         batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
         /// Videos per stream in one forward and backward pass; gradients of the parts are summed.

@@ -1,12 +1,14 @@
 //! An experiment as plain data: all layers merged, composites expanded, every value with its place.
 
 mod def;
+mod epoch;
 mod expect;
 mod file;
 mod optim;
 mod schedule;
 
 pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
+pub use epoch::{Epoch, EpochOver};
 pub use expect::Expect;
 pub use file::{CompositeKeys, Inputs, LossKeys, NodeKeys, Order, PhaseKeys, Select, TopKeys, ViewKeys, is_node_key};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};

@@ -231,6 +231,8 @@ fn phase(p: &PhaseDef) -> PhaseKeys {
         split: Some(p.split.clone()),
         epochs: p.epochs.clone(),
         steps: p.steps.clone(),
+        epoch: p.epoch.over.clone(),
+        drop_last: p.epoch.drop_last,
         batch: Some(p.batch.clone()),
         micro_batch: p.micro_batch.clone(),
         seed: p.seed.clone(),

@@ -5,7 +5,7 @@ use super::node::known_streams;
 use super::optim::optimizer;
 use super::refs::{Resolver, Use};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{LossDef, LossKeys, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
+use crate::graph::{Epoch, LossDef, LossKeys, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
 use crate::keys::{Free, Table};
 use crate::tree::Out;
 use crate::tree::Tree;
@@ -79,6 +79,10 @@ impl PhaseCx<'_, '_> {
             split: split(keys.split, "train", table),
             epochs: keys.epochs,
             steps: keys.steps,
+            epoch: Epoch {
+                over: keys.epoch,
+                drop_last: keys.drop_last,
+            },
             batch: keys.batch.unwrap_or_else(|| Spanned::new(1, t.key.clone())),
             micro_batch: keys.micro_batch,
             dims,

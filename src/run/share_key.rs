@@ -123,6 +123,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         p.name, p.streams, p.split
     )?;
     writeln!(t, "epochs {:?} steps {:?}", value(&def.epochs), value(&def.steps))?;
+    let over = def.epoch.over.as_ref().map(|o| o.value).unwrap_or_default();
+    writeln!(t, "epoch {} drop_last {}", over.word(), def.epoch.drop_last)?;
     writeln!(t, "batch {} micro_batch {:?}", def.batch.value, value(&def.micro_batch))?;
     // What is logged on the way, and what is chosen by it, belongs to the result.
     writeln!(

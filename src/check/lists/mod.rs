@@ -229,6 +229,10 @@ mod tests {
         let warm = |steps: usize| list_warnings(&[], &format!("[phases.main.optimizer]\nwarmup_steps = {steps}"));
         assert!(warm(19).is_empty());
         assert_eq!(warm(20), ["the warm-up of phase main takes all of it (in phase main)"]);
+        // The longest list has two steps.
+        let long = list("target", 9, &["-"]);
+        let keys = "[phases.main]\nepoch = \"longest\"\n[phases.main.optimizer]\nwarmup_steps = 39";
+        assert!(list_warnings(&[("target_train", &long)], keys).is_empty());
     }
 
     #[test]

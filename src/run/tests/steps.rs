@@ -281,3 +281,32 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
         }
     }
 }
+
+#[test]
+fn an_epoch_may_be_over_the_longest_list_and_without_its_short_step() {
+    // Ten source and seven target videos. The order of the streams does not matter.
+    let training = |steps: usize| Training {
+        reversal: ganin(steps),
+        ..Training::plain(&vec![0.1; steps])
+    };
+    let changes = |keys: &str, streams: &str| {
+        format!(
+            "epochs = 2\nbatch = 4\n{keys}\noptimizer = {{ lr = 0.1 }}\n[nodes.grl]\nschedule = \"ganin\"\n[]\nstreams = \
+             {streams}"
+        )
+    };
+    let both = "[\"source\", \"target\"]";
+    let run = hold(&changes("drop_last = true", both), &training(4), &[1; 4]);
+    assert!(run.parts.iter().all(|p| p.len() == 8));
+    let turned = "[\"target\", \"source\"]";
+    let (first, _) = graph(&changes("", turned));
+    assert_eq!(first.phases["main"].epoch.lists(2), 1);
+    let steps = |keys: &str, streams: &str| {
+        let (graph, checked) = graph(&changes(keys, streams));
+        trained(&graph, &checked, How::default()).rows.len()
+    };
+    assert_eq!(steps("", turned), 2 * 2);
+    assert_eq!(steps("epoch = \"longest\"", turned), 2 * 3);
+    assert_eq!(steps("epoch = \"longest\"\ndrop_last = true", turned), 2 * 2);
+    assert_eq!(steps("epoch = \"first\"", both), 2 * 3);
+}
