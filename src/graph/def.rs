@@ -2,6 +2,7 @@
 
 use super::epoch::Epoch;
 use super::file::Select;
+use super::loss::Ramp;
 use super::optim::OptimizerDef;
 use crate::diag::{Files, Place, Problem, Spanned};
 use crate::tree::{History, Tree};
@@ -80,6 +81,8 @@ pub struct LossDef {
     pub target: Spanned<Ref>,
     /// Its weight.
     pub weight: Spanned<f64>,
+    /// How the weight grows.
+    pub ramp: Ramp,
 }
 
 /// A training phase.

@@ -263,6 +263,7 @@ fn loss(name: &str, l: &LossDef) -> Spanned<LossKeys> {
     let term = LossKeys {
         of: Some(reference(&l.target)).filter(|of| of.value != name),
         weight: l.weight.clone(),
+        ramp: l.ramp,
         key: place.clone(),
     };
     Spanned::new(term, place)

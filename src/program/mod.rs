@@ -7,6 +7,7 @@ pub use checked::{Checked, RESULT_VIEW};
 pub use memory::{Memory, memory, sample_bytes};
 pub(crate) use memory::{batch_bytes, cost, value_bytes};
 
+use crate::graph::Ramp;
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 
@@ -87,6 +88,15 @@ pub struct LossTerm {
     pub values: Vec<ValueId>,
     /// Its weight.
     pub weight: f64,
+    /// How the weight grows.
+    pub ramp: Ramp,
+}
+
+impl LossTerm {
+    /// Its weight at a fraction `progress` of the phase, after `step` steps.
+    pub fn weight_at(&self, progress: f64, step: u64) -> f64 {
+        self.weight * self.ramp.at(progress, step)
+    }
 }
 
 /// How a loss reaches a node's weights, from the gradient audit.

@@ -212,7 +212,11 @@ impl<'a> Exec<'a> {
         for term in &self.program.losses {
             for id in &term.values {
                 if let Some(loss) = kept.get(id) {
-                    let g = Tensor::full((term.weight * scale) as f32, loss.shape(), &self.device)?;
+                    let g = Tensor::full(
+                        (term.weight_at(info.progress, info.step) * scale) as f32,
+                        loss.shape(),
+                        &self.device,
+                    )?;
                     add(&mut grads, *id, g)?;
                 }
             }

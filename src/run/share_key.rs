@@ -157,7 +157,7 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     }
     for l in &p.losses {
         let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();
-        writeln!(t, "loss {} {names:?} {}", l.name, l.weight)?;
+        writeln!(t, "loss {} {names:?} {} {:?}", l.name, l.weight, l.ramp)?;
     }
     writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
     let mut optimizer = Written::nowhere();
