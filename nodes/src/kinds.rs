@@ -30,11 +30,20 @@ pub fn registry() -> Registry {
     r.add::<model::I3dInception>();
     r.add::<model::Linear>();
     r.add::<model::Mlp>();
+    r.add::<model::Activation>();
+    r.add::<model::Dropout>();
     // tensor
     r.add::<tensor::Split>();
+    r.add::<tensor::Stack>();
+    r.add::<tensor::Fold>();
+    r.add::<tensor::Unfold>();
+    r.add::<tensor::JoinRows>();
     r.add::<tensor::Mean>();
+    r.add::<tensor::Sum>();
+    r.add::<tensor::Add>();
     r.add::<tensor::Concat>();
     r.add::<tensor::Softmax>();
+    r.add::<tensor::NormalizeRows>();
     r.add::<tensor::Outer>();
     r.add::<tensor::Detach>();
     // align

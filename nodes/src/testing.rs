@@ -3,6 +3,8 @@
 //!
 //! Everything runs on one [`device`]: the tests of the kinds are repeated for every available device.
 
+pub mod golden;
+
 use crate::{
     Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Saved, Scope, Size,
     Step, Type, WeightSpec, WeightStore, Wiring,
@@ -364,6 +366,24 @@ pub fn dense(x: &[f64], w: &[f64], b: &[f64], inputs: usize) -> Vec<f64> {
                 .collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// The messages of parameters that a kind rejects: `path: message`.
+pub fn rejected(kind: &str, params: Value, inputs: &[(&str, Vec<Type>)]) -> Vec<String> {
+    let problems = body(kind, params, inputs, &[]).err().expect("accepted");
+    problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
+}
+
+/// The remarks of a kind about parameters that it accepts: `path: message`.
+pub fn remarks(kind: &str, params: Value) -> Vec<String> {
+    let node = crate::registry().get(kind).unwrap().parse(&params).unwrap();
+    let remarks = node.remarks();
+    remarks.iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
+}
+
+/// A mask tensor.
+pub fn mask(v: &[f32]) -> Tensor {
+    Tensor::from_slice(v, v.len(), &Device::Cpu).unwrap()
 }
 
 /// Log of the softmax of each row.

@@ -1,11 +1,13 @@
 //! Backbones and heads.
 
+pub(crate) mod activation;
 mod backbone;
 mod block;
 mod chain;
 mod conv_bn;
 mod counter;
 pub(crate) mod dense;
+mod dropout;
 mod i3d_inception;
 mod i3d_r50;
 mod init;
@@ -22,8 +24,10 @@ mod tsm;
 #[cfg(test)]
 mod volume;
 
+pub use activation::{Activation, Function};
 pub use backbone::BatchStats;
 pub use dense::{DenseInit, Head};
+pub use dropout::Dropout;
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
 #[doc(hidden)]
