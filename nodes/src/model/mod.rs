@@ -3,6 +3,7 @@
 mod backbone;
 mod block;
 mod chain;
+mod co_attention;
 mod conv_bn;
 mod counter;
 pub(crate) mod dense;
@@ -23,6 +24,7 @@ mod tsm;
 mod volume;
 
 pub use backbone::BatchStats;
+pub use co_attention::CoAttention;
 pub use dense::{DenseInit, Head};
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;

@@ -2,6 +2,7 @@
 
 mod concat;
 mod detach;
+mod gate;
 mod mean;
 mod outer;
 pub(crate) mod parts;
@@ -10,6 +11,7 @@ mod split;
 
 pub use concat::Concat;
 pub use detach::Detach;
+pub use gate::{Along, Gate};
 pub use mean::Mean;
 pub use outer::Outer;
 pub use softmax::Softmax;
