@@ -32,6 +32,7 @@ pub fn registry() -> Registry {
     r.add::<model::Mlp>();
     r.add::<model::Activation>();
     r.add::<model::Dropout>();
+    r.add::<model::CoAttention>();
     // tensor
     r.add::<tensor::Split>();
     r.add::<tensor::Stack>();
@@ -46,12 +47,25 @@ pub fn registry() -> Registry {
     r.add::<tensor::NormalizeRows>();
     r.add::<tensor::Outer>();
     r.add::<tensor::Detach>();
+    r.add::<tensor::Gate>();
     // align
     r.add::<align::DomainRows>();
     r.add::<align::Grl>();
     r.add::<align::DomainBce>();
     r.add::<align::Mmd>();
+    r.add::<align::Critic>();
+    r.add::<align::Moments>();
+    r.add::<align::FeatureNorm>();
+    r.add::<align::Discrepancy>();
+    r.add::<align::MarginDisparity>();
     r.add::<align::Entropy>();
+    r.add::<align::RowEntropy>();
+    r.add::<align::Balance>();
+    r.add::<align::ClassConfusion>();
+    r.add::<align::NuclearNorm>();
+    r.add::<align::Spectral>();
+    r.add::<align::WeightedConsistency>();
+    r.add::<align::CrossCorrelation>();
     // order
     r.add::<order::Permute>();
     r.add::<order::OrderHead>();

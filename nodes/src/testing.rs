@@ -13,6 +13,8 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::OnceLock;
 
+pub mod losses_golden;
+
 /// A type for a test: `ty("Feature", "B,3,64")`; `2*B` and `B` are batches.
 pub fn ty(head: &str, dims: &str) -> Type {
     let size = |d: &str| match d.trim() {
@@ -395,4 +397,22 @@ pub fn log_softmax(x: &[f64], classes: usize) -> Vec<f64> {
             row.iter().map(|v| v - log_sum).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// What is wrong with a node's parameters and input types, as `path: message`.
+pub fn said(kind: &str, params: Value, inputs: &[(&str, Vec<Type>)]) -> Vec<String> {
+    lines(body(kind, params, inputs, &[]).err().unwrap_or_default())
+}
+
+/// What a kind remarks on its parameters, as `path: message`.
+pub fn remarks(kind: &str, params: Value) -> Vec<String> {
+    lines(crate::registry().get(kind).unwrap().parse(&params).unwrap().remarks())
+}
+
+fn lines(problems: Vec<ParamProblem>) -> Vec<String> {
+    let line = |p: ParamProblem| match p.path.is_empty() {
+        true => p.message,
+        false => format!("{}: {}", p.path, p.message),
+    };
+    problems.into_iter().map(line).collect()
 }

@@ -4,6 +4,7 @@ pub(crate) mod activation;
 mod backbone;
 mod block;
 mod chain;
+mod co_attention;
 mod conv_bn;
 mod counter;
 pub(crate) mod dense;
@@ -26,6 +27,7 @@ mod volume;
 
 pub use activation::{Activation, Function};
 pub use backbone::BatchStats;
+pub use co_attention::CoAttention;
 pub use dense::{DenseInit, Head};
 pub use dropout::Dropout;
 pub use i3d_inception::I3dInception;
