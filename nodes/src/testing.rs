@@ -370,19 +370,6 @@ pub fn dense(x: &[f64], w: &[f64], b: &[f64], inputs: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The messages of parameters that a kind rejects: `path: message`.
-pub fn rejected(kind: &str, params: Value, inputs: &[(&str, Vec<Type>)]) -> Vec<String> {
-    let problems = body(kind, params, inputs, &[]).err().expect("accepted");
-    problems.iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
-}
-
-/// The remarks of a kind about parameters that it accepts: `path: message`.
-pub fn remarks(kind: &str, params: Value) -> Vec<String> {
-    let node = crate::registry().get(kind).unwrap().parse(&params).unwrap();
-    let remarks = node.remarks();
-    remarks.iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
-}
-
 /// A mask tensor.
 pub fn mask(v: &[f32]) -> Tensor {
     Tensor::from_slice(v, v.len(), &Device::Cpu).unwrap()
@@ -400,7 +387,7 @@ pub fn log_softmax(x: &[f64], classes: usize) -> Vec<f64> {
 }
 
 /// What is wrong with a node's parameters and input types, as `path: message`.
-pub fn said(kind: &str, params: Value, inputs: &[(&str, Vec<Type>)]) -> Vec<String> {
+pub fn rejected(kind: &str, params: Value, inputs: &[(&str, Vec<Type>)]) -> Vec<String> {
     lines(body(kind, params, inputs, &[]).err().unwrap_or_default())
 }
 

@@ -109,7 +109,7 @@ impl Term for Balance {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::{agree, golden};
-    use crate::testing::{Probe, device, f64s, log_softmax, normal, said, scalar, ty};
+    use crate::testing::{Probe, device, f64s, log_softmax, normal, rejected, scalar, ty};
     use candle_core::{DType, Tensor};
     use serde_json::{Value, json};
 
@@ -202,11 +202,11 @@ mod tests {
     fn mistakes_are_named() {
         let types = [("logits", vec![ty("Logits", "B,3")])];
         assert_eq!(
-            said("balance", json!({ "eps": -0.1 }), &types),
+            rejected("balance", json!({ "eps": -0.1 }), &types),
             ["eps: -0.1 is not in 0 to 0.1"]
         );
         assert_eq!(
-            said("balance", json!({ "form": "uniform", "eps": 0.0 }), &types),
+            rejected("balance", json!({ "form": "uniform", "eps": 0.0 }), &types),
             ["eps: the form `uniform` has none: its logarithms are cut off where a share is 0"]
         );
     }

@@ -72,7 +72,7 @@ impl Term for ClassConfusion {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, device, f64s, log_softmax, normal, said, scalar, ty};
+    use crate::testing::{Probe, device, f64s, log_softmax, normal, rejected, scalar, ty};
     use candle_core::Tensor;
     use serde_json::{Value, json};
 
@@ -134,7 +134,7 @@ mod tests {
     fn mistakes_are_named() {
         let types = [("logits", vec![ty("Logits", "B,3")])];
         assert_eq!(
-            said("class_confusion", json!({ "temperature": 0.0 }), &types),
+            rejected("class_confusion", json!({ "temperature": 0.0 }), &types),
             ["temperature: 0 is not a number above zero"]
         );
     }

@@ -191,7 +191,7 @@ impl Compute for Network {
 mod tests {
     use super::*;
     use crate::testing::losses_golden::{agree, golden};
-    use crate::testing::{Probe, device, f64s, normal, said, scalar, ty};
+    use crate::testing::{Probe, device, f64s, normal, rejected, scalar, ty};
     use crate::{Key, Precision, Scope, WeightStore};
     use serde_json::json;
 
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(
-            said("critic", json!({ "hidden": 0 }), &types()),
+            rejected("critic", json!({ "hidden": 0 }), &types()),
             ["hidden: a layer needs at least one value"]
         );
         let x = Args::default()

@@ -84,7 +84,7 @@ impl Term for CrossCorrelation {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, normal, said, scalar, ty};
+    use crate::testing::{Probe, normal, rejected, scalar, ty};
     use serde_json::{Value, json};
 
     fn types(count: usize, d: usize) -> [(&'static str, Vec<crate::Type>); 1] {
@@ -129,11 +129,11 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(
-            said("cross_correlation", json!({ "off": -1.0 }), &types(2, 3)),
+            rejected("cross_correlation", json!({ "off": -1.0 }), &types(2, 3)),
             ["off: -1 is not a number of zero or more"]
         );
         assert_eq!(
-            said("cross_correlation", json!({}), &types(1, 3)),
+            rejected("cross_correlation", json!({}), &types(1, 3)),
             ["`x` has 1 reference, and features to correlate are two or more"]
         );
     }

@@ -132,7 +132,7 @@ impl Compute for Bce {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::{agree, golden, tensor};
-    use crate::testing::{Probe, dense, device, f64s, labels, log_softmax, normal, said, scalar, ty};
+    use crate::testing::{Probe, dense, device, f64s, labels, log_softmax, normal, rejected, scalar, ty};
     use candle_core::Tensor;
     use serde_json::{Value, json};
 
@@ -233,7 +233,7 @@ mod tests {
             ("domain", vec![ty("Label", "B")]),
         ];
         assert_eq!(
-            said("domain_bce", json!({ "normalise": "all" }), &types),
+            rejected("domain_bce", json!({ "normalise": "all" }), &types),
             ["normalise: there are no weights to normalise"]
         );
     }

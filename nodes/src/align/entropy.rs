@@ -65,7 +65,7 @@ impl Term for Entropy {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, device, f64s, log_softmax, normal, said, scalar, ty};
+    use crate::testing::{Probe, device, f64s, log_softmax, normal, rejected, scalar, ty};
     use candle_core::Tensor;
     use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ mod tests {
     fn mistakes_are_named() {
         let types = [("logits", vec![ty("Logits", "B,5")])];
         assert_eq!(
-            said("entropy", json!({ "eps": 0.2 }), &types),
+            rejected("entropy", json!({ "eps": 0.2 }), &types),
             ["eps: 0.2 is not in 0 to 0.1"]
         );
     }

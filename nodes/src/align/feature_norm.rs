@@ -76,7 +76,7 @@ impl Term for FeatureNorm {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, f64s, normal, said, scalar, ty};
+    use crate::testing::{Probe, f64s, normal, rejected, scalar, ty};
     use serde_json::json;
 
     #[test]
@@ -134,7 +134,7 @@ mod tests {
     fn mistakes_are_named() {
         let types = [("x", vec![ty("Feature", "B,3")])];
         assert_eq!(
-            said("feature_norm", json!({ "delta": 0.0 }), &types),
+            rejected("feature_norm", json!({ "delta": 0.0 }), &types),
             ["delta: 0 is not a number above zero"]
         );
     }

@@ -101,7 +101,7 @@ impl Term for MarginDisparity {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, log_softmax, normal, remarks, said, scalar, ty};
+    use crate::testing::{Probe, log_softmax, normal, rejected, remarks, scalar, ty};
     use serde_json::{Value, json};
 
     fn types(k: usize) -> [(&'static str, Vec<crate::Type>); 4] {
@@ -161,11 +161,11 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(
-            said("margin_disparity", json!({ "margin": -1.0 }), &types(3)),
+            rejected("margin_disparity", json!({ "margin": -1.0 }), &types(3)),
             ["margin: -1 is not a number of zero or more"]
         );
         assert_eq!(
-            said("margin_disparity", json!({}), &types(1)),
+            rejected("margin_disparity", json!({}), &types(1)),
             ["`source` are scores of a single class, so there is nothing to tell apart"]
         );
         assert_eq!(

@@ -100,7 +100,7 @@ impl Term for Moments {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, f64s, normal, remarks, said, scalar, ty};
+    use crate::testing::{Probe, f64s, normal, rejected, remarks, scalar, ty};
     use serde_json::{Value, json};
 
     fn types(d: usize) -> [(&'static str, Vec<crate::Type>); 2] {
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(
-            said("moments", json!({ "mean": -1.0, "covariance": -0.5 }), &types(2)),
+            rejected("moments", json!({ "mean": -1.0, "covariance": -0.5 }), &types(2)),
             [
                 "mean: -1 is not a number of zero or more",
                 "covariance: -0.5 is not a number of zero or more"

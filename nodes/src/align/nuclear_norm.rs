@@ -82,7 +82,7 @@ mod tests {
     use crate::Args;
     use crate::op::svd::svd;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, device, f64s, log_softmax, normal, said, scalar, ty};
+    use crate::testing::{Probe, device, f64s, log_softmax, normal, rejected, scalar, ty};
     use candle_core::Tensor;
     use serde_json::{Value, json};
 
@@ -146,11 +146,11 @@ mod tests {
     fn mistakes_are_named() {
         let types = [("logits", vec![ty("Logits", "B,1")])];
         assert_eq!(
-            said("nuclear_norm", json!({}), &types),
+            rejected("nuclear_norm", json!({}), &types),
             ["`logits` are scores of a single class, so there is nothing to tell apart"]
         );
         assert_eq!(
-            said("nuclear_norm", json!({ "divisor": "min" }), &types),
+            rejected("nuclear_norm", json!({ "divisor": "min" }), &types),
             ["divisor: unknown variant `min`, expected `rows` or `values`"]
         );
     }

@@ -92,7 +92,7 @@ impl Compute for RowEntropy {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, log_softmax, normal, said, ty};
+    use crate::testing::{Probe, log_softmax, normal, rejected, ty};
     use serde_json::{Value, json};
 
     fn probe(params: Value) -> Probe {
@@ -133,7 +133,7 @@ mod tests {
     fn mistakes_are_named() {
         let types = [("logits", vec![ty("Logits", "B,5")])];
         assert_eq!(
-            said("row_entropy", json!({ "eps": -1.0, "temperature": 0.0 }), &types),
+            rejected("row_entropy", json!({ "eps": -1.0, "temperature": 0.0 }), &types),
             [
                 "eps: -1 is not in 0 to 0.1",
                 "temperature: 0 is not a number above zero"
@@ -141,7 +141,7 @@ mod tests {
         );
         let one = [("logits", vec![ty("Logits", "B,1")])];
         assert_eq!(
-            said("row_entropy", json!({}), &one),
+            rejected("row_entropy", json!({}), &one),
             ["`logits` are scores of a single class, so there is nothing to tell apart"]
         );
     }

@@ -98,7 +98,7 @@ impl Term for WeightedConsistency {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::{agree, golden, tensor};
-    use crate::testing::{Probe, f64s, log_softmax, normal, said, scalar, ty};
+    use crate::testing::{Probe, f64s, log_softmax, normal, rejected, scalar, ty};
     use serde_json::{Value, json};
 
     fn types(count: usize, k: usize) -> [(&'static str, Vec<crate::Type>); 1] {
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        let of = |params, types: &[(&str, Vec<crate::Type>)]| said("weighted_consistency", params, types);
+        let of = |params, types: &[(&str, Vec<crate::Type>)]| rejected("weighted_consistency", params, types);
         assert_eq!(
             of(json!({ "temperature": -1.0 }), &types(2, 3)),
             ["temperature: -1 is not a number above zero"]

@@ -190,7 +190,7 @@ impl Compute for Gated {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::{agree, cotangent, golden, tensor};
-    use crate::testing::{Probe, dense, f64s, normal, remarks, said, ty};
+    use crate::testing::{Probe, dense, f64s, normal, rejected, remarks, ty};
     use serde_json::json;
 
     #[test]
@@ -278,7 +278,7 @@ mod tests {
     fn a_gate_fits_one_dimension() {
         let of = |x: &str, g: &str, params| {
             let types = [("x", vec![ty("Feature", x)]), ("g", vec![ty("Feature", g)])];
-            said("gate", params, &types)
+            rejected("gate", params, &types)
         };
         assert_eq!(
             of("B,3,3", "B,3", json!({})),

@@ -136,7 +136,7 @@ impl Compute for Randomized {
 mod tests {
     use crate::Args;
     use crate::testing::losses_golden::golden;
-    use crate::testing::{Probe, f64s, normal, said, ty};
+    use crate::testing::{Probe, f64s, normal, rejected, ty};
     use serde_json::json;
 
     fn types(d: usize, e: usize) -> [(&'static str, Vec<crate::Type>); 2] {
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         assert_eq!(
-            said("outer", json!({ "outputs": 0 }), &types(3, 2)),
+            rejected("outer", json!({ "outputs": 0 }), &types(3, 2)),
             ["outputs: a layer needs at least one value"]
         );
     }

@@ -1,6 +1,6 @@
 use crate::Args;
 use crate::testing::losses_golden::golden;
-use crate::testing::{Probe, f64s, log_softmax, normal, said, scalar, ty};
+use crate::testing::{Probe, f64s, log_softmax, normal, rejected, scalar, ty};
 use serde_json::{Value, json};
 
 fn types(k: usize) -> [(&'static str, Vec<crate::Type>); 2] {
@@ -96,15 +96,15 @@ fn no_rows_are_no_loss() {
 #[test]
 fn mistakes_are_named() {
     assert_eq!(
-        said("discrepancy", json!({ "projections": 3 }), &types(3)),
+        rejected("discrepancy", json!({ "projections": 3 }), &types(3)),
         ["projections: only the form `swd` has projections"]
     );
     assert_eq!(
-        said("discrepancy", json!({ "form": "swd", "projections": 0 }), &types(3)),
+        rejected("discrepancy", json!({ "form": "swd", "projections": 0 }), &types(3)),
         ["projections: 0 is not in 1 to 4096"]
     );
     assert_eq!(
-        said("discrepancy", json!({ "form": "wasserstein" }), &types(3)),
+        rejected("discrepancy", json!({ "form": "wasserstein" }), &types(3)),
         ["form: unknown variant `wasserstein`, expected one of `l1`, `l2`, `kl`, `swd`"]
     );
 }

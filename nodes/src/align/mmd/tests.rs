@@ -1,6 +1,6 @@
 use crate::Args;
 use crate::testing::losses_golden::{agree, golden};
-use crate::testing::{Probe, f64s, normal, remarks, said, scalar, ty};
+use crate::testing::{Probe, f64s, normal, rejected, remarks, scalar, ty};
 use serde_json::{Value, json};
 
 fn probe(params: Value, d: usize) -> Probe {
@@ -235,7 +235,7 @@ fn no_rows_are_no_loss() {
 fn mistakes_are_named() {
     let one = |d: &str| vec![ty("Feature", d)];
     let types = [("source", one("B,1")), ("target", one("B,1"))];
-    let of = |params: Value| said("mmd", params, &types);
+    let of = |params: Value| rejected("mmd", params, &types);
     assert_eq!(
         of(json!({ "kernels": 0, "factor": -1.0 })),
         ["kernels: 0 is not in 1 to 32", "factor: -1 is not a number above zero"]
@@ -266,10 +266,13 @@ fn mistakes_are_named() {
         ("source", vec![ty("Feature", "B,1"), ty("Feature", "B,2")]),
         ("target", one("B,1")),
     ];
-    assert_eq!(said("mmd", json!({}), &two), ["`source` has 2 layers and `target` 1"]);
+    assert_eq!(
+        rejected("mmd", json!({}), &two),
+        ["`source` has 2 layers and `target` 1"]
+    );
     let uneven = [("source", one("B,1")), ("target", one("2*B,1"))];
     assert_eq!(
-        said("mmd", json!({ "estimate": "linear" }), &uneven),
+        rejected("mmd", json!({ "estimate": "linear" }), &uneven),
         ["estimate: the linear estimate pairs rows: there are B of the source and 2*B of the target"]
     );
     let linear = Probe::new("mmd", json!({ "estimate": "linear" }), &types, &[]);
