@@ -132,7 +132,7 @@ mod tests {
         let types = [("x", vec![ty("Feature", "B,2,1")]), ("label", vec![ty("Feature", "B")])];
         assert_eq!(
             rejected("fold", json!({}), &types),
-            [": `label` takes a Label, and `Feature[B]` came"]
+            ["`label` takes a Label, and `Feature[B]` came"]
         );
     }
 }
