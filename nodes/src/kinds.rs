@@ -57,6 +57,8 @@ pub fn registry() -> Registry {
     r.add::<order::OrderHead>();
     // loss
     r.add::<loss::CrossEntropy>();
+    r.add::<loss::Contrastive>();
+    r.add::<loss::PseudoLabel>();
     r.add::<loss::Combine>();
     // metric
     r.add::<metric::Classification>();

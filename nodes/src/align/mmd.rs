@@ -61,6 +61,7 @@ impl Kind for Mmd {
             .input("source", "?X[S,D]", "features of the source")
             .input("target", "?Y[T,D]", "features of the target")
             .output("loss", "Loss[]", "the squared discrepancy")
+            .whole_step()
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
