@@ -32,8 +32,10 @@ pub fn registry() -> Registry {
     r.add::<model::Mlp>();
     r.add::<model::Activation>();
     r.add::<model::Dropout>();
+    r.add::<model::GraphConv>();
     // tensor
     r.add::<tensor::Split>();
+    r.add::<tensor::ThinClips>();
     r.add::<tensor::Stack>();
     r.add::<tensor::Fold>();
     r.add::<tensor::Unfold>();

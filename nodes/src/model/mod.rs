@@ -8,6 +8,7 @@ mod conv_bn;
 mod counter;
 pub(crate) mod dense;
 mod dropout;
+mod graph_conv;
 mod i3d_inception;
 mod i3d_r50;
 mod init;
@@ -28,6 +29,7 @@ pub use activation::{Activation, Function};
 pub use backbone::BatchStats;
 pub use dense::{DenseInit, Head};
 pub use dropout::Dropout;
+pub use graph_conv::GraphConv;
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
 #[doc(hidden)]
