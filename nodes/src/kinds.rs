@@ -32,6 +32,7 @@ pub fn registry() -> Registry {
     r.add::<model::Mlp>();
     r.add::<model::Activation>();
     r.add::<model::Dropout>();
+    r.add::<model::ClipAttention>();
     r.add::<model::GraphConv>();
     // tensor
     r.add::<tensor::Split>();
@@ -54,6 +55,7 @@ pub fn registry() -> Registry {
     r.add::<align::DomainBce>();
     r.add::<align::Mmd>();
     r.add::<align::Entropy>();
+    r.add::<align::PairConsistency>();
     // order
     r.add::<order::Permute>();
     r.add::<order::OrderHead>();

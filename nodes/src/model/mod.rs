@@ -4,6 +4,7 @@ pub(crate) mod activation;
 mod backbone;
 mod block;
 mod chain;
+mod clip_attention;
 mod conv_bn;
 mod counter;
 pub(crate) mod dense;
@@ -27,6 +28,7 @@ mod volume;
 
 pub use activation::{Activation, Function};
 pub use backbone::BatchStats;
+pub use clip_attention::{ClipAttention, Gate, Reduce, Scorer};
 pub use dense::{DenseInit, Head};
 pub use dropout::Dropout;
 pub use graph_conv::GraphConv;
