@@ -33,8 +33,11 @@ pub fn registry() -> Registry {
     r.add::<model::Activation>();
     r.add::<model::Dropout>();
     r.add::<model::CoAttention>();
+    r.add::<model::ClipAttention>();
+    r.add::<model::GraphConv>();
     // tensor
     r.add::<tensor::Split>();
+    r.add::<tensor::ThinClips>();
     r.add::<tensor::Stack>();
     r.add::<tensor::Fold>();
     r.add::<tensor::Unfold>();
@@ -66,11 +69,14 @@ pub fn registry() -> Registry {
     r.add::<align::Spectral>();
     r.add::<align::WeightedConsistency>();
     r.add::<align::CrossCorrelation>();
+    r.add::<align::PairConsistency>();
     // order
     r.add::<order::Permute>();
     r.add::<order::OrderHead>();
     // loss
     r.add::<loss::CrossEntropy>();
+    r.add::<loss::Contrastive>();
+    r.add::<loss::PseudoLabel>();
     r.add::<loss::Combine>();
     // metric
     r.add::<metric::Classification>();

@@ -4,6 +4,7 @@
 //! Everything runs on one [`device`]: the tests of the kinds are repeated for every available device.
 
 pub mod golden;
+mod methods;
 
 use crate::{
     Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Saved, Scope, Size,

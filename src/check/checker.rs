@@ -7,7 +7,7 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{domains, gradients, labels, leak, phases, select, terms, unused, weights, wiring};
+use super::{domains, gradients, labels, leak, parts, phases, select, terms, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -139,6 +139,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         domains::adversaries(&draft);
         terms::check(&draft);
         terms::clips(&draft);
+        parts::check(&draft);
         let cx = scene.cx;
         for name in &cx.graph.phases[scene.name].reset {
             for node in cx.named(&name.value) {

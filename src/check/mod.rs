@@ -22,6 +22,7 @@ mod lists;
 mod optim;
 mod order;
 mod params;
+mod parts;
 mod phases;
 mod prune;
 mod refs;

@@ -23,6 +23,8 @@ pub enum Arity {
     Optional,
     /// A list of one or more; references to empty views are left out of it.
     Many,
+    /// As [`Arity::Many`], or nothing.
+    Any,
 }
 
 /// What the gradient does on its way from a node's outputs to its inputs.
@@ -99,6 +101,8 @@ pub struct Contract {
     pub joint: bool,
     /// Whether it draws random numbers in training.
     pub random: bool,
+    /// Whether it compares rows of a step with each other, so that parts of a step are another computation.
+    pub whole_step: bool,
 }
 
 /// What is connected to a node, as far as a contract may depend on it.
@@ -128,6 +132,7 @@ impl Contract {
             },
             joint: false,
             random: false,
+            whole_step: false,
         }
     }
 
@@ -167,7 +172,11 @@ impl Contract {
     /// The input added last may be left unconnected.
     #[must_use]
     pub fn optional(mut self) -> Self {
-        self.last_input().arity = Arity::Optional;
+        let i = self.last_input();
+        i.arity = match i.arity {
+            Arity::Many if !i.all_streams => Arity::Any,
+            _ => Arity::Optional,
+        };
         self
     }
 
@@ -246,6 +255,13 @@ impl Contract {
     #[must_use]
     pub fn random(mut self) -> Self {
         self.random = true;
+        self
+    }
+
+    /// The node compares rows of a step with each other: a phase that divides its steps into parts is warned of.
+    #[must_use]
+    pub fn whole_step(mut self) -> Self {
+        self.whole_step = true;
         self
     }
 

@@ -14,6 +14,7 @@ mod softmax;
 mod split;
 mod stack;
 mod sum;
+mod thin_clips;
 mod unfold;
 
 pub use add::Add;
@@ -29,4 +30,5 @@ pub use softmax::Softmax;
 pub use split::Split;
 pub use stack::Stack;
 pub use sum::Sum;
+pub use thin_clips::ThinClips;
 pub use unfold::Unfold;

@@ -3,6 +3,7 @@
 mod adam;
 mod harness;
 mod kinds;
+mod methods;
 mod net;
 mod optimizer;
 mod parity;
