@@ -139,7 +139,7 @@ mod tests {
     fn names_that_are_nearly_right() {
         assert_eq!(said("ful", Role::Graph), "did you mean `full`?");
         assert_eq!(said("smok", Role::Setting), "did you mean `smoke`?");
-        assert_eq!(said("cdan", Role::Graph), "did you mean `variants/cdan`?");
+        assert_eq!(said("cdan", Role::Graph), "did you mean `methods/cdan`?");
         assert_eq!(said("ablations/2a_al", Role::With), "did you mean `ablations/2a_all`?");
         assert_eq!(
             said("smoke", Role::Graph),
