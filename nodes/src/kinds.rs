@@ -11,6 +11,7 @@ pub fn registry() -> Registry {
     r.add::<data::UniformSampler>();
     r.add::<data::DenseSampler>();
     r.add::<data::GridSampler>();
+    r.add::<data::WindowSampler>();
     r.add::<data::Decoder>();
     r.add::<data::Resize>();
     r.add::<data::MultiScaleCrop>();

@@ -26,6 +26,7 @@ mod testing;
 mod transcode;
 mod uniform_sampler;
 mod video_list;
+mod window_sampler;
 
 pub use background::Background;
 pub use backgrounds::Backgrounds;
@@ -44,5 +45,6 @@ pub use multi_scale_crop::MultiScaleCrop;
 pub use normalize::Normalize;
 pub use resize::Resize;
 pub use transcode::Transcode;
-pub use uniform_sampler::UniformSampler;
+pub use uniform_sampler::{DrawFrom, Parts, UniformSampler};
 pub use video_list::{Generate, VideoList};
+pub use window_sampler::WindowSampler;
