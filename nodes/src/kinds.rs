@@ -11,11 +11,15 @@ pub fn registry() -> Registry {
     r.add::<data::UniformSampler>();
     r.add::<data::DenseSampler>();
     r.add::<data::GridSampler>();
+    r.add::<data::WindowSampler>();
     r.add::<data::Decoder>();
     r.add::<data::Resize>();
     r.add::<data::MultiScaleCrop>();
+    r.add::<data::RandomCrop>();
     r.add::<data::CentreCrop>();
     r.add::<data::Flip>();
+    r.add::<data::ColourJitter>();
+    r.add::<data::GaussianBlur>();
     r.add::<data::Length>();
     r.add::<data::Background>();
     r.add::<data::Backgrounds>();
