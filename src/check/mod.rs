@@ -38,6 +38,6 @@ mod unused;
 mod weights;
 mod wiring;
 
-pub use absent::{Look, absent, absent_of, between_lists, left_out, runs};
+pub use absent::{Look, absent, absent_of, between_lists, left_out, lists_of, runs};
 pub use checker::check;
 pub use starts::{not_given, starts_from};

@@ -227,8 +227,21 @@ pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, 
     }
 }
 
+/// A message up to its first comma outside of brackets, quotes and backquotes, which belong to a value or a name.
 fn short(message: &str) -> String {
-    message.split_once(", ").map_or(message, |(first, _)| first).to_string()
+    let (mut depth, mut quote) = (0i32, None);
+    for (at, c) in message.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '`' | '"') => quote = Some(c),
+            (None, '[' | '(' | '{') => depth += 1,
+            (None, ']' | ')' | '}') => depth -= 1,
+            (None, ',') if depth <= 0 && message[at..].starts_with(", ") => return message[..at].to_string(),
+            _ => {}
+        }
+    }
+    message.to_string()
 }
 
 /// serde's messages in the words of graph files.
@@ -346,6 +359,25 @@ mod tests {
         );
         assert_eq!(help.as_deref(), Some("did you mean `ganin`?"));
         assert_eq!(h("weights are not negative"), "weights are not negative");
+    }
+
+    #[test]
+    fn a_label_is_cut_between_clauses() {
+        for (message, label) in [
+            (
+                "[0.485, 0.456, 0.406] looks meant for 0 to 1, and these are bytes",
+                "[0.485, 0.456, 0.406] looks meant for 0 to 1",
+            ),
+            ("unknown value `a, b`, it is one of `c`, `d`", "unknown value `a, b`"),
+            (
+                "column \"x, y\" is not known (a, b), or so",
+                "column \"x, y\" is not known (a, b)",
+            ),
+            ("an `odd, quote, here", "an `odd, quote, here"),
+            ("no clause", "no clause"),
+        ] {
+            assert_eq!(short(message), label);
+        }
     }
 
     #[test]
