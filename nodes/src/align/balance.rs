@@ -60,6 +60,7 @@ impl Kind for Balance {
         Contract::on(Side::Device)
             .input("logits", "Logits[R,K]", "class scores")
             .output("loss", "Loss[]", "the function of the mean prediction")
+            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

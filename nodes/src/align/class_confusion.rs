@@ -37,6 +37,7 @@ impl Kind for ClassConfusion {
         Contract::on(Side::Device)
             .input("logits", "Logits[R,K]", "class scores")
             .output("loss", "Loss[]", "the share of confusion, in [0, 1)")
+            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -38,6 +38,7 @@ impl Kind for CrossCorrelation {
         Contract::on(Side::Device)
             .many("x", &types, "features of the same rows, two at least")
             .output("loss", "Loss[]", "how far correlations are from the identity")
+            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

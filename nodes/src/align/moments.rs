@@ -54,6 +54,7 @@ impl Kind for Moments {
             .input("source", "?X[S,D]", "features of the source")
             .input("target", "?Y[T,D]", "features of the target")
             .output("loss", "Loss[]", "the weighted gaps")
+            .whole_step()
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

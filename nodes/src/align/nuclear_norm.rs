@@ -40,6 +40,7 @@ impl Kind for NuclearNorm {
         Contract::on(Side::Device)
             .input("logits", "Logits[R,K]", "class scores")
             .output("loss", "Loss[]", "the negative nuclear norm of the probabilities")
+            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -210,7 +210,7 @@ mod tests {
         );
         assert_eq!(
             rejected("pair_consistency", json!({}), &types(1, 3)),
-            [": `source` are scores of a single class, so there is nothing to tell apart"]
+            ["`source` are scores of a single class, so there is nothing to tell apart"]
         );
     }
 }

@@ -29,6 +29,7 @@ impl Kind for Spectral {
             .many("x", &types, "features")
             .all_streams()
             .output("loss", "Loss[]", "the sum of the largest squared singular values")
+            .whole_step()
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

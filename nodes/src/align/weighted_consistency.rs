@@ -38,6 +38,7 @@ impl Kind for WeightedConsistency {
         Contract::on(Side::Device)
             .many("logits", &types, "scores of the same rows, two at least")
             .output("loss", "Loss[]", "the weighted mean divergence")
+            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

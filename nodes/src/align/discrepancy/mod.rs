@@ -69,7 +69,11 @@ impl Kind for Discrepancy {
             .input("a", "Logits[R,K]", "scores of one classifier or view")
             .input("b", "Logits[R,K]", "scores of the other, or of the teacher")
             .output("loss", "Loss[]", "the discrepancy");
-        if self.form == Form::Swd { c.random() } else { c }
+        if self.form == Form::Swd {
+            c.random().whole_step()
+        } else {
+            c
+        }
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -289,11 +289,11 @@ fn mistakes_are_named() {
             "scale: -1 is not a number of zero or more"
         ]
     );
-    assert_eq!(of(comix(), &types(3, 3, [2, 0])), [": `x` has 3 values and `label` 2"]);
-    assert_eq!(of(comix(), &types(3, 3, [1, 2])), [": `x` has 3 values and `mask` 2"]);
+    assert_eq!(of(comix(), &types(3, 3, [2, 0])), ["`x` has 3 values and `label` 2"]);
+    assert_eq!(of(comix(), &types(3, 3, [1, 2])), ["`x` has 3 values and `mask` 2"]);
     assert_eq!(
         of(comix(), &types(1, 3, [0, 0])),
-        [": no row has a positive: `x` is one view, and there are no labels"]
+        ["no row has a positive: `x` is one view, and there are no labels"]
     );
     assert_eq!(
         of(json!({ "temperature": 0.5, "pairs": "across" }), &types(1, 3, [1, 0])),
