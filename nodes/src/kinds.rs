@@ -12,6 +12,7 @@ pub fn registry() -> Registry {
     r.add::<data::DenseSampler>();
     r.add::<data::GridSampler>();
     r.add::<data::WindowSampler>();
+    r.add::<data::Regroup>();
     r.add::<data::Decoder>();
     r.add::<data::Resize>();
     r.add::<data::MultiScaleCrop>();
@@ -24,6 +25,7 @@ pub fn registry() -> Registry {
     r.add::<data::Background>();
     r.add::<data::Backgrounds>();
     r.add::<data::BgMix>();
+    r.add::<data::JoinClips>();
     r.add::<data::Batch>();
     r.add::<data::Normalize>();
     r.add::<data::Transcode>();

@@ -5,7 +5,7 @@ use super::cycles;
 use super::params::{self, Parsed, param_places};
 use crate::diag::{Problem, Spanned, did_you_mean};
 use crate::graph::{NodeDef, Ref};
-use glad_nodes::{Arity, Contract, DimExpr, Input, Side, TypeExpr};
+use glad_nodes::{Arity, Contract, DimExpr, Head, HeadExpr, Input, Side, TypeExpr};
 use std::collections::BTreeSet;
 
 /// Checks all nodes, used or not. `false` where no program can be built: there is a cycle.
@@ -107,7 +107,10 @@ fn ports(cx: &Cx, node: &NodeDef, c: &Contract) {
                 refs.len()
             ))
             .at(&refs[1].place, "one too many")
-            .help("a `concat` node makes one value of several");
+            .help(match input.types[0].head == HeadExpr::Is(Head::Clip) {
+                true => "a `join_clips` node puts the clips of several side by side",
+                false => "a `concat` node makes one value of several",
+            });
             cx.push(inside(p, node));
         }
     }

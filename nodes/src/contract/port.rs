@@ -47,6 +47,8 @@ pub struct Input {
     pub types: Vec<TypeExpr>,
     /// How many references it takes.
     pub arity: Arity,
+    /// Only so many of the references count, the first ones as written; nothing is computed for the others. `None`: all.
+    pub first: Option<usize>,
     /// Takes all streams of a reference that names none, in the graph's order.
     pub all_streams: bool,
     /// Whether a gradient can arrive here.
@@ -108,7 +110,8 @@ pub struct Contract {
 /// What is connected to a node, as far as a contract may depend on it.
 #[derive(Clone, Debug, Default)]
 pub struct Wiring {
-    /// References per input port, after empty views were left out and `all_streams` ports were spread.
+    /// References per input port, after those that do not count ([`Input::first`]) and empty views were left out, and
+    /// `all_streams` ports were spread.
     pub count: BTreeMap<String, usize>,
 }
 
@@ -143,6 +146,7 @@ impl Contract {
             name: name.into(),
             types: vec![TypeExpr::parse(ty)],
             arity: Arity::One,
+            first: None,
             all_streams: false,
             differentiable: true,
             whole_list: false,
@@ -160,6 +164,7 @@ impl Contract {
             name: name.into(),
             types: types.iter().map(|t| TypeExpr::parse(t)).collect(),
             arity: Arity::Many,
+            first: None,
             all_streams: false,
             differentiable: true,
             whole_list: false,
@@ -177,6 +182,13 @@ impl Contract {
             Arity::Many if !i.all_streams => Arity::Any,
             _ => Arity::Optional,
         };
+        self
+    }
+
+    /// Of the references to the input added last only the first `n` count, `None`: all.
+    #[must_use]
+    pub fn first(mut self, n: Option<usize>) -> Self {
+        self.last_input().first = n;
         self
     }
 

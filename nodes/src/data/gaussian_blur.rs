@@ -54,7 +54,7 @@ impl Kind for GaussianBlur {
         let [low, high] = self.sigma;
         let widest = WIDEST as f64 / 6.0;
         if !(0.0 < low && low <= high && high < widest) {
-            let message = format!("[{low}, {high}] is no range of widths: 0 < low ≤ high < {widest:.0}");
+            let message = format!("{low} to {high} is no range of widths: 0 < low ≤ high < {widest:.0}");
             problems.push(ParamProblem::new("sigma", message));
         }
         if let Some(size) = self.size.filter(|s| s % 2 == 0 || *s > WIDEST) {
@@ -270,7 +270,7 @@ mod tests {
             found(json!({"sigma": [2.0, 1.0], "prob": 2})),
             [
                 "prob: 2 is no probability: 0 ≤ prob ≤ 1",
-                "sigma: [2, 1] is no range of widths: 0 < low ≤ high < 171"
+                "sigma: 2 to 1 is no range of widths: 0 < low ≤ high < 171"
             ]
         );
         assert_eq!(found(json!({"sigma": [0.0, 1.0]})).len(), 1);
