@@ -58,6 +58,7 @@ fn files_of_a_runs_folder() {
     ok(&args);
     let resume = [&args[..], &["--resume"]].concat();
     let video = dir.path().join("v.mp4").display().to_string();
+    std::fs::write(&video, "x").unwrap();
     let of_it: [&[&str]; 3] = [&resume, &["eval", "--run", &out], &["predict", "--run", &out, &video]];
     for name in [
         "graph.toml",
