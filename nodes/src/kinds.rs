@@ -1,7 +1,7 @@
 //! The one list of all node kinds.
 
 use crate::Registry;
-use crate::{align, data, loss, metric, model, order, tensor};
+use crate::{align, data, formula, loss, metric, model, order, tensor};
 
 /// All kinds of this library.
 pub fn registry() -> Registry {
@@ -49,6 +49,7 @@ pub fn registry() -> Registry {
     // loss
     r.add::<loss::CrossEntropy>();
     r.add::<loss::Combine>();
+    r.add::<formula::Formula>();
     // metric
     r.add::<metric::Classification>();
     r.add::<metric::LengthGap>();

@@ -27,7 +27,7 @@ pub(crate) fn join(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
 }
 
 /// A view of a shape without elements.
-fn nothing(of: &Tensor, shape: Vec<usize>) -> Result<Tensor> {
+pub(crate) fn nothing(of: &Tensor, shape: Vec<usize>) -> Result<Tensor> {
     let none = (0..of.rank()).try_fold(of.clone(), |t, dim| t.narrow(dim, 0, 0))?;
     Ok(none.reshape(shape)?)
 }
