@@ -2,10 +2,10 @@
 
 use super::draft::Draft;
 use super::flow;
-use super::prune::comes_from;
+use super::prune::{comes_from, pattern};
 use crate::diag::Problem;
 use crate::program::{LabelUse, ValueId};
-use glad_nodes::{Head, HeadExpr, Side};
+use glad_nodes::{Contract, DimExpr, Head, HeadExpr, Side};
 use std::collections::{BTreeSet, HashMap};
 
 /// Fills in the program's uses of labels; refuses rows of one stream with labels or masks of another.
@@ -118,7 +118,10 @@ fn paired(draft: &Draft, call: usize) {
                 let (Some(s), Some(t)) = (stream(*mark), stream(*row)) else {
                     continue;
                 };
-                if s == t {
+                // Rows of another name, as a formula may take them besides, are other rows.
+                let own = |port: &str| leading(&draft.sites[call].contract, port, n);
+                let apart = own(port).zip(own(other)).is_some_and(|(a, b)| a != b);
+                if s == t || apart {
                     continue;
                 }
                 let name = |s: usize| draft.program.streams[s].as_str();
@@ -146,9 +149,18 @@ fn paired(draft: &Draft, call: usize) {
     }
 }
 
+/// The name of the first dimension of the `n`-th value of a port.
+fn leading<'c>(contract: &'c Contract, port: &str, n: usize) -> Option<&'c str> {
+    let input = contract.inputs.iter().find(|i| i.name == port)?;
+    match pattern(input, n).dims.first()? {
+        DimExpr::Local(name) => Some(name),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::check::testing::{errors, graph};
+    use crate::check::testing::{errors, graph, notes};
     use crate::program::LabelUse;
 
     #[test]
@@ -200,6 +212,31 @@ mod tests {
                 .iter()
                 .any(|m| m.starts_with("`tol.ce` takes `logits` of stream source with `mask` of stream target")),
             "{masks:?}"
+        );
+    }
+
+    #[test]
+    fn labels_of_one_stream_may_stand_besides_rows_of_another() {
+        let formula = |rows: &str| {
+            format!(
+                r#"
+                [nodes.own]
+                kind   = "formula"
+                inputs = {{ z = "classify.logits@source", x = "consensus.y@target", y = "batch.label@source" }}
+                axes   = {{ z = "n,k", x = "{rows},d", y = "Label[n]" }}
+                loss   = "mean(sum(one_hot(y, k)*z, k)) + mean(x)"
+                [phases.main.losses]
+                own = 1.0
+                "#
+            )
+        };
+        // Accepted.
+        notes(&formula("m"));
+        assert_eq!(
+            errors(&formula("n")),
+            [
+                "`own` takes `x` of stream target with `y` of stream source: they are of different videos (in phase main)"
+            ]
         );
     }
 
