@@ -1,7 +1,7 @@
 //! The one list of all node kinds.
 
 use crate::Registry;
-use crate::{align, data, loss, metric, model, order, tensor};
+use crate::{align, data, formula, loss, metric, model, order, tensor};
 
 /// All kinds of this library.
 pub fn registry() -> Registry {
@@ -84,6 +84,7 @@ pub fn registry() -> Registry {
     r.add::<loss::Contrastive>();
     r.add::<loss::PseudoLabel>();
     r.add::<loss::Combine>();
+    r.add::<formula::Formula>();
     // metric
     r.add::<metric::Classification>();
     r.add::<metric::LengthGap>();

@@ -14,6 +14,8 @@ pub mod fuzzing {
     pub use crate::model::weights;
 }
 #[cfg(feature = "kinds")]
+pub mod formula;
+#[cfg(feature = "kinds")]
 mod input;
 #[cfg(feature = "kinds")]
 mod kernel;
@@ -31,8 +33,8 @@ mod op;
 pub mod order;
 #[cfg(feature = "kinds")]
 pub mod tensor;
-#[cfg(all(test, feature = "kinds"))]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use contract::*;
 #[cfg(feature = "kinds")]

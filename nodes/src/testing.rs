@@ -2,13 +2,16 @@
 //! [`Compute`], and compared with a function in `f64` whose central differences are its gradients.
 //!
 //! Everything runs on one [`device`]: the tests of the kinds are repeated for every available device.
+//!
+//! For tests only: what is wrong ends in a panic that names it. A crate with its own kinds has this module with the feature
+//! `testing`; `examples/custom-node/tests` uses it.
 
 pub mod golden;
 mod methods;
 
 use crate::{
-    Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Saved, Scope, Size,
-    Step, Type, WeightSpec, WeightStore, Wiring,
+    Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Registry, Saved,
+    Scope, Size, Step, Type, WeightSpec, WeightStore, Wiring,
 };
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
@@ -83,15 +86,25 @@ pub fn scalar(t: &Tensor) -> f64 {
 
 /// A node, built as a graph would build it.
 pub struct Probe {
+    /// Its body.
     pub compute: Box<dyn Compute>,
+    /// Its contract.
     pub contract: Contract,
+    /// The types of its outputs.
     pub outputs: Vec<Type>,
+    /// Its weights.
     pub store: WeightStore,
+    /// What they are.
     pub specs: Vec<WeightSpec>,
+    /// See [`Step::training`].
     pub training: bool,
+    /// See [`Step::progress`].
     pub progress: f64,
+    /// See [`Step::step`].
     pub step: u64,
+    /// See [`Step::key`].
     pub key: Key,
+    /// See [`Step::precision`].
     pub precision: Precision,
 }
 
@@ -99,13 +112,27 @@ pub struct Probe {
 ///
 /// # Errors
 /// The kind rejects its parameters or input types.
+#[cfg(feature = "kinds")]
 pub fn body(
     kind: &str,
     params: Value,
     inputs: &[(&str, Vec<Type>)],
     dims: &[(&str, usize)],
 ) -> Result<(Body, Contract, Vec<Type>), Vec<ParamProblem>> {
-    let registry = crate::registry();
+    body_of(&crate::registry(), kind, params, inputs, dims)
+}
+
+/// [`body`] of one's own kinds.
+///
+/// # Errors
+/// The kind rejects its parameters or input types.
+pub fn body_of(
+    registry: &Registry,
+    kind: &str,
+    params: Value,
+    inputs: &[(&str, Vec<Type>)],
+    dims: &[(&str, usize)],
+) -> Result<(Body, Contract, Vec<Type>), Vec<ParamProblem>> {
     let node = registry.get(kind).unwrap().parse(&params)?;
     let mut wiring = Wiring::default();
     for (port, types) in inputs {
@@ -155,13 +182,28 @@ impl Probe {
     ///
     /// # Errors
     /// As [`body`].
+    #[cfg(feature = "kinds")]
     pub fn new(
         kind: &str,
         params: Value,
         inputs: &[(&str, Vec<Type>)],
         dims: &[(&str, usize)],
     ) -> Result<Probe, Vec<ParamProblem>> {
-        let (body, contract, outputs) = body(kind, params, inputs, dims)?;
+        Probe::of(&crate::registry(), kind, params, inputs, dims)
+    }
+
+    /// [`Probe::new`] of one's own kinds.
+    ///
+    /// # Errors
+    /// As [`body_of`].
+    pub fn of(
+        registry: &Registry,
+        kind: &str,
+        params: Value,
+        inputs: &[(&str, Vec<Type>)],
+        dims: &[(&str, usize)],
+    ) -> Result<Probe, Vec<ParamProblem>> {
+        let (body, contract, outputs) = body_of(registry, kind, params, inputs, dims)?;
         let Body::Compute(compute) = body else {
             panic!("`{kind}` does not compute")
         };

@@ -61,7 +61,8 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             Ok(b) => b,
             Err(problems) => {
                 for p in &problems {
-                    self.scene.push(params::placed(at.node, at.written, p, None));
+                    let files = &self.scene.cx.graph.files;
+                    self.scene.push(params::placed(files, at.node, at.written, p, None));
                 }
                 return None;
             }

@@ -176,7 +176,7 @@ fn different(draft: &Draft, call: usize, a: (usize, usize), b: (usize, usize)) {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::testing::{errors, graph};
+    use crate::check::testing::{errors, graph, notes};
     use crate::program::LabelUse;
 
     #[test]
@@ -255,6 +255,31 @@ mod tests {
             side,
             [
                 "`side` takes `x` of stream source with `x` of stream target: they are of different videos (in phase main)"
+            ]
+        );
+    }
+
+    #[test]
+    fn labels_of_one_stream_may_stand_besides_rows_of_another() {
+        let formula = |rows: &str| {
+            format!(
+                r#"
+                [nodes.own]
+                kind   = "formula"
+                inputs = {{ z = "classify.logits@source", x = "consensus.y@target", y = "batch.label@source" }}
+                axes   = {{ z = "n,k", x = "{rows},d", y = "Label[n]" }}
+                loss   = "mean(sum(one_hot(y, k)*z, k)) + mean(x)"
+                [phases.main.losses]
+                own = 1.0
+                "#
+            )
+        };
+        // Accepted.
+        notes(&formula("m"));
+        assert_eq!(
+            errors(&formula("n")),
+            [
+                "`own` takes `x` of stream target with `y` of stream source: they are of different videos (in phase main)"
             ]
         );
     }

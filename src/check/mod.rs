@@ -40,4 +40,5 @@ mod wiring;
 
 pub use absent::{Look, absent, absent_of, between_lists, left_out, lists_of, runs};
 pub use checker::check;
+pub(crate) use params::plain;
 pub use starts::{not_given, starts_from};

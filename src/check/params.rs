@@ -2,11 +2,11 @@
 //! at its value.
 
 use super::cx::Cx;
-use crate::diag::{Place, Problem, Severity, did_you_mean};
+use crate::diag::{Files, Place, Problem, Severity, did_you_mean};
 use crate::graph::{NodeDef, is_node_key};
 use crate::tree::MOST;
-use crate::tree::{Tree, TreeValue};
-use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem};
+use crate::tree::{Tree, TreeValue, within};
+use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem, Registry};
 use indexmap::IndexMap;
 use serde_json::Value;
 use std::sync::Arc;
@@ -65,13 +65,14 @@ pub(super) fn to_json(tree: &Tree) -> Value {
     }
 }
 
-/// Where `path` (`schedule.kind`, `weight[1]`) was written, or the nearest place to it; `None` for the node itself.
-pub(super) fn place_of(written: &Written, path: &str) -> Option<Place> {
+/// What was written at `path` (`schedule.kind`, `weight[1]`), or nearest to it, and whether it is all of the path; `None` for
+/// the node itself.
+fn value_at<'t>(written: &Written<'t>, path: &str) -> Option<(&'t Tree, bool)> {
     let mut parts = path
         .split(['.', '['])
         .map(|p| p.trim_end_matches(']'))
         .filter(|p| !p.is_empty());
-    let mut at: &Tree = written.get(parts.next()?)?;
+    let mut at: &'t Tree = written.get(parts.next()?).copied()?;
     for part in parts {
         let below = match &at.value {
             TreeValue::Table(t) => t.get(part),
@@ -80,10 +81,19 @@ pub(super) fn place_of(written: &Written, path: &str) -> Option<Place> {
         };
         match below {
             Some(t) => at = t,
-            None => break,
+            None => return Some((at, false)),
         }
     }
-    Some(at.place.clone())
+    Some((at, true))
+}
+
+/// Where `problem` is: at a part of a text, at the value of a parameter, or nearest to it.
+fn place_of(files: &Files, written: &Written, problem: &ParamProblem) -> Option<Place> {
+    let (tree, exact) = value_at(written, &problem.path)?;
+    Some(match &problem.span {
+        Some(span) if exact => within(files, tree, span),
+        _ => tree.place.clone(),
+    })
 }
 
 /// Parses the parameters of `node`. Problems go to the sink (once, however often this is called).
@@ -116,7 +126,7 @@ pub(super) fn parse<'g>(
                 found
                     .iter()
                     .filter(|p| !missed(p))
-                    .map(|p| placed(node, &written, p, with_stream)),
+                    .map(|p| placed(&cx.graph.files, node, &written, p, with_stream)),
             );
             None
         }
@@ -124,6 +134,13 @@ pub(super) fn parse<'g>(
     let ok = problems.is_empty();
     problems.into_iter().for_each(|p| cx.push(p));
     parsed.filter(|_| ok).map(|node| Parsed { node, params, written })
+}
+
+/// The node with its own parameters, without those of streams, phases and views; `None` where something is wrong with them.
+pub(crate) fn plain(registry: &Registry, node: &NodeDef) -> Option<Arc<dyn Node>> {
+    let params = node.params.iter().map(|(k, v)| (k.clone(), to_json(v)));
+    let params = params.collect::<serde_json::Map<_, _>>().into();
+    registry.get(&node.kind.value)?.parse(&params).ok()
 }
 
 /// Whether all numbers of a value are finite.
@@ -193,7 +210,7 @@ pub(super) fn remarks(
         let meant = |t: &Tree| matches!(t.value, TreeValue::Integer(0) | TreeValue::Float(0.0));
         let of = remark.path.split(['.', '[']).next().unwrap_or_default();
         if among.is_none_or(|own| own.get(of).is_some_and(|t| !meant(t))) {
-            let mut p = placed(node, &parsed.written, &remark, stream);
+            let mut p = placed(&cx.graph.files, node, &parsed.written, &remark, stream);
             p.severity = Severity::Warning;
             cx.push(p);
         }
@@ -201,7 +218,13 @@ pub(super) fn remarks(
 }
 
 /// A kind's problem with its parameters, as a problem in the file.
-pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, stream: Option<&str>) -> Problem {
+pub(super) fn placed(
+    files: &Files,
+    node: &NodeDef,
+    written: &Written,
+    problem: &ParamProblem,
+    stream: Option<&str>,
+) -> Problem {
     let whose = match stream {
         Some(s) => format!("`{}` in stream {s}", node.path),
         None => format!("`{}`", node.path),
@@ -211,7 +234,7 @@ pub(super) fn placed(node: &NodeDef, written: &Written, problem: &ParamProblem, 
         help = Some(h.clone());
     }
     let missing = problem.message.starts_with("missing field");
-    let mut p = match place_of(written, &problem.path) {
+    let mut p = match place_of(files, written, problem) {
         Some(place) => {
             Problem::error(format!("parameter `{}` of {whose}: {message}", problem.path)).at(&place, short(&message))
         }

@@ -120,7 +120,8 @@ pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         Some(Command::Explain { graph, path }) => {
             let e = open_args(&graph, None, registry)?;
             let text = load::explain(&e.graph, &path).map_err(Failure::Usage)?;
-            terminal::out(&text);
+            let form = describe::form(&e.graph, registry, &path).unwrap_or_default();
+            terminal::out(&(text + &form));
             Ok(())
         }
         Some(Command::Diff { a, b }) => {

@@ -2,11 +2,13 @@
 
 mod history;
 mod read;
+mod within;
 mod write;
 
 pub use history::{Change, History, Role};
 pub use read::Out;
 pub(crate) use read::{MOST, at_value, is_name};
+pub(crate) use within::within;
 pub use write::Written;
 pub(crate) use write::{list, string, strings};
 

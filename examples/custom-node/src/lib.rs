@@ -1,4 +1,5 @@
-//! A node kind in a crate of its own. `coral.rs` is all that it takes; `main.rs` is the command line with it;
+//! A node kind in a crate of its own. `coral.rs` is all that it takes, with a gradient by hand; `coral_auto.rs` is the same
+//! loss without one, which Candle differentiates. `main.rs` is the command line with it;
 //! `coral.toml` is an experiment that uses it:
 //!
 //! ```text
@@ -8,12 +9,15 @@
 #![forbid(unsafe_code)]
 
 mod coral;
+mod coral_auto;
 
 pub use coral::Coral;
+pub use coral_auto::CoralAuto;
 
 /// The kinds of glad, and ours.
 pub fn registry() -> glad_nodes::Registry {
     let mut kinds = glad::nodes::registry();
     kinds.add::<Coral>();
+    kinds.add::<CoralAuto>();
     kinds
 }

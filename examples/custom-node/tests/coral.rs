@@ -1,94 +1,39 @@
 //! The kind by itself, and in a graph.
 
-use candle_core::{Device, Tensor};
-use custom_node::Coral;
 use glad::load::{LoadOptions, load};
-use glad_nodes::{Args, Compute, Key, Precision, Scope, Step, WeightStore};
+use glad_nodes::Args;
+use glad_nodes::testing::{Probe, normal, ty};
+use serde_json::json;
 
-fn step<'a>(store: &'a mut WeightStore, device: &'a Device, wants: &'a [bool]) -> Step<'a> {
-    Step {
-        weights: Scope::new(store, "coral"),
-        key: Key::new(1),
-        training: true,
-        progress: 0.0,
-        step: 0,
-        wants,
-        backward: true,
-        again: false,
-        record: false,
-        device,
-        precision: Precision::F32,
-    }
-}
-
-fn features(seed: u64, rows: usize, width: usize) -> Vec<f32> {
-    let mut draw = Key::new(seed).rng();
-    (0..rows * width).map(|_| draw.normal() as f32).collect()
-}
-
-fn inputs(s: &[f32], t: &[f32], width: usize) -> Args<Tensor> {
-    let tensor = |v: &[f32]| Tensor::from_slice(v, (v.len() / width, width), &Device::Cpu).unwrap();
-    Args::default()
-        .with("source", vec![tensor(s)])
-        .with("target", vec![tensor(t)])
-}
-
-/// The loss by its definition, in f64.
-fn reference(s: &[f32], t: &[f32], d: usize) -> f64 {
-    let covariance = |x: &[f32]| -> Vec<f64> {
-        let rows: Vec<&[f32]> = x.chunks(d).collect();
-        let mean: Vec<f64> = (0..d)
-            .map(|j| rows.iter().map(|r| f64::from(r[j])).sum::<f64>() / rows.len() as f64)
-            .collect();
+/// The loss by its definition, in f64, of features of width `d`.
+fn reference(s: &[f64], t: &[f64], d: usize) -> f64 {
+    let covariance = |x: &[f64]| -> Vec<f64> {
+        let rows: Vec<&[f64]> = x.chunks(d).collect();
+        let mean = |j: usize| rows.iter().map(|r| r[j]).sum::<f64>() / rows.len() as f64;
         let at = |i: usize, j: usize| {
-            let sum: f64 = rows
-                .iter()
-                .map(|r| (f64::from(r[i]) - mean[i]) * (f64::from(r[j]) - mean[j]))
-                .sum();
+            let sum: f64 = rows.iter().map(|r| (r[i] - mean(i)) * (r[j] - mean(j))).sum();
             sum / (rows.len() - 1) as f64
         };
         (0..d * d).map(|k| at(k / d, k % d)).collect()
     };
-    let sum: f64 = covariance(s)
-        .iter()
-        .zip(covariance(t))
-        .map(|(a, b)| (a - b).powi(2))
-        .sum();
-    sum / (4.0 * (d * d) as f64)
+    let pairs = covariance(s).into_iter().zip(covariance(t));
+    pairs.map(|(a, b)| (a - b).powi(2)).sum::<f64>() / (4.0 * (d * d) as f64)
 }
 
+/// Both forms: the value, and the gradients against differences.
 #[test]
 fn loss_and_gradient_match_the_definition() {
-    let (device, d) = (Device::Cpu, 3);
-    let (s, t) = (features(1, 5, d), features(2, 7, d));
-    let mut store = WeightStore::default();
-    let wants = [true, true];
-    let kind = Coral { scale: 1.0 };
-    let mut step = step(&mut store, &device, &wants);
-    let (out, saved) = kind.forward(&mut step, &inputs(&s, &t, d)).unwrap();
-    let loss = f64::from(out[0].to_scalar::<f32>().unwrap());
-    assert!((loss - reference(&s, &t, d)).abs() < 1e-6, "{loss}");
-    let one = Tensor::new(1f32, &device).unwrap();
-    let grads = kind.backward(&mut step, saved, vec![Some(one)]).unwrap();
-    for (which, grad) in grads.iter().enumerate() {
-        let grad = grad.as_ref().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        for i in 0..grad.len() {
-            let moved = |by: f32| {
-                let (mut s, mut t) = (s.clone(), t.clone());
-                if which == 0 {
-                    s[i] += by
-                } else {
-                    t[i] += by
-                }
-                reference(&s, &t, d)
-            };
-            let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
-            assert!(
-                (f64::from(grad[i]) - slope).abs() < 1e-4,
-                "{which} {i}: {} and {slope}",
-                grad[i]
-            );
-        }
+    let d = 3;
+    let types = [
+        ("source", vec![ty("Feature", "5,3")]),
+        ("target", vec![ty("Feature", "7,3")]),
+    ];
+    let inputs = Args::default()
+        .with("source", vec![normal(1, &[5, d])])
+        .with("target", vec![normal(2, &[7, d])]);
+    for (kind, params, scale) in [("coral", json!({ "scale": 2.0 }), 2.0), ("coral_auto", json!({}), 1.0)] {
+        let mut probe = Probe::of(&custom_node::registry(), kind, params, &types, &[]).unwrap();
+        probe.check(&inputs, |x, _| vec![vec![scale * reference(&x[0], &x[1], d)]]);
     }
 }
 

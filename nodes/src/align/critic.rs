@@ -1,6 +1,6 @@
 //! `critic`: the Wasserstein distance of two domains, by a network that is to be smooth.
 
-use crate::input::{input, known};
+use crate::input::{as_many_rows, input, known};
 use crate::model::dense::width;
 use crate::op::linear::product;
 use crate::tensor::parts::{join, part};
@@ -37,8 +37,8 @@ impl Kind for Critic {
 
     fn contract(&self, _: &Wiring) -> Contract {
         Contract::on(Side::Device)
-            .input("source", "?X[R,D]", "features of the source")
-            .input("target", "?Y[R,D]", "as many of the target")
+            .input("source", "?X[S,D]", "features of the source")
+            .input("target", "?Y[T,D]", "as many of the target")
             .output(
                 "distance",
                 "Loss[]",
@@ -49,6 +49,7 @@ impl Kind for Critic {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        as_many_rows(cx, "source", "target")?;
         Ok(Body::Compute(Box::new(Network {
             inputs: known(input(cx, "source")?, 1)?,
             hidden: width("hidden", &self.hidden, cx.dims)?,

@@ -106,6 +106,11 @@ pub trait Kind: DeserializeOwned + JsonSchema + Send + Sync + 'static {
     /// # Errors
     /// What is wrong with the parameters, given what arrives.
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>>;
+
+    /// What these parameters mean, in lines for `explain`, where they are more than values.
+    fn form(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A [`Kind`] with its parameters read, as the framework holds it.
@@ -119,6 +124,8 @@ pub trait Node: Send + Sync {
     /// # Errors
     /// What is wrong with the parameters, given what arrives.
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>>;
+    /// See [`Kind::form`].
+    fn form(&self) -> Option<String>;
 }
 
 impl<K: Kind> Node for K {
@@ -130,5 +137,8 @@ impl<K: Kind> Node for K {
     }
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         Kind::build(self, cx)
+    }
+    fn form(&self) -> Option<String> {
+        Kind::form(self)
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Start with [`Kind`]; a whole kind in one screen is `examples/custom-node`.
 
+mod autodiff;
 mod compute;
 mod defect;
 mod dim;
@@ -22,6 +23,7 @@ mod saved;
 mod types;
 mod weights;
 
+pub use autodiff::{Autodiff, Differentiable, Tracked};
 pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom, Step, Tally};
 pub use defect::{Clue, Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};

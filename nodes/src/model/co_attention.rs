@@ -1,6 +1,6 @@
 //! `co_attention`: the segments of one video as seen from those of another.
 
-use crate::input::{input, known};
+use crate::input::{as_many_rows, input, known};
 use crate::op::linear::product;
 use crate::op::matmul::{ab, abt, atb};
 use crate::op::softmax::{softmax, through};
@@ -29,13 +29,14 @@ impl Kind for CoAttention {
             .input("x", "?X[R,N,D]", "the segments that look")
             .input(
                 "other",
-                "?Y[R,M,D]",
+                "?Y[Q,M,D]",
                 "the segments that are looked at, of a video for each row",
             )
             .output("y", "Feature[R,N,D]", "the other video at the times of the first")
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        as_many_rows(cx, "x", "other")?;
         let width = known(input(cx, "x")?, 2)?;
         Ok(Body::Compute(Box::new(Attend { width })))
     }
