@@ -279,6 +279,7 @@ mod tests {
         assert_eq!(
             errors(&formula("n")),
             [
+                "`own` takes `z` of stream source with `x` of stream target: they are of different videos (in phase main)",
                 "`own` takes `x` of stream target with `y` of stream source: they are of different videos (in phase main)"
             ]
         );
