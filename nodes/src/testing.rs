@@ -6,7 +6,9 @@
 //! For tests only: what is wrong ends in a panic that names it. A crate with its own kinds has this module with the feature
 //! `testing`; `examples/custom-node/tests` uses it.
 
+#[cfg(test)]
 pub mod golden;
+#[cfg(test)]
 mod methods;
 
 use crate::{
@@ -17,6 +19,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::OnceLock;
 
+#[cfg(test)]
 pub mod losses_golden;
 
 /// A type for a test: `ty("Feature", "B,3,64")`; `2*B` and `B` are batches.

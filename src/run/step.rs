@@ -17,8 +17,8 @@ pub(super) struct Steps<'a> {
     program: &'a Program,
     def: &'a PhaseDef,
     exec: Exec<'a>,
-    /// Losses and metrics of the parts of this step that were not read yet, each with the part's share of the step.
-    unread: Vec<(Vec<(ValueId, Tensor)>, PassInfo, f64)>,
+    /// Losses and metrics of the parts of this step that were not read yet.
+    unread: Vec<Unread>,
     /// Those that were, by name.
     values: Vec<(String, f64)>,
     /// What is not finite in this step.
@@ -26,6 +26,14 @@ pub(super) struct Steps<'a> {
     /// Whether scalars are read when the device has done all parts, and not one by one while it waits.
     pub(super) late: bool,
     optimizer: Duration,
+}
+
+/// Losses and metrics of a part.
+struct Unread {
+    scalars: Vec<(ValueId, Tensor)>,
+    info: PassInfo,
+    /// The part's share of the step.
+    share: f64,
 }
 
 impl<'a> Steps<'a> {
@@ -60,8 +68,8 @@ impl<'a> Steps<'a> {
         let Part { info, batch, share } = part;
         let out = self.exec.forward(store, info, batch, true, &mut HashMap::new(), None)?;
         let scalars = out.kept.iter().filter(|(id, _)| self.is_told(**id));
-        self.unread
-            .push((scalars.map(|(id, t)| (*id, t.clone())).collect(), info, share));
+        let scalars = scalars.map(|(id, t)| (*id, t.clone())).collect();
+        self.unread.push(Unread { scalars, info, share });
         if !self.late && !self.read()? {
             return Ok(());
         }
@@ -138,7 +146,7 @@ impl<'a> Steps<'a> {
 
     /// Reads losses and metrics. Says whether all are finite.
     fn read(&mut self) -> Result<bool> {
-        for (scalars, info, share) in std::mem::take(&mut self.unread) {
+        for Unread { scalars, info, share } in std::mem::take(&mut self.unread) {
             for (name, v) in told(self.program, info, &numbers(&scalars)?) {
                 if !v.is_finite() && self.symptom.is_none() {
                     self.symptom = Some(Symptom::Value(name.clone(), v));

@@ -126,7 +126,8 @@ mod tests {
 
     #[test]
     fn matches_the_reference() {
-        let functions: [(Value, fn(f64) -> f64); 5] = [
+        type Function = fn(f64) -> f64;
+        let functions: [(Value, Function); 5] = [
             (json!({ "form": "relu" }), |x| x.max(0.0)),
             (json!({ "form": "leaky" }), |x| if x > 0.0 { x } else { 0.01 * x }),
             (json!({ "form": "leaky", "slope": 0.2 }), |x| {

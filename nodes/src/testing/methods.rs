@@ -38,11 +38,12 @@ impl Net {
                 .map(|i| self.values[*i].clone())
                 .unzip::<_, _, Vec<_>, Vec<_>>()
         };
-        let each: Vec<(&str, (Vec<Type>, Vec<Tensor>))> = inputs.iter().map(|(p, ids)| (*p, of(ids))).collect();
-        let types: Vec<(&str, Vec<Type>)> = each.iter().map(|(p, (t, _))| (*p, t.clone())).collect();
-        let args = each
-            .into_iter()
-            .fold(Args::default(), |args, (p, (_, v))| args.with(p, v));
+        let (mut types, mut args) = (vec![], Args::default());
+        for (port, ids) in inputs {
+            let (of_port, values) = of(ids);
+            types.push((*port, of_port));
+            args = args.with(port, values);
+        }
         let made = Probe::new(kind, params, &types, &[]).unwrap();
         let heads: Vec<Head> = made.outputs.iter().map(|t| t.head.clone()).collect();
         let probe = self.nodes.entry(node.into()).or_insert(made);

@@ -70,7 +70,7 @@ impl<'a> Labels<'a> {
     }
 
     /// Whether they are the numbers of the classes from 1, where the classes are known.
-    pub fn from_one(&self) -> bool {
+    pub fn begin_with_one(&self) -> bool {
         let count = self.names.as_ref().map(|n| n.all.len());
         self.numbered() && self.written.get().numbers == count.map(|n| (1, n))
     }

@@ -66,7 +66,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     }
     found.entries.shrink();
     found.numbered = reader.labels.numbered();
-    if reader.labels.from_one() {
+    if reader.labels.begin_with_one() {
         for bad in &mut found.bad {
             if bad.reason.contains(BEYOND) {
                 bad.reason += "; the labels begin with 1, and classes are numbered from 0: make each label 1 less";

@@ -210,9 +210,9 @@ impl Term for Mmd {
         // The product of the weights with the kernels of all layers but `left_out`.
         let others = |left_out: Option<usize>| -> Result<Tensor> {
             let kernels = layers.iter().enumerate().filter(|(i, _)| Some(*i) != left_out);
-            kernels.fold(Ok(weights.clone()), |all: Result<Tensor>, (_, l)| {
-                Ok((all? * &l.kernel)?)
-            })
+            Ok(kernels
+                .map(|(_, l)| &l.kernel)
+                .try_fold(weights.clone(), |all, k| all * k)?)
         };
         let loss = others(None)?.to_dtype(DType::F64)?.sum_all()?.to_dtype(DType::F32)?;
         let mut sides = [vec![], vec![]];
