@@ -177,6 +177,13 @@ fn no_number(node: &NodeDef, name: &str, tree: &Tree, problems: &mut Vec<Problem
     }
 }
 
+/// Parameters that have another name now: kind, parameter, and what to write.
+const MOVED: [(&str, &str, &str); 1] = [(
+    "uniform_sampler",
+    "jitter",
+    "`jitter = false` is `draw = \"middle\"` now; `jitter = true` is what it does without",
+)];
+
 fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem> {
     let known = entry.params();
     let mut out = vec![];
@@ -184,6 +191,10 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
         let p = Problem::error(format!("`{}` has no parameter `{name}`", node.kind.value))
             .at(&tree.key, format!("no parameter of `{}`", node.path));
         out.push(p.help(match *name {
+            name if MOVED.iter().any(|m| (m.0, m.1) == (node.kind.value.as_str(), name)) => {
+                let moved = MOVED.iter().find(|m| m.1 == name);
+                moved.map(|m| m.2.to_string()).unwrap_or_default()
+            }
             key if is_node_key(key) => {
                 "wiring is the same in all phases and views: only parameters may differ".to_string()
             }

@@ -46,7 +46,9 @@ pub(super) fn idle_losses(program: &Program, graph: &Graph, metrics: &Path) -> R
     };
     let line = |name: &&str| {
         let why = match masked(name) {
-            true => ": no row counted, as where all videos are too short for clips in a defined order",
+            true => {
+                ": no row counted, as where all videos are too short for clips in a defined order, or no prediction is trusted"
+            }
             false => "",
         };
         format!(
@@ -82,7 +84,7 @@ mod tests {
         };
         let zero = "{\"phase\":\"warmup\",\"step\":0,\"tol\":0.0}\n{\"phase\":\"main\",\"step\":0,\"tol\":0.7}\n";
         let told = "loss `tol` was 0 in every step of phase `warmup`, and trained nothing: no row counted, as where all \
-                    videos are too short for clips in a defined order";
+                    videos are too short for clips in a defined order, or no prediction is trusted";
         assert_eq!(idle("warmup", &zero.repeat(3)), [told]);
         let once = format!("{zero}{{\"phase\":\"warmup\",\"step\":1,\"tol\":1e-9}}\n");
         assert!(idle("warmup", &once).is_empty());

@@ -18,6 +18,7 @@ mod lint;
 mod load;
 mod load_layers;
 mod load_mutations;
+mod methods;
 mod mixed_videos;
 mod numbers;
 mod outputs;

@@ -129,7 +129,9 @@ impl Grid {
             v.sort_unstable();
             v
         } else {
-            (0..n).map(|k| round_half_even(k * room, n)).collect()
+            // A start behind the last frame would be the first one again.
+            let last = length.saturating_sub(1);
+            (0..n).map(|k| round_half_even(k * room, n).min(last)).collect()
         }
     }
 }
@@ -265,6 +267,13 @@ mod tests {
     fn halves_go_to_the_even_number() {
         let rounded: Vec<usize> = (0..12).map(|a| round_half_even(a, 4)).collect();
         assert_eq!(rounded, [0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 3]);
+    }
+
+    #[test]
+    fn no_clip_starts_behind_the_end() {
+        let p = json!({"clips": 4, "frames": 1, "interval": 1, "columns": [0], "rows": [0, 1, 2, 3]});
+        let views = index_of(&*built::<GridSampler>(p), sample(1, true), 2);
+        assert_eq!(views[0], [0, 0, 1, 1]);
     }
 
     proptest! {

@@ -1,0 +1,89 @@
+//! The methods of the field run as a whole on the small data set.
+#![cfg(unix)]
+
+use crate::common::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// A few steps of a method. CoMix has fewer clips than published, and a head start that they allow.
+fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
+    let mut v = vec![
+        graph(&format!("methods/{method}.toml")),
+        "--setting".into(),
+        smoke(),
+        "--out".into(),
+        out.display().to_string(),
+        "--quiet".into(),
+    ];
+    let mut set = vec!["phases.pretrain.steps=3", "phases.main.steps=6", "phases.main.optimizer.warmup_steps=1"];
+    set.push("phases.pretrain.optimizer.warmup_steps=1");
+    if method == "comix" {
+        set.extend(["dims.G=4", "dims.L=4", "phases.warmup.dims.G=4", "phases.warmup.steps=3"]);
+        set.extend(["nodes.thin.counts=[1,2,3]", "nodes.pseudo.threshold=0.08"]);
+    }
+    if method == "co2a" {
+        set.push("nodes.pseudo.factor=1.001");
+    }
+    v.extend(set.iter().flat_map(|s| ["--set".to_string(), s.to_string()]));
+    v.extend(more.iter().map(|m| m.to_string()));
+    v
+}
+
+fn rows(run: &Path, phase: &str) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let rows = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+    rows.filter(|r| r["phase"] == phase && r.get("view").is_none()).collect()
+}
+
+#[test]
+fn comix_and_co2a_resume_to_the_same_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    for (method, terms) in [
+        ("comix", &["ce", "bgm", "tpl"][..]),
+        ("co2a", &["ce", "aug", "clip_aug", "source_label", "inter", "consist"]),
+    ] {
+        let (whole, cut) = (dir.path().join(method), dir.path().join(format!("{method}_cut")));
+        ok(&args(method, &whole, &["--no-share", "--save-every", "2"]));
+        let main = rows(&whole, "main");
+        assert_eq!(main.len(), 6, "{method}");
+        for term in terms {
+            let finite = |r: &serde_json::Value| r[*term].as_f64().is_some_and(f64::is_finite);
+            assert!(main.iter().all(finite), "{method} {term}: {main:?}");
+            let some = main.iter().any(|r| r[*term].as_f64() != Some(0.0));
+            assert!(some, "{method}: {term} is always 0: {main:?}");
+        }
+        // Killed in the main phase, and resumed with another number of threads.
+        let more = ["--no-share", "--save-every", "2", "--threads", "1", "--workers", "1"];
+        let mut child = command(&args(method, &cut, &more)).spawn().unwrap();
+        let reached = || cut.join("metrics.jsonl").exists() && rows(&cut, "main").len() >= 3;
+        while child.try_wait().unwrap().is_none() && !reached() {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        ok(&args(method, &cut, &["--no-share", "--save-every", "2", "--resume"]));
+        assert_eq!(differing(&whole, &cut), Vec::<String>::new(), "{method}");
+    }
+}
+
+#[test]
+fn every_method_takes_steps() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut names = BTreeSet::new();
+    for entry in std::fs::read_dir(repository().join("graphs/methods")).unwrap() {
+        let path = entry.unwrap().path();
+        names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
+    }
+    for method in ["comix", "co2a"] {
+        assert!(names.remove(method), "{method}");
+    }
+    assert!(names.len() >= 15, "{names:?}");
+    for method in &names {
+        let run = dir.path().join(method);
+        ok(&args(method, &run, &[]));
+        let main = rows(&run, "main");
+        assert_eq!(main.len(), 6, "{method}");
+        assert!(main.iter().all(|r| r["loss"].as_f64().is_some_and(f64::is_finite)), "{method}: {main:?}");
+    }
+}
