@@ -36,6 +36,7 @@ fn methods_and_settings_combine() {
         "smoke",
         "kinetics_babel_tsm",
         "kinetics_babel_i3d",
+        "kinetics_babel_inception",
         "own_videos",
     ] {
         let setting = repository()

@@ -16,10 +16,19 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
         out.display().to_string(),
         "--quiet".into(),
     ];
-    let mut set = vec!["phases.pretrain.steps=3", "phases.main.steps=6", "phases.main.optimizer.warmup_steps=1"];
+    let mut set = vec![
+        "phases.pretrain.steps=3",
+        "phases.main.steps=6",
+        "phases.main.optimizer.warmup_steps=1",
+    ];
     set.push("phases.pretrain.optimizer.warmup_steps=1");
     if method == "comix" {
-        set.extend(["dims.G=4", "dims.L=4", "phases.warmup.dims.G=4", "phases.warmup.steps=3"]);
+        set.extend([
+            "dims.G=4",
+            "dims.L=4",
+            "phases.warmup.dims.G=4",
+            "phases.warmup.steps=3",
+        ]);
         set.extend(["nodes.thin.counts=[1,2,3]", "nodes.pseudo.threshold=0.08"]);
     }
     if method == "co2a" {
@@ -32,8 +41,11 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
 
 fn rows(run: &Path, phase: &str) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(run.join("metrics.jsonl")).unwrap();
-    let rows = text.lines().map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
-    rows.filter(|r| r["phase"] == phase && r.get("view").is_none()).collect()
+    let rows = text
+        .lines()
+        .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap());
+    rows.filter(|r| r["phase"] == phase && r.get("view").is_none())
+        .collect()
 }
 
 #[test]
@@ -84,6 +96,51 @@ fn every_method_takes_steps() {
         ok(&args(method, &run, &[]));
         let main = rows(&run, "main");
         assert_eq!(main.len(), 6, "{method}");
-        assert!(main.iter().all(|r| r["loss"].as_f64().is_some_and(f64::is_finite)), "{method}: {main:?}");
+        assert!(
+            main.iter().all(|r| r["loss"].as_f64().is_some_and(f64::is_finite)),
+            "{method}: {main:?}"
+        );
     }
+}
+
+/// A line of the README's table for each method, from the first words of its file: `# NAME (AUTHORS, VENUE YEAR…`.
+fn table() -> String {
+    let mut table = String::from("| graph | method | paper |\n|---|---|---|\n");
+    let mut files: Vec<_> = std::fs::read_dir(repository().join("graphs/methods"))
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
+    files.sort();
+    for file in files {
+        let name = file.file_stem().unwrap().to_str().unwrap();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (method, rest) = text
+            .strip_prefix("# ")
+            .and_then(|t| t.split_once(" ("))
+            .unwrap_or_else(|| panic!("{name}"));
+        let paper = rest
+            .split(')')
+            .next()
+            .unwrap()
+            .split("; Table")
+            .next()
+            .unwrap()
+            .replace("\n# ", " ");
+        assert!(
+            paper.contains("20"),
+            "{name} begins with its name, and in brackets its authors, venue and year: {paper}"
+        );
+        table += &format!("| [`methods/{name}`](graphs/methods/{name}.toml) | {method} | {paper} |\n");
+    }
+    table
+}
+
+#[test]
+fn the_readme_lists_them() {
+    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
+    assert!(
+        readme.contains(&table()),
+        "README.md lists the methods as their files begin:\n{}",
+        table()
+    );
 }
