@@ -127,6 +127,8 @@ def write_tree(package, mutants):
     """Writes the tree with these mutants. Unchanged files keep their times, so that they are not rebuilt."""
     names = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     names = [n for n in names.stdout.decode().split("\0") if n and (ROOT / n).is_file()]
+    # The tree is inside the checkout, whose settings hold there, too: twice the same flag would build every dependency again.
+    names = [n for n in names if n != ".cargo/config.toml"]
     files, places = {}, {}
     for m in mutants:
         files.setdefault(m["file"], []).append(m)

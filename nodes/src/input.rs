@@ -36,6 +36,18 @@ pub(crate) fn several_classes(cx: &BuildCx<'_>, port: &str) -> Result<(), Vec<Pa
     }
 }
 
+/// Rejects inputs of two streams whose rows are paired by their place, where one has more than the other.
+pub(crate) fn as_many_rows(cx: &BuildCx<'_>, a: &str, b: &str) -> Result<(), Vec<ParamProblem>> {
+    let (x, y) = (input(cx, a)?, input(cx, b)?);
+    match x.dims.first() == y.dims.first() {
+        true => Ok(()),
+        false => Err(vec![ParamProblem::new(
+            "",
+            format!("`{a}` is {x} and `{b}` {y}: each row of one goes with one of the other"),
+        )]),
+    }
+}
+
 /// Rows for each sample of the batch: 2 for features of both domains stacked, `[2*B,D]`.
 pub(crate) fn rows_per_sample(ty: &Type) -> usize {
     match ty.dims.first() {

@@ -90,6 +90,17 @@ pub fn labels(tensor: &Tensor) -> Result<Vec<u32>> {
     Ok(tensor.flatten_all()?.to_vec1()?)
 }
 
+/// The marks of a mask with `rows` of them: 1 for what counts, 0 for what does not. Masks are on the host, as [`labels`] are.
+///
+/// # Errors
+/// The tensor is not of type `f32`, or has another number of marks.
+pub fn marks(tensor: &Tensor, rows: usize) -> Result<Vec<f32>> {
+    if tensor.elem_count() != rows {
+        bail!("there are {} marks for {rows} rows", tensor.elem_count());
+    }
+    Ok(tensor.flatten_all()?.to_vec1()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,15 +11,21 @@ pub fn registry() -> Registry {
     r.add::<data::UniformSampler>();
     r.add::<data::DenseSampler>();
     r.add::<data::GridSampler>();
+    r.add::<data::WindowSampler>();
+    r.add::<data::Regroup>();
     r.add::<data::Decoder>();
     r.add::<data::Resize>();
     r.add::<data::MultiScaleCrop>();
+    r.add::<data::RandomCrop>();
     r.add::<data::CentreCrop>();
     r.add::<data::Flip>();
+    r.add::<data::ColourJitter>();
+    r.add::<data::GaussianBlur>();
     r.add::<data::Length>();
     r.add::<data::Background>();
     r.add::<data::Backgrounds>();
     r.add::<data::BgMix>();
+    r.add::<data::JoinClips>();
     r.add::<data::Batch>();
     r.add::<data::Normalize>();
     r.add::<data::Transcode>();
@@ -30,24 +36,53 @@ pub fn registry() -> Registry {
     r.add::<model::I3dInception>();
     r.add::<model::Linear>();
     r.add::<model::Mlp>();
+    r.add::<model::Activation>();
+    r.add::<model::Dropout>();
+    r.add::<model::CoAttention>();
+    r.add::<model::ClipAttention>();
+    r.add::<model::GraphConv>();
     // tensor
     r.add::<tensor::Split>();
+    r.add::<tensor::ThinClips>();
+    r.add::<tensor::Stack>();
+    r.add::<tensor::Fold>();
+    r.add::<tensor::Unfold>();
+    r.add::<tensor::JoinRows>();
     r.add::<tensor::Mean>();
+    r.add::<tensor::Sum>();
+    r.add::<tensor::Add>();
     r.add::<tensor::Concat>();
     r.add::<tensor::Softmax>();
+    r.add::<tensor::NormalizeRows>();
     r.add::<tensor::Outer>();
     r.add::<tensor::Detach>();
+    r.add::<tensor::Gate>();
     // align
     r.add::<align::DomainRows>();
     r.add::<align::Grl>();
     r.add::<align::DomainBce>();
     r.add::<align::Mmd>();
+    r.add::<align::Critic>();
+    r.add::<align::Moments>();
+    r.add::<align::FeatureNorm>();
+    r.add::<align::Discrepancy>();
+    r.add::<align::MarginDisparity>();
     r.add::<align::Entropy>();
+    r.add::<align::RowEntropy>();
+    r.add::<align::Balance>();
+    r.add::<align::ClassConfusion>();
+    r.add::<align::NuclearNorm>();
+    r.add::<align::Spectral>();
+    r.add::<align::WeightedConsistency>();
+    r.add::<align::CrossCorrelation>();
+    r.add::<align::PairConsistency>();
     // order
     r.add::<order::Permute>();
     r.add::<order::OrderHead>();
     // loss
     r.add::<loss::CrossEntropy>();
+    r.add::<loss::Contrastive>();
+    r.add::<loss::PseudoLabel>();
     r.add::<loss::Combine>();
     r.add::<formula::Formula>();
     // metric

@@ -6,6 +6,9 @@
 //! For tests only: what is wrong ends in a panic that names it. A crate with its own kinds has this module with the feature
 //! `testing`; `examples/custom-node/tests` uses it.
 
+pub mod golden;
+mod methods;
+
 use crate::{
     Args, Bindings, Body, BuildCx, Compute, Contract, DimScope, Init, Key, ParamProblem, Precision, Registry, Saved,
     Scope, Size, Step, Type, WeightSpec, WeightStore, Wiring,
@@ -13,6 +16,8 @@ use crate::{
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use std::sync::OnceLock;
+
+pub mod losses_golden;
 
 /// A type for a test: `ty("Feature", "B,3,64")`; `2*B` and `B` are batches.
 pub fn ty(head: &str, dims: &str) -> Type {
@@ -408,6 +413,11 @@ pub fn dense(x: &[f64], w: &[f64], b: &[f64], inputs: usize) -> Vec<f64> {
         .collect()
 }
 
+/// A mask tensor.
+pub fn mask(v: &[f32]) -> Tensor {
+    Tensor::from_slice(v, v.len(), &Device::Cpu).unwrap()
+}
+
 /// Log of the softmax of each row.
 pub fn log_softmax(x: &[f64], classes: usize) -> Vec<f64> {
     x.chunks(classes)
@@ -417,4 +427,22 @@ pub fn log_softmax(x: &[f64], classes: usize) -> Vec<f64> {
             row.iter().map(|v| v - log_sum).collect::<Vec<_>>()
         })
         .collect()
+}
+
+/// What is wrong with a node's parameters and input types, as `path: message`.
+pub fn rejected(kind: &str, params: Value, inputs: &[(&str, Vec<Type>)]) -> Vec<String> {
+    lines(body(kind, params, inputs, &[]).err().unwrap_or_default())
+}
+
+/// What a kind remarks on its parameters, as `path: message`.
+pub fn remarks(kind: &str, params: Value) -> Vec<String> {
+    lines(crate::registry().get(kind).unwrap().parse(&params).unwrap().remarks())
+}
+
+fn lines(problems: Vec<ParamProblem>) -> Vec<String> {
+    let line = |p: ParamProblem| match p.path.is_empty() {
+        true => p.message,
+        false => format!("{}: {}", p.path, p.message),
+    };
+    problems.into_iter().map(line).collect()
 }

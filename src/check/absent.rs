@@ -3,10 +3,11 @@
 use super::lists::{self, About, Lists, list_place};
 use super::sink::Sink;
 use crate::diag::shown;
-use crate::diag::{Problem, Problems, Severity, did_you_mean};
+use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
 use crate::graph::Graph;
 use crate::program::{Call, Checked, Program, RESULT_VIEW};
 use glad_nodes::{Body, Compute, Source, StartsFrom};
+use glad_video::lists::variable;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -88,6 +89,28 @@ pub fn between_lists(graph: &Graph, checked: &Checked) -> Problems {
     Problems {
         files: graph.files.clone(),
         list: sink.finish(),
+    }
+}
+
+/// Reads the lists of one program, and checks them against the graph as those of a run: what cannot be read, or does not
+/// fit, is an error. Lists of other splits may be missing.
+pub fn lists_of(graph: &Graph, program: &Program) -> Problems {
+    let (mut lists, mut sink, mut list) = (Lists::default(), Sink::default(), vec![]);
+    for (stream, call) in program.streams.iter().zip(&program.sources) {
+        let call = &program.calls[*call];
+        let Body::Source(source) = &program.bodies[call.body] else {
+            continue;
+        };
+        if let Err(e) = lists.read(program, call, source.as_ref()) {
+            let place = list_place(&graph.nodes[&call.node], Some(stream), &program.split);
+            list.push(unread(&e, &place, &format!("the list of stream {stream}")));
+        }
+    }
+    lists::check(graph, &[program], &lists, About::All, &mut sink);
+    list.extend(sink.finish());
+    Problems {
+        files: graph.files.clone(),
+        list,
     }
 }
 
@@ -195,7 +218,15 @@ fn look(
     if source.absent(false).is_empty()
         && let Err(e) = out.lists.read(program, call, source)
     {
-        out.add(&call.node, Problem::error(e).at(&place, whose));
+        out.add(&call.node, unread(&e, &place, &whose));
+    }
+}
+
+/// The error of a list that cannot be read; where several lines are malformed, they are listed below it.
+fn unread(error: &str, place: &Place, whose: &str) -> Problem {
+    match error.split_once('\n') {
+        Some((what, lines)) => Problem::error(what).at(place, whose).help(lines),
+        None => Problem::error(error).at(place, whose),
     }
 }
 
@@ -214,6 +245,7 @@ fn weights(graph: &Graph, path: &str, compute: &dyn Compute, look_at: Look, out:
     let label = "its weights are to start from it";
     if let Some(file) = missing_file(compute) {
         let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, label);
+        p.help = variable(file).map(String::from);
         if look_at != Look::Notes {
             p.severity = Severity::Error;
         }

@@ -8,7 +8,7 @@ use super::{params, weights};
 use crate::diag::Problem;
 use crate::program::ValueId;
 use crate::tree::{Tree, TreeValue};
-use glad_nodes::{Body, BuildCx, Contract, Gradient, Head, HeadExpr, Output, Side, Type, WeightSpec};
+use glad_nodes::{Body, BuildCx, Contract, Gradient, Head, HeadExpr, Output, Side, StartsFrom, Type, WeightSpec};
 use indexmap::IndexMap;
 
 /// Weights of the largest node: 64 GiB of 32-bit numbers.
@@ -78,6 +78,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         if let Body::Compute(c) = &body {
             let weights = c.weights();
+            self.borrowed(at, &weights, c.starts_from())?;
             self.countable(at, &weights, inputs)?;
             self.weights(at, weights)?;
         }
@@ -122,29 +123,76 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         Some(())
     }
 
-    /// All calls of a node share its weights, so they must agree on them.
+    /// What a node that uses another's weights may not have: no weights at all, or a start of its own for them.
+    fn borrowed(&self, at: &Node<'_, 's, 'c, 'g>, weights: &[WeightSpec], from: Option<StartsFrom<'_>>) -> Option<()> {
+        let Some(owner) = &at.node.weights else {
+            return Some(());
+        };
+        let place = &self.scene.cx.graph.nodes[&owner.value].place;
+        let path = &at.node.path;
+        // A composite's `weights` holds for all nodes inside, of which some have none.
+        let p = if weights.is_empty() && at.node.inside.is_empty() {
+            Problem::error(format!(
+                "`{path}` has no weights, so it cannot use those of `{}`",
+                owner.value
+            ))
+            .at(&owner.place, format!("a `{}` learns nothing", at.node.kind.value))
+            .help("leave `weights` out")
+        } else if from.is_some_and(|f| f != StartsFrom::NotGiven) {
+            let init = at.written.get("init").map_or(&at.node.place, |t| &t.place);
+            Problem::error(format!(
+                "the weights of `{path}` are those of `{}`, and start there",
+                owner.value
+            ))
+            .at(init, "a start of its own")
+            .at(&owner.place, "shared here")
+            .at(place, "their owner")
+            .help(format!("write `init` in `{}` alone", owner.value))
+        } else {
+            return Some(());
+        };
+        self.scene.push(inside(p, at.node));
+        None
+    }
+
+    /// All calls that use the weights of a node must agree on them.
     fn weights(&mut self, at: &Node<'_, 's, 'c, 'g>, specs: Vec<WeightSpec>) -> Option<()> {
         if specs.is_empty() {
             return Some(());
         }
-        let path = &at.node.path;
-        match self.program.weights.get(path) {
-            None => {
-                self.program.weights.insert(path.clone(), specs);
-            }
-            Some(old) => {
-                if let Some(difference) = weights::difference(old, &specs) {
-                    let p = Problem::error(format!(
-                        "`{path}` would have other weights in one stream than in another"
-                    ))
-                    .at(&at.node.place, difference)
-                    .help("a node has the same weights in all streams: make its inputs the same, or make two nodes");
-                    self.scene.push(inside(p, at.node));
-                    return None;
-                }
-            }
-        }
-        Some(())
+        let owner = at.node.owner();
+        let Some(old) = self.program.weights.get(owner) else {
+            self.program.weights.insert(owner.to_string(), specs);
+            self.first_user.insert(owner.to_string(), &at.node.path);
+            return Some(());
+        };
+        let Some(difference) = weights::difference(old, &specs) else {
+            return Some(());
+        };
+        let (path, first) = (&at.node.path, self.first_user[owner]);
+        let p = if first == path {
+            Problem::error(format!(
+                "`{path}` would have other weights in one stream than in another"
+            ))
+            .at(&at.node.place, difference)
+            .help("a node has the same weights in all streams: make its inputs the same, or make two nodes")
+        } else {
+            let p = Problem::error(format!(
+                "`{path}` and `{first}` cannot have the same weights: they differ"
+            ))
+            .at(&at.node.place, format!("with its inputs and parameters {difference}"))
+            .at(&self.scene.cx.graph.nodes[first].place, "first used here");
+            let tie = [at.node, &self.scene.cx.graph.nodes[first]]
+                .into_iter()
+                .find_map(|n| n.weights.as_ref());
+            let p = match tie {
+                Some(tie) => p.at(&tie.place, "shared here"),
+                None => p,
+            };
+            p.help("give both the same parameters and inputs of the same size, or weights of their own")
+        };
+        self.scene.push(inside(p, at.node));
+        None
     }
 }
 

@@ -7,9 +7,9 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{domains, gradients, labels, leak, phases, select, terms, unused, weights, wiring};
+use super::{domains, gradients, labels, leak, parts, phases, select, terms, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
-use crate::graph::{Graph, Ref};
+use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
 use glad_nodes::Registry;
 use indexmap::IndexMap;
@@ -30,6 +30,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
             let losses = p.losses.iter().map(|(n, l)| Root {
                 name: n,
                 weight: l.weight.value,
+                ramp: l.ramp,
                 target: &l.target,
             });
             if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), &mut used) {
@@ -41,6 +42,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
             let roots = v.roots.iter().map(|r| Root {
                 name: "",
                 weight: 0.0,
+                ramp: Ramp::default(),
                 target: r,
             });
             if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), &mut used) {
@@ -71,6 +73,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
 struct Root<'g> {
     name: &'g str,
     weight: f64,
+    ramp: Ramp,
     target: &'g Spanned<Ref>,
 }
 
@@ -136,6 +139,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         domains::adversaries(&draft);
         terms::check(&draft);
         terms::clips(&draft);
+        parts::check(&draft);
         let cx = scene.cx;
         for name in &cx.graph.phases[scene.name].reset {
             for node in cx.named(&name.value) {
@@ -164,6 +168,7 @@ fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
         name: root.name.to_string(),
         values: ids,
         weight: root.weight,
+        ramp: root.ramp,
     });
 }
 

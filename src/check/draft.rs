@@ -7,7 +7,7 @@ use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
 use crate::program::{Call, Program, ValueId, ValueInfo};
-use glad_nodes::{Contract, Side, Wiring};
+use glad_nodes::{Body, Contract, Side, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,6 +25,8 @@ pub(super) struct Draft<'s, 'c, 'g> {
     pub complete: bool,
     /// Indices of bodies, by what they are built from.
     pub bodies: HashMap<String, usize>,
+    /// The node that first used the weights of each owner.
+    pub first_user: HashMap<String, &'g str>,
     typer: Typer<'g>,
     /// The program's index of a stream that runs.
     running: BTreeMap<usize, usize>,
@@ -50,6 +52,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             ids: HashMap::new(),
             complete: true,
             bodies: HashMap::new(),
+            first_user: HashMap::new(),
             typer: Typer::default(),
             running: BTreeMap::new(),
         };
@@ -61,7 +64,32 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             }
         }
         d.find_sources();
+        d.owners_run();
         d
+    }
+
+    /// Weights that start from what their owner says need the owner in the same program.
+    fn owners_run(&mut self) {
+        for call in self.program.calls.iter().filter(|c| c.owner != c.node) {
+            let starts = matches!(&self.program.bodies[call.body], Body::Compute(c) if c.starts_from().is_some());
+            if !starts || self.program.calls.iter().any(|c| c.node == call.owner) {
+                continue;
+            }
+            let (node, owner) = (
+                &self.scene.cx.graph.nodes[&call.node],
+                &self.scene.cx.graph.nodes[&call.owner],
+            );
+            let place = node.weights.as_ref().map_or(&node.place, |w| &w.place);
+            let p = Problem::error(format!(
+                "`{}` uses the weights of `{}`, which does not run",
+                node.path, owner.path
+            ))
+            .at(place, "shared here")
+            .at(&owner.place, "their owner states what they start from");
+            self.scene
+                .push(p.help("let a loss or root there need the owner, too, or make this node the owner"));
+            self.complete = false;
+        }
     }
 
     /// The streams that run: those whose single samples are used.
@@ -71,7 +99,8 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             let Some(c) = self.scene.contract(inst) else { continue };
             for input in needs.taken(inst, &c).into_iter().filter(|i| !i.whole_list) {
                 let edges = needs.kept(inst, input).unwrap_or_default();
-                runs.extend(edges.iter().filter_map(|e| e.out.inst.stream));
+                let samples = edges.iter().filter(|e| !self.of_whole_list(e.out.inst));
+                runs.extend(samples.filter_map(|e| e.out.inst.stream));
             }
         }
         runs.retain(|s| *s < self.scene.own);
@@ -79,6 +108,14 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         runs.dedup();
         self.program.streams = runs.iter().map(|s| self.scene.streams[*s].to_string()).collect();
         self.running = runs.into_iter().enumerate().map(|(i, s)| (s, i)).collect();
+    }
+
+    /// Whether the outputs of an instance are computed from a whole list, before the phase: no sample of its stream, so
+    /// any stream may use them.
+    fn of_whole_list(&self, inst: Inst) -> bool {
+        self.scene
+            .contract(inst)
+            .is_some_and(|c| c.inputs.iter().any(|i| i.whole_list))
     }
 
     /// One source per stream.
@@ -162,6 +199,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         let index = self.program.calls.len();
         let mut call = Call {
             node: node.path.clone(),
+            owner: node.owner().to_string(),
             kind: scene.cx.registry.get(&node.kind.value)?.name,
             stream,
             joint: contract.joint.then(|| {
@@ -199,6 +237,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
                         ty,
                         stream: match contract.joint {
                             true => one.stream.and_then(|s| self.running.get(&s).copied()),
+                            false if call.whole_list.is_some() => None,
                             false => stream.or_else(|| self.only_stream(&inputs)),
                         },
                         side: if contract.side == Side::Host {
@@ -339,4 +378,32 @@ fn whole_list(scene: &Scene, c: &Contract, inputs: &IndexMap<String, Vec<(Edge<'
     let input = c.inputs.iter().find(|i| i.whole_list)?;
     let (e, _) = inputs.get(&input.name)?.first()?;
     Some(scene.streams[e.out.inst.stream?].to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::check;
+    use crate::check::testing::graph;
+
+    #[test]
+    fn what_a_whole_list_gives_may_go_into_any_stream() {
+        let bank = "[set.nodes.backgrounds.inputs]\nvideo = \"videos.video@target\"\n";
+        let of = |overlay: &str| check(&graph(overlay), &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        for (phase, streams) in [
+            ("", &["source", "target"][..]),
+            (
+                "[replace.phases.main]\nstreams = [\"source\"]\nsteps = 5\nbatch = 4\nlosses = { ce = 1.0 }\n\
+              optimizer = { lr = 0.1 }",
+                &["source"][..],
+            ),
+        ] {
+            let checked = of(&format!("{bank}{phase}"));
+            let program = &checked.phases["main"];
+            assert_eq!(program.streams, streams);
+            let whole = program.calls.iter().find(|c| c.node == "backgrounds").unwrap();
+            assert_eq!(whole.whole_list.as_deref(), Some("target"));
+            let mix = program.calls.iter().find(|c| c.node == "bg_mix").unwrap();
+            assert_eq!(mix.stream, Some(0));
+        }
+    }
 }

@@ -56,8 +56,8 @@ pub(super) fn check(draft: &mut Draft) {
     };
     let mut trains: BTreeMap<String, bool> = BTreeMap::new();
     for call in &draft.program.calls {
-        if !trains.contains_key(&call.node) {
-            trains.insert(call.node.clone(), trainable(draft, &call.node));
+        if !trains.contains_key(&call.owner) {
+            trains.insert(call.owner.clone(), trainable(draft, &call.owner));
         }
     }
     let above = above(draft, &trains);
@@ -66,15 +66,15 @@ pub(super) fn check(draft: &mut Draft) {
     let mut arrives: HashMap<ValueId, Signs> = HashMap::new();
     for term in &terms {
         let (values, calls) = back(draft, &term.values, Signs::of(term.weight));
-        let mut by_node: BTreeMap<usize, (String, Signs)> = BTreeMap::new();
+        let mut by_node: BTreeMap<Option<usize>, (String, Signs)> = BTreeMap::new();
         for (call, signs) in &calls {
             let c = &draft.program.calls[*call];
-            let order = draft.sites[*call].insts[0].node;
-            if draft.program.weights.contains_key(&c.node) {
-                let entry = by_node.entry(order).or_insert((c.node.clone(), Signs::default()));
+            if draft.program.weights.contains_key(&c.owner) {
+                let order = draft.scene.cx.graph.nodes.get_index_of(&c.owner);
+                let entry = by_node.entry(order).or_insert((c.owner.clone(), Signs::default()));
                 entry.1 = entry.1.or(*signs);
             }
-            if trains[&c.node] {
+            if trains[&c.owner] {
                 let r = reached.entry(*call).or_default();
                 *r = r.or(*signs);
             }
@@ -117,7 +117,7 @@ pub(super) fn check(draft: &mut Draft) {
         v.needs_grad = above[i] && arrives.contains_key(&ValueId(i));
     }
     for (i, call) in draft.program.calls.iter_mut().enumerate() {
-        call.trains = trains[&call.node] && reached.contains_key(&i);
+        call.trains = trains[&call.owner] && reached.contains_key(&i);
     }
     unreached(draft, &trains);
 }
@@ -138,7 +138,8 @@ fn frozen(draft: &mut Draft, names: &[Spanned<String>]) {
         let runs = nodes
             .iter()
             .any(|n| draft.program.calls.iter().any(|c| c.node == n.path));
-        if here.is_empty() {
+        // Nodes without weights of their own are reported for the phase.
+        if here.is_empty() && nodes.iter().all(|n| n.weights.is_none()) {
             let p = match runs {
                 true => Problem::error(format!("`{}` has no weights to freeze", name.value)),
                 false => Problem::note(format!("`{}` is frozen and does not run here", name.value)),
@@ -171,7 +172,7 @@ fn above(draft: &Draft, trains: &BTreeMap<String, bool>) -> Vec<bool> {
                 values.is_some_and(|(_, v)| v.iter().any(|v| above[v.0]))
             });
             let passes = call.side == Side::Device && call.gradient != Gradient::Stops;
-            above[id.0] = passes && (trains[&call.node] || from_above);
+            above[id.0] = passes && (trains[&call.owner] || from_above);
         }
     }
     above
@@ -229,7 +230,7 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
 fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
     let nodes: Vec<String> = draft.program.weights.keys().filter(|n| trains[*n]).cloned().collect();
     for path in nodes {
-        let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.node == path).collect();
+        let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.owner == path).collect();
         // Only metrics need it, so it is not part of the training.
         let for_scores = calls.iter().all(|c| !feeds_loss(draft, c));
         if calls.iter().any(|c| c.trains) || for_scores {

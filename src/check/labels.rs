@@ -5,7 +5,7 @@ use super::flow;
 use super::prune::{comes_from, pattern};
 use crate::diag::Problem;
 use crate::program::{LabelUse, ValueId};
-use glad_nodes::{Contract, DimExpr, Head, HeadExpr, Side};
+use glad_nodes::{DimExpr, Head, HeadExpr, Side};
 use std::collections::{BTreeSet, HashMap};
 
 /// Fills in the program's uses of labels; refuses rows of one stream with labels or masks of another.
@@ -96,66 +96,82 @@ fn scores(draft: &Draft, call: usize, n: usize) -> Option<ValueId> {
     all.get(n).or(all.first()).copied()
 }
 
-/// Rows that are used together belong to the same videos: labels and masks to those of the scores.
+/// Rows that are used together, which a contract calls by the same name, belong to the same videos: labels and masks to those
+/// of the scores, views to one another.
 fn paired(draft: &Draft, call: usize) {
-    let inputs = &draft.program.calls[call].inputs;
     if draft.program.calls[call].joint.is_some() {
         return;
     }
-    let stream = |v: ValueId| draft.program.values[v.0].stream;
-    let node = &draft.scene.cx.graph.nodes[&draft.program.calls[call].node];
-    for (a, (port, marks)) in inputs.iter().enumerate() {
-        let of_rows = |v: &ValueId| is(draft, *v, &Head::Label) || is(draft, *v, &Head::Mask);
-        if !marks.iter().all(of_rows) {
-            continue;
-        }
-        for (b, (other, rows)) in inputs.iter().enumerate() {
+    let inputs = &draft.program.calls[call].inputs;
+    let marks = |port: usize| {
+        let mut all = inputs[port].1.iter();
+        all.all(|v| is(draft, *v, &Head::Label) || is(draft, *v, &Head::Mask))
+    };
+    for a in 0..inputs.len() {
+        for b in a..inputs.len() {
             // Labels are not compared with masks: both are compared with the scores.
-            if rows.len() != marks.len() || rows.iter().any(of_rows) {
+            if marks(a) && marks(b) {
                 continue;
             }
-            for (n, (mark, row)) in marks.iter().zip(rows).enumerate() {
-                let (Some(s), Some(t)) = (stream(*mark), stream(*row)) else {
-                    continue;
-                };
-                // Rows of another name, as a formula may take them besides, are other rows.
-                let own = |port: &str| leading(&draft.sites[call].contract, port, n);
-                let apart = own(port).zip(own(other)).is_some_and(|(a, b)| a != b);
-                if s == t || apart {
-                    continue;
+            // Told as rows with their marks.
+            let (rows, with) = if marks(a) { (b, a) } else { (a, b) };
+            for n in 0..inputs[rows].1.len() {
+                let others = if rows == with { 0..n } else { 0..inputs[with].1.len() };
+                if let Some(m) = others.into_iter().find(|m| apart(draft, call, [(rows, n), (with, *m)])) {
+                    let (first, second) = if rows == with {
+                        ((rows, m), (rows, n))
+                    } else {
+                        ((rows, n), (with, m))
+                    };
+                    different(draft, call, first, second);
+                    if rows == with {
+                        break;
+                    }
                 }
-                let name = |s: usize| draft.program.streams[s].as_str();
-                let p = Problem::error(format!(
-                    "`{}` takes `{other}` of stream {} with `{port}` of stream {}: they are of different videos",
-                    node.path,
-                    name(t),
-                    name(s)
-                ));
-                let refs = &draft.sites[call].refs;
-                let p = p
-                    .at(
-                        &refs[b][n].place,
-                        format!("`{}`: videos of {}", refs[b][n].value, name(t)),
-                    )
-                    .at(
-                        &refs[a][n].place,
-                        format!("`{}`: videos of {}", refs[a][n].value, name(s)),
-                    );
-                draft
-                    .scene
-                    .push(super::cx::inside(p, node).help("take both from the same stream"));
             }
         }
     }
 }
 
-/// The name of the first dimension of the `n`-th value of a port.
-fn leading<'c>(contract: &'c Contract, port: &str, n: usize) -> Option<&'c str> {
-    let input = contract.inputs.iter().find(|i| i.name == port)?;
-    match pattern(input, n).dims.first()? {
-        DimExpr::Local(name) => Some(name),
-        _ => None,
-    }
+/// Whether two references of a call, by port and place, are of the same rows by its contract, and of different streams.
+fn apart(draft: &Draft, call: usize, [a, b]: [(usize, usize); 2]) -> bool {
+    let inputs = &draft.program.calls[call].inputs;
+    let rows = |(port, n): (usize, usize)| {
+        let contract = &draft.sites[call].contract;
+        let input = contract.inputs.iter().find(|i| i.name == inputs[port].0)?;
+        match pattern(input, n).dims.first() {
+            Some(DimExpr::Local(name)) => Some(name.clone()),
+            _ => None,
+        }
+    };
+    let stream = |(port, n): (usize, usize)| draft.program.values[inputs[port].1[n].0].stream;
+    let same = rows(a).is_some_and(|r| rows(b) == Some(r));
+    same && stream(a).is_some_and(|s| stream(b).is_some_and(|t| s != t))
+}
+
+fn different(draft: &Draft, call: usize, a: (usize, usize), b: (usize, usize)) {
+    let called = &draft.program.calls[call];
+    let node = &draft.scene.cx.graph.nodes[&called.node];
+    let stream = |(port, n): (usize, usize)| {
+        let value = called.inputs[port].1[n];
+        let stream = draft.program.values[value.0].stream;
+        stream.map_or("", |s| draft.program.streams[s].as_str())
+    };
+    let at = |p: Problem, of: (usize, usize)| {
+        let r = &draft.sites[call].refs[of.0][of.1];
+        p.at(&r.place, format!("`{}`: videos of {}", r.value, stream(of)))
+    };
+    let p = Problem::error(format!(
+        "`{}` takes `{}` of stream {} with `{}` of stream {}: they are of different videos",
+        node.path,
+        called.inputs[a.0].0,
+        stream(a),
+        called.inputs[b.0].0,
+        stream(b)
+    ));
+    draft
+        .scene
+        .push(super::cx::inside(at(at(p, a), b), node).help("take both from the same stream"));
 }
 
 #[cfg(test)]
@@ -216,6 +232,34 @@ mod tests {
     }
 
     #[test]
+    fn views_are_of_the_same_videos() {
+        let nce = |x: &str, label: &str| {
+            errors(&format!(
+                "[nodes.nce]\nkind = \"contrastive\"\ntemperature = 0.5\ninputs = {{ x = [{x}]{label} }}\n\
+                 [phases.main.losses]\nnce = 1.0"
+            ))
+        };
+        let both = "\"consensus.y@source\", \"consensus.y@target\"";
+        let x =
+            "`nce` takes `x` of stream source with `x` of stream target: they are of different videos (in phase main)";
+        assert_eq!(nce(both, ""), [x]);
+        let label = "`nce` takes `x` of stream target with `label` of stream source: they are of different videos (in phase \
+                     main)";
+        assert_eq!(nce(both, ", label = \"batch.label@source\""), [x, label]);
+        let side = errors(
+            "[nodes.side]\nkind = \"concat\"\ninputs = { x = [\"consensus.y@source\", \"consensus.y@target\"] }\n\
+             [nodes.c]\nkind = \"linear\"\noutputs = \"K\"\nhead = \"Logits\"\ninputs = { x = \"side.y\" }\n\
+             [nodes.h]\nkind = \"entropy\"\ninputs = { logits = \"c.logits\" }\n[phases.main.losses]\nh = 1.0",
+        );
+        assert_eq!(
+            side,
+            [
+                "`side` takes `x` of stream source with `x` of stream target: they are of different videos (in phase main)"
+            ]
+        );
+    }
+
+    #[test]
     fn labels_of_one_stream_may_stand_besides_rows_of_another() {
         let formula = |rows: &str| {
             format!(
@@ -235,6 +279,7 @@ mod tests {
         assert_eq!(
             errors(&formula("n")),
             [
+                "`own` takes `z` of stream source with `x` of stream target: they are of different videos (in phase main)",
                 "`own` takes `x` of stream target with `y` of stream source: they are of different videos (in phase main)"
             ]
         );

@@ -22,6 +22,7 @@ mod lists;
 mod optim;
 mod order;
 mod params;
+mod parts;
 mod phases;
 mod prune;
 mod refs;
@@ -37,7 +38,7 @@ mod unused;
 mod weights;
 mod wiring;
 
-pub use absent::{Look, absent, absent_of, between_lists, left_out, runs};
+pub use absent::{Look, absent, absent_of, between_lists, left_out, lists_of, runs};
 pub use checker::check;
 pub(crate) use params::plain;
 pub use starts::{not_given, starts_from};

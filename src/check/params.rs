@@ -3,7 +3,7 @@
 
 use super::cx::Cx;
 use crate::diag::{Files, Place, Problem, Severity, did_you_mean};
-use crate::graph::NodeDef;
+use crate::graph::{NodeDef, is_node_key};
 use crate::tree::MOST;
 use crate::tree::{Tree, TreeValue, within};
 use glad_nodes::{DimExpr, KindEntry, Node, ParamProblem, Registry};
@@ -184,7 +184,7 @@ fn unknown(entry: &KindEntry, node: &NodeDef, written: &Written) -> Vec<Problem>
         let p = Problem::error(format!("`{}` has no parameter `{name}`", node.kind.value))
             .at(&tree.key, format!("no parameter of `{}`", node.path));
         out.push(p.help(match *name {
-            "inputs" | "kind" | "only" | "train_only" => {
+            key if is_node_key(key) => {
                 "wiring is the same in all phases and views: only parameters may differ".to_string()
             }
             _ => did_you_mean(name, known.iter().copied()).unwrap_or_else(|| match known.as_slice() {
@@ -250,8 +250,21 @@ pub(super) fn placed(
     }
 }
 
+/// A message up to its first comma outside of brackets, quotes and backquotes, which belong to a value or a name.
 fn short(message: &str) -> String {
-    message.split_once(", ").map_or(message, |(first, _)| first).to_string()
+    let (mut depth, mut quote) = (0i32, None);
+    for (at, c) in message.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '`' | '"') => quote = Some(c),
+            (None, '[' | '(' | '{') => depth += 1,
+            (None, ']' | ')' | '}') => depth -= 1,
+            (None, ',') if depth <= 0 && message[at..].starts_with(", ") => return message[..at].to_string(),
+            _ => {}
+        }
+    }
+    message.to_string()
 }
 
 /// serde's messages in the words of graph files.
@@ -369,6 +382,25 @@ mod tests {
         );
         assert_eq!(help.as_deref(), Some("did you mean `ganin`?"));
         assert_eq!(h("weights are not negative"), "weights are not negative");
+    }
+
+    #[test]
+    fn a_label_is_cut_between_clauses() {
+        for (message, label) in [
+            (
+                "[0.485, 0.456, 0.406] looks meant for 0 to 1, and these are bytes",
+                "[0.485, 0.456, 0.406] looks meant for 0 to 1",
+            ),
+            ("unknown value `a, b`, it is one of `c`, `d`", "unknown value `a, b`"),
+            (
+                "column \"x, y\" is not known (a, b), or so",
+                "column \"x, y\" is not known (a, b)",
+            ),
+            ("an `odd, quote, here", "an `odd, quote, here"),
+            ("no clause", "no clause"),
+        ] {
+            assert_eq!(short(message), label);
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use super::cx::Cx;
 use super::optim;
 use crate::diag::Problem;
+use crate::graph::{NodeDef, PhaseDef};
 
 /// Checks what needs no types.
 pub(super) fn check(cx: &Cx) {
@@ -32,12 +33,50 @@ pub(super) fn check(cx: &Cx) {
                 );
             }
         }
+        borrowed(cx, p);
         optim::check(cx, p);
         if cx.graph.run.iter().all(|r| r.value != p.name) {
             cx.push(
                 Problem::note(format!("phase {} is not in `run`", p.name))
                     .at(&p.place, "it is checked and not trained")
                     .help(format!("`append.run = [\"{}\"]` runs it", p.name)),
+            );
+        }
+    }
+}
+
+/// Refuses names of nodes that have no weights of their own, where weights are meant.
+fn borrowed(cx: &Cx, phase: &PhaseDef) {
+    let groups = phase
+        .optimizer
+        .groups
+        .iter()
+        .flat_map(|g| &g.nodes)
+        .map(|n| ("a group", n));
+    let frozen = phase.frozen.iter().map(|n| ("`frozen`", n));
+    let reset = phase.reset.iter().map(|n| ("`reset`", n));
+    for (what, name) in frozen.chain(reset).chain(groups) {
+        let nodes = cx.named(&name.value);
+        let tie = |n: &&NodeDef| {
+            n.weights
+                .as_ref()
+                .filter(|w| nodes.iter().all(|m| m.path != w.value))
+                .cloned()
+        };
+        let ties: Vec<_> = nodes.iter().filter_map(tie).collect();
+        if let Some(first) = ties.first().filter(|_| ties.len() == nodes.len()) {
+            let p = Problem::error(format!(
+                "`{}` has no weights of its own, so {what} cannot name it",
+                name.value
+            ));
+            let p = p.at(&name.place, format!("in {what} of phase {}", phase.name));
+            let owner = first
+                .value
+                .strip_suffix(nodes[0].path.strip_prefix(&name.value).unwrap_or_default());
+            let owner = owner.unwrap_or(&first.value);
+            cx.push(
+                p.at(&first.place, "it uses another's")
+                    .help(format!("name their owner, `{owner}`")),
             );
         }
     }

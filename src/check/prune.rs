@@ -126,7 +126,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             .get(&input.name)
             .map_or(&[][..], |r| r.as_slice());
         let mut edges = Some(vec![]);
-        for r in refs {
+        for r in refs.iter().take(input.first.unwrap_or(refs.len())) {
             match self.scene.targets(r, inst.stream, input.all_streams, input.whole_list) {
                 Ok(outs) => {
                     if let Some(e) = &mut edges {

@@ -138,12 +138,11 @@ impl Scene<'_, '_> {
         let Some(c) = self.contract(inst) else { return true };
         let node = self.node(inst);
         let there = |port: &str| {
-            let spread = c.inputs.iter().any(|i| i.name == port && i.all_streams);
-            node.inputs
-                .get(port)
-                .into_iter()
-                .flatten()
-                .all(|r| self.target_exists(r, inst.stream, spread))
+            let input = c.inputs.iter().find(|i| i.name == port);
+            let spread = input.is_some_and(|i| i.all_streams);
+            let first = input.and_then(|i| i.first).unwrap_or(usize::MAX);
+            let refs = node.inputs.get(port).into_iter().flatten();
+            refs.take(first).all(|r| self.target_exists(r, inst.stream, spread))
         };
         let answer = match self.status(inst) {
             Status::Runs => node.inputs.keys().all(|p| there(p)),

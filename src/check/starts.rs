@@ -6,7 +6,6 @@ use crate::graph::Graph;
 use crate::program::{Checked, Program};
 use glad_nodes::{Body, StartsFrom};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 
 /// Hexadecimal digits shown of a file's hash.
@@ -18,6 +17,7 @@ fn choices<'c>(programs: impl Iterator<Item = &'c Program>) -> BTreeMap<&'c str,
         program
             .calls
             .iter()
+            .filter(|call| call.owner == call.node)
             .filter_map(|call| match &program.bodies[call.body] {
                 Body::Compute(compute) => Some((call.node.as_str(), compute.starts_from()?)),
                 _ => None,
@@ -66,14 +66,14 @@ fn file(path: &Path) -> String {
     }
 }
 
-/// The beginning of the hash of a file's content. Only regular files are read: a pipe would block.
+/// The beginning of the hash of a file's content.
 fn hash(path: &Path) -> Result<String, &'static str> {
     let there = std::fs::metadata(path).map_err(|_| "not there")?;
     if !there.is_file() {
         return Err("not a file");
     }
     let mut hash = blake3::Hasher::new();
-    let read = File::open(path).and_then(|f| hash.update_reader(f).map(drop));
+    let read = glad_video::open_file(path).and_then(|f| hash.update_reader(f).map(drop));
     read.map_err(|_| "cannot be read")?;
     Ok(hash.finalize().to_hex()[..DIGITS].to_string())
 }

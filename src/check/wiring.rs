@@ -5,7 +5,7 @@ use super::cycles;
 use super::params::{self, Parsed, param_places};
 use crate::diag::{Problem, Spanned, did_you_mean};
 use crate::graph::{NodeDef, Ref};
-use glad_nodes::{Arity, Contract, DimExpr, Input, Side, TypeExpr};
+use glad_nodes::{Arity, Contract, DimExpr, Head, HeadExpr, Input, Side, TypeExpr};
 use std::collections::BTreeSet;
 
 /// Checks all nodes, used or not. `false` where no program can be built: there is a cycle.
@@ -99,7 +99,7 @@ fn ports(cx: &Cx, node: &NodeDef, c: &Contract) {
             cx.push(inside(p, node).help(near.map_or(help.clone(), |n| format!("{n} {help}"))));
             continue;
         };
-        let single = !input.all_streams && input.arity != Arity::Many;
+        let single = !input.all_streams && !matches!(input.arity, Arity::Many | Arity::Any);
         if single && refs.len() > 1 {
             let p = Problem::error(format!(
                 "input `{port}` of `{}` takes one reference, not {}",
@@ -107,13 +107,16 @@ fn ports(cx: &Cx, node: &NodeDef, c: &Contract) {
                 refs.len()
             ))
             .at(&refs[1].place, "one too many")
-            .help("a `concat` node makes one value of several");
+            .help(match input.types[0].head == HeadExpr::Is(Head::Clip) {
+                true => "a `join_clips` node puts the clips of several side by side",
+                false => "a `concat` node makes one value of several",
+            });
             cx.push(inside(p, node));
         }
     }
     for input in &c.inputs {
         let connected = node.inputs.get(&input.name).is_some_and(|r| !r.is_empty());
-        if !connected && input.arity != Arity::Optional {
+        if !connected && !matches!(input.arity, Arity::Optional | Arity::Any) {
             let p = Problem::error(format!(
                 "`{}` needs an input `{}`: {}",
                 node.path, input.name, input.types[0]
@@ -248,7 +251,7 @@ pub(super) fn passing<'c>(c: &'c Contract, port: &str) -> Option<&'c Input> {
     let out = c.outputs.iter().find(|o| o.name == port)?;
     let form = |t: &TypeExpr| (t.head.clone(), t.dims.len(), t.rest.clone());
     let alike = |i: &&Input| {
-        let one = i.arity != Arity::Many && !i.all_streams && !i.whole_list;
+        let one = !matches!(i.arity, Arity::Many | Arity::Any) && !i.all_streams && !i.whole_list;
         one && form(&i.types[0]) == form(&out.ty)
     };
     let all: Vec<&Input> = c.inputs.iter().filter(alike).collect();

@@ -37,7 +37,7 @@ fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<usize, String> +
     version,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true,
-    after_help = "Exit codes: 0 done; 1 the graph is wrong or its data absent, nothing ran; 2 the command line is wrong; 3 the run failed; \
+    after_help = "Exit codes: 0 done; 1 the graph is wrong, its data absent or the run's folder refused, nothing ran; 2 the command line is wrong; 3 the run failed; \
                   130 stopped by a signal, the state is saved."
 )]
 pub struct Args {

@@ -193,7 +193,7 @@ fn draw(graph: &GraphArgs, open: bool, out: Option<&Path>, registry: &Registry) 
     let svg = printable(&svg);
     match out {
         None => terminal::data(&svg),
-        Some(out) => crate::run::write_whole(out, svg.as_bytes())?,
+        Some(out) => crate::run::write_out(out, svg.as_bytes())?,
     }
     Ok(())
 }
@@ -231,10 +231,9 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
     for g in &all {
         let opened = open(g, layers, None, registry).and_then(|e| {
             let absent = crate::check::absent(&e.graph, &e.checked, files);
-            if absent.has_errors() {
-                Err(Failure::Graph(absent))
-            } else {
-                Ok((e, absent))
+            match absent.has_errors() {
+                true => Err(Failure::Graph(absent.after(&e.checked.notes))),
+                false => Ok((e, absent)),
             }
         });
         match opened {
@@ -304,7 +303,7 @@ fn is_experiment(path: &Path, depth: usize) -> std::io::Result<bool> {
     let text = match load::name_of(path) {
         Some(name) => load::built_in(&name).map_or(String::new(), |b| b.text.to_string()),
         None if path.metadata()?.len() > LARGEST => return Ok(true),
-        None => std::fs::read_to_string(path)?,
+        None => glad_video::read_text(path)?,
     };
     let Ok(table) = text.parse::<toml::Table>() else {
         return Ok(true);

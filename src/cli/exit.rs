@@ -2,12 +2,11 @@
 
 use crate::diag::{Problems, terminal};
 use crate::run::{RunError, STOPPED};
-use anyhow::anyhow;
 use std::process::ExitCode;
 
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// The graph is wrong, or its data are not there; nothing ran.
+/// The graph is wrong, its data are not there, or the run's folder is refused; nothing ran.
 pub const GRAPH: u8 = 1;
 /// The run failed.
 pub const RUN: u8 = 3;
@@ -25,6 +24,8 @@ pub enum Failure {
     Usage(String),
     /// The run's folder does not fit; nothing ran.
     Refused(String),
+    /// Something failed on the way; all has been printed.
+    Failed,
     /// The run was asked to stop, and has saved its state; all has been printed.
     Stopped,
     /// Something failed on the way.
@@ -46,10 +47,18 @@ impl From<anyhow::Error> for Failure {
 impl From<RunError> for Failure {
     fn from(e: RunError) -> Self {
         match e {
-            RunError::Refused(why) => Failure::Run(anyhow!(why)),
+            RunError::Refused(why) => Failure::Refused(why),
             RunError::Stopped => Failure::Stopped,
             RunError::Failed(e) => Failure::Run(e),
         }
+    }
+}
+
+/// Some of `videos` failed, each of which has been told.
+pub fn some_failed(failed: usize, videos: usize) -> Failure {
+    match videos {
+        1 => Failure::Failed,
+        n => Failure::Run(anyhow::anyhow!("{failed} of {n} videos failed")),
     }
 }
 
@@ -75,6 +84,7 @@ impl Failure {
                 terminal::err_text("\nsee glad-run --help\n");
                 ExitCode::from(USAGE)
             }
+            Failure::Failed => ExitCode::from(RUN),
             Failure::Stopped => ExitCode::from(STOPPED),
             Failure::Run(e) => {
                 terminal::err(&format!("error: {e:#}"));

@@ -1,12 +1,12 @@
 //! `glad-run frames`: decoded frames as pictures, and what a sampler picks.
 
 use super::args::LayerArgs;
-use super::exit::Failure;
+use super::exit::{Failure, some_failed};
 use super::experiment::{Experiment, open};
 use crate::diag::{one_line, terminal};
 use crate::program::Program;
-use crate::run::{Progress, draw_key, write_whole};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::run::{Progress, draw_key, write_out};
+use anyhow::{Context, Result, bail};
 use glad_nodes::{Args, Body, DataError, HostValue, Key, Registry, SampleCx, Stage};
 use glad_video::{Cell, OpenOptions, RgbFrame, Template, Video, background_frames, contact_sheet, png};
 use std::collections::{BTreeMap, HashSet};
@@ -85,7 +85,7 @@ pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Resul
     }
     match failed {
         0 => Ok(()),
-        n => Err(anyhow!("{n} of {} videos failed", videos.len()).into()),
+        n => Err(some_failed(n, videos.len())),
     }
 }
 
@@ -151,7 +151,7 @@ fn one(
                 return Ok(());
             }
             let path = what.out.join(format!("{name}_{i:0digits$}.png"));
-            write_whole(&path, &png(&frame).context("cannot make the picture")?)
+            write_out(&path, &png(&frame).context("cannot make the picture")?)
         });
         done += 1;
         progress.at(done, Vec::new);
@@ -188,7 +188,7 @@ fn one(
     let cells: Vec<Vec<Cell>> = rows.iter().map(|r| r.iter().map(cell).collect()).collect();
     let sheet = contact_sheet(&cells, WIDTH)?;
     let path = what.out.join(format!("{name}_sheet.png"));
-    write_whole(&path, &png(&sheet).context("cannot make the picture")?)?;
+    write_out(&path, &png(&sheet).context("cannot make the picture")?)?;
     Ok(format!("{size}; {} on {}{remark}", wanted.len(), path.display()))
 }
 

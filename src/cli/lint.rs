@@ -7,7 +7,7 @@ use super::output::{ends_in, writable};
 use crate::check::between_lists;
 use crate::diag::{printable, terminal};
 use crate::lint::{Level, findings, lists, page, text};
-use crate::run::{Progress, write_whole};
+use crate::run::{Progress, write_out};
 use glad_nodes::Registry;
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<()
     let lists = lists(&e.checked, what.decode, &progress)?;
     let found = findings(&lists, &between_lists(&e.graph, &e.checked), e.graph.bad_videos);
     let name = graph.graph.display().to_string();
-    let written = place.and_then(|()| write_whole(&out, printable(&page(&name, &lists, &found)).as_bytes()));
+    let written = place.and_then(|()| write_out(&out, printable(&page(&name, &lists, &found)).as_bytes()));
     let report = written.is_ok().then(|| out.display().to_string());
     terminal::out(&text(&name, &lists, &found, report.as_deref()));
     if let Err(e) = written {

@@ -26,10 +26,13 @@ impl Model {
     ///
     /// # Errors
     /// There is none, or it is of a version that this program does not read.
-    pub fn open(run: &Path) -> Result<Model> {
-        let folder = RunFolder::existing(run)?;
-        let record = RunRecord::read(&folder.record())?;
-        Ok(Model { folder, record })
+    pub fn open(run: &Path) -> Result<Model, Failure> {
+        let read = || -> Result<Model> {
+            let folder = RunFolder::existing(run)?;
+            let record = RunRecord::read(&folder.record())?;
+            Ok(Model { folder, record })
+        };
+        read().map_err(|e| Failure::Refused(format!("{e:#}")))
     }
 
     /// The run's graph as it was trained.
@@ -126,11 +129,17 @@ impl Model {
         }
     }
 
-    /// The weights that the view is computed with. A run that is not finished is reported.
+    /// The weights that a view's program is computed with. A run that is not finished is reported.
     ///
     /// # Errors
     /// The state is missing, damaged, of another run, or lacks a weight.
-    pub fn weights(&self, e: &Experiment, view: &str, device: &Device, progress: &Progress) -> Result<WeightStore> {
+    pub fn weights(
+        &self,
+        e: &Experiment,
+        program: &Program,
+        device: &Device,
+        progress: &Progress,
+    ) -> Result<WeightStore> {
         let best = e.graph.select.value == Select::Best;
         let path = if best { self.folder.best() } else { self.folder.last() };
         let state = load(&path, device)?;
@@ -138,7 +147,7 @@ impl Model {
             of_this_run(&state, &path, record)?;
         }
         let State { position, store, .. } = state;
-        for (node, specs) in &program(e, view)?.weights {
+        for (node, specs) in &program.weights {
             let missing = specs
                 .iter()
                 .find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
@@ -171,10 +180,10 @@ impl Model {
 ///
 /// # Errors
 /// There is no such view.
-pub fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program> {
-    e.checked.views.get(view).with_context(|| {
+pub fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program, Failure> {
+    e.checked.views.get(view).ok_or_else(|| {
         let names: Vec<&str> = e.checked.views.keys().map(String::as_str).collect();
-        format!("the graph has no view `{view}`; it has {}", names.join(", "))
+        Failure::Usage(format!("the graph has no view `{view}`; it has {}", names.join(", ")))
     })
 }
 

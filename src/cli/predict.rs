@@ -1,18 +1,19 @@
 //! `glad-run eval` and `glad-run predict`: a finished run on lists, or on any videos.
 
 use super::args::{LayerArgs, MachineArgs};
-use super::exit::Failure;
+use super::exit::{Failure, some_failed};
 use super::experiment::{Experiment, Machine, machine};
 use super::model::{Model, array, differs, program, roots_without, source, videos as videos_of};
 use super::output::{ending, writable};
-use crate::diag::terminal;
-use crate::program::{Program, ValueId};
+use crate::check::lists_of;
+use crate::diag::{Severity, terminal};
+use crate::program::ValueId;
 use crate::report;
 use crate::run::{
-    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_whole,
+    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_out,
 };
 use anyhow::{Context, Result, anyhow, bail};
-use glad_nodes::{Head, Key, Registry};
+use glad_nodes::{Head, Key, Registry, SourceError};
 use std::path::{Path, PathBuf};
 
 /// What `predict` is to compute.
@@ -50,8 +51,15 @@ pub fn eval(
         };
         e = model.experiment(view, &layers, registry)?;
     }
+    let mut found = lists_of(&e.graph, program(&e, view)?);
+    if found.has_errors() {
+        return Err(Failure::Graph(found));
+    }
+    found.list.retain(|p| p.severity == Severity::Warning);
+    if !found.list.is_empty() {
+        progress.problems(&found);
+    }
     let setup = set_up(program(&e, view)?, cache_folder().as_deref(), &progress)?;
-    labels_fit(program(&e, view)?, &setup)?;
     let result = run_on(&model, &e, view, setup, &machine, &progress, &[])?;
     terminal::out(&report::view_text(&e.graph, view, &result));
     Ok(())
@@ -64,9 +72,9 @@ fn available(
     view: &str,
     asked: &dyn Fn(&str, &str) -> bool,
     progress: &Progress,
-) -> Result<Option<Vec<String>>> {
+) -> Result<Option<Vec<String>>, Failure> {
     let program = program(e, view)?;
-    make_data(program, progress)?;
+    make_data(program, progress).map_err(Failure::Absent)?;
     let (mut out, mut absent) = (vec![], vec![]);
     for (s, call) in program.sources.iter().enumerate() {
         let source = source(program, *call)?;
@@ -75,9 +83,12 @@ fn available(
             continue;
         }
         let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
-        if let Err(why) = source.videos(&program.split) {
+        // What is there and wrong is told as such, later.
+        if let Err(why) = source.scan(&program.split)
+            && !matches!(&why, SourceError::File(fault) if fault.file.exists())
+        {
             if asked(node, stream) {
-                return Err(anyhow!(why).context(format!("stream `{stream}`")));
+                return Err(Failure::Absent(anyhow!(why).context(format!("stream `{stream}`"))));
             }
             out.push(s);
             absent.push(format!("{stream}: {why:#}"));
@@ -88,33 +99,13 @@ fn available(
     }
     let roots = roots_without(program, &out);
     if roots.is_empty() {
-        bail!("no list of view `{view}` is there: {}", absent.join("; "));
+        let absent = absent.join("; ");
+        return Err(Failure::Absent(anyhow!("no list of view `{view}` is there: {absent}")));
     }
     for line in absent {
         progress.say(&format!("left out, since its list is not there: {line}"));
     }
     Ok(Some(roots))
-}
-
-/// Every label has to be one of the classes that the network distinguishes.
-fn labels_fit(program: &Program, setup: &Setup) -> Result<()> {
-    for (s, list) in setup.lists.iter().enumerate() {
-        let of_stream = program
-            .values
-            .iter()
-            .filter(|v| v.stream == Some(s) && v.ty.head == Head::Logits);
-        let Some(classes) = of_stream.filter_map(|v| v.ty.known(-1)).min() else {
-            continue;
-        };
-        if let Some((video, label)) = list.iter().find_map(|v| Some((v, v.label.filter(|l| *l >= classes)?))) {
-            bail!(
-                "{}: the label {label} is none of the run's {classes} classes, 0 to {}",
-                video.line,
-                classes - 1
-            );
-        }
-    }
-    Ok(())
 }
 
 /// Runs a finished run's network on videos.
@@ -131,6 +122,10 @@ pub fn predict(
     let wanted = wanted(&what)?;
     if let Some(out) = what.out {
         writable(out)?;
+    }
+    for video in videos {
+        let there = std::fs::metadata(video).with_context(|| format!("cannot open {}", video.display()));
+        there.map_err(Failure::Absent)?;
     }
     let model = Model::open(run)?;
     let whole = model.experiment(what.view, &LayerArgs::default(), registry)?;
@@ -150,18 +145,18 @@ pub fn predict(
     })?;
     let result = run_on(&model, &e, what.view, setup, &machine, &progress, &ports)?;
     for b in &result.bad {
-        terminal::err(&format!("{}: {}", videos[b.video].display(), b.reason));
+        terminal::err(&format!("error: {}", of_video(&videos[b.video], b.video, &b.reason)));
     }
     match wanted {
         Wanted::Port(out) => report::write_ports(out, &result.ports)?,
         Wanted::Csv(out) => {
             let text = report::predictions_csv(&model.classes(&e.graph, program)?, &result.predictions)?;
-            write_whole(out, text.as_bytes())?;
+            write_out(out, text.as_bytes())?;
         }
         Wanted::Json(out) => {
             let all = report::predictions_json(&model.classes(&e.graph, program)?, &result.predictions);
             let text = serde_json::to_string_pretty(&all).context("the predictions")? + "\n";
-            write_whole(out, text.as_bytes())?;
+            write_out(out, text.as_bytes())?;
         }
         Wanted::Text => {
             let classes = model.classes(&e.graph, program)?;
@@ -171,8 +166,18 @@ pub fn predict(
     if result.bad.is_empty() {
         Ok(())
     } else {
-        Err(anyhow!("{} of {} videos failed", result.bad.len(), videos.len()).into())
+        Err(some_failed(result.bad.len(), videos.len()))
     }
+}
+
+/// Why a video failed, with its path as it was given in front; not with what it is among the arguments, nor the node that it came to.
+fn of_video(video: &Path, at: usize, reason: &str) -> String {
+    let why = reason
+        .split_once(&format!("argument:{}: ", at + 1))
+        .map_or(reason, |(_, why)| why);
+    let whole = video.canonicalize().unwrap_or_else(|_| video.to_path_buf());
+    let why = why.strip_prefix(&format!("{}: ", whole.display())).unwrap_or(why);
+    format!("{}: {why}", video.display())
 }
 
 /// What is computed, and where it goes.
@@ -206,11 +211,13 @@ fn run_on(
     machine: &Machine,
     progress: &Progress,
     ports: &[ValueId],
-) -> Result<ViewResult> {
-    let mut store = model.weights(e, view, &machine.device, progress)?;
+) -> Result<ViewResult, Failure> {
+    let program = program(e, view)?;
+    let store = model.weights(e, program, &machine.device, progress);
+    let mut store = store.map_err(|e| Failure::Refused(format!("{e:#}")))?;
     let key = Key::new(e.graph.seed.value).name("view").name(view);
-    run_view(
-        program(e, view)?,
+    let result = run_view(
+        program,
         setup,
         &mut store,
         &ViewCx {
@@ -223,12 +230,13 @@ fn run_on(
             bad_limit: None,
             classes: e.graph.classes.as_ref().map(|c| c.value.as_slice()),
         },
-    )
+    )?;
+    Ok(result)
 }
 
 /// What narrows a run's graph to one stream: the one that the experiment adapts to (the first held-out one, else the last), and
 /// the root that is wanted.
-fn narrowed(whole: &Experiment, what: &What<'_>) -> Result<LayerArgs> {
+fn narrowed(whole: &Experiment, what: &What<'_>) -> Result<LayerArgs, Failure> {
     let program = program(whole, what.view)?;
     let stream = match whole.graph.held_out.first() {
         Some(s) => s.value.clone(),

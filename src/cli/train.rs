@@ -93,8 +93,7 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
             terminal::err(&stopped);
             Err(Failure::Stopped)
         }
-        // A scheduler must not take what never began for a run to start again.
-        Err(RunError::Refused(why)) if args.go_on => Err(Failure::Refused(why)),
+        // What is refused never began: a scheduler must not start it again.
         Err(e) => Err(e.into()),
     }
 }
@@ -180,10 +179,13 @@ fn has_start(experiment: &Experiment) -> Result<(), Failure> {
         return Ok(());
     }
     open.iter_mut().for_each(|p| p.severity = Severity::Error);
-    Err(Failure::Graph(Problems {
+    let mut others = checked.notes.clone();
+    others.list.retain(|p| p.severity == Severity::Warning);
+    let open = Problems {
         files: graph.files.clone(),
         list: open,
-    }))
+    };
+    Err(Failure::Graph(open.after(&others)))
 }
 
 /// Makes the data that can be made; what is absent otherwise, or does not fit the graph, is an error. Gives what is worth a
@@ -197,7 +199,7 @@ fn have_data(experiment: &Experiment, progress: &Progress) -> Result<Problems, F
     let taken = |p: &&Program| left_out.iter().all(|(name, _)| *name != p.name);
     let found = absent_of(graph, runs(graph, checked).filter(taken), Look::Needed);
     match found.has_errors() {
-        true => Err(Failure::Graph(found)),
+        true => Err(Failure::Graph(found.after(&checked.notes))),
         false => Ok(found),
     }
 }

@@ -69,6 +69,7 @@ fn ports(c: &Contract) -> String {
             Arity::One => {}
             Arity::Optional => how.push("optional"),
             Arity::Many => how.push("list"),
+            Arity::Any => how.push("optional, list"),
         }
         if i.all_streams {
             how.push("all streams");

@@ -95,7 +95,7 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     out += &table(&rows, &[4, 5, 6], "  ");
     out += "\n";
     let m = memory(p, precision);
-    let trained = |node: &str| p.calls.iter().any(|c| c.node == node && c.trains);
+    let trained = |node: &str| p.calls.iter().any(|c| c.owner == node && c.trains);
     let weights = |f: &dyn Fn(&str) -> bool| -> usize {
         let of = p.weights.iter().filter(|(n, _)| f(n)).flat_map(|(_, w)| w);
         of.filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum()
@@ -224,9 +224,13 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
             _ if streams.is_empty() => "–".into(),
             _ => streams.join(", "),
         };
-        let weights: usize = match p.weights.get(&c.node).filter(|_| first) {
-            Some(w) => w.iter().filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum(),
-            None => 0,
+        let weights = match p.weights.get(&c.owner).filter(|_| first) {
+            Some(_) if c.owner != c.node => format!("those of {}", c.owner),
+            Some(w) => match w.iter().filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum() {
+                0 => String::new(),
+                n => thousands(n),
+            },
+            None => String::new(),
         };
         let cost = same
             .iter()
@@ -244,7 +248,7 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
             c.node.clone(),
             streams,
             gives(p, c),
-            dash(weights as u64, &|n| thousands(n as usize)),
+            weights,
             dash(cost.0, &count),
             if c.side == Side::Host {
                 String::new()

@@ -119,6 +119,9 @@ pub struct CallPlan {
     pub node: String,
     /// Its kind.
     pub kind: &'static str,
+    /// The node whose weights it uses, where it has none of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<String>,
     /// `data`, `boundary` or `device`.
     pub side: &'static str,
     /// Its streams; several where they are computed jointly, none for a value computed from several.
@@ -217,8 +220,11 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     let batches = |n: usize| n.div_ceil(batch.max(1)) as u64;
     let epochs = def.and_then(|d| d.epochs.as_ref()).map(|e| e.value);
     let steps = match (def, epochs) {
-        // An epoch is one pass over the first stream.
-        (Some(_), Some(e)) => videos.values().next().copied().flatten().map(|n| e as u64 * batches(n)),
+        (Some(d), Some(e)) => {
+            let lists = videos.values().take(d.epoch.lists(videos.len()));
+            let sizes: Option<Vec<usize>> = lists.copied().collect();
+            sizes.map(|sizes| (e as u64).saturating_mul(d.epoch.steps(&sizes, batch)))
+        }
         (Some(d), None) => d.steps.as_ref().map(|s| s.value as u64),
         (None, _) => {
             let all: Option<Vec<usize>> = videos.values().copied().collect();
@@ -228,7 +234,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
     let forward = m.macs * parts;
     let step = if def.is_some() { 3 * forward } else { forward };
-    let trained = |node: &String| p.calls.iter().any(|c| c.node == *node && c.trains);
+    let trained = |node: &String| p.calls.iter().any(|c| c.owner == *node && c.trains);
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     ProgramPlan {
         name: p.name.clone(),
@@ -286,6 +292,7 @@ fn call(p: &Program, c: &Call, precision: Precision) -> CallPlan {
     CallPlan {
         node: c.node.clone(),
         kind: c.kind,
+        weights: (c.owner != c.node).then(|| c.owner.clone()),
         side: match c.side {
             Side::Host => "data",
             Side::Boundary => "boundary",

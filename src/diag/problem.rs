@@ -81,6 +81,12 @@ impl Problems {
     pub fn has_errors(&self) -> bool {
         self.list.iter().any(|p| p.severity == Severity::Error)
     }
+
+    /// These, after others of the same experiment: a mistake hides no warning.
+    pub fn after(mut self, others: &Problems) -> Problems {
+        self.list.splice(0..0, others.list.iter().cloned());
+        self
+    }
 }
 
 impl Problems {

@@ -1,6 +1,8 @@
 //! The graph, its nodes, phases and views.
 
+use super::epoch::Epoch;
 use super::file::Select;
+use super::loss::Ramp;
 use super::optim::OptimizerDef;
 use crate::diag::{Files, Place, Problem, Spanned};
 use crate::tree::{History, Tree};
@@ -52,6 +54,8 @@ pub struct NodeDef {
     pub only: Option<Vec<Spanned<String>>>,
     /// Bypassed in views.
     pub train_only: bool,
+    /// The path of the node whose weights it uses: never one that uses another's itself.
+    pub weights: Option<Spanned<String>>,
     /// Bypassed everywhere (an overlay's `bypass`): outputs are the input of the same type.
     pub bypass: Option<Place>,
     /// The folder that relative paths in its parameters are resolved against: that of the file that wrote `kind`, or
@@ -63,6 +67,13 @@ pub struct NodeDef {
     pub inside: Vec<Spanned<String>>,
 }
 
+impl NodeDef {
+    /// The path that its weights are kept under: its own, or that of the node whose weights it uses.
+    pub fn owner(&self) -> &str {
+        self.weights.as_ref().map_or(&self.path, |w| &w.value)
+    }
+}
+
 /// A term of a phase's objective.
 #[derive(Clone, Debug)]
 pub struct LossDef {
@@ -70,6 +81,8 @@ pub struct LossDef {
     pub target: Spanned<Ref>,
     /// Its weight.
     pub weight: Spanned<f64>,
+    /// How the weight grows.
+    pub ramp: Ramp,
 }
 
 /// A training phase.
@@ -83,10 +96,12 @@ pub struct PhaseDef {
     pub streams: Option<Vec<Spanned<String>>>,
     /// Which list it reads: `train` by default.
     pub split: Spanned<String>,
-    /// Length in passes over the first stream.
+    /// Length in epochs.
     pub epochs: Option<Spanned<usize>>,
     /// Length in optimiser steps.
     pub steps: Option<Spanned<usize>>,
+    /// What an epoch is.
+    pub epoch: Epoch,
     /// Videos per stream in an optimiser step.
     pub batch: Spanned<usize>,
     /// Videos per stream in one forward and backward pass; gradients of the step's parts add up, batch statistics are

@@ -1,8 +1,10 @@
 //! The tables of a graph file, as written: their keys, defaults and documentation. [`super::def`] has what they mean.
 
+use super::epoch::EpochOver;
 use super::expect::Expect;
+use super::loss::LossKeys;
 use super::optim::OptimizerDef;
-use crate::diag::{Place, Problem, Spanned};
+use crate::diag::Spanned;
 use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
 use crate::tree::{Out, Tree, TreeValue, Written, string, strings};
 use glad_nodes::Precision;
@@ -78,10 +80,15 @@ table! {
         streams: Option<Vec<Spanned<String>>>;
         /// Which list it reads: `train` by default.
         split: Option<Spanned<String>>;
-        /// Length in passes over the first stream.
+        /// Length in passes over the first stream, or over the list that `epoch` says.
         epochs: Option<Spanned<usize>>, [least = 1.0];
         /// Length in optimiser steps.
         steps: Option<Spanned<usize>>, [least = 1.0];
+        /// Over which list a pass is an epoch: the first stream's (the default), or the longest.
+        epoch: Option<Spanned<EpochOver>>;
+        /// Leaves out the last step of an epoch where it has fewer videos than the others, for losses that compare the videos of
+        /// a batch.
+        drop_last: bool;
         /// Videos per stream in an optimiser step.
         batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
         /// Videos per stream in one forward and backward pass; gradients of the parts are summed.
@@ -136,6 +143,8 @@ table! {
         only: Option<Vec<Spanned<String>>>;
         /// Bypassed in views.
         train_only: bool;
+        /// The node whose weights it uses, in place of weights of its own.
+        weights: Option<Spanned<String>>;
         /// References, by input port.
         inputs: Inputs;
     }
@@ -211,71 +220,6 @@ impl Value for Inputs {
 
     fn schema(_: &str, _: &Rules) -> Json {
         schema::to("inputs")
-    }
-}
-
-/// A term of an objective: a weight under the name of an output, or `{ of = "node.port", weight = 1.0 }` under any name.
-#[derive(Clone, Debug)]
-pub struct LossKeys {
-    /// The output, where it is not the term's name.
-    pub of: Option<Spanned<String>>,
-    /// Its weight.
-    pub weight: Spanned<f64>,
-    /// Where its name was written.
-    pub key: Place,
-}
-
-impl Value for LossKeys {
-    fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
-        let name = at.splitn(4, '.').last().unwrap_or(at);
-        let Some(long) = t.entries() else {
-            return Some(LossKeys {
-                of: None,
-                weight: out.number(at, t)?,
-                key: t.key.clone(),
-            });
-        };
-        if !long.contains_key("of") && !long.contains_key("weight") {
-            let port = long.keys().next().map_or("PORT", String::as_str);
-            let p = Problem::error(format!("loss `{name}` is a table without `of` and `weight`"))
-                .at(&t.key, "here")
-                .help(format!("a port of `{name}` is written `\"{name}.{port}\" = 1.0`"));
-            out.push(p);
-            return None;
-        }
-        out.unknown_keys(&format!("loss `{name}`"), long, &["of", "weight"]);
-        let of = long.get("of").map(|t| out.string(&format!("{at}.of"), t));
-        let weight = long.get("weight").map(|t| out.number(&format!("{at}.weight"), t));
-        if weight.is_none() {
-            let p = Problem::error(format!("loss `{name}` has no weight")).at(&t.key, "here");
-            out.push(p.help(format!("write `{name} = {{ of = \"node.port\", weight = 1.0 }}`")));
-        }
-        let of = match of {
-            Some(None) => return None,
-            of => of.flatten(),
-        };
-        Some(LossKeys {
-            of,
-            weight: weight.flatten()?,
-            key: t.key.clone(),
-        })
-    }
-
-    fn write(&self, _: &Rules) -> Option<TreeValue> {
-        let weight = TreeValue::Float(self.weight.value);
-        let Some(of) = &self.of else { return Some(weight) };
-        let mut to = Written::nowhere();
-        to.put("of", string(&of.value));
-        to.put("weight", weight);
-        Some(to.tree().value)
-    }
-
-    fn schema(_: &str, _: &Rules) -> Json {
-        let mut long = serde_json::Map::new();
-        long.insert("of".into(), schema::typed("string", "The output."));
-        long.insert("weight".into(), schema::typed("number", "Its weight."));
-        let long = schema::object("A term.", long, json!(false));
-        json!({ "anyOf": [schema::typed("number", "The term's weight."), long] })
     }
 }
 

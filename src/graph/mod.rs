@@ -1,13 +1,17 @@
 //! An experiment as plain data: all layers merged, composites expanded, every value with its place.
 
 mod def;
+mod epoch;
 mod expect;
 mod file;
+mod loss;
 mod optim;
 mod schedule;
 
 pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
+pub use epoch::{Epoch, EpochOver};
 pub use expect::Expect;
-pub use file::{CompositeKeys, Inputs, LossKeys, NodeKeys, Order, PhaseKeys, Select, TopKeys, ViewKeys, is_node_key};
+pub use file::{CompositeKeys, Inputs, NodeKeys, Order, PhaseKeys, Select, TopKeys, ViewKeys, is_node_key};
+pub use loss::{LossKeys, Ramp};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
 pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};

@@ -4,9 +4,9 @@ use super::lists::Listed;
 use crate::diag::{Place, Problem, Problems, Severity};
 use crate::graph::bad_allowed;
 use glad_nodes::{Defect, ListScan, Video};
+use glad_video::lists::is_heading;
 use indexmap::IndexMap;
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 /// What a finding does to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -163,15 +163,17 @@ struct List<'a> {
     scan: &'a ListScan,
 }
 
+/// The beginning of an advice where the first class has no videos and its name may be the heading of the file.
+fn heading(name: &str) -> String {
+    match is_heading(name) {
+        true => format!("take `{name}` out of the names, if it is the heading of their file; if it is a class, "),
+        false => String::new(),
+    }
+}
+
 /// `1 video`, `3 videos`.
 fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-/// What a video is among others: its file, and its segment where it is one.
-fn segment(video: &Video) -> (&PathBuf, Option<(usize, Option<usize>)>) {
-    let stated = video.footage.stated();
-    (&video.path, stated.offset.map(|o| (o, stated.frames)))
 }
 
 fn shown(video: &Video) -> String {
@@ -196,17 +198,30 @@ impl List<'_> {
 
     fn lines(&self, found: &mut Vec<Finding>) {
         let (videos, bad) = (self.scan.videos.len(), &self.scan.malformed);
-        if !bad.is_empty() {
-            let items = bad.iter().map(|m| Item {
-                place: m.line.clone(),
-                text: m.reason.clone(),
-            });
+        let items = bad.iter().map(|m| Item {
+            place: m.line.clone(),
+            text: m.reason.clone(),
+        });
+        if self.scan.undecided {
+            self.push(
+                found,
+                Level::Stops,
+                "which columns the list has is open".into(),
+                "say it by `columns` or `format` of the node, or in the list",
+                items.collect(),
+            );
+        } else if !bad.is_empty() {
             self.push(
                 found,
                 Level::Stops,
                 format!("{} of {} malformed", count(bad.len(), "line"), videos + bad.len()),
-                "correct or delete them; if many are, the list is of another kind than was taken: say `format` or \
-                 `columns` of the node",
+                match bad.iter().all(|m| m.reason.starts_with("label ")) {
+                    true => "correct the labels, or delete the lines",
+                    false => {
+                        "correct or delete them; if many are, the list is of another kind than was taken: say `format` or \
+                         `columns` of the node"
+                    }
+                },
                 items.collect(),
             );
         } else if videos == 0 {
@@ -270,7 +285,7 @@ impl List<'_> {
                     }
                 }
                 Ok(n) => {
-                    if let Some(remark) = video.footage.remark() {
+                    if let Some(remark) = &look.remark {
                         remarks.push(item(format!("{}: {remark}", video.path.display())));
                     }
                     if stated.offset.is_none()
@@ -285,8 +300,7 @@ impl List<'_> {
                 }
             }
             if let Some(damage) = &look.damage {
-                let prefix = format!("{}: ", video.line);
-                unreadable.push(item(damage.strip_prefix(&prefix).unwrap_or(damage).to_string()));
+                unreadable.push(item(damage.clone()));
             }
         }
         let unread: usize = unsupported.values().map(Vec::len).sum();
@@ -453,9 +467,12 @@ impl List<'_> {
                 text: format!("label {l} is beyond the {classes} classes (0 to {})", classes - 1),
             })
             .collect();
-        if !beyond.is_empty() {
-            let labels = || videos.iter().filter_map(|v| v.label);
-            let from_one = labels().min() == Some(1) && labels().max() == Some(classes);
+        let labels = || videos.iter().filter_map(|v| v.label);
+        let shifted = labels().min() == Some(1) && labels().max() == Some(classes) && self.scan.numbered;
+        // More names than scores are one mistake, which the checks of lists against the graph report where they read the list.
+        let named = self.listed.classes.as_ref().map_or(0, Vec::len);
+        let more_names = named > classes && self.scan.malformed.is_empty();
+        if !beyond.is_empty() && !more_names {
             self.push(
                 found,
                 Level::Stops,
@@ -464,9 +481,12 @@ impl List<'_> {
                     count(beyond.len(), "video"),
                     videos.len()
                 ),
-                match from_one {
-                    true => "the labels begin with 1, and classes are numbered from 0: make each label 1 less",
-                    false => "correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                &match shifted {
+                    true => "the labels begin with 1, and classes are numbered from 0: make each label 1 less".into(),
+                    false => format!(
+                        "{}correct them, or give the classifier as many outputs as there are classes (`dims.K`)",
+                        heading(&self.listed.class(0))
+                    ),
                 },
                 beyond,
             );
@@ -477,7 +497,14 @@ impl List<'_> {
             .filter(|k| counts.get(*k).is_none_or(|n| *n == 0))
             .map(|k| self.listed.class(k))
             .collect();
-        if !empty.is_empty() {
+        // Numbers that all are one too high leave the first class without videos: that is one mistake.
+        if !empty.is_empty() && !shifted {
+            let first_only = counts.first() == Some(&0) && empty.len() == 1 && classes > 1;
+            let from_one = match (first_only, self.scan.numbered) {
+                (true, true) => "do the labels begin with 1? Classes are numbered from 0; if they do not, ".into(),
+                (true, false) => heading(&self.listed.class(0)),
+                (false, _) => String::new(),
+            };
             let consequence = match self.listed.trains {
                 true => "what is trained on the labels of this list never sees them",
                 false => "mean class accuracy is over the other classes",
@@ -493,7 +520,7 @@ impl List<'_> {
                         format!("{} classes", empty.len())
                     }
                 ),
-                &format!("add videos of them, or leave the classes out: {consequence}"),
+                &format!("{from_one}add videos of them, or leave the classes out: {consequence}"),
                 vec![Item {
                     place: String::new(),
                     text: empty.join(", "),
@@ -505,8 +532,8 @@ impl List<'_> {
     /// The same video twice.
     fn repeats(&self, found: &mut Vec<Finding>) {
         let mut same: IndexMap<_, Vec<&Video>> = IndexMap::new();
-        for video in &self.scan.videos {
-            same.entry(segment(video)).or_default().push(video);
+        for (segment, video) in self.listed.segments() {
+            same.entry(segment).or_default().push(video);
         }
         let (mut torn, mut twice) = (vec![], vec![]);
         for videos in same.values().filter(|v| v.len() > 1) {
@@ -557,13 +584,11 @@ impl List<'_> {
             if other.trains == self.listed.trains || other.name() == self.listed.name() {
                 continue;
             }
-            let videos = other.scan.iter().flat_map(|s| &s.videos);
-            let theirs: HashMap<_, &str> = videos.map(|v| (segment(v), v.line.as_str())).collect();
+            let theirs: HashMap<_, &str> = other.segments().map(|(s, v)| (s, v.line.as_str())).collect();
             let items: Vec<Item> = self
-                .scan
-                .videos
-                .iter()
-                .filter_map(|v| Some((v, theirs.get(&segment(v))?)))
+                .listed
+                .segments()
+                .filter_map(|(segment, v)| Some((v, theirs.get(&segment)?)))
                 .map(|(v, line)| Item {
                     place: v.line.clone(),
                     text: format!("{} is {line}, too", shown(v)),

@@ -47,7 +47,14 @@ pub struct Look {
     pub frames: Result<usize, Defect>,
     /// Why a frame that was tried could not be decoded.
     pub damage: Option<String>,
+    /// What is unusual about the file.
+    pub remark: Option<String>,
+    /// The file, by its path without links.
+    pub real: PathBuf,
 }
+
+/// What a video is among others: its file, and its segment where it is one.
+pub(super) type Segment<'a> = (&'a Path, Option<(usize, Option<usize>)>);
 
 impl Listed {
     /// The list's name: its file, else its node.
@@ -61,6 +68,16 @@ impl Listed {
     /// The stream, and the splits.
     pub fn whose(&self) -> String {
         format!("{}: {}", self.stream, self.splits.join(", "))
+    }
+
+    /// The videos of the list, each with what it is among others.
+    pub(super) fn segments(&self) -> impl Iterator<Item = (Segment<'_>, &Video)> {
+        let videos = self.scan.iter().flat_map(|s| &s.videos);
+        videos.zip(&self.looks).map(|(video, look)| {
+            let stated = video.footage.stated();
+            let segment = stated.offset.map(|from| (from, stated.frames));
+            ((look.real.as_path(), segment), video.as_ref())
+        })
     }
 
     /// The name of a class, or its number.
@@ -176,11 +193,17 @@ fn read(program: &Program, call: usize, source: &dyn Source, all: &mut IndexMap<
     }
 }
 
-/// What makes a look at a video another one: its file and segment, and what decodes it.
-type Identity = (PathBuf, Stated, &'static str);
+/// What makes a look at a video another one: its file and segment, what decodes it, and how.
+type Identity = (PathBuf, Stated, &'static str, String);
 
 fn identity(video: &Video) -> Identity {
-    (video.path.clone(), video.footage.stated(), video.footage.backend())
+    let footage = &video.footage;
+    (
+        video.path.clone(),
+        footage.stated(),
+        footage.backend(),
+        footage.reading(),
+    )
 }
 
 fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
@@ -200,8 +223,16 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
                 Ok(n) if decode => try_frames(video, *n),
                 _ => None,
             };
+            let remark = video.footage.remark();
+            let real = video.path.canonicalize().unwrap_or_else(|_| video.path.clone());
             progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, Vec::new);
-            (id, Look { frames, damage })
+            let look = Look {
+                frames,
+                damage,
+                remark,
+                real,
+            };
+            (id, look)
         })
         .collect();
     progress.end("");
@@ -217,7 +248,12 @@ fn try_frames(video: &Video, count: usize) -> Option<String> {
     let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| video.footage.frames(&wanted)));
     match tried {
         Ok(Ok(_)) => None,
-        Ok(Err(e)) => Some(format!("{e:#}")),
-        Err(_) => Some(format!("{}: the decoder failed on it", video.line)),
+        // Several lists may have the video: the line is that of each, not the one of this video.
+        Ok(Err(e)) => {
+            let text = format!("{e:#}");
+            let own = text.strip_prefix(&format!("{}: ", video.line));
+            Some(own.unwrap_or(&text).to_string())
+        }
+        Err(_) => Some(format!("{}: the decoder failed on it", video.path.display())),
     }
 }

@@ -1,12 +1,13 @@
 //! From the merged tree to a [`Graph`], or every mistake of every file at once.
 
-use super::expand::{Expander, Flat, Member};
+use super::expand::{Expander, Flat, Member, Tie};
 use super::layers::Reader;
 use super::node::{NodeCx, known_streams};
 use super::params::Params;
 use super::phase::PhaseCx;
 use super::refs::Resolver;
 use super::set_arg::VERBS;
+use super::ties::tie;
 use crate::diag::{Problem, Spanned, suggest};
 use crate::graph::{Graph, NodeDef, PhaseDef, Select, TopKeys, ViewDef, is_node_key};
 use crate::keys::Table;
@@ -146,6 +147,11 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: 
         streams: &stream_names,
         resolver: &mut resolver,
     };
+    let ties: Vec<(String, Tie)> = expansion
+        .nodes
+        .iter()
+        .filter_map(|flat| Some((flat.path.clone(), flat.weights.clone()?)))
+        .collect();
     let read: Vec<NodeDef> = expansion
         .nodes
         .into_iter()
@@ -161,6 +167,7 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: 
         }
         graph.nodes.insert(node.path.clone(), node);
     }
+    tie(&mut graph.nodes, &ties, out);
     outputs(&mut resolver);
     bypass(keys.bypass, &mut graph.nodes, &mut resolver, out);
 

@@ -104,7 +104,7 @@ pub(super) fn arguments(
     for (name, value) in &given {
         if !def.params.contains_key(name) {
             let mut known: Vec<&str> = def.params.keys().map(String::as_str).collect();
-            known.extend(["inputs", "only", "train_only"]);
+            known.extend(["inputs", "only", "train_only", "weights"]);
             let p = Problem::error(format!("unknown parameter `{name}` of `{node}`"))
                 .at(&value.key, "the composite has no such parameter")
                 .help(suggest(name, "parameters", known));

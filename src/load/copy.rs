@@ -98,7 +98,8 @@ mod tests {
         assert!(full.contains("setting  = \"glad:settings/mini\"") && full.contains("kind   = \"glad:lib/order\""));
         assert!(full.starts_with("# GLAD"), "{}", &full[..200]);
         assert!(
-            copy("variants/cdan").starts_with("# CDAN") && copy("variants/cdan").contains("extends    = \"glad:full\"")
+            copy("methods/cdan").starts_with("# CDAN")
+                && copy("methods/cdan").contains("extends    = \"glad:source_only\"")
         );
         assert!(copy("settings/kinetics_babel_tsm").contains("train = \"data/k400_train.txt\""));
         assert!(!copy("gap").contains("\"../"));

@@ -186,6 +186,7 @@ fn node(n: &NodeDef) -> Tree {
         folder: names_files(n).then(folder),
         only: n.only.clone(),
         train_only: n.train_only,
+        weights: n.weights.clone(),
         inputs: Inputs(
             n.inputs
                 .iter()
@@ -230,6 +231,8 @@ fn phase(p: &PhaseDef) -> PhaseKeys {
         split: Some(p.split.clone()),
         epochs: p.epochs.clone(),
         steps: p.steps.clone(),
+        epoch: p.epoch.over.clone(),
+        drop_last: p.epoch.drop_last,
         batch: Some(p.batch.clone()),
         micro_batch: p.micro_batch.clone(),
         seed: p.seed.clone(),
@@ -260,6 +263,7 @@ fn loss(name: &str, l: &LossDef) -> Spanned<LossKeys> {
     let term = LossKeys {
         of: Some(reference(&l.target)).filter(|of| of.value != name),
         weight: l.weight.clone(),
+        ramp: l.ramp,
         key: place.clone(),
     };
     Spanned::new(term, place)

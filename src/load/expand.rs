@@ -28,6 +28,30 @@ pub(super) struct Flat {
     pub only: Vec<Tree>,
     /// Whether a composite around it is `train_only`.
     pub train_only: bool,
+    /// The node whose weights it uses.
+    pub weights: Option<Tie>,
+}
+
+/// A reference to a node's weights.
+#[derive(Clone, Debug)]
+pub(super) struct Tie {
+    /// The path of that node, as far as it is known: it may use another's weights itself, or not exist.
+    pub owner: String,
+    /// The composites around both nodes where their `weights` says so, and the one that says it: `(tied, owner)`.
+    pub by: Option<(String, String)>,
+    /// Where it was written.
+    pub place: Place,
+}
+
+impl Tie {
+    /// Of the node `path`, where a composite around it uses the weights of another.
+    fn inside(&self, path: &str) -> Option<Tie> {
+        let (from, to) = self.by.as_ref()?;
+        Some(Tie {
+            owner: format!("{to}{}", path.strip_prefix(from)?),
+            ..self.clone()
+        })
+    }
 }
 
 /// What a name in a scope refers to.
@@ -94,6 +118,7 @@ pub(super) struct Around {
     pub inside: Vec<Spanned<String>>,
     pub only: Vec<Tree>,
     pub train_only: bool,
+    pub weights: Option<Tie>,
 }
 
 impl<'a> Expander<'a> {
@@ -174,15 +199,34 @@ impl<'a> Expander<'a> {
             member(&mut self.out, Member::Node);
             return;
         };
+        let mut out = Out(&mut self.reader.problems);
+        let tie = entries
+            .shift_remove("weights")
+            .and_then(|t| out.string(&format!("nodes.{path}.weights"), &t));
+        let tie = tie.map(|t| Tie {
+            owner: format!("{}{}", self.out.scopes[around.scope].prefix, t.value),
+            by: None,
+            place: t.place,
+        });
         if CompositeDef::is_file(&kind.value) {
             let at = self.out.scopes.len();
             member(&mut self.out, Member::Composite(at));
             self.out.composites.insert(path.clone(), (whole, around.scope));
             let node = Spanned::new(path, key);
-            self.composite(node, kind, entries, params, around);
+            let mut around = around.clone();
+            around.weights = match tie {
+                Some(tie) => Some(Tie {
+                    by: Some((node.value.clone(), tie.owner.clone())),
+                    ..tie
+                }),
+                None => around.weights,
+            };
+            self.composite(node, kind, entries, params, &around);
         } else {
             member(&mut self.out, Member::Node);
+            let around_it = around.weights.as_ref().and_then(|t| t.inside(&path));
             self.out.nodes.push(Flat {
+                weights: tie.or(around_it),
                 path,
                 kind,
                 table: entries,

@@ -11,6 +11,9 @@ const MOST: usize = 200;
 
 /// Help where there is no file `path`; `role` where the command line names it.
 pub(super) fn help(path: &Path, role: Option<Role>) -> Option<String> {
+    if let Some(advice) = glad_video::lists::variable(path) {
+        return Some(advice.to_string());
+    }
     let here = here(path.parent()?);
     let folder = here.as_ref().map_or("", |h| h.0.as_str());
     let files = here.as_ref().map(|h| h.1.as_slice()).unwrap_or_default();
@@ -115,11 +118,7 @@ fn is_graph_file(path: &Path) -> bool {
         "params",
     ];
     let small = path.metadata().is_ok_and(|m| m.is_file() && m.len() < 1 << 20);
-    let text = if small {
-        std::fs::read_to_string(path).ok()
-    } else {
-        None
-    };
+    let text = if small { glad_video::read_text(path).ok() } else { None };
     match text.and_then(|t| t.parse::<toml::Table>().ok()) {
         Some(table) => table.keys().any(|k| KEYS.contains(&k.as_str())),
         // It may be an unfinished graph.
@@ -139,7 +138,7 @@ mod tests {
     fn names_that_are_nearly_right() {
         assert_eq!(said("ful", Role::Graph), "did you mean `full`?");
         assert_eq!(said("smok", Role::Setting), "did you mean `smoke`?");
-        assert_eq!(said("cdan", Role::Graph), "did you mean `variants/cdan`?");
+        assert_eq!(said("cdan", Role::Graph), "did you mean `methods/cdan`?");
         assert_eq!(said("ablations/2a_al", Role::With), "did you mean `ablations/2a_all`?");
         assert_eq!(
             said("smoke", Role::Graph),

@@ -62,6 +62,7 @@ mod phase;
 mod raw;
 mod refs;
 mod set_arg;
+mod ties;
 mod what;
 
 pub use builtin::{BuiltIn, Use, built_in, built_ins};

@@ -75,6 +75,7 @@ impl NodeCx<'_, '_> {
             inside,
             mut only,
             train_only,
+            weights: _,
         } = flat;
         let name = |key: &str| format!("nodes.{path}.{key}");
         only.extend(table.shift_remove("only"));
@@ -125,6 +126,7 @@ impl NodeCx<'_, '_> {
             inputs,
             only,
             train_only: train_only || own.unwrap_or(false),
+            weights: None,
             bypass: None,
             folder,
             place,

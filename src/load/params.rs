@@ -127,6 +127,12 @@ impl Params {
     }
 
     fn unknown(&self, name: &str, tree: &Tree) -> Problem {
+        if is_variable(name) {
+            let p = Problem::error(format!(
+                "`${name}`: variables of the environment are not replaced in graph files"
+            ));
+            return at_value(p, tree, "`$` begins a parameter").help(PATHS);
+        }
         let p = at_value(
             Problem::error(format!("unknown parameter `${name}`")),
             tree,
@@ -145,6 +151,14 @@ impl Params {
             .filter(|(n, _)| !self.used.contains(*n))
             .filter_map(|(n, v)| Some((n.as_str(), v.as_ref()?)))
     }
+}
+
+/// What to write for a variable of the environment in a path.
+pub(super) const PATHS: &str = "write the path out; `~/` at its beginning is the home folder";
+
+/// Whether what follows a `$` is meant as a variable of the environment: a path, or a usual one.
+fn is_variable(name: &str) -> bool {
+    name.contains(['/', '\\', '{', '(']) || ["HOME", "PWD", "TMPDIR", "USER"].contains(&name)
 }
 
 /// How many values a value holds, itself included.

@@ -5,10 +5,9 @@ use super::node::known_streams;
 use super::optim::optimizer;
 use super::refs::{Resolver, Use};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{LossDef, LossKeys, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
+use crate::graph::{Epoch, LossDef, LossKeys, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
 use crate::keys::{Free, Table};
-use crate::tree::Out;
-use crate::tree::Tree;
+use crate::tree::{Out, Tree, TreeValue};
 use indexmap::IndexMap;
 
 /// The context for reading phases and views.
@@ -27,6 +26,11 @@ impl PhaseCx<'_, '_> {
         // The optimiser is read separately: without one there is no phase.
         let mut own = table.clone();
         own.shift_remove("optimizer");
+        if let Some(t) = own.get("epoch").filter(|t| matches!(t.value, TreeValue::Integer(_))) {
+            let p = Problem::error(format!("`epoch` of phase `{name}` is no number")).at(&t.place, "here");
+            out.push(p.help("the length is `epochs = …`; `epoch = \"longest\"` says over which list a pass is one"));
+            own.shift_remove("epoch");
+        }
         let keys = PhaseKeys::read(&at(""), &own, out);
         let losses = self.losses(keys.losses);
         let (streams, dims, nodes) = self.shared(table, keys.streams, keys.dims, keys.nodes, out);
@@ -79,6 +83,10 @@ impl PhaseCx<'_, '_> {
             split: split(keys.split, "train", table),
             epochs: keys.epochs,
             steps: keys.steps,
+            epoch: Epoch {
+                over: keys.epoch,
+                drop_last: keys.drop_last,
+            },
             batch: keys.batch.unwrap_or_else(|| Spanned::new(1, t.key.clone())),
             micro_batch: keys.micro_batch,
             dims,
@@ -176,6 +184,7 @@ impl PhaseCx<'_, '_> {
                     LossDef {
                         target,
                         weight: term.weight,
+                        ramp: term.ramp,
                     },
                 )
             }));

@@ -108,8 +108,8 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
         peak = peak.max(now + cost.scratch);
         now = now.saturating_sub(cost.kept);
         // Gradients of weights stay until the optimiser step.
-        if c.trains && reached.insert(&c.node) {
-            let specs = program.weights.get(&c.node).into_iter().flatten();
+        if c.trains && reached.insert(&c.owner) {
+            let specs = program.weights.get(&c.owner).into_iter().flatten();
             now += specs.map(glad_nodes::WeightSpec::gradient_bytes).sum::<u64>();
             peak = peak.max(now);
         }
@@ -126,7 +126,7 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
 
 fn weight_bytes(program: &Program) -> u64 {
     let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
-        let trains = program.calls.iter().any(|c| c.node == *node && c.trains);
+        let trains = program.calls.iter().any(|c| c.owner == *node && c.trains);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
                 1 + program.kept as u64

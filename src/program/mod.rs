@@ -7,6 +7,7 @@ pub use checked::{Checked, RESULT_VIEW};
 pub use memory::{Memory, memory, sample_bytes};
 pub(crate) use memory::{batch_bytes, cost, value_bytes};
 
+use crate::graph::Ramp;
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 
@@ -46,8 +47,10 @@ pub struct ValueInfo {
 /// One execution of a node in a step (or for a sample, on the host side).
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The node's path, which keys its weights and random numbers.
+    /// The node's path, which keys its random numbers.
     pub node: String,
+    /// The node whose weights it uses: itself, unless its `weights` names another.
+    pub owner: String,
     /// Its kind.
     pub kind: &'static str,
     /// The stream, an index into [`Program::streams`]; `None` for a node across streams.
@@ -85,6 +88,15 @@ pub struct LossTerm {
     pub values: Vec<ValueId>,
     /// Its weight.
     pub weight: f64,
+    /// How the weight grows.
+    pub ramp: Ramp,
+}
+
+impl LossTerm {
+    /// Its weight at a fraction `progress` of the phase, after `step` steps.
+    pub fn weight_at(&self, progress: f64, step: u64) -> f64 {
+        self.weight * self.ramp.at(progress, step)
+    }
 }
 
 /// How a loss reaches a node's weights, from the gradient audit.
@@ -139,7 +151,7 @@ pub struct Program {
     pub bodies: Vec<Body>,
     /// The source call of each stream (an index into `calls`), in the order of `streams`.
     pub sources: Vec<usize>,
-    /// The weights of every node that runs, by node path.
+    /// The weights of every node that runs, by the path of the node that owns them.
     pub weights: IndexMap<String, Vec<WeightSpec>>,
     /// The objective (phases).
     pub losses: Vec<LossTerm>,

@@ -1,7 +1,7 @@
 //! Predictions for each video, and the values of ports, as files.
 
 use super::scores::{ClassRow, class_name};
-use crate::run::{PortValue, Prediction, write_whole};
+use crate::run::{PortValue, Prediction, write_out};
 use anyhow::{Context, Result};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -109,7 +109,7 @@ pub fn write_ports(path: &Path, values: &[PortValue]) -> Result<()> {
     let metadata = HashMap::from([("videos".to_string(), serde_json::Value::Object(videos).to_string())]);
     let bytes =
         safetensors::serialize(views, Some(metadata)).with_context(|| format!("cannot write {}", path.display()))?;
-    write_whole(path, &bytes)
+    write_out(path, &bytes)
 }
 
 #[cfg(test)]

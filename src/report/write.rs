@@ -71,13 +71,13 @@ pub fn write(graph: &Graph, checked: &Checked, registry: &Registry, result: &Run
     }
     let summary = serde_json::to_string_pretty(&summary_json(graph, result, &names)).context("the summary")? + "\n";
     write_whole(&folder.summary(), summary.as_bytes())?;
-    let metrics = std::fs::read_to_string(folder.metrics()).unwrap_or_default();
+    let metrics = glad_video::read_text(&folder.metrics()).unwrap_or_default();
     let is_domain = |node: &str| graph.nodes.get(node).is_some_and(|n| n.kind.value == "domain_bce");
     parts.curves = curves(&metrics, &is_domain);
     if let Some(picture) = &parts.curves {
         markup(&root.join("curves.svg"), picture)?;
     }
-    parts.plan = std::fs::read_to_string(folder.plan()).unwrap_or_default();
+    parts.plan = glad_video::read_text(&folder.plan()).unwrap_or_default();
     markup(&root.join("report.html"), &page(graph, result, &parts))
 }
 

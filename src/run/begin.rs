@@ -139,7 +139,7 @@ fn same_graph(folder: &RunFolder, now: &RunRecord, effective: &str) -> Result<Ru
     };
     let there = folder.graph();
     if record.graph != now.graph {
-        let old = std::fs::read_to_string(&there).with_context(|| format!("cannot read {}", there.display()))?;
+        let old = glad_video::read_text(&there).with_context(|| format!("cannot read {}", there.display()))?;
         if let Some((before, now)) = other_precision(&old, effective) {
             bail!("{root} holds a run in {before}, so it cannot be resumed in {now}: add --set precision={before}");
         }

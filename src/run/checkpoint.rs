@@ -240,7 +240,7 @@ fn kept(counted: Option<Counted>, file: &SafeTensors<'_>, device: &Device) -> Re
 /// The file is not there, is damaged, or is no saved state.
 pub fn load(path: &Path, device: &Device) -> Result<State> {
     let read = || -> Result<State> {
-        let all = std::fs::read(path)?;
+        let all = glad_video::read_bytes(path)?;
         let (_, header) = SafeTensors::read_metadata(&all)?;
         #[derive(Deserialize)]
         struct Version {

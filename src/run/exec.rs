@@ -212,7 +212,11 @@ impl<'a> Exec<'a> {
         for term in &self.program.losses {
             for id in &term.values {
                 if let Some(loss) = kept.get(id) {
-                    let g = Tensor::full((term.weight * scale) as f32, loss.shape(), &self.device)?;
+                    let g = Tensor::full(
+                        (term.weight_at(info.progress, info.step) * scale) as f32,
+                        loss.shape(),
+                        &self.device,
+                    )?;
                     add(&mut grads, *id, g)?;
                 }
             }
@@ -274,10 +278,10 @@ impl<'a> Exec<'a> {
             None => key,
         };
         Step {
-            weights: Scope::new(store, &call.node),
+            weights: Scope::new(store, &call.owner),
             key,
             // A frozen backbone keeps its running statistics, too.
-            training: info.training && !self.program.frozen.contains(&call.node),
+            training: info.training && !self.program.frozen.contains(&call.owner),
             progress: info.progress,
             step: info.step,
             wants,

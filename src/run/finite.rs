@@ -161,7 +161,7 @@ pub(super) fn first(
                     call: Some(caller(program, call)),
                     inside: None,
                 };
-                let node = program.weights.keys().find(|n| **n == call.node);
+                let node = program.weights.keys().find(|n| **n == call.owner);
                 found = Some((culprit, node.map_or("", String::as_str)));
                 bail!("found");
             }
@@ -196,8 +196,8 @@ fn look(program: &Program, call: &Call, seen: Seen<'_>) -> Result<Option<(f64, P
             let port = call.ports.get(i).cloned().unwrap_or_default();
             odd(t)?.map(|v| (v, Place::Output(port)))
         }
-        Seen::Forward(store) => odd_weight(program, store, &call.node, buffer)?.map(|(n, v)| (v, Place::Buffer(n))),
-        Seen::Backward(store) => odd_gradient(program, store, &call.node)?.map(|(n, v)| (v, Place::WeightGradient(n))),
+        Seen::Forward(store) => odd_weight(program, store, &call.owner, buffer)?.map(|(n, v)| (v, Place::Buffer(n))),
+        Seen::Backward(store) => odd_gradient(program, store, &call.owner)?.map(|(n, v)| (v, Place::WeightGradient(n))),
         Seen::Input(i, t) => odd(t)?.map(|v| (v, Place::InputGradient(port(i)))),
         Seen::Sum(id, t) => odd(t)?.map(|v| (v, Place::Sum(format!("`{}`", program.values[id.0].name)))),
     })

@@ -61,6 +61,7 @@ impl RunFolder {
             ),
             _ => {}
         }
+        folder.only_files()?;
         fs::create_dir_all(folder.checkpoints()).with_context(|| format!("cannot make {named}"))?;
         folder._lock = lock(&root.join(LOCK)).with_context(|| format!("cannot work in {named}"))?;
         for dir in [root, &folder.checkpoints()] {
@@ -119,7 +120,30 @@ impl RunFolder {
         if !folder.graph().exists() {
             bail!("there is no run in {} (no graph.toml)", root.display());
         }
+        folder.only_files()?;
         Ok(folder)
+    }
+
+    /// An error where a named pipe, a device or a socket has the name of a file of a run: opening it may wait without end.
+    fn only_files(&self) -> Result<()> {
+        let mut names = vec![
+            self.root.join(LOCK),
+            self.graph(),
+            self.record(),
+            self.inputs(),
+            self.plan(),
+            self.metrics(),
+            self.events(),
+            self.predictions(),
+            self.summary(),
+            self.last(),
+            self.best(),
+        ];
+        names.extend(["per_class.csv", "lengths.csv", "curves.svg", "report.html"].map(|n| self.root.join(n)));
+        for path in names {
+            glad_video::may_be_written(&path).with_context(|| format!("{} is in the way", path.display()))?;
+        }
+        Ok(())
     }
 
     /// An unused folder below `runs`: `runs/full-mini`, `runs/full-mini-2`, …
@@ -200,6 +224,7 @@ const LOCK: &str = ".lock";
 
 /// Takes the lock of a folder; `None` where the file system knows no locks.
 fn lock(path: &Path) -> Result<Option<Arc<fs::File>>> {
+    glad_video::may_be_written(path).with_context(|| path.display().to_string())?;
     let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(Arc::new(file))),
@@ -242,15 +267,24 @@ pub fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
     (a != b && rest[0] == rest[1]).then_some((a, b))
 }
 
+/// As [`write_whole`], where the user names the place: a device or a pipe there is written to, and a file does not take its
+/// place.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_out(path: &Path, bytes: &[u8]) -> Result<()> {
+    match path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        true => fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display())),
+        false => write_whole(path, bytes),
+    }
+}
+
 /// Writes a file whole or not at all: a reader sees the old bytes or the new ones, also after a crash.
 ///
 /// # Errors
-/// The file or its folder cannot be written.
+/// The file or its folder cannot be written, or something that is not a file is there.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    if path.metadata().is_ok_and(|m| !m.is_file() && !m.is_dir()) {
-        // A device or a pipe is written to; a file does not take its place.
-        return fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()));
-    }
+    glad_video::may_be_written(path).with_context(|| format!("cannot write {}", path.display()))?;
     let partial = path.with_extension(format!("{}.partial", std::process::id()));
     let write = || -> std::io::Result<()> {
         let mut f = fs::File::create(&partial)?;
@@ -310,12 +344,14 @@ mod tests {
     fn a_device_and_a_link_stay_what_they_are() {
         use std::os::unix::fs::{FileTypeExt, symlink};
         let dir = tempfile::tempdir().unwrap();
-        write_whole(Path::new("/dev/null"), b"x").unwrap();
+        write_out(Path::new("/dev/null"), b"x").unwrap();
+        let e = format!("{:#}", write_whole(Path::new("/dev/null"), b"x").unwrap_err());
+        assert_eq!(e, "cannot write /dev/null: it is a device, not a file");
         assert!(Path::new("/dev/null").metadata().unwrap().file_type().is_char_device());
         let (file, link) = (dir.path().join("file"), dir.path().join("link"));
         fs::write(&file, "old").unwrap();
         symlink(&file, &link).unwrap();
-        write_whole(&link, b"new").unwrap();
+        write_out(&link, b"new").unwrap();
         assert!(link.is_symlink());
         assert_eq!(fs::read(&file).unwrap(), b"new");
         // What fails leaves nothing behind.

@@ -14,7 +14,7 @@ use std::path::Path;
 /// # Errors
 /// The log cannot be read.
 pub(super) fn idle_losses(program: &Program, graph: &Graph, metrics: &Path) -> Result<Vec<String>> {
-    let file = std::fs::File::open(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
+    let file = glad_video::open_file(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
     let phase = &graph.phases[&program.name];
     let weighted = |name: &str| phase.losses.get(name).is_some_and(|l| l.weight.value != 0.0);
     let mut idle: Vec<&str> = program

@@ -216,7 +216,7 @@ fn whole_up_to(path: &Path, end: &LogEnd) -> Result<(File, String)> {
         })
     };
     if end.metrics_bytes > 0 {
-        let found = File::open(path).and_then(|mut file| begins_well(&mut file));
+        let found = glad_video::open_file(path).and_then(|mut file| begins_well(&mut file));
         let damage = match found {
             Ok(Ok(text)) => return Ok((cut(path, end.metrics_bytes)?, text)),
             Ok(Err(damage)) => damage,
@@ -234,6 +234,7 @@ fn whole_up_to(path: &Path, end: &LogEnd) -> Result<(File, String)> {
 
 fn cut(path: &Path, length: u64) -> Result<File> {
     let open = || -> std::io::Result<File> {
+        glad_video::may_be_written(path)?;
         let mut f = OpenOptions::new()
             .create(true)
             .truncate(false)

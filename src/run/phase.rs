@@ -89,7 +89,13 @@ impl<'a> PhaseRun<'a> {
         device: &'a Device,
     ) -> Result<PhaseRun<'a>> {
         let sizes: Vec<usize> = setup.lists.iter().map(Vec::len).collect();
-        let order = Order::new(draw_key(def, seed), &program.streams, &sizes, def.batch.value);
+        let order = Order::new(
+            draw_key(def, seed),
+            &program.streams,
+            &sizes,
+            def.batch.value,
+            &def.epoch,
+        )?;
         Ok(PhaseRun {
             program,
             def,

@@ -49,7 +49,7 @@ impl RunRecord {
         struct Version {
             format: u32,
         }
-        let text = match std::fs::read_to_string(path) {
+        let text = match glad_video::read_text(path) {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => return Err(e).with_context(|| format!("cannot read {}", path.display())),
@@ -136,7 +136,7 @@ fn line<T: Serialize>(text: &mut Vec<u8>, value: &T) -> Result<()> {
 /// It is not there, damaged, or of another version.
 pub fn read_inputs(path: &Path) -> Result<(Inputs, bool)> {
     let parse = || -> Result<(Inputs, bool)> {
-        let text = std::fs::read_to_string(path)?;
+        let text = glad_video::read_text(path)?;
         let mut lines = text.split_inclusive('\n');
         let head: Head = serde_json::from_str(lines.next().context("it is empty")?)?;
         known_format(head.format, FOLDER_FORMAT)?;

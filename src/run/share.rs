@@ -48,7 +48,7 @@ impl Shared {
                 path.display()
             );
             let at = log_of(folder, key);
-            let log = std::fs::read_to_string(&at).with_context(|| format!("cannot read {}", at.display()))?;
+            let log = glad_video::read_text(&at).with_context(|| format!("cannot read {}", at.display()))?;
             ensure!(
                 blake3::hash(log.as_bytes()).to_hex().as_str() == state.position.metrics_hash,
                 "{} is damaged: its bytes are not those that were written",
@@ -95,7 +95,7 @@ fn log_of(folder: &Path, key: &str) -> PathBuf {
 /// # Errors
 /// The log cannot be read.
 pub fn lines_of(metrics: &Path, phase: &str) -> Result<String> {
-    let text = std::fs::read_to_string(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
+    let text = glad_video::read_text(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
     let of_phase = |line: &&str| {
         serde_json::from_str::<serde_json::Value>(line).is_ok_and(|v| v["phase"] == phase && v.get("view").is_none())
     };

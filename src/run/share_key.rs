@@ -123,6 +123,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         p.name, p.streams, p.split
     )?;
     writeln!(t, "epochs {:?} steps {:?}", value(&def.epochs), value(&def.steps))?;
+    let over = def.epoch.over.as_ref().map(|o| o.value).unwrap_or_default();
+    writeln!(t, "epoch {} drop_last {}", over.word(), def.epoch.drop_last)?;
     writeln!(t, "batch {} micro_batch {:?}", def.batch.value, value(&def.micro_batch))?;
     // What is logged on the way, and what is chosen by it, belongs to the result.
     writeln!(
@@ -137,8 +139,8 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
             |ids: &[crate::program::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
         writeln!(
             t,
-            "call {} {} {:?} {:?} trains {} {}",
-            c.node, c.kind, c.stream, c.joint, c.trains, c.params
+            "call {} weights of {} {} {:?} {:?} trains {} {}",
+            c.node, c.owner, c.kind, c.stream, c.joint, c.trains, c.params
         )?;
         for (port, ids) in &c.inputs {
             writeln!(t, "  in {port} {:?}", names(ids))?;
@@ -155,7 +157,7 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     }
     for l in &p.losses {
         let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();
-        writeln!(t, "loss {} {names:?} {}", l.name, l.weight)?;
+        writeln!(t, "loss {} {names:?} {} {:?}", l.name, l.weight, l.ramp)?;
     }
     writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
     let mut optimizer = Written::nowhere();

@@ -62,7 +62,7 @@ pub fn begin_phase(
 fn mark_trained(program: &Program, store: &mut WeightStore) {
     for (full, w) in store.iter_mut() {
         w.trains = w.spec.role != Role::Buffer
-            && program.calls.iter().any(|c| c.trains && inside(full, &c.node))
+            && program.calls.iter().any(|c| c.trains && inside(full, &c.owner))
             && !program.frozen.iter().any(|n| inside(full, n));
     }
 }

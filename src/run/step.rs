@@ -1,7 +1,7 @@
 //! A step of training: forward and backward over the parts of its batch, and the update. Nothing that is not finite gets
 //! past it.
 
-use super::exec::{Exec, Part, scalar};
+use super::exec::{Exec, Part, PassInfo, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Optimizer, StepReport, Taken};
 use crate::graph::PhaseDef;
@@ -18,7 +18,7 @@ pub(super) struct Steps<'a> {
     def: &'a PhaseDef,
     exec: Exec<'a>,
     /// Losses and metrics of the parts of this step that were not read yet, each with the part's share of the step.
-    unread: Vec<(Vec<(ValueId, Tensor)>, f64)>,
+    unread: Vec<(Vec<(ValueId, Tensor)>, PassInfo, f64)>,
     /// Those that were, by name.
     values: Vec<(String, f64)>,
     /// What is not finite in this step.
@@ -61,7 +61,7 @@ impl<'a> Steps<'a> {
         let out = self.exec.forward(store, info, batch, true, &mut HashMap::new(), None)?;
         let scalars = out.kept.iter().filter(|(id, _)| self.is_told(**id));
         self.unread
-            .push((scalars.map(|(id, t)| (*id, t.clone())).collect(), share));
+            .push((scalars.map(|(id, t)| (*id, t.clone())).collect(), info, share));
         if !self.late && !self.read()? {
             return Ok(());
         }
@@ -138,8 +138,8 @@ impl<'a> Steps<'a> {
 
     /// Reads losses and metrics. Says whether all are finite.
     fn read(&mut self) -> Result<bool> {
-        for (scalars, share) in std::mem::take(&mut self.unread) {
-            for (name, v) in told(self.program, &numbers(&scalars)?) {
+        for (scalars, info, share) in std::mem::take(&mut self.unread) {
+            for (name, v) in told(self.program, info, &numbers(&scalars)?) {
                 if !v.is_finite() && self.symptom.is_none() {
                     self.symptom = Some(Symptom::Value(name.clone(), v));
                 }
@@ -170,7 +170,7 @@ fn numbers(scalars: &[(ValueId, Tensor)]) -> Result<HashMap<ValueId, f64>> {
 }
 
 /// Losses, their weighted sum and metrics by name.
-fn told(program: &Program, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)> {
+fn told(program: &Program, info: PassInfo, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)> {
     let mut out = vec![];
     let mut total = 0.0;
     for term in &program.losses {
@@ -178,7 +178,7 @@ fn told(program: &Program, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)
         for v in term.values.iter().filter_map(|id| numbers.get(id)) {
             sum += v;
         }
-        total += term.weight * sum;
+        total += term.weight_at(info.progress, info.step) * sum;
         out.push((term.name.clone(), sum));
     }
     out.push(("loss".into(), total));

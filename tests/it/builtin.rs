@@ -36,7 +36,7 @@ fn graphs_and_settings_need_no_files() {
     );
     for line in [
         &["check", "full", "--setting", "own_videos", "--with", "ablations/2c_bg"][..],
-        &["check", "glad:variants/cdan", "--set", "setting=smoke"],
+        &["check", "glad:methods/cdan", "--set", "setting=smoke"],
         &["diff", "full", "dann"],
         &["draw", "gap"],
         &["list"],

@@ -209,6 +209,63 @@ fn what_is_bypassed_is_passed_by() {
 }
 
 #[test]
+fn references_that_do_not_count_cost_nothing() {
+    let two = |take: &str| {
+        format!(
+            r#"
+            [nodes.second]
+            kind = "window_sampler"
+            train_only = true
+            clips = "L"
+            frames = "T"
+            stride = 4
+            inputs = {{ video = "videos.video" }}
+            [nodes.decode_second]
+            kind = "decoder"
+            inputs = {{ video = "videos.video", index = "second.index" }}
+            [nodes.jitter]
+            kind = "colour_jitter"
+            hue = 0.1
+            inputs = {{ clips = "decode_second.clips" }}
+            [nodes.crop]
+            kind = "random_crop"
+            size = 48
+            inputs = {{ clips = "jitter.clips" }}
+            [nodes.join]
+            kind = "join_clips"
+            inputs = {{ clips = ["bg_mix.clips", "crop.clips"] }}
+            [set.nodes.batch.inputs]
+            clips = "join.clips"
+            [nodes.views]
+            parts.second = "L"
+            [views.infer.nodes]
+            join = {{ {take} }}
+            [views.validate.nodes]
+            join = {{ take = 1 }}
+            "#
+        )
+    };
+    let c = checked(&two("take = 1"));
+    let (main, warmup, infer) = (&c.phases["main"], &c.phases["warmup"], &c.views["infer"]);
+    for p in c.phases.values().chain(c.views.values()) {
+        sound(p);
+    }
+    assert_eq!(ty(main, "join.clips@target"), "Clip[B,5,8,48,48,3]");
+    assert_eq!(ty(warmup, "join.clips@source"), "Clip[B,6,8,48,48,3]");
+    assert_eq!(streams(main, "crop"), ["source", "target"]);
+    // in a view the second chain does not run, and needs nothing
+    assert_eq!(ty(infer, "join.clips@target"), "Clip[B,3,8,48,48,3]");
+    for node in ["second", "decode_second", "jitter", "crop"] {
+        assert!(calls(infer, node).is_empty(), "{node}");
+    }
+    assert!(
+        refused(&two("")).contains("there is no `second.index@target`"),
+        "{}",
+        refused(&two(""))
+    );
+}
+
+#[test]
 fn a_whole_list_is_taken_once() {
     let c = checked("");
     let main = &c.phases["main"];

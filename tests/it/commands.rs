@@ -81,7 +81,8 @@ fn exit_codes_mean_something() {
         ]),
         Some(1)
     );
-    assert_eq!(code(&["predict", "--run", "no/such/run", "x.mp4"]), Some(3));
+    assert_eq!(code(&["predict", "--run", "no/such/run", "x.mp4"]), Some(1));
+    assert_eq!(code(&["eval", "--run", "no/such/run"]), Some(1));
     // paper-scale settings do not state what weights start from: nothing is read before that is reported
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("r").display().to_string();

@@ -22,8 +22,8 @@ const GRAPHS: [&str; 6] = [
     "full.toml",
     "dann.toml",
     "supervised_target.toml",
-    "variants/cdan.toml",
-    "variants/mmd.toml",
+    "methods/cdan.toml",
+    "methods/mdd.toml",
     "ablations/2b_g3_l0.toml",
 ];
 

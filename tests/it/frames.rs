@@ -127,6 +127,16 @@ fn what_cannot_be_had_is_told() {
         said.contains("there is no frame 30: the video has 30, 0 to 29"),
         "{said}"
     );
+    // One that is asked for is told once, and so is the cause.
+    assert!(!said.contains("videos failed"), "{said}");
+    let (code, said) = failed(&["frames", "no.mp4", "--out", &to]);
+    assert_eq!(
+        (code, said.as_str()),
+        (
+            Some(3),
+            "error: no.mp4: cannot read: No such file or directory (os error 2)\n"
+        )
+    );
     // the others are written
     let (code, said) = failed(&["frames", "no.mp4", &file, "--index", "3", "--out", &to]);
     assert_eq!(code, Some(3));

@@ -23,7 +23,7 @@ fn all_graphs_are_valid() {
         "graphs/full.toml",
         "graphs/released.toml",
         "graphs/ablations/2b_g0_l3.toml",
-        "graphs/variants/cdan.toml",
+        "graphs/methods/cdan.toml",
     ] {
         assert!(said.contains(&format!("ok    {g}")), "{g} was not checked:\n{said}");
     }
@@ -43,7 +43,7 @@ fn methods_and_settings_combine() {
             .display()
             .to_string();
         let mut args = vec!["check".to_string()];
-        for folder in ["", "ablations", "variants"] {
+        for folder in ["", "ablations", "methods"] {
             args.extend(
                 graphs_in(folder)
                     .iter()
@@ -110,7 +110,7 @@ fn rows_of_the_paper_expect_its_numbers() {
 /// Editors' tools read TOML 1.0: no newlines or trailing commas in inline tables.
 #[test]
 fn shipped_files_are_toml_1_0() {
-    for folder in ["", "lib", "settings", "ablations", "variants"] {
+    for folder in ["", "lib", "settings", "ablations", "methods"] {
         for g in graphs_in(folder) {
             let text = std::fs::read_to_string(&g).unwrap();
             toml_edit::ImDocument::parse(text.as_str()).unwrap_or_else(|e| panic!("{}: {e}", g.display()));

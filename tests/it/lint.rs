@@ -200,6 +200,153 @@ fn a_list_that_may_be_of_two_kinds_is_told() {
     );
 }
 
+/// What is found in a file that several lists name is told at the line of each.
+#[test]
+fn damage_is_told_at_the_line_of_the_list_that_it_is_in() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 walk\nb.mp4 run\n"),
+        ("source_test.txt", "b.mp4 run\na.mp4 walk\n"),
+        ("target_train.txt", "a.mp4 -\na.mp4 -\nlink.mp4 -\n"),
+        ("target_test.txt", "b.mp4 run\n"),
+    ]);
+    video(&data.join("a.mp4"), 20);
+    video(&data.join("b.mp4"), 20);
+    let mut bytes = std::fs::read(data.join("a.mp4")).unwrap();
+    let at = bytes.windows(4).position(|w| w == b"mdat").unwrap();
+    bytes[at + 24..at + 64].fill(0);
+    std::fs::write(data.join("a.mp4"), bytes).unwrap();
+    std::os::unix::fs::symlink("a.mp4", data.join("link.mp4")).unwrap();
+    let (code, said, report) = lint(dir.path(), &["--decode"]);
+    assert_eq!(code, Some(1), "{said}");
+    for line in [
+        "source_train.txt:1",
+        "source_test.txt:2",
+        "target_train.txt:2",
+        "target_train.txt:3",
+    ] {
+        let name = if line == "target_train.txt:3" { "link" } else { "a" };
+        let item = format!("data/{line}: data/{name}.mp4: frame 0 cannot be decoded");
+        assert!(report.contains(&item), "{item}\n{report}");
+    }
+    assert!(
+        !report.contains("data/source_test.txt:2: data/source_train"),
+        "{report}"
+    );
+    // By whatever path, it is the same file.
+    assert!(report.contains("data/a.mp4: again in line 2, 3"), "{report}");
+}
+
+/// A list whose columns are open is told as a whole, not as one line of one.
+#[test]
+fn folders_that_end_in_numbers_leave_a_list_without_labels_open() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 walk\na.mp4 run\n"),
+        ("source_test.txt", "a.mp4 walk\na.mp4 run\n"),
+        ("target_train.txt", "take 12\ntake 13\n"),
+        ("target_test.txt", "a.mp4 run\n"),
+    ]);
+    video(&data.join("a.mp4"), 20);
+    for name in ["take 12", "take 13"] {
+        std::fs::create_dir(data.join(name)).unwrap();
+    }
+    let (code, said, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains(
+            "    which columns the list has is open\n      data/target_train.txt:1: can be read in two ways, and so can all lines: \
+             `take 12`, which is there (then say `columns = \"path\"`), or `take` and its label (then say `columns = \"path \
+             label\"`)\n"
+        ),
+        "{said}"
+    );
+    assert!(!said.contains("malformed\n"), "{said}");
+    let (_, said, _) = lint(dir.path(), &["--set", "nodes.videos.target.columns=path"]);
+    assert!(!said.contains("is open"), "{said}");
+}
+
+/// The labels that classes have are told from names of a file with a heading.
+#[test]
+fn labels_that_begin_with_one_are_told() {
+    let hint = "the labels begin with 1, and classes are numbered from 0: make each label 1 less";
+    let question = "do the labels begin with 1? Classes are numbered from 0";
+    let lists = |labels: [&str; 2]| {
+        let [a, b] = labels;
+        let text = format!("a.mp4 {a}\nb.mp4 {b}\n");
+        let (dir, data) = folder(&[
+            ("source_train.txt", text.as_str()),
+            ("source_test.txt", text.as_str()),
+            ("target_train.txt", "a.mp4 -\n"),
+            ("target_test.txt", text.as_str()),
+        ]);
+        video(&data.join("a.mp4"), 20);
+        video(&data.join("b.mp4"), 20);
+        (dir, data)
+    };
+    let (dir, _data) = lists(["1", "2"]);
+    assert!(lint(dir.path(), &[]).1.contains(hint));
+    assert!(
+        lint(
+            dir.path(),
+            &[
+                "--set",
+                "dims.K=3",
+                "--set",
+                "nodes.videos.classes=[\"a\", \"b\", \"c\"]"
+            ]
+        )
+        .1
+        .contains(question)
+    );
+    let (dir, data) = lists(["walk", "run"]);
+    std::fs::write(data.join("classes.txt"), "class\nwalk\nrun\n").unwrap();
+    for k in ["2", "3"] {
+        let (code, said, _) = lint(dir.path(), &["--set", &format!("dims.K={k}")]);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(!said.contains("begin with 1") && said.contains("heading of"), "{said}");
+    }
+}
+
+/// A mistake in a list hides no warning about the graph, neither in `check` nor in a run.
+#[test]
+fn mistakes_in_lists_hide_no_warnings() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "a.mp4 fly\n"),
+        ("source_test.txt", "a.mp4 walk\n"),
+        ("target_train.txt", "b.mp4 -\n"),
+        ("target_test.txt", "c.mp4 walk\n"),
+    ]);
+    for name in ["a.mp4", "b.mp4", "c.mp4"] {
+        video(&data.join(name), 20);
+    }
+    let graph = graph("source_only.toml");
+    let of = |before: &[&str], more: &[&str]| {
+        let own = [
+            "--setting",
+            "mine.toml",
+            "--set",
+            "nodes.normalize.mean=[0.485, 0.456, 0.406]",
+        ];
+        let args = [before, &[graph.as_str()], &own, more].concat();
+        let Output { status, stdout, stderr } = command(&args).current_dir(dir.path()).output().unwrap();
+        let said = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{said}");
+        // The label below the value is the whole of it.
+        for part in [
+            "⚠ parameter `mean` of `normalize`: [0.485, 0.456, 0.406] looks meant for values from 0 to 1",
+            "╰── [0.485, 0.456, 0.406] looks meant",
+        ] {
+            assert!(said.contains(part), "{part}\n{said}");
+        }
+        // Messages are broken into lines.
+        said.replace("\n  │ ", " ").replace("\n        ", " ")
+    };
+    let error = "label \"fly\" is neither a class nor a number";
+    assert!(of(&["check"], &[]).contains(error));
+    assert!(of(&["check"], &["--set", "nodes.backbone.init=random"]).contains(error));
+    let init = ["--set", "nodes.backbone.init=random"];
+    assert!(of(&[], &[&init[..], &["--out", "x"]].concat()).contains(error));
+}
+
 /// A file that a build with another feature reads is not reported as broken.
 #[test]
 #[cfg(not(feature = "ffmpeg"))]

@@ -23,6 +23,7 @@ mod numbers;
 mod outputs;
 mod own_videos;
 mod paired;
+mod pipes;
 mod plan;
 mod precision;
 mod prepare;

@@ -103,7 +103,7 @@ fn schedulers_go_on_with_whatever_is_there() {
     );
     let out = at(&["--out", "none", "--resume"]);
     assert!(
-        !out.status.success() && said(&out).contains("no run in none to resume"),
+        out.status.code() == Some(1) && said(&out).contains("no run in none to resume"),
         "{}",
         said(&out)
     );
@@ -209,6 +209,25 @@ fn a_runs_folder_is_the_model() {
         "{text}"
     );
 
+    // A video that fails is told once, by the path that was given.
+    fs::write(other.path().join("broken.mp4"), "x").unwrap();
+    let out = at(&["predict", "--run", "model", "broken.mp4"]);
+    assert_eq!(
+        (out.status.code(), said(&out).as_str()),
+        (
+            Some(3),
+            "error: broken.mp4: not a readable video: it does not begin like any known kind of video\n"
+        )
+    );
+    let out = at(&["predict", "--run", "model", "none.mp4"]);
+    assert_eq!(
+        (out.status.code(), said(&out).as_str()),
+        (
+            Some(1),
+            "error: cannot open none.mp4: No such file or directory (os error 2)\n"
+        )
+    );
+
     fs::write(
         other.path().join("mine.txt"),
         "new/clip 1.mp4 right\nnew/clip 2.mp4 right\nnew/clip 3.mp4 down\n",
@@ -228,13 +247,13 @@ fn a_runs_folder_is_the_model() {
     );
     let out = at(&["eval", "--run", "model", "--set", "nodes.videos.target.list=typo.txt"]);
     assert!(
-        !out.status.success() && said(&out).contains("typo.txt"),
+        out.status.code() == Some(1) && said(&out).contains("typo.txt"),
         "{}",
         said(&out)
     );
     let out = at(&["eval", "--run", "model"]);
     assert!(
-        !out.status.success() && said(&out).contains("no list of view `infer` is there"),
+        out.status.code() == Some(1) && said(&out).contains("no list of view `infer` is there"),
         "{}",
         said(&out)
     );
@@ -262,10 +281,33 @@ fn a_runs_folder_is_the_model() {
     fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 2\n").unwrap();
     let out = at(&["eval", "--run", "model", "--set", list]);
     assert!(
-        !out.status.success() && said(&out).contains("mine.txt"),
+        out.status.code() == Some(1) && said(&out).contains("mine.txt"),
         "{}",
         said(&out)
     );
+
+    // Numbers of classes that the run does not have, and a list that does not fit what is scored.
+    let list_of = |text: &str| {
+        fs::write(other.path().join("mine.txt"), text).unwrap();
+        at(&["eval", "--run", "model", "--set", list])
+    };
+    let out = list_of("new/clip 1.mp4 1\nnew/clip 2.mp4 2\n");
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert!(
+        said(&out)
+            .replace("\n        ", " ")
+            .contains("the labels begin with 1"),
+        "{}",
+        said(&out)
+    );
+    let out = list_of("new/clip 1.mp4 -\nnew/clip 2.mp4 -\n");
+    assert!(
+        said(&out).contains("no video of stream target has a label, so it cannot be scored"),
+        "{}",
+        said(&out)
+    );
+    let out = at(&["eval", "--run", "model", "--set", list, "--view", "infr"]);
+    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
 
     // The state of another run.
     let state = other.path().join("model/checkpoints/last.safetensors");
@@ -274,6 +316,7 @@ fn a_runs_folder_is_the_model() {
     let graph = text.split("\"graph\": \"").nth(1).unwrap()[..64].to_owned();
     fs::write(&record, text.replace(&graph, &"0".repeat(64))).unwrap();
     let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
+    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
     assert!(said(&out).contains("state of a run of another graph"), "{}", said(&out));
     fs::write(&record, text).unwrap();
     fs::write(&state, "x").unwrap();

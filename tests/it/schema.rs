@@ -84,7 +84,8 @@ fn mistakes_are_found() {
         ),
         ("[nodes.a]\ninputs = { x = 1 }", "/nodes/a/inputs/x"),
         ("[phases.a]\nbatch = 0", "/phases/a/batch"),
-        ("[phases.a]\nepoch = 1", "/phases/a"),
+        ("[phases.a]\nepoch = 1", "/phases/a/epoch"),
+        ("[phases.a]\nepoks = 1", "/phases/a"),
         (
             "[phases.a.optimizer.schedule]\nkind = \"step\"\nat = 5",
             "/phases/a/optimizer/schedule",

@@ -29,7 +29,7 @@ GLAD_EMULATOR=late on_card cargo test "${same[@]}" --lib
 # Networks against PyTorch's numbers; and numbers that are not finite are found and reported. These also build glad-run for a
 # GPU; the CPU program is restored at the end.
 out=$(mktemp -d)
-trap 'rm -rf "$out"; cargo build --release --locked --quiet --bin glad-run' EXIT
+trap 'rm -rf "$out"; cargo build --release --locked --quiet --workspace --bin glad-run' EXIT
 on_card cargo test "${same[@]}" --test parity --test it -- backbones_compute finite::
 
 mkdir -p "$out/package/bin"

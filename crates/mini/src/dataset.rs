@@ -74,7 +74,7 @@ fn manifest_text(config: &MiniConfig) -> String {
 /// Whether `folder` holds the whole data set of `config`: settings and version as recorded, every
 /// list present, and the right number of videos in each folder. Reads no video.
 pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
-    let recorded = fs::read_to_string(folder.join(MANIFEST)).ok();
+    let recorded = glad_video::read_text(&folder.join(MANIFEST)).ok();
     let recorded = recorded.and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
     let expected = Manifest {
         generator: GENERATOR_VERSION,
@@ -90,12 +90,12 @@ pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
 
 /// The first file that differs from the generated one, by its name in `folder`. Reads every file.
 fn altered(folder: &Path) -> Option<String> {
-    let Ok(sums) = fs::read_to_string(folder.join(SUMS)) else {
+    let Ok(sums) = glad_video::read_text(&folder.join(SUMS)) else {
         return Some(SUMS.to_owned());
     };
     let lines: Vec<&str> = sums.lines().collect();
     let differs = |line: &&str| match line.split_once("  ") {
-        Some((sum, name)) => match fs::read(folder.join(name)) {
+        Some((sum, name)) => match glad_video::read_bytes(&folder.join(name)) {
             Ok(bytes) if blake3::hash(&bytes).to_hex().as_str() == sum => None,
             _ => Some(name.to_owned()),
         },
@@ -197,7 +197,8 @@ pub fn generate(dir: &Path, config: &MiniConfig, progress: &(dyn Fn(Progress) + 
 /// Takes the lock of one data set; it is released with the file, or when the process ends. `None` where the
 /// file system has no locks.
 fn lock(path: &Path, progress: &(dyn Fn(Progress) + Sync)) -> Result<Option<File>, MiniError> {
-    let file = File::create(path).map_err(MiniError::io(path))?;
+    let file = glad_video::may_be_written(path).and_then(|()| File::create(path));
+    let file = file.map_err(MiniError::io(path))?;
     let taken = match file.try_lock() {
         Ok(()) => Ok(()),
         Err(TryLockError::WouldBlock) => {

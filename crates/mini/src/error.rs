@@ -11,12 +11,12 @@ pub enum MiniError {
     #[error("the settings of the mini data set are out of range: {}", .0.join("; "))]
     Config(Vec<String>),
     /// A file or folder could not be read, written or renamed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's error.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// A video could not be written.
     #[error(transparent)]
@@ -33,6 +33,6 @@ impl MiniError {
     /// Makes an error about `path` from the system's error.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + use<> {
         let path = path.to_path_buf();
-        move |source| Self::Io { path, source }
+        move |cause| Self::Io { path, cause }
     }
 }

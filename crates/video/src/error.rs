@@ -12,12 +12,12 @@ use crate::{Checksum, Limits};
 #[non_exhaustive]
 pub enum VideoError {
     /// The file or folder could not be opened or read.
-    #[error("{}: cannot read: {source}", path.display())]
+    #[error("{}: cannot read: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: Arc<io::Error>,
+        cause: Arc<io::Error>,
     },
     /// The file looks intact, but this build cannot decode its contents.
     #[error("{}: {what}; {hint}", path.display())]
@@ -119,10 +119,10 @@ impl VideoError {
         }
     }
 
-    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+    pub(crate) fn io(path: &Path, cause: io::Error) -> Self {
         Self::Io {
             path: path.to_owned(),
-            source: Arc::new(source),
+            cause: Arc::new(cause),
         }
     }
 

@@ -21,8 +21,8 @@ mod text;
 mod words;
 
 pub use columns::{Column, Columns};
-pub use names::{BadNames, class_names};
-pub use nearby::{Clue, Nearby};
+pub use names::{BadNames, class_names, is_heading};
+pub use nearby::{Clue, Nearby, variable};
 pub use table::Entries;
 
 use std::io::{self, Read};
@@ -124,6 +124,12 @@ pub struct Scan {
     pub columns: String,
     /// Whether the columns are a guess, from the majority of lines.
     pub guessed: bool,
+    /// Whether what is wrong concerns the list as a whole: which columns it has is open, at the line that shows it.
+    pub undecided: bool,
+    /// Whether all labels are numbers, not names of classes.
+    pub numbered: bool,
+    /// The first lines with a path and numbers, where the columns are a guess, without their checksums.
+    pub first: Vec<(usize, String)>,
     /// The format, where it was recognised or given: EPIC-KITCHENS numbers images differently.
     pub format: ListFormat,
     /// Unusual features of the file that were accepted, as fragments: `is UTF-16 text, …`.
@@ -139,12 +145,12 @@ pub struct NotAList(pub String);
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
     /// The file could not be read.
-    #[error("{}: cannot read the list: {source}", path.display())]
+    #[error("{}: cannot read the list: {cause}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
         /// The system's error.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file is something else.
     #[error("{}: {what}", path.display())]
@@ -153,6 +159,14 @@ pub enum ListError {
         path: PathBuf,
         /// What it is, and what to do.
         what: NotAList,
+    },
+    /// Which columns the lines have is open.
+    #[error("{}:{}: {}", path.display(), at.line, at.reason)]
+    Undecided {
+        /// The file.
+        path: PathBuf,
+        /// The first line that shows it, and what to write.
+        at: BadLine,
     },
     /// Lines are malformed: all of them, not only the first.
     #[error("{} of {lines} lines of {} are malformed{}", bad.len(), path.display(), listed(path, bad))]
@@ -193,15 +207,27 @@ impl Scan {
     ///
     /// # Errors
     /// With every line that is malformed.
-    pub fn whole(self, path: &Path) -> Result<Self, ListError> {
+    pub fn whole(mut self, path: &Path) -> Result<Self, ListError> {
+        let path = path.to_owned();
         match self.bad.is_empty() {
             true => Ok(self),
+            false if self.undecided => Err(ListError::Undecided {
+                path,
+                at: self.bad.swap_remove(0),
+            }),
             false => Err(ListError::Lines {
-                path: path.to_owned(),
+                path,
                 lines: self.entries.len() + self.bad.len(),
                 bad: self.bad,
             }),
         }
+    }
+
+    /// Leaves open which columns the list has, since the line `at` can be read in two ways.
+    pub fn leave_open(&mut self, at: BadLine) {
+        self.entries = Entries::default();
+        self.bad = vec![at];
+        self.undecided = true;
     }
 }
 
@@ -221,9 +247,9 @@ pub fn scan_list(path: &Path, options: &ListOptions) -> Result<Scan, ListError> 
 /// # Errors
 /// If the file cannot be read, is not a file, or is larger than 1 GiB.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ListError> {
-    read_all(path).map_err(|source| ListError::Io {
+    read_all(path).map_err(|cause| ListError::Io {
         path: path.to_owned(),
-        source,
+        cause,
     })
 }
 
@@ -258,7 +284,7 @@ pub fn parse_list(bytes: &[u8], options: &ListOptions) -> Result<Entries, Vec<Ba
 /// # Errors
 /// If it is another kind of file.
 pub fn scan(bytes: &[u8], options: &ListOptions) -> Result<Scan, NotAList> {
-    let encoding::Text { bytes, note } = encoding::text(bytes).map_err(NotAList)?;
+    let encoding::Text { bytes, note } = encoding::text(bytes, &encoding::LIST).map_err(NotAList)?;
     let table = match options.format {
         ListFormat::EpicKitchens => options.columns.is_none(),
         ListFormat::Auto => options.columns.is_none() && epic::has_header(&bytes),

@@ -5,11 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use image::{ImageFormat, ImageReader, Limits as ImageLimits};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
+use crate::jpeg;
 use crate::regular::open_file;
 use crate::{Limits, RgbFrame};
 
@@ -36,10 +33,7 @@ pub(crate) fn read(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
         return Err(format!("it is larger than {most} bytes"));
     }
     guarded(|| match image::guess_format(&bytes) {
-        Ok(ImageFormat::Jpeg) => {
-            jpeg_is_whole(&bytes)?;
-            jpeg(&bytes, limits)
-        }
+        Ok(ImageFormat::Jpeg) => jpeg::read(&bytes, limits),
         Ok(ImageFormat::Png) => {
             png_is_whole(&bytes)?;
             let mut reader = ImageReader::with_format(Cursor::new(&bytes), ImageFormat::Png);
@@ -63,65 +57,6 @@ fn bounds(limits: &Limits) -> ImageLimits {
 /// Calls a decoder, which untrusted input must not make panic.
 fn guarded<T>(decode: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("its decoder failed".to_owned()))
-}
-
-/// Decodes in strict mode, where damage is an error; by default the decoder leaves unreadable parts grey.
-fn jpeg(bytes: &[u8], limits: &Limits) -> Result<RgbFrame, String> {
-    match decode_jpeg(bytes, limits, true) {
-        // Bytes between the headers do not damage the picture.
-        Err(e) if e.contains("Extra bytes between headers") => decode_jpeg(bytes, limits, false),
-        outcome => outcome,
-    }
-}
-
-fn decode_jpeg(bytes: &[u8], limits: &Limits, strict: bool) -> Result<RgbFrame, String> {
-    let side = usize::from(u16::MAX);
-    let options = DecoderOptions::default()
-        .set_strict_mode(strict)
-        .set_max_width(side)
-        .set_max_height(side);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(|e| e.to_string())?;
-    let Some((width, height)) = decoder.dimensions() else {
-        return Err("it has no header".to_owned());
-    };
-    let pixels = width as u64 * height as u64;
-    if pixels > limits.max_pixels {
-        return Err(format!("its {pixels} pixels are more than {}", limits.max_pixels));
-    }
-    let grey = matches!(decoder.input_colorspace(), Some(ColorSpace::Luma));
-    let colours = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
-    decoder.set_options(options.jpeg_set_out_colorspace(colours));
-    let mut data = decoder.decode().map_err(|e| e.to_string())?;
-    if grey {
-        data = data.into_iter().flat_map(|level| [level; 3]).collect();
-    }
-    RgbFrame::new(width, height, data).map_err(|e| e.to_string())
-}
-
-/// Whether a jpeg is complete: segments are skipped by their lengths, so that the end of an embedded thumbnail does not count.
-fn jpeg_is_whole(bytes: &[u8]) -> Result<(), String> {
-    const CUT: &str = "it is cut short: the end of the picture (EOI) is missing";
-    let mut at = 2;
-    loop {
-        let Some(marker) = bytes.get(at..).and_then(|rest| rest.windows(2).position(is_marker)) else {
-            return Err(CUT.to_owned());
-        };
-        at += marker + 2;
-        match bytes[at - 1] {
-            0xd9 => return Ok(()),
-            0x01 | 0xd8 => {}
-            _ => match bytes.get(at..at + 2) {
-                Some(&[high, low]) => at += usize::from(u16::from_be_bytes([high, low])).max(2),
-                _ => return Err(CUT.to_owned()),
-            },
-        }
-    }
-}
-
-/// Whether two bytes are a marker: not an escaped 255, fill byte, or restart marker within the data.
-fn is_marker(pair: &[u8]) -> bool {
-    pair[0] == 0xff && !matches!(pair[1], 0 | 0xff | 0xd0..=0xd7)
 }
 
 /// Whether a png is complete.

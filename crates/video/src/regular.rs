@@ -2,7 +2,7 @@
 //! device may be endless.
 
 use std::fs::{File, FileType, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Opens a regular file for reading.
@@ -14,6 +14,38 @@ pub fn open_file(path: &Path) -> io::Result<File> {
     match not_a_file(&std::fs::metadata(path)?) {
         Some(what) => Err(refusal(what)),
         None => File::open(path),
+    }
+}
+
+/// All bytes of a regular file.
+///
+/// # Errors
+/// As [`open_file`], or if it cannot be read.
+pub fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![];
+    open_file(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a regular file.
+///
+/// # Errors
+/// As [`read_bytes`], or if it is not UTF-8.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    open_file(path)?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Checks a path that a file is going to be written to: opening a named pipe to write waits for a reader.
+///
+/// # Errors
+/// If a folder, a named pipe, a device or a socket is there.
+pub fn may_be_written(path: &Path) -> io::Result<()> {
+    match std::fs::metadata(path) {
+        Ok(there) => not_a_file(&there).map_or(Ok(()), |what| Err(refusal(what))),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
     }
 }
 
@@ -59,7 +91,17 @@ mod tests {
         let file = folder.path().join("a");
         std::fs::write(&file, b"a").unwrap();
         assert!(open_file(&file).is_ok());
-        let refused = |path: &Path| open_file(path).unwrap_err().to_string();
+        assert_eq!(read_text(&file).unwrap().as_bytes(), read_bytes(&file).unwrap());
+        assert!(may_be_written(&file).is_ok() && may_be_written(&folder.path().join("none")).is_ok());
+        let refused = |path: &Path| {
+            let why = open_file(path).unwrap_err().to_string();
+            assert_eq!(read_text(path).unwrap_err().to_string(), why);
+            assert_eq!(read_bytes(path).unwrap_err().to_string(), why);
+            if path.exists() {
+                assert_eq!(may_be_written(path).unwrap_err().to_string(), why);
+            }
+            why
+        };
         assert_eq!(refused(folder.path()), "it is a folder, not a file");
         assert!(refused(&folder.path().join("none")).contains("No such file"));
         #[cfg(unix)]

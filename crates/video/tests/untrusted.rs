@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{Container, encode};
 use glad_video::fuzzing::{self, Mutator};
@@ -115,13 +116,28 @@ fn no_file_is_too_broken() {
     assert!(good > 1000, "{good}");
 
     let folder = tempfile::tempdir().unwrap();
-    let images = ["a.png", "a.jpg"].map(|name| {
+    let encoded = ["a.png", "a.jpg"].map(|name| {
         let path = folder.path().join(name);
         let picture = image::RgbImage::from_fn(40, 30, |x, y| image::Rgb([x as u8 * 5, y as u8 * 7, 90]));
         picture.save(&path).unwrap();
         (fs::read(path).unwrap(), 0)
     });
-    assert_eq!(fuzzing::image(&images[0].0) + fuzzing::image(&images[1].0), 2);
-    let good = storm(4, 2000, &images, fuzzing::image);
+    assert_eq!(fuzzing::image(&encoded[0].0) + fuzzing::image(&encoded[1].0), 2);
+    let good = storm(4, 2000, &encoded, fuzzing::image);
     assert!((100..1900).contains(&good), "{good}");
+    // Of every coding, mutated in its headers and in its scans.
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/jpeg");
+    let mut jpegs: Vec<_> = fs::read_dir(kept).unwrap().map(|e| e.unwrap().path()).collect();
+    jpegs.sort();
+    let jpegs: Vec<(Vec<u8>, usize)> = jpegs
+        .iter()
+        .map(|path| {
+            let bytes = fs::read(path).unwrap();
+            let scan = bytes.windows(2).position(|w| w == [0xff, 0xda]).unwrap();
+            (bytes, scan)
+        })
+        .collect();
+    assert_eq!(jpegs.iter().map(|(bytes, _)| fuzzing::image(bytes)).sum::<usize>(), 6);
+    let good = storm(5, 3000, &jpegs, fuzzing::image);
+    assert!((100..2900).contains(&good), "{good}");
 }

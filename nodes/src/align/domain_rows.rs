@@ -1,7 +1,7 @@
 //! `domain_rows`: the features of both domains as one batch.
 
 use crate::input::per_reference;
-use crate::tensor::parts::{join, part};
+use crate::tensor::parts::{cut, join};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -67,16 +67,7 @@ impl Compute for Stack {
         let Some(grad) = arrived(&mut grads, 0) else {
             return Ok(vec![None; rows.len()]);
         };
-        let mut at = 0;
-        let mut out = vec![];
-        for (n, want) in rows.iter().zip(step.wants) {
-            out.push(match want {
-                true => Some(part(&grad, 0, at, *n)?),
-                false => None,
-            });
-            at += n;
-        }
-        Ok(out)
+        cut(&grad, 0, &rows, step.wants)
     }
 }
 

@@ -27,14 +27,18 @@ fn one() -> f64 {
     1.0
 }
 
-/// How the strength λ of a gradient reversal layer grows.
+/// How the strength λ of a gradient reversal layer, or the weight of a loss, grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// λ = 1.
     #[default]
     Constant,
-    /// λ = 2 / (1 + e^(−10p)) − 1 with p the fraction of the phase that is done.
+    /// λ = p with p the fraction of the phase that is done.
+    Linear,
+    /// λ = e^(−5(1−p)²) (Laine and Aila, ICLR 2017).
+    SigmoidWarmUp,
+    /// λ = 2 / (1 + e^(−10p)) − 1.
     Ganin,
     /// λ = 2 / (1 + e^(−i/1000)) − 1 with i the steps done in the phase.
     WarmStart,
@@ -46,6 +50,8 @@ impl Schedule {
         let ramp = |x: f64| 2.0 / (1.0 + (-x).exp()) - 1.0;
         match self {
             Schedule::Constant => 1.0,
+            Schedule::Linear => progress,
+            Schedule::SigmoidWarmUp => (-5.0 * (1.0 - progress).powi(2)).exp(),
             Schedule::Ganin => ramp(10.0 * progress),
             Schedule::WarmStart => ramp(step as f64 / 1000.0),
         }
@@ -126,6 +132,11 @@ mod tests {
         near(Schedule::WarmStart.strength(0.9, 0), 0.0);
         near(Schedule::WarmStart.strength(0.9, 1000), 0.462117157);
         near(Schedule::WarmStart.strength(0.9, 10_000), 0.999909204);
+        near(Schedule::Linear.strength(0.3, 9), 0.3);
+        // pykale's and self-ensembling's ramp over 10 epochs
+        for (epoch, right) in [(0, 0.006737947), (2, 0.040762204), (5, 0.286504797), (10, 1.0)] {
+            near(Schedule::SigmoidWarmUp.strength(f64::from(epoch) / 10.0, 9), right);
+        }
     }
 
     #[test]

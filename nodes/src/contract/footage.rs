@@ -52,6 +52,11 @@ pub trait Footage: Send + Sync {
     fn inspect(&self) -> Result<usize, Defect> {
         self.frame_count().map_err(|e| Defect::Unreadable(format!("{e:#}")))
     }
+    /// What decides about the frames besides the path, the backend and [`Footage::stated`], such as the names of a folder's
+    /// images: two videos that differ in none of these are looked at once.
+    fn reading(&self) -> String {
+        String::new()
+    }
     /// What a reader may want to know of a sound file that was looked at or opened, such as which of several tracks is
     /// read.
     fn remark(&self) -> Option<String> {

@@ -252,6 +252,7 @@ pub trait Source: Send + Sync {
                 line: line.parse().unwrap_or(video.index + 1),
                 path: &video.path,
                 label: video.label,
+                numbered: false,
                 stated: video.footage.stated(),
             });
         }

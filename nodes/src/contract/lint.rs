@@ -51,6 +51,8 @@ pub struct Listing<'a> {
     pub path: &'a Path,
     /// Its class, where the list has one.
     pub label: Option<usize>,
+    /// Whether the labels of the list are numbers, all of them, and not names of classes.
+    pub numbered: bool,
     /// What the line states about its frames.
     pub stated: Stated,
 }
@@ -73,6 +75,10 @@ pub struct ListScan {
     pub videos: Vec<Arc<Video>>,
     /// The other lines.
     pub malformed: Vec<Malformed>,
+    /// Whether these are the one line that shows that the columns of the list as a whole are open.
+    pub undecided: bool,
+    /// Whether the labels are numbers, all of them, and not names of classes.
+    pub numbered: bool,
     /// What was taken for the columns; empty where there are none.
     pub columns: String,
     /// What is unusual about the file and was read all the same, as fragments: `is UTF-16 text, …`.

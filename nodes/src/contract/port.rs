@@ -23,6 +23,8 @@ pub enum Arity {
     Optional,
     /// A list of one or more; references to empty views are left out of it.
     Many,
+    /// As [`Arity::Many`], or nothing.
+    Any,
 }
 
 /// What the gradient does on its way from a node's outputs to its inputs.
@@ -45,6 +47,8 @@ pub struct Input {
     pub types: Vec<TypeExpr>,
     /// How many references it takes.
     pub arity: Arity,
+    /// Only so many of the references count, the first ones as written; nothing is computed for the others. `None`: all.
+    pub first: Option<usize>,
     /// Takes all streams of a reference that names none, in the graph's order.
     pub all_streams: bool,
     /// Whether a gradient can arrive here.
@@ -99,12 +103,15 @@ pub struct Contract {
     pub joint: bool,
     /// Whether it draws random numbers in training.
     pub random: bool,
+    /// Whether it compares rows of a step with each other, so that parts of a step are another computation.
+    pub whole_step: bool,
 }
 
 /// What is connected to a node, as far as a contract may depend on it.
 #[derive(Clone, Debug, Default)]
 pub struct Wiring {
-    /// References per input port, after empty views were left out and `all_streams` ports were spread.
+    /// References per input port, after those that do not count ([`Input::first`]) and empty views were left out, and
+    /// `all_streams` ports were spread.
     pub count: BTreeMap<String, usize>,
 }
 
@@ -128,6 +135,7 @@ impl Contract {
             },
             joint: false,
             random: false,
+            whole_step: false,
         }
     }
 
@@ -138,6 +146,7 @@ impl Contract {
             name: name.into(),
             types: vec![TypeExpr::parse(ty)],
             arity: Arity::One,
+            first: None,
             all_streams: false,
             differentiable: true,
             whole_list: false,
@@ -155,6 +164,7 @@ impl Contract {
             name: name.into(),
             types: types.iter().map(|t| TypeExpr::parse(t)).collect(),
             arity: Arity::Many,
+            first: None,
             all_streams: false,
             differentiable: true,
             whole_list: false,
@@ -167,7 +177,18 @@ impl Contract {
     /// The input added last may be left unconnected.
     #[must_use]
     pub fn optional(mut self) -> Self {
-        self.last_input().arity = Arity::Optional;
+        let i = self.last_input();
+        i.arity = match i.arity {
+            Arity::Many if !i.all_streams => Arity::Any,
+            _ => Arity::Optional,
+        };
+        self
+    }
+
+    /// Of the references to the input added last only the first `n` count, `None`: all.
+    #[must_use]
+    pub fn first(mut self, n: Option<usize>) -> Self {
+        self.last_input().first = n;
         self
     }
 
@@ -246,6 +267,13 @@ impl Contract {
     #[must_use]
     pub fn random(mut self) -> Self {
         self.random = true;
+        self
+    }
+
+    /// The node compares rows of a step with each other: a phase that divides its steps into parts is warned of.
+    #[must_use]
+    pub fn whole_step(mut self) -> Self {
+        self.whole_step = true;
         self
     }
 

@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 /// Mixes the background of another video into the clips (eq. 6): x̃ = (1 − w)·x + w·b. In training only.
 ///
-/// The background is drawn from all, and is the same for all clips of the video; it is scaled to cover the frames, and
-/// its middle is taken. Bytes in, bytes out: with W = round(65536·w) a byte becomes
+/// The background is drawn from all, and is the same for all clips of the video. It is scaled to cover the frames, and
+/// its middle is taken; with `fit = "stretch"` it is resized to their size (CoMix, which mixes every video with a weight
+/// from [0, 0.5]). Bytes in, bytes out: with W = round(65536·w) a byte becomes
 /// `⌊((65536 − W)·x + W·b + 32768) / 65536⌋`, whole numbers only, so that every machine gives the same.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +29,23 @@ pub struct BgMix {
     /// without, so that it just covers the frames.
     #[serde(default)]
     pub short: Option<usize>,
+    /// How a background gets the size of the frames.
+    #[serde(default)]
+    pub fit: Fit,
+    /// How the pixels of a resized background are made.
+    #[serde(default)]
+    pub filter: ops::Filter,
+}
+
+/// How a background gets the size of the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// Its proportions are kept, and what is outside of the frames is cut off.
+    #[default]
+    Cover,
+    /// All of it, its proportions are not kept: for frames that were resized so, too.
+    Stretch,
 }
 
 fn quarter() -> f64 {
@@ -76,7 +94,12 @@ impl Kind for BgMix {
     const GROUP: Group = Group::Data;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        share(self.prob, "prob")
+        let mut problems = share(self.prob, "prob");
+        if let (Some(short), Fit::Stretch) = (self.short, self.fit) {
+            let message = format!("a background that is stretched to the frames has no shorter side of {short}");
+            problems.push(ParamProblem::new("short", message).help("leave out `short`, or `fit`"));
+        }
+        problems
     }
 
     fn remarks(&self) -> Vec<ParamProblem> {
@@ -120,16 +143,17 @@ impl Mixer {
     fn fitted(&self, background: &Frame, width: usize, height: usize) -> Result<Arc<Clips>> {
         let (w, h) = (background.width, background.height);
         ensure!(w > 0 && h > 0, "a background is empty");
-        let size = match self.params.short {
-            Some(short) => ops::short_side_size(w, h, short),
-            None => cover((w, h), (width, height)),
+        let size = match (self.params.fit, self.params.short) {
+            (Fit::Stretch, _) => (width, height),
+            (Fit::Cover, Some(short)) => ops::short_side_size(w, h, short),
+            (Fit::Cover, None) => cover((w, h), (width, height)),
         };
         let image = Arc::new(Clips {
             shape: [1, 1, h, w, 3],
             data: background.data.as_ref().clone(),
         });
         let image = images::resize(&image, size, |frame| {
-            Ok(ops::resize_exact(frame, size.0, size.1, ops::Filter::Bilinear)?)
+            Ok(ops::resize_exact(frame, size.0, size.1, self.params.filter)?)
         })?;
         images::centre_crop(&image, height, width)
     }
@@ -305,8 +329,56 @@ mod tests {
     }
 
     #[test]
+    fn a_stretched_background_is_all_there() {
+        let black = Arc::new(Clips {
+            shape: [1, 2, 3, 3, 3],
+            data: vec![0; 54],
+        });
+        // three columns of 30, 90, 150, two pixels wide and one high
+        let wide = frame(6, 1, |i| (30 + 60 * (i / 6)) as u8);
+        for filter in ["bilinear", "antialiased"] {
+            let p = json!({"prob": 1, "weight": 1, "fit": "stretch", "filter": filter});
+            let out = run(p, sample(0, true), &black, vec![wide.clone()]);
+            assert_eq!(out.shape, black.shape);
+            let columns: Vec<u8> = out.data.chunks(9).flat_map(|row| [row[0], row[3], row[6]]).collect();
+            assert_eq!(columns[..3].repeat(6), columns);
+            // the two pixels of a column are the nearest; antialiasing takes a little of the next, too
+            match filter {
+                "bilinear" => assert_eq!(columns[..3], [30, 90, 150]),
+                _ => assert!(
+                    columns[0] > 30 && columns[0] < 50 && columns[1] == 90 && columns[2] < 150,
+                    "{columns:?}"
+                ),
+            }
+        }
+        // covering, the middle pixels alone are seen
+        let out = run(json!({"prob": 1, "weight": 1}), sample(0, true), &black, vec![wide]);
+        assert!(out.data.iter().all(|v| (60..=120).contains(v)), "{out:?}");
+    }
+
+    #[test]
+    fn weights_are_drawn_from_their_whole_range_once_a_video() {
+        let black = Arc::new(Clips {
+            shape: [2, 1, 1, 1, 3],
+            data: vec![0; 6],
+        });
+        let p = json!({"prob": 1, "weight": [0, 0.5], "fit": "stretch"});
+        let mut seen = [0usize; 5];
+        for seed in 0..2000 {
+            let out = run(p.clone(), sample(seed, true), &black, vec![frame(1, 1, |_| 200)]);
+            assert!(out.data.iter().all(|v| *v == out.data[0]));
+            seen[usize::from(out.data[0] / 20).min(4)] += 1;
+        }
+        assert!(seen.iter().all(|n| (330..470).contains(n)), "{seen:?}");
+    }
+
+    #[test]
     fn mistakes_are_told() {
         let found = |p| problems::<BgMix>(p, &dims(&[]));
+        assert_eq!(
+            found(json!({"weight": 0.5, "short": 256, "fit": "stretch"})),
+            ["short: a background that is stretched to the frames has no shorter side of 256"]
+        );
         for weight in [json!(1.5), json!([0.6, 0.4]), json!([0.1]), json!("half")] {
             let p = found(json!({"weight": weight}));
             assert!(

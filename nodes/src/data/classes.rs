@@ -68,13 +68,13 @@ impl Classes {
             lines,
         };
         let bytes = read_file(path).map_err(|e| match e {
-            ListError::Io { source, .. } => fault(
-                format!("cannot read the classes: {source}"),
+            ListError::Io { cause, .. } => fault(
+                format!("cannot read the classes: {cause}"),
                 "put the file there, or correct its path (`classes`)",
                 vec![],
             ),
             e => fault(e.to_string(), "", vec![]),
         })?;
-        class_names(&bytes).map_err(|e| fault(e.what, e.advice, e.lines))
+        class_names(&bytes).map_err(|e| fault(e.what, &e.advice, e.lines))
     }
 }

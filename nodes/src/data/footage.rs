@@ -5,6 +5,7 @@ use glad_video::lists::Nearby;
 use glad_video::{ImageError, OpenOptions, RgbFrame, Video, VideoError, Watch};
 use std::collections::HashMap;
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -67,7 +68,7 @@ impl ListedFootage {
             VideoError::Stalled { .. } => DataError::fatal(format!(
                 "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
             )),
-            VideoError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => match self.clue() {
+            VideoError::Io { cause, .. } if is_missing(&cause) => match self.clue() {
                 Some(clue) if clue.found.is_empty() => DataError::sample(format!("{text}; {}", clue.advice)),
                 Some(clue) => DataError::sample(format!("{text}; {clue} there: {}", clue.advice)),
                 None => DataError::sample(text),
@@ -125,7 +126,7 @@ impl Footage for ListedFootage {
 
     fn inspect(&self) -> Result<usize, Defect> {
         match std::fs::metadata(&self.path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Defect::Missing),
+            Err(e) if is_missing(&e) => return Err(Defect::Missing),
             Err(e) => return Err(Defect::Unreadable(format!("{}: {e}", self.path.display()))),
             Ok(_) => {}
         }
@@ -167,6 +168,17 @@ impl Footage for ListedFootage {
             },
             Err(_) => failed,
         })
+    }
+
+    fn reading(&self) -> String {
+        let OpenOptions {
+            template,
+            start_index,
+            checksum,
+            ..
+        } = &self.options;
+        let checksum = checksum.map_or(String::new(), |c| c.to_string());
+        format!("{} {start_index} {checksum}", template.name(0))
     }
 
     fn remark(&self) -> Option<String> {
@@ -263,6 +275,11 @@ impl Footage for ListedFootage {
             times: short(times),
         })
     }
+}
+
+/// Whether nothing is at a path, also where a part of it is a file and no folder.
+fn is_missing(e: &std::io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// A frame of a wrong shape is the video's fault.

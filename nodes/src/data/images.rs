@@ -31,13 +31,20 @@ pub(super) fn crop(clips: &Arc<Clips>, part: CropBox) -> Result<Arc<Clips>> {
     Ok(Arc::new(Clips { shape, data }))
 }
 
-/// The middle of every frame; with an odd rest, one pixel nearer to the top left.
-pub(super) fn centre_crop(clips: &Arc<Clips>, height: usize, width: usize) -> Result<Arc<Clips>> {
+/// That the frames have a part of `height` by `width`.
+pub(super) fn holds(clips: &Clips, height: usize, width: usize) -> Result<()> {
     let (w, h) = size(clips);
     ensure!(
         width <= w && height <= h,
         "the frames have {w}x{h} pixels, fewer than the {width}x{height} to be cut out; resize them first"
     );
+    Ok(())
+}
+
+/// The middle of every frame; with an odd rest, one pixel nearer to the top left.
+pub(super) fn centre_crop(clips: &Arc<Clips>, height: usize, width: usize) -> Result<Arc<Clips>> {
+    holds(clips, height, width)?;
+    let (w, h) = size(clips);
     let part = CropBox {
         x: (w - width) / 2,
         y: (h - height) / 2,

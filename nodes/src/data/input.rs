@@ -36,11 +36,6 @@ pub(super) fn positive(count: &Count, param: &str, dims: &DimScope, problems: &m
     n
 }
 
-/// For `#[serde(default)]` of a parameter that is on by default.
-pub(super) fn on() -> bool {
-    true
-}
-
 /// The contract of a stage from clips to clips.
 pub(super) fn clips_stage(from: &str, to: &str) -> Contract {
     Contract::on(Side::Host)

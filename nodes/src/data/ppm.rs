@@ -30,7 +30,7 @@ fn sum(data: &[u8]) -> String {
 /// Reads an image that [`write`] wrote.
 pub(super) fn read(path: &Path) -> Result<Frame> {
     let attempt = || -> Result<Frame> {
-        let mut bytes = fs::read(path)?;
+        let mut bytes = glad_video::read_bytes(path)?;
         let mut at = 0;
         let mut line = || -> Result<String> {
             let rest = bytes.get(at..).unwrap_or_default();

@@ -6,7 +6,9 @@ use super::lists::Lists;
 use crate::contract::*;
 use anyhow::{Context, Result, anyhow};
 use glad_mini::MiniConfig;
-use glad_video::lists::{BadLine, Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan, scan_list};
+use glad_video::lists::{
+    BadLine, Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan, scan_list, variable,
+};
 use glad_video::{DecoderChoice, OpenOptions, Template, Watch};
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -264,8 +266,8 @@ impl Listed {
             lines: vec![],
         };
         let scan = scan_list(list, &self.options(list)?).map_err(|e| match e {
-            ListError::Io { source, .. } => fault(
-                format!("cannot read the list: {source}"),
+            ListError::Io { cause, .. } => fault(
+                format!("cannot read the list: {cause}"),
                 "put it there, or correct its path (`list`)",
             ),
             ListError::NotAList { what, .. } => {
@@ -279,41 +281,15 @@ impl Listed {
 
     /// All of a list that is sound.
     fn sound(&self, list: &Path, root: &Path) -> Result<Scan, SourceError> {
-        let scan = self.read(list)?;
-        let mut bad = scan.bad.clone();
-        bad.extend(self.two_ways(&scan, root));
-        if !bad.is_empty() {
-            let lines = scan.entries.len() + scan.bad.len();
-            let path = list.to_owned();
-            return Err(anyhow!(ListError::Lines { path, lines, bad }).into());
+        let mut scan = self.read(list)?;
+        if let Some(at) = two_ways(&scan, root) {
+            scan.leave_open(at);
         }
+        let scan = scan.whole(list).map_err(anyhow::Error::from)?;
         if scan.entries.is_empty() {
             return Err(anyhow!("{}: the list names no videos", list.display()).into());
         }
         Ok(scan)
-    }
-
-    /// A line that was read as a path and its number of frames, where a folder is there whose name ends in that number.
-    fn two_ways(&self, scan: &Scan, root: &Path) -> Option<BadLine> {
-        scan.entries.iter().take(8).filter(|_| scan.guessed).find_map(|e| {
-            let numbers: Vec<usize> = e.offset.into_iter().chain(e.frames).collect();
-            let ends = (1..=numbers.len()).map(|n| {
-                let words: Vec<String> = numbers[..n].iter().map(usize::to_string).collect();
-                (n, format!("{} {}", e.path, words.join(" ")))
-            });
-            let (n, name) = ends.into_iter().find(|(_, name)| root.join(from_home(name)).exists())?;
-            let rest = ["label", "frames label"][numbers.len() - n];
-            Some(BadLine {
-                line: e.line,
-                reason: format!(
-                    "can be read in two ways: `{name}`, which is there (then say `columns = \"path {rest}\"`), or `{}` and \
-                     {} (then say `columns = \"{}\"`)",
-                    e.path,
-                    if n == 1 && numbers.len() == 1 { "its number of frames" } else { "its segment" },
-                    scan.columns
-                ),
-            })
-        })
     }
 
     /// Makes the videos of a list.
@@ -387,18 +363,21 @@ impl Source for Listed {
     fn scan(&self, split: &str) -> Result<ListScan, SourceError> {
         let list = self.list(split)?;
         let root = self.root(&list);
-        let scan = self.read(&list)?;
+        let mut scan = self.read(&list)?;
+        if let Some(at) = two_ways(&scan, &root) {
+            scan.leave_open(at);
+        }
         let opener = self.opener(&list, &root, &scan)?;
-        let two_ways = self.two_ways(&scan, &root);
-        let malformed = scan.bad.iter().cloned().chain(two_ways.clone()).map(|b| Malformed {
+        let malformed = scan.bad.iter().map(|b| Malformed {
             line: format!("{}:{}", list.display(), b.line),
-            reason: b.reason,
+            reason: b.reason.clone(),
         });
-        // What the entries are is open then.
-        let entries = scan.entries.iter().enumerate().filter(|_| two_ways.is_none());
+        let entries = scan.entries.iter().enumerate();
         Ok(ListScan {
             videos: entries.map(|(i, e)| opener.video(i, e)).collect(),
             malformed: malformed.collect(),
+            undecided: scan.undecided,
+            numbered: scan.numbered,
             columns: scan.columns.clone(),
             notes: scan.notes.clone(),
             file: Some(list.clone()),
@@ -415,6 +394,7 @@ impl Source for Listed {
                 line: e.line,
                 path: &root.join(from_home(e.path)),
                 label: e.label,
+                numbered: scan.numbered,
                 stated: Stated {
                     offset: e.offset,
                     frames: e.frames,
@@ -521,6 +501,50 @@ impl Source for Listed {
     }
 }
 
+/// A line whose numbers were read as columns, where a file is there whose name ends in one or more of them: `take 12 0`, and
+/// the folder `take 12`. Of a label by name nothing is open.
+fn two_ways(scan: &Scan, root: &Path) -> Option<BadLine> {
+    let columns: Vec<&str> = scan.columns.split(' ').collect();
+    let [_, after @ ..] = columns.as_slice() else {
+        return None;
+    };
+    scan.first.iter().find_map(|(line, text)| {
+        // Where each word ends.
+        let mut ends: Vec<usize> = vec![];
+        for word in text.split_whitespace() {
+            ends.push(word.as_ptr() as usize - text.as_ptr() as usize + word.len());
+        }
+        let entry = scan.entries.iter().take(scan.first.len()).find(|e| e.line == *line);
+        let path = match entry {
+            // A label may have several words.
+            Some(e) => ends.iter().position(|end| text[..*end] == *e.path)?,
+            None => ends.len().checked_sub(after.len() + 1)?,
+        };
+        let name = |n: usize| &text[..ends[path + n]];
+        let last = ends.len() - 1 - path;
+        let is_number = |n: usize| name(n).rsplit(char::is_whitespace).next().is_some_and(|w| w.parse::<u64>().is_ok());
+        let mut taken = (1..=after.len().min(last)).take_while(|n| is_number(*n));
+        let longer = taken.find(|n| root.join(from_home(name(*n))).exists())?;
+        let rest = ["path", "path label", "path frames label"].get(after.len() - longer)?;
+        let numbers = match (longer, after) {
+            (1, ["label"]) => "its label",
+            (_, ["frames", ..]) if longer == 1 => "its number of frames",
+            (_, ["frames", ..]) => "its number of frames and its label",
+            _ => "its segment",
+        };
+        Some(BadLine {
+            line: *line,
+            reason: format!(
+                "can be read in two ways, and so can all lines: `{}`, which is there (then say `columns = \"{rest}\"`), or \
+                 `{}` and {numbers} (then say `columns = \"{}\"`)",
+                name(longer),
+                name(0),
+                scan.columns
+            ),
+        })
+    })
+}
+
 /// `settings/../data` as `data`, where links do not make that another folder: these paths are read by people.
 fn without_detours(path: PathBuf) -> PathBuf {
     let mut short = PathBuf::new();
@@ -559,7 +583,8 @@ fn from_home(path: &str) -> Cow<'_, Path> {
 
 /// That a file is not there.
 fn missing(path: &Path) -> Option<String> {
-    (!path.exists()).then(|| format!("{} is not there", path.display()))
+    let why = || variable(path).map_or(String::new(), |advice| format!("; {advice}"));
+    (!path.exists()).then(|| format!("{} is not there{}", path.display(), why()))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use crate::input::{per_reference, several_classes};
 use crate::kernel::labels;
 use crate::op::loss;
-use crate::tensor::parts::{join, part};
+use crate::tensor::parts::{cut, join, sizes};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
 };
@@ -34,6 +34,9 @@ pub enum Reduction {
     Mean,
     /// That number times the number of classes: the 2B·N! of eq. 7.
     PaperOrder,
+    /// The number of all rows, those whose mask is 0 included: the loss grows with the share of rows that count (FixMatch,
+    /// Sohn et al., NeurIPS 2020).
+    AllRows,
 }
 
 impl Kind for CrossEntropy {
@@ -130,10 +133,7 @@ fn check_labels(labels: &[u32], mask: Option<&[f32]>, classes: usize) -> Result<
             continue;
         }
         if *label == u32::MAX {
-            bail!(
-                "a video without a label reached a loss: add labels to the list of its stream, or leave the stream out \
-                 of this loss"
-            );
+            bail!(super::UNLABELLED);
         }
         bail!(
             "label {label} reached a loss over {classes} classes (numbered from 0): correct the list, or raise the \
@@ -167,11 +167,15 @@ impl Compute for CrossEntropy {
         let share = match self.reduction {
             Reduction::Mean => 1.0,
             Reduction::PaperOrder => 1.0 / classes as f64,
+            Reduction::AllRows => match &mask {
+                Some(m) => m.iter().map(|m| f64::from(*m)).sum::<f64>() / rows.max(1) as f64,
+                None => 1.0,
+            },
         };
         let accuracy = loss::accuracy(&logits, &label, mask.as_deref())?;
         let kept = Kept {
             grad: (found.grad * share)?,
-            rows: parts.iter().map(|p| p.dim(0)).collect::<candle_core::Result<_>>()?,
+            rows: sizes(inputs.all("logits"), 0)?,
             inputs: inputs.flat().count(),
         };
         Ok((vec![(found.loss * share)?, accuracy], Box::new(kept)))
@@ -189,12 +193,8 @@ impl Compute for CrossEntropy {
             return Ok(out);
         };
         let all = kept.grad.broadcast_mul(&grad)?;
-        let mut at = 0;
-        for (i, rows) in kept.rows.iter().enumerate() {
-            if step.wants[i] {
-                out[i] = Some(part(&all, 0, at, *rows)?);
-            }
-            at += rows;
+        for (slot, part) in out.iter_mut().zip(cut(&all, 0, &kept.rows, step.wants)?) {
+            *slot = part;
         }
         Ok(out)
     }
@@ -203,8 +203,9 @@ impl Compute for CrossEntropy {
 #[cfg(test)]
 mod tests {
     use crate::Args;
-    use crate::testing::{Probe, device, labels, log_softmax, normal, scalar, ty};
-    use candle_core::{Device, Tensor};
+    use crate::testing::golden::{Case, near};
+    use crate::testing::{Probe, device, labels, log_softmax, mask, normal, scalar, ty};
+    use candle_core::Tensor;
     use serde_json::{Value, json};
 
     fn probe(params: Value, streams: usize, masked: bool, k: usize) -> Probe {
@@ -218,10 +219,6 @@ mod tests {
         Probe::new("cross_entropy", params, &types, &[]).unwrap()
     }
 
-    fn mask(v: &[f32]) -> Tensor {
-        Tensor::from_slice(v, v.len(), &Device::Cpu).unwrap()
-    }
-
     #[test]
     fn matches_the_reference() {
         for (smoothing, reduction, masked) in [
@@ -229,6 +226,8 @@ mod tests {
             (0.1, "mean", true),
             (0.0, "paper_order", true),
             (1.0, "paper_order", false),
+            (0.1, "all_rows", true),
+            (0.0, "all_rows", false),
         ] {
             let k = 4;
             let (a, b) = ([3u32, 0, 1], [2u32, 2, 0]);
@@ -254,7 +253,11 @@ mod tests {
                         0.0
                     };
                 }
-                let divisor = if reduction == "mean" { total } else { total * k as f64 };
+                let divisor = match reduction {
+                    "mean" => total,
+                    "all_rows" => 6.0,
+                    _ => total * k as f64,
+                };
                 vec![vec![sum / divisor], vec![right / total]]
             });
         }
@@ -288,6 +291,28 @@ mod tests {
         let out = probe(json!({}), 1, false, 2).forward(&x).unwrap();
         assert!((scalar(&out[0]) - (2f64.ln() + 2.126928011) / 2.0).abs() < 1e-6);
         assert_eq!(scalar(&out[1]), 0.5);
+    }
+
+    #[test]
+    fn golden_values_of_fixmatch() {
+        let case = Case::of(include_str!("../../tests/golden/methods.json"), "fixmatch");
+        let types = [("logits", vec![ty("Logits", "B,4")])];
+        let params = json!({ "threshold": 0.6, "strict": true });
+        let mut pseudo = Probe::new("pseudo_label", params, &types, &[]).unwrap();
+        let weak = Args::default().with("logits", vec![case.input("weak")]);
+        let found = pseudo.forward(&weak).unwrap();
+        assert_eq!(found[0].to_vec1::<u32>().unwrap(), case.numbers("label"));
+        near("mask", &found[1], &case.output("mask"));
+        let x = Args::default()
+            .with("logits", vec![case.input("strong")])
+            .with("label", vec![found[0].clone()])
+            .with("mask", vec![found[1].clone()]);
+        let mut p = probe(json!({ "reduction": "all_rows" }), 1, true, 4);
+        let (out, saved) = p.forward_kept(&x).unwrap();
+        near("loss", &out[0], &case.output("loss"));
+        let one = Tensor::new(1f32, &device()).unwrap();
+        let grads = p.backward(&x, saved, vec![Some(one), None]).unwrap();
+        near("strong", grads[0].as_ref().unwrap(), &case.grad("strong"));
     }
 
     #[test]

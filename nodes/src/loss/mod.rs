@@ -1,7 +1,17 @@
-//! Losses.
+//! Losses, and the labels that nodes make for them.
 
 mod combine;
+mod contrastive;
 mod cross_entropy;
+mod pairs;
+mod pseudo_label;
+pub(crate) mod scalar;
 
 pub use combine::Combine;
+pub use contrastive::Contrastive;
 pub use cross_entropy::{CrossEntropy, Reduction};
+pub use pairs::Pairs;
+pub use pseudo_label::{PseudoLabel, Select};
+
+/// What a loss answers where a row that counts has no label.
+const UNLABELLED: &str = "a video without a label reached a loss: add labels to the list of its stream, or leave the stream out of this loss";

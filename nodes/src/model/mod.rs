@@ -1,11 +1,16 @@
 //! Backbones and heads.
 
+pub(crate) mod activation;
 mod backbone;
 mod block;
 mod chain;
+mod clip_attention;
+mod co_attention;
 mod conv_bn;
 mod counter;
 pub(crate) mod dense;
+mod dropout;
+mod graph_conv;
 mod i3d_inception;
 mod i3d_r50;
 mod init;
@@ -22,8 +27,13 @@ mod tsm;
 #[cfg(test)]
 mod volume;
 
+pub use activation::{Activation, Function};
 pub use backbone::BatchStats;
+pub use clip_attention::{ClipAttention, Gate, Reduce, Scorer};
+pub use co_attention::CoAttention;
 pub use dense::{DenseInit, Head};
+pub use dropout::Dropout;
+pub use graph_conv::GraphConv;
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
 #[doc(hidden)]

@@ -28,6 +28,8 @@ pub(crate) mod pool;
 pub(crate) mod scale;
 pub mod sgd;
 pub(crate) mod shift;
+pub(crate) mod softmax;
+pub(crate) mod svd;
 pub(crate) mod taps;
 #[cfg(test)]
 mod tests;

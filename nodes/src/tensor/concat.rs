@@ -1,6 +1,6 @@
 //! `concat`: concatenation of features.
 
-use super::parts::{join, part};
+use super::parts::{cut, join};
 use crate::input::{known, per_reference};
 use crate::{Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived};
 use anyhow::Result;
@@ -47,16 +47,7 @@ impl Compute for SideBySide {
         let Some(grad) = arrived(&mut grads, 0) else {
             return Ok(vec![None; self.sizes.len()]);
         };
-        let mut at = 0;
-        let mut out = vec![];
-        for (n, want) in self.sizes.iter().zip(step.wants) {
-            out.push(match want {
-                true => Some(part(&grad, 1, at, *n)?),
-                false => None,
-            });
-            at += n;
-        }
-        Ok(out)
+        cut(&grad, 1, &self.sizes, step.wants)
     }
 }
 

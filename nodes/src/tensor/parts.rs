@@ -26,8 +26,24 @@ pub(crate) fn join(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
     }
 }
 
+/// Cuts `all` along `dim` into parts of these sizes: what [`join`] put together. A part is only made where it is wanted.
+pub(crate) fn cut(all: &Tensor, dim: usize, sizes: &[usize], wants: &[bool]) -> Result<Vec<Option<Tensor>>> {
+    let mut at = 0;
+    let mut parts = vec![];
+    for (size, want) in sizes.iter().zip(wants) {
+        parts.push(want.then(|| part(all, dim, at, *size)).transpose()?);
+        at += size;
+    }
+    Ok(parts)
+}
+
+/// The sizes of dimension `dim`.
+pub(crate) fn sizes(of: &[Tensor], dim: usize) -> Result<Vec<usize>> {
+    Ok(of.iter().map(|t| t.dim(dim)).collect::<candle_core::Result<_>>()?)
+}
+
 /// A view of a shape without elements.
-pub(crate) fn nothing(of: &Tensor, shape: Vec<usize>) -> Result<Tensor> {
+pub(crate) fn nothing(of: &Tensor, shape: impl Into<candle_core::Shape>) -> Result<Tensor> {
     let none = (0..of.rank()).try_fold(of.clone(), |t, dim| t.narrow(dim, 0, 0))?;
     Ok(none.reshape(shape)?)
 }

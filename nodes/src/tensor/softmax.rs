@@ -1,10 +1,11 @@
 //! `softmax`: probabilities.
 
+use crate::op::softmax::{softmax, through};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
 };
 use anyhow::Result;
-use candle_core::{D, Tensor};
+use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,15 +34,14 @@ struct Normalise;
 
 impl Compute for Normalise {
     fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
-        let y = candle_nn::ops::softmax(inputs.one("x")?, D::Minus1)?;
+        let y = softmax(inputs.one("x")?)?;
         Ok((vec![y.clone()], Box::new(y)))
     }
 
     fn backward(&self, _: &mut Step<'_>, saved: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
         let y = kept::<Tensor>(saved)?;
         Ok(vec![match arrived(&mut grads, 0) {
-            // dx = y ⊙ (dy − ⟨dy, y⟩)
-            Some(dy) => Some((&*y * dy.broadcast_sub(&(&dy * &*y)?.sum_keepdim(D::Minus1)?)?)?),
+            Some(dy) => Some(through(&y, &dy)?),
             None => None,
         }])
     }

@@ -8,6 +8,7 @@ use crate::graph::{Graph, NodeDef, Select};
 use crate::program::{LabelUse, Program, ProgramKind, ValueId};
 use crate::tree::Tree;
 use glad_nodes::{Body, Head};
+use glad_video::lists::is_heading;
 
 /// How many names a message lists.
 const SHOWN: usize = 5;
@@ -176,6 +177,11 @@ impl<'a> Use<'a> {
         let p = self.at_use(self.at_scores(p), "compares labels with its scores");
         let set = self.set_classes(names.len());
         let p = p.help(match more {
+            true if is_heading(&names[0]) && names.len() == classes + 1 => format!(
+                "take the first name, `{}`, out, if it is the heading of the file; if it is a class, give the classifier an output \
+                 for it: {set}",
+                names[0]
+            ),
             true => format!("give it an output for each class: {set}; or take the names out that are not in the lists"),
             false => format!("an output for each class is {set}; unless classes without a name are meant"),
         });
@@ -213,7 +219,7 @@ impl<'a> Use<'a> {
             ),
         );
         let p = self.at_use(self.at_scores(p), "compares labels with its scores");
-        Some(p.help(match first == 1 && most == classes {
+        Some(p.help(match first == 1 && most == classes && self.list.numbered {
             true => "the labels begin with 1: classes are numbered from 0, so make each label 1 less".to_string(),
             false if most < 10_000 => format!(
                 "correct the list, or give the classifier more outputs: {}",
@@ -255,10 +261,16 @@ impl<'a> Use<'a> {
             format!("{}: none of {}", self.list.name, some(&named)),
         );
         let p = self.at_use(p, "never learns them");
-        let from_one = missing == [0] && self.list.labels.contains_key(&Some(count - 1));
-        Some(p.help(match from_one && names.is_none() {
-            true => "do the labels begin with 1? Classes are numbered from 0".to_string(),
-            false => "add videos of them, or leave the classes out".to_string(),
+        let first_only = missing == [0] && self.list.labels.contains_key(&Some(count - 1));
+        let first = names.map_or("", |n| n[0].as_str());
+        Some(p.help(match first_only {
+            true if self.list.numbered => {
+                "do the labels begin with 1? Classes are numbered from 0".to_string()
+            }
+            true if is_heading(first) => {
+                format!("take `{first}` out of the names, if it is the heading of their file; if it is a class, add videos of it")
+            }
+            _ => "add videos of them, or leave the classes out".to_string(),
         }))
     }
 

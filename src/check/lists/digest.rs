@@ -4,7 +4,8 @@ use crate::diag::lexical;
 use crate::program::{Call, Program};
 use glad_nodes::{Listing, Source};
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsString;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,8 @@ pub(in crate::check) struct Digest {
     pub name: String,
     /// Class names, where known.
     pub classes: Option<Vec<String>>,
+    /// Whether the labels are numbers, all of them, and not names.
+    pub numbered: bool,
 }
 
 /// The frames of a file that a line of a list refers to.
@@ -47,7 +50,31 @@ type Key = (String, String, String);
 #[derive(Default)]
 pub(in crate::check) struct Lists {
     read: HashMap<Key, Result<Digest, String>>,
-    folders: HashMap<PathBuf, PathBuf>,
+    folders: HashMap<PathBuf, Folder>,
+}
+
+/// A folder that lists name files of.
+struct Folder {
+    /// By its path without links.
+    real: PathBuf,
+    /// The names in it that are links.
+    links: HashSet<OsString>,
+}
+
+impl Folder {
+    /// One listing instead of a request for each file: a list may name a million.
+    fn read(path: &Path) -> Folder {
+        let here = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        };
+        let entries = std::fs::read_dir(here).into_iter().flatten().flatten();
+        let links = entries.filter(|e| e.file_type().is_ok_and(|t| t.is_symlink()));
+        Folder {
+            real: here.canonicalize().unwrap_or_else(|_| lexical(path)),
+            links: links.map(|e| e.file_name()).collect(),
+        }
+    }
 }
 
 fn key(program: &Program, call: &Call) -> Key {
@@ -87,6 +114,7 @@ impl Lists {
     fn add(&mut self, digest: &mut Digest, of: Listing<'_>) {
         if digest.videos == 0 {
             digest.name = of.list.display().to_string();
+            digest.numbered = of.numbered;
         }
         digest.videos += 1;
         let line = || format!("{}:{}", of.list.display(), of.line);
@@ -108,16 +136,20 @@ impl Lists {
         });
     }
 
-    /// Identifies a file: its folder with links resolved, and its name.
+    /// Identifies a file by its path without links.
     fn file(&mut self, path: &Path) -> u64 {
         let mut hasher = DefaultHasher::new();
         match (path.parent(), path.file_name()) {
             (Some(folder), Some(name)) => {
                 if !self.folders.contains_key(folder) {
-                    let real = folder.canonicalize().unwrap_or_else(|_| lexical(folder));
-                    self.folders.insert(folder.to_path_buf(), real);
+                    self.folders.insert(folder.to_path_buf(), Folder::read(folder));
                 }
-                (&self.folders[folder], name).hash(&mut hasher);
+                let folder = &self.folders[folder];
+                let link = folder.links.contains(name).then(|| path.canonicalize().ok()).flatten();
+                match link.as_deref().map(|real| (real.parent(), real.file_name())) {
+                    Some((Some(folder), Some(name))) => (folder, name).hash(&mut hasher),
+                    _ => (folder.real.as_path(), name).hash(&mut hasher),
+                }
             }
             _ => path.hash(&mut hasher),
         }
@@ -192,5 +224,20 @@ mod tests {
         assert_eq!(file("a/x.mp4"), file("./a/./x.mp4"));
         assert_ne!(file("a/x.mp4"), file("a/y.mp4"));
         assert_ne!(file("a/x.mp4"), file("a/b/x.mp4"));
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::symlink;
+            std::fs::write(dir.path().join("a/b/x.mp4"), "").unwrap();
+            std::fs::create_dir(dir.path().join("c")).unwrap();
+            symlink("../a/b/x.mp4", dir.path().join("c/y.mp4")).unwrap();
+            symlink("y.mp4", dir.path().join("c/z.mp4")).unwrap();
+            symlink("a", dir.path().join("d")).unwrap();
+            symlink("nowhere.mp4", dir.path().join("c/broken.mp4")).unwrap();
+            let mut lists = Lists::default();
+            let mut file = |path: &str| lists.file(&dir.path().join(path));
+            assert_eq!(file("c/y.mp4"), file("a/b/x.mp4"));
+            assert_eq!(file("c/z.mp4"), file("d/b/x.mp4"));
+            assert_ne!(file("c/broken.mp4"), file("c/nowhere.mp4"));
+        }
     }
 }

@@ -14,16 +14,33 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
     let phase = &cx.graph.phases[&program.name];
     let batch = phase.batch.value;
     let mut found = vec![];
+    let sizes: Option<Vec<usize>> = (0..phase.epoch.lists(program.streams.len()))
+        .map(|s| Some(cx.lists.of(program, s)?.videos))
+        .collect();
     for (s, stream) in program.streams.iter().enumerate() {
         let Some(n) = cx.lists.of(program, s).map(|l| l.videos).filter(|n| *n < batch) else {
             continue;
         };
         let source = &cx.graph.nodes[&program.calls[program.sources[s]].node];
         let what = format!("stream {stream} has fewer videos than a batch");
-        let consequence = match s {
-            // An epoch is a pass over the first stream, and its last step may be short.
-            0 => format!("{batch} videos a step, and each has {n}"),
-            _ => format!("{batch} videos a step: some come several times in one"),
+        // An epoch is a pass over this stream, and its last step may be short.
+        let leads = sizes.as_ref().map_or(0, |sizes| phase.epoch.stream(sizes)) == s;
+        if leads && phase.epoch.drop_last {
+            let what = format!("an epoch of phase {} has no step", phase.name);
+            let place = list_place(source, Some(stream), &program.split);
+            let p = Problem::error(what).at(&place, format!("the list of stream {stream} names {}", videos(n)));
+            let p = p.at(
+                &phase.batch.place,
+                format!("{batch} videos a step, and `drop_last` leaves shorter ones out"),
+            );
+            found.push(p.help(format!(
+                "add videos, give the phase a batch of {n} at most, or leave `drop_last` out"
+            )));
+            continue;
+        }
+        let consequence = match leads {
+            true => format!("{batch} videos a step, and each has {n}"),
+            false => format!("{batch} videos a step: some come several times in one"),
         };
         found.push(
             Problem::warning(what)
@@ -35,7 +52,7 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
                 .help(format!("add videos, or give the phase a batch of {n} at most")),
         );
     }
-    let per_epoch = cx.lists.of(program, 0).map(|first| first.videos.div_ceil(batch) as u64);
+    let per_epoch = sizes.map(|sizes| phase.epoch.steps(&sizes, batch));
     let steps = match (&phase.steps, &phase.epochs, per_epoch) {
         (Some(steps), ..) => Some(steps.value as u64),
         (None, Some(epochs), Some(n)) => {
@@ -45,7 +62,7 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
         }
         _ => None,
     };
-    if let Some(steps) = steps {
+    if let Some(steps) = steps.filter(|n| *n > 0) {
         found.extend(program.calls.iter().filter_map(|call| weak(cx, program, call, steps)));
     }
     let title = title(program);

@@ -110,6 +110,16 @@ mod tests {
         assert!(found.to_string().contains("`dims.K = 5`"), "{found}");
         let overlay = "[set.dims]\nK = 3";
         assert!(list_errors(&[("source_train", &source)], overlay).is_empty());
+        // Classes by name.
+        let found = lists(&[("source_train", &source)], "classes = [\"a\", \"b\"]");
+        let help = found.list[0].help.as_deref().unwrap_or_default();
+        assert!(
+            found.list[0].message.ends_with("source_train.txt are malformed") && help.lines().count() == 4,
+            "{found}"
+        );
+        let line = "source_train.txt:2: label 2 is beyond the 2 classes (0 to 1); the labels begin with 1, and classes are \
+                    numbered from 0: make each label 1 less\n";
+        assert!(help.contains(line), "{help}");
     }
 
     #[test]
@@ -174,6 +184,21 @@ mod tests {
         let source = list("source", 8, &["1", "2"]);
         let text = lists(&[("source_train", &source)], k).to_string();
         assert!(text.contains("do the labels begin with 1?"), "{text}");
+        // Classes by name, labels by number and by name.
+        let named = format!("classes = [\"class\", \"walk\", \"run\"]\n{k}");
+        let text = lists(&[("source_train", &source)], &named).to_string();
+        assert!(text.contains("do the labels begin with 1?"), "{text}");
+        let source = list("source", 8, &["walk", "run"]);
+        let text = lists(&[("source_train", &source)], &named).to_string();
+        assert!(
+            !text.contains("begin with 1") && text.contains("take `class` out of the names, if it is the heading"),
+            "{text}"
+        );
+        let text = lists(&[("source_train", &source)], &named.replace("K = 3", "K = 2")).to_string();
+        assert!(
+            !text.contains("begin with 1") && text.contains("take the first name, `class`, out"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -207,6 +232,23 @@ mod tests {
         assert_eq!(list_errors(&[("source_train", &source)], ""), [what]);
     }
 
+    /// By another path to the same file, too.
+    #[test]
+    #[cfg(unix)]
+    fn a_link_to_a_held_out_video_is_that_video() {
+        let files = tempfile::tempdir().unwrap();
+        let at = |name: &str| files.path().join(name);
+        std::fs::write(at("held_out.mp4"), "").unwrap();
+        std::os::unix::fs::symlink("held_out.mp4", at("link.mp4")).unwrap();
+        let source = format!("{}{} 1\n", list("source", 8, &["0", "1"]), at("link.mp4").display());
+        let target = format!("{}{} -\n", list("target", 8, &["-"]), at("held_out.mp4").display());
+        let what = "1 video of `target`, which is held out, is trained on with labels by stream source (in phase main)";
+        assert_eq!(
+            list_errors(&[("source_train", &source), ("target_train", &target)], ""),
+            [what]
+        );
+    }
+
     #[test]
     fn what_is_scored_was_not_trained_on() {
         let test = format!("{}source/0.mp4 0\n", list("source_test", 7, &["0", "1"]));
@@ -229,6 +271,10 @@ mod tests {
         let warm = |steps: usize| list_warnings(&[], &format!("[phases.main.optimizer]\nwarmup_steps = {steps}"));
         assert!(warm(19).is_empty());
         assert_eq!(warm(20), ["the warm-up of phase main takes all of it (in phase main)"]);
+        // The longest list has two steps.
+        let long = list("target", 9, &["-"]);
+        let keys = "[phases.main]\nepoch = \"longest\"\n[phases.main.optimizer]\nwarmup_steps = 39";
+        assert!(list_warnings(&[("target_train", &long)], keys).is_empty());
     }
 
     #[test]

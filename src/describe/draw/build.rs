@@ -122,6 +122,7 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
     let marks = only
         .into_iter()
         .chain(node.bypass.as_ref().map(|_| "bypassed".to_string()))
+        .chain(node.weights.as_ref().map(|w| format!("weights of {}", w.value)))
         .collect();
     let terms = s
         .graph

@@ -1,6 +1,7 @@
 //! Which videos a step takes: a function of the seed and the step alone, so that a resumed run goes on exactly.
 
-use crate::graph::PhaseDef;
+use crate::graph::{Epoch, PhaseDef};
+use anyhow::{Result, ensure};
 use glad_nodes::Key;
 
 /// The key below which all of a phase's random numbers are drawn.
@@ -11,14 +12,18 @@ pub fn draw_key(def: &PhaseDef, seed: u64) -> Key {
 
 /// The order in which a phase goes through its lists.
 ///
-/// An epoch is one pass over the first stream; the other streams run on across their own passes, each pass in a
-/// fresh order. Only the last step of an epoch may be short, for all streams alike.
+/// An epoch is one pass over the list of one stream; the other streams run on across their own passes, each pass in a
+/// fresh order. Only the last step of an epoch may be short, for all streams alike, unless such steps are left out.
 #[derive(Clone, Debug)]
 pub struct Order {
     key: Key,
     streams: Vec<String>,
     sizes: Vec<usize>,
     batch: usize,
+    /// The stream over whose list a pass is an epoch.
+    leads: usize,
+    steps_per_epoch: u64,
+    drop_last: bool,
 }
 
 /// A video drawn for a slot of a batch.
@@ -32,37 +37,55 @@ pub struct Drawn {
 
 impl Order {
     /// `key` is that of the phase; `sizes` are the lengths of the streams' lists, none of them 0.
-    pub fn new(key: Key, streams: &[String], sizes: &[usize], batch: usize) -> Order {
-        Order {
+    ///
+    /// # Errors
+    /// An epoch has no step: the list has fewer videos than a batch, and short steps are left out.
+    pub fn new(key: Key, streams: &[String], sizes: &[usize], batch: usize, epoch: &Epoch) -> Result<Order> {
+        let (leads, steps_per_epoch) = (epoch.stream(sizes), epoch.steps(sizes, batch));
+        ensure!(
+            steps_per_epoch > 0,
+            "an epoch has no step: stream {} has {} videos, a batch {batch}, and `drop_last` leaves short steps out",
+            streams[leads],
+            sizes[leads]
+        );
+        Ok(Order {
             key: key.name("order"),
             streams: streams.to_vec(),
             sizes: sizes.to_vec(),
             batch,
-        }
+            leads,
+            steps_per_epoch,
+            drop_last: epoch.drop_last,
+        })
     }
 
     /// Steps in an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
-        self.sizes[0].div_ceil(self.batch) as u64
+        self.steps_per_epoch
     }
 
     /// Videos of each stream in step `step`.
     pub fn length(&self, step: u64) -> usize {
-        let done = (step % self.steps_per_epoch()) as usize * self.batch;
-        self.batch.min(self.sizes[0] - done)
+        let done = (step % self.steps_per_epoch) as usize * self.batch;
+        self.batch.min(self.sizes[self.leads] - done)
     }
 
-    /// Videos of each stream in the steps before `step`.
-    fn before(&self, step: u64) -> u64 {
-        let per = self.steps_per_epoch();
-        (step / per) * self.sizes[0] as u64 + (step % per) * self.batch as u64
+    /// Where `step` begins in the passes over a stream's list, one after the other.
+    fn before(&self, stream: usize, step: u64) -> u64 {
+        // The other streams have no end of an epoch, so nothing of them is left out.
+        if self.drop_last && stream != self.leads {
+            return step * self.batch as u64;
+        }
+        let per = self.steps_per_epoch;
+        (step / per) * self.sizes[self.leads] as u64 + (step % per) * self.batch as u64
     }
 
     /// The videos of `step`, for each stream in order. `cache` keeps permutations between calls.
     pub fn draw(&self, step: u64, cache: &mut PassCache) -> Vec<Vec<Drawn>> {
-        let (start, n) = (self.before(step), self.length(step) as u64);
+        let n = self.length(step) as u64;
         (0..self.sizes.len())
             .map(|s| {
+                let start = self.before(s, step);
                 (start..start + n)
                     .map(|at| {
                         let size = self.sizes[s] as u64;
@@ -123,11 +146,13 @@ impl PassCache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diag::{Files, Spanned};
+    use crate::graph::EpochOver;
     use proptest::prelude::*;
 
     fn order(sizes: &[usize], batch: usize) -> Order {
         let names: Vec<String> = (0..sizes.len()).map(|i| format!("s{i}")).collect();
-        Order::new(Key::new(1), &names, sizes, batch)
+        Order::new(Key::new(1), &names, sizes, batch, &Epoch::default()).unwrap()
     }
 
     #[test]
@@ -144,11 +169,47 @@ mod tests {
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
     }
 
+    /// An order whose epochs are passes over the longest list, without their short steps.
+    fn longest(sizes: &[usize], batch: usize) -> Result<Order> {
+        let names: Vec<String> = (0..sizes.len()).map(|i| format!("s{i}")).collect();
+        let epoch = Epoch {
+            over: Some(Spanned::new(
+                EpochOver::Longest,
+                Files::default().add_text("", "").start(),
+            )),
+            drop_last: true,
+        };
+        Order::new(Key::new(1), &names, sizes, batch, &epoch)
+    }
+
+    #[test]
+    fn short_steps_may_be_left_out() {
+        let o = longest(&[3, 10], 4).unwrap();
+        assert_eq!(o.steps_per_epoch(), 2);
+        assert!((0..20).all(|k| o.length(k) == 4));
+        let mut cache = PassCache::default();
+        let rows: Vec<Vec<Vec<Drawn>>> = (0..6).map(|k| o.draw(k, &mut cache)).collect();
+        // Each epoch is a pass of the longest list, of which two videos are left out.
+        let passes = rows.iter().map(|r| r[1].iter().map(|d| d.pass).collect::<Vec<_>>());
+        assert_eq!(
+            passes.collect::<Vec<_>>(),
+            [[0; 4], [0; 4], [1; 4], [1; 4], [2; 4], [2; 4]]
+        );
+        // Of the other nothing is.
+        let of_first: Vec<u64> = rows.iter().flat_map(|r| r[0].iter().map(|d| d.pass)).collect();
+        assert_eq!(of_first, (0..24).map(|i| i / 3).collect::<Vec<_>>());
+        let e = longest(&[3, 3], 4).unwrap_err();
+        assert_eq!(
+            e.to_string(),
+            "an epoch has no step: stream s0 has 3 videos, a batch 4, and `drop_last` leaves short steps out"
+        );
+    }
+
     #[test]
     fn a_replacement_depends_on_all_that_names_it_and_may_be_any_video() {
         let of = |key: u64, stream, pass, video, attempt| {
             let names = ["a".to_string(), "b".to_string()];
-            let order = Order::new(Key::new(key), &names, &[1000, 1000], 4);
+            let order = Order::new(Key::new(key), &names, &[1000, 1000], 4, &Epoch::default()).unwrap();
             order.replacement(stream, Drawn { pass, video }, attempt)
         };
         let one = of(1, 0, 2, 3, 1);

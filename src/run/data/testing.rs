@@ -81,6 +81,7 @@ pub fn program(begun: Arc<AtomicUsize>) -> Program {
             .collect(),
         body,
         gradient: Gradient::Stops,
+        owner: String::new(),
         whole_list: None,
         trains: false,
         params: serde_json::Value::Null,

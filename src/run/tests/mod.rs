@@ -3,10 +3,12 @@
 mod adam;
 mod harness;
 mod kinds;
+mod methods;
 mod net;
 mod optimizer;
 mod parity;
 mod schedules;
 mod steps;
+mod ties;
 mod videos;
 mod views;

@@ -112,6 +112,8 @@ pub struct Training {
     pub trains: fn(&str) -> bool,
     /// Weights of the two losses.
     pub losses: [f64; 2],
+    /// What these are multiplied with at step `k`.
+    pub grow: fn(usize) -> [f64; 2],
     /// Strength of the gradient reversal at each step.
     pub reversal: Vec<f64>,
 }
@@ -128,13 +130,16 @@ impl Training {
             group: |_| (1.0, 0.0),
             trains: |_| true,
             losses: [1.0, 0.5],
+            grow: |_| [1.0; 2],
             reversal: vec![1.0; lr.len()],
         }
     }
 
     /// Takes step `k` on these rows. Gives what is logged: the losses, their accuracies, the total and the gradient's norm.
     pub fn step(&self, k: usize, weights: &mut Numbers, kept: &mut Moments, rows: &[Row]) -> Vec<(&'static str, f64)> {
-        let mut found = pass(weights, rows, self.losses, self.reversal[k]);
+        let grown = (self.grow)(k);
+        let losses = [self.losses[0] * grown[0], self.losses[1] * grown[1]];
+        let mut found = pass(weights, rows, losses, self.reversal[k]);
         found.grads.retain(|name, _| (self.trains)(name));
         let norm = found.grads.values().flatten().map(|g| g * g).sum::<f64>().sqrt();
         let clip = match self.clip {
@@ -163,7 +168,7 @@ impl Training {
             ("adv", found.adv),
             ("ce.accuracy", found.ce_accuracy),
             ("adv.accuracy", found.adv_accuracy),
-            ("loss", self.losses[0] * found.ce + self.losses[1] * found.adv),
+            ("loss", losses[0] * found.ce + losses[1] * found.adv),
             ("grad_norm", norm),
             ("lr", self.lr[k]),
         ]

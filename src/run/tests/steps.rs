@@ -22,6 +22,27 @@ fn losses_have_their_weights() {
 }
 
 #[test]
+fn weights_of_losses_grow_over_the_phase() {
+    // Linear from a fifth of the phase to three fifths; and there from two fifths on.
+    let training = Training {
+        grow: |k| [[0.0, 0.0, 0.5, 1.0, 1.0][k], [0.0, 0.0, 1.0, 1.0, 1.0][k]],
+        momentum: 0.9,
+        ..Training::plain(&[0.1; 5])
+    };
+    let changes = "steps = 5\nbatch = 6\noptimizer = { lr = 0.1, momentum = 0.9 }\n\
+        losses.ce = { weight = 1.0, schedule = \"linear\", from = 0.2, to = 0.6 }\n\
+        losses.adv = { weight = 0.5, from = 0.4 }";
+    hold(changes, &training, &[1; 5]);
+    let training = Training {
+        grow: |k| [1.0, (k as f64 / 2000.0).tanh()],
+        ..Training::plain(&[0.1; 3])
+    };
+    let changes = "steps = 3\nbatch = 4\nmicro_batch = 2\noptimizer = { lr = 0.1 }\n\
+        losses.adv = { weight = 0.5, schedule = \"warm_start\" }";
+    hold(changes, &training, &[2, 2, 1]);
+}
+
+#[test]
 fn a_loss_that_is_there_once_per_stream_adds_up() {
     let changes = "steps = 3\nbatch = 5\noptimizer = { lr = 0.0 }\n\
         losses.size = 0.1\n\
@@ -280,4 +301,33 @@ fn a_phase_begins_with_its_own_optimiser_reversal_and_fresh_weights_where_it_res
             near(&name, *found, *right);
         }
     }
+}
+
+#[test]
+fn an_epoch_may_be_over_the_longest_list_and_without_its_short_step() {
+    // Ten source and seven target videos. The order of the streams does not matter.
+    let training = |steps: usize| Training {
+        reversal: ganin(steps),
+        ..Training::plain(&vec![0.1; steps])
+    };
+    let changes = |keys: &str, streams: &str| {
+        format!(
+            "epochs = 2\nbatch = 4\n{keys}\noptimizer = {{ lr = 0.1 }}\n[nodes.grl]\nschedule = \"ganin\"\n[]\nstreams = \
+             {streams}"
+        )
+    };
+    let both = "[\"source\", \"target\"]";
+    let run = hold(&changes("drop_last = true", both), &training(4), &[1; 4]);
+    assert!(run.parts.iter().all(|p| p.len() == 8));
+    let turned = "[\"target\", \"source\"]";
+    let (first, _) = graph(&changes("", turned));
+    assert_eq!(first.phases["main"].epoch.lists(2), 1);
+    let steps = |keys: &str, streams: &str| {
+        let (graph, checked) = graph(&changes(keys, streams));
+        trained(&graph, &checked, How::default()).rows.len()
+    };
+    assert_eq!(steps("", turned), 2 * 2);
+    assert_eq!(steps("epoch = \"longest\"", turned), 2 * 3);
+    assert_eq!(steps("epoch = \"longest\"\ndrop_last = true", turned), 2 * 2);
+    assert_eq!(steps("epoch = \"first\"", both), 2 * 3);
 }

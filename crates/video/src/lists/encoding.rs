@@ -11,12 +11,29 @@ pub(super) struct Text<'a> {
     pub note: Option<&'static str>,
 }
 
+/// What a file is meant to be, for advice.
+pub(super) struct Meant {
+    /// `a list`.
+    pub what: &'static str,
+    /// `a line for each video`.
+    pub each: &'static str,
+    /// All that has to be written.
+    pub form: &'static str,
+}
+
+/// A list of videos.
+pub(super) const LIST: Meant = Meant {
+    what: "a list",
+    each: "a line for each video",
+    form: "write a line for each video, `path label`; of segments, such as BABEL's, `path offset frames label`",
+};
+
 /// Reads a file as text: UTF-8 with or without a byte order mark, UTF-16, line ends of every system.
 ///
 /// # Errors
 /// A fragment that says what the file is and what to do, if it is not text or another kind of document.
-pub(super) fn text(bytes: &[u8]) -> Result<Text<'_>, String> {
-    if let Some(what) = binary(bytes) {
+pub(super) fn text<'b>(bytes: &'b [u8], meant: &Meant) -> Result<Text<'b>, String> {
+    if let Some(what) = binary(bytes, meant) {
         return Err(what);
     }
     let (bytes, note): (Cow<'_, [u8]>, _) = match utf16(bytes) {
@@ -30,7 +47,7 @@ pub(super) fn text(bytes: &[u8]) -> Result<Text<'_>, String> {
         ));
     }
     let bytes = line_ends(bytes);
-    match document(&bytes) {
+    match document(&bytes, meant) {
         Some(what) => Err(what),
         None => Ok(Text { bytes, note }),
     }
@@ -64,7 +81,7 @@ fn line_ends(bytes: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     ends.collect::<Vec<u8>>().into()
 }
 
-/// First bytes of binary files, and their kinds.
+/// First bytes of binary files, and their kinds, with the words WHAT and EACH for those of [`Meant`].
 const BINARY: [(&[u8], &str); 17] = [
     (b"\x1f\x8b", "is compressed (gzip): unpack it (`gunzip`)"),
     (b"BZh", "is compressed (bzip2): unpack it (`bunzip2`)"),
@@ -80,50 +97,29 @@ const BINARY: [(&[u8], &str); 17] = [
         b"\xd0\xcf\x11\xe0",
         "is a workbook or document of an office program: save the table as text (CSV)",
     ),
-    (
-        b"%PDF",
-        "is a PDF document: a list is plain text, a line for each video",
-    ),
-    (
-        b"\x93NUMPY",
-        "is an array of NumPy: write it as text, a line for each video",
-    ),
+    (b"%PDF", "is a PDF document: WHAT is plain text, EACH"),
+    (b"\x93NUMPY", "is an array of NumPy: write it as text, EACH"),
     (
         b"PAR1",
         "is a table in Parquet: write it as text (`to_csv(…, index=False)`)",
     ),
-    (
-        b"\x89HDF",
-        "is an HDF5 file: write the table as text, a line for each video",
-    ),
+    (b"\x89HDF", "is an HDF5 file: write the table as text, EACH"),
     (
         b"SQLite format 3",
-        "is a database (SQLite): write the table as text, a line for each video",
+        "is a database (SQLite): write the table as text, EACH",
     ),
-    (
-        b"\x80\x02",
-        "is a pickle of Python: write it as text, a line for each video",
-    ),
-    (
-        b"\x80\x03",
-        "is a pickle of Python: write it as text, a line for each video",
-    ),
-    (
-        b"\x80\x04",
-        "is a pickle of Python: write it as text, a line for each video",
-    ),
-    (
-        b"\x80\x05",
-        "is a pickle of Python: write it as text, a line for each video",
-    ),
+    (b"\x80\x02", "is a pickle of Python: write it as text, EACH"),
+    (b"\x80\x03", "is a pickle of Python: write it as text, EACH"),
+    (b"\x80\x04", "is a pickle of Python: write it as text, EACH"),
+    (b"\x80\x05", "is a pickle of Python: write it as text, EACH"),
 ];
 
-fn binary(bytes: &[u8]) -> Option<String> {
+fn binary(bytes: &[u8], meant: &Meant) -> Option<String> {
     if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
         return Some("is UTF-32 text: save it as UTF-8".into());
     }
     if let Some((_, what)) = BINARY.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return Some((*what).into());
+        return Some(what.replace("WHAT", meant.what).replace("EACH", meant.each));
     }
     let tar = bytes.get(257..262) == Some(b"ustar");
     if tar {
@@ -137,13 +133,13 @@ fn binary(bytes: &[u8]) -> Option<String> {
         _ => return None,
     };
     let what = what.split(';').next().unwrap_or(what);
-    Some(format!(
-        "is {what}, not a list: a list is text, with a line for each video"
-    ))
+    let Meant { what: wanted, each, .. } = meant;
+    Some(format!("is {what}, not {wanted}: {wanted} is text, with {each}"))
 }
 
 /// Documents of other kinds, by the beginning of their text.
-fn document(bytes: &[u8]) -> Option<String> {
+fn document(bytes: &[u8], meant: &Meant) -> Option<String> {
+    let Meant { what: wanted, form, .. } = meant;
     let text = bytes.trim_ascii();
     let begins = |start: &str| {
         text.get(..start.len())
@@ -156,14 +152,13 @@ fn document(bytes: &[u8]) -> Option<String> {
         return Some("is a pointer of git-annex, not the file: fetch it (`git annex get`)".into());
     }
     if begins("<!doctype html") || begins("<html") || begins("<head") || begins("<body") {
-        return Some(
-            "is a web page (HTML), not a list: perhaps one that was saved in the file's place, such as a page to log in \
+        return Some(format!(
+            "is a web page (HTML), not {wanted}: perhaps one that was saved in the file's place, such as a page to log in \
              or of an error; fetch the file itself"
-                .into(),
-        );
+        ));
     }
     if begins("<?xml") || begins("<!") || text.starts_with(b"<") && text.ends_with(b">") {
-        return Some(format!("is XML, not a list: {LINES}"));
+        return Some(format!("is XML, not {wanted}: {form}"));
     }
     if begins("{\\rtf") {
         return Some(
@@ -171,7 +166,7 @@ fn document(bytes: &[u8]) -> Option<String> {
         );
     }
     if is_json(text) {
-        return Some(format!("is JSON, not a list: {LINES}"));
+        return Some(format!("is JSON, not {wanted}: {form}"));
     }
     let mut lines = text.split(|b| *b == b'\n').map(|l| l.trim_ascii());
     let first = lines.next().unwrap_or_default();
@@ -182,13 +177,10 @@ fn document(bytes: &[u8]) -> Option<String> {
         .filter(|at| *at > 0 && key[..*at].iter().all(u8::is_ascii_alphabetic));
     let yaml = first == b"---" || colon.is_some_and(|at| key.len() == at + 1 || first.len() > key.len());
     if yaml {
-        return Some(format!("is YAML, not a list: {LINES}"));
+        return Some(format!("is YAML, not {wanted}: {form}"));
     }
     None
 }
-
-const LINES: &str =
-    "write a line for each video, `path label`; of segments, such as BABEL's, `path offset frames label`";
 
 /// Objects or arrays, in JSON or as Python prints them, together or one a line.
 fn is_json(text: &[u8]) -> bool {

@@ -102,7 +102,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         let Some(columns) = &header else {
             let read = Header::of(&record);
             if let Some(reason) = read.lacks() {
-                found.bad.push(bad(reason));
+                found.leave_open(bad(reason));
                 break;
             }
             header = Some(read);
@@ -115,6 +115,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         }
     }
     found.entries.shrink();
+    found.numbered = labels.numbered();
     found
 }
 

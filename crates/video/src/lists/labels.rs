@@ -12,6 +12,16 @@ const SUGGESTIONS: usize = 100;
 pub(super) struct Labels<'a> {
     names: Option<Names<'a>>,
     suggested: Cell<usize>,
+    written: Cell<Written>,
+}
+
+/// How the labels that were read are written.
+#[derive(Clone, Copy, Default)]
+struct Written {
+    /// The least and the largest number, including those beyond the classes.
+    numbers: Option<(usize, usize)>,
+    /// Whether one is the name of a class, or meant to be.
+    names: bool,
 }
 
 struct Names<'a> {
@@ -48,8 +58,36 @@ impl<'a> Labels<'a> {
         });
         Self {
             names,
-            suggested: Cell::new(0),
+            suggested: Cell::default(),
+            written: Cell::default(),
         }
+    }
+
+    /// Whether the labels that were read are numbers, all of them.
+    pub fn numbered(&self) -> bool {
+        let Written { numbers, names } = self.written.get();
+        numbers.is_some() && !names
+    }
+
+    /// Whether they are the numbers of the classes from 1, where the classes are known.
+    pub fn from_one(&self) -> bool {
+        let count = self.names.as_ref().map(|n| n.all.len());
+        self.numbered() && self.written.get().numbers == count.map(|n| (1, n))
+    }
+
+    fn note_number(&self, label: usize) {
+        let mut written = self.written.get();
+        let (least, most) = written.numbers.unwrap_or((label, label));
+        written.numbers = Some((least.min(label), most.max(label)));
+        self.written.set(written);
+    }
+
+    fn note_name(&self) {
+        let names = true;
+        self.written.set(Written {
+            names,
+            ..self.written.get()
+        });
     }
 
     /// Whether the names of the classes are known.
@@ -101,7 +139,10 @@ impl<'a> Labels<'a> {
         let Some(names) = &self.names else {
             return match whole(word) {
                 _ if is_none(word) => Ok(None),
-                Some(label) => Ok(Some(label)),
+                Some(label) => {
+                    self.note_number(label);
+                    Ok(Some(label))
+                }
                 None => Err(format!(
                     "label {word:?} is not a number from 0{}{}; a video without a label has \"-\", and labels may be \
                      names where the classes are given (`classes`)",
@@ -115,7 +156,13 @@ impl<'a> Labels<'a> {
             .get(word)
             .or_else(|| names.exact.get(&joined(word)))
             .copied();
-        match (exact, whole(word)) {
+        let number = whole(word);
+        match number {
+            Some(number) if exact.is_none_or(|label| label == number) => self.note_number(number),
+            None if is_none(word) && exact.is_none() => {}
+            _ => self.note_name(),
+        }
+        match (exact, number) {
             // A class that is named 1 but is not number 1.
             (Some(label), Some(number)) if number != label && number < names.all.len() => Err(format!(
                 "label {word:?} can be read in two ways: class number {number}, {:?}, or the class that is named {word:?}, \
@@ -125,7 +172,7 @@ impl<'a> Labels<'a> {
             (Some(label), _) => Ok(Some(label)),
             (None, Some(label)) if label < names.all.len() => Ok(Some(label)),
             (None, Some(label)) => Err(format!(
-                "label {label} is beyond the {} classes (0 to {})",
+                "label {label} {BEYOND} {} classes (0 to {})",
                 names.all.len(),
                 names.all.len().saturating_sub(1)
             )),
@@ -152,6 +199,9 @@ impl<'a> Labels<'a> {
         meant.map_or(String::new(), |m| format!("; did you mean {m:?}?"))
     }
 }
+
+/// In the reason of a label that is not the number of a class.
+pub(super) const BEYOND: &str = "is beyond the";
 
 /// Words separated by one space.
 fn joined(text: &str) -> String {

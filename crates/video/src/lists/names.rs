@@ -1,6 +1,6 @@
 //! Files with the names of classes, one a line.
 
-use super::encoding;
+use super::encoding::{self, Meant};
 use super::separator::unquoted;
 use super::text::lines;
 use std::collections::HashMap;
@@ -11,10 +11,16 @@ pub struct BadNames {
     /// What it is, as a fragment: `names the class "walk" twice`.
     pub what: String,
     /// What to do about it.
-    pub advice: &'static str,
+    pub advice: String,
     /// The lines, from 1; none if it concerns the whole file.
     pub lines: Vec<usize>,
 }
+
+const NAMES: Meant = Meant {
+    what: "a file of class names",
+    each: "the name of a class on each line",
+    form: FORM,
+};
 
 const FORM: &str = "write the names of the classes, one a line, in the order of their numbers from 0";
 
@@ -25,11 +31,17 @@ const FORM: &str = "write the names of the classes, one a line, in the order of 
 pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
     let whole = |what: String| BadNames {
         what,
-        advice: FORM,
+        advice: FORM.into(),
         lines: vec![],
     };
-    // The messages for lists apply to names, too.
-    let text = encoding::text(bytes).map_err(|what| whole(what.replace("not a list", "no names of classes")))?;
+    let text = encoding::text(bytes, &NAMES).map_err(|what| match what.split_once(": ") {
+        Some((what, advice)) => BadNames {
+            what: what.to_owned(),
+            advice: advice.to_owned(),
+            lines: vec![],
+        },
+        None => whole(what),
+    })?;
     let mut names: Vec<(usize, String)> = vec![];
     let mut unreadable = vec![];
     for (line, name) in lines(&text.bytes) {
@@ -41,7 +53,7 @@ pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
     if !unreadable.is_empty() {
         return Err(BadNames {
             what: "is not UTF-8 text".into(),
-            advice: "save it as UTF-8",
+            advice: "save it as UTF-8".into(),
             lines: unreadable,
         });
     }
@@ -52,7 +64,8 @@ pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
         return Err(BadNames {
             what: format!("numbers its lines from {from}, as {:?} has it", names[0].1),
             advice: "take the numbers away: a class's number is its place, from 0; labels that are numbers have to count from 0, \
-                     too",
+                     too"
+                .into(),
             lines: names.iter().map(|(line, _)| *line).take(1).collect(),
         });
     }
@@ -71,11 +84,30 @@ pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
         let named: Vec<&str> = twice.iter().map(|(n, _)| *n).collect();
         return Err(BadNames {
             what: format!("classes come twice: {}", named.join(", ")),
-            advice: "give each class one line; the numbers of those after it change",
+            advice: "give each class one line; the numbers of those after it change".into(),
             lines: twice.into_iter().flat_map(|(_, lines)| lines).collect(),
         });
     }
     Ok(names.into_iter().map(|(_, name)| name).collect())
+}
+
+/// Whether a name of a class may be the heading of a file's first line: it names what the lines hold.
+pub fn is_heading(name: &str) -> bool {
+    const HEADINGS: [&str; 12] = [
+        "action",
+        "actions",
+        "category",
+        "class",
+        "class_name",
+        "class_names",
+        "classes",
+        "label",
+        "label_name",
+        "labels",
+        "name",
+        "names",
+    ];
+    HEADINGS.contains(&name.trim().to_lowercase().replace([' ', '-'], "_").as_str())
 }
 
 /// The first number of names that are numbered in front, or after a comma: `0 walk`, `1 run` (of two or more).

@@ -268,6 +268,19 @@ impl Nearby {
     }
 }
 
+/// What to write instead of a path of a graph that is not there, where a part of it is meant as a variable or as somebody's
+/// home folder.
+pub fn variable(path: &Path) -> Option<&'static str> {
+    let meant = |part: &str| {
+        let between = part.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
+        part.starts_with('~') || part.len() > 1 && part.starts_with('$') || between.is_some_and(|name| !name.is_empty())
+    };
+    let mut parts = path.components().filter_map(|part| part.as_os_str().to_str());
+    parts
+        .any(meant)
+        .then_some("variables and `~name` are not replaced (`~/` at the beginning is): write the path out")
+}
+
 /// A name without its extension.
 fn stem(name: &str) -> &str {
     match has_ending(name) {
@@ -379,6 +392,21 @@ mod tests {
             clue(&["take 12/", "take 13 4/"], "take", &[13, 4]).unwrap().0,
             ["take 13 4"]
         );
+    }
+
+    #[test]
+    fn variables_in_paths_of_graphs() {
+        for path in [
+            "a/$USER/b.txt",
+            "/data/${X}/b.txt",
+            "~anna/b.txt",
+            "%USERPROFILE%/b.txt",
+        ] {
+            assert!(variable(Path::new(path)).is_some(), "{path}");
+        }
+        for path in ["a/b$.txt", "a/$/b.txt", "50%/b.txt", "a~/b.txt", "/a/b.txt"] {
+            assert!(variable(Path::new(path)).is_none(), "{path}");
+        }
     }
 
     #[test]

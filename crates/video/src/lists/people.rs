@@ -388,11 +388,33 @@ fn names_of_classes() {
         ("classes come twice: walk, run", &[1, 4, 6, 2, 5][..])
     );
     assert_eq!(fault(b"\n# none\n").what, "names no classes");
-    assert!(
-        fault(b"[\"walk\", \"run\"]")
-            .what
-            .starts_with("is JSON, no names of classes")
-    );
+    // The advice is that of a file of names, whatever the file is.
+    let form = "write the names of the classes, one a line, in the order of their numbers from 0";
+    let kinds: [(&[u8], &str, &str); 6] = [
+        (b"[\"walk\", \"run\"]", "is JSON, not a file of class names", form),
+        (b"{\"walk\": 0, \"run\": 1}", "is JSON, not a file of class names", form),
+        (b"names:\n  - walk\n", "is YAML, not a file of class names", form),
+        (
+            b"<?xml version=\"1.0\"?><classes/>",
+            "is XML, not a file of class names",
+            form,
+        ),
+        (
+            b"\x93NUMPY\x01\0v\0",
+            "is an array of NumPy",
+            "write it as text, the name of a class on each line",
+        ),
+        (b"\x1f\x8b\x08\0\0\0", "is compressed (gzip)", "unpack it (`gunzip`)"),
+    ];
+    for (bytes, what, advice) in kinds {
+        let BadNames {
+            what: is,
+            advice: to_do,
+            ..
+        } = fault(bytes);
+        assert_eq!((is.as_str(), to_do.as_str()), (what, advice));
+    }
+    assert_eq!(fault(b"\n").advice, form);
     // UCF101's classInd.txt
     let numbered = fault(b"1 ApplyEyeMakeup\n2 ApplyLipstick\n");
     assert_eq!(
@@ -403,6 +425,53 @@ fn names_of_classes() {
     assert_eq!(class_names(b"0\n1\n").unwrap(), ["0", "1"]);
     assert_eq!(class_names(b"level 0\nlevel 1\n").unwrap(), ["level 0", "level 1"]);
     assert_eq!(fault(b"walk\ncaf\xe9\n").lines, [2]);
+}
+
+/// A doubt concerns all lines, and is not counted as one that is malformed.
+#[test]
+fn a_list_whose_columns_are_open_has_no_malformed_lines() {
+    let of = |text: &str| scan(text.as_bytes(), &ListOptions::default()).unwrap();
+    for text in [
+        "0,v/a.mp4,1\n1,v/b.mp4,0\n",
+        "path,label,class\na.mp4,1,1\n",
+        "a.mp4 1 5 0\nb.mp4 2 9 1\n",
+    ] {
+        let found = of(text);
+        assert!(found.undecided && found.entries.is_empty(), "{text}");
+        let line = found.bad[0].clone();
+        let said = found.whole(Path::new("l.txt")).unwrap_err().to_string();
+        assert_eq!(said, format!("l.txt:{}: {}", line.line, line.reason));
+    }
+    assert!(!of("a.mp4 0\nb.mp4 x y\n").undecided);
+}
+
+#[test]
+fn labels_from_one_are_recognised_where_classes_are_named() {
+    let two = classes(&["walk", "run"]);
+    let hint = "; the labels begin with 1, and classes are numbered from 0: make each label 1 less";
+    let beyond = "label 2 is beyond the 2 classes (0 to 1)";
+    assert_eq!(
+        bad("a.mp4 1\nb.mp4 2\nc.mp4 1\nd.mp4 -\n", &two),
+        [format!("2: {beyond}{hint}")]
+    );
+    // One is 0, one is a name, one is too high for that, or it is the only number.
+    for text in ["a.mp4 0\nb.mp4 2\nc.mp4 1\n", "a.mp4 1\nb.mp4 2\nc.mp4 run\n"] {
+        assert_eq!(bad(text, &two), [format!("2: {beyond}")]);
+    }
+    let said = bad("a.mp4 1\nb.mp4 2\nc.mp4 3\n", &two);
+    assert_eq!(
+        said,
+        [
+            format!("2: {beyond}"),
+            "3: label 3 is beyond the 2 classes (0 to 1)".into()
+        ]
+    );
+    let numbered = |text: &str, options: &ListOptions| scan(text.as_bytes(), options).unwrap().numbered;
+    assert!(numbered("a.mp4 1\nb.mp4 0\nc.mp4 -\n", &two));
+    assert!(numbered("a.mp4 1\n", &ListOptions::default()));
+    for text in ["a.mp4 walk\nb.mp4 run\n", "a.mp4 walk\nb.mp4 0\n", "a.mp4 -\n"] {
+        assert!(!numbered(text, &two), "{text}");
+    }
 }
 
 /// Ten thousand lines take a hundredth of the time allowed for a million.

@@ -1,7 +1,7 @@
 //! Lists with one line per video.
 
 use super::doubt::{self, first_column};
-use super::labels::{Labels, is_count, whole, why_not};
+use super::labels::{BEYOND, Labels, is_count, whole, why_not};
 use super::separator::{self, MARKS, Separator, has_ending, unquoted};
 use super::{BadLine, Column, Columns, Entries, ListEntry, ListFormat, ListOptions, Scan, header};
 use crate::Checksum;
@@ -20,7 +20,7 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     let shape = match Shape::of(bytes, given, options, &labels) {
         Ok(shape) => shape,
         Err(doubt) => {
-            found.bad.push(doubt);
+            found.leave_open(doubt);
             return found;
         }
     };
@@ -36,11 +36,14 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         && let Some(doubt) = shape.doubt(bytes, &labels)
     {
         found.columns = shape.columns.to_string();
-        found.bad.push(doubt);
+        found.leave_open(doubt);
         return found;
     }
     found.columns = shape.columns.to_string();
     found.guessed = shape.detected;
+    if shape.detected && matches!(shape.separator, Separator::Blanks) {
+        found.first = texts(bytes).take(FIRST).map(|(n, text)| (n, text.to_owned())).collect();
+    }
     let reader = LineReader {
         shape,
         labels,
@@ -62,8 +65,19 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
         }
     }
     found.entries.shrink();
+    found.numbered = reader.labels.numbered();
+    if reader.labels.from_one() {
+        for bad in &mut found.bad {
+            if bad.reason.contains(BEYOND) {
+                bad.reason += "; the labels begin with 1, and classes are numbered from 0: make each label 1 less";
+            }
+        }
+    }
     found
 }
+
+/// Lines that are compared with the files.
+const FIRST: usize = 8;
 
 fn utf8(text: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(text).map_err(|_| {

@@ -54,12 +54,12 @@ pub enum WriteError {
         path: PathBuf,
     },
     /// The file could not be created, written or renamed.
-    #[error("{}: cannot write: {source}", path.display())]
+    #[error("{}: cannot write: {cause}", path.display())]
     Io {
         /// The file being written.
         path: PathBuf,
         /// The system's error.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// The encoder, the colour conversion or the container rejected a frame.
     #[error("{}: cannot encode frame {frame}: {what}", path.display())]

@@ -122,14 +122,14 @@ impl VideoWriter {
         let encoder =
             Encoder::new(encoder_config(width, height, fps, options)).map_err(|error| encode(format!("{error:?}")))?;
         let muxer = Mp4FileMuxer::new().map_err(|error| encode(error.to_string()))?;
-        let mut out = BufWriter::new(partial::beside(&path).map_err(|source| WriteError::Io {
+        let mut out = BufWriter::new(partial::beside(&path).map_err(|cause| WriteError::Io {
             path: path.clone(),
-            source,
+            cause,
         })?);
         let head = muxer.initial_boxes_bytes();
-        out.write_all(head).map_err(|source| WriteError::Io {
+        out.write_all(head).map_err(|cause| WriteError::Io {
             path: path.clone(),
-            source,
+            cause,
         })?;
         let position = head.len() as u64;
         let timescale = NonZeroU32::new((fps * 1000.0).round() as u32).unwrap_or(NonZeroU32::MIN);
@@ -226,9 +226,9 @@ impl VideoWriter {
             Err(error) => return Err(self.encode_error(error.to_string())),
         };
         let path = self.path;
-        let io = |source| WriteError::Io {
+        let io = |cause| WriteError::Io {
             path: path.clone(),
-            source,
+            cause,
         };
         for (offset, bytes) in boxes.offset_and_bytes_pairs() {
             self.out.seek(SeekFrom::Start(offset)).map_err(io)?;
@@ -274,10 +274,10 @@ impl VideoWriter {
         }
     }
 
-    fn io_error(&self, source: std::io::Error) -> WriteError {
+    fn io_error(&self, cause: std::io::Error) -> WriteError {
         WriteError::Io {
             path: self.path.clone(),
-            source,
+            cause,
         }
     }
 }

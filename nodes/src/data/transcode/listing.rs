@@ -113,9 +113,11 @@ fn keep(place: &Path, list: &str, text: &[u8]) -> Result<()> {
     let attempt = || -> Result<()> {
         let folder = place.parent().context("it has no folder")?;
         fs::create_dir_all(folder)?;
-        if let Ok(there) = fs::read_to_string(place)
-            && there.lines().next() != Some(&origin(list))
-        {
+        let there = match glad_video::read_text(place) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+            there => Some(there?),
+        };
+        if there.is_some_and(|t| t.lines().next() != Some(&origin(list))) {
             bail!(
                 "the file that is there was not made from {list}; give the streams folders of their own (such as `source.out`)"
             );

@@ -539,11 +539,34 @@ fn folders_whose_names_end_in_numbers_are_no_numbers_of_frames() {
     list("take 12 0\ntake 13 1\n");
     let guessed = source(dir.path(), json!({"list": "l.txt"}));
     let e = guessed.videos("train").err().unwrap().to_string();
-    let wanted = "l.txt:1: can be read in two ways: `take 12`, which is there (then say `columns = \"path label\"`), or `take` and its \
-                  number of frames (then say `columns = \"path frames label\"`)";
-    assert!(e.contains(wanted), "{e}");
+    let wanted = "l.txt:1: can be read in two ways, and so can all lines: `take 12`, which is there (then say `columns = \"path \
+                  label\"`), or `take` and its number of frames (then say `columns = \"path frames label\"`)";
+    assert!(e.ends_with(wanted) && !e.contains("malformed"), "{e}");
     let scan = guessed.scan("train").unwrap();
-    assert_eq!((scan.videos.len(), scan.malformed.len()), (0, 1));
+    assert_eq!((scan.videos.len(), scan.malformed.len(), scan.undecided), (0, 1, true));
+    // A list without labels: a label may be meant, whether the classes are known or not.
+    list("take 12\ntake 13\n");
+    let wanted = "l.txt:1: can be read in two ways, and so can all lines: `take 12`, which is there (then say `columns = \"path\"`), or \
+                  `take` and its label (then say `columns = \"path label\"`)";
+    for params in [
+        json!({"list": "l.txt"}),
+        json!({"list": "l.txt", "classes": ["a", "b"]}),
+    ] {
+        let guessed = source(dir.path(), params);
+        let e = guessed.videos("train").err().unwrap().to_string();
+        assert!(e.ends_with(wanted), "{e}");
+        assert!(guessed.each("train", &mut |_| panic!("it is open")).is_err());
+    }
+    let paths = source(dir.path(), json!({"list": "l.txt", "columns": "path"}));
+    assert_eq!(paths.videos("train").unwrap()[1].path, dir.path().join("take 13"));
+    // One of the two readings is impossible: there is no folder `clip 7`.
+    list("clip 7\nclip 8\n");
+    assert_eq!(guessed.videos("train").unwrap()[0].label, Some(7));
+    list("take 12 brush hair\n");
+    let named = source(dir.path(), json!({"list": "l.txt", "classes": ["brush hair"]}));
+    let e = named.videos("train").err().unwrap().to_string();
+    assert!(e.contains("`take` and its number of frames"), "{e}");
+    list("take 12 0\ntake 13 1\n");
     let said = source(dir.path(), json!({"list": "l.txt", "columns": "path label"}));
     assert_eq!(said.videos("train").unwrap()[1].footage.frame_count().unwrap(), 4);
     list("clip 4 0\nclip 4 1\n");

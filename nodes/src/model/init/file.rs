@@ -91,7 +91,7 @@ impl WeightFile {
         if let Some(what) = what(path)? {
             bail!("it is {what}, not a file of weights");
         }
-        let mut file = File::open(path)?;
+        let mut file = glad_video::open_file(path)?;
         let mut head = vec![];
         Read::by_ref(&mut file).take(32).read_to_end(&mut head)?;
         file.seek(SeekFrom::Start(0))?;

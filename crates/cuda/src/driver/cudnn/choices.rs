@@ -33,7 +33,13 @@ impl Choices {
     /// Reads a file's choices; none if there is no file, or if it is another device's.
     pub fn open(path: &Path, device: &str) -> Result<Choices> {
         let header = format!("plans of cuDNN {} on {device}", get_version());
-        let text = match fs::read_to_string(path) {
+        // A named pipe would block.
+        let text = match fs::metadata(path).map(|there| there.is_file()) {
+            Ok(true) => fs::read_to_string(path),
+            Ok(false) => return Err(Error::Device(format!("{}: it is not a file", path.display()))),
+            Err(e) => Err(e),
+        };
+        let text = match text {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(e) => return Err(Error::Device(format!("{}: {e}", path.display()))),

@@ -1,0 +1,49 @@
+//! Steps that are divided into parts (`micro_batch`), and nodes to which that makes a difference.
+
+use super::cx::inside;
+use super::draft::Draft;
+use crate::diag::Problem;
+
+/// Warns of nodes that compare the rows of a step, and get only those of a part of it.
+pub(super) fn check(draft: &Draft) {
+    let phase = &draft.scene.cx.graph.phases[draft.scene.name];
+    let Some(part) = phase.micro_batch.as_ref().filter(|m| m.value < phase.batch.value) else {
+        return;
+    };
+    for (call, site) in draft.program.calls.iter().zip(&draft.sites) {
+        if !site.contract.whole_step {
+            continue;
+        }
+        let node = &draft.scene.cx.graph.nodes[&call.node];
+        let p = Problem::warning(format!(
+            "`{}` compares the videos of a step, and gets {} of {} at a time",
+            call.node, part.value, phase.batch.value
+        ))
+        .at(&part.place, "a part of a step")
+        .at(&node.place, "its loss is another one on parts");
+        draft
+            .scene
+            .push(inside(p, node).help("drop `micro_batch`, or expect the loss of a smaller batch"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::check::testing::warnings;
+
+    #[test]
+    fn losses_over_pairs_are_told_of_parts() {
+        let with = |more: &str| {
+            let mmd = "[nodes.gap]\nkind = \"mmd\"\ninputs = { source = \"consensus.y@source\", target = \
+                       \"consensus.y@target\" }\n[phases.main.losses]\ngap = 1.0\n[set.phases.main]\nbatch = 8";
+            let all = warnings(&format!("{mmd}\n{more}"));
+            all.into_iter()
+                .filter(|w| w.contains("`gap` compares"))
+                .collect::<Vec<_>>()
+        };
+        assert!(with("").is_empty(), "{:?}", with(""));
+        let told = "`gap` compares the videos of a step, and gets 2 of 8 at a time (in phase main)";
+        assert_eq!(with("[phases.main]\nmicro_batch = 2"), [told]);
+        assert!(with("[phases.main]\nmicro_batch = 8").is_empty());
+    }
+}
