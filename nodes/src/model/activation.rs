@@ -41,7 +41,10 @@ impl Kind for Activation {
     fn validate(&self) -> Vec<ParamProblem> {
         match (self.form, self.slope) {
             (Function::Leaky, Some(s)) if !(0.0..1.0).contains(&s) => {
-                vec![ParamProblem::new("slope", format!("{s} is not a slope in [0, 1)"))]
+                vec![ParamProblem::new(
+                    "slope",
+                    format!("{s} is not a slope of at least 0 and below 1"),
+                )]
             }
             (Function::Leaky, _) | (_, None) => vec![],
             (_, Some(_)) => vec![
@@ -126,7 +129,8 @@ mod tests {
 
     #[test]
     fn matches_the_reference() {
-        let functions: [(Value, fn(f64) -> f64); 5] = [
+        type Function = fn(f64) -> f64;
+        let functions: [(Value, Function); 5] = [
             (json!({ "form": "relu" }), |x| x.max(0.0)),
             (json!({ "form": "leaky" }), |x| if x > 0.0 { x } else { 0.01 * x }),
             (json!({ "form": "leaky", "slope": 0.2 }), |x| {
@@ -162,7 +166,7 @@ mod tests {
         let of = |params| rejected("activation", params, &[("x", vec![ty("Feature", "B,2")])]);
         assert_eq!(
             of(json!({ "form": "leaky", "slope": 1.0 })),
-            ["slope: 1 is not a slope in [0, 1)"]
+            ["slope: 1 is not a slope of at least 0 and below 1"]
         );
         assert_eq!(
             of(json!({ "form": "tanh", "slope": 0.1 })),

@@ -33,16 +33,13 @@ impl Net {
     }
 
     fn call(&mut self, node: &str, kind: &str, params: Value, inputs: &[(&str, &[usize])]) -> Vec<usize> {
-        let of = |ids: &[usize]| {
-            ids.iter()
-                .map(|i| self.values[*i].clone())
-                .unzip::<_, _, Vec<_>, Vec<_>>()
-        };
-        let each: Vec<(&str, (Vec<Type>, Vec<Tensor>))> = inputs.iter().map(|(p, ids)| (*p, of(ids))).collect();
-        let types: Vec<(&str, Vec<Type>)> = each.iter().map(|(p, (t, _))| (*p, t.clone())).collect();
-        let args = each
-            .into_iter()
-            .fold(Args::default(), |args, (p, (_, v))| args.with(p, v));
+        let (mut types, mut args) = (vec![], Args::default());
+        for (port, ids) in inputs {
+            let values = ids.iter().map(|i| self.values[*i].clone());
+            let (given, tensors): (Vec<Type>, Vec<Tensor>) = values.unzip();
+            types.push((*port, given));
+            args = args.with(port, tensors);
+        }
         let made = Probe::new(kind, params, &types, &[]).unwrap();
         let heads: Vec<Head> = made.outputs.iter().map(|t| t.head.clone()).collect();
         let probe = self.nodes.entry(node.into()).or_insert(made);
