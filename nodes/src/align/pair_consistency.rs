@@ -37,7 +37,7 @@ impl Kind for PairConsistency {
             true => vec![],
             false => vec![ParamProblem::new(
                 "threshold",
-                format!("{} is not a cosine in [-1, 1)", self.threshold),
+                format!("{} is not a cosine of at least -1 and below 1", self.threshold),
             )],
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     fn mistakes_are_named() {
         assert_eq!(
             rejected("pair_consistency", json!({ "threshold": 1.0 }), &types(4, 3)),
-            ["threshold: 1 is not a cosine in [-1, 1)"]
+            ["threshold: 1 is not a cosine of at least -1 and below 1"]
         );
         assert_eq!(
             rejected("pair_consistency", json!({}), &types(1, 3)),

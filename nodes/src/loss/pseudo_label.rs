@@ -51,7 +51,7 @@ impl Kind for PseudoLabel {
         match (self.select, self.threshold) {
             (Select::Confidence, None) => bad("threshold", "`confidence` needs a threshold, such as 0.9".into()),
             (Select::Confidence, Some(t)) if !(0.0..=1.0).contains(&t) => {
-                bad("threshold", format!("{t} is not a probability in [0, 1]"));
+                bad("threshold", format!("{t} is not a probability"));
             }
             (Select::Confidence, Some(1.0)) if self.strict => {
                 bad("threshold", "no confidence is above 1".into());
@@ -259,10 +259,7 @@ mod tests {
             of(json!({})),
             ["threshold: `confidence` needs a threshold, such as 0.9"]
         );
-        assert_eq!(
-            of(json!({ "threshold": 1.5 })),
-            ["threshold: 1.5 is not a probability in [0, 1]"]
-        );
+        assert_eq!(of(json!({ "threshold": 1.5 })), ["threshold: 1.5 is not a probability"]);
         assert_eq!(
             of(json!({ "threshold": 1.0, "strict": true })),
             ["threshold: no confidence is above 1"]

@@ -41,7 +41,10 @@ impl Kind for Activation {
     fn validate(&self) -> Vec<ParamProblem> {
         match (self.form, self.slope) {
             (Function::Leaky, Some(s)) if !(0.0..1.0).contains(&s) => {
-                vec![ParamProblem::new("slope", format!("{s} is not a slope in [0, 1)"))]
+                vec![ParamProblem::new(
+                    "slope",
+                    format!("{s} is not a slope of at least 0 and below 1"),
+                )]
             }
             (Function::Leaky, _) | (_, None) => vec![],
             (_, Some(_)) => vec![
@@ -163,7 +166,7 @@ mod tests {
         let of = |params| rejected("activation", params, &[("x", vec![ty("Feature", "B,2")])]);
         assert_eq!(
             of(json!({ "form": "leaky", "slope": 1.0 })),
-            ["slope: 1 is not a slope in [0, 1)"]
+            ["slope: 1 is not a slope of at least 0 and below 1"]
         );
         assert_eq!(
             of(json!({ "form": "tanh", "slope": 0.1 })),

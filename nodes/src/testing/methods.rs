@@ -33,16 +33,12 @@ impl Net {
     }
 
     fn call(&mut self, node: &str, kind: &str, params: Value, inputs: &[(&str, &[usize])]) -> Vec<usize> {
-        let of = |ids: &[usize]| {
-            ids.iter()
-                .map(|i| self.values[*i].clone())
-                .unzip::<_, _, Vec<_>, Vec<_>>()
-        };
         let (mut types, mut args) = (vec![], Args::default());
         for (port, ids) in inputs {
-            let (of_port, values) = of(ids);
-            types.push((*port, of_port));
-            args = args.with(port, values);
+            let values = ids.iter().map(|i| self.values[*i].clone());
+            let (given, tensors): (Vec<Type>, Vec<Tensor>) = values.unzip();
+            types.push((*port, given));
+            args = args.with(port, tensors);
         }
         let made = Probe::new(kind, params, &types, &[]).unwrap();
         let heads: Vec<Head> = made.outputs.iter().map(|t| t.head.clone()).collect();
