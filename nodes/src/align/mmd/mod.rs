@@ -208,10 +208,11 @@ impl Term for Mmd {
         let weights = self.estimate.weights(ns, nt, step.device)?;
         // The product of the weights with the kernels of all layers but `left_out`.
         let others = |left_out: Option<usize>| -> Result<Tensor> {
-            let kernels = layers.iter().enumerate().filter(|(i, _)| Some(*i) != left_out);
-            kernels.fold(Ok(weights.clone()), |all: Result<Tensor>, (_, l)| {
-                Ok((all? * &l.kernel)?)
-            })
+            let mut all = weights.clone();
+            for (_, layer) in layers.iter().enumerate().filter(|(i, _)| Some(*i) != left_out) {
+                all = (all * &layer.kernel)?;
+            }
+            Ok(all)
         };
         let loss = others(None)?.to_dtype(DType::F64)?.sum_all()?.to_dtype(DType::F32)?;
         let mut sides = [vec![], vec![]];
