@@ -44,7 +44,7 @@ PARTS = {
     "overlays": ("glad", [f"src/load/{{{','.join(OVERLAYS)}}}.rs"], 30, 80, ["--test", "it"], [["bad_graphs::"], GRAPHS]),
     "samplers": ("glad-nodes", ["nodes/src/data/*_sampler.rs", "nodes/src/data/starts.rs"], 30, 80, ["--lib"], [["sampler"], ["data::"]]),
     "align": ("glad-nodes", ["nodes/src/align/*.rs"], 30, 80, ["--lib"], [["align::"]]),
-    "loss": ("glad-nodes", ["nodes/src/loss/*.rs"], 30, 80, ["--lib"], [["loss::"]]),
+    "loss": ("glad-nodes", ["nodes/src/loss/*.rs"], 30, 80, ["--lib"], [["loss::"], ["align::", "methods"]]),
     "order": ("glad-nodes", ["nodes/src/order/*.rs"], 30, 80, ["--lib"], [["order::"]]),
 }
 LIBRARIES = {"glad": "src/lib.rs", "glad-nodes": "nodes/src/lib.rs"}

@@ -89,7 +89,7 @@ impl Compute for Sum {
 #[cfg(test)]
 mod tests {
     use crate::Args;
-    use crate::testing::{Probe, normal, ty};
+    use crate::testing::{Probe, normal, remarks, ty};
     use serde_json::json;
 
     #[test]
@@ -112,5 +112,15 @@ mod tests {
             (e[0].path.as_str(), e[0].message.as_str()),
             ("weights", "there are 1 weights and 3 losses")
         );
+    }
+
+    #[test]
+    fn a_weight_of_0_is_remarked() {
+        let of = |weights: serde_json::Value| remarks("combine", json!({ "weights": weights }));
+        assert_eq!(
+            of(json!([1.0, 0.0])),
+            ["weights[1]: a loss of weight 0 is computed and trains nothing"]
+        );
+        assert_eq!(of(json!([1.0, -0.5])), [""; 0]);
     }
 }

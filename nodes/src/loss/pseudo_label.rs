@@ -289,4 +289,11 @@ mod tests {
             ["factor: below 1 every row counts: no entropy is above ln K"]
         );
     }
+
+    #[test]
+    fn only_a_threshold_that_all_pass_is_remarked() {
+        let of = |threshold: f64| remarks("pseudo_label", json!({ "threshold": threshold }));
+        assert_eq!(of(0.0), ["threshold: every confidence is above 0"]);
+        assert_eq!(of(0.7), [""; 0]);
+    }
 }

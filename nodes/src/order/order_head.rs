@@ -218,8 +218,8 @@ impl Compute for Classifier {
 
 #[cfg(test)]
 mod tests {
-    use crate::Args;
     use crate::testing::{Probe, dense, f64s, normal, ty};
+    use crate::{Args, Precision};
     use serde_json::{Value, json};
 
     fn probe(params: Value, n: usize, d: usize) -> Probe {
@@ -275,6 +275,16 @@ mod tests {
         let trained = f64s(&p.forward(&x).unwrap()[0]);
         p.training = false;
         assert_ne!(trained, f64s(&p.forward(&x).unwrap()[0]));
+    }
+
+    #[test]
+    fn the_cost_is_that_of_its_layers() {
+        // Three pairs of clips of two values, five of a pair; six orders from fifteen; of each video two rows.
+        let types = [("x", vec![ty("Feature", "2*B,3,2")])];
+        let p = Probe::new("order_head", json!({ "hidden": 5 }), &types, &[]).unwrap();
+        let cost = p.compute.cost(4, Precision::F32);
+        assert_eq!(cost.macs, 8 * (3 * 4 * 5 + 15 * 6));
+        assert_eq!((cost.kept, cost.scratch), (8 * 4 * (3 * 4 + 15), 0));
     }
 
     #[test]

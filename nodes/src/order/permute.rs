@@ -97,7 +97,7 @@ fn gather(x: &Tensor, index: &Tensor) -> Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use crate::order::permutation::nth;
-    use crate::testing::{Probe, f64s, normal, ty};
+    use crate::testing::{Probe, f64s, normal, rejected, ty};
     use crate::{Args, Key};
     use proptest::prelude::*;
     use serde_json::json;
@@ -152,5 +152,12 @@ mod tests {
             .err()
             .unwrap();
         assert!(e[0].message.contains("order of 1 clips"), "{}", e[0].message);
+    }
+
+    #[test]
+    fn many_clips_have_too_many_orders() {
+        let of = |n: usize| rejected("permute", json!({}), &[("x", vec![ty("Feature", &format!("B,{n},4"))])]);
+        assert_eq!(of(8), [""; 0]);
+        assert_eq!(of(9), ["9 clips have more orders than a head can tell apart"]);
     }
 }

@@ -119,7 +119,6 @@ impl Kind for Mmd {
                 "features of the target, of the same layers",
             )
             .output("loss", "Loss[]", "the squared discrepancy")
-            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
@@ -209,10 +208,11 @@ impl Term for Mmd {
         let weights = self.estimate.weights(ns, nt, step.device)?;
         // The product of the weights with the kernels of all layers but `left_out`.
         let others = |left_out: Option<usize>| -> Result<Tensor> {
-            let kernels = layers.iter().enumerate().filter(|(i, _)| Some(*i) != left_out);
-            Ok(kernels
-                .map(|(_, l)| &l.kernel)
-                .try_fold(weights.clone(), |all, k| all * k)?)
+            let mut all = weights.clone();
+            for (_, layer) in layers.iter().enumerate().filter(|(i, _)| Some(*i) != left_out) {
+                all = (all * &layer.kernel)?;
+            }
+            Ok(all)
         };
         let loss = others(None)?.to_dtype(DType::F64)?.sum_all()?.to_dtype(DType::F32)?;
         let mut sides = [vec![], vec![]];

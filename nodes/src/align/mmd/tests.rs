@@ -159,6 +159,8 @@ fn golden_values_of_two_layers() {
 #[test]
 fn estimates_match_the_reference() {
     let (n, widths, b) = (3usize, [2usize, 4], [1.5, 3.0]);
+    // Rows with a near partner in the other domain: an estimate without rows with themselves is negative.
+    let mut least = 0f64;
     for estimate in ["biased", "unbiased", "linear"] {
         for (layers, absolute) in [(1, false), (2, false), (2, true)] {
             let side = || {
@@ -180,7 +182,10 @@ fn estimates_match_the_reference() {
             };
             let x = Args::default()
                 .with("source", make(1, 0.0))
-                .with("target", make(7, 0.3));
+                .with("target", make(1, 0.1));
+            if layers == 2 && !absolute {
+                least = least.min(scalar(&p.forward(&x).unwrap()[0]));
+            }
             p.check(&x, |x, _| {
                 let k = |(u, i): (usize, usize), (v, j): (usize, usize)| -> f64 {
                     let layer = |l: usize| {
@@ -215,6 +220,7 @@ fn estimates_match_the_reference() {
             });
         }
     }
+    assert!(least < -1e-3, "{least}");
 }
 
 #[test]

@@ -314,3 +314,17 @@ fn mistakes_are_named() {
         ]
     );
 }
+
+#[test]
+fn what_is_one_for_all_views_needs_as_many_rows_in_each() {
+    let of = |labels: &[&str], masks: &[&str]| {
+        let mut types = vec![("x", vec![ty("Feature", "B,3"), ty("Feature", "2*B,3")])];
+        let all = |head: &str, of: &[&str]| of.iter().map(|d| ty(head, d)).collect::<Vec<_>>();
+        types.extend((!labels.is_empty()).then(|| ("label", all("Label", labels))));
+        types.extend((!masks.is_empty()).then(|| ("mask", all("Mask", masks))));
+        crate::testing::body("contrastive", json!({ "temperature": 0.5 }), &types, &[]).is_ok()
+    };
+    let both = ["B", "2*B"];
+    assert!(of(&both, &[]) && of(&both, &both));
+    assert!(!of(&["B"], &[]) && !of(&both, &["B"]) && !of(&[], &both));
+}
