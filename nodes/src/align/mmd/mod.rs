@@ -119,6 +119,7 @@ impl Kind for Mmd {
                 "features of the target, of the same layers",
             )
             .output("loss", "Loss[]", "the squared discrepancy")
+            .whole_step()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
