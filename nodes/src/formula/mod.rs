@@ -38,6 +38,7 @@ use typed::Typed;
 /// `progress` is the share of the phase that is done. Over no rows sums, means, maxima and norms are 0.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("examples" = [{ "axes": { "s": "n,d", "t": "m,d" }, "loss": "sum((mean(s, n) - mean(t, m))^2)" }]))]
 pub struct Formula {
     /// The axes of each input, by its name: `s = "n,d"`. With what has to arrive: `z = "Logits[n,k]"`; labels and masks
     /// need that: `y = "Label[n]"`.
