@@ -317,14 +317,25 @@ fn mistakes_are_named() {
 
 #[test]
 fn what_is_one_for_all_views_needs_as_many_rows_in_each() {
-    let of = |labels: &[&str], masks: &[&str]| {
-        let mut types = vec![("x", vec![ty("Feature", "B,3"), ty("Feature", "2*B,3")])];
-        let all = |head: &str, of: &[&str]| of.iter().map(|d| ty(head, d)).collect::<Vec<_>>();
-        types.extend((!labels.is_empty()).then(|| ("label", all("Label", labels))));
-        types.extend((!masks.is_empty()).then(|| ("mask", all("Mask", masks))));
-        crate::testing::body("contrastive", json!({ "temperature": 0.5 }), &types, &[]).is_ok()
+    let node = crate::registry();
+    let node = node
+        .get("contrastive")
+        .unwrap()
+        .parse(&json!({ "temperature": 0.5 }))
+        .unwrap();
+    let rows = |views: usize, labels: usize, masks: usize| {
+        let mut wiring = crate::Wiring::default();
+        for (port, count) in [("x", views), ("label", labels), ("mask", masks)] {
+            wiring.count.insert(port.into(), count);
+        }
+        let contract = node.contract(&wiring);
+        let x = contract.inputs.iter().find(|i| i.name == "x").unwrap();
+        x.types[0].to_string()
     };
-    let both = ["B", "2*B"];
-    assert!(of(&both, &[]) && of(&both, &both));
-    assert!(!of(&["B"], &[]) && !of(&both, &["B"]) && !of(&[], &both));
+    for (labels, masks) in [(2, 0), (2, 2)] {
+        assert_eq!(rows(2, labels, masks), "any[R1,D]", "{labels} {masks}");
+    }
+    for (views, labels, masks) in [(2, 1, 0), (2, 0, 0), (2, 2, 1), (2, 0, 2), (1, 1, 0)] {
+        assert_eq!(rows(views, labels, masks), "any[R,D]", "{views} {labels} {masks}");
+    }
 }
