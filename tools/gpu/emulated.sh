@@ -25,7 +25,8 @@ cargo test --release --locked -p glad-cuda-emulator --features card
 same=(--release --locked -p glad -p glad-nodes -p glad-cuda --features glad/cuda)
 on_card() { env LD_LIBRARY_PATH="$libraries" GLAD_TEST_DEVICE=cuda:0 GLAD_CUDNN_PLANS=3 "$@"; }
 GLAD_EMULATOR=late on_card cargo test "${same[@]}" --test card -- --include-ignored
-GLAD_EMULATOR=late on_card cargo test "${same[@]}" --lib
+# Formulas and automatic differentiation were not made to work on a GPU yet: some of Candle's operations fail there.
+GLAD_EMULATOR=late on_card cargo test "${same[@]}" --lib -- --skip formula:: --skip autodiff::
 # Networks against PyTorch's numbers; and numbers that are not finite are found and reported. These also build glad-run for a
 # GPU; the CPU program is restored at the end.
 out=$(mktemp -d)

@@ -152,7 +152,11 @@ impl<T: Differentiable> Compute for Autodiff<T> {
                 grad.dims(),
                 output.dims()
             );
-            let term = (output * grad)?.sum_all()?;
+            // Candle's sum of a scalar asks CUDA for no bytes, which it cannot give.
+            let term = match (output * grad)? {
+                term if term.rank() == 0 => term,
+                term => term.sum_all()?,
+            };
             objective = Some(match objective {
                 None => term,
                 Some(sum) => (sum + term)?,
