@@ -1,7 +1,7 @@
 //! `formula`: a loss or tensors from a text.
 //!
-//! A text becomes tokens ([`lex`]), an expression ([`parse`]), typed operations with named axes ([`declare`], [`typing`],
-//! [`typed`]), and is evaluated in Candle's operations, whose differentiation is the backward pass ([`program`], [`eval`]).
+//! A text becomes tokens (`lex`), an expression (`parse`), typed operations with named axes (`declare`, `typing`,
+//! `typed`), and is evaluated in Candle's operations, whose differentiation is the backward pass (`program`, `eval`).
 
 mod contraction;
 mod declare;
