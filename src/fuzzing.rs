@@ -34,9 +34,9 @@ pub fn graph(bytes: &[u8]) -> usize {
         }
         Err(problems) => {
             assert!(problems.has_errors());
-            let said = render(&problems, false);
+            let printed = render(&problems, false);
             for e in problems.list.iter().filter(|e| e.severity == Severity::Error) {
-                assert!(!e.labels.is_empty(), "no place: {said}");
+                assert!(!e.labels.is_empty(), "no place: {printed}");
             }
             0
         }

@@ -36,7 +36,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 /// Bytes that the plan estimates, and bytes that two steps take.
-fn told_and_taken(graph: &str, setting: Option<&str>, set: &[&str]) -> (u64, u64) {
+fn estimated_and_taken(graph: &str, setting: Option<&str>, set: &[&str]) -> (u64, u64) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let options = LoadOptions {
         graph: root.join(graph),
@@ -46,7 +46,7 @@ fn told_and_taken(graph: &str, setting: Option<&str>, set: &[&str]) -> (u64, u64
     };
     let graph = load(&options).unwrap_or_else(|e| panic!("{e}"));
     let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|e| panic!("{e}"));
-    let told = memory(&checked.phases["main"], Precision::F32).total();
+    let reported = memory(&checked.phases["main"], Precision::F32).total();
     let before = NOW.load(Relaxed);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
@@ -56,7 +56,7 @@ fn told_and_taken(graph: &str, setting: Option<&str>, set: &[&str]) -> (u64, u64
         MOST.store(NOW.load(Relaxed), Relaxed);
         rehearsal.step().unwrap();
     });
-    (told, MOST.load(Relaxed) - before)
+    (reported, MOST.load(Relaxed) - before)
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn the_plan_tells_a_steps_memory_within_15_percent() {
         ("I3D-R50", "graphs/source_only.toml", i3d, &one[..]),
         ("I3D-R50, computed again", "graphs/source_only.toml", i3d, &again[..]),
     ] {
-        let (told, taken) = told_and_taken(graph, setting, set);
-        let ratio = told as f64 / taken as f64;
+        let (reported, taken) = estimated_and_taken(graph, setting, set);
+        let ratio = reported as f64 / taken as f64;
         println!(
             "{name}: {} MiB planned, {} MiB used, {ratio:.3}",
-            told >> 20,
+            reported >> 20,
             taken >> 20
         );
         ratios.push((name, ratio));

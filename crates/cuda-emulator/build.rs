@@ -72,7 +72,7 @@ fn entries(text: &str) -> BTreeSet<String> {
 fn candle_kernels() -> io::Result<PathBuf> {
     let cargo = env::var_os("CARGO").ok_or_else(|| io::Error::other("no CARGO"))?;
     let target = env::var("TARGET").unwrap_or_default();
-    let said = Command::new(cargo)
+    let printed = Command::new(cargo)
         .args([
             "metadata",
             "--format-version",
@@ -83,7 +83,7 @@ fn candle_kernels() -> io::Result<PathBuf> {
         ])
         .args(["--features", "glad/cuda", "--manifest-path", "../../Cargo.toml"])
         .output()?;
-    let text = String::from_utf8_lossy(&said.stdout);
+    let text = String::from_utf8_lossy(&printed.stdout);
     // The end of a JSON string.
     let end = text
         .match_indices("/Cargo.toml\"")
@@ -94,7 +94,7 @@ fn candle_kernels() -> io::Result<PathBuf> {
             name.starts_with("candle-kernels-").then(|| PathBuf::from(path))
         });
     end.ok_or_else(|| {
-        let why = String::from_utf8_lossy(&said.stderr).into_owned();
+        let why = String::from_utf8_lossy(&printed.stderr).into_owned();
         io::Error::other(format!("cargo does not say where the crate candle-kernels is: {why}"))
     })
 }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::ops::{Deref, Range};
 
 /// The borrowed values of a tensor.
-pub struct Floats<'a> {
+pub(crate) struct Floats<'a> {
     storage: StorageRef<'a>,
     range: Range<usize>,
 }
@@ -28,7 +28,7 @@ impl Deref for Floats<'_> {
 ///
 /// # Errors
 /// The tensor is on another device, is of another type, or is not contiguous.
-pub fn floats(tensor: &Tensor) -> Result<Floats<'_>> {
+pub(crate) fn floats(tensor: &Tensor) -> Result<Floats<'_>> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(CpuStorage::F32(_)) => {}
@@ -48,7 +48,7 @@ pub fn floats(tensor: &Tensor) -> Result<Floats<'_>> {
 ///
 /// # Errors
 /// The number of values is not the shape's, or the device is out of memory.
-pub fn tensor(values: Vec<f32>, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
+pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>, device: &Device) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape.into(), device)?)
 }
 
@@ -74,7 +74,7 @@ impl<F: FnMut(&mut [f32]) -> Result<()>> InplaceOp1 for Mutate<F> {
 ///
 /// # Errors
 /// As [`floats`], and those of `body`.
-pub fn change(tensor: &Tensor, body: impl FnMut(&mut [f32]) -> Result<()>) -> Result<()> {
+pub(crate) fn change(tensor: &Tensor, body: impl FnMut(&mut [f32]) -> Result<()>) -> Result<()> {
     Ok(tensor.inplace_op1(&Mutate(RefCell::new(body)))?)
 }
 
@@ -83,7 +83,7 @@ pub fn change(tensor: &Tensor, body: impl FnMut(&mut [f32]) -> Result<()>) -> Re
 ///
 /// # Errors
 /// The tensor is not of type `u32`.
-pub fn labels(tensor: &Tensor) -> Result<Vec<u32>> {
+pub(crate) fn labels(tensor: &Tensor) -> Result<Vec<u32>> {
     if tensor.dtype() != DType::U32 {
         bail!("labels are u32, and {} came", tensor.dtype().as_str());
     }
@@ -94,7 +94,7 @@ pub fn labels(tensor: &Tensor) -> Result<Vec<u32>> {
 ///
 /// # Errors
 /// The tensor is not of type `f32`, or has another number of marks.
-pub fn marks(tensor: &Tensor, rows: usize) -> Result<Vec<f32>> {
+pub(crate) fn marks(tensor: &Tensor, rows: usize) -> Result<Vec<f32>> {
     if tensor.elem_count() != rows {
         bail!("there are {} marks for {rows} rows", tensor.elem_count());
     }

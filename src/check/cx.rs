@@ -24,7 +24,7 @@ pub(super) struct Cx<'g> {
 
 impl<'g> Cx<'g> {
     /// The context of a graph.
-    pub fn new(graph: &'g Graph, registry: &'g Registry) -> Self {
+    pub(super) fn new(graph: &'g Graph, registry: &'g Registry) -> Self {
         let mut streams: Vec<&str> = vec![];
         let phases = graph.phases.values().filter_map(|p| p.streams.as_ref());
         let views = graph.views.values().filter_map(|v| v.streams.as_ref());
@@ -43,34 +43,34 @@ impl<'g> Cx<'g> {
     }
 
     /// All streams that the graph, its phases and its views name.
-    pub fn streams(&self) -> &[&'g str] {
+    pub(super) fn streams(&self) -> &[&'g str] {
         &self.streams
     }
 
     /// Whether there is such a stream.
-    pub fn is_stream(&self, name: &str) -> bool {
+    pub(super) fn is_stream(&self, name: &str) -> bool {
         self.streams.contains(&name)
     }
 
     /// Reports a problem of the graph as a whole.
-    pub fn push(&self, problem: Problem) {
+    pub(super) fn push(&self, problem: Problem) {
         self.sink.borrow_mut().push(problem);
     }
 
     /// The node at this index.
-    pub fn node(&self, index: usize) -> &'g NodeDef {
+    pub(super) fn node(&self, index: usize) -> &'g NodeDef {
         &self.graph.nodes[index]
     }
 
     /// A node's wiring as far as its references alone define it.
-    pub fn plain_wiring(node: &NodeDef) -> Wiring {
+    pub(super) fn plain_wiring(node: &NodeDef) -> Wiring {
         Wiring {
             count: node.inputs.iter().map(|(p, refs)| (p.clone(), refs.len())).collect(),
         }
     }
 
     /// The entry `nodes.NODE` of a phase or view for `node`.
-    pub fn overrides(
+    pub(super) fn overrides(
         of: &'g IndexMap<String, crate::diag::Spanned<IndexMap<String, Tree>>>,
         node: &NodeDef,
     ) -> Option<&'g IndexMap<String, Tree>> {
@@ -78,7 +78,7 @@ impl<'g> Cx<'g> {
     }
 
     /// The nodes that `name` refers to: a node, or all nodes of a composite.
-    pub fn named(&self, name: &str) -> Vec<&'g NodeDef> {
+    pub(super) fn named(&self, name: &str) -> Vec<&'g NodeDef> {
         let below = format!("{name}.");
         self.graph
             .nodes
@@ -88,7 +88,7 @@ impl<'g> Cx<'g> {
     }
 
     /// Help for a name that is neither a node nor a composite.
-    pub fn suggest_node(&self, name: &str) -> Option<String> {
+    pub(super) fn suggest_node(&self, name: &str) -> Option<String> {
         let mut names: Vec<&str> = vec![];
         for n in self.graph.nodes.values() {
             let tops = n.path.match_indices('.').map(|(i, _)| &n.path[..i]);
@@ -102,7 +102,7 @@ impl<'g> Cx<'g> {
     }
 
     /// `file:line`.
-    pub fn at(&self, place: &Place) -> String {
+    pub(super) fn at(&self, place: &Place) -> String {
         self.graph.files.at(place)
     }
 }

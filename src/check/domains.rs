@@ -36,10 +36,10 @@ fn sides(draft: &Draft, call: usize, ports: [usize; 2]) {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let said = |r: &Spanned<Ref>, side: usize| format!("`{}` as the {}", r.value, SIDES[side]);
+    let printed = |r: &Spanned<Ref>, side: usize| format!("`{}` as the {}", r.value, SIDES[side]);
     let both = |p: Problem, i: usize, j: usize| {
-        p.at(&refs[0][i].place, said(refs[0][i], 0))
-            .at(&refs[1][j].place, said(refs[1][j], 1))
+        p.at(&refs[0][i].place, printed(refs[0][i], 0))
+            .at(&refs[1][j].place, printed(refs[1][j], 1))
     };
     let twice = |i: &usize| values[1].iter().position(|v| *v == values[0][*i]).map(|j| (*i, j));
     if let Some((i, j)) = (0..values[0].len()).find_map(|i| twice(&i)) {

@@ -44,7 +44,12 @@ pub(super) struct Site<'g> {
 
 impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
     /// Types everything that is needed, in order.
-    pub fn new(scene: &'s Scene<'c, 'g>, needs: &mut Needs<'s, 'c, 'g>, program: Program, roots: &[Out]) -> Self {
+    pub(super) fn new(
+        scene: &'s Scene<'c, 'g>,
+        needs: &mut Needs<'s, 'c, 'g>,
+        program: Program,
+        roots: &[Out],
+    ) -> Self {
         let mut d = Draft {
             scene,
             program,

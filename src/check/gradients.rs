@@ -17,7 +17,7 @@ pub(super) struct Signs {
 
 impl Signs {
     /// The sign of a term with this weight.
-    pub fn of(weight: f64) -> Signs {
+    pub(super) fn of(weight: f64) -> Signs {
         Signs {
             plus: weight >= 0.0,
             minus: weight < 0.0,
@@ -36,7 +36,7 @@ impl Signs {
         }
     }
     /// +1, −1, or 0 where both arrive.
-    pub fn sign(self) -> i8 {
+    pub(super) fn sign(self) -> i8 {
         self.plus as i8 - self.minus as i8
     }
 }

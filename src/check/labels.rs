@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn uses_are_those_of_the_lists_labels() {
         let checked = crate::check::check(&graph(""), &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
-        let told = |name: &str| -> Vec<String> {
+        let reported = |name: &str| -> Vec<String> {
             let p = checked.phases.get(name).unwrap_or_else(|| &checked.views[name]);
             let say = |u: &LabelUse| {
                 let (call, n) = (&p.calls[u.call], u.classes(p));
@@ -194,17 +194,17 @@ mod tests {
             p.labels.iter().map(say).collect()
         };
         // Labels of orders and domains are made by nodes.
-        assert!(told("warmup").is_empty(), "{:?}", told("warmup"));
-        assert_eq!(told("main"), ["ce source Some(12) true false [\"ce\"]"]);
+        assert!(reported("warmup").is_empty(), "{:?}", reported("warmup"));
+        assert_eq!(reported("main"), ["ce source Some(12) true false [\"ce\"]"]);
         assert_eq!(
-            told("pretrain"),
+            reported("pretrain"),
             ["auxiliary_ce auxiliary Some(12) true false [\"auxiliary_ce\"]"]
         );
         let infer = [
             "scores source Some(12) false false []",
             "scores target Some(12) false false []",
         ];
-        assert_eq!(told("infer"), infer);
+        assert_eq!(reported("infer"), infer);
     }
 
     #[test]

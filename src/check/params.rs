@@ -437,10 +437,10 @@ mod tests {
             normalize("[103.53, 116.28, 123.675]", "[57.375, 57.12, 58.395]"),
             [mean]
         );
-        let said = warnings("[set.nodes.normalize]\nmean = [0.485, 0.456, 0.406]");
+        let printed = warnings("[set.nodes.normalize]\nmean = [0.485, 0.456, 0.406]");
         assert!(
-            said[0].contains("[0.485, 0.456, 0.406] looks meant for values from 0 to 1"),
-            "{said:?}"
+            printed[0].contains("[0.485, 0.456, 0.406] looks meant for values from 0 to 1"),
+            "{printed:?}"
         );
 
         assert_eq!(warnings("[set.params]\nbg_prob = 0.0").len(), 1);

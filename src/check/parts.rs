@@ -32,7 +32,7 @@ mod tests {
     use crate::check::testing::warnings;
 
     #[test]
-    fn losses_over_pairs_are_told_of_parts() {
+    fn losses_over_pairs_are_reported_of_parts() {
         let with = |more: &str| {
             let mmd = "[nodes.gap]\nkind = \"mmd\"\ninputs = { source = \"consensus.y@source\", target = \
                        \"consensus.y@target\" }\n[phases.main.losses]\ngap = 1.0\n[set.phases.main]\nbatch = 8";
@@ -42,8 +42,8 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert!(with("").is_empty(), "{:?}", with(""));
-        let told = "`gap` compares the videos of a step, and gets 2 of 8 at a time (in phase main)";
-        assert_eq!(with("[phases.main]\nmicro_batch = 2"), [told]);
+        let reported = "`gap` compares the videos of a step, and gets 2 of 8 at a time (in phase main)";
+        assert_eq!(with("[phases.main]\nmicro_batch = 2"), [reported]);
         assert!(with("[phases.main]\nmicro_batch = 8").is_empty());
     }
 }

@@ -26,7 +26,7 @@ pub(super) struct Needs<'s, 'c, 'g> {
 
 impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     /// Starts from `roots`.
-    pub fn of(scene: &'s Scene<'c, 'g>, roots: impl IntoIterator<Item = Out>) -> Self {
+    pub(super) fn of(scene: &'s Scene<'c, 'g>, roots: impl IntoIterator<Item = Out>) -> Self {
         let mut needs = Needs {
             scene,
             ports: BTreeMap::new(),
@@ -96,7 +96,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     }
 
     /// What is connected to an input, without empty views where it accepts that; `None` where a reference is wrong.
-    pub fn kept(&mut self, inst: Inst, input: &Input) -> Option<Vec<Edge<'g>>> {
+    pub(super) fn kept(&mut self, inst: Inst, input: &Input) -> Option<Vec<Edge<'g>>> {
         let edges = self.edges(inst, input)?;
         if input.arity == Arity::One {
             return Some(edges);
@@ -177,7 +177,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     }
 
     /// The inputs that the needed ports depend on.
-    pub fn taken<'i>(&self, inst: Inst, c: &'i Contract) -> Vec<&'i Input> {
+    pub(super) fn taken<'i>(&self, inst: Inst, c: &'i Contract) -> Vec<&'i Input> {
         let ports = &self.ports[&inst];
         let needed: Vec<&Output> = c.outputs.iter().filter(|o| ports.contains(&o.name)).collect();
         c.inputs
@@ -187,7 +187,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     }
 
     /// Adds metrics (domain accuracy) of nodes that run anyway: they cost nothing.
-    pub fn free_metrics(&mut self) {
+    pub(super) fn free_metrics(&mut self) {
         let insts: Vec<Inst> = self.ports.keys().copied().collect();
         for inst in insts {
             let Some(c) = self.scene.contract(inst).filter(|c| c.side == Side::Device) else {
@@ -205,7 +205,7 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     }
 
     /// Reports an instance that belongs to no stream although its parameters differ by stream.
-    pub fn check_streamless(&self) {
+    pub(super) fn check_streamless(&self) {
         for inst in self.ports.keys().filter(|i| i.stream.is_none()) {
             let node = self.scene.node(*inst);
             if let Some((stream, params)) = node.per_stream.iter().next() {

@@ -64,7 +64,7 @@ impl Scene<'_, '_> {
     ///
     /// # Errors
     /// The reference does not resolve; `None` where that was already reported.
-    pub fn targets(
+    pub(super) fn targets(
         &self,
         r: &Spanned<Ref>,
         stream: Option<usize>,
@@ -173,7 +173,7 @@ impl Scene<'_, '_> {
     }
 
     /// Where a loss or root names a node alone, its first output.
-    pub fn with_port(&self, r: &Spanned<Ref>) -> Spanned<Ref> {
+    pub(super) fn with_port(&self, r: &Spanned<Ref>) -> Spanned<Ref> {
         let mut r = r.clone();
         if r.value.port.is_empty()
             && let Some(node) = self.cx.graph.nodes.get_index_of(&r.value.node)

@@ -67,7 +67,7 @@ const VIEW_BATCH: usize = 8;
 
 impl<'c, 'g> Scene<'c, 'g> {
     /// The scene of a phase.
-    pub fn of_phase(cx: &'c Cx<'g>, p: &'g PhaseDef) -> Self {
+    pub(super) fn of_phase(cx: &'c Cx<'g>, p: &'g PhaseDef) -> Self {
         Scene::new(
             cx,
             &p.name,
@@ -83,7 +83,7 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// The scene of a view.
-    pub fn of_view(cx: &'c Cx<'g>, v: &'g ViewDef) -> Self {
+    pub(super) fn of_view(cx: &'c Cx<'g>, v: &'g ViewDef) -> Self {
         Scene::new(
             cx,
             &v.name,
@@ -145,7 +145,7 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// `phase main`.
-    pub fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         match self.kind {
             ProgramKind::Phase => format!("phase {}", self.name),
             ProgramKind::View => format!("view {}", self.name),
@@ -153,17 +153,17 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// Reports a problem of this phase or view.
-    pub fn push(&self, problem: Problem) {
+    pub(super) fn push(&self, problem: Problem) {
         self.cx.sink.borrow_mut().push_in(&self.title(), problem);
     }
 
     /// The node of an instance.
-    pub fn node(&self, inst: Inst) -> &'g NodeDef {
+    pub(super) fn node(&self, inst: Inst) -> &'g NodeDef {
         self.cx.node(inst.node)
     }
 
     /// `node.port`, or `node.port@stream`.
-    pub fn out_name(&self, out: &Out) -> String {
+    pub(super) fn out_name(&self, out: &Out) -> String {
         let node = &self.node(out.inst).path;
         match out.inst.stream {
             Some(s) => format!("{node}.{}@{}", out.port, self.streams[s]),
@@ -172,7 +172,7 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// The node with the parameters that it has here; `None` where they are wrong (already reported).
-    pub fn parsed(&self, inst: Inst) -> Option<Rc<Parsed<'g>>> {
+    pub(super) fn parsed(&self, inst: Inst) -> Option<Rc<Parsed<'g>>> {
         if let Some(p) = self.parsed.borrow().get(&inst) {
             return p.clone();
         }
@@ -185,7 +185,7 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// The contract of an instance, with `wiring`.
-    pub fn contract_with(&self, inst: Inst, wiring: &Wiring) -> Option<Contract> {
+    pub(super) fn contract_with(&self, inst: Inst, wiring: &Wiring) -> Option<Contract> {
         if self.cx.broken.borrow().contains(&self.node(inst).path) {
             return None;
         }
@@ -193,7 +193,7 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// The contract of an instance, from its references alone.
-    pub fn contract(&self, inst: Inst) -> Option<Rc<Contract>> {
+    pub(super) fn contract(&self, inst: Inst) -> Option<Rc<Contract>> {
         if let Some(c) = self.contracts.borrow().get(&inst) {
             return c.clone();
         }
@@ -206,7 +206,7 @@ impl<'c, 'g> Scene<'c, 'g> {
 
     /// Whether the node exists once and belongs to no stream: all its inputs name a stream, or come from nodes of no
     /// stream, or enter through ports that accept all streams.
-    pub fn streamless(&self, index: usize) -> bool {
+    pub(super) fn streamless(&self, index: usize) -> bool {
         if let Some(s) = self.streamless.borrow().get(&index) {
             return *s;
         }
@@ -252,12 +252,12 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// The index of a stream.
-    pub fn stream_index(&self, name: &str) -> Option<usize> {
+    pub(super) fn stream_index(&self, name: &str) -> Option<usize> {
         self.streams.iter().position(|s| *s == name)
     }
 
     /// `G = 0, L = 3 in phase main (graphs/full.toml:7)`, for the names that exist.
-    pub fn dims_text<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    pub(super) fn dims_text<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Option<String> {
         let mut by_line: IndexMap<String, Vec<String>> = IndexMap::new();
         for n in names {
             if let (Some(v), Some(place)) = (self.dims.globals.get(n), self.dim_places.get(n)) {
@@ -272,7 +272,7 @@ impl<'c, 'g> Scene<'c, 'g> {
     }
 
     /// A problem, with the composite around its node shown.
-    pub fn inside(&self, problem: Problem, inst: Inst) -> Problem {
+    pub(super) fn inside(&self, problem: Problem, inst: Inst) -> Problem {
         inside(problem, self.node(inst))
     }
 }

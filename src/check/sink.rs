@@ -18,17 +18,17 @@ struct Found {
 
 impl Sink {
     /// Adds a problem of the graph as a whole.
-    pub fn push(&mut self, problem: Problem) {
+    pub(super) fn push(&mut self, problem: Problem) {
         self.add(None, problem);
     }
 
     /// Adds a problem of `program` (`phase main`, `view infer`).
-    pub fn push_in(&mut self, program: &str, problem: Problem) {
+    pub(super) fn push_in(&mut self, program: &str, problem: Problem) {
         self.add(Some(program), problem);
     }
 
     /// The number of errors.
-    pub fn errors(&self) -> usize {
+    pub(super) fn errors(&self) -> usize {
         self.found
             .iter()
             .filter(|f| f.problem.severity == Severity::Error)
@@ -53,7 +53,7 @@ impl Sink {
     }
 
     /// The problems, each stating where it holds.
-    pub fn finish(self) -> Vec<Problem> {
+    pub(super) fn finish(self) -> Vec<Problem> {
         let with_programs = |f: Found| match f.programs {
             None => f.problem,
             Some(programs) => {
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_problem_is_told_once() {
+    fn the_same_problem_is_reported_once() {
         let mut s = Sink::default();
         for program in ["phase main", "view a", "view b", "view c", "view a"] {
             s.push_in(program, Problem::error("x"));

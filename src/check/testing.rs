@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 /// An overlay on the whole method, as if it were stored next to it.
-pub fn graph(overlay: &str) -> Graph {
+pub(super) fn graph(overlay: &str) -> Graph {
     let text = format!("extends = \"full.toml\"\n{overlay}");
     load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"))
 }
@@ -25,19 +25,19 @@ fn of(problems: &[Problem], severity: Severity) -> Vec<String> {
 }
 
 /// The warnings for an overlay that is accepted.
-pub fn warnings(overlay: &str) -> Vec<String> {
+pub(super) fn warnings(overlay: &str) -> Vec<String> {
     let checked = try_check(&graph(overlay)).unwrap_or_else(|p| panic!("{p}"));
     of(&checked.notes.list, Severity::Warning)
 }
 
 /// The notes for an overlay that is accepted.
-pub fn notes(overlay: &str) -> Vec<String> {
+pub(super) fn notes(overlay: &str) -> Vec<String> {
     let checked = try_check(&graph(overlay)).unwrap_or_else(|p| panic!("{p}"));
     of(&checked.notes.list, Severity::Note)
 }
 
 /// The errors for an overlay that is refused.
-pub fn errors(overlay: &str) -> Vec<String> {
+pub(super) fn errors(overlay: &str) -> Vec<String> {
     match try_check(&graph(overlay)) {
         Ok(_) => panic!("accepted: {overlay}"),
         Err(p) => of(&p.list, Severity::Error),
@@ -45,7 +45,7 @@ pub fn errors(overlay: &str) -> Vec<String> {
 }
 
 /// A list with this many videos and these labels, repeated in turn.
-pub fn list(name: &str, videos: usize, labels: &[&str]) -> String {
+pub(super) fn list(name: &str, videos: usize, labels: &[&str]) -> String {
     let mut text = String::new();
     for i in 0..videos {
         writeln!(text, "{name}/{i}.mp4 {}", labels[i % labels.len()]).expect("writing to a string");
@@ -56,7 +56,7 @@ pub fn list(name: &str, videos: usize, labels: &[&str]) -> String {
 /// The problems between a user's graph and lists: the whole method over two classes, with valid lists of eight videos
 /// except for those given. `overlay` begins inside the node of the lists; keys of the graph itself (`select`, `oracle`,
 /// `drop`) may stand anywhere in it.
-pub fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
+pub(super) fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
     let dir = tempfile::tempdir().expect("a folder");
     let sound = [
         ("source_train", list("source", 8, &["0", "1"])),
@@ -84,12 +84,12 @@ pub fn lists(given: &[(&str, &str)], overlay: &str) -> Problems {
 }
 
 /// The errors between a graph and lists.
-pub fn list_errors(given: &[(&str, &str)], overlay: &str) -> Vec<String> {
+pub(super) fn list_errors(given: &[(&str, &str)], overlay: &str) -> Vec<String> {
     of(&lists(given, overlay).list, Severity::Error)
 }
 
 /// The warnings about a graph and lists, which are accepted.
-pub fn list_warnings(given: &[(&str, &str)], overlay: &str) -> Vec<String> {
+pub(super) fn list_warnings(given: &[(&str, &str)], overlay: &str) -> Vec<String> {
     let found = lists(given, overlay);
     assert!(!found.has_errors(), "{found}");
     of(&found.list, Severity::Warning)

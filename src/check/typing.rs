@@ -47,7 +47,7 @@ pub(super) struct Typer<'g> {
 impl<'g> Typer<'g> {
     /// The types of a node's outputs (in one stream), `None` for those computed from something that is not needed;
     /// nothing at all where something is wrong (reported).
-    pub fn node<'v>(
+    pub(super) fn node<'v>(
         &mut self,
         at: &Node<'_, '_, '_, 'g>,
         streams: usize,
@@ -143,7 +143,7 @@ impl<'g> Typer<'g> {
     }
 
     /// Where the sizes of the outputs of the node typed last come from, stream by stream.
-    pub fn origins(&self, at: &Node, streams: usize) -> Vec<Vec<Rc<Origin>>> {
+    pub(super) fn origins(&self, at: &Node, streams: usize) -> Vec<Vec<Rc<Origin>>> {
         let one = |ty: &TypeExpr| -> Vec<Rc<Origin>> {
             let mut v: Vec<Rc<Origin>> = ty.dims.iter().map(|d| self.origin(at, d)).collect();
             if let Some((rest, _)) = ty.rest.as_ref().and_then(|r| self.rests.get(r)) {
@@ -156,12 +156,12 @@ impl<'g> Typer<'g> {
     }
 
     /// Records where the sizes of a value come from.
-    pub fn made(&mut self, id: ValueId, origins: Vec<Rc<Origin>>) {
+    pub(super) fn made(&mut self, id: ValueId, origins: Vec<Rc<Origin>>) {
         self.made.insert(id, origins);
     }
 
     /// Adds where the zero in an empty type comes from; returns the names of `dims` behind it.
-    pub fn zero(&self, mut p: Problem, id: ValueId, ty: &Type) -> (Problem, BTreeSet<String>) {
+    pub(super) fn zero(&self, mut p: Problem, id: ValueId, ty: &Type) -> (Problem, BTreeSet<String>) {
         let mut globals = BTreeSet::new();
         for (i, _) in ty.dims.iter().enumerate().filter(|(_, d)| **d == Size::Known(0)) {
             if let Some(o) = self.made.get(&id).and_then(|v| v.get(i)) {

@@ -20,7 +20,7 @@ pub(super) struct Used {
 
 impl Used {
     /// Adds what one phase or view needs.
-    pub fn add(&mut self, scene: &Scene, needs: &Needs) {
+    pub(super) fn add(&mut self, scene: &Scene, needs: &Needs) {
         for (inst, ports) in &needs.ports {
             self.nodes.insert(inst.node);
             let (Some(c), Some(s)) = (scene.contract(*inst), inst.stream) else {
@@ -38,7 +38,7 @@ impl Used {
 pub(super) fn check(cx: &Cx, used: &Used, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>) {
     oracle(cx, phases);
     scored(cx, views);
-    let mut told: Vec<&str> = vec![];
+    let mut reported: Vec<&str> = vec![];
     for (i, node) in cx.graph.nodes.values().enumerate() {
         // What is bypassed everywhere is left out on purpose.
         if used.nodes.contains(&i) || node.bypass.is_some() {
@@ -55,8 +55,8 @@ pub(super) fn check(cx: &Cx, used: &Used, phases: &IndexMap<String, Program>, vi
             (true, Some(outer)) => (top, &outer.place),
             _ => (node.path.as_str(), &node.place),
         };
-        if !told.contains(&name) {
-            told.push(name);
+        if !reported.contains(&name) {
+            reported.push(name);
             cx.push(
                 Problem::note(format!("`{name}` is used by no phase and no view"))
                     .at(place, "never runs")

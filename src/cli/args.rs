@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// As many threads as are of use on the largest machines; more would only take memory.
-pub const THREADS: RangeInclusive<u64> = 1..=1024;
+pub(super) const THREADS: RangeInclusive<u64> = 1..=1024;
 /// The largest whole number of TOML.
 const LARGEST: u64 = i64::MAX as u64;
 
@@ -40,7 +40,7 @@ fn count(range: RangeInclusive<u64>) -> impl Fn(&str) -> Result<usize, String> +
     after_help = "Exit codes: 0 done; 1 the graph is wrong, its data absent or the run's folder refused, nothing ran; 2 the command line is wrong; 3 the run failed; \
                   130 stopped by a signal, the state is saved."
 )]
-pub struct Args {
+pub(super) struct Args {
     /// Other things to do than to run a graph.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -51,7 +51,7 @@ pub struct Args {
 
 /// Which experiment: a graph and what is laid over it.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct GraphArgs {
+pub(super) struct GraphArgs {
     /// The graph: a file, or a built-in one (`glad-run list`).
     pub graph: PathBuf,
     /// What is laid over it.
@@ -61,7 +61,7 @@ pub struct GraphArgs {
 
 /// What is laid over a graph.
 #[derive(ClapArgs, Clone, Debug, Default)]
-pub struct LayerArgs {
+pub(super) struct LayerArgs {
     /// The setting, instead of the graph's own: data, sizes, backbone, lengths of phases. A file, or a built-in one.
     #[arg(long, value_name = "SETTING")]
     pub setting: Option<PathBuf>,
@@ -75,7 +75,7 @@ pub struct LayerArgs {
 
 /// How things are run.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct MachineArgs {
+pub(super) struct MachineArgs {
     /// Threads that read and decode video [default: the number of cores].
     #[arg(long, value_name = "N", value_parser = count(THREADS))]
     pub workers: Option<usize>,
@@ -92,7 +92,7 @@ pub struct MachineArgs {
 
 /// Running a graph.
 #[derive(ClapArgs, Clone, Debug)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// The graph: a file, or a built-in one (`glad-run list`).
     pub graph: Option<PathBuf>,
     /// What is laid over it.
@@ -128,7 +128,7 @@ pub struct RunArgs {
 
 /// Other things to do than to run a graph.
 #[derive(Subcommand, Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// The graphs, settings and composites inside the program.
     List,
     /// Write a copy of a built-in file to edit, such as the setting `own_videos`. Nothing is overwritten.
@@ -317,13 +317,13 @@ pub enum Command {
 }
 
 /// The command that may have been meant where `word` is none.
-pub fn near_command(word: &str) -> Option<String> {
+pub(super) fn near_command(word: &str) -> Option<String> {
     let command = Args::command();
     did_you_mean(word, command.get_subcommands().map(|c| c.get_name()))
 }
 
 /// Help where the first word of the command line, which is no command, was taken for a graph.
-pub fn command_meant() -> Option<String> {
+pub(super) fn command_meant() -> Option<String> {
     let first = std::env::args_os().nth(1)?.into_string().ok()?;
     let is_one = Args::command().find_subcommand(&first).is_some();
     let plain = first.chars().all(|c| c.is_ascii_alphanumeric());

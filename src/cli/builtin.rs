@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 const WIDTH: usize = 100;
 
 /// The built-in files, with what each is.
-pub fn list() -> String {
+pub(super) fn list() -> String {
     let mut out = String::new();
     let parts = [
         (
@@ -58,7 +58,7 @@ fn about(text: &str) -> String {
 ///
 /// # Errors
 /// There is no such built-in file, or the copy cannot be written.
-pub fn new(name: &str, out: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn new(name: &str, out: Option<&Path>) -> Result<(), Failure> {
     let name = name.strip_prefix("glad:").unwrap_or(name);
     let found = built_in(name).or_else(|| built_ins().find(|b| b.short() == name));
     let Some(found) = found else {
@@ -149,16 +149,16 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains("glad:lib/resize_crop_flip"));
         std::fs::write(&path, "mine").unwrap();
-        let Err(Failure::Usage(said)) = new("own_videos", Some(&path)) else {
+        let Err(Failure::Usage(printed)) = new("own_videos", Some(&path)) else {
             panic!("it was written again")
         };
-        assert!(said.contains("mine.toml is there already"), "{said}");
+        assert!(printed.contains("mine.toml is there already"), "{printed}");
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
         new("glad:settings/own_videos", Some(dir.path())).unwrap();
         assert!(dir.path().join("own_videos.toml").is_file());
-        let Err(Failure::Usage(said)) = new("own_video", None) else {
+        let Err(Failure::Usage(printed)) = new("own_video", None) else {
             panic!("there is no such file")
         };
-        assert!(said.contains("did you mean `own_videos`?"), "{said}");
+        assert!(printed.contains("did you mean `own_videos`?"), "{printed}");
     }
 }

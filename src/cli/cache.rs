@@ -65,7 +65,7 @@ struct Found {
 ///
 /// # Errors
 /// There is no cache folder, or it cannot be read or emptied.
-pub fn cache(clear: bool) -> Result<(), Failure> {
+pub(super) fn cache(clear: bool) -> Result<(), Failure> {
     let root = cache_folder().context("there is no cache: neither GLAD_CACHE nor a home folder is set")?;
     let found = look(&root)?;
     let mut rows = vec![];

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// Why the command ended without its result.
-pub fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
+pub(super) fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
     match args.command {
         None => match &args.run.graph {
             Some(graph) => {
@@ -239,13 +239,13 @@ fn check(graphs: &[PathBuf], layers: &LayerArgs, files: bool, registry: &Registr
         match opened {
             Ok((e, absent)) => {
                 let warnings = e.checked.notes.warnings().len() + absent.warnings().len();
-                let told = match warnings {
+                let reported = match warnings {
                     0 => String::new(),
                     _ if all.len() == 1 => String::new(),
                     1 => "  1 warning".into(),
                     n => format!("  {n} warnings"),
                 };
-                terminal::out(&format!("ok    {}{told}\n", one_line(&g.display().to_string())));
+                terminal::out(&format!("ok    {}{reported}\n", one_line(&g.display().to_string())));
                 if all.len() == 1 {
                     notes(&e.checked.notes);
                     notes(&absent);

@@ -5,11 +5,11 @@ use crate::run::{RunError, STOPPED};
 use std::process::ExitCode;
 
 /// The command line is wrong.
-pub const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 /// The graph is wrong, its data are not there, or the run's folder is refused; nothing ran.
-pub const GRAPH: u8 = 1;
+pub(super) const GRAPH: u8 = 1;
 /// The run failed.
-pub const RUN: u8 = 3;
+pub(super) const RUN: u8 = 3;
 
 /// Why a command ended without its result.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ impl From<RunError> for Failure {
     }
 }
 
-/// Some of `videos` failed, each of which has been told.
-pub fn some_failed(failed: usize, videos: usize) -> Failure {
+/// Some of `videos` failed, each of which has been reported.
+pub(super) fn some_failed(failed: usize, videos: usize) -> Failure {
     match videos {
         1 => Failure::Failed,
         n => Failure::Run(anyhow::anyhow!("{failed} of {n} videos failed")),

@@ -12,7 +12,7 @@ use glad_nodes::Registry;
 use std::path::Path;
 
 /// A graph that passed its checks.
-pub struct Experiment {
+pub(super) struct Experiment {
     /// The graph.
     pub graph: Graph,
     /// Its programs.
@@ -23,7 +23,12 @@ pub struct Experiment {
 ///
 /// # Errors
 /// [`Failure::Graph`]: the graph is wrong.
-pub fn open(graph: &Path, layers: &LayerArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
+pub(super) fn open(
+    graph: &Path,
+    layers: &LayerArgs,
+    seed: Option<u64>,
+    registry: &Registry,
+) -> Result<Experiment, Failure> {
     let mut set = layers.set.clone();
     set.extend(seed.map(|s| format!("seed={s}")));
     let options = LoadOptions {
@@ -41,18 +46,18 @@ pub fn open(graph: &Path, layers: &LayerArgs, seed: Option<u64>, registry: &Regi
 ///
 /// # Errors
 /// As [`open`].
-pub fn open_args(args: &GraphArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
+pub(super) fn open_args(args: &GraphArgs, seed: Option<u64>, registry: &Registry) -> Result<Experiment, Failure> {
     open(&args.graph, &args.layers, seed, registry)
 }
 
 /// The last part of a graph file's name, without `.toml`: of `graphs/full.toml`, `full` and `glad:full` it is `full`.
-pub fn stem(graph: &Path) -> String {
+pub(super) fn stem(graph: &Path) -> String {
     let stem = graph.file_stem().map_or("run".into(), |s| s.to_string_lossy());
     stem.strip_prefix("glad:").unwrap_or(&stem).to_string()
 }
 
 /// Threads and device.
-pub struct Machine {
+pub(super) struct Machine {
     /// Data side.
     pub feed: FeedOptions,
     /// Compute side.
@@ -60,10 +65,10 @@ pub struct Machine {
 }
 
 /// Samples in flight for each worker: enough to ride out a slow video, few enough to bound the memory.
-pub const AHEAD_PER_WORKER: usize = 16;
+pub(super) const AHEAD_PER_WORKER: usize = 16;
 
 /// How the data side is run with so many workers (or as many as there are cores).
-pub fn feed_options(workers: Option<usize>) -> FeedOptions {
+pub(super) fn feed_options(workers: Option<usize>) -> FeedOptions {
     let workers = workers.unwrap_or_else(cores).max(1);
     FeedOptions {
         workers,
@@ -79,7 +84,7 @@ fn cores() -> usize {
 ///
 /// # Errors
 /// There is no such device, or the system allows fewer threads.
-pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
+pub(super) fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     keep_freed_memory();
     threads(args.threads)?;
     Ok(Machine {
@@ -92,7 +97,7 @@ pub fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
 ///
 /// # Errors
 /// The system allows fewer threads.
-pub fn threads(threads: Option<usize>) -> Result<(), Failure> {
+pub(super) fn threads(threads: Option<usize>) -> Result<(), Failure> {
     let threads = threads.unwrap_or_else(cores).max(1);
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
         Err(e) if std::error::Error::source(&e).is_some() => {

@@ -19,7 +19,7 @@ const SHEET: usize = 24;
 const WIDTH: usize = 1600;
 
 /// What is wanted of each video.
-pub struct What<'a> {
+pub(super) struct What<'a> {
     /// Numbers of frames; all, or for a sheet some that are spread evenly.
     pub index: Option<&'a [usize]>,
     /// The folder.
@@ -39,7 +39,7 @@ pub struct What<'a> {
 }
 
 /// A sampler of a graph.
-pub struct Picks<'a> {
+pub(super) struct Picks<'a> {
     /// The graph.
     pub graph: &'a Path,
     /// What is laid over it.
@@ -54,7 +54,7 @@ pub struct Picks<'a> {
 ///
 /// # Errors
 /// The command line does not fit, the graph is wrong, or a video failed.
-pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Result<(), Failure> {
+pub(super) fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Result<(), Failure> {
     no_flag_for_nothing(videos, what)?;
     let template = what.template.map(Template::parse).transpose().map_err(Failure::Usage)?;
     let sampler = match &what.picks {
@@ -76,7 +76,7 @@ pub fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Resul
             .map_err(anyhow::Error::from)
             .and_then(|video| one(&video, i, &name, what, sampler.as_ref(), &progress));
         match written {
-            Ok(said) => terminal::out(&format!("{}: {said}\n", one_line(&path.display().to_string()))),
+            Ok(printed) => terminal::out(&format!("{}: {printed}\n", one_line(&path.display().to_string()))),
             Err(e) => {
                 failed += 1;
                 terminal::err(&format!("error: {e:#}"));

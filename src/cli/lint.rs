@@ -12,7 +12,7 @@ use glad_nodes::Registry;
 use std::path::{Path, PathBuf};
 
 /// How to lint.
-pub struct What<'a> {
+pub(super) struct What<'a> {
     /// Where the report goes.
     pub out: Option<&'a Path>,
     /// Whether frames are decoded, too.
@@ -27,7 +27,7 @@ pub struct What<'a> {
 ///
 /// # Errors
 /// The graph is wrong, a report that was asked for cannot be written, or something worse than a note is found.
-pub fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<(), Failure> {
+pub(super) fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Result<(), Failure> {
     let out = match what.out {
         Some(out) => out.to_path_buf(),
         None => PathBuf::from("runs").join(format!("lint-{}.md", stem(&graph.graph))),

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A run's folder.
-pub struct Model {
+pub(super) struct Model {
     folder: RunFolder,
     /// What the run is; `None` of a folder of version 1.
     record: Option<RunRecord>,
@@ -26,7 +26,7 @@ impl Model {
     ///
     /// # Errors
     /// There is none, or it is of a version that this program does not read.
-    pub fn open(run: &Path) -> Result<Model, Failure> {
+    pub(super) fn open(run: &Path) -> Result<Model, Failure> {
         let read = || -> Result<Model> {
             let folder = RunFolder::existing(run)?;
             let record = RunRecord::read(&folder.record())?;
@@ -39,7 +39,7 @@ impl Model {
     ///
     /// # Errors
     /// It cannot be read, or a kind of it is not known to this program.
-    pub fn own(&self, registry: &Registry) -> Result<Experiment, Failure> {
+    pub(super) fn own(&self, registry: &Registry) -> Result<Experiment, Failure> {
         open(&self.folder.graph(), &LayerArgs::default(), None, registry)
     }
 
@@ -47,7 +47,12 @@ impl Model {
     ///
     /// # Errors
     /// The graph is wrong, or its classes are others than the run's.
-    pub fn experiment(&self, view: &str, layers: &LayerArgs, registry: &Registry) -> Result<Experiment, Failure> {
+    pub(super) fn experiment(
+        &self,
+        view: &str,
+        layers: &LayerArgs,
+        registry: &Registry,
+    ) -> Result<Experiment, Failure> {
         let own = self.own(registry)?;
         let asked = open(&self.folder.graph(), layers, None, registry)?;
         let program = program(&asked, view)?;
@@ -118,7 +123,7 @@ impl Model {
     ///
     /// # Errors
     /// They are in a file that cannot be read, of a folder of version 1.
-    pub fn classes(&self, graph: &Graph, program: &Program) -> Result<Vec<String>> {
+    pub(super) fn classes(&self, graph: &Graph, program: &Program) -> Result<Vec<String>> {
         if let Some(names) = &graph.classes {
             return Ok(names.value.clone());
         }
@@ -133,7 +138,7 @@ impl Model {
     ///
     /// # Errors
     /// The state is missing, damaged, of another run, or lacks a weight.
-    pub fn weights(
+    pub(super) fn weights(
         &self,
         e: &Experiment,
         program: &Program,
@@ -180,7 +185,7 @@ impl Model {
 ///
 /// # Errors
 /// There is no such view.
-pub fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program, Failure> {
+pub(super) fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program, Failure> {
     e.checked.views.get(view).ok_or_else(|| {
         let names: Vec<&str> = e.checked.views.keys().map(String::as_str).collect();
         Failure::Usage(format!("the graph has no view `{view}`; it has {}", names.join(", ")))
@@ -191,7 +196,7 @@ pub fn program<'a>(e: &'a Experiment, view: &str) -> Result<&'a Program, Failure
 ///
 /// # Errors
 /// The call is no source of videos.
-pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
+pub(super) fn source(program: &Program, call: usize) -> Result<&dyn Source> {
     match &program.bodies[program.calls[call].body] {
         Body::Source(s) => Ok(s.as_ref()),
         _ => Err(anyhow!("`{}` is no source of videos", program.calls[call].node)),
@@ -202,14 +207,14 @@ pub fn source(program: &Program, call: usize) -> Result<&dyn Source> {
 ///
 /// # Errors
 /// A file is not there, or the source takes no single files.
-pub fn videos(program: &Program, call: usize, files: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
+pub(super) fn videos(program: &Program, call: usize, files: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
     let whole = |p: &PathBuf| p.canonicalize().with_context(|| format!("cannot open {}", p.display()));
     let files = files.iter().map(whole).collect::<Result<Vec<_>>>()?;
     Ok(source(program, call)?.of_files(&files)?)
 }
 
 /// The roots of a view that are left where these streams are left out.
-pub fn roots_without(program: &Program, out: &[usize]) -> Vec<String> {
+pub(super) fn roots_without(program: &Program, out: &[usize]) -> Vec<String> {
     let stays = |id: &&ValueId| match program.values[id.0].stream {
         Some(s) => !out.contains(&s),
         None => false,
@@ -223,12 +228,12 @@ pub fn roots_without(program: &Program, out: &[usize]) -> Vec<String> {
 }
 
 /// A TOML array of strings.
-pub fn array(texts: &[String]) -> String {
+pub(super) fn array(texts: &[String]) -> String {
     toml::Value::from(texts.to_vec()).to_string()
 }
 
 /// Whether two graphs give a node another value of a parameter in a stream.
-pub fn differs(a: &Experiment, b: &Experiment, node: &str, stream: &str, parameter: &str) -> bool {
+pub(super) fn differs(a: &Experiment, b: &Experiment, node: &str, stream: &str, parameter: &str) -> bool {
     match (
         value(&a.graph, node, stream, parameter),
         value(&b.graph, node, stream, parameter),

@@ -8,7 +8,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`Failure::Usage`]: the ending is another.
-pub fn ends_in(out: &Path, what: &str, endings: &[&str]) -> Result<(), Failure> {
+pub(super) fn ends_in(out: &Path, what: &str, endings: &[&str]) -> Result<(), Failure> {
     let Some(given) = ending(out) else { return Ok(()) };
     if endings.contains(&given.as_str()) {
         return Ok(());
@@ -23,7 +23,7 @@ pub fn ends_in(out: &Path, what: &str, endings: &[&str]) -> Result<(), Failure> 
 }
 
 /// The ending of a file's name, in lower case.
-pub fn ending(out: &Path) -> Option<String> {
+pub(super) fn ending(out: &Path) -> Option<String> {
     Some(out.extension()?.to_string_lossy().to_lowercase())
 }
 
@@ -31,7 +31,7 @@ pub fn ending(out: &Path) -> Option<String> {
 ///
 /// # Errors
 /// It cannot be written.
-pub fn writable(out: &Path) -> Result<()> {
+pub(super) fn writable(out: &Path) -> Result<()> {
     let attempt = || -> Result<()> {
         match out.metadata() {
             Ok(there) if there.is_dir() => bail!("it is a folder"),

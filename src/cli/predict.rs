@@ -17,7 +17,7 @@ use glad_nodes::{Head, Key, Registry, SourceError};
 use std::path::{Path, PathBuf};
 
 /// What `predict` is to compute.
-pub struct What<'a> {
+pub(super) struct What<'a> {
     /// The view.
     pub view: &'a str,
     /// A port, instead of probabilities.
@@ -31,7 +31,7 @@ pub struct What<'a> {
 ///
 /// # Errors
 /// The run, its graph or a list cannot be read, or a node fails.
-pub fn eval(
+pub(super) fn eval(
     run: &Path,
     view: &str,
     layers: &LayerArgs,
@@ -83,7 +83,7 @@ fn available(
             continue;
         }
         let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
-        // What is there and wrong is told as such, later.
+        // What is there and wrong is reported as such, later.
         if let Err(why) = source.scan(&program.split)
             && !matches!(&why, SourceError::File(fault) if fault.file.exists())
         {
@@ -112,7 +112,7 @@ fn available(
 ///
 /// # Errors
 /// The run or a video cannot be read, a node fails, or the output cannot be written.
-pub fn predict(
+pub(super) fn predict(
     run: &Path,
     videos: &[PathBuf],
     what: What<'_>,

@@ -25,7 +25,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The graph is wrong, data is absent, the folder is refused, the run was stopped, or it failed.
-pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
+pub(super) fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
     let experiment = open(path, &args.layers, args.seed, registry)?;
     has_start(&experiment)?;
     let machine = machine(&args.machine)?;
@@ -102,7 +102,12 @@ pub fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Fai
 ///
 /// # Errors
 /// The device cannot record, data is absent, or a step fails.
-pub fn measure(experiment: &Experiment, args: &MachineArgs, steps: usize, cuda_graphs: bool) -> Result<(), Failure> {
+pub(super) fn measure(
+    experiment: &Experiment,
+    args: &MachineArgs,
+    steps: usize,
+    cuda_graphs: bool,
+) -> Result<(), Failure> {
     let machine = machine(args)?;
     recordable(cuda_graphs, &machine.device)?;
     let progress = Progress::new(args.quiet);
@@ -266,8 +271,8 @@ mod tests {
     use clap::Parser;
 
     #[test]
-    fn going_on_is_told_with_all_that_was_asked_for() {
-        let told = |line: &str| {
+    fn going_on_is_reported_with_all_that_was_asked_for() {
+        let reported = |line: &str| {
             let args = Args::parse_from(line.split(' ')).run;
             let graph = args.graph.clone().unwrap();
             resume_command(&graph, &args, Path::new("there"))
@@ -277,18 +282,18 @@ mod tests {
             "glad-run g.toml --setting s.toml --with o.toml --seed 2 --device cuda:0 --workers 3 --threads 1 --save-every 9 \
              --quiet --no-share --cuda-graphs",
         ] {
-            assert_eq!(told(line), format!("{line} --out there --resume"));
+            assert_eq!(reported(line), format!("{line} --out there --resume"));
         }
         assert_eq!(
-            told("glad-run g.toml --out there --go-on"),
+            reported("glad-run g.toml --out there --go-on"),
             "glad-run g.toml --out there --go-on"
         );
         assert_eq!(
-            told("glad-run a'b.toml --set a.b=1"),
+            reported("glad-run a'b.toml --set a.b=1"),
             "glad-run \"a'b.toml\" --set 'a.b=1' --out there --resume"
         );
         assert_eq!(
-            told("glad-run g.toml --set a.b=[1,2]"),
+            reported("glad-run g.toml --set a.b=[1,2]"),
             "glad-run g.toml --set 'a.b=[1,2]' --out there --resume"
         );
     }

@@ -53,14 +53,14 @@ pub(super) struct Quoted<'t> {
 
 impl<'t> Quoted<'t> {
     /// Of a whole file: line breaks and tabs stay.
-    pub fn new(text: &'t str) -> Quoted<'t> {
+    pub(super) fn new(text: &'t str) -> Quoted<'t> {
         let stays = |at: usize, c| matches!(c, '\n' | '\t') || text[at..].starts_with("\r\n");
         let (text, moved) = written_out(text, stays);
         Quoted { text, moved }
     }
 
     /// The offset in `text` of byte `at` of the file.
-    pub fn at(&self, at: usize) -> usize {
+    pub(super) fn at(&self, at: usize) -> usize {
         let moved = self.moved.partition_point(|(from, _)| *from <= at);
         at + moved.checked_sub(1).map_or(0, |i| self.moved[i].1)
     }

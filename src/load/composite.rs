@@ -23,7 +23,7 @@ pub(super) struct CompositeDef {
 
 impl CompositeDef {
     /// Reads the file that `from` names.
-    pub fn read(reader: &mut Reader, path: &Path, from: &Place) -> Option<CompositeDef> {
+    pub(super) fn read(reader: &mut Reader, path: &Path, from: &Place) -> Option<CompositeDef> {
         let (_, tree) = reader.file(path, Some(from), Role::Graph)?;
         let mut problems = vec![];
         let mut out = Out(&mut problems);
@@ -33,17 +33,17 @@ impl CompositeDef {
     }
 
     /// Whether a node's kind is a composite file.
-    pub fn is_file(kind: &str) -> bool {
+    pub(super) fn is_file(kind: &str) -> bool {
         kind.ends_with(".toml") || builtin::is_named(kind)
     }
 
     /// The path of the file of `kind`, as written in `file`.
-    pub fn path(reader: &Reader, file: FileId, kind: &str) -> PathBuf {
+    pub(super) fn path(reader: &Reader, file: FileId, kind: &str) -> PathBuf {
         builtin::resolve(&reader.files.folder(file), kind)
     }
 
     /// Whether the parameter is required.
-    pub fn is_required(default: &Tree) -> bool {
+    pub(super) fn is_required(default: &Tree) -> bool {
         default.entries().is_some_and(IndexMap::is_empty)
     }
 }

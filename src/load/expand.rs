@@ -122,7 +122,7 @@ pub(super) struct Around {
 }
 
 impl<'a> Expander<'a> {
-    pub fn new(reader: &'a mut Reader, streams: &'a [String]) -> Self {
+    pub(super) fn new(reader: &'a mut Reader, streams: &'a [String]) -> Self {
         let out = Expansion {
             scopes: vec![Scope::default()],
             ..Expansion::default()
@@ -138,12 +138,12 @@ impl<'a> Expander<'a> {
         }
     }
 
-    pub fn say(&mut self, p: Problem) {
+    pub(super) fn say(&mut self, p: Problem) {
         self.reader.problems.push(p);
     }
 
     /// The graph's nodes.
-    pub fn graph(&mut self, nodes: &IndexMap<String, Tree>, params: &mut Params) {
+    pub(super) fn graph(&mut self, nodes: &IndexMap<String, Tree>, params: &mut Params) {
         self.scope(nodes, params, &Around::default());
     }
 
@@ -164,7 +164,7 @@ impl<'a> Expander<'a> {
     }
 
     /// Adds one node, or the nodes in it.
-    pub fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
+    pub(super) fn node(&mut self, name: &str, table: Tree, params: &Params, around: &Around) {
         if self.full {
             return;
         }
@@ -321,7 +321,7 @@ impl<'a> Expander<'a> {
         instance.declared = def.inputs.clone();
         instance.inputs = inputs;
         instance.outputs = def.outputs.clone();
-        let mut inner = params.of_composite(values);
+        let mut inner = params.of_composite(values, &mut out);
         self.open.push((path, kind));
         self.scope(&def.nodes, &mut inner, &around);
         self.open.pop();

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 impl Expander<'_> {
     /// The table of a phase or view, with entries for composites in `nodes` replaced by entries for the nodes inside.
-    pub fn in_phase(&mut self, mut phase: Tree) -> Tree {
+    pub(super) fn in_phase(&mut self, mut phase: Tree) -> Tree {
         let Some(nodes) = phase.at_mut(["nodes"]).and_then(Tree::entries_mut) else {
             return phase;
         };

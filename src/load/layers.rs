@@ -62,7 +62,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Reads the file at `path`, which `from` names (`None`: the command line, as a file of `role`). Problems are
     /// reported where it cannot.
-    pub fn file(&mut self, path: &Path, from: Option<&Place>, role: Role) -> Option<(FileId, Tree)> {
+    pub(super) fn file(&mut self, path: &Path, from: Option<&Place>, role: Role) -> Option<(FileId, Tree)> {
         let id = identity(path);
         if let Some(known) = self.read.get(&id) {
             if known.is_none()
@@ -124,7 +124,7 @@ impl Reader {
     }
 
     /// Reads `text` as the file at `path`.
-    pub fn text(&mut self, path: &Path, text: &str) -> (FileId, Tree) {
+    pub(super) fn text(&mut self, path: &Path, text: &str) -> (FileId, Tree) {
         let file = self.files.add_file(&simplified(path), text);
         (file, raw::parse(file, text, &mut self.problems))
     }
@@ -160,7 +160,7 @@ pub(super) struct Stack<'a> {
 }
 
 impl<'a> Stack<'a> {
-    pub fn new(reader: &'a mut Reader) -> Self {
+    pub(super) fn new(reader: &'a mut Reader) -> Self {
         Stack {
             reader,
             layers: vec![],
@@ -171,7 +171,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Layers the file at `path`, after what it extends. A file that is already layered stays where it is.
-    pub fn lay(&mut self, path: &Path, from: Option<&Place>, role: Role) {
+    pub(super) fn lay(&mut self, path: &Path, from: Option<&Place>, role: Role) {
         let id = identity(path);
         if let Some(start) = self.open.iter().position(|o| o.0 == id) {
             return self.cycle(start, path, from);
@@ -194,7 +194,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Layers a text that was already read.
-    pub fn lay_text(&mut self, path: &Path, text: &str) {
+    pub(super) fn lay_text(&mut self, path: &Path, text: &str) {
         let (file, tree) = self.reader.text(path, text);
         self.lay_tree(identity(path), path, file, tree, None, Role::Graph);
     }
@@ -237,7 +237,7 @@ impl<'a> Stack<'a> {
     }
 
     /// Removes `setting` and `set.setting` from all layers: returns the path that applies, and who wrote it.
-    pub fn take_setting(&mut self) -> Option<Spanned<String>> {
+    pub(super) fn take_setting(&mut self) -> Option<Spanned<String>> {
         let mut found: Option<Spanned<String>> = None;
         for layer in &mut self.layers {
             let Some(table) = layer.tree.entries_mut() else {

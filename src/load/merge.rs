@@ -19,7 +19,7 @@ const REPLACEABLE: [&str; 3] = ["nodes", "phases", "views"];
 impl Merger<'_> {
     /// Merges `layer` on top. Verbs see what is below and plain tables come after them, so that a file may drop a node
     /// and write it anew; `bypass` comes last and may name the file's own nodes.
-    pub fn lay(&mut self, layer: Layer) {
+    pub(super) fn lay(&mut self, layer: Layer) {
         self.history.layers.push((layer.file, layer.role));
         let TreeValue::Table(mut plain) = layer.tree.value else {
             return;
@@ -225,13 +225,13 @@ impl Merger<'_> {
     }
 
     /// Records a change for `explain`.
-    pub fn note(&mut self, verb: &'static str, path: &[String], by: Place, old: Option<Tree>) {
+    pub(super) fn note(&mut self, verb: &'static str, path: &[String], by: Place, old: Option<Tree>) {
         self.history
             .push(&dotted(path.iter().map(String::as_str)), Change { verb, by, old });
     }
 
     /// Adds where the value at `path`, or the table around it, was dropped.
-    pub fn was_dropped(&self, p: Problem, path: &[String]) -> Problem {
+    pub(super) fn was_dropped(&self, p: Problem, path: &[String]) -> Problem {
         for n in (1..=path.len()).rev() {
             let name = dotted(path[..n].iter().map(String::as_str));
             if let Some(c) = self.history.of(&name).iter().rev().find(|c| c.verb == "drop") {

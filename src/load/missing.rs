@@ -130,26 +130,29 @@ fn is_graph_file(path: &Path) -> bool {
 mod tests {
     use super::*;
 
-    fn said(text: &str, role: Role) -> String {
+    fn printed(text: &str, role: Role) -> String {
         help(Path::new(text), Some(role)).unwrap()
     }
 
     #[test]
     fn names_that_are_nearly_right() {
-        assert_eq!(said("ful", Role::Graph), "did you mean `full`?");
-        assert_eq!(said("smok", Role::Setting), "did you mean `smoke`?");
-        assert_eq!(said("cdan", Role::Graph), "did you mean `methods/cdan`?");
-        assert_eq!(said("ablations/2a_al", Role::With), "did you mean `ablations/2a_all`?");
+        assert_eq!(printed("ful", Role::Graph), "did you mean `full`?");
+        assert_eq!(printed("smok", Role::Setting), "did you mean `smoke`?");
+        assert_eq!(printed("cdan", Role::Graph), "did you mean `methods/cdan`?");
         assert_eq!(
-            said("smoke", Role::Graph),
+            printed("ablations/2a_al", Role::With),
+            "did you mean `ablations/2a_all`?"
+        );
+        assert_eq!(
+            printed("smoke", Role::Graph),
             "`smoke` is a setting: write `--setting smoke` behind a graph"
         );
         assert_eq!(
-            said("dann", Role::Setting),
+            printed("dann", Role::Setting),
             "`dann` is a graph, and no setting: `glad-run dann`"
         );
         assert_eq!(
-            said("lib/order", Role::Graph),
+            printed("lib/order", Role::Graph),
             "`lib/order` is a composite, a node of other graphs: `kind = \"glad:lib/order\"`"
         );
     }

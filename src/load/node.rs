@@ -65,7 +65,7 @@ pub(super) struct NodeCx<'a, 'b> {
 
 impl NodeCx<'_, '_> {
     /// The node; its problems are reported.
-    pub fn node(&mut self, flat: Flat, out: &mut Out) -> NodeDef {
+    pub(super) fn node(&mut self, flat: Flat, out: &mut Out) -> NodeDef {
         let Flat {
             path,
             kind,
@@ -135,7 +135,7 @@ impl NodeCx<'_, '_> {
     }
 
     /// Removes the tables of streams from a node's parameters.
-    pub fn per_stream(
+    pub(super) fn per_stream(
         &self,
         path: &str,
         table: &mut IndexMap<String, Tree>,

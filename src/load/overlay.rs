@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 impl Merger<'_> {
     /// Drops nodes, with every loss term and root that names them; loss terms; anything by its path.
-    pub fn drop(&mut self, t: Tree) {
+    pub(super) fn drop(&mut self, t: Tree) {
         for item in self.names("drop", &t) {
             let (name, place) = (item.0.as_str(), item.1);
             let node = name.strip_prefix("nodes.").unwrap_or(name);
@@ -164,7 +164,7 @@ impl Merger<'_> {
     }
 
     /// Marks nodes as bypassed; the loader checks the names once composites are expanded.
-    pub fn bypass(&mut self, t: Tree) {
+    pub(super) fn bypass(&mut self, t: Tree) {
         let names = self.names("bypass", &t);
         let root = self.tree.entries_mut().expect("the root is a table");
         let list = root.entry("bypass".into()).or_insert_with(|| Tree {
@@ -216,7 +216,13 @@ impl Merger<'_> {
     }
 
     /// `append` and `remove`: a tree of lists.
-    pub fn patch(&mut self, base: &mut Tree, over: IndexMap<String, Tree>, path: &mut Vec<String>, append: bool) {
+    pub(super) fn patch(
+        &mut self,
+        base: &mut Tree,
+        over: IndexMap<String, Tree>,
+        path: &mut Vec<String>,
+        append: bool,
+    ) {
         let verb = if append { "append" } else { "remove" };
         for (key, value) in over {
             path.push(key.clone());

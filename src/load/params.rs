@@ -26,7 +26,7 @@ const MOST_PLACED: usize = 100_000;
 
 impl Params {
     /// The graph's own: `params` may use each other.
-    pub fn of_graph(tree: &Tree, out: &mut Out) -> Params {
+    pub(super) fn of_graph(tree: &Tree, out: &mut Out) -> Params {
         let dims = tree
             .get("dims")
             .and_then(Tree::entries)
@@ -41,20 +41,27 @@ impl Params {
         for (name, value) in table {
             params.values.insert(name.clone(), Some(value.clone()));
         }
-        let mut open = vec![];
-        for name in table.keys() {
-            params.settle(name, &mut open, out);
-        }
+        params.settle_all(out);
         params
     }
 
-    /// A composite's: those of the node that uses it, else its defaults.
-    pub fn of_composite(&self, values: IndexMap<String, Option<Tree>>) -> Params {
-        Params {
+    /// A composite's: those of the node that uses it, else its defaults, which may use the composite's other parameters.
+    pub(super) fn of_composite(&self, values: IndexMap<String, Option<Tree>>, out: &mut Out) -> Params {
+        let mut params = Params {
             values,
             dims: self.dims.clone(),
             used: IndexSet::new(),
             placed: self.placed.clone(),
+        };
+        params.settle_all(out);
+        params
+    }
+
+    fn settle_all(&mut self, out: &mut Out) {
+        let names: Vec<String> = self.values.keys().cloned().collect();
+        let mut open = vec![];
+        for name in &names {
+            self.settle(name, &mut open, out);
         }
     }
 
@@ -102,7 +109,7 @@ impl Params {
     }
 
     /// Puts values in place of all `"$name"` in `tree`. Unknown ones are reported and stay.
-    pub fn substitute(&mut self, tree: &mut Tree, out: &mut Out) {
+    pub(super) fn substitute(&mut self, tree: &mut Tree, out: &mut Out) {
         match &mut tree.value {
             TreeValue::Array(items) => items.iter_mut().for_each(|t| self.substitute(t, out)),
             TreeValue::Table(entries) => entries.values_mut().for_each(|t| self.substitute(t, out)),
@@ -145,7 +152,7 @@ impl Params {
     }
 
     /// Unused parameters.
-    pub fn unused(&self) -> impl Iterator<Item = (&str, &Tree)> {
+    pub(super) fn unused(&self) -> impl Iterator<Item = (&str, &Tree)> {
         self.values
             .iter()
             .filter(|(n, _)| !self.used.contains(*n))

@@ -19,7 +19,7 @@ pub(super) struct PhaseCx<'a, 'b> {
 
 impl PhaseCx<'_, '_> {
     /// The phase called `name`; `None` where mistakes prevent one.
-    pub fn phase(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<PhaseDef> {
+    pub(super) fn phase(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<PhaseDef> {
         let table = t.entries()?;
         let at = |key: &str| format!("phases.{name}.{key}");
         out.unknown_keys(&format!("phase `{name}`"), table, &PhaseKeys::names());
@@ -101,7 +101,7 @@ impl PhaseCx<'_, '_> {
     }
 
     /// The view called `name`.
-    pub fn view(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<ViewDef> {
+    pub(super) fn view(&mut self, name: &str, t: &Tree, out: &mut Out) -> Option<ViewDef> {
         let table = t.entries()?;
         let at = format!("views.{name}.");
         out.unknown_keys(&format!("view `{name}`"), table, &ViewKeys::names());

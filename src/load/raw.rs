@@ -12,7 +12,7 @@ const SHOWN: usize = 5;
 const DEEPEST: usize = 64;
 
 /// Reads one text. What could be read is returned with the problems.
-pub fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tree {
+pub(super) fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tree {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut cx = Convert {
         file,
@@ -37,7 +37,7 @@ pub fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tree {
 }
 
 /// Reads `text[at..]` as one value; `None` where it is not one.
-pub fn parse_value(file: FileId, text: &str, at: usize) -> Option<Tree> {
+pub(super) fn parse_value(file: FileId, text: &str, at: usize) -> Option<Tree> {
     let (value, errors) = DeValue::parse_recoverable(&text[at..]);
     if !errors.is_empty() {
         return None;

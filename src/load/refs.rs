@@ -28,7 +28,7 @@ const DEEPEST: usize = 64;
 
 impl Resolver<'_> {
     /// What `text` refers to in scope `scope`: one output, or none (an unconnected `in.port`), or several.
-    pub fn resolve(&mut self, scope: usize, text: &Spanned<String>, how: Use) -> Vec<Spanned<Ref>> {
+    pub(super) fn resolve(&mut self, scope: usize, text: &Spanned<String>, how: Use) -> Vec<Spanned<Ref>> {
         let refs = self.find(scope, &text.value, &text.place, how, 0).unwrap_or_else(|p| {
             self.problems.push(*p);
             vec![]
@@ -214,7 +214,7 @@ impl Resolver<'_> {
     }
 
     /// The nodes at or below `name`: what `frozen`, `reset` and `bypass` name.
-    pub fn node_or_composite(&mut self, name: &Spanned<String>) -> Option<Member> {
+    pub(super) fn node_or_composite(&mut self, name: &Spanned<String>) -> Option<Member> {
         match self.member(0, &name.value) {
             Some((_, m)) => Some(m),
             // In an effective graph a composite is a prefix of its nodes' names.

@@ -48,7 +48,7 @@ const BOTTOM: f64 = 26.0;
 
 impl Chart {
     /// The chart in a rectangle of this size.
-    pub fn draw(&self, w: f64, h: f64) -> Markup {
+    pub(super) fn draw(&self, w: f64, h: f64) -> Markup {
         let smooth: Vec<Vec<(f64, f64)>> = self.series.iter().map(|s| smoothed(&s.points)).collect();
         let ends: Vec<String> = self
             .series

@@ -62,10 +62,10 @@ pub fn view_text(graph: &Graph, name: &str, view: &ViewResult) -> String {
     let rows = scores::rows(graph, view);
     out += &table(&rows);
     out += &gap::lengths_text(view);
-    for line in &view.said {
+    for line in &view.printed {
         out += &format!("  {}\n", one_line(line));
     }
-    if rows.is_empty() && view.said.is_empty() {
+    if rows.is_empty() && view.printed.is_empty() {
         let counts: Vec<String> = view.counts.iter().map(|(s, n)| format!("{n} videos of {s}")).collect();
         out += &format!("  nothing is scored here: {}\n", counts.join(", "));
     }

@@ -21,7 +21,7 @@ pub(super) struct Row {
 
 impl Row {
     /// A value as text.
-    pub fn shown(&self, v: f64) -> String {
+    pub(super) fn shown(&self, v: f64) -> String {
         match self.decimals {
             None => percent(v),
             Some(n) => format!("{v:.n$}"),

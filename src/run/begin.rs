@@ -16,7 +16,7 @@ use glad_nodes::WeightStore;
 use std::path::Path;
 
 /// A run that may train from here.
-pub struct Begun {
+pub(super) struct Begun {
     pub folder: RunFolder,
     pub record: RunRecord,
     pub position: Position,
@@ -36,7 +36,7 @@ pub struct Begun {
 /// # Errors
 /// [`RunError::Refused`]: the folder is not to be taken, or holds a run of something else, or one that is damaged. Else a file cannot be
 /// written.
-pub fn begin(
+pub(super) fn begin(
     graph: &Graph,
     effective: &str,
     mut inputs: Inputs,

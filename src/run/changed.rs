@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// How what a run reads differs from what it began with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub(super) enum Change {
     /// Not at all.
     Same,
     /// The same content lies elsewhere or has other times: how, in words.
@@ -15,7 +15,7 @@ pub enum Change {
 }
 
 /// Compares what a run reads with what it began with.
-pub fn compare(before: &Inputs, now: &Inputs) -> Change {
+pub(super) fn compare(before: &Inputs, now: &Inputs) -> Change {
     let mut moved = None;
     for list in &now.lists {
         let old = list.used.iter().find_map(|place| before.at(place));

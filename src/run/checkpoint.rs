@@ -134,7 +134,12 @@ impl Meta {
 ///
 /// # Errors
 /// The file cannot be written, a value of the optimiser's state is not finite, or the device fails.
-pub fn save(path: &Path, position: &Position, store: &WeightStore, optimizer: Option<&OptimizerState>) -> Result<()> {
+pub(super) fn save(
+    path: &Path,
+    position: &Position,
+    store: &WeightStore,
+    optimizer: Option<&OptimizerState>,
+) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
     let mut roles = IndexMap::new();
     for (name, w) in store.iter() {

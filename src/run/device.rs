@@ -61,7 +61,7 @@ fn keep_plans(_: &Device) -> Result<()> {
 ///
 /// # Errors
 /// The driver does not report it.
-pub fn device_identity(device: &Device) -> Result<String> {
+pub(super) fn device_identity(device: &Device) -> Result<String> {
     #[cfg(feature = "cuda")]
     if let Some(card) = card(device)? {
         return Ok(card.identity()?);
@@ -131,7 +131,7 @@ pub fn release_device_memory(device: &Device) -> Result<()> {
 ///
 /// # Errors
 /// The GPU cannot be used.
-pub fn graphs_launched(device: &Device) -> Result<Option<u64>> {
+pub(super) fn graphs_launched(device: &Device) -> Result<Option<u64>> {
     #[cfg(feature = "cuda")]
     if let Some(card) = card(device)? {
         return Ok(Some(card.graphs_launched()));
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cpu_is_a_device_and_other_names_are_told() {
+    fn the_cpu_is_a_device_and_other_names_are_reported() {
         assert!(device("cpu").unwrap().is_cpu());
         for name in ["gpu", "cuda", "cuda:x", ""] {
             let e = device(name).unwrap_err().to_string();
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "cuda"))]
-    fn a_card_without_the_feature_is_told() {
+    fn a_card_without_the_feature_is_reported() {
         let e = device("cuda:0").unwrap_err().to_string();
         assert!(e.contains("feature `cuda`"), "{e}");
     }

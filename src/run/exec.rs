@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 /// What a pass over the calls knows.
 #[derive(Clone, Copy, Debug)]
-pub struct PassInfo {
+pub(super) struct PassInfo {
     /// The step's key: (seed, phase, step, part).
     pub key: Key,
     /// Whether this is training.
@@ -21,7 +21,7 @@ pub struct PassInfo {
 }
 
 /// A part of a step's batch.
-pub struct Part {
+pub(super) struct Part {
     /// What its pass knows.
     pub info: PassInfo,
     /// What crosses to the device.
@@ -31,7 +31,7 @@ pub struct Part {
 }
 
 /// Device calls of a program, with when each value is last used.
-pub struct Exec<'a> {
+pub(super) struct Exec<'a> {
     program: &'a Program,
     device: Device,
     /// What is really computed with on this device.
@@ -46,7 +46,7 @@ pub struct Exec<'a> {
 }
 
 /// Something that a pass made.
-pub enum Seen<'s> {
+pub(super) enum Seen<'s> {
     /// An output of a call: its place among the call's outputs.
     Output(usize, &'s Tensor),
     /// A call's forward pass is over: it may have changed buffers of its weights.
@@ -60,10 +60,10 @@ pub enum Seen<'s> {
 }
 
 /// Sees what calls make, as they make it; an error ends the pass.
-pub type Watch<'w> = dyn FnMut(&Call, Seen<'_>) -> Result<()> + 'w;
+pub(super) type Watch<'w> = dyn FnMut(&Call, Seen<'_>) -> Result<()> + 'w;
 
 /// What a forward pass leaves.
-pub struct Forward {
+pub(super) struct Forward {
     /// Losses, metrics and roots.
     pub kept: HashMap<ValueId, Tensor>,
     saved: Vec<Option<(Saved, Vec<bool>)>>,
@@ -72,7 +72,7 @@ pub struct Forward {
 impl<'a> Exec<'a> {
     /// For `program` on `device`, in `precision` where the device has it. `keep` names values that are wanted besides
     /// losses, metrics and roots.
-    pub fn new(program: &'a Program, device: &Device, precision: Precision, keep: &[ValueId]) -> Exec<'a> {
+    pub(super) fn new(program: &'a Program, device: &Device, precision: Precision, keep: &[ValueId]) -> Exec<'a> {
         let order: Vec<usize> = (0..program.calls.len())
             .filter(|i| program.calls[*i].side == Side::Device)
             .collect();
@@ -112,17 +112,17 @@ impl<'a> Exec<'a> {
     }
 
     /// Lets nodes record work of a GPU that repeats (CUDA graphs).
-    pub fn record(&mut self, on: bool) {
+    pub(super) fn record(&mut self, on: bool) {
         self.record = on;
     }
 
     /// What is really computed with.
-    pub fn precision(&self) -> Precision {
+    pub(super) fn precision(&self) -> Precision {
         self.precision
     }
 
     /// Time spent so far in each call of the program, forward and backward.
-    pub fn times(&self) -> &[(Duration, Duration)] {
+    pub(super) fn times(&self) -> &[(Duration, Duration)] {
         &self.times
     }
 
@@ -131,7 +131,7 @@ impl<'a> Exec<'a> {
     ///
     /// # Errors
     /// A node fails, or a value that it needs is not there.
-    pub fn forward(
+    pub(super) fn forward(
         &mut self,
         store: &mut WeightStore,
         info: PassInfo,
@@ -199,7 +199,7 @@ impl<'a> Exec<'a> {
     ///
     /// # Errors
     /// A node fails.
-    pub fn backward(
+    pub(super) fn backward(
         &mut self,
         store: &mut WeightStore,
         info: PassInfo,
@@ -357,6 +357,6 @@ fn add(grads: &mut HashMap<ValueId, Tensor>, id: ValueId, g: Tensor) -> Result<(
 ///
 /// # Errors
 /// It has several elements, or the device fails.
-pub fn scalar(t: &Tensor) -> Result<f64> {
+pub(super) fn scalar(t: &Tensor) -> Result<f64> {
     Ok(t.to_dtype(DType::F32)?.to_scalar::<f32>()? as f64)
 }

@@ -251,7 +251,7 @@ fn sweep(dir: &Path) -> std::io::Result<()> {
 }
 
 /// The precisions of two effective graphs that differ in nothing else.
-pub fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
+pub(super) fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
     // The top of an effective graph has a line for each key.
     let key = "precision = ";
     let (written, rest): (Vec<_>, Vec<_>) = [a, b]
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn another_precision_is_told() {
+    fn another_precision_is_reported() {
         let (full, half) = ("seed = 1\n", "seed = 1\nprecision = \"bf16\"\n");
         let precisions = Some((Precision::F32, Precision::Bf16));
         assert_eq!(other_precision(full, half), precisions);

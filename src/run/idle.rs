@@ -83,19 +83,19 @@ mod tests {
             idle_losses(&checked.phases[phase], &graph, &log).unwrap()
         };
         let zero = "{\"phase\":\"warmup\",\"step\":0,\"tol\":0.0}\n{\"phase\":\"main\",\"step\":0,\"tol\":0.7}\n";
-        let told = "loss `tol` was 0 in every step of phase `warmup`, and trained nothing: no row counted, as where all \
+        let reported = "loss `tol` was 0 in every step of phase `warmup`, and trained nothing: no row counted, as where all \
                     videos are too short for clips in a defined order, or no prediction is trusted";
-        assert_eq!(idle("warmup", &zero.repeat(3)), [told]);
+        assert_eq!(idle("warmup", &zero.repeat(3)), [reported]);
         let once = format!("{zero}{{\"phase\":\"warmup\",\"step\":1,\"tol\":1e-9}}\n");
         assert!(idle("warmup", &once).is_empty());
         // A line of a view, and a phase without a step, say nothing.
         let view = "{\"phase\":\"warmup\",\"view\":\"validate\",\"tol\":0.0}\n";
         assert!(idle("warmup", view).is_empty() && idle("warmup", "").is_empty());
         let main = "{\"phase\":\"main\",\"ce\":0.0,\"tol\":0.1,\"align_g\":0.0,\"align_l\":0.2,\"align_x\":0.3}\n";
-        let told = idle("main", main);
-        assert_eq!(told.len(), 2, "{told:?}");
+        let reported = idle("main", main);
+        assert_eq!(reported.len(), 2, "{reported:?}");
         assert_eq!(
-            told[0],
+            reported[0],
             "loss `ce` was 0 in every step of phase `main`, and trained nothing"
         );
     }

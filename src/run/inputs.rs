@@ -94,7 +94,7 @@ pub struct WeightsInput {
 }
 
 /// Names the place where a program reads a list.
-pub fn place(program: &Program, call: &Call) -> String {
+pub(super) fn place(program: &Program, call: &Call) -> String {
     let stream = call
         .stream
         .map(|s| format!("@{}", program.streams[s]))

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The two logs of a run.
-pub struct Log {
+pub(super) struct Log {
     /// Nothing where what is logged is not kept.
     to: Option<Files>,
     step: i64,
@@ -40,7 +40,7 @@ impl Log {
     ///
     /// # Errors
     /// metrics.jsonl does not begin with what was logged up to `end`, or a file cannot be opened.
-    pub fn open(metrics: &Path, events: &Path, end: &LogEnd) -> Result<(Log, Option<String>)> {
+    pub(super) fn open(metrics: &Path, events: &Path, end: &LogEnd) -> Result<(Log, Option<String>)> {
         let (metrics_file, text) = whole_up_to(metrics, end)?;
         let length = events.metadata().map_or(0, |m| m.len());
         let again = end.events_bytes == 0 || length < end.events_bytes;
@@ -87,7 +87,7 @@ impl Log {
     }
 
     /// A log that is not kept.
-    pub fn nowhere() -> Log {
+    pub(super) fn nowhere() -> Log {
         Log { to: None, step: 0 }
     }
 
@@ -95,7 +95,7 @@ impl Log {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn end(&mut self) -> Result<LogEnd> {
+    pub(super) fn end(&mut self) -> Result<LogEnd> {
         let Some(Files { metrics, events, hash }) = &mut self.to else {
             return Ok(LogEnd::default());
         };
@@ -112,7 +112,13 @@ impl Log {
     ///
     /// # Errors
     /// The disk fails.
-    pub fn write(&mut self, head: Map<String, Value>, tag: &str, at: u64, values: &[(String, f64)]) -> Result<()> {
+    pub(super) fn write(
+        &mut self,
+        head: Map<String, Value>,
+        tag: &str,
+        at: u64,
+        values: &[(String, f64)],
+    ) -> Result<()> {
         let Some(files) = &mut self.to else {
             return Ok(());
         };
@@ -166,7 +172,7 @@ impl Log {
 }
 
 /// A line of metrics.jsonl, apart.
-pub struct Row {
+pub(super) struct Row {
     /// Where it belongs: phase or view, step, epoch.
     pub head: Map<String, Value>,
     /// The numbers, by name.
@@ -177,7 +183,7 @@ pub struct Row {
 ///
 /// # Errors
 /// It is no JSON object.
-pub fn row(line: &str) -> Result<Row> {
+pub(super) fn row(line: &str) -> Result<Row> {
     let all: Map<String, Value> = serde_json::from_str(line)?;
     let (mut head, mut values) = (Map::new(), vec![]);
     for (name, v) in all {
@@ -309,14 +315,14 @@ mod tests {
     fn logs_are_cut_back() {
         let dir = tempfile::tempdir().unwrap();
         let (m, e) = (dir.path().join("m"), dir.path().join("e"));
-        let (mut log, said) = Log::open(&m, &e, &LogEnd::default()).unwrap();
-        assert_eq!(said, None);
+        let (mut log, printed) = Log::open(&m, &e, &LogEnd::default()).unwrap();
+        assert_eq!(printed, None);
         steps(&mut log, 0..2);
         let end = log.end().unwrap();
         steps(&mut log, 2..5);
         let whole = (std::fs::read(&m).unwrap(), events(&e), log.end().unwrap());
-        let (mut log, said) = Log::open(&m, &e, &end).unwrap();
-        assert_eq!(said, None);
+        let (mut log, printed) = Log::open(&m, &e, &end).unwrap();
+        assert_eq!(printed, None);
         steps(&mut log, 2..5);
         assert_eq!(whole, (std::fs::read(&m).unwrap(), events(&e), log.end().unwrap()));
     }
@@ -339,8 +345,8 @@ mod tests {
         for length in [0, 40] {
             let bytes = std::fs::read(&e).unwrap();
             std::fs::write(&e, &bytes[..length]).unwrap();
-            let (mut log, said) = Log::open(&m, &e, &end).unwrap();
-            assert!(said.unwrap().contains("written again"));
+            let (mut log, printed) = Log::open(&m, &e, &end).unwrap();
+            assert!(printed.unwrap().contains("written again"));
             assert_eq!((events(&e), log.end().unwrap()), (whole.clone(), end.clone()));
         }
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 /// How many steps a phase has, what names their random numbers, and the parts that each is computed in.
 #[derive(Clone, Copy)]
-pub struct StepPlan {
+pub(super) struct StepPlan {
     /// The phase's key: (seed, phase).
     pub key: Key,
     /// Its steps.
@@ -29,7 +29,7 @@ pub struct StepPlan {
 
 impl StepPlan {
     /// Of `program` under `def`, with so many steps.
-    pub fn new(program: &Program, def: &PhaseDef, seed: u64, length: Length) -> StepPlan {
+    pub(super) fn new(program: &Program, def: &PhaseDef, seed: u64, length: Length) -> StepPlan {
         StepPlan {
             key: draw_key(def, seed),
             length,
@@ -38,7 +38,7 @@ impl StepPlan {
     }
 
     /// The parts of a step of so many videos of each stream: which of its rows.
-    pub fn parts(&self, videos: usize) -> impl Iterator<Item = Range<usize>> + use<> {
+    pub(super) fn parts(&self, videos: usize) -> impl Iterator<Item = Range<usize>> + use<> {
         let part = self.part;
         (0..videos)
             .step_by(part)
@@ -46,7 +46,7 @@ impl StepPlan {
     }
 
     /// What a pass over part `piece` of step `k` knows.
-    pub fn info(&self, k: u64, piece: usize) -> PassInfo {
+    pub(super) fn info(&self, k: u64, piece: usize) -> PassInfo {
         PassInfo {
             key: self.key.name("step").index(k).index(piece as u64),
             training: true,
@@ -57,7 +57,7 @@ impl StepPlan {
 }
 
 /// A phase with its videos, ready to make the batches of any step.
-pub struct PhaseRun<'a> {
+pub(super) struct PhaseRun<'a> {
     /// What runs.
     pub program: &'a Program,
     /// As written.
@@ -81,7 +81,7 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// The program has no source of videos where one is needed, or the device failed.
-    pub fn new(
+    pub(super) fn new(
         program: &'a Program,
         def: &'a PhaseDef,
         setup: Setup,
@@ -112,7 +112,7 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// Those of `consume`; what crosses to the device is not connected.
-    pub fn feed<R, E: From<anyhow::Error>>(
+    pub(super) fn feed<R, E: From<anyhow::Error>>(
         &self,
         options: FeedOptions,
         steps: Range<u64>,
@@ -135,13 +135,13 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// Of each part: as [`PhaseRun::batch`].
-    pub fn parts_again(&self, k: u64) -> impl Iterator<Item = Result<Part>> {
+    pub(super) fn parts_again(&self, k: u64) -> impl Iterator<Item = Result<Part>> {
         let parts = self.plan.parts(self.order.length(k)).enumerate();
         parts.map(move |(piece, rows)| Ok(self.part(k, piece, rows.clone(), self.batch(k, rows)?)))
     }
 
     /// Part `piece` of step `k`, which has these of its rows.
-    pub fn part(&self, k: u64, piece: usize, rows: Range<usize>, batch: HashMap<ValueId, Tensor>) -> Part {
+    pub(super) fn part(&self, k: u64, piece: usize, rows: Range<usize>, batch: HashMap<ValueId, Tensor>) -> Part {
         Part {
             info: self.plan.info(k, piece),
             batch,
@@ -153,7 +153,7 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// What crosses to the device is not connected, no usable video is left, or the device failed.
-    pub fn batch(&self, k: u64, rows: Range<usize>) -> Result<HashMap<ValueId, Tensor>> {
+    pub(super) fn batch(&self, k: u64, rows: Range<usize>) -> Result<HashMap<ValueId, Tensor>> {
         let stacker = Stacker::new(self.program, self.staging.as_ref())?;
         let drawn = self.order.draw(k, &mut PassCache::default());
         let sizes = vec![rows.len(); self.program.streams.len()];

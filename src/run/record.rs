@@ -10,7 +10,7 @@ use std::io::Write;
 use std::path::Path;
 
 /// The version of a run's folder that this program writes and goes on with. A folder of version 1 has no `run.json`.
-pub const FOLDER_FORMAT: u32 = 2;
+pub(super) const FOLDER_FORMAT: u32 = 2;
 
 /// What a run is, in `run.json`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ impl RunRecord {
 ///
 /// # Errors
 /// It is another one, which is named.
-pub fn known_format(found: u32, own: u32) -> Result<()> {
+pub(super) fn known_format(found: u32, own: u32) -> Result<()> {
     match found {
         _ if found == own => Ok(()),
         _ if found < own => bail!("it is of format {found}, of an older glad; this one reads format {own}"),
@@ -103,7 +103,7 @@ type PartRef<'a> = PartOf<&'a WeightsInput, &'a ListInput, &'a str>;
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_inputs(path: &Path, inputs: &Inputs, moved: bool) -> Result<()> {
+pub(super) fn write_inputs(path: &Path, inputs: &Inputs, moved: bool) -> Result<()> {
     let mut text = vec![];
     let head = Head {
         format: FOLDER_FORMAT,
@@ -134,7 +134,7 @@ fn line<T: Serialize>(text: &mut Vec<u8>, value: &T) -> Result<()> {
 ///
 /// # Errors
 /// It is not there, damaged, or of another version.
-pub fn read_inputs(path: &Path) -> Result<(Inputs, bool)> {
+pub(super) fn read_inputs(path: &Path) -> Result<(Inputs, bool)> {
     let parse = || -> Result<(Inputs, bool)> {
         let text = glad_video::read_text(path)?;
         let mut lines = text.split_inclusive('\n');

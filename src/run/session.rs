@@ -225,15 +225,15 @@ fn note_start(
 /// it is something else, and that the run was computed in another precision so far.
 fn note_precision(asked: Precision, device: DeviceLocation, position: &mut Position) -> Vec<String> {
     let used = asked.on(device);
-    let mut said: Vec<String> = other_precision(asked, device).into_iter().collect();
+    let mut printed: Vec<String> = other_precision(asked, device).into_iter().collect();
     match position.precision.last() {
         Some(before) if *before == used => {}
         before => {
-            said.extend(before.map(|before| format!("precision: {before} so far, {used} from here on")));
+            printed.extend(before.map(|before| format!("precision: {before} so far, {used} from here on")));
             position.precision.push(used);
         }
     }
-    said
+    printed
 }
 
 struct Session<'a> {
@@ -484,7 +484,7 @@ mod tests {
     use Precision::{Bf16, F32};
 
     #[test]
-    fn going_on_with_another_precision_is_told() {
+    fn going_on_with_another_precision_is_reported() {
         let card = DeviceLocation::Cuda { gpu_id: 0 };
         let mut position = Position::default();
         assert!(note_precision(Bf16, card, &mut position).is_empty());

@@ -9,12 +9,12 @@ use glad_nodes::WeightStore;
 use std::path::{Path, PathBuf};
 
 /// The phases that are kept, by key.
-pub struct Shared {
+pub(super) struct Shared {
     folder: Option<PathBuf>,
 }
 
 /// What is kept of a phase.
-pub enum Kept {
+pub(super) enum Kept {
     /// Nothing.
     Nothing,
     /// Files that are not as they were written: why.
@@ -25,14 +25,14 @@ pub enum Kept {
 
 impl Shared {
     /// Below `cache`.
-    pub fn new(cache: Option<&Path>) -> Shared {
+    pub(super) fn new(cache: Option<&Path>) -> Shared {
         Shared {
             folder: cache.map(|c| c.join("phases")),
         }
     }
 
     /// The state after the phase, and the lines of its log, if some run has left them.
-    pub fn find(&self, key: &str, device: &Device) -> Kept {
+    pub(super) fn find(&self, key: &str, device: &Device) -> Kept {
         let Some(folder) = self.folder.as_deref() else {
             return Kept::Nothing;
         };
@@ -66,7 +66,7 @@ impl Shared {
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn keep(&self, key: &str, store: &WeightStore, log: &str) -> Result<()> {
+    pub(super) fn keep(&self, key: &str, store: &WeightStore, log: &str) -> Result<()> {
         let folder = self.folder.as_deref();
         let folder = folder.context("neither GLAD_CACHE nor a home folder is set")?;
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -94,7 +94,7 @@ fn log_of(folder: &Path, key: &str) -> PathBuf {
 ///
 /// # Errors
 /// The log cannot be read.
-pub fn lines_of(metrics: &Path, phase: &str) -> Result<String> {
+pub(super) fn lines_of(metrics: &Path, phase: &str) -> Result<String> {
     let text = glad_video::read_text(metrics).with_context(|| format!("cannot read {}", metrics.display()))?;
     let of_phase = |line: &&str| {
         serde_json::from_str::<serde_json::Value>(line).is_ok_and(|v| v["phase"] == phase && v.get("view").is_none())
@@ -106,7 +106,7 @@ pub fn lines_of(metrics: &Path, phase: &str) -> Result<String> {
 ///
 /// # Errors
 /// The log cannot be written.
-pub fn replay(lines: &str, phase: &str, log: &mut Log) -> Result<()> {
+pub(super) fn replay(lines: &str, phase: &str, log: &mut Log) -> Result<()> {
     for line in lines.lines() {
         let Row { head, values } = row(line)?;
         let at = head.get("step").and_then(|s| s.as_u64()).unwrap_or(0);

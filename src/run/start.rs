@@ -12,7 +12,7 @@ use glad_nodes::{Body, Key, Role, WeightStore};
 ///
 /// # Errors
 /// A file of weights is not there, is damaged or does not fit, or the device fails.
-pub fn start_weights(
+pub(super) fn start_weights(
     program: &Program,
     store: &mut WeightStore,
     key: Key,
@@ -40,7 +40,7 @@ pub fn start_weights(
 ///
 /// # Errors
 /// As [`start_weights`].
-pub fn begin_phase(
+pub(super) fn begin_phase(
     program: &Program,
     def: &PhaseDef,
     store: &mut WeightStore,

@@ -38,7 +38,7 @@ struct Unread {
 
 impl<'a> Steps<'a> {
     /// Of a phase, on `device`, in `precision` where the device has it.
-    pub fn new(program: &'a Program, def: &'a PhaseDef, device: &Device, precision: Precision) -> Steps<'a> {
+    pub(super) fn new(program: &'a Program, def: &'a PhaseDef, device: &Device, precision: Precision) -> Steps<'a> {
         Steps {
             program,
             def,
@@ -52,7 +52,7 @@ impl<'a> Steps<'a> {
     }
 
     /// Lets nodes record work of a GPU that repeats (CUDA graphs).
-    pub fn record(&mut self, on: bool) {
+    pub(super) fn record(&mut self, on: bool) {
         self.exec.record(on);
     }
 
@@ -61,13 +61,13 @@ impl<'a> Steps<'a> {
     ///
     /// # Errors
     /// A node or the device fails.
-    pub fn part(&mut self, store: &mut WeightStore, part: Part) -> Result<()> {
+    pub(super) fn part(&mut self, store: &mut WeightStore, part: Part) -> Result<()> {
         if self.symptom.is_some() {
             return Ok(());
         }
         let Part { info, batch, share } = part;
         let out = self.exec.forward(store, info, batch, true, &mut HashMap::new(), None)?;
-        let scalars = out.kept.iter().filter(|(id, _)| self.is_told(**id));
+        let scalars = out.kept.iter().filter(|(id, _)| self.is_reported(**id));
         let scalars = scalars.map(|(id, t)| (*id, t.clone())).collect();
         self.unread.push(Unread { scalars, info, share });
         if !self.late && !self.read()? {
@@ -82,7 +82,7 @@ impl<'a> Steps<'a> {
     /// Besides those of the update: a loss, a metric, the gradient or a weight is not finite. The message names which number
     /// was the first, for which the step is taken again with what `again` gives: all its parts once more. Of these all but
     /// the last leave the weights as they were.
-    pub fn update<P: Iterator<Item = Result<Part>>>(
+    pub(super) fn update<P: Iterator<Item = Result<Part>>>(
         &mut self,
         store: &mut WeightStore,
         optimizer: &mut Optimizer,
@@ -129,17 +129,17 @@ impl<'a> Steps<'a> {
     }
 
     /// Time so far of each call of the program, forward and backward.
-    pub fn times(&self) -> &[(Duration, Duration)] {
+    pub(super) fn times(&self) -> &[(Duration, Duration)] {
         self.exec.times()
     }
 
     /// Time so far of the optimiser.
-    pub fn optimizer(&self) -> Duration {
+    pub(super) fn optimizer(&self) -> Duration {
         self.optimizer
     }
 
     /// Whether a value is a loss or a metric of the step.
-    fn is_told(&self, id: ValueId) -> bool {
+    fn is_reported(&self, id: ValueId) -> bool {
         let ty = &self.program.values[id.0].ty;
         ty.dims.is_empty() && (ty.head == Head::Metric || self.program.losses.iter().any(|l| l.values.contains(&id)))
     }
@@ -147,7 +147,7 @@ impl<'a> Steps<'a> {
     /// Reads losses and metrics. Says whether all are finite.
     fn read(&mut self) -> Result<bool> {
         for Unread { scalars, info, share } in std::mem::take(&mut self.unread) {
-            for (name, v) in told(self.program, info, &numbers(&scalars)?) {
+            for (name, v) in reported(self.program, info, &numbers(&scalars)?) {
                 if !v.is_finite() && self.symptom.is_none() {
                     self.symptom = Some(Symptom::Value(name.clone(), v));
                 }
@@ -178,7 +178,7 @@ fn numbers(scalars: &[(ValueId, Tensor)]) -> Result<HashMap<ValueId, f64>> {
 }
 
 /// Losses, their weighted sum and metrics by name.
-fn told(program: &Program, info: PassInfo, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)> {
+fn reported(program: &Program, info: PassInfo, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)> {
     let mut out = vec![];
     let mut total = 0.0;
     for term in &program.losses {

@@ -167,12 +167,12 @@ pub fn enter(section: Section) -> Result<(), RunError> {
 }
 
 /// Notes that the state was saved for a request: the process is about to end, and may be ended by another signal.
-pub fn saved() {
+pub(super) fn saved() {
     state().section = Section::Saved;
 }
 
 /// Whether the run was asked to stop.
-pub fn asked() -> bool {
+pub(super) fn asked() -> bool {
     state().first.is_some()
 }
 

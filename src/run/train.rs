@@ -18,7 +18,7 @@ use serde_json::{Map, json};
 use std::time::{Duration, Instant};
 
 /// What a phase is run with.
-pub struct TrainCx<'a> {
+pub(super) struct TrainCx<'a> {
     /// Threads and queue of the data side.
     pub feed: FeedOptions,
     /// What the graph asks for.
@@ -36,7 +36,7 @@ pub struct TrainCx<'a> {
 }
 
 /// Callbacks of a phase into the run that it is part of.
-pub trait PhaseHooks {
+pub(super) trait PhaseHooks {
     /// Saves the state after `step` steps.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl PhaseReport {
 }
 
 /// What a phase changes.
-pub struct State<'a> {
+pub(super) struct State<'a> {
     /// Weights and buffers.
     pub store: &'a mut WeightStore,
     /// The optimiser with what it keeps.
@@ -142,7 +142,7 @@ pub struct State<'a> {
 /// # Errors
 /// [`RunError::Stopped`] where the run was asked to stop. [`RunError::Failed`]: too many bad videos, a number that is not
 /// finite, a failure of the device or of the disk.
-pub fn train(
+pub(super) fn train(
     run: &PhaseRun<'_>,
     state: &mut State<'_>,
     cx: &TrainCx<'_>,

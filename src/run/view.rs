@@ -30,7 +30,7 @@ pub struct ViewResult {
     /// Videos scored, by stream.
     pub counts: Vec<(String, usize)>,
     /// What nodes that leave files behind report about them.
-    pub said: Vec<String>,
+    pub printed: Vec<String>,
 }
 
 /// One video's value of a port that was asked for.
@@ -213,7 +213,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
     for (s, list) in lists.iter().enumerate() {
         let of_stream = result.bad.iter().filter(|b| b.stream == s);
         let bad: Vec<(usize, String)> = of_stream.map(|b| (b.video, b.reason.clone())).collect();
-        result.said.extend(host.finish(s, list, &bad)?);
+        result.printed.extend(host.finish(s, list, &bad)?);
     }
     let mut done: Vec<_> = tallies.into_iter().collect();
     done.sort_by_key(|(i, _)| *i);

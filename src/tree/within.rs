@@ -4,7 +4,7 @@ use super::{Tree, TreeValue};
 use crate::diag::{Files, Place};
 use std::ops::Range;
 
-/// Where the bytes `span` of a string's value were written; the place of the whole value where that cannot be told.
+/// Where the bytes `span` of a string's value were written; the place of the whole value where that is unknown.
 pub(crate) fn within(files: &Files, tree: &Tree, span: &Range<usize>) -> Place {
     let place = tree.place.clone();
     let TreeValue::String(value) = &tree.value else {

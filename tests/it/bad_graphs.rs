@@ -39,7 +39,7 @@ fn problems(options: &LoadOptions, lists: bool) -> Option<Problems> {
 }
 
 #[test]
-fn each_is_told() {
+fn each_is_reported() {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(FOLDER).unwrap().map(|e| e.unwrap().path()).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "toml"));
     paths.sort();

@@ -10,7 +10,7 @@ fn there(dir: &Path, args: &[&str]) -> Output {
     command(args).current_dir(dir).output().expect("the program starts")
 }
 
-fn said(out: &Output) -> String {
+fn printed(out: &Output) -> String {
     format!(
         "{}{}",
         String::from_utf8_lossy(&out.stdout),
@@ -28,11 +28,11 @@ fn graphs_and_settings_need_no_files() {
     let mut args = vec!["check"];
     args.extend(&graphs);
     let out = there(dir.path(), &args);
-    assert_eq!(out.status.code(), Some(0), "{}", said(&out));
+    assert_eq!(out.status.code(), Some(0), "{}", printed(&out));
     assert!(
-        said(&out).contains(&format!("{} graphs, 0 wrong", graphs.len())),
+        printed(&out).contains(&format!("{} graphs, 0 wrong", graphs.len())),
         "{}",
-        said(&out)
+        printed(&out)
     );
     for line in [
         &["check", "full", "--setting", "own_videos", "--with", "ablations/2c_bg"][..],
@@ -42,9 +42,9 @@ fn graphs_and_settings_need_no_files() {
         &["list"],
     ] {
         let out = there(dir.path(), line);
-        assert_eq!(out.status.code(), Some(0), "{line:?} {}", said(&out));
+        assert_eq!(out.status.code(), Some(0), "{line:?} {}", printed(&out));
     }
-    let explained = said(&there(dir.path(), &["explain", "full", "phases.main.steps"]));
+    let explained = printed(&there(dir.path(), &["explain", "full", "phases.main.steps"]));
     assert!(explained.contains("glad:settings/mini:"), "{explained}");
     assert!(
         std::fs::read_dir(dir.path()).unwrap().next().is_none(),
@@ -61,7 +61,7 @@ fn messages_show_built_in_files() {
         "extends = \"glad:full\"\n\n[nodes.ce]\nkind = \"cross_entropy\"\n",
     )
     .unwrap();
-    let text = said(&there(dir.path(), &["check", "mine.toml"]));
+    let text = printed(&there(dir.path(), &["check", "mine.toml"]));
     assert!(text.contains("[mine.toml:4:") && text.contains("[glad:full:"), "{text}");
     assert!(
         text.contains("[nodes.ce]\n"),
@@ -72,7 +72,7 @@ fn messages_show_built_in_files() {
 #[test]
 fn a_file_of_the_name_wins() {
     let dir = tempfile::tempdir().unwrap();
-    let explained = |args: &[&str]| said(&there(dir.path(), args));
+    let explained = |args: &[&str]| printed(&there(dir.path(), args));
     std::fs::write(
         dir.path().join("full"),
         "extends = \"glad:full\"\nset.phases.main.steps = 7\n",
@@ -92,7 +92,7 @@ fn a_file_of_the_name_wins() {
 #[test]
 fn data_are_meant_from_where_they_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let text = said(&there(
+    let text = printed(&there(
         dir.path(),
         &[
             "full",
@@ -110,7 +110,7 @@ fn data_are_meant_from_where_they_are_named() {
          set.nodes.videos.source.list.val = \"~/no such folder/b.txt\"\n",
     )
     .unwrap();
-    let text = said(&there(dir.path(), &["full", "--setting", "own/mine.toml"]));
+    let text = printed(&there(dir.path(), &["full", "--setting", "own/mine.toml"]));
     assert!(
         text.contains("own/lists/a.txt") && text.contains(" data/target_train.txt"),
         "{text}"
@@ -141,8 +141,8 @@ fn names_that_are_nearly_right() {
         (&["draw", "full", "-o", "x.png"], 2, "write x.svg"),
     ] {
         let out = there(dir.path(), line);
-        assert_eq!(out.status.code(), Some(code), "{line:?} {}", said(&out));
-        assert!(said(&out).contains(help), "{line:?} {}", said(&out));
+        assert_eq!(out.status.code(), Some(code), "{line:?} {}", printed(&out));
+        assert!(printed(&out).contains(help), "{line:?} {}", printed(&out));
     }
     assert!(!dir.path().join("x.png").exists());
 }

@@ -4,19 +4,19 @@ use crate::common::*;
 
 #[test]
 fn explain_names_the_file_that_set_a_value() {
-    let said = ok(&["explain", "graphs/full.toml", "phases.main.steps"]);
+    let printed = ok(&["explain", "graphs/full.toml", "phases.main.steps"]);
     assert!(
-        said.contains("300") && said.contains("graphs/settings/mini.toml:"),
-        "{said}"
+        printed.contains("300") && printed.contains("graphs/settings/mini.toml:"),
+        "{printed}"
     );
-    let said = ok(&[
+    let printed = ok(&[
         "explain",
         "graphs/full.toml",
         "params.bg_prob",
         "--set",
         "params.bg_prob=0.3",
     ]);
-    assert!(said.contains("0.3") && said.contains("0.5"), "{said}");
+    assert!(printed.contains("0.3") && printed.contains("0.5"), "{printed}");
     let out = glad(&["explain", "graphs/full.toml", "phases.main.stepz"]);
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("steps"));
@@ -24,16 +24,16 @@ fn explain_names_the_file_that_set_a_value() {
 
 #[test]
 fn diff_is_structural() {
-    let said = ok(&["diff", "graphs/full.toml", "graphs/dann.toml"]);
+    let printed = ok(&["diff", "graphs/full.toml", "graphs/dann.toml"]);
     for line in ["- nodes.tol", "+ nodes.dann", "- phases.warmup", "bg_mix"] {
-        assert!(said.contains(line), "{line}:\n{said}");
+        assert!(printed.contains(line), "{line}:\n{printed}");
     }
     assert!(ok(&["diff", "graphs/full.toml", "graphs/full.toml"]).lines().count() <= 1);
 }
 
 #[test]
 fn nodes_document_themselves() {
-    let said = ok(&["nodes"]);
+    let printed = ok(&["nodes"]);
     for kind in [
         "video_list",
         "bg_mix",
@@ -43,7 +43,7 @@ fn nodes_document_themselves() {
         "cross_entropy",
         "classification",
     ] {
-        assert!(said.contains(kind), "{kind}");
+        assert!(printed.contains(kind), "{kind}");
         let page = ok(&["nodes", kind]);
         assert!(page.contains("parameters") || page.contains("inputs"), "{page}");
     }
@@ -93,10 +93,10 @@ fn exit_codes_mean_something() {
     ];
     let failed = glad(&[&setting[..], &["--out", &out]].concat());
     assert_eq!(failed.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&failed.stderr);
+    let printed = String::from_utf8_lossy(&failed.stderr);
     assert!(
-        said.contains("`backbone` starts from: not given") && !said.contains("k400"),
-        "{said}"
+        printed.contains("`backbone` starts from: not given") && !printed.contains("k400"),
+        "{printed}"
     );
     // then missing data is an error before anything runs, by name
     let failed = glad(&[&setting[..], &["--out", &out, "--set", "nodes.backbone.init=random"]].concat());
@@ -117,10 +117,10 @@ fn a_label_leak_is_shown_at_both_ends() {
     .unwrap();
     let out = glad(&["check", "graphs/full.toml", "--with", &overlay.display().to_string()]);
     assert_eq!(out.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(said.contains("leak.toml:6") && said.contains("held"), "{said}");
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(printed.contains("leak.toml:6") && printed.contains("held"), "{printed}");
     // both places: the loss term, and where the label enters
-    assert!(said.contains("leak = 1.0") && said.contains("label"), "{said}");
+    assert!(printed.contains("leak = 1.0") && printed.contains("label"), "{printed}");
 }
 
 /// Two clips against a head of 3! orders need `reset`.
@@ -128,8 +128,8 @@ fn a_label_leak_is_shown_at_both_ends() {
 fn another_number_of_orders_needs_reset() {
     let out = glad(&["check", "graphs/full.toml", "--set", "phases.main.reset=[]"]);
     assert_eq!(out.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(said.contains("reset") && said.contains("tol"), "{said}");
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(printed.contains("reset") && printed.contains("tol"), "{printed}");
 }
 
 #[test]
@@ -144,12 +144,12 @@ fn recording_work_of_a_gpu_needs_one() {
         "--out",
         out.to_str().unwrap(),
     ];
-    let said = glad(&args);
-    assert_eq!(said.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let printed = glad(&args);
+    assert_eq!(printed.status.code(), Some(2));
+    let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
     assert!(
-        said.starts_with("error: --cuda-graphs records work of a GPU, and --device is cpu"),
-        "{said}"
+        printed.starts_with("error: --cuda-graphs records work of a GPU, and --device is cpu"),
+        "{printed}"
     );
     assert!(!out.exists());
 }
@@ -157,7 +157,7 @@ fn recording_work_of_a_gpu_needs_one() {
 #[test]
 fn a_plan_may_be_measured() {
     let smoke = smoke();
-    let said = ok(&[
+    let printed = ok(&[
         "plan",
         "graphs/full.toml",
         "--setting",
@@ -169,9 +169,9 @@ fn a_plan_may_be_measured() {
         "--threads",
         "1",
     ]);
-    let (plan, measured) = said
+    let (plan, measured) = printed
         .split_once("\nmeasured: 2 steps of each phase on cpu, 1 worker, 1 thread\n")
-        .expect(&said);
+        .expect(&printed);
     assert!(plan.contains("phase main:"), "{plan}");
     for phase in ["pretrain", "warmup", "main"] {
         let row = measured

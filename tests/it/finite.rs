@@ -139,31 +139,31 @@ const TRY: &str = "\n  the weights are those before this step, and nothing was s
 
 #[test]
 fn an_output_is_named() {
-    let (done, said) = steps(&poisoned("output", 2, ""), 4);
+    let (done, printed) = steps(&poisoned("output", 2, ""), 4);
     let what = "phase `main`: step 2: `ce` is NaN\n  the first number that is not finite: NaN in the output `y` of node \
                 `poison` (poison) in stream source";
-    assert_eq!((done, said), (2, format!("{what}{TRY}")));
+    assert_eq!((done, printed), (2, format!("{what}{TRY}")));
 }
 
 #[test]
 fn the_gradient_of_an_input_is_named() {
-    let (done, said) = steps(&poisoned("input", 1, ""), 4);
+    let (done, printed) = steps(&poisoned("input", 1, ""), 4);
     let what = "phase `main`: step 1: the norm of the gradient is NaN\n  the first number that is not finite: infinity in \
                 the gradient of the input `x` of node `poison` (poison) in stream source";
     assert_eq!(done, 1);
     // The first of the gradient's numbers may be positive or negative, and zero times infinity is NaN.
-    let said = said
+    let printed = printed
         .replace("minus infinity in", "infinity in")
         .replace("NaN in", "infinity in");
-    assert_eq!(said, format!("{what}{TRY}"));
+    assert_eq!(printed, format!("{what}{TRY}"));
 }
 
 #[test]
 fn the_gradient_of_a_weight_is_named() {
-    let (done, said) = steps(&poisoned("weight", 1, ""), 4);
+    let (done, printed) = steps(&poisoned("weight", 1, ""), 4);
     let what = "phase `main`: step 1: the norm of the gradient is infinity\n  the first number that is not finite: minus \
                 infinity in the gradient of the weight `scale` of node `poison` (poison) in stream source";
-    assert_eq!((done, said), (1, format!("{what}{TRY}")));
+    assert_eq!((done, printed), (1, format!("{what}{TRY}")));
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn it_is_found_in_the_part_of_a_step_that_made_it() {
     // Two parts of two videos: gradients that the second part adds must not hide those of the first.
     for (at, what) in [("weight", "gradient of the weight `scale`"), ("output", "output `y`")] {
         let overlay = "[phases.main]\nmicro_batch = 2";
-        let (done, said) = steps(&poisoned(at, 1, overlay), 3);
+        let (done, printed) = steps(&poisoned(at, 1, overlay), 3);
         assert_eq!(done, 1);
-        assert!(said.contains(what), "{said}");
+        assert!(printed.contains(what), "{printed}");
     }
 }
 
@@ -183,15 +183,15 @@ fn a_node_of_the_library_that_multiplies_too_much_is_named() {
         |name: &str, x: &str| format!("[nodes.{name}]\nkind = \"grl\"\nscale = 1e30\ninputs = {{ x = \"{x}\" }}\n");
     let overlay = grl("once", "consensus.y") + &grl("twice", "once.x");
     let overlay = overlay + "[set.nodes.classify.inputs]\nx = \"twice.x\"\n";
-    let (done, said) = steps(&experiment(&overlay), 2);
-    assert_eq!(done, 0, "{said}");
+    let (done, printed) = steps(&experiment(&overlay), 2);
+    assert_eq!(done, 0, "{printed}");
     assert!(
-        said.contains("in the gradient of the input `x` of node `once` (grl) in stream source"),
-        "{said}"
+        printed.contains("in the gradient of the input `x` of node `once` (grl) in stream source"),
+        "{printed}"
     );
     assert!(
-        said.ends_with("or other weights to start from: this is the phase's first step"),
-        "{said}"
+        printed.ends_with("or other weights to start from: this is the phase's first step"),
+        "{printed}"
     );
 }
 
@@ -199,24 +199,24 @@ fn a_node_of_the_library_that_multiplies_too_much_is_named() {
 fn an_update_that_is_too_large_is_named() {
     // Loss and gradient are finite, and the learning rate of the group exceeds f32.
     let overlay = "[set.phases.main.optimizer]\nlr = 3e38\n[phases.main.optimizer]\ngroups = [{ lr_scale = 1e6 }]";
-    let (done, said) = steps(&experiment(overlay), 3);
+    let (done, printed) = steps(&experiment(overlay), 3);
     if !device().is_cpu() {
         // Nothing waits for a GPU after its update: the next step notices.
-        assert_eq!(done, 1, "{said}");
-        assert!(said.starts_with("phase `main`: step 1: "), "{said}");
+        assert_eq!(done, 1, "{printed}");
+        assert!(printed.starts_with("phase `main`: step 1: "), "{printed}");
         let left = "\n  the first number that is not finite: infinity in weight `backbone.conv1.conv.weight`, before the step\n";
-        assert!(said.replace("minus ", "").contains(left), "{said}");
+        assert!(printed.replace("minus ", "").contains(left), "{printed}");
         return;
     }
-    assert_eq!(done, 0, "{said}");
-    let first = said.lines().next().unwrap();
+    assert_eq!(done, 0, "{printed}");
+    let first = printed.lines().next().unwrap();
     assert!(
         first.starts_with("phase `main`: step 0: the update leaves `")
             && first.contains("` with numbers that are not finite, which is a weight of node `"),
-        "{said}"
+        "{printed}"
     );
     assert!(
-        said.contains("\n  nothing was saved since\n  try a lower learning rate (phases.main.optimizer.lr is 3e38)")
+        printed.contains("\n  nothing was saved since\n  try a lower learning rate (phases.main.optimizer.lr is 3e38)")
     );
 }
 
@@ -240,17 +240,17 @@ fn explodes(lr: &str, more: &[&str]) -> (String, tempfile::TempDir) {
         &lr,
     ];
     args.extend(more);
-    let said = glad(&args);
-    assert_eq!(said.status.code(), Some(3));
-    (String::from_utf8(said.stderr).unwrap(), dir)
+    let printed = glad(&args);
+    assert_eq!(printed.status.code(), Some(3));
+    (String::from_utf8(printed.stderr).unwrap(), dir)
 }
 
 #[test]
 fn a_run_that_explodes_stops_before_anything_is_saved() {
     // After the first update the weights are about 1e28: the first convolution's sums exceed f32.
-    let (said, dir) = explodes("1e30", &["--save-every", "1"]);
+    let (printed, dir) = explodes("1e30", &["--save-every", "1"]);
     assert_eq!(
-        said,
+        printed,
         "error: phase `pretrain`: step 1: `auxiliary_ce` is NaN\n  the first number that is not finite: NaN in the output \
          `feature` of node `backbone` (tsm); inside, `conv1.bn.running_var` is the first of its statistics that \
          is not finite\n  the weights are those before this step, and nothing was \
@@ -287,7 +287,7 @@ fn a_run_that_explodes_stops_before_anything_is_saved() {
         "--resume",
     ];
     let again = glad(&args);
-    assert_eq!(String::from_utf8(again.stderr).unwrap(), said);
+    assert_eq!(String::from_utf8(again.stderr).unwrap(), printed);
 }
 
 #[test]

@@ -39,8 +39,8 @@ fn pictures_are_the_frames() {
     let file = path.display().to_string();
     let out = dir.path().join("out");
     let to = out.display().to_string();
-    let said = ok(&["frames", &file, "--index", "7,0,21,7", "--out", &to]);
-    assert!(said.contains("30 frames of 96x64; 3 written"), "{said}");
+    let printed = ok(&["frames", &file, "--index", "7,0,21,7", "--out", &to]);
+    assert!(printed.contains("30 frames of 96x64; 3 written"), "{printed}");
     assert_eq!(
         names(&out),
         ["a video_00000.png", "a video_00007.png", "a video_00021.png"]
@@ -70,7 +70,7 @@ fn pictures_are_the_frames() {
         "two videos of one name do not write over each other"
     );
     let from_folder = dir.path().join("again");
-    let said = ok(&[
+    let printed = ok(&[
         "frames",
         &to,
         "--template",
@@ -80,7 +80,7 @@ fn pictures_are_the_frames() {
         "--out",
         &from_folder.display().to_string(),
     ]);
-    assert!(said.contains("30 frames of 96x64"), "{said}");
+    assert!(printed.contains("30 frames of 96x64"), "{printed}");
     assert_eq!(names(&from_folder), ["all_00029.png"]);
 }
 
@@ -91,8 +91,11 @@ fn a_sheet_and_what_a_sampler_picks() {
     video(&path);
     let (file, to) = (path.display().to_string(), dir.path().display().to_string());
     let sheet = dir.path().join("v_sheet.png");
-    let said = ok(&["frames", &file, "--sheet", "--index", "0,1,2,3", "--out", &to]);
-    assert!(said.contains("4 on ") && said.contains("v_sheet.png"), "{said}");
+    let printed = ok(&["frames", &file, "--sheet", "--index", "0,1,2,3", "--out", &to]);
+    assert!(
+        printed.contains("4 on ") && printed.contains("v_sheet.png"),
+        "{printed}"
+    );
     // two rows of two: 4 pixels between frames of 96 by 64, under each 12 for its number
     assert_eq!(size(&sheet), (4 + 2 * 100, 4 + 2 * (64 + 12 + 4)));
 
@@ -112,7 +115,7 @@ fn a_sheet_and_what_a_sampler_picks() {
 }
 
 #[test]
-fn what_cannot_be_had_is_told() {
+fn what_cannot_be_had_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("v.mp4");
     video(&path);
@@ -121,35 +124,35 @@ fn what_cannot_be_had_is_told() {
         let out = glad(args);
         (out.status.code(), String::from_utf8(out.stderr).unwrap())
     };
-    let (code, said) = failed(&["frames", &file, "--index", "3,30", "--out", &to]);
+    let (code, printed) = failed(&["frames", &file, "--index", "3,30", "--out", &to]);
     assert_eq!(code, Some(3));
     assert!(
-        said.contains("there is no frame 30: the video has 30, 0 to 29"),
-        "{said}"
+        printed.contains("there is no frame 30: the video has 30, 0 to 29"),
+        "{printed}"
     );
-    // One that is asked for is told once, and so is the cause.
-    assert!(!said.contains("videos failed"), "{said}");
-    let (code, said) = failed(&["frames", "no.mp4", "--out", &to]);
+    // One that is asked for is reported once, and so is the cause.
+    assert!(!printed.contains("videos failed"), "{printed}");
+    let (code, printed) = failed(&["frames", "no.mp4", "--out", &to]);
     assert_eq!(
-        (code, said.as_str()),
+        (code, printed.as_str()),
         (
             Some(3),
             "error: no.mp4: cannot read: No such file or directory (os error 2)\n"
         )
     );
     // the others are written
-    let (code, said) = failed(&["frames", "no.mp4", &file, "--index", "3", "--out", &to]);
+    let (code, printed) = failed(&["frames", "no.mp4", &file, "--index", "3", "--out", &to]);
     assert_eq!(code, Some(3));
     assert!(
-        said.contains("no.mp4") && said.contains("1 of 2 videos failed"),
-        "{said}"
+        printed.contains("no.mp4") && printed.contains("1 of 2 videos failed"),
+        "{printed}"
     );
     assert_eq!(names(Path::new(&to)), ["v_00003.png"]);
     let full = graph("full.toml");
     let sampler = |node: &str| failed(&["frames", &file, "--out", &to, "--graph", &full, "--node", node]);
     assert_eq!(sampler("decode").0, Some(2));
-    let (code, said) = sampler("locl");
+    let (code, printed) = sampler("locl");
     assert_eq!(code, Some(2));
-    assert!(said.contains("did you mean `local`?"), "{said}");
+    assert!(printed.contains("did you mean `local`?"), "{printed}");
     assert_eq!(failed(&["frames", &file, "--index", "x", "--out", &to]).0, Some(2));
 }

@@ -34,10 +34,10 @@ fn gap(dir: &Path, out: &str, more: &[&str]) -> (Option<i32>, String, String) {
 }
 
 /// The value under the heading `name`.
-fn value<'a>(said: &'a str, name: &str) -> &'a str {
-    let lines: Vec<&str> = said.lines().collect();
+fn value<'a>(printed: &'a str, name: &str) -> &'a str {
+    let lines: Vec<&str> = printed.lines().collect();
     let at = lines.iter().position(|l| l.split_whitespace().next() == Some(name));
-    let at = at.unwrap_or_else(|| panic!("{name}:\n{said}"));
+    let at = at.unwrap_or_else(|| panic!("{name}:\n{printed}"));
     lines[at + 1].split_whitespace().nth(1).unwrap()
 }
 
@@ -46,7 +46,7 @@ fn lengths_from_lists_alone() {
     let dir = tempfile::tempdir().unwrap();
     let expected = lists(dir.path());
     // paths are relative to where the command is typed
-    let (code, said, errors) = gap(
+    let (code, printed, errors) = gap(
         dir.path(),
         "run",
         &[
@@ -56,15 +56,15 @@ fn lengths_from_lists_alone() {
             "nodes.videos.target.list=b.txt",
         ],
     );
-    assert_eq!(code, Some(0), "{said}{errors}");
-    assert_eq!(value(&said, "delta_temp"), format!("{expected:.2}"), "{said}");
+    assert_eq!(code, Some(0), "{printed}{errors}");
+    assert_eq!(value(&printed, "delta_temp"), format!("{expected:.2}"), "{printed}");
     assert!(
-        said.contains("view scenes was left out: the weights of `scene` are not there: "),
-        "{said}"
+        printed.contains("view scenes was left out: the weights of `scene` are not there: "),
+        "{printed}"
     );
     assert!(
-        said.contains("source  211 videos of") && said.contains("target  97 videos of 6 to"),
-        "{said}"
+        printed.contains("source  211 videos of") && printed.contains("target  97 videos of 6 to"),
+        "{printed}"
     );
     let run = dir.path().join("run");
     for picture in ["lengths.svg", "gap.svg"] {
@@ -172,35 +172,35 @@ fn scenes_by_a_network_of_ones_own() {
             &["--with", "small.toml", "--set", &sets[0], "--set", &sets[1]],
         )
     };
-    let (code, said, errors) = measure("ab", "a.txt", "b.txt");
-    assert_eq!(code, Some(0), "{said}{errors}");
-    let apart: f64 = value(&said, "delta_bg").parse().unwrap();
-    assert!(apart > 0.0 && apart < 2.0, "{said}");
+    let (code, printed, errors) = measure("ab", "a.txt", "b.txt");
+    assert_eq!(code, Some(0), "{printed}{errors}");
+    let apart: f64 = value(&printed, "delta_bg").parse().unwrap();
+    assert!(apart > 0.0 && apart < 2.0, "{printed}");
     // 12, 15, 18 against 21, 24, 27 frames, counted in the files
-    assert_eq!(value(&said, "delta_temp"), "9.00", "{said}");
-    assert!(!said.contains("left out"), "{said}");
+    assert_eq!(value(&printed, "delta_temp"), "9.00", "{printed}");
+    assert!(!printed.contains("left out"), "{printed}");
     let picture = std::fs::read_to_string(dir.path().join("ab/gap.svg")).unwrap();
     assert!(
         picture.contains("these lists") && !picture.contains("not measured"),
         "{picture}"
     );
 
-    let (_, said, _) = measure("aa", "a.txt", "a.txt");
+    let (_, printed, _) = measure("aa", "a.txt", "a.txt");
     assert_eq!(
-        (value(&said, "delta_bg"), value(&said, "delta_temp")),
+        (value(&printed, "delta_bg"), value(&printed, "delta_temp")),
         ("0.000", "0.00"),
-        "{said}"
+        "{printed}"
     );
-    let (_, said, _) = measure("ba", "b.txt", "a.txt");
-    let back: f64 = value(&said, "delta_bg").parse().unwrap();
+    let (_, printed, _) = measure("ba", "b.txt", "a.txt");
+    let back: f64 = value(&printed, "delta_bg").parse().unwrap();
     assert!((back - apart).abs() < 1e-3, "{back}, {apart}");
 
     // a missing file is left out and reported
     std::fs::remove_file(dir.path().join("5.mp4")).unwrap();
-    let (code, said, _) = measure("hole", "a.txt", "b.txt");
+    let (code, printed, _) = measure("hole", "a.txt", "b.txt");
     assert_eq!(code, Some(0));
     assert!(
-        said.contains("1 video could not be scored, the first: ") && said.contains("b.txt:3"),
-        "{said}"
+        printed.contains("1 video could not be scored, the first: ") && printed.contains("b.txt:3"),
+        "{printed}"
     );
 }

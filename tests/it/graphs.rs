@@ -17,15 +17,18 @@ fn graphs_in(folder: &str) -> Vec<PathBuf> {
 
 #[test]
 fn all_graphs_are_valid() {
-    let said = ok(&["check", "graphs"]);
-    assert!(said.contains(" 0 wrong"), "{said}");
+    let printed = ok(&["check", "graphs"]);
+    assert!(printed.contains(" 0 wrong"), "{printed}");
     for g in [
         "graphs/full.toml",
         "graphs/released.toml",
         "graphs/ablations/2b_g0_l3.toml",
         "graphs/methods/cdan.toml",
     ] {
-        assert!(said.contains(&format!("ok    {g}")), "{g} was not checked:\n{said}");
+        assert!(
+            printed.contains(&format!("ok    {g}")),
+            "{g} was not checked:\n{printed}"
+        );
     }
 }
 
@@ -65,10 +68,13 @@ fn the_papers_scale_is_planned_without_its_data() {
             .join(format!("graphs/settings/{setting}.toml"))
             .display()
             .to_string();
-        let said = ok(&["plan", &graph("full.toml"), "--setting", &setting]);
-        assert!(said.contains(parameters), "{said}");
-        assert!(said.contains("Clip[B,3,8,224,224,3]"), "{said}");
-        assert!(said.contains("in flight"), "the queue's memory has a bound:\n{said}");
+        let printed = ok(&["plan", &graph("full.toml"), "--setting", &setting]);
+        assert!(printed.contains(parameters), "{printed}");
+        assert!(printed.contains("Clip[B,3,8,224,224,3]"), "{printed}");
+        assert!(
+            printed.contains("in flight"),
+            "the queue's memory has a bound:\n{printed}"
+        );
     }
 }
 
@@ -132,7 +138,7 @@ fn the_setting_that_feeds_a_card_is_valid() {
     ];
     let mut args = vec!["plan", &full, "--setting", &fed];
     args.extend(sets.iter().flat_map(|s| ["--set", s]));
-    let said = ok(&args);
-    assert!(said.contains("main: 100000 epochs; 24 videos of each"), "{said}");
-    assert!(said.contains("clips Clip[B,3,8,224,224,3]"), "{said}");
+    let printed = ok(&args);
+    assert!(printed.contains("main: 100000 epochs; 24 videos of each"), "{printed}");
+    assert!(printed.contains("clips Clip[B,3,8,224,224,3]"), "{printed}");
 }

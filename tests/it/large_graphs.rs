@@ -48,24 +48,24 @@ fn composites_of_composites() {
         }
         std::fs::write(dir.path().join(format!("k{i}.toml")), text).unwrap();
     }
-    let said = refused(&graph(dir.path(), "k9.toml"));
+    let printed = refused(&graph(dir.path(), "k9.toml"));
     assert!(
-        said.contains("a graph may have 2000 nodes, and this one has more"),
-        "{said}"
+        printed.contains("a graph may have 2000 nodes, and this one has more"),
+        "{printed}"
     );
-    assert!(said.ends_with("1 error\n"), "{said}");
+    assert!(printed.ends_with("1 error\n"), "{printed}");
     // Nested a thousand times.
     std::fs::write(dir.path().join("d0.toml"), format!("{COMPOSITE}{leaf}")).unwrap();
     for i in 1..1000 {
         let inner = format!("[nodes.n0]\nkind = \"d{}.toml\"\ninputs = {{ x = \"in.x\" }}\n", i - 1);
         std::fs::write(dir.path().join(format!("d{i}.toml")), format!("{COMPOSITE}{inner}")).unwrap();
     }
-    let said = refused(&graph(dir.path(), "d999.toml"));
+    let printed = refused(&graph(dir.path(), "d999.toml"));
     assert!(
-        said.contains("composites are more than 16 deep inside one another"),
-        "{said}"
+        printed.contains("composites are more than 16 deep inside one another"),
+        "{printed}"
     );
-    assert!(said.ends_with("1 error\n"), "{said}");
+    assert!(printed.ends_with("1 error\n"), "{printed}");
 }
 
 #[test]
@@ -79,8 +79,8 @@ fn files_that_extend_files() {
         };
         std::fs::write(dir.path().join(format!("e{i}.toml")), format!("extends = \"{base}\"\n")).unwrap();
     }
-    let said = refused(&dir.path().join("e0.toml"));
-    assert!(said.contains("`extends` goes deeper than 32 files"), "{said}");
+    let printed = refused(&dir.path().join("e0.toml"));
+    assert!(printed.contains("`extends` goes deeper than 32 files"), "{printed}");
     for i in 0..400 {
         std::fs::write(dir.path().join(format!("w{i}.toml")), "[params]\n").unwrap();
     }
@@ -88,8 +88,8 @@ fn files_that_extend_files() {
         with: (0..400).map(|i| dir.path().join(format!("w{i}.toml"))).collect(),
         ..LoadOptions::of(crate::common::graph("full.toml"))
     };
-    let said = refused_with(&options);
-    assert!(said.contains("a graph may consist of 256 files"), "{said}");
+    let printed = refused_with(&options);
+    assert!(printed.contains("a graph may consist of 256 files"), "{printed}");
 }
 
 #[test]
@@ -99,10 +99,10 @@ fn parameters_of_parameters() {
         let one = format!("\"$p{}\"", i - 1);
         writeln!(text, "p{i} = [{}]", vec![one; 8].join(", ")).unwrap();
     }
-    let said = load_text("g.toml", &text, Path::new("graphs"))
+    let printed = load_text("g.toml", &text, Path::new("graphs"))
         .expect_err("it is refused")
         .to_string();
-    assert!(said.contains("stand for more than 100000 values"), "{said}");
+    assert!(printed.contains("stand for more than 100000 values"), "{printed}");
 }
 
 #[test]
@@ -126,14 +126,14 @@ fn values_inside_values() {
         "not TOML\n".repeat(deep),
         format!("classes = [{}]", "\"a\", ".repeat(deep)),
     ] {
-        let said = match load_text("g.toml", &text, Path::new("graphs")) {
+        let printed = match load_text("g.toml", &text, Path::new("graphs")) {
             Ok(graph) => check(&graph, &glad::nodes::registry())
                 .err()
                 .expect("it is refused")
                 .to_string(),
             Err(problems) => problems.to_string(),
         };
-        assert!(said.contains("error"), "{said}");
+        assert!(printed.contains("error"), "{printed}");
     }
 }
 
@@ -187,18 +187,18 @@ fn a_setting_or_another_file_given_as_a_graph_is_one_error() {
             "gap.toml` is a graph of its own, not an overlay",
         ),
     ] {
-        let said = refused_with(&options);
-        assert!(said.contains(message), "{said}");
-        assert!(said.ends_with("1 error\n"), "{said}");
+        let printed = refused_with(&options);
+        assert!(printed.contains(message), "{printed}");
+        assert!(printed.ends_with("1 error\n"), "{printed}");
     }
     let overlay = load_text(
         "o.toml",
         "drop = [\"tol\"]\nset.params.bg_prob = 0.1\n",
         Path::new("graphs"),
     );
-    let said = overlay.expect_err("it is no graph").to_string();
+    let printed = overlay.expect_err("it is no graph").to_string();
     assert!(
-        said.contains("o.toml` is an overlay, not a graph") && said.ends_with("1 error\n"),
-        "{said}"
+        printed.contains("o.toml` is an overlay, not a graph") && printed.ends_with("1 error\n"),
+        "{printed}"
     );
 }

@@ -10,7 +10,7 @@ const LAYERS: [&str; 11] = [
 ];
 
 /// The files of a folder and its subfolders, by path.
-pub fn files(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = vec![];
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

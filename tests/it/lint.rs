@@ -37,9 +37,9 @@ fn lint(dir: &Path, more: &[&str]) -> (Option<i32>, String, String) {
     ];
     args.extend(more.iter().map(|s| s.to_string()));
     let Output { status, stdout, stderr } = command(&args).current_dir(dir).output().unwrap();
-    let said = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
+    let printed = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
     let report = std::fs::read_to_string(dir.join("runs/lint-full.md")).unwrap_or_default();
-    (status.code(), said, report)
+    (status.code(), printed, report)
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn everything_that_is_wrong_is_named_with_its_line_and_what_to_do() {
     video(&data.join("b.mp4"), 20);
     video(&data.join("three.mp4"), 3);
     std::fs::write(data.join("broken.mp4"), "not a video").unwrap();
-    let (code, said, report) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     for (what, line) in [
         (
             "2 lines of 9 malformed",
@@ -113,29 +113,32 @@ fn everything_that_is_wrong_is_named_with_its_line_and_what_to_do() {
             "data/source_test.txt:1: data/a.mp4 is data/source_train.txt:",
         ),
     ] {
-        for text in [&said, &report] {
+        for text in [&printed, &report] {
             assert!(text.contains(what), "{what}:\n{text}");
             assert!(text.contains(line), "{line}:\n{text}");
         }
     }
     // first what stops a run, then what hurts, then notes; each with what to do
-    let place = |what: &str| said.find(what).unwrap_or_else(|| panic!("{what}:\n{said}"));
+    let place = |what: &str| printed.find(what).unwrap_or_else(|| panic!("{what}:\n{printed}"));
     assert!(place("STOPS A RUN") < place("1 video of 7 missing"));
     assert!(place("1 video of 7 missing") < place("HURTS SILENTLY"));
     assert!(place("HURTS SILENTLY") < place("1 video with two labels"));
     assert!(place("1 video with two labels") < place("NOTES") && place("NOTES") < place("no video has a label"));
     assert!(
-        said.contains("(with the other bad ones 2 of 7, and a run ends above 1, by `bad_videos`)"),
-        "{said}"
+        printed.contains("(with the other bad ones 2 of 7, and a run ends above 1, by `bad_videos`)"),
+        "{printed}"
     );
-    assert!(said.contains("→ keep the right line of each"), "{said}");
+    assert!(printed.contains("→ keep the right line of each"), "{printed}");
     // classes of each list
     assert!(
         report.contains("| class | source train | source test, val |"),
         "{report}"
     );
     assert!(report.contains("| run | 4 | **0** |"), "{report}");
-    assert!(said.trim_end().ends_with("runs/lint-full.md has every line"), "{said}");
+    assert!(
+        printed.trim_end().ends_with("runs/lint-full.md has every line"),
+        "{printed}"
+    );
 }
 
 #[test]
@@ -149,9 +152,9 @@ fn sound_lists_pass_and_a_missing_list_is_named() {
     for name in "abcdefg".chars() {
         video(&data.join(format!("{name}.mp4")), 20);
     }
-    let (code, said, report) = lint(dir.path(), &["--decode"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("nothing is wrong, 1 note"), "{said}");
+    let (code, printed, report) = lint(dir.path(), &["--decode"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("nothing is wrong, 1 note"), "{printed}");
     assert!(report.contains("| walk | 1 | 1 | 1 |"), "{report}");
 
     // what only decoding shows
@@ -161,22 +164,22 @@ fn sound_lists_pass_and_a_missing_list_is_named() {
     damaged[middle..middle + 40].fill(0);
     std::fs::write(data.join("c.mp4"), damaged).unwrap();
     assert_eq!(lint(dir.path(), &[]).0, Some(0));
-    let (code, said, _) = lint(dir.path(), &["--decode"]);
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("data/source_test.txt:1: data/c.mp4"), "{said}");
+    let (code, printed, _) = lint(dir.path(), &["--decode"]);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("data/source_test.txt:1: data/c.mp4"), "{printed}");
 
     std::fs::remove_file(data.join("target_train.txt")).unwrap();
-    let (code, said, _) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        said.contains("the list cannot be read") && said.contains("target_train.txt: cannot read"),
-        "{said}"
+        printed.contains("the list cannot be read") && printed.contains("target_train.txt: cannot read"),
+        "{printed}"
     );
 }
 
 /// Lists that may be read in two ways are not read in either.
 #[test]
-fn a_list_that_may_be_of_two_kinds_is_told() {
+fn a_list_that_may_be_of_two_kinds_is_reported() {
     let (dir, data) = folder(&[
         ("source_train.txt", "a.mp4 2 9 walk\na.mp4 0 9 run\n"),
         ("source_test.txt", "a.mp4 walk\na.mp4 run\n"),
@@ -184,25 +187,25 @@ fn a_list_that_may_be_of_two_kinds_is_told() {
         ("target_test.txt", "a.mp4 run\n"),
     ]);
     video(&data.join("a.mp4"), 20);
-    let (code, said, _) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        said.contains("data/source_train.txt:1: can be read in two ways"),
-        "{said}"
+        printed.contains("data/source_train.txt:1: can be read in two ways"),
+        "{printed}"
     );
-    let (_, said, _) = lint(
+    let (_, printed, _) = lint(
         dir.path(),
         &["--set", "nodes.videos.source.columns=path start stop label"],
     );
     assert!(
-        !said.contains("two ways") && said.contains("path start stop label"),
-        "{said}"
+        !printed.contains("two ways") && printed.contains("path start stop label"),
+        "{printed}"
     );
 }
 
-/// What is found in a file that several lists name is told at the line of each.
+/// What is found in a file that several lists name is reported at the line of each.
 #[test]
-fn damage_is_told_at_the_line_of_the_list_that_it_is_in() {
+fn damage_is_reported_at_the_line_of_the_list_that_it_is_in() {
     let (dir, data) = folder(&[
         ("source_train.txt", "a.mp4 walk\nb.mp4 run\n"),
         ("source_test.txt", "b.mp4 run\na.mp4 walk\n"),
@@ -216,8 +219,8 @@ fn damage_is_told_at_the_line_of_the_list_that_it_is_in() {
     bytes[at + 24..at + 64].fill(0);
     std::fs::write(data.join("a.mp4"), bytes).unwrap();
     std::os::unix::fs::symlink("a.mp4", data.join("link.mp4")).unwrap();
-    let (code, said, report) = lint(dir.path(), &["--decode"]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, report) = lint(dir.path(), &["--decode"]);
+    assert_eq!(code, Some(1), "{printed}");
     for line in [
         "source_train.txt:1",
         "source_test.txt:2",
@@ -236,7 +239,7 @@ fn damage_is_told_at_the_line_of_the_list_that_it_is_in() {
     assert!(report.contains("data/a.mp4: again in line 2, 3"), "{report}");
 }
 
-/// A list whose columns are open is told as a whole, not as one line of one.
+/// A list whose columns are open is reported as a whole, not as one line of one.
 #[test]
 fn folders_that_end_in_numbers_leave_a_list_without_labels_open() {
     let (dir, data) = folder(&[
@@ -249,24 +252,24 @@ fn folders_that_end_in_numbers_leave_a_list_without_labels_open() {
     for name in ["take 12", "take 13"] {
         std::fs::create_dir(data.join(name)).unwrap();
     }
-    let (code, said, _) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        said.contains(
+        printed.contains(
             "    which columns the list has is open\n      data/target_train.txt:1: can be read in two ways, and so can all lines: \
              `take 12`, which is there (then say `columns = \"path\"`), or `take` and its label (then say `columns = \"path \
              label\"`)\n"
         ),
-        "{said}"
+        "{printed}"
     );
-    assert!(!said.contains("malformed\n"), "{said}");
-    let (_, said, _) = lint(dir.path(), &["--set", "nodes.videos.target.columns=path"]);
-    assert!(!said.contains("is open"), "{said}");
+    assert!(!printed.contains("malformed\n"), "{printed}");
+    let (_, printed, _) = lint(dir.path(), &["--set", "nodes.videos.target.columns=path"]);
+    assert!(!printed.contains("is open"), "{printed}");
 }
 
-/// The labels that classes have are told from names of a file with a heading.
+/// The labels that classes have are reported from names of a file with a heading.
 #[test]
-fn labels_that_begin_with_one_are_told() {
+fn labels_that_begin_with_one_are_reported() {
     let hint = "the labels begin with 1, and classes are numbered from 0: make each label 1 less";
     let question = "do the labels begin with 1? Classes are numbered from 0";
     let lists = |labels: [&str; 2]| {
@@ -300,9 +303,12 @@ fn labels_that_begin_with_one_are_told() {
     let (dir, data) = lists(["walk", "run"]);
     std::fs::write(data.join("classes.txt"), "class\nwalk\nrun\n").unwrap();
     for k in ["2", "3"] {
-        let (code, said, _) = lint(dir.path(), &["--set", &format!("dims.K={k}")]);
-        assert_eq!(code, Some(1), "{said}");
-        assert!(!said.contains("begin with 1") && said.contains("heading of"), "{said}");
+        let (code, printed, _) = lint(dir.path(), &["--set", &format!("dims.K={k}")]);
+        assert_eq!(code, Some(1), "{printed}");
+        assert!(
+            !printed.contains("begin with 1") && printed.contains("heading of"),
+            "{printed}"
+        );
     }
 }
 
@@ -328,17 +334,17 @@ fn mistakes_in_lists_hide_no_warnings() {
         ];
         let args = [before, &[graph.as_str()], &own, more].concat();
         let Output { status, stdout, stderr } = command(&args).current_dir(dir.path()).output().unwrap();
-        let said = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
-        assert_eq!(status.code(), Some(1), "{said}");
+        let printed = String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(1), "{printed}");
         // The label below the value is the whole of it.
         for part in [
             "⚠ parameter `mean` of `normalize`: [0.485, 0.456, 0.406] looks meant for values from 0 to 1",
             "╰── [0.485, 0.456, 0.406] looks meant",
         ] {
-            assert!(said.contains(part), "{part}\n{said}");
+            assert!(printed.contains(part), "{part}\n{printed}");
         }
         // Messages are broken into lines.
-        said.replace("\n  │ ", " ").replace("\n        ", " ")
+        printed.replace("\n  │ ", " ").replace("\n        ", " ")
     };
     let error = "label \"fly\" is neither a class nor a number";
     assert!(of(&["check"], &[]).contains(error));
@@ -350,7 +356,7 @@ fn mistakes_in_lists_hide_no_warnings() {
 /// A file that a build with another feature reads is not reported as broken.
 #[test]
 #[cfg(not(feature = "ffmpeg"))]
-fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
+fn a_file_that_this_build_does_not_read_is_reported_with_the_feature_that_does() {
     let (dir, data) = folder(&[
         ("source_train.txt", "a.mp4 walk\nb.avi run\nc.mkv run\n"),
         ("source_test.txt", "a.mp4 walk\na.mp4 run\n"),
@@ -360,8 +366,8 @@ fn a_file_that_this_build_does_not_read_is_told_with_the_feature_that_does() {
     video(&data.join("a.mp4"), 20);
     std::fs::write(data.join("b.avi"), b"RIFF\x10\0\0\0AVI LIST").unwrap();
     std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
-    let (code, said, report) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     let what = "2 videos of 3 of a kind that the backend `auto` does not read (with the other bad ones 2 of 3,";
     let finding = report
         .split("\n### ")
@@ -397,8 +403,8 @@ fn lists_as_people_have_them() {
         video(&data.join(format!("v/{name}.mp4")), 20);
     }
     std::fs::create_dir(data.join("v/c")).unwrap();
-    let (code, said, _) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     for text in [
         "2 videos of 2 missing, and there under another path (no video of the list can be used)",
         "data/source_train.txt:1: data/v\\a.mp4 is not there; data/v/a.mp4 is\n",
@@ -411,7 +417,7 @@ fn lists_as_people_have_them() {
         "data/target_test.txt (target: test, val)\n    the list cannot be read\n      data/target_test.txt: is JSON, not a list",
         "→ write a line for each video, `path label`",
     ] {
-        assert!(said.contains(text), "{text}:\n{said}");
+        assert!(printed.contains(text), "{text}:\n{printed}");
     }
     // one of the eight videos of a list is unreadable: a run goes on
     let names: Vec<String> = (0..8)
@@ -434,16 +440,23 @@ fn lists_as_people_have_them() {
         std::fs::copy(data.join("v/a.mp4"), data.join(format!("v/{i}.mp4"))).unwrap();
     }
     std::fs::write(data.join("v/7.mp4"), "<html>404</html>").unwrap();
-    let (_, said, _) = lint(dir.path(), &[]);
+    let (_, printed, _) = lint(dir.path(), &[]);
     assert!(
-        said.contains("1 video of 8 unreadable (in training other videos take their places; a run ends above 1 of 8, by `bad_videos`)"),
-        "{said}"
+        printed.contains("1 video of 8 unreadable (in training other videos take their places; a run ends above 1 of 8, by `bad_videos`)"),
+        "{printed}"
     );
-    assert!(said.contains("the list is UTF-16 text, and was read as such"), "{said}");
+    assert!(
+        printed.contains("the list is UTF-16 text, and was read as such"),
+        "{printed}"
+    );
     // and two of them end it, even where they are only scored
     std::fs::write(data.join("v/6.mp4"), "").unwrap();
-    let (_, said, _) = lint(dir.path(), &[]);
-    assert_eq!(said.matches("2 of 8, and a run ends above 1,").count(), 4, "{said}");
+    let (_, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(
+        printed.matches("2 of 8, and a run ends above 1,").count(),
+        4,
+        "{printed}"
+    );
 }
 
 /// The class names are one file for all lists, and `~/` is the home folder there and in lists.
@@ -456,12 +469,12 @@ fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
         ("target_test.txt", "~/v/f.mp4 walk\n~/v/g.mp4 run\n"),
     ]);
     std::fs::write(data.join("classes.txt"), "walk\n# and\nrun\nwalk\n").unwrap();
-    let (code, said, report) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     let wanted = "  data/classes.txt\n    the names of the classes cannot be read\n      data/classes.txt:1: classes come twice: walk\n      \
                   data/classes.txt:4: classes come twice: walk\n      → give each class one line";
-    assert!(said.contains(wanted), "{said}");
-    assert_eq!(said.matches("cannot be read").count(), 1, "{said}");
+    assert!(printed.contains(wanted), "{printed}");
+    assert_eq!(printed.matches("cannot be read").count(), 1, "{printed}");
     assert!(report.contains("data/classes.txt:4"), "{report}");
     std::fs::write(data.join("classes.txt"), "walk\nrun\n").unwrap();
     let home = dir.path().join("home");
@@ -477,9 +490,9 @@ fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
         .env("HOME", &home)
         .output()
         .unwrap();
-    let said = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
-    assert_eq!(out.status.code(), Some(0), "{said}");
-    assert!(said.contains("nothing is wrong, 1 note"), "{said}");
+    let printed = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{printed}");
+    assert!(printed.contains("nothing is wrong, 1 note"), "{printed}");
 }
 
 #[test]
@@ -498,28 +511,28 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
     let text = std::fs::read_to_string(&setting).unwrap();
     let text: Vec<&str> = text.lines().filter(|l| !l.starts_with("classes ")).collect();
     std::fs::write(&setting, text.join("\n")).unwrap();
-    let (code, said, _) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     for part in [
         "1 video of 2 with a label beyond the classes",
         "data/source_train.txt:2: label 2 is beyond the 2 classes",
         "the labels begin with 1, and classes are numbered from 0: make each label 1 less",
     ] {
-        assert!(said.contains(part), "{part}\n{said}");
+        assert!(printed.contains(part), "{part}\n{printed}");
     }
     // The checker and the run report it as well, and nothing runs.
     let full = graph("full.toml");
     let check = || {
         let args = ["check", full.as_str(), "--setting", "mine.toml"];
         let out = command(&args).current_dir(dir.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        (out.status.code(), said + &String::from_utf8_lossy(&out.stdout))
+        let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+        (out.status.code(), printed + &String::from_utf8_lossy(&out.stdout))
     };
-    let (code, said) = check();
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed) = check();
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        said.contains("source_train.txt:2: label 2") && said.contains("wrong "),
-        "{said}"
+        printed.contains("source_train.txt:2: label 2") && printed.contains("wrong "),
+        "{printed}"
     );
     let args = [full.as_str(), "--setting", "mine.toml", "--out", "run", "-q"];
     let out = command(&args).current_dir(dir.path()).output().unwrap();
@@ -528,21 +541,21 @@ fn labels_are_held_against_the_classifier_that_they_go_to() {
 
     // A video of the target among those of the source, and one without a label.
     std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 -\nf.mp4 1\n").unwrap();
-    let (code, said, _) = lint(dir.path(), &[]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
     for part in [
         "1 video of 3 without a label, which `ce` needs",
         "1 video of `target`, which is held out, is trained on with labels by stream source",
         "source_train.txt:3 of stream source, with a label",
     ] {
-        assert!(said.contains(part), "{part}\n{said}");
+        assert!(printed.contains(part), "{part}\n{printed}");
     }
     // Valid lists with fewer videos than a batch: a warning, and no more.
     std::fs::write(data.join("source_train.txt"), "a.mp4 0\nb.mp4 1\n").unwrap();
-    let (code, said) = check();
-    assert_eq!(code, Some(0), "{said}");
+    let (code, printed) = check();
+    assert_eq!(code, Some(0), "{printed}");
     assert!(
-        said.contains("stream source has fewer videos than a batch") && said.contains("warning"),
-        "{said}"
+        printed.contains("stream source has fewer videos than a batch") && printed.contains("warning"),
+        "{printed}"
     );
 }

@@ -138,8 +138,8 @@ fn a_dropped_node_leaves_every_list() {
     assert!(g.phases["main"].losses.contains_key("ce"));
     let notes: Vec<&str> = g.notes.iter().map(|n| n.message.as_str()).collect();
     assert!(notes.iter().any(|n| n.contains("phase `warmup`")), "{notes:?}");
-    let told = explain(&g, "tol").unwrap();
-    assert!(told.contains("dropped in graphs/no_tol.toml:2"), "{told}");
+    let reported = explain(&g, "tol").unwrap();
+    assert!(reported.contains("dropped in graphs/no_tol.toml:2"), "{reported}");
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn nodes_inside_composites_may_be_bypassed_and_referred_to() {
     assert_eq!(diff(&g, &again), "");
 }
 
-fn told(options: &LoadOptions, path: &str) -> String {
+fn reported(options: &LoadOptions, path: &str) -> String {
     explain(&loaded(options), path).unwrap_or_else(|e| e)
 }
 
@@ -177,13 +177,13 @@ fn explained() {
         "params.order_hiden",
         "nodes.tol.hiden",
     ] {
-        out.push_str(&format!("$ explain {path}\n{}\n\n", told(&tuned, path).trim_end()));
+        out.push_str(&format!("$ explain {path}\n{}\n\n", reported(&tuned, path).trim_end()));
     }
     insta::assert_snapshot!(out);
 }
 
 #[test]
-fn told_apart() {
+fn differences_are_listed() {
     let tuned = LoadOptions {
         set: vec![
             "params.order_hidden=64".into(),

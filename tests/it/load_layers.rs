@@ -151,9 +151,9 @@ fn layers_are_laid_once_and_in_order() {
         (6, 7, "with")
     );
     assert_eq!(g.history.layers.len(), 8);
-    let told = explain(&g, "nodes.a.extra").unwrap();
-    assert!(told.starts_with("nodes.a.extra = 2\n  --set set 2\n"), "{told}");
-    assert!(told.contains("setting.toml:2 wrote 1"), "{told}");
+    let reported = explain(&g, "nodes.a.extra").unwrap();
+    assert!(reported.starts_with("nodes.a.extra = 2\n  --set set 2\n"), "{reported}");
+    assert!(reported.contains("setting.toml:2 wrote 1"), "{reported}");
 }
 
 const INNER: &str = r#"
@@ -271,8 +271,11 @@ fn a_graph_or_setting_that_is_no_file_is_refused_unopened() {
     options.setting = Some(pipe.clone());
     for options in [LoadOptions::of(pipe.clone()), options] {
         let p = loaded(&[], options).unwrap_err();
-        let said = &p.list[0].message;
-        assert!(said.contains("pipe.toml`: it is a named pipe, not a file"), "{said}");
+        let printed = &p.list[0].message;
+        assert!(
+            printed.contains("pipe.toml`: it is a named pipe, not a file"),
+            "{printed}"
+        );
     }
     let p = loaded(&[], LoadOptions::of("/dev/zero")).unwrap_err();
     assert!(p.list[0].message.contains("it is a device, not a file"));

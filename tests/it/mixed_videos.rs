@@ -105,18 +105,18 @@ fn the_linter_looks_with_the_backend_of_each_list() {
         "--out".into(),
         report.display().to_string(),
     ]);
-    let said = String::from_utf8(out.stdout).unwrap();
-    assert_eq!(out.status.code(), Some(1), "{said}");
+    let printed = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{printed}");
     // two of eight are AVI files, two webm
     assert!(
-        said.contains(
+        printed.contains(
             "4 videos of 8 of a kind that the backend `rust` does not read (with the other bad ones 4 of 8, and a run ends \
              above 1, by `bad_videos`)"
         ),
-        "{said}"
+        "{printed}"
     );
-    assert!(said.contains("1.avi is an AVI file"), "{said}");
-    assert!(said.contains("take the backend `ffmpeg`, or `auto`"), "{said}");
+    assert!(printed.contains("1.avi is an AVI file"), "{printed}");
+    assert!(printed.contains("take the backend `ffmpeg`, or `auto`"), "{printed}");
     let report = std::fs::read_to_string(report).unwrap();
     let about_target = report
         .split("\n### ")

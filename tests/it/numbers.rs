@@ -70,9 +70,9 @@ fn planned(set: &str) -> Result<(), String> {
 }
 
 /// Whether a message names the key, at least by the last word of its path, or the number.
-fn names(said: &str, path: &str, value: &str) -> bool {
+fn names(printed: &str, path: &str, value: &str) -> bool {
     let key = path.rsplit('.').next().unwrap();
-    let words = said.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let words = printed.split(|c: char| !c.is_alphanumeric() && c != '_');
     words.into_iter().any(|w| w == key || w == value)
 }
 
@@ -91,8 +91,8 @@ fn every_number_of_a_graph_is_used_or_refused() {
             let set = format!("{path}={value}");
             match catch_unwind(AssertUnwindSafe(|| planned(&set))) {
                 Ok(Ok(())) => {}
-                Ok(Err(said)) if names(&said, path, &value) => {}
-                Ok(Err(said)) => failed.push(format!("{set}: refused without its key:\n{said}")),
+                Ok(Err(printed)) if names(&printed, path, &value) => {}
+                Ok(Err(printed)) => failed.push(format!("{set}: refused without its key:\n{printed}")),
                 Err(_) => failed.push(format!("{set}: panics")),
             }
         }
@@ -114,8 +114,8 @@ fn sizes_that_no_memory_holds_are_refused_at_their_key() {
         ("phases.main.steps=0", "at least 1"),
         ("phases.warmup.optimizer.schedule.at=[5, 5]", "has to rise"),
     ] {
-        let said = planned(set).expect_err(set);
-        assert!(said.contains(named), "{set}:\n{said}");
+        let printed = planned(set).expect_err(set);
+        assert!(printed.contains(named), "{set}:\n{printed}");
     }
 }
 
@@ -148,9 +148,9 @@ fn every_number_of_a_flag_is_used_or_refused() {
         ] {
             let value = format!("{flag}={value}");
             let done = glad(&[args, &[value.as_str()]].concat());
-            let said = String::from_utf8_lossy(&done.stderr).into_owned();
-            assert_eq!(done.status.code(), Some(2), "{args:?} {value}: {said}");
-            assert!(said.contains(flag) && said.contains(range), "{said}");
+            let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+            assert_eq!(done.status.code(), Some(2), "{args:?} {value}: {printed}");
+            assert!(printed.contains(flag) && printed.contains(range), "{printed}");
         }
     }
     for (flag, args, value) in [

@@ -57,8 +57,12 @@ fn a_reader_that_leaves_ends_no_command_badly() {
         &["explain", "graphs/full.toml", "phases"],
         &["cache"],
     ] {
-        let (code, said) = left_alone(args);
-        assert_eq!((code, said.contains("panicked")), (Some(0), false), "{args:?}: {said}");
+        let (code, printed) = left_alone(args);
+        assert_eq!(
+            (code, printed.contains("panicked")),
+            (Some(0), false),
+            "{args:?}: {printed}"
+        );
     }
     // The result is still in the exit code.
     let (code, _) = left_alone(&["check", "tests/bad_graphs/syntax.toml", "graphs/full.toml"]);
@@ -75,9 +79,12 @@ fn a_full_disk_is_an_error() {
         &["draw", "graphs/full.toml"],
     ] {
         let out = command(args).stdout(full()).output().unwrap();
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        assert_eq!(out.status.code(), Some(3), "{args:?}: {said}");
-        assert!(said.starts_with("error: cannot write to standard output: "), "{said}");
+        let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(3), "{args:?}: {printed}");
+        assert!(
+            printed.starts_with("error: cannot write to standard output: "),
+            "{printed}"
+        );
     }
 }
 
@@ -132,9 +139,9 @@ fn a_cache_that_cannot_be_written_costs_sharing_alone() {
         command(&args).env("GLAD_CACHE", cache).output().unwrap()
     };
     let out = run("file-run", &file);
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert_eq!(out.status.code(), Some(0), "{said}");
-    assert_eq!(said.matches("the cache cannot be written").count(), 1, "{said}");
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(0), "{printed}");
+    assert_eq!(printed.matches("the cache cannot be written").count(), 1, "{printed}");
     assert!(dir.path().join("file-run/report.html").exists());
 }
 
@@ -144,11 +151,11 @@ fn data_that_cannot_be_made_is_reported_before_anything_runs() {
     let (file, out) = (dir.path().join("file"), dir.path().join("run"));
     std::fs::write(&file, "").unwrap();
     let done = command(&run_args(&out)).env("GLAD_CACHE", &file).output().unwrap();
-    let said = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert_eq!(done.status.code(), Some(1), "{said}");
+    let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert_eq!(done.status.code(), Some(1), "{printed}");
     assert!(
-        said.contains("the data set cannot be made in the cache") && said.contains("GLAD_CACHE"),
-        "{said}"
+        printed.contains("the data set cannot be made in the cache") && printed.contains("GLAD_CACHE"),
+        "{printed}"
     );
     assert!(!out.exists());
 }
@@ -189,11 +196,11 @@ fn a_picture_is_svg() {
     let dir = tempfile::tempdir().unwrap();
     let png = dir.path().join("x.png");
     let out = glad(&["draw", "graphs/full.toml", "-o", png.to_str().unwrap()]);
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(2));
     assert!(
-        said.contains("x.png ends in `.png`: write") && said.contains("x.svg"),
-        "{said}"
+        printed.contains("x.png ends in `.png`: write") && printed.contains("x.svg"),
+        "{printed}"
     );
     assert!(!png.exists());
     let svg = dir.path().join("made/x.svg");
@@ -268,7 +275,7 @@ fn no_flag_is_ignored() {
         &["--seed", "2"],
     ] {
         let done = glad(args);
-        let said = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert_eq!(done.status.code(), Some(2), "{args:?}: {said}");
+        let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{args:?}: {printed}");
     }
 }

@@ -44,21 +44,21 @@ fn trains_on_lists_of_mp4_files() {
     let here = |args: &[String]| command(args).current_dir(dir.path()).output().unwrap();
     let done = |args: &[String]| {
         let out = here(args);
-        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        let printed = String::from_utf8_lossy(&out.stdout).into_owned();
         assert!(
             out.status.success(),
-            "{args:?}: {said}{}",
+            "{args:?}: {printed}{}",
             String::from_utf8_lossy(&out.stderr)
         );
-        said
+        printed
     };
     assert!(done(new).contains("glad-run full --setting mine.toml"));
     assert_eq!(here(new).status.code(), Some(2), "nothing is overwritten");
     done(lint);
-    let said = done(&args);
+    let printed = done(&args);
     assert!(
-        said.contains("target") && said.lines().filter(|l| l.trim_end().ends_with(" 8")).count() == 2,
-        "{said}"
+        printed.contains("target") && printed.lines().filter(|l| l.trim_end().ends_with(" 8")).count() == 2,
+        "{printed}"
     );
     let read = |file: &str| std::fs::read_to_string(dir.path().join("runs/mine").join(file)).unwrap();
     let predictions = read("predictions.csv");
@@ -70,8 +70,8 @@ fn trains_on_lists_of_mp4_files() {
         read("summary.json").contains("\"recall_right\""),
         "recalls have the classes' names"
     );
-    let said = done(predict);
-    assert!(said.contains("some.mp4") && said.contains("down"), "{said}");
+    let printed = done(predict);
+    assert!(printed.contains("some.mp4") && printed.contains("down"), "{printed}");
     // The effective graph is complete: it is valid from any other folder, with all its files.
     let elsewhere = tempfile::tempdir().unwrap();
     let graph = dir.path().join("runs/mine/graph.toml").display().to_string();
@@ -95,9 +95,9 @@ fn trains_on_lists_of_mp4_files() {
     args[4] = "worse".into();
     let failed = here(&args);
     assert_eq!(failed.status.code(), Some(3));
-    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(
-        said.contains("bad_videos") && said.contains("target_train.txt"),
-        "{said}"
+        printed.contains("bad_videos") && printed.contains("target_train.txt"),
+        "{printed}"
     );
 }

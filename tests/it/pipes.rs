@@ -1,4 +1,4 @@
-//! Named pipes in the place of files that the program reads and writes: told at once, never waited for.
+//! Named pipes in the place of files that the program reads and writes: reported at once, never waited for.
 #![cfg(unix)]
 
 use crate::common::*;
@@ -28,8 +28,8 @@ fn ends(args: &[&str], cache: &Path) -> (Output, String) {
         std::thread::sleep(Duration::from_millis(20));
     }
     let out = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
-    (out, said)
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned() + &String::from_utf8_lossy(&out.stdout);
+    (out, printed)
 }
 
 /// A short run of the small data set; what it reads is shared with the other tests.
@@ -77,11 +77,11 @@ fn files_of_a_runs_folder() {
         std::fs::rename(&file, &kept).unwrap();
         pipe(&file);
         for args in of_it {
-            let (done, said) = ends(args, &cache());
-            assert_eq!(done.status.code(), Some(1), "{name} {args:?}: {said}");
+            let (done, printed) = ends(args, &cache());
+            assert_eq!(done.status.code(), Some(1), "{name} {args:?}: {printed}");
             assert!(
-                said.contains(name) && said.contains("it is a named pipe, not a file"),
-                "{name} {args:?}: {said}"
+                printed.contains(name) && printed.contains("it is a named pipe, not a file"),
+                "{name} {args:?}: {printed}"
             );
         }
         std::fs::rename(&kept, &file).unwrap();
@@ -106,9 +106,9 @@ fn files_of_the_cache() {
         let out = dir.path().join(name).display().to_string();
         let args = run(&out, &[]);
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let (done, said) = ends(&args, &dir.path().join("cache"));
-        assert!(done.status.success(), "{said}");
-        said
+        let (done, printed) = ends(&args, &dir.path().join("cache"));
+        assert!(done.status.success(), "{printed}");
+        printed
     };
     at("first");
     assert!(at("second").contains("taken from an earlier run"));
@@ -118,8 +118,8 @@ fn files_of_the_cache() {
     assert_eq!(kept.len(), 4, "{kept:?}");
     for (i, file) in kept.iter().enumerate() {
         pipe(file);
-        let said = at(&format!("pipe{i}"));
-        assert!(said.contains("it is a named pipe, not a file"), "{said}");
+        let printed = at(&format!("pipe{i}"));
+        assert!(printed.contains("it is a named pipe, not a file"), "{printed}");
     }
     let (first, last) = (dir.path().join("first"), dir.path().join("pipe3"));
     assert_eq!(differing(&first, &last), [""; 0]);
@@ -133,7 +133,7 @@ fn files_that_graphs_name() {
     pipe(&base);
     std::fs::write(dir.path().join("a.toml"), "extends = \"base.toml\"\n").unwrap();
     let folder = dir.path().display().to_string();
-    let (done, said) = ends(&["check", &folder], &cache());
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    assert!(said.contains("it is a named pipe, not a file"), "{said}");
+    let (done, printed) = ends(&["check", &folder], &cache());
+    assert_eq!(done.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("it is a named pipe, not a file"), "{printed}");
 }

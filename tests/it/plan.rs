@@ -226,7 +226,7 @@ fn precision_belongs_to_a_phase_where_it_is_computed_with() {
 
 #[test]
 fn the_plan_says_what_is_computed_with() {
-    let said = |precision: &str, device| -> Vec<String> {
+    let printed = |precision: &str, device| -> Vec<String> {
         let (graph, checked) = of(&format!("precision = \"{precision}\""));
         let text = plan_text(
             &checked,
@@ -237,18 +237,24 @@ fn the_plan_says_what_is_computed_with() {
         let lines = text.lines().filter(|l| l.contains("precision"));
         lines.map(String::from).collect()
     };
-    assert_eq!(said("f32", CPU), [""; 0]);
+    assert_eq!(printed("f32", CPU), [""; 0]);
     assert_eq!(
-        said("bf16", CPU),
+        printed("bf16", CPU),
         ["precision: f32, for the CPU has no other (bf16 is for GPUs)"]
     );
     assert_eq!(
-        said("tf32", CPU),
+        printed("tf32", CPU),
         ["precision: f32, for the CPU has no other (tf32 is for GPUs)"]
     );
-    assert_eq!(said("f32", CARD), ["precision: f32"]);
-    assert_eq!(said("tf32", CARD), ["precision: f32, whose products may round to TF32"]);
-    assert_eq!(said("bf16", CARD), ["precision: bf16 inside backbones, f32 elsewhere"]);
+    assert_eq!(printed("f32", CARD), ["precision: f32"]);
+    assert_eq!(
+        printed("tf32", CARD),
+        ["precision: f32, whose products may round to TF32"]
+    );
+    assert_eq!(
+        printed("bf16", CARD),
+        ["precision: bf16 inside backbones, f32 elsewhere"]
+    );
 }
 
 #[test]

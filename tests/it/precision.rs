@@ -16,13 +16,13 @@ fn run(out: &Path, more: &[&str]) -> std::process::Output {
 fn the_cpu_says_that_it_computes_in_f32() {
     let dir = tempfile::tempdir().unwrap();
     let (full, half) = (dir.path().join("full"), dir.path().join("half"));
-    let said = run(&full, &[]);
-    assert!(said.status.success());
-    assert!(!String::from_utf8_lossy(&said.stderr).contains("precision"));
-    let said = run(&half, &["--set", "precision=bf16"]);
-    assert!(said.status.success());
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
-    let lines: Vec<&str> = said.lines().filter(|l| l.contains("precision")).collect();
+    let printed = run(&full, &[]);
+    assert!(printed.status.success());
+    assert!(!String::from_utf8_lossy(&printed.stderr).contains("precision"));
+    let printed = run(&half, &["--set", "precision=bf16"]);
+    assert!(printed.status.success());
+    let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
+    let lines: Vec<&str> = printed.lines().filter(|l| l.contains("precision")).collect();
     assert_eq!(lines, ["precision: f32, for the CPU has no other (bf16 is for GPUs)"]);
 
     let read = |run: &Path, file: &str| std::fs::read_to_string(run.join(file)).unwrap();
@@ -37,11 +37,11 @@ fn the_cpu_says_that_it_computes_in_f32() {
     );
 
     // A run keeps its precision.
-    let said = run(&half, &["--resume"]);
-    assert_eq!(said.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&said.stderr).into_owned();
+    let printed = run(&half, &["--resume"]);
+    assert_eq!(printed.status.code(), Some(1));
+    let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
     assert!(
-        said.ends_with("holds a run in bf16, so it cannot be resumed in f32: add --set precision=bf16\n"),
-        "{said}"
+        printed.ends_with("holds a run in bf16, so it cannot be resumed in f32: add --set precision=bf16\n"),
+        "{printed}"
     );
 }

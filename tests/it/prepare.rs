@@ -70,8 +70,8 @@ fn killed_at_any_moment_it_goes_on_and_the_lists_train() {
     let dir = tempfile::tempdir().unwrap();
     let setting = data(dir.path());
     let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
-    let said = ok(&args(&setting, &whole, &dir.path().join("run")));
-    assert!(said.contains("source_train.txt: 6 videos"), "{said}");
+    let printed = ok(&args(&setting, &whole, &dir.path().join("run")));
+    assert!(printed.contains("source_train.txt: 6 videos"), "{printed}");
     assert_eq!(made(&whole), 24);
 
     let mut kills = 0;
@@ -137,18 +137,18 @@ fn broken_videos_are_left_out_or_end_it() {
     std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
     let new = dir.path().join("new");
     // One of six is within the default limit, rounded up.
-    let said = ok(&args(&setting, &new, &dir.path().join("run")));
-    assert!(said.contains("target_train.txt: 5 videos, 1 left out"), "{said}");
+    let printed = ok(&args(&setting, &new, &dir.path().join("run")));
+    assert!(printed.contains("target_train.txt: 5 videos, 1 left out"), "{printed}");
     let list = std::fs::read_to_string(new.join("target_train.txt")).unwrap();
     assert!(list.contains("# left out: ") && list.contains("clip 5.mp4"), "{list}");
 
     std::fs::write(dir.path().join("data/target_train/clip 4.mp4"), b"").unwrap();
     let failed = glad(&args(&setting, &new, &dir.path().join("worse")));
     assert_eq!(failed.status.code(), Some(3));
-    let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+    let printed = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(
-        said.contains("bad_videos") && said.contains("target_train.txt"),
-        "{said}"
+        printed.contains("bad_videos") && printed.contains("target_train.txt"),
+        "{printed}"
     );
     // Whole files were kept.
     assert!(made(&new) >= 22);

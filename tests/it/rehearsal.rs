@@ -72,7 +72,7 @@ fn a_step_in_parts_counts_every_video_once() {
 }
 
 #[test]
-fn an_unknown_phase_is_told() {
+fn an_unknown_phase_is_reported() {
     let (graph, checked) = experiment(&[]);
     let e = Rehearsal::new(&graph, &checked, "mian", &Device::Cpu)
         .err()

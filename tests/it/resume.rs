@@ -124,8 +124,8 @@ fn ctrl_c_saves_and_says_how_to_go_on() {
     );
     let out = child.wait_with_output().unwrap();
     assert_eq!(out.status.code(), Some(130));
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(said.contains("--resume"), "{said}");
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(printed.contains("--resume"), "{printed}");
     let before = lines(&run);
     let mut again = args(&run);
     again.push("--resume".into());

@@ -21,9 +21,9 @@ fn train(dir: &Path, extra: &[&str]) -> String {
 fn trains_scores_and_writes_everything_down() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    let said = train(&run, &[]);
-    assert!(said.contains("target") && said.contains("source"), "{said}");
-    assert!(said.contains("mean class accuracy"), "{said}");
+    let printed = train(&run, &[]);
+    assert!(printed.contains("target") && printed.contains("source"), "{printed}");
+    assert!(printed.contains("mean class accuracy"), "{printed}");
     for f in [
         "graph.toml",
         "plan.txt",
@@ -81,8 +81,8 @@ fn trains_scores_and_writes_everything_down() {
     // the finished run predicts other videos, with probabilities and with features
     let run = run.display().to_string();
     let video = some_video().display().to_string();
-    let said = ok(&["predict", "--run", &run, &video]);
-    assert!(said.contains('%') || said.contains("0."), "{said}");
+    let printed = ok(&["predict", "--run", &run, &video]);
+    assert!(printed.contains('%') || printed.contains("0."), "{printed}");
     let features = dir.path().join("f.safetensors");
     ok(&[
         "predict",
@@ -97,8 +97,8 @@ fn trains_scores_and_writes_everything_down() {
     let file = std::fs::read(&features).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
     assert_eq!(tensors.tensors()[0].1.shape().last(), Some(&64));
-    let said = ok(&["eval", "--run", &run]);
-    assert!(said.contains("mean class accuracy"), "{said}");
+    let printed = ok(&["eval", "--run", &run]);
+    assert!(printed.contains("mean class accuracy"), "{printed}");
 }
 
 fn some_video() -> std::path::PathBuf {
@@ -144,8 +144,8 @@ fn parts_of_a_batch_add_up_and_the_best_state_is_an_oracles() {
     ];
     let parts = ["--set", "phases.main.micro_batch=2", "--set", "phases.main.steps=19"];
     let run = dir.path().join("best");
-    let said = train(&run, &[&oracle[..], &parts[..]].concat());
-    assert!(said.contains("oracle"), "{said}");
+    let printed = train(&run, &[&oracle[..], &parts[..]].concat());
+    assert!(printed.contains("oracle"), "{printed}");
     let scores: Vec<f64> = std::fs::read_to_string(run.join("metrics.jsonl"))
         .unwrap()
         .lines()

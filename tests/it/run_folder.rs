@@ -49,11 +49,11 @@ fn train_in(dir: &Path, more: &[&str]) -> Output {
 }
 
 fn succeeded(out: &Output) -> String {
-    assert!(out.status.success(), "{}", said(out));
+    assert!(out.status.success(), "{}", printed(out));
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-fn said(out: &Output) -> String {
+fn printed(out: &Output) -> String {
     String::from_utf8_lossy(&out.stderr).into_owned()
 }
 
@@ -89,23 +89,26 @@ fn schedulers_go_on_with_whatever_is_there() {
         (&["--out", "empty", "--seed", "9"], "another graph"),
     ] {
         let out = at(&[args, &["--go-on"]].concat());
-        assert_eq!(out.status.code(), Some(1), "{}", said(&out));
-        assert!(said(&out).contains(why), "{}", said(&out));
+        assert_eq!(out.status.code(), Some(1), "{}", printed(&out));
+        assert!(printed(&out).contains(why), "{}", printed(&out));
     }
     // The log is not padded with zeros.
     fs::write(dir.path().join("empty/metrics.jsonl"), "").unwrap();
     let out = at(&["--out", "empty", "--go-on"]);
     assert_eq!(
-        (out.status.code(), said(&out).contains("metrics.jsonl is not the log")),
+        (
+            out.status.code(),
+            printed(&out).contains("metrics.jsonl is not the log")
+        ),
         (Some(1), true),
         "{}",
-        said(&out)
+        printed(&out)
     );
     let out = at(&["--out", "none", "--resume"]);
     assert!(
-        out.status.code() == Some(1) && said(&out).contains("no run in none to resume"),
+        out.status.code() == Some(1) && printed(&out).contains("no run in none to resume"),
         "{}",
-        said(&out)
+        printed(&out)
     );
     assert_eq!(at(&["--go-on"]).status.code(), Some(2), "without --out");
 }
@@ -160,9 +163,9 @@ fn data_that_is_staged_anew_is_gone_on_with() {
     let went_on = in_job(&second).output().unwrap();
     succeeded(&went_on);
     assert!(
-        said(&went_on).contains("the data has been moved since the run began"),
+        printed(&went_on).contains("the data has been moved since the run began"),
         "{}",
-        said(&went_on)
+        printed(&went_on)
     );
     assert!(
         !second.join("cache/phases").exists(),
@@ -171,7 +174,7 @@ fn data_that_is_staged_anew_is_gone_on_with() {
     // It reports that once, and ends as if nothing had been moved.
     let again = in_job(&second).output().unwrap();
     succeeded(&again);
-    assert!(!said(&again).contains("moved"), "{}", said(&again));
+    assert!(!printed(&again).contains("moved"), "{}", printed(&again));
     succeeded(&train_in(&whole, &["--out", "run"]));
     let differ = differing(Path::new(&out), &whole.join("run"));
     assert_eq!(differ, ["graph.toml"], "which says where the lists are");
@@ -209,11 +212,11 @@ fn a_runs_folder_is_the_model() {
         "{text}"
     );
 
-    // A video that fails is told once, by the path that was given.
+    // A video that fails is reported once, by the path that was given.
     fs::write(other.path().join("broken.mp4"), "x").unwrap();
     let out = at(&["predict", "--run", "model", "broken.mp4"]);
     assert_eq!(
-        (out.status.code(), said(&out).as_str()),
+        (out.status.code(), printed(&out).as_str()),
         (
             Some(3),
             "error: broken.mp4: not a readable video: it does not begin like any known kind of video\n"
@@ -221,7 +224,7 @@ fn a_runs_folder_is_the_model() {
     );
     let out = at(&["predict", "--run", "model", "none.mp4"]);
     assert_eq!(
-        (out.status.code(), said(&out).as_str()),
+        (out.status.code(), printed(&out).as_str()),
         (
             Some(1),
             "error: cannot open none.mp4: No such file or directory (os error 2)\n"
@@ -241,21 +244,21 @@ fn a_runs_folder_is_the_model() {
         "{text}\n{before}"
     );
     assert!(
-        said(&out).contains("left out") && said(&out).contains("source_test.txt"),
+        printed(&out).contains("left out") && printed(&out).contains("source_test.txt"),
         "{}",
-        said(&out)
+        printed(&out)
     );
     let out = at(&["eval", "--run", "model", "--set", "nodes.videos.target.list=typo.txt"]);
     assert!(
-        out.status.code() == Some(1) && said(&out).contains("typo.txt"),
+        out.status.code() == Some(1) && printed(&out).contains("typo.txt"),
         "{}",
-        said(&out)
+        printed(&out)
     );
     let out = at(&["eval", "--run", "model"]);
     assert!(
-        out.status.code() == Some(1) && said(&out).contains("no list of view `infer` is there"),
+        out.status.code() == Some(1) && printed(&out).contains("no list of view `infer` is there"),
         "{}",
-        said(&out)
+        printed(&out)
     );
 
     // Other classes than the run's.
@@ -275,15 +278,15 @@ fn a_runs_folder_is_the_model() {
         ),
     ] {
         let out = at(&["eval", "--run", "model", "--set", list, "--set", set]);
-        assert_eq!(out.status.code(), Some(2), "{}", said(&out));
-        assert!(said(&out).contains(why), "{}", said(&out));
+        assert_eq!(out.status.code(), Some(2), "{}", printed(&out));
+        assert!(printed(&out).contains(why), "{}", printed(&out));
     }
     fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 2\n").unwrap();
     let out = at(&["eval", "--run", "model", "--set", list]);
     assert!(
-        out.status.code() == Some(1) && said(&out).contains("mine.txt"),
+        out.status.code() == Some(1) && printed(&out).contains("mine.txt"),
         "{}",
-        said(&out)
+        printed(&out)
     );
 
     // Numbers of classes that the run does not have, and a list that does not fit what is scored.
@@ -292,22 +295,22 @@ fn a_runs_folder_is_the_model() {
         at(&["eval", "--run", "model", "--set", list])
     };
     let out = list_of("new/clip 1.mp4 1\nnew/clip 2.mp4 2\n");
-    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
+    assert_eq!(out.status.code(), Some(1), "{}", printed(&out));
     assert!(
-        said(&out)
+        printed(&out)
             .replace("\n        ", " ")
             .contains("the labels begin with 1"),
         "{}",
-        said(&out)
+        printed(&out)
     );
     let out = list_of("new/clip 1.mp4 -\nnew/clip 2.mp4 -\n");
     assert!(
-        said(&out).contains("no video of stream target has a label, so it cannot be scored"),
+        printed(&out).contains("no video of stream target has a label, so it cannot be scored"),
         "{}",
-        said(&out)
+        printed(&out)
     );
     let out = at(&["eval", "--run", "model", "--set", list, "--view", "infr"]);
-    assert_eq!(out.status.code(), Some(2), "{}", said(&out));
+    assert_eq!(out.status.code(), Some(2), "{}", printed(&out));
 
     // The state of another run.
     let state = other.path().join("model/checkpoints/last.safetensors");
@@ -316,10 +319,14 @@ fn a_runs_folder_is_the_model() {
     let graph = text.split("\"graph\": \"").nth(1).unwrap()[..64].to_owned();
     fs::write(&record, text.replace(&graph, &"0".repeat(64))).unwrap();
     let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
-    assert_eq!(out.status.code(), Some(1), "{}", said(&out));
-    assert!(said(&out).contains("state of a run of another graph"), "{}", said(&out));
+    assert_eq!(out.status.code(), Some(1), "{}", printed(&out));
+    assert!(
+        printed(&out).contains("state of a run of another graph"),
+        "{}",
+        printed(&out)
+    );
     fs::write(&record, text).unwrap();
     fs::write(&state, "x").unwrap();
     let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
-    assert!(said(&out).contains("last.safetensors"), "{}", said(&out));
+    assert!(printed(&out).contains("last.safetensors"), "{}", printed(&out));
 }

@@ -78,14 +78,15 @@ fn a_file_of_another_network_is_refused_at_its_line() {
 
 #[test]
 fn the_command_line_names_files_from_here_and_random_as_such() {
-    let said = |value: &str| {
+    let printed = |value: &str| {
         let set = format!("nodes.backbone.init={value}");
         ok(&["plan", &graph("full.toml"), "--setting", &smoke(), "--set", &set])
     };
-    assert!(said("random").contains("starts from: backbone random"));
-    assert!(said("Cargo.toml").contains("starts from: backbone Cargo.toml (blake3 "));
+    assert!(printed("random").contains("starts from: backbone random"));
+    assert!(printed("Cargo.toml").contains("starts from: backbone Cargo.toml (blake3 "));
     assert!(
-        said("{ file = \"Cargo.toml\", partial = [\"layer4\"] }").contains("starts from: backbone Cargo.toml (blake3 ")
+        printed("{ file = \"Cargo.toml\", partial = [\"layer4\"] }")
+            .contains("starts from: backbone Cargo.toml (blake3 ")
     );
 }
 
@@ -119,16 +120,19 @@ fn what_weights_started_from_is_written_down() {
         "--out",
         &path(&run),
     ]);
-    let said = format!(
+    let printed = format!(
         "{}{}",
         String::from_utf8_lossy(&out.stdout),
         String::from_utf8_lossy(&out.stderr)
     );
-    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert_eq!(out.status.code(), Some(0), "{printed}");
     let hash = blake3::hash(&std::fs::read(&file).unwrap()).to_hex();
     let words = format!("tsm18.pth (blake3 {})", &hash[..12]);
-    assert!(said.contains(&format!("backbone starts from: {words}")), "{said}");
-    assert!(said.contains("100 of 100 weights loaded; not used: fc."), "{said}");
+    assert!(printed.contains(&format!("backbone starts from: {words}")), "{printed}");
+    assert!(
+        printed.contains("100 of 100 weights loaded; not used: fc."),
+        "{printed}"
+    );
     let read = |name: &str| std::fs::read_to_string(run.join(name)).unwrap();
     assert!(read("plan.txt").contains(&format!("starts from: backbone {words}")));
     assert!(read("report.html").contains(&format!("Starts from: backbone {words}")));

@@ -261,11 +261,11 @@ mod tests {
     fn order(late: bool, wait: bool) -> Vec<&'static str> {
         let mut card = Card::new(late);
         let (copies, computing) = (card.new_stream(), card.new_stream());
-        let said = Arc::new(Mutex::new(Vec::<&str>::new()));
+        let printed = Arc::new(Mutex::new(Vec::<&str>::new()));
         let say = |card: &mut Card, stream, word: &'static str| {
-            let said = said.clone();
+            let printed = printed.clone();
             card.work(stream, word.into(), move |_| {
-                said.lock().unwrap().push(word);
+                printed.lock().unwrap().push(word);
                 Ok(())
             });
         };
@@ -277,8 +277,8 @@ mod tests {
         }
         say(&mut card, computing, "compute");
         card.finish(computing);
-        let said = said.lock().unwrap();
-        said.clone()
+        let printed = printed.lock().unwrap();
+        printed.clone()
     }
 
     #[test]

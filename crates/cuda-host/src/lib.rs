@@ -109,12 +109,12 @@ impl Gpu for Host {
     }
 
     unsafe fn launch(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<()> {
-        let said = |message: String| Error::Device(format!("{}/{}: {message}", launch.module, launch.kernel));
-        check_size(launch).map_err(said)?;
+        let printed = |message: String| Error::Device(format!("{}/{}: {message}", launch.module, launch.kernel));
+        check_size(launch).map_err(printed)?;
         let kernel = shim::kernels()
             .find(|k| (k.module(), k.name()) == (launch.module, launch.kernel))
-            .ok_or_else(|| said("there is no such kernel".into()))?;
-        kernel.check(args).map_err(said)?;
+            .ok_or_else(|| printed("there is no such kernel".into()))?;
+        kernel.check(args).map_err(printed)?;
         let pointers: Vec<*const c_void> = args.iter().map(address_of).collect();
         let [nx, ny, nz] = launch.grid;
         for z in 0..nz {
@@ -122,11 +122,11 @@ impl Gpu for Host {
                 for x in nx.saturating_sub(self.last)..nx {
                     // SAFETY: the arguments fit the parameters, and point where the caller promises.
                     unsafe { block::run(kernel, &pointers, launch, [x, y, z], self.order) }
-                        .map_err(|e| said(format!("block [{x}, {y}, {z}]: {e}")))?;
+                        .map_err(|e| printed(format!("block [{x}, {y}, {z}]: {e}")))?;
                 }
             }
         }
-        self.zones.check().map_err(said)
+        self.zones.check().map_err(printed)
     }
 }
 

@@ -30,18 +30,18 @@ proptest! {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (x, mut y) = (F32.room(&host, 24), F32.room(&host, 24));
-    let mut said = |first, of| {
+    let mut printed = |first, of| {
         let (from, to) = (Channels { of: 12, first: 0 }, Channels { of, first });
         copy(&host, [2, 8], (from, x.read()), (to, y.write()))
             .unwrap_err()
             .to_string()
     };
-    assert_eq!(said(5, 12), "copy of channels: 8 channels from number 5 on, of 12");
+    assert_eq!(printed(5, 12), "copy of channels: 8 channels from number 5 on, of 12");
     assert_eq!(
-        said(0, 13),
+        printed(0, 13),
         "copy of channels: `y` holds 24 values, but 26 are expected"
     );
 }

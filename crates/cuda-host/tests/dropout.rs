@@ -59,17 +59,17 @@ fn the_border_is_the_cpus() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (x, mut y) = (F32.room(&host, 4), F32.room(&host, 4));
-    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    let printed = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
     assert_eq!(
-        said(dropout(&host, Value::Host(1), 1.0, x.read(), y.write())),
+        printed(dropout(&host, Value::Host(1), 1.0, x.read(), y.write())),
         "dropout: a probability of 1 is not in [0, 1)"
     );
     let key = F32.room(&host, 2);
     assert_eq!(
-        said(dropout(&host, Value::Device(key.read()), 0.5, x.read(), y.write())),
+        printed(dropout(&host, Value::Device(key.read()), 0.5, x.read(), y.write())),
         "dropout: `key` holds F32, and U32 is needed"
     );
 }

@@ -36,30 +36,33 @@ fn arguments_arrive() {
 }
 
 #[test]
-fn arguments_of_another_kind_are_told() {
+fn arguments_of_another_kind_are_reported() {
     let host = Host::new();
-    let said = |kernel, args: &[Arg<'_>]| launch(&host, kernel, [32, 1, 1], args).unwrap_err();
+    let printed = |kernel, args: &[Arg<'_>]| launch(&host, kernel, [32, 1, 1], args).unwrap_err();
     assert_eq!(
-        said("fault_barrier", &[]),
+        printed("fault_barrier", &[]),
         "faults/fault_barrier: it takes 1 arguments, not 0"
     );
     assert_eq!(
-        said("fault_barrier", &[Arg::F32(1.0)]),
+        printed("fault_barrier", &[Arg::F32(1.0)]),
         "faults/fault_barrier: argument 0 is F32(1.0) of 4 bytes, and the parameter of kind `u` has 4"
     );
     // A kernel of another module is not found.
     for kernel in ["fault_barriers", "sgd_clip"] {
-        assert_eq!(said(kernel, &[]), format!("faults/{kernel}: there is no such kernel"));
+        assert_eq!(
+            printed(kernel, &[]),
+            format!("faults/{kernel}: there is no such kernel")
+        );
     }
 }
 
 #[test]
-fn sizes_beyond_cudas_are_told() {
+fn sizes_beyond_cudas_are_reported() {
     let host = Host::new();
-    let said = |block| launch(&host, "fault_barrier", block, &[Arg::U32(0)]).unwrap_err();
-    assert!(said([2048, 1, 1]).contains("a block of [2048, 1, 1] threads has to be 1 to [1024, 1024, 64]"));
-    assert!(said([64, 64, 1]).contains("holds 4096 threads; 1024 is the most"));
-    assert!(said([0, 1, 1]).contains("a block of [0, 1, 1]"));
+    let printed = |block| launch(&host, "fault_barrier", block, &[Arg::U32(0)]).unwrap_err();
+    assert!(printed([2048, 1, 1]).contains("a block of [2048, 1, 1] threads has to be 1 to [1024, 1024, 64]"));
+    assert!(printed([64, 64, 1]).contains("holds 4096 threads; 1024 is the most"));
+    assert!(printed([0, 1, 1]).contains("a block of [0, 1, 1]"));
     let launch = Launch {
         module: "faults",
         kernel: "fault_barrier",
@@ -72,7 +75,7 @@ fn sizes_beyond_cudas_are_told() {
 }
 
 #[test]
-fn barriers_that_some_threads_miss_are_told() {
+fn barriers_that_some_threads_miss_are_reported() {
     for host in [Host::new(), Host::reversed()] {
         let with = |threads| launch(&host, "fault_barrier", [64, 1, 1], &[Arg::U32(threads)]);
         with(64).unwrap();
@@ -86,7 +89,7 @@ fn barriers_that_some_threads_miss_are_told() {
 }
 
 #[test]
-fn shuffles_that_some_lanes_miss_are_told() {
+fn shuffles_that_some_lanes_miss_are_reported() {
     let host = Host::new();
     let mut to = F32.room(&host, 1);
     let mut with = |threads, block| {
@@ -109,8 +112,8 @@ fn shuffles_that_some_lanes_miss_are_told() {
 /// With the address sanitizer, they end the process.
 #[cfg(not(feature = "sanitizer"))]
 #[test]
-fn writes_that_miss_are_told() {
-    for (at, said) in [
+fn writes_that_miss_are_reported() {
+    for (at, printed) in [
         (4, "it wrote 0 bytes behind the end of memory of 16"),
         (9, "it wrote 20 bytes behind the end of memory of 16"),
         (-1, "it wrote 1 bytes before the beginning of memory of 16"),
@@ -119,7 +122,7 @@ fn writes_that_miss_are_told() {
         let mut to = F32.room(&host, 4);
         let args = [Arg::Address(to.write().address()), Arg::I32(at)];
         let e = launch(&host, "fault_write", [1, 1, 1], &args).unwrap_err();
-        assert_eq!(e, format!("faults/fault_write: {said}"));
+        assert_eq!(e, format!("faults/fault_write: {printed}"));
     }
 }
 

@@ -151,26 +151,26 @@ fn what_the_cpu_refuses_gives_nan() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (z, labels) = (F32.room(&host, 6), host.put(&[0u32; 2]));
-    let said = |classes, smoothing, results| {
+    let printed = |classes, smoothing, results| {
         let mut mean = F32.room(&host, results);
         let labels = labels.input();
         let e = loss::cross_entropy(&host, z.read(), classes, labels, smoothing, None, mean.write(), None);
         e.unwrap_err().to_string()
     };
-    assert_eq!(said(0, 0.0, 1), "cross-entropy: the number of classes is zero");
+    assert_eq!(printed(0, 0.0, 1), "cross-entropy: the number of classes is zero");
     assert_eq!(
-        said(4, 0.0, 1),
+        printed(4, 0.0, 1),
         "cross-entropy: `logits` holds 6 values, but 8 are expected"
     );
     assert_eq!(
-        said(3, 1.5, 1),
+        printed(3, 1.5, 1),
         "cross-entropy: a label smoothing of 1.5 is not in [0, 1]"
     );
     assert_eq!(
-        said(3, 0.5, 2),
+        printed(3, 0.5, 2),
         "cross-entropy: `loss` holds 2 values, but 1 are expected"
     );
 }

@@ -277,23 +277,23 @@ fn a_large_mean_costs_no_precision() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (x, mut few, mut of_3) = (F32.put(&host, &[1.0; 6]), F32.room(&host, 2), F32.room(&host, 3));
-    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    let printed = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
     assert_eq!(
-        said(norm::channel_sums(&host, x.read(), 4, few.write())),
+        printed(norm::channel_sums(&host, x.read(), 4, few.write())),
         "batch norm: 6 values are not rows of 4 channels"
     );
     assert_eq!(
-        said(norm::channel_sums(&host, x.read(), 3, few.write())),
+        printed(norm::channel_sums(&host, x.read(), 3, few.write())),
         "batch norm: `sums` holds 2 values, but 3 are expected"
     );
     let empty = F32.put(&host, &[]);
-    assert!(said(norm::channel_sums(&host, empty.read(), 3, of_3.write())).contains("0 values are not rows"));
+    assert!(printed(norm::channel_sums(&host, empty.read(), 3, of_3.write())).contains("0 values are not rows"));
     let mut narrow = BF16.room(&host, 3);
     assert_eq!(
-        said(norm::channel_sums(&host, x.read(), 3, narrow.write())),
+        printed(norm::channel_sums(&host, x.read(), 3, narrow.write())),
         "batch norm: `sums` holds Bf16, and F32 is needed"
     );
 }

@@ -57,7 +57,7 @@ fn all_bytes() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let shape = Frames {
         frames: 1,
@@ -65,18 +65,18 @@ fn mistakes_are_told() {
         width: 2,
     };
     let (x, mut y) = (host.put(&[0u8; 12]), F32.room(&host, 12));
-    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    let printed = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
     assert_eq!(
-        said(normalize(&host, &shape, x.input(), &IMAGENET, 2, y.write())),
+        printed(normalize(&host, &shape, x.input(), &IMAGENET, 2, y.write())),
         "normalize: red, green and blue do not fit 2 channels"
     );
     assert_eq!(
-        said(normalize(&host, &shape, x.input(), &IMAGENET, 4, y.write())),
+        printed(normalize(&host, &shape, x.input(), &IMAGENET, 4, y.write())),
         "normalize: `y` holds 12 values, but 16 are expected"
     );
     let short = host.put(&[0u8; 11]);
     assert_eq!(
-        said(normalize(&host, &shape, short.input(), &IMAGENET, 3, y.write())),
+        printed(normalize(&host, &shape, short.input(), &IMAGENET, 3, y.write())),
         "normalize: `x` holds 11 values, but 12 are expected"
     );
 }

@@ -112,24 +112,24 @@ fn rounding_is_to_the_nearest_even() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (x, mut y, mut narrow) = (F32.room(&host, 4), F32.room(&host, 3), BF16.room(&host, 4));
-    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    let printed = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
     assert_eq!(
-        said(pointwise::cast(&host, x.read(), y.write())),
+        printed(pointwise::cast(&host, x.read(), y.write())),
         "cast: `y` holds 3 values, but 4 are expected"
     );
     assert_eq!(
-        said(pointwise::scale(&host, Value::Host(2.0), x.read(), narrow.write())),
+        printed(pointwise::scale(&host, Value::Host(2.0), x.read(), narrow.write())),
         "scaling: `y` holds Bf16, and F32 is needed"
     );
     assert_eq!(
-        said(pointwise::bias(&host, 2, F32.put(&host, &[0.0; 2]).read(), y.write())),
+        printed(pointwise::bias(&host, 2, F32.put(&host, &[0.0; 2]).read(), y.write())),
         "bias: 3 values are not rows of 2 channels"
     );
     let bytes = host.put(&[0u8; 4]);
-    let e = said(pointwise::cast(&host, bytes.input(), narrow.write()));
+    let e = printed(pointwise::cast(&host, bytes.input(), narrow.write()));
     assert_eq!(e, "cast: `x` holds U8, and F32 is needed");
     let filters = Filters {
         co: 1,
@@ -138,7 +138,7 @@ fn mistakes_are_told() {
         padded: 3,
     };
     assert_eq!(
-        said(layout::channels_last(&host, &filters, x.read(), y.write())),
+        printed(layout::channels_last(&host, &filters, x.read(), y.write())),
         "layout of weights: 4 input channels do not fit 3 padded ones"
     );
 }

@@ -131,21 +131,21 @@ fn real_shapes() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let pool = Pool::new(1, [1, 4, 4], 2, [1, 2, 2], [1, 2, 2], [0, 0, 0]);
     let (x, mut y, mut short) = (F32.room(&host, 32), F32.room(&host, 8), F32.room(&host, 7));
-    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    let printed = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
     assert_eq!(
-        said(pool::average_forward(&host, &pool, x.read(), short.write())),
+        printed(pool::average_forward(&host, &pool, x.read(), short.write())),
         "pooling: `y` holds 7 values, but 8 are expected"
     );
     let index = host.put(&[0u8; 7]);
     assert_eq!(
-        said(pool::max_backward(&host, &pool, short.read(), index.input(), y.write())),
+        printed(pool::max_backward(&host, &pool, short.read(), index.input(), y.write())),
         "pooling: `dx` holds 8 values, but 32 are expected"
     );
     let wide = Pool { pad: [0, 2, 0], ..pool };
-    assert!(said(pool::average_forward(&host, &wide, x.read(), y.write())).contains("less than the window"));
-    assert!(said(pool::global_mean(&host, 0, 1, 1, x.read(), y.write())).contains("is empty"));
+    assert!(printed(pool::average_forward(&host, &wide, x.read(), y.write())).contains("less than the window"));
+    assert!(printed(pool::global_mean(&host, 0, 1, 1, x.read(), y.write())).contains("is empty"));
 }

@@ -133,7 +133,7 @@ fn a_norm_that_is_no_number_stays_so() {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (mut w, g, mut b) = (F32.room(&host, 4), F32.room(&host, 4), F32.room(&host, 3));
     let mut parameter = Parameter {

@@ -35,7 +35,7 @@ proptest! {
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let host = Host::new();
     let (x, mut y) = (F32.room(&host, 24), F32.room(&host, 23));
     let shape = Shift {
@@ -45,11 +45,11 @@ fn mistakes_are_told() {
         channels: 8,
         fold: 1,
     };
-    let said = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
-    assert!(said(shift::forward(&host, &shape, x.read(), y.write())).contains("fold must be 2 or more"));
+    let printed = |r: glad_cuda::Result<()>| r.unwrap_err().to_string();
+    assert!(printed(shift::forward(&host, &shape, x.read(), y.write())).contains("fold must be 2 or more"));
     let shape = Shift { fold: 8, ..shape };
     assert_eq!(
-        said(shift::backward_add(&host, &shape, x.read(), y.write())),
+        printed(shift::backward_add(&host, &shape, x.read(), y.write())),
         "temporal shift: `dx` holds 23 values, but 24 are expected"
     );
 }

@@ -22,7 +22,7 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    pub fn launch(&self, op: &'static str, module: &'static str, kernel: &'static str) -> Result<Launch> {
+    pub(crate) fn launch(&self, op: &'static str, module: &'static str, kernel: &'static str) -> Result<Launch> {
         line(op, module, kernel, self.blocks * THREADS)
     }
 }

@@ -205,12 +205,15 @@ fn an_altered_data_set_is_noticed_and_kept() {
             }
             fs::write(path, bytes).unwrap();
         }
-        let said = Mutex::new(vec![]);
-        let record = |p| said.lock().unwrap().push(p);
+        let printed = Mutex::new(vec![]);
+        let record = |p| printed.lock().unwrap().push(p);
         assert_eq!(generate(later.path(), &config, &record).unwrap(), copy);
         assert!(contents(&copy) == before, "{file}");
-        let said = said.into_inner().unwrap();
-        let altered: Vec<_> = said.iter().filter(|p| !matches!(p, Progress::Videos { .. })).collect();
+        let printed = printed.into_inner().unwrap();
+        let altered: Vec<_> = printed
+            .iter()
+            .filter(|p| !matches!(p, Progress::Videos { .. }))
+            .collect();
         let [Progress::Altered { file: named, kept }] = altered[..] else {
             panic!("{altered:?}")
         };

@@ -24,11 +24,11 @@ unsafe impl<T: Send> Send for Shared<T> {}
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    pub fn new(slice: &mut [T]) -> Self {
+    pub(crate) fn new(slice: &mut [T]) -> Self {
         Self(slice.as_mut_ptr())
     }
 
-    pub fn ptr(self) -> *mut T {
+    pub(crate) fn ptr(self) -> *mut T {
         self.0
     }
 
@@ -36,7 +36,7 @@ impl<T> Shared<T> {
     ///
     /// # Safety
     /// The part lies in the slice, which outlives `'a`, and no other task touches it meanwhile.
-    pub unsafe fn part<'a>(self, at: usize, len: usize) -> &'a mut [T] {
+    pub(crate) unsafe fn part<'a>(self, at: usize, len: usize) -> &'a mut [T] {
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(at), len) }
     }

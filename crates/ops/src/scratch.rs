@@ -17,7 +17,7 @@ pub(crate) struct Aligned {
 
 impl Aligned {
     /// Makes it `len` long; its contents are arbitrary.
-    pub fn resize(&mut self, len: usize) {
+    pub(crate) fn resize(&mut self, len: usize) {
         if self.lines.len() < len.div_ceil(16) {
             self.lines.resize(len.div_ceil(16), Line([0.0; 16]));
         }

@@ -412,7 +412,7 @@ fn an_update_tells_whether_its_weights_are_finite() {
                 let each = |at| [step(at, 3e38, 1e38), step(at, -3e38, 3e38), step(at, 0.0, f32::NAN)];
                 vec![[0, 15, 16_384, far - 1].into_iter().flat_map(each).collect()]
             },
-            |_, told| assert_eq!(told[0], [1.0, 0.0, 0.0].repeat(4)),
+            |_, reported| assert_eq!(reported[0], [1.0, 0.0, 0.0].repeat(4)),
         );
     }
 }

@@ -37,7 +37,12 @@ pub(crate) struct Access<'a> {
 }
 
 impl<'a> Access<'a> {
-    pub fn open(path: &Path, index: &'a H264Index, limits: &'a Limits, messages: bool) -> Result<Self, VideoError> {
+    pub(crate) fn open(
+        path: &Path,
+        index: &'a H264Index,
+        limits: &'a Limits,
+        messages: bool,
+    ) -> Result<Self, VideoError> {
         let file = open_file(path).map_err(|e| VideoError::io(path, e))?;
         let length = file.metadata().map_err(|e| VideoError::io(path, e))?.len();
         Ok(Self {
@@ -52,7 +57,7 @@ impl<'a> Access<'a> {
     /// The picture of a sample, with the track's parameter sets in front if it is the `first` that
     /// a decoder gets; `None` if it is neither requested nor a reference. `sets` are those in
     /// force, and are updated.
-    pub fn picture(
+    pub(crate) fn picture(
         &mut self,
         sets: &mut ParameterSets,
         sample: usize,

@@ -8,22 +8,22 @@ use rusty_h264_common::BitReader;
 pub(crate) struct Bits<'a>(BitReader<'a>);
 
 impl<'a> Bits<'a> {
-    pub fn new(rbsp: &'a [u8]) -> Self {
+    pub(crate) fn new(rbsp: &'a [u8]) -> Self {
         Self(BitReader::new(rbsp))
     }
 
     /// `u(n)`, no more than 32 bits.
-    pub fn bits(&mut self, n: u32, name: &str) -> Result<u32, String> {
+    pub(crate) fn bits(&mut self, n: u32, name: &str) -> Result<u32, String> {
         self.0.read_bits(n).map_err(|_| ends(name))
     }
 
     /// `u(1)`.
-    pub fn flag(&mut self, name: &str) -> Result<bool, String> {
+    pub(crate) fn flag(&mut self, name: &str) -> Result<bool, String> {
         self.0.read_bit().map_err(|_| ends(name))
     }
 
     /// `ue(v)`, from 0 to `most`.
-    pub fn ue(&mut self, name: &str, most: u32) -> Result<u32, String> {
+    pub(crate) fn ue(&mut self, name: &str, most: u32) -> Result<u32, String> {
         let value = self.0.read_ue().map_err(|_| ends(name))?;
         match value <= most {
             true => Ok(value),
@@ -32,7 +32,7 @@ impl<'a> Bits<'a> {
     }
 
     /// `se(v)` in a range.
-    pub fn se(&mut self, name: &str, range: RangeInclusive<i32>) -> Result<i32, String> {
+    pub(crate) fn se(&mut self, name: &str, range: RangeInclusive<i32>) -> Result<i32, String> {
         let value = self.0.read_se().map_err(|_| ends(name))?;
         match range.contains(&value) {
             true => Ok(value),
@@ -41,7 +41,7 @@ impl<'a> Bits<'a> {
     }
 
     /// A scaling list of `size` entries (7.3.2.1.1.1), which are skipped.
-    pub fn scaling_list(&mut self, size: usize) -> Result<(), String> {
+    pub(crate) fn scaling_list(&mut self, size: usize) -> Result<(), String> {
         let (mut last, mut next) = (8, 8);
         for _ in 0..size {
             if next != 0 {
@@ -55,12 +55,12 @@ impl<'a> Bits<'a> {
     }
 
     /// `more_rbsp_data()` (7.2).
-    pub fn more(&self) -> bool {
+    pub(crate) fn more(&self) -> bool {
         self.0.more_rbsp_data()
     }
 
     /// Whether all bits up to the next whole byte are 1, as before the data of a CABAC slice (7.3.4).
-    pub fn ones_to_byte(&mut self) -> Result<bool, String> {
+    pub(crate) fn ones_to_byte(&mut self) -> Result<bool, String> {
         while !self.0.is_byte_aligned() {
             if !self.flag("cabac_alignment_one_bit")? {
                 return Ok(false);

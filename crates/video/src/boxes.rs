@@ -31,7 +31,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub fn of(self, path: &Path) -> VideoError {
+    pub(crate) fn of(self, path: &Path) -> VideoError {
         match self {
             Self::Io(e) => VideoError::io(path, e),
             Self::Malformed(reason) => VideoError::malformed(path, reason),
@@ -61,7 +61,7 @@ pub(crate) struct Child<'a> {
 
 impl Child<'_> {
     /// Decodes the box as one of the library's types.
-    pub fn decode<B: Decode>(&self) -> Result<B, Fault> {
+    pub(crate) fn decode<B: Decode>(&self) -> Result<B, Fault> {
         match B::decode(self.whole) {
             Ok((b, _)) => Ok(b),
             Err(e) => malformed(format!("box {}: {}", name(self.kind), plain(&e))),

@@ -21,7 +21,7 @@ pub(crate) struct Colour {
 }
 
 impl Colour {
-    pub const UNSPECIFIED: Self = Self {
+    pub(crate) const UNSPECIFIED: Self = Self {
         full_range: false,
         matrix: 2,
     };
@@ -39,7 +39,7 @@ impl Colour {
     }
 
     /// Whether the matrix can be converted: not coded RGB, not YCgCo.
-    pub fn is_supported(self) -> bool {
+    pub(crate) fn is_supported(self) -> bool {
         self.inverse_matrix().is_some()
     }
 }

@@ -21,7 +21,7 @@ pub(crate) struct FolderIndex {
 
 impl FolderIndex {
     /// Counts the frames and reads the size of the first. A missing number is an error if others follow it.
-    pub fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
+    pub(crate) fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
         let first = options.start_index.saturating_add(options.offset);
         // One listing, not one request per file: folders are often on network disks.
         let mut present = HashSet::new();

@@ -19,7 +19,7 @@ pub(crate) struct Defaults {
 }
 
 impl Defaults {
-    pub fn of(track_id: u32, trex: Option<&TrexBox>) -> Self {
+    pub(crate) fn of(track_id: u32, trex: Option<&TrexBox>) -> Self {
         Self {
             track_id,
             duration: trex.map_or(0, |t| t.default_sample_duration),

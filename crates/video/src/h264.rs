@@ -54,7 +54,7 @@ pub(crate) struct H264Index {
 
 impl H264Index {
     /// Reads the tables of a file, and the first bytes of each of its key frames.
-    pub fn read(path: &Path, file: &mut File, limits: &Limits) -> Result<Self, VideoError> {
+    pub(crate) fn read(path: &Path, file: &mut File, limits: &Limits) -> Result<Self, VideoError> {
         Self::build(file, limits).map_err(|fault| fault.of(path))
     }
 
@@ -98,7 +98,7 @@ impl H264Index {
     }
 
     /// Width and height of an upright frame.
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         self.orientation.size(self.window.width, self.window.height)
     }
 
@@ -106,7 +106,7 @@ impl H264Index {
     ///
     /// After the start of an open GOP, in decoding order, come pictures that are shown before it
     /// and are predicted from the GOP before: they need an earlier start.
-    pub fn entry_before(&self, sample: usize) -> Option<(usize, Entry)> {
+    pub(crate) fn entry_before(&self, sample: usize) -> Option<(usize, Entry)> {
         let upto = self.entries.partition_point(|&(e, _)| e as usize <= sample);
         self.entries[..upto]
             .iter()

@@ -25,16 +25,16 @@ pub(crate) struct Nal<'a> {
 }
 
 impl Nal<'_> {
-    pub fn kind(self) -> u8 {
+    pub(crate) fn kind(self) -> u8 {
         self.bytes[0] & 0x1f
     }
 
     /// Whether it belongs to a reference picture.
-    pub fn is_reference(self) -> bool {
+    pub(crate) fn is_reference(self) -> bool {
         self.bytes[0] & 0x60 != 0
     }
 
-    pub fn is_slice(self) -> bool {
+    pub(crate) fn is_slice(self) -> bool {
         matches!(self.kind(), SLICE | IDR_SLICE)
     }
 

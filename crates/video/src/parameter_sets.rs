@@ -21,7 +21,7 @@ pub(crate) struct ParameterSets {
 
 impl ParameterSets {
     /// Records a parameter set; other units are skipped. The error is a sentence fragment.
-    pub fn add(&mut self, nal: Nal<'_>) -> Result<(), String> {
+    pub(crate) fn add(&mut self, nal: Nal<'_>) -> Result<(), String> {
         let rbsp = || emulation_unprevent(&nal.bytes[1..]);
         match nal.kind() {
             nal::SPS => {
@@ -45,7 +45,7 @@ impl ParameterSets {
 
     /// Checks the header of a slice: every value is within its bounds. Returns what all slices of its picture share; `None`
     /// if the decoder itself rejects the slice.
-    pub fn check_slice(&self, slice: Nal<'_>) -> Result<Option<Identity>, String> {
+    pub(crate) fn check_slice(&self, slice: Nal<'_>) -> Result<Option<Identity>, String> {
         let bytes = slice.bytes.get(1..).unwrap_or(&[]);
         let rbsp = emulation_unprevent(&bytes[..bytes.len().min(HEADER_BYTES)]);
         let mut bits = Bits::new(&rbsp);

@@ -33,7 +33,7 @@ pub(crate) struct Sps {
 
 impl Sps {
     /// Whether pictures of both have the same size, coded and shown.
-    pub fn same_size(&self, other: &Self) -> bool {
+    pub(crate) fn same_size(&self, other: &Self) -> bool {
         (self.coded_pixels, self.window) == (other.coded_pixels, other.window)
     }
 }

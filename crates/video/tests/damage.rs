@@ -346,7 +346,7 @@ fn headers_of_four_gigabytes_are_refused_without_an_attempt() {
 }
 
 #[test]
-fn files_that_lie_about_their_length_are_told() {
+fn files_that_lie_about_their_length_are_reported() {
     let coded = encode(64, 48, 12, 4, 0);
     // A list that announces more frames than exist.
     let file = file(&Container::default().write(&coded));

@@ -124,7 +124,7 @@ fn an_index_serves_again() {
 /// decoder detects all: CABAC can decode any bits, so H.264 and above all HEVC can continue
 /// with garbage to the end of a picture.
 #[test]
-fn damage_stays_in_its_group_and_is_told_where_it_is_noticed() {
+fn damage_stays_in_its_group_and_is_reported_where_it_is_noticed() {
     for (file, decoding) in [
         ("gop.mp4", DecoderChoice::Rust),
         ("gop.mp4", DecoderChoice::Ffmpeg),
@@ -133,7 +133,7 @@ fn damage_stays_in_its_group_and_is_told_where_it_is_noticed() {
         ("mpeg4b.avi", DecoderChoice::Ffmpeg),
         ("mpeg2.ts", DecoderChoice::Ffmpeg),
     ] {
-        let (mut wrong, mut told, mut sound) = (0, 0, 0);
+        let (mut wrong, mut reported, mut sound) = (0, 0, 0);
         let made = FILES.1.iter().find(|m| m.case.file == file).unwrap();
         let bytes = fs::read(&made.path).unwrap();
         let path = made.path.with_file_name(format!("damaged-{file}"));
@@ -143,7 +143,7 @@ fn damage_stays_in_its_group_and_is_told_where_it_is_noticed() {
             bytes[at..at + 40].fill(0xa5);
             fs::write(&path, &bytes).unwrap();
             let Ok(video) = open(&path, decoding) else {
-                told += 1;
+                reported += 1;
                 continue;
             };
             if video.frame_count() != made.truth.len() {
@@ -153,18 +153,18 @@ fn damage_stays_in_its_group_and_is_told_where_it_is_noticed() {
                 match frame {
                     Ok(frame) if frame == made.truth[n] => sound += 1,
                     Ok(_) => wrong += 1,
-                    Err(_) => told += 1,
+                    Err(_) => reported += 1,
                 }
                 ControlFlow::Continue(())
             });
-            told += usize::from(visited.is_err());
+            reported += usize::from(visited.is_err());
         }
-        println!("{file}, {decoding}: {wrong} wrong, {told} told, {sound} sound");
-        assert!(told > 0, "{file}, {decoding}");
+        println!("{file}, {decoding}: {wrong} wrong, {reported} reported, {sound} sound");
+        assert!(reported > 0, "{file}, {decoding}");
         // Groups have 12 to 15 pictures, and up to three of the next are predicted from them.
         assert!(
-            wrong + told <= 24 * 18,
-            "{file}, {decoding}: {wrong} wrong, {told} told"
+            wrong + reported <= 24 * 18,
+            "{file}, {decoding}: {wrong} wrong, {reported} reported"
         );
     }
 }

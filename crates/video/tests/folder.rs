@@ -221,7 +221,7 @@ fn what_is_no_file_is_refused_unopened() {
         "{e}"
     );
     let e = glad_video::lists::read_list(&pipe, &Default::default()).unwrap_err();
-    // The cause is told once, also where all causes of an error are printed.
+    // The cause is reported once, also where all causes of an error are printed.
     assert!(
         e.to_string()
             .ends_with("cannot read the list: it is a named pipe, not a file"),

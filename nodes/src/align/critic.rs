@@ -296,9 +296,9 @@ mod tests {
         let x = Args::default()
             .with("source", vec![normal(1, &[2, 3])])
             .with("target", vec![normal(1, &[1, 3])]);
-        let said = Probe::new("critic", json!({}), &types(), &[]).unwrap().forward(&x);
+        let printed = Probe::new("critic", json!({}), &types(), &[]).unwrap().forward(&x);
         assert_eq!(
-            said.unwrap_err().to_string(),
+            printed.unwrap_err().to_string(),
             "the critic pairs rows: 2 of the source and 1 of the target came"
         );
     }

@@ -52,7 +52,11 @@ impl Kind for DomainBce {
             .optional()
             .constant()
             .output("loss", "Loss[]", "the mean over rows")
-            .output("accuracy", "Metric[]", "the share of rows whose domain is told right")
+            .output(
+                "accuracy",
+                "Metric[]",
+                "the share of rows whose domain is predicted right",
+            )
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

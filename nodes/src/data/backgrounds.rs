@@ -115,7 +115,7 @@ impl Medians {
     ///
     /// # Errors
     /// As [`Footage::frames`], or the video has no frames.
-    pub fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image, DataError> {
+    pub(super) fn image(&self, cx: &PrepareCx<'_>, video: &Video) -> Result<Image, DataError> {
         let place = cx.cache.and_then(|cache| self.place(cache, video));
         if let Some(place) = place.as_ref().filter(|place| place.exists()) {
             match ppm::read(place) {
@@ -187,7 +187,7 @@ impl Image {
     ///
     /// # Errors
     /// Its file in the cache cannot be read, or was altered.
-    pub fn read(&self) -> Result<Frame> {
+    pub(super) fn read(&self) -> Result<Frame> {
         match self {
             Image::Kept(path) => ppm::read(path),
             Image::Held(frame) => Ok(frame.clone()),

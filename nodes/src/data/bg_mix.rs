@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = |p| problems::<BgMix>(p, &dims(&[]));
         assert_eq!(
             found(json!({"weight": 0.5, "short": 256, "fit": "stretch"})),

@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = |p| problems::<ColourJitter>(p, &dims(&[]));
         assert_eq!(
             found(json!({"brightness": -0.1, "contrast": -1, "saturation": -2, "hue": 0.6, "prob": 1.5, "grey": -1})),

@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn starts_that_do_not_fit_are_told() {
+    fn starts_that_do_not_fit_are_reported() {
         let found = problems::<DenseSampler>(
             json!({"clips": "L", "frames": 8, "test_starts": [0.25, 0.55]}),
             &dims(&[("L", 3)]),

@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = |p| problems::<GaussianBlur>(p, &dims(&[]));
         assert_eq!(found(json!({"size": 4})), ["size: 4 is no odd number up to 1025"]);
         assert_eq!(

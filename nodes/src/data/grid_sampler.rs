@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn cells_outside_the_matrix_are_told() {
+    fn cells_outside_the_matrix_are_reported() {
         let found = problems::<GridSampler>(json!({"columns": [8], "rows": [4, 9], "interval": 2}), &dims(&[]));
         assert_eq!(
             found,

@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = problems::<JoinClips>(json!({"take": 0}), &dims(&[]));
         assert_eq!(found, ["take: `take` must be at least 1"]);
         let dims = dims(&[]);

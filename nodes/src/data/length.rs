@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_is_asked_first_unless_said_otherwise() {
+    fn the_list_is_asked_first_unless_configured_otherwise() {
         let length = |params, stated| {
             let inputs = Args::default().with("video", vec![video_of(Stating(stated))]);
             match built::<Length>(params).run(&sample(0, false), &inputs).unwrap()[..] {

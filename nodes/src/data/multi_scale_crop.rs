@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = problems::<MultiScaleCrop>(json!({"size": 8, "scales": [1.0, 1.2]}), &dims(&[]));
         assert_eq!(found, ["scales[1]: 1.2 is no share of the shorter side: 0 < scale ≤ 1"]);
         let found = problems::<MultiScaleCrop>(json!({"size": 8, "scales": []}), &dims(&[]));

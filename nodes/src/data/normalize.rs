@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_input_and_parameters_are_told() {
+    fn wrong_input_and_parameters_are_reported() {
         let floats = Tensor::zeros((1, 1, 1, 2, 2, 3), DType::F32, &device()).unwrap();
         assert!(forward(json!({}), &floats).unwrap_err().to_string().contains("bytes"));
         let found = problems::<Normalize>(json!({"std": [1.0, 0.0, 1.0]}), &dims(&[]));

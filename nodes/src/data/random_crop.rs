@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn frames_that_are_too_small_are_told() {
+    fn frames_that_are_too_small_are_reported() {
         let stage = built::<RandomCrop>(json!({"size": 6}));
         for training in [true, false] {
             let inputs = Args::default().with("clips", vec![HostValue::Clips(clips([1, 1, 6, 5, 3]))]);

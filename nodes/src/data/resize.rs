@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = |p| problems::<Resize>(p, &dims(&[]));
         assert_eq!(found(json!({})), [": needs `short` or `size`"]);
         assert_eq!(

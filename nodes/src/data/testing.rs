@@ -23,7 +23,7 @@ impl Footage for Numbered {
     }
 }
 
-pub fn video_of(footage: impl Footage + 'static) -> HostValue {
+pub(super) fn video_of(footage: impl Footage + 'static) -> HostValue {
     HostValue::Video(Arc::new(Video {
         index: 0,
         path: PathBuf::from("a.mp4"),
@@ -34,18 +34,18 @@ pub fn video_of(footage: impl Footage + 'static) -> HostValue {
 }
 
 /// A video of `length` frames.
-pub fn numbered(length: usize) -> HostValue {
+pub(super) fn numbered(length: usize) -> HostValue {
     video_of(Numbered(length))
 }
 
-pub fn sample(seed: u64, training: bool) -> SampleCx {
+pub(super) fn sample(seed: u64, training: bool) -> SampleCx {
     SampleCx {
         key: Key::new(seed),
         training,
     }
 }
 
-pub fn dims(sizes: &[(&str, usize)]) -> DimScope {
+pub(super) fn dims(sizes: &[(&str, usize)]) -> DimScope {
     DimScope {
         globals: sizes.iter().map(|(n, s)| (n.to_string(), *s)).collect(),
         ..DimScope::default()
@@ -53,7 +53,7 @@ pub fn dims(sizes: &[(&str, usize)]) -> DimScope {
 }
 
 /// What [`Kind::build`] may use, without inputs.
-pub fn build_cx(dims: &DimScope) -> BuildCx<'_> {
+pub(super) fn build_cx(dims: &DimScope) -> BuildCx<'_> {
     BuildCx {
         inputs: Default::default(),
         outputs: vec![],
@@ -63,7 +63,7 @@ pub fn build_cx(dims: &DimScope) -> BuildCx<'_> {
 }
 
 /// A node of kind `K` with these parameters.
-pub fn node<K: Kind>(params: Value) -> Arc<dyn Node> {
+pub(super) fn node<K: Kind>(params: Value) -> Arc<dyn Node> {
     let Ok(node) = KindEntry::of::<K>().parse(&params) else {
         panic!("{params}");
     };
@@ -71,7 +71,7 @@ pub fn node<K: Kind>(params: Value) -> Arc<dyn Node> {
 }
 
 /// A stage of kind `K` with these parameters.
-pub fn built<K: Kind>(params: Value) -> Box<dyn Stage> {
+pub(super) fn built<K: Kind>(params: Value) -> Box<dyn Stage> {
     match node::<K>(params).build(&build_cx(&dims(&[]))) {
         Ok(Body::Stage(s)) => s,
         Ok(_) => panic!("not a stage"),
@@ -80,7 +80,7 @@ pub fn built<K: Kind>(params: Value) -> Box<dyn Stage> {
 }
 
 /// What is wrong with the parameters, as `path: message`.
-pub fn problems<K: Kind>(params: Value, dims: &DimScope) -> Vec<String> {
+pub(super) fn problems<K: Kind>(params: Value, dims: &DimScope) -> Vec<String> {
     let found = match KindEntry::of::<K>().parse(&params) {
         Err(p) => p,
         Ok(node) => node.build(&build_cx(dims)).err().unwrap_or_default(),
@@ -89,7 +89,7 @@ pub fn problems<K: Kind>(params: Value, dims: &DimScope) -> Vec<String> {
 }
 
 /// All outputs that are frame numbers, for a video of `length` frames.
-pub fn index_of(stage: &dyn Stage, cx: SampleCx, length: usize) -> Vec<Vec<usize>> {
+pub(super) fn index_of(stage: &dyn Stage, cx: SampleCx, length: usize) -> Vec<Vec<usize>> {
     let inputs = Args::default().with("video", vec![numbered(length)]);
     let outputs = stage.run(&cx, &inputs).unwrap();
     let index = |v| match v {
@@ -100,7 +100,7 @@ pub fn index_of(stage: &dyn Stage, cx: SampleCx, length: usize) -> Vec<Vec<usize
 }
 
 /// The output that is a mask.
-pub fn mask_of(stage: &dyn Stage, cx: SampleCx, length: usize) -> bool {
+pub(super) fn mask_of(stage: &dyn Stage, cx: SampleCx, length: usize) -> bool {
     let inputs = Args::default().with("video", vec![numbered(length)]);
     let outputs = stage.run(&cx, &inputs).unwrap();
     let mask = |v: &HostValue| match v {
@@ -111,7 +111,7 @@ pub fn mask_of(stage: &dyn Stage, cx: SampleCx, length: usize) -> bool {
 }
 
 /// Clips of these sizes, with bytes that tell where they are.
-pub fn clips(shape: [usize; 5]) -> Arc<Clips> {
+pub(super) fn clips(shape: [usize; 5]) -> Arc<Clips> {
     let n = shape.iter().product();
     Arc::new(Clips {
         shape,
@@ -120,7 +120,7 @@ pub fn clips(shape: [usize; 5]) -> Arc<Clips> {
 }
 
 /// Runs a stage that takes clips and gives clips.
-pub fn clips_through(stage: &dyn Stage, cx: SampleCx, clips: &Arc<Clips>) -> Arc<Clips> {
+pub(super) fn clips_through(stage: &dyn Stage, cx: SampleCx, clips: &Arc<Clips>) -> Arc<Clips> {
     let inputs = Args::default().with("clips", vec![HostValue::Clips(clips.clone())]);
     match stage.run(&cx, &inputs).unwrap().remove(0) {
         HostValue::Clips(c) => c,
@@ -129,6 +129,6 @@ pub fn clips_through(stage: &dyn Stage, cx: SampleCx, clips: &Arc<Clips>) -> Arc
 }
 
 /// Frame numbers of the released codes' samplers.
-pub fn golden() -> Value {
+pub(super) fn golden() -> Value {
     serde_json::from_str(include_str!("golden/samplers.json")).unwrap()
 }

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = problems::<UniformSampler>(json!({"clips": 1, "frames": 0}), &dims(&[]));
         assert_eq!(found, ["frames: `frames` must be at least 1"]);
         let found = problems::<UniformSampler>(json!({"clips": 1, "frames": 8, "draw": "random"}), &dims(&[]));

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told() {
+    fn mistakes_are_reported() {
         let found = |p| problems::<WindowSampler>(p, &dims(&[("N", 16)]));
         assert_eq!(
             found(json!({"clips": "N", "frames": 8, "stride": 0})),

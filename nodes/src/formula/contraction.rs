@@ -19,7 +19,7 @@ impl Named {
     }
 
     /// With its dimensions in the order of `axes`; 1 for axes that it does not have.
-    pub fn aligned(&self, axes: &[Axis]) -> Result<Tensor> {
+    pub(super) fn aligned(&self, axes: &[Axis]) -> Result<Tensor> {
         let order: Vec<usize> = axes.iter().filter_map(|a| self.at(a)).collect();
         let mut tensor = match order.iter().enumerate().all(|(i, o)| i == *o) {
             true => self.tensor.clone(),
@@ -34,7 +34,7 @@ impl Named {
     }
 
     /// Without the axes in `over`, summed.
-    pub fn summed(&self, over: impl Fn(&Axis) -> bool) -> Result<Named> {
+    pub(super) fn summed(&self, over: impl Fn(&Axis) -> bool) -> Result<Named> {
         let dims: Vec<usize> = (0..self.axes.len()).filter(|i| over(&self.axes[*i])).collect();
         if dims.is_empty() {
             return Ok(self.clone());

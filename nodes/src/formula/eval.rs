@@ -45,7 +45,7 @@ impl<'a> Evaluation<'a> {
     ///
     /// # Errors
     /// Sizes do not agree.
-    pub fn new(program: &'a Program, step: &Step<'a>, inputs: &'a Args<Tensor>) -> Result<Self> {
+    pub(super) fn new(program: &'a Program, step: &Step<'a>, inputs: &'a Args<Tensor>) -> Result<Self> {
         let mut sizes: BTreeMap<Axis, usize> = BTreeMap::new();
         let mut arrived = vec![];
         for input in &program.typed.inputs {
@@ -82,7 +82,7 @@ impl<'a> Evaluation<'a> {
     ///
     /// # Errors
     /// A label has no class, or the device fails.
-    pub fn outputs(mut self) -> Result<Vec<Tensor>> {
+    pub(super) fn outputs(mut self) -> Result<Vec<Tensor>> {
         let program = self.program;
         for (id, node) in program.typed.nodes.iter().enumerate() {
             let value = match program.needed[id] {

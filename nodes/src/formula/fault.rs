@@ -19,7 +19,7 @@ pub(super) struct Fault {
 
 impl Fault {
     /// A fault without help.
-    pub fn new(span: &Span, message: impl Into<String>) -> Fault {
+    pub(super) fn new(span: &Span, message: impl Into<String>) -> Fault {
         Fault {
             span: span.clone(),
             message: message.into(),
@@ -28,13 +28,13 @@ impl Fault {
     }
 
     /// With what to write.
-    pub fn help(mut self, help: impl Into<String>) -> Fault {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Fault {
         self.help = Some(help.into());
         self
     }
 
     /// As a problem of the parameter `path`.
-    pub fn of(self, path: &str) -> ParamProblem {
+    pub(super) fn of(self, path: &str) -> ParamProblem {
         let problem = ParamProblem::new(path, self.message).within(self.span);
         match self.help {
             Some(help) => problem.help(help),

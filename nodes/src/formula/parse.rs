@@ -35,7 +35,7 @@ pub(super) enum Binary {
 
 impl Binary {
     /// As it is written.
-    pub fn sign(self) -> &'static str {
+    pub(super) fn sign(self) -> &'static str {
         LEVELS
             .iter()
             .flat_map(|l| l.iter())

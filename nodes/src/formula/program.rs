@@ -24,7 +24,7 @@ impl Program {
     ///
     /// # Errors
     /// What arrives is something else than the formula is written for.
-    pub fn new(typed: Typed, cx: &BuildCx<'_>) -> Result<Program, Vec<ParamProblem>> {
+    pub(super) fn new(typed: Typed, cx: &BuildCx<'_>) -> Result<Program, Vec<ParamProblem>> {
         let mut problems = vec![];
         let mut sizes = BTreeMap::new();
         for input in &typed.inputs {

@@ -83,34 +83,34 @@ pub(super) struct Axes {
 
 impl Axes {
     /// The axis of this name.
-    pub fn find(&self, name: &str) -> Option<Axis> {
+    pub(super) fn find(&self, name: &str) -> Option<Axis> {
         self.names.iter().position(|a| a.name == name)
     }
 
     /// The name of an axis.
-    pub fn name(&self, axis: Axis) -> &str {
+    pub(super) fn name(&self, axis: Axis) -> &str {
         &self.names[axis].name
     }
 
     /// The declared axis that it has the size of.
-    pub fn of(&self, axis: Axis) -> Axis {
+    pub(super) fn of(&self, axis: Axis) -> Axis {
         self.names[axis].of
     }
 
     /// The axis of this name, which is declared here if it is new.
-    pub fn declare(&mut self, name: &str) -> Axis {
+    pub(super) fn declare(&mut self, name: &str) -> Axis {
         self.find(name).unwrap_or_else(|| self.add(name, self.names.len()))
     }
 
     /// Adds a name for an axis with the size of `of`.
-    pub fn add(&mut self, name: &str, of: Axis) -> Axis {
+    pub(super) fn add(&mut self, name: &str, of: Axis) -> Axis {
         let of = self.names.get(of).map_or(of, |a| a.of);
         self.names.push(AxisName { name: name.into(), of });
         self.names.len() - 1
     }
 
     /// `[n,d]`
-    pub fn show(&self, axes: &[Axis]) -> String {
+    pub(super) fn show(&self, axes: &[Axis]) -> String {
         let names: Vec<&str> = axes.iter().map(|a| self.name(*a)).collect();
         format!("[{}]", names.join(","))
     }
@@ -127,12 +127,12 @@ pub(super) struct Input {
 
 impl Input {
     /// Whether it is of labels.
-    pub fn is_label(&self) -> bool {
+    pub(super) fn is_label(&self) -> bool {
         self.head.as_deref() == Some("Label")
     }
 
     /// Whether it is a mask of rows.
-    pub fn is_mask(&self) -> bool {
+    pub(super) fn is_mask(&self) -> bool {
         self.head.as_deref() == Some("Mask")
     }
 }
@@ -170,7 +170,7 @@ pub(super) struct Typed {
 
 impl Typed {
     /// Which operations the outputs need.
-    pub fn needed(&self) -> Vec<bool> {
+    pub(super) fn needed(&self) -> Vec<bool> {
         let mut needed = vec![false; self.nodes.len()];
         self.outputs.iter().for_each(|o| needed[o.value] = true);
         for id in (0..self.nodes.len()).rev() {
@@ -182,7 +182,7 @@ impl Typed {
     }
 
     /// The operations that an operation uses.
-    pub fn below(&self, id: Id) -> Vec<Id> {
+    pub(super) fn below(&self, id: Id) -> Vec<Id> {
         match &self.nodes[id].op {
             Op::Number(_) | Op::Size(_) | Op::Dim(_) | Op::Progress => vec![],
             Op::Input(_) | Op::OneHot(_) | Op::Labels(..) | Op::Index => vec![],
@@ -199,7 +199,7 @@ impl Typed {
     }
 
     /// The inputs of which an operation reads the values.
-    pub fn reads(&self, id: Id) -> Vec<usize> {
+    pub(super) fn reads(&self, id: Id) -> Vec<usize> {
         match &self.nodes[id].op {
             Op::Input(i) | Op::OneHot(i) => vec![*i],
             Op::Class(i, ..) => vec![*i],
@@ -209,7 +209,7 @@ impl Typed {
     }
 
     /// For each input whether a gradient goes to it.
-    pub fn differentiable(&self) -> Vec<bool> {
+    pub(super) fn differentiable(&self) -> Vec<bool> {
         let mut wanted = vec![false; self.nodes.len()];
         self.outputs.iter().for_each(|o| wanted[o.value] = true);
         let mut inputs = vec![false; self.inputs.len()];

@@ -63,7 +63,7 @@ pub(super) struct Typer {
 
 impl Typer {
     /// Types the text of this number, after the names of axes in it are known; what is wrong is kept.
-    pub fn text(&mut self, number: usize, expr: &Expr) -> Option<Value> {
+    pub(super) fn text(&mut self, number: usize, expr: &Expr) -> Option<Value> {
         let before = std::mem::replace(&mut self.text, number);
         self.bind(expr);
         let found = match self.value(expr) {
@@ -79,12 +79,12 @@ impl Typer {
     }
 
     /// Keeps what is wrong with a text.
-    pub fn fault(&mut self, number: usize, fault: Fault) {
+    pub(super) fn fault(&mut self, number: usize, fault: Fault) {
         self.faults.push((self.out.texts[number].path.clone(), fault));
     }
 
     /// Adds a text.
-    pub fn add_text(&mut self, path: String, text: &str) -> usize {
+    pub(super) fn add_text(&mut self, path: String, text: &str) -> usize {
         self.out.texts.push(Named {
             path,
             text: text.trim().into(),
@@ -94,7 +94,7 @@ impl Typer {
     }
 
     /// Types a name of `let`, if that was not done yet.
-    pub fn settle(&mut self, name: &str) {
+    pub(super) fn settle(&mut self, name: &str) {
         let Some(entry) = self.lets.get_mut(name) else { return };
         if !matches!(entry, Let::Open(..)) {
             return;
@@ -140,7 +140,7 @@ impl Typer {
     }
 
     /// The axes of a value.
-    pub fn axes(&self, value: &Value) -> Vec<Axis> {
+    pub(super) fn axes(&self, value: &Value) -> Vec<Axis> {
         match value {
             Value::Of(id) => self.out.nodes[*id].axes.clone(),
             Value::Labels(_, axes) => axes.clone(),

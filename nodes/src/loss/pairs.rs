@@ -30,7 +30,7 @@ const CLOSED: f32 = -1e30;
 
 impl Choice {
     /// Of the rows that count, by functions of two rows.
-    pub fn new(
+    pub(super) fn new(
         rows: usize,
         counts: impl Fn(usize) -> bool,
         candidate: impl Fn(usize, usize) -> bool,

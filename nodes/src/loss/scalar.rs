@@ -14,7 +14,7 @@ pub(crate) struct Found {
 
 impl Found {
     /// A loss with nothing else.
-    pub fn loss(loss: Tensor, grads: Vec<Option<Tensor>>) -> Found {
+    pub(crate) fn loss(loss: Tensor, grads: Vec<Option<Tensor>>) -> Found {
         Found {
             outputs: vec![loss],
             grads,
@@ -22,7 +22,7 @@ impl Found {
     }
 
     /// Of inputs without rows: 0, without a gradient.
-    pub fn nothing(step: &Step<'_>, inputs: &Args<Tensor>, outputs: usize) -> Result<Found> {
+    pub(crate) fn nothing(step: &Step<'_>, inputs: &Args<Tensor>, outputs: usize) -> Result<Found> {
         Ok(Found {
             outputs: vec![Tensor::new(0f32, step.device)?; outputs],
             grads: vec![None; inputs.flat().count()],

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_numbers_beside_are_told() {
+    fn wrong_numbers_beside_are_reported() {
         let known = |videos| KnownGap {
             name: "a".into(),
             videos,

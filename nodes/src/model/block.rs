@@ -31,13 +31,13 @@ pub(crate) struct Kept {
 
 impl Block {
     /// Two 3×3 convolutions.
-    pub fn basic(name: &str, ci: usize, co: usize, stride: usize) -> Block {
+    pub(super) fn basic(name: &str, ci: usize, co: usize, stride: usize) -> Block {
         let unit = |n: &str, ci, stride| ConvBn::flat(&format!("{name}.{n}"), ci, co, 3, stride, true);
         Block::new(name, vec![unit("conv1", ci, stride), unit("conv2", co, 1)], ci, stride)
     }
 
     /// 1×1 to `width` channels, 3×3 with the stride, 1×1 to four times as many.
-    pub fn bottleneck(name: &str, ci: usize, width: usize, stride: usize) -> Block {
+    pub(super) fn bottleneck(name: &str, ci: usize, width: usize, stride: usize) -> Block {
         let unit = |n: &str, ci, co, kernel, stride| ConvBn::flat(&format!("{name}.{n}"), ci, co, kernel, stride, true);
         let units = vec![
             unit("conv1", ci, width, 1, 1),
@@ -60,7 +60,7 @@ impl Block {
 
     /// The bottleneck of I3D: `frames`×1×1 to `width` channels, 1×3×3 with the stride over space, 1×1×1 to four times
     /// as many.
-    pub fn inflated(name: &str, ci: usize, width: usize, stride: usize, frames: usize) -> Block {
+    pub(super) fn inflated(name: &str, ci: usize, width: usize, stride: usize, frames: usize) -> Block {
         let unit = |n: &str, ci, co, [t, s]: [usize; 2], stride, relu| {
             let pad = [t / 2, s / 2, s / 2];
             let shape = Conv::new_3d(1, [1; 3], ci, co, [t, s, s], [1, stride, stride], pad);
@@ -81,7 +81,7 @@ impl Block {
     }
 
     /// With a temporal shift in front of the residual branch: one channel in `fold` moves each way.
-    pub fn shifted(self, fold: usize) -> Block {
+    pub(super) fn shifted(self, fold: usize) -> Block {
         Block {
             shift: Some(fold),
             ..self

@@ -29,17 +29,22 @@ pub(crate) struct Grads {
 }
 
 impl Chain {
-    pub fn weights(&self) -> impl Iterator<Item = WeightSpec> {
+    pub(super) fn weights(&self) -> impl Iterator<Item = WeightSpec> {
         self.0.iter().flat_map(ConvBn::weights)
     }
 
     /// Channels of the output.
-    pub fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.0.last().map_or(0, |unit| unit.shape().co)
     }
 
     /// The output for `x`; `residual` is added before the last unit's ReLU.
-    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, residual: Option<&Tensor>) -> Result<(Tensor, Vec<Kept>)> {
+    pub(super) fn forward(
+        &self,
+        step: &mut Step<'_>,
+        x: &Tensor,
+        residual: Option<&Tensor>,
+    ) -> Result<(Tensor, Vec<Kept>)> {
         let (mut y, mut all) = (x.clone(), vec![]);
         for (i, unit) in self.0.iter().enumerate() {
             let last = i + 1 == self.0.len();
@@ -53,7 +58,7 @@ impl Chain {
     }
 
     /// Adds the gradients of the weights. `x` returns the input; takes `grad` by unique ownership and overwrites it.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         step: &mut Step<'_>,
         mut kept: Vec<Kept>,

@@ -306,8 +306,8 @@ mod tests {
         ] {
             let params = json!({ "form": form, "gate": gate, "reduce": reduce, "residual": residual, "hidden": h });
             let mut p = probe(params, n, d).unusual_weights();
-            let told: Vec<String> = p.outputs.iter().map(ToString::to_string).collect();
-            assert_eq!(told, ["Feature[B,2]", "Feature[B,3]"]);
+            let reported: Vec<String> = p.outputs.iter().map(ToString::to_string).collect();
+            assert_eq!(reported, ["Feature[B,2]", "Feature[B,3]"]);
             p.check(&Args::default().with("x", vec![normal(1, &[2, n, d])]), |x, w| {
                 let function = |v: &f64| if form == "mlp" { v.max(0.0) } else { v.tanh() };
                 let inputs = if form == "mlp" { n * d } else { d };

@@ -36,7 +36,7 @@ pub(crate) struct Kept {
 
 impl ConvBn {
     /// A 2-D unit of a square kernel, padded so that a stride of 1 keeps the size.
-    pub fn flat(name: &str, ci: usize, co: usize, kernel: usize, stride: usize, relu: bool) -> ConvBn {
+    pub(super) fn flat(name: &str, ci: usize, co: usize, kernel: usize, stride: usize, relu: bool) -> ConvBn {
         let shape = Conv::new_2d(1, [1, 1], ci, co, kernel, stride, kernel / 2);
         ConvBn {
             flat: true,
@@ -45,7 +45,7 @@ impl ConvBn {
     }
 
     /// A 3-D unit.
-    pub fn solid(name: &str, shape: Conv, relu: bool) -> ConvBn {
+    pub(super) fn solid(name: &str, shape: Conv, relu: bool) -> ConvBn {
         ConvBn {
             conv: ConvOp::new(shape, format!("{name}.conv.weight")),
             bn: format!("{name}.bn"),
@@ -57,12 +57,12 @@ impl ConvBn {
     }
 
     /// With γ initially zero: the unit then outputs only its residual.
-    pub fn silent(self) -> ConvBn {
+    pub(super) fn silent(self) -> ConvBn {
         ConvBn { gamma: 0.0, ..self }
     }
 
     /// The unit of Inception-v1: a convolution named `conv3d` with "same" padding, and other constants of the norm.
-    pub fn inception(name: &str, ci: usize, co: usize, kernel: usize, stride: usize) -> ConvBn {
+    pub(super) fn inception(name: &str, ci: usize, co: usize, kernel: usize, stride: usize) -> ConvBn {
         let shape = Conv::new_3d(1, [1; 3], ci, co, [kernel; 3], [stride; 3], [kernel / 2; 3]);
         let mut unit = ConvBn::solid(name, shape, true);
         unit.conv.weight = format!("{name}.conv3d.weight");
@@ -75,12 +75,12 @@ impl ConvBn {
     }
 
     /// The convolution's shape; its samples and input size have no meaning.
-    pub fn shape(&self) -> &Conv {
+    pub(super) fn shape(&self) -> &Conv {
         &self.conv.shape
     }
 
     /// The convolution's shape on `n` samples of this size.
-    pub fn on(&self, n: usize, input: [usize; 3]) -> Conv {
+    pub(super) fn on(&self, n: usize, input: [usize; 3]) -> Conv {
         self.conv.on(n, input)
     }
 
@@ -88,7 +88,7 @@ impl ConvBn {
         format!("{}.{what}", self.bn)
     }
 
-    pub fn weights(&self) -> Vec<WeightSpec> {
+    pub(super) fn weights(&self) -> Vec<WeightSpec> {
         let s = &self.conv.shape;
         let mut shape = vec![s.co, s.ci / s.groups];
         shape.extend_from_slice(if self.flat { &s.kernel[1..] } else { &s.kernel });
@@ -113,7 +113,7 @@ impl ConvBn {
     }
 
     /// The output for `x` `[N, T, H, W, ci]`. In training the statistics are the batch's, and update the running ones.
-    pub fn forward(&self, step: &mut Step<'_>, x: &Tensor, residual: Option<&Tensor>) -> Result<(Tensor, Kept)> {
+    pub(super) fn forward(&self, step: &mut Step<'_>, x: &Tensor, residual: Option<&Tensor>) -> Result<(Tensor, Kept)> {
         let (running, [gamma, beta]) = self.stored(step)?;
         let (y, found) = self.conv.forward(step, x, step.training)?;
         let stats = match found {
@@ -148,14 +148,14 @@ impl ConvBn {
 
     /// Recomputes the output of a pass without a residual: one pass over memory, while keeping it would take as much
     /// memory as the convolution's output.
-    pub fn output_again(&self, step: &Step<'_>, kept: &Kept) -> Result<Tensor> {
+    pub(super) fn output_again(&self, step: &Step<'_>, kept: &Kept) -> Result<Tensor> {
         let (_, [gamma, beta]) = self.stored(step)?;
         batch_norm::forward(&kept.y, &kept.stats, &self.affine(&gamma, &beta), None, self.relu)
     }
 
     /// Adds the gradients of the weights; returns those of `x` (see [`Dx`]) and of the residual. Takes `dout` by unique
     /// ownership and overwrites it.
-    pub fn backward(
+    pub(super) fn backward(
         &self,
         step: &mut Step<'_>,
         kept: Kept,

@@ -37,7 +37,7 @@ pub(crate) struct Own {
 
 impl Counter {
     /// At the input of a network that takes images of three channels.
-    pub fn new(samples: usize, size: [usize; 3], precision: Precision) -> Counter {
+    pub(super) fn new(samples: usize, size: [usize; 3], precision: Precision) -> Counter {
         Counter {
             samples,
             size,
@@ -50,33 +50,33 @@ impl Counter {
     }
 
     /// Begins the next part.
-    pub fn begin(&mut self) {
+    pub(super) fn begin(&mut self) {
         self.own = Own::default();
     }
 
     /// Values of the current tensor.
-    pub fn values(&self) -> usize {
+    pub(super) fn values(&self) -> usize {
         self.samples * self.size.iter().product::<usize>() * self.channels
     }
 
     /// Bytes of the current tensor.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.number * self.values() as u64
     }
 
     /// Counts values that are kept for the backward pass.
-    pub fn keep(&mut self, values: usize) {
+    pub(super) fn keep(&mut self, values: usize) {
         self.own.kept += self.number * values as u64;
     }
 
     /// Counts a convolution.
-    pub fn conv(&mut self, shape: &Conv) {
+    pub(super) fn conv(&mut self, shape: &Conv) {
         self.macs += shape.macs();
         self.workspace = self.workspace.max(conv::workspace(shape) as u64);
     }
 
     /// Counts a pooling: it keeps the positions of the maxima, a byte each; its input's gradient is a new tensor.
-    pub fn pool(&mut self, pool: &MaxPool) {
+    pub(super) fn pool(&mut self, pool: &MaxPool) {
         self.own.moving = self.own.moving.max(self.bytes());
         let shape = pool.on(self.samples, self.size, self.channels);
         self.size = shape.output();
@@ -84,7 +84,7 @@ impl Counter {
     }
 
     /// Counts a branch that begins at `input` and leaves the current size unchanged.
-    pub fn beside(&mut self, input: &Counter, branch: impl FnOnce(&mut Counter)) {
+    pub(super) fn beside(&mut self, input: &Counter, branch: impl FnOnce(&mut Counter)) {
         let here = (self.size, self.channels);
         (self.size, self.channels) = (input.size, input.channels);
         branch(self);

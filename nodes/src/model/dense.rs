@@ -48,7 +48,7 @@ pub(crate) enum LayerInit {
 }
 
 impl LayerInit {
-    pub fn of(init: DenseInit, last: bool) -> LayerInit {
+    pub(crate) fn of(init: DenseInit, last: bool) -> LayerInit {
         match (init, last) {
             (DenseInit::He, false) => LayerInit::He,
             (DenseInit::He, true) => LayerInit::Normal(0.02),
@@ -65,7 +65,7 @@ pub(crate) struct Layer {
 
 impl Layer {
     /// `name` may be empty: the weights are then `weight` and `bias`.
-    pub fn new(name: &str, inputs: usize, outputs: usize, bias: bool, init: LayerInit) -> Layer {
+    pub(crate) fn new(name: &str, inputs: usize, outputs: usize, bias: bool, init: LayerInit) -> Layer {
         let at = |what: &str| {
             if name.is_empty() {
                 what.to_string()
@@ -79,15 +79,15 @@ impl Layer {
         }
     }
 
-    pub fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.op.inputs
     }
 
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.op.outputs
     }
 
-    pub fn weights(&self) -> Vec<WeightSpec> {
+    pub(crate) fn weights(&self) -> Vec<WeightSpec> {
         let (inputs, outputs) = (self.op.inputs, self.op.outputs);
         let (weight, bias) = match self.init {
             LayerInit::He => (Init::he(inputs), Init::Constant(0.0)),
@@ -110,16 +110,22 @@ impl Layer {
     }
 
     /// `x Wᵀ + b` of `[rows, inputs]`, rectified if `relu`.
-    pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+    pub(crate) fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
         self.op.forward(step, &x.contiguous()?, relu)
     }
 
     /// Adds the gradients of the weights and returns that of `x` if `want`.
-    pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
+    pub(crate) fn backward(
+        &self,
+        scope: &mut Scope<'_>,
+        x: &Tensor,
+        dy: &Tensor,
+        want: bool,
+    ) -> Result<Option<Tensor>> {
         self.op.backward(scope, &x.contiguous()?, dy, want)
     }
 
-    pub fn macs(&self, rows: usize) -> u64 {
+    pub(crate) fn macs(&self, rows: usize) -> u64 {
         self.op.macs(rows)
     }
 }

@@ -29,7 +29,7 @@ struct Kept {
 
 impl Mixed {
     /// `widths`: channels of b0, b1a, b1b, b2a, b2b and b3b.
-    pub fn new(name: &str, ci: usize, widths: [usize; 6]) -> Mixed {
+    pub(super) fn new(name: &str, ci: usize, widths: [usize; 6]) -> Mixed {
         let [b0, b1a, b1b, b2a, b2b, b3b] = widths;
         let unit = |what: &str, ci, co, kernel| ConvBn::inception(&format!("{name}.{what}"), ci, co, kernel, 1);
         Mixed {
@@ -44,7 +44,7 @@ impl Mixed {
     }
 
     /// Channels of the output.
-    pub fn channels(&self) -> usize {
+    pub(super) fn channels(&self) -> usize {
         self.branches.iter().map(Chain::channels).sum()
     }
 }

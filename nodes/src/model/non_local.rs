@@ -62,7 +62,7 @@ fn products(positions: usize, keys: usize, inner: usize) -> [u64; 2] {
 
 impl NonLocal {
     /// On `channels` channels, with half of them inside the block.
-    pub fn new(name: &str, channels: usize) -> NonLocal {
+    pub(super) fn new(name: &str, channels: usize) -> NonLocal {
         let inner = (channels / 2).max(1);
         let point = |ci, co| Conv::new_3d(1, [1; 3], ci, co, [1; 3], [1; 3], [0; 3]);
         let branch = |what: &str| {

@@ -63,12 +63,12 @@ enum PartKept {
 }
 
 impl Sequence {
-    pub fn weights(&self) -> Vec<WeightSpec> {
+    pub(super) fn weights(&self) -> Vec<WeightSpec> {
         self.parts.iter().flat_map(|p| p.weights()).collect()
     }
 
     /// The features of contiguous clips, and what the backward pass needs if there is to be one.
-    pub fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Kept>)> {
+    pub(super) fn forward(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Option<Kept>)> {
         let backward = step.backward;
         let mut y = clips.clone();
         let mut parts = vec![];
@@ -90,7 +90,7 @@ impl Sequence {
     }
 
     /// Adds the gradients of the weights; returns that of the clips if `dx`.
-    pub fn backward(&self, step: &mut Step<'_>, kept: Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
+    pub(super) fn backward(&self, step: &mut Step<'_>, kept: Kept, grad: &Tensor, dx: bool) -> Result<Option<Tensor>> {
         let Kept { mut parts, last } = kept;
         let mut grad = Some(pool::mean_backward(&grad.contiguous()?, &last.0, last.1)?);
         for (i, part) in self.parts.iter().enumerate().rev() {
@@ -105,7 +105,7 @@ impl Sequence {
     }
 
     /// The cost of `clips` clips of this (time, height, width), with activations of `precision`.
-    pub fn cost(&self, clips: usize, size: [usize; 3], precision: Precision) -> Cost {
+    pub(super) fn cost(&self, clips: usize, size: [usize; 3], precision: Precision) -> Cost {
         let mut count = Counter::new(clips, size, precision);
         // What is kept before each part, and the peak while a part runs backwards.
         let (mut kept, mut most, mut workspace) = (0, 0, 0);

@@ -6,11 +6,11 @@ use serde_json::Value;
 use std::collections::HashMap;
 
 /// Weights by name.
-pub type Weights = HashMap<String, Vec<f64>>;
+pub(super) type Weights = HashMap<String, Vec<f64>>;
 
 /// `[n, t, h, w, c]`.
 #[derive(Clone)]
-pub struct Volume {
+pub(super) struct Volume {
     pub n: usize,
     pub size: [usize; 3],
     pub c: usize,
@@ -19,7 +19,7 @@ pub struct Volume {
 
 /// Kernel, stride, leading and trailing padding.
 #[derive(Clone, Copy)]
-pub struct Window {
+pub(super) struct Window {
     pub kernel: [usize; 3],
     pub stride: [usize; 3],
     pub front: [usize; 3],
@@ -27,7 +27,7 @@ pub struct Window {
 }
 
 impl Window {
-    pub fn padded(kernel: [usize; 3], stride: [usize; 3], pad: [usize; 3]) -> Window {
+    pub(super) fn padded(kernel: [usize; 3], stride: [usize; 3], pad: [usize; 3]) -> Window {
         Window {
             kernel,
             stride,
@@ -37,7 +37,7 @@ impl Window {
     }
 
     /// TensorFlow's "same", by its definition: `⌈size / stride⌉` outputs.
-    pub fn same(size: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> Window {
+    pub(super) fn same(size: [usize; 3], kernel: [usize; 3], stride: [usize; 3]) -> Window {
         let total = |a: usize| {
             let outputs = size[a].div_ceil(stride[a]);
             ((outputs - 1) * stride[a] + kernel[a]).saturating_sub(size[a])
@@ -60,7 +60,7 @@ impl Volume {
         self.size.iter().product()
     }
 
-    pub fn map(&self, window: Window, co: usize, value: impl Fn(&mut [f64], &[(usize, &[f64])])) -> Volume {
+    pub(super) fn map(&self, window: Window, co: usize, value: impl Fn(&mut [f64], &[(usize, &[f64])])) -> Volume {
         let size = window.output(self.size);
         let [kt, kh, kw] = window.kernel;
         let mut v = vec![];
@@ -90,7 +90,7 @@ impl Volume {
         }
     }
 
-    pub fn conv(&self, weight: &[f64], window: Window) -> Volume {
+    pub(super) fn conv(&self, weight: &[f64], window: Window) -> Volume {
         let taps: usize = window.kernel.iter().product();
         let co = weight.len() / taps / self.c;
         self.map(window, co, |out, pixels| {
@@ -106,7 +106,7 @@ impl Volume {
         })
     }
 
-    pub fn max_pool(&self, window: Window) -> Volume {
+    pub(super) fn max_pool(&self, window: Window) -> Volume {
         self.map(window, self.c, |out, pixels| {
             out.fill(f64::MIN);
             for (_, pixel) in pixels {
@@ -115,18 +115,18 @@ impl Volume {
         })
     }
 
-    pub fn relu(mut self) -> Volume {
+    pub(super) fn relu(mut self) -> Volume {
         self.v.iter_mut().for_each(|v| *v = v.max(0.0));
         self
     }
 
-    pub fn add(mut self, other: &Volume) -> Volume {
+    pub(super) fn add(mut self, other: &Volume) -> Volume {
         self.v.iter_mut().zip(&other.v).for_each(|(a, b)| *a += b);
         self
     }
 
     /// The mean over positions, `[n, c]`.
-    pub fn mean(&self) -> Vec<f64> {
+    pub(super) fn mean(&self) -> Vec<f64> {
         let positions = self.positions();
         self.v
             .chunks(positions * self.c)
@@ -138,7 +138,7 @@ impl Volume {
     }
 
     /// Concatenates the channels of several volumes.
-    pub fn beside(parts: &[Volume]) -> Volume {
+    pub(super) fn beside(parts: &[Volume]) -> Volume {
         let c = parts.iter().map(|p| p.c).sum();
         let rows = parts[0].v.len() / parts[0].c;
         let v = (0..rows)
@@ -155,19 +155,19 @@ impl Volume {
 
 /// Batch norms of a network, by the batch or by running statistics.
 #[derive(Clone, Copy)]
-pub struct Norms<'a> {
+pub(super) struct Norms<'a> {
     pub weights: &'a Weights,
     pub batch: bool,
     pub eps: f64,
 }
 
 impl Norms<'_> {
-    pub fn weight(&self, name: &str) -> &[f64] {
+    pub(super) fn weight(&self, name: &str) -> &[f64] {
         self.weights.get(name).unwrap_or_else(|| panic!("no weight {name}"))
     }
 
     /// The batch norm `name` of `y`.
-    pub fn apply(&self, name: &str, mut y: Volume) -> Volume {
+    pub(super) fn apply(&self, name: &str, mut y: Volume) -> Volume {
         let w = |what: &str| self.weight(&format!("{name}.{what}"));
         let (co, rows) = (y.c, (y.v.len() / y.c) as f64);
         for c in 0..co {
@@ -189,7 +189,7 @@ impl Norms<'_> {
 
 /// Compares output, some of each weight's gradient and some of the input's to `reference`, a function of the weights and the
 /// clips that returns all features.
-pub fn check(
+pub(super) fn check(
     kind: &str,
     params: Value,
     training: bool,

@@ -18,7 +18,7 @@ pub(crate) struct Norm {
 
 impl Norm {
     /// PyTorch's.
-    pub const TORCH: Norm = Norm {
+    pub(crate) const TORCH: Norm = Norm {
         eps: 1e-5,
         momentum: 0.1,
     };

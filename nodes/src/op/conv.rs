@@ -33,7 +33,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// The purpose of a forward pass.
-    pub fn forward(step: &Step<'_>) -> Purpose {
+    pub(crate) fn forward(step: &Step<'_>) -> Purpose {
         if step.training {
             Purpose::Forward
         } else {
@@ -44,7 +44,7 @@ impl Purpose {
 
 impl PackCache {
     /// Runs `body` with the packed value of the weight `name`.
-    pub fn with<R>(
+    pub(crate) fn with<R>(
         &self,
         scope: &Scope<'_>,
         name: &str,
@@ -95,7 +95,7 @@ pub(crate) struct ConvOp {
 }
 
 impl ConvOp {
-    pub fn new(shape: Conv, weight: String) -> Self {
+    pub(crate) fn new(shape: Conv, weight: String) -> Self {
         ConvOp {
             shape,
             weight,
@@ -108,7 +108,7 @@ impl ConvOp {
     }
 
     /// The shape on `n` samples of this size.
-    pub fn on(&self, n: usize, input: [usize; 3]) -> Conv {
+    pub(crate) fn on(&self, n: usize, input: [usize; 3]) -> Conv {
         let mut shape = self.shape.on(n, input);
         if self.same {
             (shape.pad, shape.pad_end) = same_padding(input, shape.kernel, shape.stride);
@@ -122,7 +122,7 @@ impl ConvOp {
     }
 
     /// The output, and its statistics if `stats`.
-    pub fn forward(&self, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+    pub(crate) fn forward(&self, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
         on_gpu!(x, gpu => super::gpu::conv::forward(gpu, self, step, x, stats));
         let (scope, purpose) = (&step.weights, Purpose::forward(step));
         let taps = self.taps(x)?;
@@ -157,7 +157,7 @@ impl ConvOp {
     }
 
     /// Adds the gradients of weight and bias, and returns that of the input (`None` if it was added elsewhere).
-    pub fn backward(&self, step: &mut Step<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
+    pub(crate) fn backward(&self, step: &mut Step<'_>, x: &Tensor, dy: &Tensor, dx: Dx<'_>) -> Result<Option<Tensor>> {
         on_gpu!(x, gpu => super::gpu::conv::backward(gpu, self, step, x, dy, dx));
         let scope = &mut step.weights;
         let taps = self.taps(x)?;

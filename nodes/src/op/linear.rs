@@ -18,7 +18,7 @@ pub(crate) struct LinearOp {
 }
 
 impl LinearOp {
-    pub fn new(inputs: usize, outputs: usize, weight: String, bias: Option<String>) -> Self {
+    pub(crate) fn new(inputs: usize, outputs: usize, weight: String, bias: Option<String>) -> Self {
         LinearOp {
             inputs,
             outputs,
@@ -41,7 +41,7 @@ impl LinearOp {
     }
 
     /// `y` `[rows, outputs]` of `x` `[rows, inputs]`; with `relu`, negative values become 0.
-    pub fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
+    pub(crate) fn forward(&self, step: &Step<'_>, x: &Tensor, relu: bool) -> Result<Tensor> {
         let scope = &step.weights;
         if !x.device().is_cpu() {
             return self.forward_by_candle(scope, x, relu);
@@ -64,7 +64,13 @@ impl LinearOp {
     }
 
     /// Adds the gradients of the weights to `scope`, and returns that of `x` if `want`.
-    pub fn backward(&self, scope: &mut Scope<'_>, x: &Tensor, dy: &Tensor, want: bool) -> Result<Option<Tensor>> {
+    pub(crate) fn backward(
+        &self,
+        scope: &mut Scope<'_>,
+        x: &Tensor,
+        dy: &Tensor,
+        want: bool,
+    ) -> Result<Option<Tensor>> {
         let dy = dy.contiguous()?;
         if !x.device().is_cpu() {
             return self.backward_by_candle(scope, x, &dy, want);
@@ -112,7 +118,7 @@ impl LinearOp {
     }
 
     /// Multiply-adds for `rows` rows.
-    pub fn macs(&self, rows: usize) -> u64 {
+    pub(crate) fn macs(&self, rows: usize) -> u64 {
         (rows * self.inputs * self.outputs) as u64
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct MaxPool {
 }
 
 impl MaxPool {
-    pub const fn new(kernel: [usize; 3], stride: [usize; 3], pad: [usize; 3]) -> MaxPool {
+    pub(crate) const fn new(kernel: [usize; 3], stride: [usize; 3], pad: [usize; 3]) -> MaxPool {
         MaxPool {
             kernel,
             stride,
@@ -27,7 +27,7 @@ impl MaxPool {
     }
 
     /// With TensorFlow's "same" padding: the output has `⌈size / stride⌉` positions.
-    pub const fn same(kernel: [usize; 3], stride: [usize; 3]) -> MaxPool {
+    pub(crate) const fn same(kernel: [usize; 3], stride: [usize; 3]) -> MaxPool {
         MaxPool {
             kernel,
             stride,
@@ -37,7 +37,7 @@ impl MaxPool {
 
     /// The pooling's shape on an input of `n` samples. Along an axis that is shorter than the window, the window is as
     /// long as the axis.
-    pub fn on(&self, n: usize, input: [usize; 3], channels: usize) -> Pool {
+    pub(crate) fn on(&self, n: usize, input: [usize; 3], channels: usize) -> Pool {
         let (pad, pad_end) = match self.pad {
             Some(pad) => (pad, pad),
             None => same_padding(input, self.kernel, self.stride),
@@ -49,7 +49,7 @@ impl MaxPool {
         }
     }
 
-    pub fn forward(&self, x: &Tensor) -> Result<(Tensor, Maxima)> {
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<(Tensor, Maxima)> {
         let (n, t, h, w, c) = x.dims5()?;
         let shape = self.on(n, [t, h, w], c);
         on_gpu!(x, gpu => {
@@ -84,7 +84,7 @@ pub(crate) struct Maxima {
 }
 
 impl Maxima {
-    pub fn backward(&self, dy: &Tensor) -> Result<Tensor> {
+    pub(crate) fn backward(&self, dy: &Tensor) -> Result<Tensor> {
         match &self.index {
             Index::Host(index) => {
                 let Pool { n, channels, .. } = self.shape;

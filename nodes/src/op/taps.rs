@@ -28,7 +28,7 @@ pub(crate) struct Taps {
 }
 
 impl Taps {
-    pub fn of(conv: Conv) -> Taps {
+    pub(crate) fn of(conv: Conv) -> Taps {
         let mut used = conv;
         let mut first = [0; 3];
         let output = conv.output();
@@ -61,7 +61,7 @@ impl Taps {
     }
 
     /// Which of the weights' taps are used.
-    pub fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> Source {
         Source {
             kernel: self.whole,
             first: self.first,
@@ -69,7 +69,7 @@ impl Taps {
     }
 
     /// The gradient of all taps, from that of the used ones: zero for the others.
-    pub fn place(&self, grad: Vec<f32>) -> Result<Vec<f32>> {
+    pub(crate) fn place(&self, grad: Vec<f32>) -> Result<Vec<f32>> {
         if self.all() {
             return Ok(grad);
         }

@@ -116,8 +116,8 @@ mod tests {
             ("mask", vec![ty("Mask", "B")]),
         ];
         let mut p = Probe::new("fold", json!({}), &types, &[]).unwrap();
-        let told: Vec<String> = p.outputs.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["Feature[2*B,1]", "Label[2*B]", "Mask[2*B]"]);
+        let reported: Vec<String> = p.outputs.iter().map(ToString::to_string).collect();
+        assert_eq!(reported, ["Feature[2*B,1]", "Label[2*B]", "Mask[2*B]"]);
         let x = Args::default()
             .with("x", vec![normal(1, &[2, 2, 1])])
             .with("label", vec![labels(&[4, 7])])

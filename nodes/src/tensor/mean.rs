@@ -42,7 +42,7 @@ struct Kept {
 }
 
 impl Over {
-    pub fn contract(output: &'static str) -> Contract {
+    pub(super) fn contract(output: &'static str) -> Contract {
         Contract::on(Side::Device)
             .input("x", "?X[R,N,*S]", "one for each clip")
             .input(

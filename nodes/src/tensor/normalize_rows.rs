@@ -43,7 +43,7 @@ pub(crate) struct Directions {
 
 impl Directions {
     /// Normalises rows, of which there is at least one value.
-    pub fn of(x: &Tensor) -> Result<Directions> {
+    pub(crate) fn of(x: &Tensor) -> Result<Directions> {
         let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
         let long = norm.gt(SHORTEST as f32)?.to_dtype(DType::F32)?;
         let divisor = ((norm * &long)? + long.affine(-SHORTEST, SHORTEST)?)?;
@@ -55,7 +55,7 @@ impl Directions {
     }
 
     /// The gradient of the rows before they were divided, from that of [`Self::rows`].
-    pub fn backward(&self, grad: &Tensor) -> Result<Tensor> {
+    pub(crate) fn backward(&self, grad: &Tensor) -> Result<Tensor> {
         let along = (&self.rows * grad)?.sum_keepdim(D::Minus1)?;
         let across = (grad - self.rows.broadcast_mul(&along)?)?;
         Ok(across.broadcast_mul(&self.inverse)?)

@@ -86,7 +86,7 @@ impl Lists {
     ///
     /// # Errors
     /// The list cannot be read or is malformed.
-    pub fn read(&mut self, program: &Program, call: &Call, source: &dyn Source) -> Result<(), String> {
+    pub(crate) fn read(&mut self, program: &Program, call: &Call, source: &dyn Source) -> Result<(), String> {
         let key = key(program, call);
         if self.read.contains_key(&key) {
             return Ok(());
@@ -105,7 +105,7 @@ impl Lists {
     }
 
     /// The list of a stream of a program, where it is valid.
-    pub fn of(&self, program: &Program, stream: usize) -> Option<&Digest> {
+    pub(crate) fn of(&self, program: &Program, stream: usize) -> Option<&Digest> {
         let call = &program.calls[*program.sources.get(stream)?];
         self.read.get(&key(program, call))?.as_ref().ok()
     }

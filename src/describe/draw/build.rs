@@ -19,7 +19,7 @@ pub(super) struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     /// Programs, the most informative first: phases from the last that runs, then views.
-    pub fn programs(&self) -> Vec<&'a Program> {
+    pub(super) fn programs(&self) -> Vec<&'a Program> {
         let turns = self
             .graph
             .run

@@ -76,7 +76,7 @@ pub(super) struct Grid {
 
 impl Grid {
     /// Assigns items to layers. Wires within a layer or backwards (of a cycle) get no lanes.
-    pub fn new(items: &[Item], wires: &[Wire]) -> Grid {
+    pub(super) fn new(items: &[Item], wires: &[Wire]) -> Grid {
         let edges: Vec<_> = wires.iter().map(|w| (w.from, w.to)).collect();
         let at_least: Vec<_> = items.iter().map(|i| i.at_least).collect();
         let layer_of = layers(items.len(), &edges, &at_least);
@@ -143,12 +143,12 @@ impl Grid {
     }
 
     /// Whether two cells are items that belong together.
-    pub fn mates(&self, a: usize, b: usize) -> bool {
+    pub(super) fn mates(&self, a: usize, b: usize) -> bool {
         self.mate[a] != 0 && self.mate[a] == self.mate[b]
     }
 
     /// Whether a cell is a lane.
-    pub fn is_lane(&self, cell: usize) -> bool {
+    pub(super) fn is_lane(&self, cell: usize) -> bool {
         matches!(self.cells[cell], Cell::Lane(..))
     }
 }

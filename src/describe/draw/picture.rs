@@ -64,7 +64,7 @@ pub(super) struct NodeBox {
 
 impl NodeBox {
     /// The lines below its name.
-    pub fn lines(&self) -> Vec<String> {
+    pub(super) fn lines(&self) -> Vec<String> {
         let types = self.outputs.iter().map(|(port, ty)| match self.outputs.len() {
             1 if !ty.is_empty() => ty.clone(),
             _ => format!("{port} {ty}"),

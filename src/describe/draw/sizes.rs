@@ -32,8 +32,8 @@ const LEAST: f64 = 96.0;
 
 /// The label of a kind: nothing where the name already says it.
 pub(super) fn kind_text(b: &NodeBox) -> String {
-    let said = b.kind == b.name || (b.frame.is_some() && b.kind.ends_with(&format!("_{}", b.name)));
-    let kind = (!said).then(|| b.kind.clone());
+    let printed = b.kind == b.name || (b.frame.is_some() && b.kind.ends_with(&format!("_{}", b.name)));
+    let kind = (!printed).then(|| b.kind.clone());
     kind.into_iter()
         .chain(b.marks.iter().cloned())
         .collect::<Vec<_>>()

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// A batch, or why there is none.
-pub struct Ready {
+pub(crate) struct Ready {
     /// Videos that failed on the way.
     pub bad: Vec<BadVideo>,
     /// The batch.
@@ -18,7 +18,7 @@ pub struct Ready {
 }
 
 /// Batches, in order.
-pub struct Batches {
+pub(crate) struct Batches {
     ready: Receiver<Ready>,
     waited: Duration,
     times: Arc<Times>,
@@ -36,7 +36,7 @@ impl Batches {
     ///
     /// # Errors
     /// There is none any more.
-    pub fn next(&mut self) -> Result<Ready> {
+    pub(crate) fn next(&mut self) -> Result<Ready> {
         let since = Instant::now();
         let got = self.ready.recv();
         self.waited += since.elapsed();
@@ -47,7 +47,7 @@ impl Batches {
     ///
     /// # Errors
     /// There is none any more.
-    pub fn next_unless(&mut self, give_up: impl Fn() -> bool) -> Result<Option<Ready>> {
+    pub(crate) fn next_unless(&mut self, give_up: impl Fn() -> bool) -> Result<Option<Ready>> {
         let since = Instant::now();
         let got = loop {
             match self.ready.recv_timeout(Duration::from_millis(100)) {
@@ -61,17 +61,17 @@ impl Batches {
     }
 
     /// Time that the consumer waited for batches.
-    pub fn waited(&self) -> Duration {
+    pub(crate) fn waited(&self) -> Duration {
         self.waited
     }
 
     /// Time that a finished batch waited for the consumer.
-    pub fn held(&self) -> Duration {
+    pub(crate) fn held(&self) -> Duration {
         Duration::from_nanos(self.times.held.load(Ordering::Relaxed))
     }
 
     /// Time that the data side's threads worked, together.
-    pub fn busy(&self) -> Duration {
+    pub(crate) fn busy(&self) -> Duration {
         Duration::from_nanos(self.times.busy.load(Ordering::Relaxed))
     }
 }
@@ -79,7 +79,7 @@ impl Batches {
 /// Runs the data side over `wants` while `consume` takes batches. `rows` are the samples of each stream in each batch; `wants`
 /// come batch by batch, stream by stream. In addition to the samples that [`feed`] has in flight there is at most one batch that is
 /// being stacked or waits to be taken. All threads have ended when it returns.
-pub fn batches<R>(
+pub(crate) fn batches<R>(
     recipe: &Recipe<'_>,
     options: FeedOptions,
     stacker: &Stacker<'_>,
@@ -162,7 +162,7 @@ fn gather(
 ///
 /// # Errors
 /// A video cannot be used, the samples do not stack, or the device fails.
-pub fn again(
+pub(crate) fn again(
     recipe: &Recipe<'_>,
     stacker: &Stacker<'_>,
     rows: &[usize],
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_stack_is_told() {
+    fn what_does_not_stack_is_reported() {
         let data = Data::new([video(3, "v")]);
         let host = data.host();
         let recipe = data.recipe(&host, Some(&|_: usize, _: Drawn, _: u64| 0usize));
@@ -280,7 +280,7 @@ mod tests {
             (0..6).map(|_| want(0)),
             |made| -> Result<()> {
                 let ready = made.next()?;
-                assert_eq!(ready.bad.len(), 17, "each attempt is told");
+                assert_eq!(ready.bad.len(), 17, "each attempt is reported");
                 ready.batch.map(|_| ())
             },
         );

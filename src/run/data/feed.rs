@@ -25,7 +25,7 @@ pub struct FeedOptions {
 
 /// A sample to make.
 #[derive(Clone, Copy, Debug)]
-pub struct Want {
+pub(crate) struct Want {
     /// Its stream, an index into the program's.
     pub stream: usize,
     /// What was drawn.
@@ -45,7 +45,7 @@ pub struct BadVideo {
 
 /// A finished [`Want`].
 #[derive(Debug)]
-pub struct Made {
+pub(crate) struct Made {
     /// The sample, of the video drawn or of one that replaces it; `None` where none could be used.
     pub sample: Option<Sample>,
     /// Videos that failed on the way.
@@ -55,7 +55,7 @@ pub struct Made {
 }
 
 /// How a sample is made from what was drawn.
-pub struct Recipe<'a> {
+pub(crate) struct Recipe<'a> {
     /// The calls.
     pub host: &'a HostSide<'a>,
     /// The lists, by stream.
@@ -80,7 +80,7 @@ const ATTEMPTS: u64 = 16;
 
 impl Recipe<'_> {
     /// Makes a sample.
-    pub fn make(&self, want: Want) -> Made {
+    pub(crate) fn make(&self, want: Want) -> Made {
         let mut bad = vec![];
         let mut video = want.drawn.video;
         for attempt in 0..=ATTEMPTS {
@@ -122,7 +122,7 @@ impl Recipe<'_> {
 }
 
 /// Finished samples, in order.
-pub struct Feed {
+pub(super) struct Feed {
     made: Receiver<(u64, Made)>,
     permits: Sender<()>,
     waiting: BTreeMap<u64, Made>,
@@ -135,7 +135,7 @@ impl Feed {
     ///
     /// # Errors
     /// What ends the run. It is reported as soon as it is known, whatever samples are still to come before it.
-    pub fn next(&mut self) -> Result<Option<Made>> {
+    pub(super) fn next(&mut self) -> Result<Option<Made>> {
         loop {
             if let Some(m) = self.waiting.remove(&self.next) {
                 self.next += 1;
@@ -154,13 +154,13 @@ impl Feed {
     }
 
     /// Time that the workers worked, together.
-    pub fn busy(&self) -> Duration {
+    pub(super) fn busy(&self) -> Duration {
         Duration::from_nanos(self.busy.load(Ordering::Relaxed))
     }
 }
 
 /// Runs workers over `wants` while `consume` takes what they make. All threads have ended when it returns.
-pub fn feed<R>(
+pub(super) fn feed<R>(
     recipe: &Recipe<'_>,
     options: FeedOptions,
     wants: impl Iterator<Item = Want> + Send,

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// The per-sample calls of every stream of a program.
-pub struct HostSide<'a> {
+pub(crate) struct HostSide<'a> {
     program: &'a Program,
     streams: Vec<StreamCalls<'a>>,
     /// Outputs of whole-list nodes, computed before the phase.
@@ -29,7 +29,7 @@ struct StreamCalls<'a> {
 
 /// The values of one sample that cross to the device.
 #[derive(Debug)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// The video they are of.
     pub video: Arc<Video>,
     /// Values, by id.
@@ -41,7 +41,7 @@ impl<'a> HostSide<'a> {
     ///
     /// # Errors
     /// A stream has no source of videos.
-    pub fn new(program: &'a Program, resources: HashMap<ValueId, HostValue>, training: bool) -> Result<Self> {
+    pub(crate) fn new(program: &'a Program, resources: HashMap<ValueId, HostValue>, training: bool) -> Result<Self> {
         let mut streams = vec![];
         for (s, source_call) in program.sources.iter().enumerate() {
             let call = &program.calls[*source_call];
@@ -90,7 +90,7 @@ impl<'a> HostSide<'a> {
     ///
     /// # Errors
     /// Those of the nodes; a node that panics makes the video bad.
-    pub fn sample(&self, stream: usize, video: &Arc<Video>, key: Key) -> Result<Sample, DataError> {
+    pub(crate) fn sample(&self, stream: usize, video: &Arc<Video>, key: Key) -> Result<Sample, DataError> {
         let calls = &self.streams[stream];
         let mut values: HashMap<ValueId, HostValue> = HashMap::new();
         let given = calls.source.values(video)?;
@@ -142,7 +142,7 @@ impl<'a> HostSide<'a> {
 
 impl HostSide<'_> {
     /// Time that the threads spent in each node so far, all of them and all streams together, the longest first.
-    pub fn times(&self) -> Vec<(String, Duration)> {
+    pub(crate) fn times(&self) -> Vec<(String, Duration)> {
         let mut times: Vec<(String, Duration)> = vec![];
         for (call, spent) in self.program.calls.iter().zip(&self.spent) {
             let spent = Duration::from_nanos(spent.load(Ordering::Relaxed));
@@ -160,15 +160,15 @@ impl HostSide<'_> {
     ///
     /// # Errors
     /// A node cannot write what it leaves.
-    pub fn finish(&self, stream: usize, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
-        let mut said = vec![];
+    pub(crate) fn finish(&self, stream: usize, videos: &[Arc<Video>], bad: &[(usize, String)]) -> Result<Vec<String>> {
+        let mut printed = vec![];
         for (i, stage) in &self.streams[stream].stages {
             let node = &self.program.calls[*i].node;
             let lines = (stage.finish(videos, bad).map_err(DataError::into_anyhow))
                 .with_context(|| format!("node `{node}`"))?;
-            said.extend(lines);
+            printed.extend(lines);
         }
-        Ok(said)
+        Ok(printed)
     }
 }
 

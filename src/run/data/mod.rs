@@ -8,8 +8,10 @@ mod stack;
 #[cfg(test)]
 mod testing;
 
-pub use batches::{Batches, again, batches};
-pub use feed::{BadVideo, FeedOptions, Recipe, Want, sample_key};
-pub use host::HostSide;
-pub use order::{Drawn, Order, PassCache, draw_key};
-pub use stack::Stacker;
+pub(super) use batches::{Batches, again, batches};
+pub use feed::{BadVideo, FeedOptions, sample_key};
+pub(super) use feed::{Recipe, Want};
+pub(super) use host::HostSide;
+pub use order::draw_key;
+pub(super) use order::{Drawn, Order, PassCache};
+pub(super) use stack::Stacker;

@@ -15,7 +15,7 @@ pub fn draw_key(def: &PhaseDef, seed: u64) -> Key {
 /// An epoch is one pass over the list of one stream; the other streams run on across their own passes, each pass in a
 /// fresh order. Only the last step of an epoch may be short, for all streams alike, unless such steps are left out.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub(crate) struct Order {
     key: Key,
     streams: Vec<String>,
     sizes: Vec<usize>,
@@ -28,7 +28,7 @@ pub struct Order {
 
 /// A video drawn for a slot of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drawn {
+pub(crate) struct Drawn {
     /// The stream's pass over its list, from 0.
     pub pass: u64,
     /// The video's place in the list.
@@ -40,7 +40,7 @@ impl Order {
     ///
     /// # Errors
     /// An epoch has no step: the list has fewer videos than a batch, and short steps are left out.
-    pub fn new(key: Key, streams: &[String], sizes: &[usize], batch: usize, epoch: &Epoch) -> Result<Order> {
+    pub(crate) fn new(key: Key, streams: &[String], sizes: &[usize], batch: usize, epoch: &Epoch) -> Result<Order> {
         let (leads, steps_per_epoch) = (epoch.stream(sizes), epoch.steps(sizes, batch));
         ensure!(
             steps_per_epoch > 0,
@@ -60,12 +60,12 @@ impl Order {
     }
 
     /// Steps in an epoch.
-    pub fn steps_per_epoch(&self) -> u64 {
+    pub(crate) fn steps_per_epoch(&self) -> u64 {
         self.steps_per_epoch
     }
 
     /// Videos of each stream in step `step`.
-    pub fn length(&self, step: u64) -> usize {
+    pub(crate) fn length(&self, step: u64) -> usize {
         let done = (step % self.steps_per_epoch) as usize * self.batch;
         self.batch.min(self.sizes[self.leads] - done)
     }
@@ -81,7 +81,7 @@ impl Order {
     }
 
     /// The videos of `step`, for each stream in order. `cache` keeps permutations between calls.
-    pub fn draw(&self, step: u64, cache: &mut PassCache) -> Vec<Vec<Drawn>> {
+    pub(crate) fn draw(&self, step: u64, cache: &mut PassCache) -> Vec<Vec<Drawn>> {
         let n = self.length(step) as u64;
         (0..self.sizes.len())
             .map(|s| {
@@ -102,7 +102,7 @@ impl Order {
 }
 
 /// Names the video that replaces a bad one.
-pub trait Replace: Sync {
+pub(crate) trait Replace: Sync {
     /// The video's place in the list, at attempt 1, 2, …
     fn replacement(&self, stream: usize, drawn: Drawn, attempt: u64) -> usize;
 }
@@ -128,7 +128,7 @@ impl<F: Fn(usize, Drawn, u64) -> usize + Sync> Replace for F {
 
 /// The permutations of the passes that are being used.
 #[derive(Default)]
-pub struct PassCache(Vec<(usize, u64, Vec<usize>)>);
+pub(crate) struct PassCache(Vec<(usize, u64, Vec<usize>)>);
 
 impl PassCache {
     fn permutation(&mut self, order: &Order, stream: usize, pass: u64) -> &[usize] {

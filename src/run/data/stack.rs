@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Stacks samples sample by sample as they come, so that none is held longer than it takes to copy it.
-pub struct Stacker<'a> {
+pub(crate) struct Stacker<'a> {
     program: &'a Program,
     staging: &'a dyn Staging,
     /// What crosses the boundary.
@@ -30,7 +30,7 @@ impl<'a> Stacker<'a> {
     ///
     /// # Errors
     /// What crosses to the device is not connected.
-    pub fn new(program: &'a Program, staging: &'a dyn Staging) -> Result<Stacker<'a>> {
+    pub(crate) fn new(program: &'a Program, staging: &'a dyn Staging) -> Result<Stacker<'a>> {
         let mut ports = vec![];
         for call in program.calls.iter().filter(|c| c.side == Side::Boundary) {
             let Some(stream) = call.stream else {
@@ -55,7 +55,7 @@ impl<'a> Stacker<'a> {
     }
 
     /// An empty batch for at most so many samples of each stream.
-    pub fn begin(&self, rows: &[usize]) -> Stack<'_> {
+    pub(crate) fn begin(&self, rows: &[usize]) -> Stack<'_> {
         Stack {
             stacker: self,
             rows: rows.to_vec(),
@@ -66,7 +66,7 @@ impl<'a> Stacker<'a> {
 }
 
 /// A batch that is being stacked.
-pub struct Stack<'a> {
+pub(crate) struct Stack<'a> {
     stacker: &'a Stacker<'a>,
     rows: Vec<usize>,
     /// By port; `None` before the first sample.
@@ -98,7 +98,7 @@ impl<'a> Stack<'a> {
     ///
     /// # Errors
     /// The sample lacks a value, or one does not fit those before it.
-    pub fn add(&mut self, stream: usize, sample: Sample) -> Result<()> {
+    pub(crate) fn add(&mut self, stream: usize, sample: Sample) -> Result<()> {
         let Stacker {
             program,
             staging,
@@ -118,7 +118,7 @@ impl<'a> Stack<'a> {
     ///
     /// # Errors
     /// The device fails.
-    pub fn send(self) -> Result<Staged> {
+    pub(crate) fn send(self) -> Result<Staged> {
         let mut values = vec![];
         for (port, column) in self.stacker.ports.iter().zip(self.columns) {
             // A stream without samples gives no values.
@@ -177,7 +177,7 @@ fn add(column: &mut Option<Column>, value: &HostValue, rows: usize, staging: &dy
 }
 
 /// A batch on its way to the device.
-pub struct Staged {
+pub(crate) struct Staged {
     values: Vec<(ValueId, Moving)>,
     /// The videos of its rows, by stream.
     pub videos: Vec<Vec<Arc<Video>>>,
@@ -193,7 +193,7 @@ impl Staged {
     ///
     /// # Errors
     /// The device fails.
-    pub fn arrive(self) -> Result<HashMap<ValueId, Tensor>> {
+    pub(crate) fn arrive(self) -> Result<HashMap<ValueId, Tensor>> {
         let arrive = |(id, moving)| {
             Ok(match moving {
                 Moving::Clips(sent, shape) => (id, sent.arrive(&shape)?),
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_stack_is_told() {
+    fn what_does_not_stack_is_reported() {
         let program = program(Arc::default());
         let staging = staging(&Device::Cpu).unwrap();
         let stacker = Stacker::new(&program, staging.as_ref()).unwrap();

@@ -66,7 +66,7 @@ impl Stage for Work {
 }
 
 /// A list, [`Work`] on its videos, and batches of four.
-pub fn program(begun: Arc<AtomicUsize>) -> Program {
+pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
     let call = |node: &str, side, body, inputs, outputs: &[usize]| Call {
         node: node.into(),
         kind: "test",
@@ -141,7 +141,7 @@ pub fn program(begun: Arc<AtomicUsize>) -> Program {
 }
 
 /// A program with the one list that it goes through.
-pub struct Data {
+pub(super) struct Data {
     pub program: Program,
     /// Samples begun so far.
     pub begun: Arc<AtomicUsize>,
@@ -150,7 +150,7 @@ pub struct Data {
 
 impl Data {
     /// [`program`] on these videos.
-    pub fn new(videos: impl IntoIterator<Item = Arc<Video>>) -> Data {
+    pub(super) fn new(videos: impl IntoIterator<Item = Arc<Video>>) -> Data {
         let begun = Arc::new(AtomicUsize::new(0));
         Data {
             program: program(begun.clone()),
@@ -160,16 +160,16 @@ impl Data {
     }
 
     /// On twenty videos.
-    pub fn twenty() -> Data {
+    pub(super) fn twenty() -> Data {
         Data::new((0..20).map(|i| video(i, "v")))
     }
 
-    pub fn host(&self) -> HostSide<'_> {
+    pub(super) fn host(&self) -> HostSide<'_> {
         HostSide::new(&self.program, HashMap::new(), true).unwrap()
     }
 
     /// How `host` makes samples of it.
-    pub fn recipe<'a>(&'a self, host: &'a HostSide<'a>, replace: Option<&'a dyn Replace>) -> Recipe<'a> {
+    pub(super) fn recipe<'a>(&'a self, host: &'a HostSide<'a>, replace: Option<&'a dyn Replace>) -> Recipe<'a> {
         Recipe {
             host,
             lists: &self.lists,
@@ -181,13 +181,13 @@ impl Data {
 }
 
 /// Draws one of twenty videos in the place of a bad one.
-pub fn other(_: usize, drawn: Drawn, attempt: u64) -> usize {
+pub(super) fn other(_: usize, drawn: Drawn, attempt: u64) -> usize {
     let key = Key::new(5).index(drawn.video as u64).index(attempt);
     key.rng().below(20)
 }
 
 /// The `i`-th sample of passes over twenty videos, as if they were one.
-pub fn want(i: usize) -> Want {
+pub(super) fn want(i: usize) -> Want {
     Want {
         stream: 0,
         drawn: Drawn { pass: 0, video: i % 20 },
@@ -195,7 +195,7 @@ pub fn want(i: usize) -> Want {
 }
 
 /// A video of no file.
-pub fn video(index: usize, path: &str) -> Arc<Video> {
+pub(super) fn video(index: usize, path: &str) -> Arc<Video> {
     Arc::new(Video {
         index,
         path: path.into(),

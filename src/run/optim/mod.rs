@@ -3,8 +3,8 @@
 mod schedule;
 mod state;
 
-pub use schedule::Length;
-pub use state::{Kept, OptimizerState};
+pub(super) use schedule::Length;
+pub(super) use state::{Kept, OptimizerState};
 
 use crate::graph::{OptimizerDef, Update};
 use crate::keys::Word;
@@ -13,14 +13,14 @@ use candle_core::{DType, Tensor};
 use glad_nodes::{WeightStore, adam, sgd};
 
 /// The optimiser of one phase: its settings and its state.
-pub struct Optimizer {
+pub(super) struct Optimizer {
     def: OptimizerDef,
     state: OptimizerState,
 }
 
 /// What became of a step.
 #[derive(Clone, Debug)]
-pub enum Taken {
+pub(super) enum Taken {
     /// It was taken.
     Step(StepReport),
     /// It was not: the L2 norm of the gradient is this, so a value of the gradient is not finite. Weights, gradients and the
@@ -32,7 +32,7 @@ pub enum Taken {
 
 /// What a step did.
 #[derive(Clone, Copy, Debug)]
-pub struct StepReport {
+pub(super) struct StepReport {
     /// The learning rate before groups.
     pub lr: f64,
     /// L2 norm of the gradient over all weights, before clipping.
@@ -41,7 +41,7 @@ pub struct StepReport {
 
 impl Optimizer {
     /// A fresh optimiser.
-    pub fn new(def: &OptimizerDef) -> Optimizer {
+    pub(super) fn new(def: &OptimizerDef) -> Optimizer {
         Optimizer {
             def: def.clone(),
             state: OptimizerState::new(def.kind),
@@ -49,7 +49,7 @@ impl Optimizer {
     }
 
     /// The learning rate of `step` (before groups).
-    pub fn lr(&self, step: u64, length: Length) -> f64 {
+    pub(super) fn lr(&self, step: u64, length: Length) -> f64 {
         let warm = match self.def.warmup_steps {
             0 => 1.0,
             w => ((step + 1) as f64 / w as f64).min(1.0),
@@ -61,7 +61,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// The device fails, or a gradient does not fit its weight.
-    pub fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<Taken> {
+    pub(super) fn step(&mut self, store: &mut WeightStore, step: u64, length: Length) -> Result<Taken> {
         let lr = self.lr(step, length);
         let mut grads: Vec<(String, Tensor)> = vec![];
         for (name, w) in store.iter() {
@@ -185,7 +185,7 @@ impl Optimizer {
     }
 
     /// Its state, for a checkpoint.
-    pub fn state(&self) -> &OptimizerState {
+    pub(super) fn state(&self) -> &OptimizerState {
         &self.state
     }
 
@@ -193,7 +193,7 @@ impl Optimizer {
     ///
     /// # Errors
     /// It is the state of another optimiser.
-    pub fn restore(&mut self, state: OptimizerState) -> Result<()> {
+    pub(super) fn restore(&mut self, state: OptimizerState) -> Result<()> {
         if state.kind != self.def.kind {
             let (theirs, own) = (state.kind, self.def.kind);
             bail!(

@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 
 /// Lengths that a schedule refers to.
 #[derive(Clone, Copy, Debug)]
-pub struct Length {
+pub(crate) struct Length {
     /// Steps of the phase.
     pub steps: u64,
     /// Steps in an epoch, where the phase is given in epochs.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What the data side needs of a device: memory to gather a batch in, from which its bytes travel while the device computes.
-pub trait Staging: Send + Sync {
+pub(super) trait Staging: Send + Sync {
     /// An empty buffer with room for `len` bytes. Any thread may ask.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ pub trait Staging: Send + Sync {
 }
 
 /// Bytes of a batch that are being gathered.
-pub trait Buffer: Send {
+pub(super) trait Buffer: Send {
     /// Adds bytes behind those that are there. There is room for them.
     fn add(&mut self, bytes: &[u8]);
 
@@ -55,7 +55,7 @@ pub trait Buffer: Send {
 }
 
 /// Bytes on their way to the device.
-pub trait Sent: Send {
+pub(super) trait Sent: Send {
     /// Them, as a tensor of bytes: what the device is asked from now on comes after their arrival. The shape has as many
     /// elements as bytes were added.
     ///
@@ -68,7 +68,7 @@ pub trait Sent: Send {
 ///
 /// # Errors
 /// The device failed.
-pub fn staging(device: &Device) -> Result<Arc<dyn Staging>> {
+pub(super) fn staging(device: &Device) -> Result<Arc<dyn Staging>> {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(cuda) = device {
         return Ok(Arc::new(card::CardStaging::new(cuda)?));

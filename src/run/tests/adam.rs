@@ -272,10 +272,10 @@ fn a_second_moment_that_overflows_ends_the_run_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
     let found = checkpoint::save(&path, &Position::default(), &store, Some(optimizer.state()));
-    let said = found.unwrap_err().to_string();
+    let printed = found.unwrap_err().to_string();
     assert!(
-        said.starts_with("`second_moment/slow.bias` of the optimizer's state holds values"),
-        "{said}"
+        printed.starts_with("`second_moment/slow.bias` of the optimizer's state holds values"),
+        "{printed}"
     );
     assert!(!path.exists());
 }

@@ -104,7 +104,7 @@ fn sections(text: &str) -> Vec<(&str, Vec<&str>)> {
 }
 
 /// The small graph with these lines in it, the first of them in `[phases.main]`: other sections are named, `[]` is the top.
-pub fn graph(changes: &str) -> (Graph, Checked) {
+pub(super) fn graph(changes: &str) -> (Graph, Checked) {
     let key = |line: &str| line.split_once('=').map(|(k, _)| k.trim().to_string());
     let mut all = sections(GRAPH);
     let changes = format!("[phases.main]\n{changes}");
@@ -129,7 +129,7 @@ pub fn graph(changes: &str) -> (Graph, Checked) {
 }
 
 /// A phase while it is trained, or afterwards.
-pub struct Trained {
+pub(super) struct Trained {
     /// Weights at first, then after each step.
     pub weights: Vec<Numbers>,
     /// The lines of metrics.jsonl.
@@ -149,10 +149,10 @@ pub struct Trained {
 }
 
 /// A saved state: after how many steps, weights and what the optimiser keeps.
-pub type Saved = (u64, WeightStore, Option<OptimizerState>);
+pub(super) type Saved = (u64, WeightStore, Option<OptimizerState>);
 
 /// How to train, besides what the graph says.
-pub struct How {
+pub(super) struct How {
     /// Which phase.
     pub phase: &'static str,
     /// Steps of it done before, with weights and what the optimiser keeps.
@@ -219,7 +219,7 @@ impl PhaseHooks for Watcher {
 }
 
 /// All weights as numbers.
-pub fn numbers(store: &WeightStore) -> Numbers {
+pub(super) fn numbers(store: &WeightStore) -> Numbers {
     let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     store
         .iter()
@@ -228,7 +228,7 @@ pub fn numbers(store: &WeightStore) -> Numbers {
 }
 
 /// Trains a phase of a graph.
-pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
+pub(super) fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
     seen();
     let (program, def) = (&checked.phases[how.phase], &graph.phases[how.phase]);
     let folder = tempfile::tempdir().unwrap();
@@ -285,7 +285,7 @@ pub fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
 
 /// Asserts that two numbers agree as far as single precision goes.
 #[track_caller]
-pub fn near(what: &str, found: f64, right: f64) {
+pub(super) fn near(what: &str, found: f64, right: f64) {
     let error = (found - right).abs();
     assert!(
         error <= 2e-5 * right.abs().max(0.05),
@@ -296,7 +296,7 @@ pub fn near(what: &str, found: f64, right: f64) {
 /// Trains the small graph with `changes`, and holds each step to `training`: its line in the log, and every weight after it.
 /// `parts` are the forward passes of each step.
 #[track_caller]
-pub fn hold(changes: &str, training: &Training, parts: &[usize]) -> Trained {
+pub(super) fn hold(changes: &str, training: &Training, parts: &[usize]) -> Trained {
     let (graph, checked) = graph(changes);
     let run = trained(&graph, &checked, How::default());
     run.outcome.as_ref().unwrap();

@@ -9,9 +9,9 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 /// Classes of the small graph.
-pub const CLASSES: usize = 3;
+pub(super) const CLASSES: usize = 3;
 /// Features of a video.
-pub const FEATURES: usize = 6;
+pub(super) const FEATURES: usize = 6;
 
 thread_local! {
     /// What reached the device on this thread, call by call.
@@ -20,7 +20,7 @@ thread_local! {
 
 /// A video's row of a batch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub(super) struct Row {
     /// The stream's number.
     pub stream: usize,
     /// The video's place in the list.
@@ -32,12 +32,12 @@ pub struct Row {
 }
 
 /// What reached the device on this thread since the last call of this function.
-pub fn seen() -> Vec<Vec<Row>> {
+pub(super) fn seen() -> Vec<Vec<Row>> {
     SEEN.take()
 }
 
 /// The library's kinds and these.
-pub fn registry() -> Registry {
+pub(super) fn registry() -> Registry {
     let mut r = glad_nodes::registry();
     r.add::<Numbers>();
     r.add::<Pixels>();
@@ -47,7 +47,7 @@ pub fn registry() -> Registry {
 }
 
 /// The class of a video.
-pub fn class(video: usize) -> usize {
+pub(super) fn class(video: usize) -> usize {
     (video * video + video / 2) % CLASSES
 }
 

@@ -131,7 +131,7 @@ fn held_out_labels_do_not_pass_fold_or_join_rows() {
     let refused = crate::check::check(&graph, &glad_nodes::registry())
         .err()
         .expect("accepted");
-    let told: Vec<&str> = refused.list.iter().map(|p| p.message.as_str()).collect();
+    let reported: Vec<&str> = refused.list.iter().map(|p| p.message.as_str()).collect();
     let what = "loss `nce` depends on the labels of `target`, which is held out (in phase main)";
-    assert!(told.contains(&what), "{told:?}");
+    assert!(reported.contains(&what), "{reported:?}");
 }

@@ -7,13 +7,13 @@ use super::kinds::{CLASSES, FEATURES, Row, class};
 use std::collections::BTreeMap;
 
 /// Outputs of `embed`.
-pub const WIDTH: usize = 4;
+pub(super) const WIDTH: usize = 4;
 
 /// Numbers by weight.
-pub type Numbers = BTreeMap<String, Vec<f64>>;
+pub(super) type Numbers = BTreeMap<String, Vec<f64>>;
 
 /// What a step's forward and backward pass give.
-pub struct Pass {
+pub(super) struct Pass {
     pub ce: f64,
     pub adv: f64,
     pub ce_accuracy: f64,
@@ -43,7 +43,7 @@ fn linear_back(grads: &mut Numbers, name: &str, w: &[f64], x: &[f64], dy: &[f64]
 }
 
 /// Losses and gradients of the rows of a step, with the weights of the two losses and the strength of the reversal.
-pub fn pass(weights: &Numbers, rows: &[Row], of: [f64; 2], reversal: f64) -> Pass {
+pub(super) fn pass(weights: &Numbers, rows: &[Row], of: [f64; 2], reversal: f64) -> Pass {
     let w = |name: &str| weights[name].as_slice();
     let mut out = Pass {
         ce: 0.0,
@@ -84,7 +84,7 @@ pub fn pass(weights: &Numbers, rows: &[Row], of: [f64; 2], reversal: f64) -> Pas
 
 /// Adam, or AdamW, as their papers define them.
 #[derive(Clone, Copy)]
-pub struct Adam {
+pub(super) struct Adam {
     pub betas: [f64; 2],
     pub eps: f64,
     pub decoupled: bool,
@@ -92,13 +92,13 @@ pub struct Adam {
 
 /// What an optimiser keeps, by weight: momentum, or the first moment, and the second one.
 #[derive(Default)]
-pub struct Moments {
+pub(super) struct Moments {
     first: Numbers,
     second: Numbers,
 }
 
 /// SGD as PyTorch defines it, or Adam, and how the small graph is trained.
-pub struct Training {
+pub(super) struct Training {
     /// The learning rate of each step.
     pub lr: Vec<f64>,
     pub momentum: f64,
@@ -120,7 +120,7 @@ pub struct Training {
 
 impl Training {
     /// These learning rates, and nothing else.
-    pub fn plain(lr: &[f64]) -> Training {
+    pub(super) fn plain(lr: &[f64]) -> Training {
         Training {
             lr: lr.to_vec(),
             momentum: 0.0,
@@ -136,7 +136,13 @@ impl Training {
     }
 
     /// Takes step `k` on these rows. Gives what is logged: the losses, their accuracies, the total and the gradient's norm.
-    pub fn step(&self, k: usize, weights: &mut Numbers, kept: &mut Moments, rows: &[Row]) -> Vec<(&'static str, f64)> {
+    pub(super) fn step(
+        &self,
+        k: usize,
+        weights: &mut Numbers,
+        kept: &mut Moments,
+        rows: &[Row],
+    ) -> Vec<(&'static str, f64)> {
         let grown = (self.grow)(k);
         let losses = [self.losses[0] * grown[0], self.losses[1] * grown[1]];
         let mut found = pass(weights, rows, losses, self.reversal[k]);

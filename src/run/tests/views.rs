@@ -76,7 +76,7 @@ fn every_video_is_scored_once_though_one_list_is_shorter() {
     assert_eq!(result.counts, [("source".to_string(), 10), ("target".to_string(), 7)]);
     assert_eq!((result.predictions.len(), result.ports.len()), (17, 17));
     assert!(result.bad.is_empty());
-    assert_eq!(result.said, ["10 videos, without []", "7 videos, without []"]);
+    assert_eq!(result.printed, ["10 videos, without []", "7 videos, without []"]);
     for (stream, name, size) in [(0, "source", 10), (1, "target", 7)] {
         let rows: Vec<_> = calls.iter().flatten().filter(|r| r.stream == stream).collect();
         assert!(rows.iter().map(|r| r.video).eq(0..size));
@@ -188,7 +188,7 @@ fn bad_videos_are_left_out_and_too_many_end_the_view() {
     assert_eq!(result.counts, [("source".to_string(), 7), ("target".to_string(), 7)]);
     let videos: Vec<usize> = result.bad.iter().map(|b| b.video).collect();
     assert_eq!(videos, [0, 5, 9]);
-    assert_eq!(result.said, ["10 videos, without [0, 5, 9]", "7 videos, without []"]);
+    assert_eq!(result.printed, ["10 videos, without [0, 5, 9]", "7 videos, without []"]);
     let scored: Vec<usize> = result
         .predictions
         .iter()

@@ -1,33 +1,33 @@
 //! The harness of the end-to-end tests: the real program, in a folder of its own.
 #![allow(dead_code, missing_docs, reason = "each test file uses a part of it")]
 
-pub mod own;
+pub(crate) mod own;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 /// The repository.
-pub fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The smoke setting, by absolute path.
-pub fn smoke() -> String {
+pub(crate) fn smoke() -> String {
     repository().join("graphs/settings/smoke.toml").display().to_string()
 }
 
 /// A graph of the repository, by absolute path.
-pub fn graph(name: &str) -> String {
+pub(crate) fn graph(name: &str) -> String {
     repository().join("graphs").join(name).display().to_string()
 }
 
 /// A cache shared by all tests: the small data set is generated once.
-pub fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache")
 }
 
 /// `glad-run` with these arguments, ready to start.
-pub fn command<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
+pub(crate) fn command<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
     let mut c = Command::new(env!("CARGO_BIN_EXE_glad-run"));
     c.args(args)
         .env("GLAD_CACHE", cache())
@@ -37,12 +37,12 @@ pub fn command<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
 }
 
 /// Runs `glad-run` to its end.
-pub fn glad<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
+pub(crate) fn glad<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Output {
     command(args).output().expect("the program starts")
 }
 
 /// Runs `glad-run` and returns its standard output; a failure shows all of its output.
-pub fn ok<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
+pub(crate) fn ok<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
     let out = glad(args);
     assert!(
         out.status.success(),
@@ -55,7 +55,7 @@ pub fn ok<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> String {
 }
 
 /// The files of a run that must be equal to the byte whenever the run is the same.
-pub fn bytes_of(run: &Path) -> Vec<(String, Vec<u8>)> {
+pub(crate) fn bytes_of(run: &Path) -> Vec<(String, Vec<u8>)> {
     [
         "graph.toml",
         "metrics.jsonl",
@@ -73,7 +73,7 @@ pub fn bytes_of(run: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 /// Reports which of the files differ.
-pub fn differing(a: &Path, b: &Path) -> Vec<String> {
+pub(crate) fn differing(a: &Path, b: &Path) -> Vec<String> {
     bytes_of(a)
         .into_iter()
         .zip(bytes_of(b))

@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 /// The lists that the setting names.
-pub const LISTS: [&str; 4] = ["source_train", "source_test", "target_train", "target_test"];
+pub(crate) const LISTS: [&str; 4] = ["source_train", "source_test", "target_train", "target_test"];
 
 /// A bright square on a dark ground that moves right (class 0) or down (class 1), in files of several sizes.
-pub fn square(path: &Path, class: usize, seed: usize, options: WriteOptions) {
+pub(crate) fn square(path: &Path, class: usize, seed: usize, options: WriteOptions) {
     let (w, h) = [(96, 80), (80, 96), (128, 72)][seed % 3];
     let mut video = VideoWriter::create_with(path, w, h, 24.0, options).unwrap();
     for t in 0..20 + seed % 7 {
@@ -33,7 +33,7 @@ pub fn square(path: &Path, class: usize, seed: usize, options: WriteOptions) {
 /// A list `data/LIST.txt` of this many videos for each of [`LISTS`], half of them of each class, unlabelled for
 /// `target_train`, and the class names. `make` writes a video of a class and seed into a folder and returns its name
 /// there.
-pub fn lists(dir: &Path, videos: usize, make: impl Fn(&Path, usize, usize) -> String) {
+pub(crate) fn lists(dir: &Path, videos: usize, make: impl Fn(&Path, usize, usize) -> String) {
     let data = dir.join("data");
     for list in LISTS {
         std::fs::create_dir_all(data.join(list)).unwrap();
@@ -53,7 +53,7 @@ pub fn lists(dir: &Path, videos: usize, make: impl Fn(&Path, usize, usize) -> St
 }
 
 /// The setting for a user's videos next to `data`, `mine.toml`; its path.
-pub fn setting(dir: &Path) -> String {
+pub(crate) fn setting(dir: &Path) -> String {
     let path = dir.join("mine.toml");
     std::fs::copy(repository().join("graphs/settings/own_videos.toml"), &path).unwrap();
     path.display().to_string()

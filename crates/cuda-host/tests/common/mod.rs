@@ -8,12 +8,12 @@ mod card;
 pub use card::{Host, HostMemory};
 use glad_cuda::{In, Number, Out};
 #[cfg(not(feature = "card"))]
-pub use glad_cuda_host::{Host, HostMemory};
+pub(crate) use glad_cuda_host::{Host, HostMemory};
 use half::bf16;
 use proptest::prelude::*;
 
 /// `len` values from −1 to 1.
-pub fn values(seed: u64, len: usize) -> Vec<f32> {
+pub(crate) fn values(seed: u64, len: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
     let mut next = || {
         // SplitMix64.
@@ -29,29 +29,29 @@ pub fn values(seed: u64, len: usize) -> Vec<f32> {
 }
 
 /// `len` bytes.
-pub fn bytes(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn bytes(seed: u64, len: usize) -> Vec<u8> {
     values(seed, len).iter().map(|v| ((v + 1.0) * 127.99) as u8).collect()
 }
 
 /// The layout of activations on a device.
 #[derive(Clone, Copy, Debug)]
-pub struct Kind {
+pub(crate) struct Kind {
     pub number: Number,
     /// Values in front, so that the rest is not aligned to 16 bytes.
     pub skip: usize,
 }
 
-pub const F32: Kind = Kind {
+pub(crate) const F32: Kind = Kind {
     number: Number::F32,
     skip: 0,
 };
-pub const BF16: Kind = Kind {
+pub(crate) const BF16: Kind = Kind {
     number: Number::Bf16,
     skip: 0,
 };
 
 /// All kinds.
-pub fn kinds() -> impl Strategy<Value = Kind> {
+pub(crate) fn kinds() -> impl Strategy<Value = Kind> {
     (prop::bool::ANY, prop::bool::weighted(0.2)).prop_map(|(wide, skips)| Kind {
         number: if wide { Number::F32 } else { Number::Bf16 },
         skip: skips.into(),
@@ -59,13 +59,13 @@ pub fn kinds() -> impl Strategy<Value = Kind> {
 }
 
 /// Few and many channels, multiples of a vector and others.
-pub fn channels() -> impl Strategy<Value = usize> {
+pub(crate) fn channels() -> impl Strategy<Value = usize> {
     prop_oneof![3 => 1usize..20, 6 => (1usize..40).prop_map(|n| n * 8), 1 => 257usize..300]
 }
 
 impl Kind {
     /// The values rounded to its type.
-    pub fn rounded(self, values: Vec<f32>) -> Vec<f32> {
+    pub(crate) fn rounded(self, values: Vec<f32>) -> Vec<f32> {
         match self.number {
             Number::Bf16 => values.into_iter().map(|v| bf16::from_f32(v).to_f32()).collect(),
             _ => values,
@@ -73,7 +73,7 @@ impl Kind {
     }
 
     /// Copies these values to the device.
-    pub fn put(self, host: &Host, values: &[f32]) -> Operand {
+    pub(crate) fn put(self, host: &Host, values: &[f32]) -> Operand {
         let all = || std::iter::repeat_n(&0.0, self.skip).chain(values);
         let memory = match self.number {
             Number::Bf16 => host.put(&all().map(|v| bf16::from_f32(*v)).collect::<Vec<_>>()),
@@ -83,14 +83,14 @@ impl Kind {
     }
 
     /// Allocates as many, filled with NaN.
-    pub fn room(self, host: &Host, len: usize) -> Operand {
+    pub(crate) fn room(self, host: &Host, len: usize) -> Operand {
         self.put(host, &vec![f32::NAN; len])
     }
 
     /// Asserts that results on the device match the CPU's, to the rounding of the type and `1e-5` of the terms that the result is
     /// made of, whose magnitude is `scale`.
     #[track_caller]
-    pub fn assert_near(self, name: &str, got: &[f32], expected: &[f32], scale: f32) {
+    pub(crate) fn assert_near(self, name: &str, got: &[f32], expected: &[f32], scale: f32) {
         assert_eq!(got.len(), expected.len(), "{name}");
         let most = expected
             .iter()
@@ -107,21 +107,21 @@ impl Kind {
 }
 
 /// Activations on a device.
-pub struct Operand {
+pub(crate) struct Operand {
     memory: HostMemory,
     kind: Kind,
 }
 
 impl Operand {
-    pub fn read(&self) -> In<'_> {
+    pub(crate) fn read(&self) -> In<'_> {
         self.memory.input_from(self.kind.skip)
     }
 
-    pub fn write(&mut self) -> Out<'_> {
+    pub(crate) fn write(&mut self) -> Out<'_> {
         self.memory.output_from(self.kind.skip)
     }
 
-    pub fn get(&self) -> Vec<f32> {
+    pub(crate) fn get(&self) -> Vec<f32> {
         let skip = self.kind.skip;
         match self.kind.number {
             Number::Bf16 => self.memory.numbers::<bf16>()[skip..]
@@ -135,7 +135,7 @@ impl Operand {
 
 /// The result of a computation, checked not to depend on the order in which threads run.
 #[track_caller]
-pub fn on_host<const N: usize>(run: impl Fn(&Host) -> glad_cuda::Result<[Vec<f32>; N]>) -> [Vec<f32>; N] {
+pub(crate) fn on_host<const N: usize>(run: impl Fn(&Host) -> glad_cuda::Result<[Vec<f32>; N]>) -> [Vec<f32>; N] {
     let forward = run(&Host::new()).unwrap();
     let backward = run(&Host::reversed()).unwrap();
     for (a, b) in forward.iter().zip(&backward) {

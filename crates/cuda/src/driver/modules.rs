@@ -155,11 +155,11 @@ fn load(name: &str, ptx: &'static str) -> Result<CUmodule> {
     };
     loaded.result().doing(|| {
         let end = log.iter().position(|&b| b == 0).unwrap_or(LOG);
-        let said = String::from_utf8_lossy(&log[..end]);
+        let printed = String::from_utf8_lossy(&log[..end]);
         format!(
             "load glad's kernels `{name}` (a driver older than the CUDA toolkit that they were compiled with cannot){}{}",
-            if said.trim().is_empty() { "" } else { ":\n" },
-            said.trim()
+            if printed.trim().is_empty() { "" } else { ":\n" },
+            printed.trim()
         )
     })?;
     Ok(module)

@@ -327,9 +327,9 @@ fn time_and_memory_are_counted() {
 #[ignore = "needs a card"]
 fn what_cannot_be_is_an_error_with_a_reason() {
     let card = card();
-    let said = |e: glad_cuda::Error| e.to_string();
+    let printed = |e: glad_cuda::Error| e.to_string();
 
-    let too_much = said(card.alloc(1 << 50, Number::U8).unwrap_err());
+    let too_much = printed(card.alloc(1 << 50, Number::U8).unwrap_err());
     assert!(too_much.contains("1073741824 MiB of the device's memory"), "{too_much}");
     // The GPU remains usable.
     card.alloc(10, Number::F32).unwrap();
@@ -341,16 +341,19 @@ fn what_cannot_be_is_an_error_with_a_reason() {
         block: [1; 3],
     };
     // SAFETY: neither is launched.
-    let missing = said(unsafe { card.launch(&launch("pointwise", "nothing"), &[]) }.unwrap_err());
+    let missing = printed(unsafe { card.launch(&launch("pointwise", "nothing"), &[]) }.unwrap_err());
     assert!(
         missing.contains("find the kernel `nothing` in pointwise.cu"),
         "{missing}"
     );
     // SAFETY: as above.
-    let missing = said(unsafe { card.launch(&launch("nothing", "nothing"), &[Arg::U32(1)]) }.unwrap_err());
+    let missing = printed(unsafe { card.launch(&launch("nothing", "nothing"), &[Arg::U32(1)]) }.unwrap_err());
     assert!(missing.contains("no file nothing.cu"), "{missing}");
 
-    let per_thread = Card::of(&STREAM.context().per_thread_stream()).err().map(said).unwrap();
+    let per_thread = Card::of(&STREAM.context().per_thread_stream())
+        .err()
+        .map(printed)
+        .unwrap();
     assert!(per_thread.contains("new_cuda_with_stream"), "{per_thread}");
 
     let shape = Conv::new_2d(1, [8, 8], 4, 4, 3, 1, 1);
@@ -360,10 +363,10 @@ fn what_cannot_be_is_an_error_with_a_reason() {
         card.alloc(1, Number::F32).unwrap(),
     );
     let short = conv::forward(&card, &shape, Precision::F32, x.input(), w.input(), memory.output());
-    let short = said(short.unwrap_err());
+    let short = printed(short.unwrap_err());
     assert!(short.contains("`w` holds 1 values, but 144 are expected"), "{short}");
     let other = conv::forward(&card, &shape, Precision::Bf16, x.input(), w.input(), memory.output());
-    assert!(said(other.unwrap_err()).contains("`x` holds F32, and Bf16 is needed"));
+    assert!(printed(other.unwrap_err()).contains("`x` holds F32, and Bf16 is needed"));
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// The shortest of some runs, in milliseconds: the one least disturbed by other processes.
-pub fn best(body: impl FnMut()) -> f64 {
+pub(crate) fn best(body: impl FnMut()) -> f64 {
     best_within(Duration::from_millis(150), body)
 }
 
 /// As [`best`], of as many runs as fit a time, and of three at least.
-pub fn best_within(time: Duration, mut body: impl FnMut()) -> f64 {
+pub(crate) fn best_within(time: Duration, mut body: impl FnMut()) -> f64 {
     let mut best = f64::INFINITY;
     let start = Instant::now();
     for run in 0..200 {
@@ -27,7 +27,7 @@ pub fn best_within(time: Duration, mut body: impl FnMut()) -> f64 {
 
 /// Multiply-adds of the current pool's threads together in GF/s, from registers alone: twelve chains on each.
 #[cfg(target_arch = "x86_64")]
-pub fn peak() -> f64 {
+pub(crate) fn peak() -> f64 {
     use std::arch::x86_64::*;
     const ROUNDS: usize = 200_000;
     #[target_feature(enable = "avx512f")]
@@ -75,7 +75,7 @@ pub fn peak() -> f64 {
 
 /// GB/s of `a = b + s·c` over vectors that no cache holds, by the current pool's threads: two read and one written.
 #[allow(dead_code, reason = "not every benchmark asks for it")]
-pub fn bandwidth() -> f64 {
+pub(crate) fn bandwidth() -> f64 {
     const LEN: usize = 32 << 20;
     let (mut a, b, c) = (vec![0f32; LEN], vec![1f32; LEN], vec![2f32; LEN]);
     let s = black_box(3.0);

@@ -24,7 +24,7 @@ pub(super) struct Fold {
 
 impl Fold {
     /// The fold of a convolution, if folding makes it faster.
-    pub fn of(conv: &Conv) -> Option<Fold> {
+    pub(super) fn of(conv: &Conv) -> Option<Fold> {
         let [kt, kh, kw] = conv.kernel;
         let kernel = [kh, kw].map(|k| k.div_ceil(SIDE));
         let strided = conv.stride[1..] == [SIDE; 2] && conv.dilation[1..] == [1; 2] && conv.groups == 1;
@@ -48,7 +48,7 @@ impl Fold {
     }
 
     /// The input in squares, `[n, t, rows, columns, (y, x, ci)]`, with zeros for the padding.
-    pub fn input(&self, x: &[f32]) -> Scratch {
+    pub(super) fn input(&self, x: &[f32]) -> Scratch {
         let [_, height, width] = self.conv.input;
         let [_, rows, columns] = self.folded.input;
         let [_, above, left] = self.conv.pad;
@@ -91,7 +91,7 @@ impl Fold {
     }
 
     /// Where a tap and a channel of the convolution are in the folded one: its tap, and its channel.
-    pub fn place(&self, tap: usize, channel: usize) -> (usize, usize) {
+    pub(super) fn place(&self, tap: usize, channel: usize) -> (usize, usize) {
         let [_, kh, kw] = self.conv.kernel;
         let [_, fh, fw] = self.folded.kernel;
         let (x, y, t) = (tap % kw, tap / kw % kh, tap / kw / kh);
@@ -100,7 +100,7 @@ impl Fold {
     }
 
     /// The gradient of the weights from that of the folded ones.
-    pub fn weight_grads(&self, folded: &[f32], dw: &mut [f32]) {
+    pub(super) fn weight_grads(&self, folded: &[f32], dw: &mut [f32]) {
         let (taps, folded_taps) = (self.conv.taps(), self.folded.taps());
         let filter = self.conv.ci * taps;
         for (dw, folded) in dw

@@ -50,7 +50,7 @@ fn backward_axis(conv: &Conv, a: usize, at: usize) -> Axis {
 
 impl Gather {
     /// The forward pass; also the order of the weight gradient.
-    pub fn forward(conv: &Conv) -> Self {
+    pub(super) fn forward(conv: &Conv) -> Self {
         let axes = std::array::from_fn(|a| forward_axis(conv, a));
         let out = conv.output();
         Self {
@@ -70,7 +70,7 @@ impl Gather {
 
     /// The input gradient: one gather per residue class of the input position modulo the stride. A class without runs
     /// gets no gradient. Classes that hold no pixel are left out by [`Gather::is_empty`].
-    pub fn backward(conv: &Conv) -> Vec<Self> {
+    pub(super) fn backward(conv: &Conv) -> Vec<Self> {
         let [st, sh, sw] = conv.stride;
         let mut classes = Vec::with_capacity(st * sh * sw);
         for at_t in 0..st {
@@ -157,26 +157,26 @@ impl Gather {
         self
     }
 
-    pub fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.n * self.grid.iter().product::<usize>()
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.rows() == 0
     }
 
     /// Values of one run.
-    pub fn run_len(&self) -> usize {
+    pub(super) fn run_len(&self) -> usize {
         self.taps_per_run * self.channels
     }
 
     /// Values that one output pixel multiplies, per group.
-    pub fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         self.runs.len() * self.run_len()
     }
 
     /// First source column that a line reads (negative in the padding), and how many.
-    pub fn columns(&self) -> (isize, usize) {
+    pub(super) fn columns(&self) -> (isize, usize) {
         let first = self.runs.iter().map(|run| run.1).min().unwrap_or(0);
         let last = self.runs.iter().map(|run| run.1).max().unwrap_or(0) + self.taps_per_run as isize - 1;
         let last = last + ((self.grid[2].max(1) - 1) * self.src_step[2]) as isize;
@@ -184,13 +184,13 @@ impl Gather {
     }
 
     /// Whether lines have to be copied: to be padded, or because the channels of a group are not contiguous in a run.
-    pub fn is_staged(&self) -> bool {
+    pub(super) fn is_staged(&self) -> bool {
         let (first, width) = self.columns();
         first < 0 || first as usize + width > self.src_dims[2] || (self.groups > 1 && self.taps_per_run > 1)
     }
 
     /// The output pixel that grid row `row` is written to.
-    pub fn out_row(&self, row: usize) -> usize {
+    pub(super) fn out_row(&self, row: usize) -> usize {
         let (x, rest) = (row % self.grid[2], row / self.grid[2]);
         let (y, rest) = (rest % self.grid[1], rest / self.grid[1]);
         let (z, n) = (rest % self.grid[0], rest / self.grid[0]);

@@ -444,7 +444,7 @@ static PORTABLE: Kernels = Kernels {
 };
 
 impl Kernels {
-    pub fn of(isa: Isa) -> &'static Self {
+    pub(super) fn of(isa: Isa) -> &'static Self {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &AVX512,
@@ -455,7 +455,7 @@ impl Kernels {
     }
 
     /// Cuts `columns` into panels of at most `max` vectors, as even as can be.
-    pub fn panels(&self, columns: usize, max: usize) -> Vec<Panel> {
+    pub(super) fn panels(&self, columns: usize, max: usize) -> Vec<Panel> {
         let vectors = columns.div_ceil(self.lanes);
         let count = vectors.div_ceil(max);
         let mut at = 0;
@@ -475,7 +475,7 @@ impl Kernels {
     }
 
     /// The outer-product kernel for runs of `len` values of the lowest cost: pieces of its height, the last overlapping.
-    pub fn outer(&self, vectors: usize, len: usize) -> (usize, OuterFn) {
+    pub(super) fn outer(&self, vectors: usize, len: usize) -> (usize, OuterFn) {
         let all = self.outers[vectors - 1];
         let cost = |height: usize| len.div_ceil(height) * (2 * height + 3);
         let best = all

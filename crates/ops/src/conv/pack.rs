@@ -33,7 +33,7 @@ impl Panels {
     }
 
     /// The panel's weights `[depth][width]`.
-    pub fn panel(&self, group: usize, panel: &Panel) -> &[f32] {
+    pub(super) fn panel(&self, group: usize, panel: &Panel) -> &[f32] {
         &self.data[group * self.group_len + panel.at * self.depth..][..panel.width * self.depth]
     }
 

@@ -206,22 +206,22 @@ mod tests {
     fn mistakes_are_named() {
         let good = Conv::new_2d(1, [4, 4], 6, 6, 3, 1, 0);
         good.validate().unwrap();
-        let said = |conv: Conv| conv.validate().unwrap_err().to_string();
-        assert!(said(Conv { groups: 4, ..good }).contains("4 groups do not divide"));
+        let printed = |conv: Conv| conv.validate().unwrap_err().to_string();
+        assert!(printed(Conv { groups: 4, ..good }).contains("4 groups do not divide"));
         assert!(
-            said(Conv {
+            printed(Conv {
                 stride: [1, 0, 1],
                 ..good
             })
             .contains("stride [1, 0, 1]")
         );
         assert!(
-            said(Conv {
+            printed(Conv {
                 input: [1, 2, 4],
                 ..good
             })
             .contains("does not fit")
         );
-        assert!(said(Conv { n: 0, ..good }).contains("samples"));
+        assert!(printed(Conv { n: 0, ..good }).contains("samples"));
     }
 }

@@ -49,7 +49,7 @@ impl Stage {
     /// pointers to zeros, to a multiple of `spare`, so that kernels may always take `spare` rows at once.
     ///
     /// The pointers hold until the next call, or until `src` is dropped.
-    pub fn fill(&mut self, isa: Isa, g: &Gather, src: &[f32], group: usize, rows: Range<usize>, spare: usize) {
+    pub(super) fn fill(&mut self, isa: Isa, g: &Gather, src: &[f32], group: usize, rows: Range<usize>, spare: usize) {
         let (start, end) = (rows.start, rows.end);
         let width = g.grid[2];
         let (first_line, last_line) = (start / width, (end - 1) / width);
@@ -85,7 +85,7 @@ impl Stage {
     }
 
     /// Prepares where grid `rows` go: `channels` values of each pixel of `out`, from the first on.
-    pub fn fill_outputs(&mut self, isa: Isa, g: &Gather, out: *mut f32, channels: usize, rows: Range<usize>) {
+    pub(super) fn fill_outputs(&mut self, isa: Isa, g: &Gather, out: *mut f32, channels: usize, rows: Range<usize>) {
         let (start, end) = (rows.start, rows.end);
         self.outputs.clear();
         self.outputs.resize(end - start, out);
@@ -105,18 +105,18 @@ impl Stage {
     }
 
     /// The output pointers of the block's rows.
-    pub fn outputs(&self) -> *const *mut f32 {
+    pub(super) fn outputs(&self) -> *const *mut f32 {
         self.outputs.as_ptr()
     }
 
     /// The table: for run `r` and row `i` of the block, entry `r · stride + i`.
-    pub fn pointers(&self) -> (*const *const f32, usize) {
+    pub(super) fn pointers(&self) -> (*const *const f32, usize) {
         (self.pointers.as_ptr(), self.stride)
     }
 
     /// From the first run to the last that are not zeros for all rows. With two frames a third of what a kernel reads is
     /// padding along time, and skipping it saves as much time. At least one run.
-    pub fn live(&self) -> Range<usize> {
+    pub(super) fn live(&self) -> Range<usize> {
         self.live.clone()
     }
 
@@ -130,7 +130,7 @@ impl Stage {
     }
 
     /// The distance in values of the runs of two neighbouring rows of a line; this much may be read from a run of zeros.
-    pub fn step(&self) -> usize {
+    pub(super) fn step(&self) -> usize {
         self.step
     }
 

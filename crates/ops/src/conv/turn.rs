@@ -97,7 +97,7 @@ pub(super) struct PanelSums<'a> {
 
 impl PanelSums<'_> {
     /// Adds the splits in order; value `i` of each filter is that of line `lines[i]`.
-    pub fn turn(&self, isa: Isa, lines: &[usize], filters: &mut [f32]) {
+    pub(super) fn turn(&self, isa: Isa, lines: &[usize], filters: &mut [f32]) {
         match isa {
             // SAFETY: an `Isa` other than `Portable` is only ever handed out where the processor has it.
             #[cfg(target_arch = "x86_64")]

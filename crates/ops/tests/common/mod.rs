@@ -6,7 +6,7 @@ use proptest::prelude::ProptestConfig;
 use std::sync::OnceLock;
 
 /// Values in about [-2, 2] that depend on the key and the index.
-pub fn values(key: u64, len: usize) -> Vec<f32> {
+pub(crate) fn values(key: u64, len: usize) -> Vec<f32> {
     let mut state = key.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x1234_5678_9ABC_DEF1;
     let mut next = || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
@@ -20,12 +20,12 @@ pub fn values(key: u64, len: usize) -> Vec<f32> {
         .collect()
 }
 
-pub fn wide(x: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }
 
 /// Each value is near: within `tolerance` of the larger of 1 and the reference's largest magnitude.
-pub fn assert_near(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
+pub(crate) fn assert_near(what: &str, got: &[f32], want: &[f64], tolerance: f64) {
     assert_eq!(got.len(), want.len(), "{what}: length");
     let size = want.iter().fold(1.0f64, |most, w| most.max(w.abs()));
     for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
@@ -44,7 +44,7 @@ fn pools() -> &'static [rayon::ThreadPool; 3] {
 
 /// Runs `op` with every instruction set and on 1, 2 and 3 threads; the threads must agree to the bit. Passes each
 /// instruction set's result to `check`.
-pub fn on_all(op: impl Fn() -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f32>])) {
+pub(crate) fn on_all(op: impl Fn() -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f32>])) {
     let bits =
         |all: &[Vec<f32>]| -> Vec<Vec<u32>> { all.iter().map(|v| v.iter().map(|x| x.to_bits()).collect()).collect() };
     for set in Isa::available() {
@@ -56,12 +56,12 @@ pub fn on_all(op: impl Fn() -> Vec<Vec<f32>> + Sync, check: impl Fn(Isa, &[Vec<f
 }
 
 /// A buffer of NaN, which no operation may leave in place.
-pub fn garbage(len: usize) -> Vec<f32> {
+pub(crate) fn garbage(len: usize) -> Vec<f32> {
     vec![f32::NAN; len]
 }
 
 /// A small number of random cases; failures are printed, not kept in files.
-pub fn cases(count: u32) -> ProptestConfig {
+pub(crate) fn cases(count: u32) -> ProptestConfig {
     ProptestConfig {
         cases: count,
         failure_persistence: None,

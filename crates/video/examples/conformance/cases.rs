@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 /// The expected result of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expect {
+pub(crate) enum Expect {
     /// Every frame equals ffmpeg's, byte for byte.
     Exact,
     /// The backend reports that it does not read the file.
@@ -16,7 +16,7 @@ pub enum Expect {
 use Expect::{Exact, Refused};
 
 /// A test file.
-pub struct Case {
+pub(crate) struct Case {
     /// Codec.
     pub codec: &'static str,
     /// Its special feature.
@@ -52,7 +52,7 @@ const fn case(
 
 /// All of them.
 #[rustfmt::skip]
-pub const CASES: &[Case] = &[
+pub(crate) const CASES: &[Case] = &[
     case("H.264", "B-frames, pyramid", "plain.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p", Exact),
     case("H.264", "a key frame every 12", "gop.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -g 12", Exact),
     case("H.264", "Baseline", "baseline.mp4", "96x64", "-c:v libx264 -pix_fmt yuv420p -profile:v baseline -g 20", Exact),
@@ -124,7 +124,7 @@ impl fmt::Display for Case {
 
 impl Case {
     /// Makes the file in a folder; `None` if this ffmpeg cannot make it, as one without an encoder.
-    pub fn make(&self, folder: &Path) -> Option<PathBuf> {
+    pub(crate) fn make(&self, folder: &Path) -> Option<PathBuf> {
         let path = folder.join(self.file);
         let mut command = Command::new("ffmpeg");
         command.args(["-nostdin", "-v", "error", "-y"]);
@@ -144,7 +144,7 @@ impl Case {
 }
 
 /// All frames of a file as decoded by ffmpeg, RGB, concatenated.
-pub fn frames_of_ffmpeg(path: &Path) -> Vec<u8> {
+pub(crate) fn frames_of_ffmpeg(path: &Path) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-nostdin", "-v", "error", "-flags", "unaligned", "-i"])
         .arg(path)

@@ -38,10 +38,10 @@ fn table() {
         version()
     );
     println!(
-        "Every file has 50 frames of a test picture with noise (fewer where said). *Exact*: as many frames as the \
+        "Every file has 50 frames of a test picture with noise (fewer where noted). *Exact*: as many frames as the \
          program `ffmpeg` gives (`-vsync passthrough -pix_fmt rgb24 -sws_flags bilinear`), each the same bytes, and \
          the same again when frames are asked for one by one and at random. Where frames differ, the peak \
-         signal-to-noise ratio and the largest difference of a channel are told.\n"
+         signal-to-noise ratio and the largest difference of a channel are reported.\n"
     );
     println!("| codec | container | | `rust` | `ffmpeg` |\n|---|---|---|---|---|");
     let (mut left_out, mut unexpected) = (Vec::new(), Vec::new());

@@ -25,7 +25,7 @@ pub(super) struct Decoded<'a> {
 
 impl Decoder {
     /// A decoder for a stream.
-    pub fn of(parameters: &Parameters, max_pixels: u64) -> Result<Self, Error> {
+    pub(super) fn of(parameters: &Parameters, max_pixels: u64) -> Result<Self, Error> {
         Self::open(
             Context::from_parameters(parameters.clone())?,
             parameters.id(),
@@ -36,7 +36,7 @@ impl Decoder {
 
     /// A decoder for an H.264 stream with start codes and parameter sets, which holds `delay` pictures back
     /// to return them in display order. Few is faster; `None` is safe.
-    pub fn h264(delay: Option<usize>, max_pixels: u64) -> Result<Self, Error> {
+    pub(super) fn h264(delay: Option<usize>, max_pixels: u64) -> Result<Self, Error> {
         let codec = ffmpeg_next::decoder::find(Id::H264).ok_or(Error::DecoderNotFound)?;
         Self::open(Context::new_with_codec(codec), Id::H264, delay, max_pixels)
     }
@@ -66,7 +66,7 @@ impl Decoder {
 
     /// Sets the error handling. With `strict` any irregularity is an error. Without it, after the start of an open GOP, only
     /// damage to a picture is: its leading pictures, whose references are missing, are not shown.
-    pub fn strict(mut self, strict: bool) -> Self {
+    pub(super) fn strict(mut self, strict: bool) -> Self {
         let mut check = Check::CRC | Check::BITSTREAM | Check::BUFFER;
         check.set(Check::EXPLODE, strict);
         // SAFETY: the context is owned; this is a plain integer, which is read for each picture.
@@ -75,7 +75,7 @@ impl Decoder {
     }
 
     /// Feeds a packet, which is `sample`.
-    pub fn send(&mut self, packet: &mut Packet, sample: usize) -> Result<(), Error> {
+    pub(super) fn send(&mut self, packet: &mut Packet, sample: usize) -> Result<(), Error> {
         packet.set_pts(Some(sample as i64));
         packet.set_dts(Some(sample as i64));
         // Not `discard`: the index decides which pictures are shown.
@@ -84,12 +84,12 @@ impl Decoder {
     }
 
     /// Signals the end of the packets.
-    pub fn finish(&mut self) -> Result<(), Error> {
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
         self.inner.send_eof()
     }
 
     /// The next picture, if one is ready.
-    pub fn receive(&mut self) -> Result<Option<Decoded<'_>>, Error> {
+    pub(super) fn receive(&mut self) -> Result<Option<Decoded<'_>>, Error> {
         match self.inner.receive_frame(&mut self.picture) {
             Ok(()) => Ok(Some(Decoded {
                 sample: self.picture.pts().and_then(|n| usize::try_from(n).ok()),
@@ -102,7 +102,7 @@ impl Decoder {
     }
 
     /// Drops all pictures, for a new start.
-    pub fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.inner.flush();
     }
 }

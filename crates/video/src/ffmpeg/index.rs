@@ -41,7 +41,7 @@ unsafe impl Sync for SharedParameters {}
 impl AvIndex {
     /// Reads all packets of a file's video stream; decodes them if they do not show the order
     /// of the pictures.
-    pub fn read(path: &Path, limits: &Limits) -> Result<Self, VideoError> {
+    pub(crate) fn read(path: &Path, limits: &Limits) -> Result<Self, VideoError> {
         super::prepare();
         let refused = |e: Error| VideoError::malformed(path, format!("libavformat does not read it ({e})"));
         let Some(mut reader) = Reader::first(path).map_err(refused)? else {
@@ -137,7 +137,7 @@ impl AvIndex {
     }
 
     /// Width and height of an upright frame.
-    pub fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         self.orientation.size(self.width, self.height)
     }
 

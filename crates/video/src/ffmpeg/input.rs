@@ -96,7 +96,7 @@ pub(super) struct Reader {
 impl Reader {
     /// Opens a file and chooses its video stream as the program `ffmpeg` does: the one with most pixels, with a preference
     /// for those that are marked as default. Cover pictures do not count.
-    pub fn first(path: &Path) -> Result<Option<Self>, Error> {
+    pub(super) fn first(path: &Path) -> Result<Option<Self>, Error> {
         let mut input = open(path)?;
         survey(&mut input)?;
         let chosen = videos(&input)
@@ -114,13 +114,13 @@ impl Reader {
     }
 
     /// A note on which of several video streams was chosen.
-    pub fn remark(&self) -> Option<String> {
+    pub(super) fn remark(&self) -> Option<String> {
         let sizes: Vec<_> = videos(&self.input).map(|s| (s.index(), size(&s))).collect();
         choice(self.stream, &sizes)
     }
 
     /// Opens a file again whose stream is known.
-    pub fn again(path: &Path, stream: usize) -> Result<Self, Error> {
+    pub(super) fn again(path: &Path, stream: usize) -> Result<Self, Error> {
         let mut input = open(path)?;
         // SAFETY: the context is open.
         let headless = unsafe { (*input.as_ptr()).ctx_flags & AVFMTCTX_NOHEADER != 0 };
@@ -141,7 +141,7 @@ impl Reader {
         Self { input, stream }
     }
 
-    pub fn stream(&self) -> Stream<'_> {
+    pub(super) fn stream(&self) -> Stream<'_> {
         match self.input.stream(self.stream) {
             Some(s) => s,
             // Both constructors have checked this.
@@ -150,7 +150,7 @@ impl Reader {
     }
 
     /// The next packet of the stream; `None` at the end.
-    pub fn next(&mut self) -> Result<Option<Packet>, Error> {
+    pub(super) fn next(&mut self) -> Result<Option<Packet>, Error> {
         loop {
             let mut packet = Packet::empty();
             match packet.read(&mut self.input) {
@@ -163,7 +163,7 @@ impl Reader {
     }
 
     /// Seeks to the last readable position at or before a time.
-    pub fn seek(&mut self, time: i64) -> Result<(), Error> {
+    pub(super) fn seek(&mut self, time: i64) -> Result<(), Error> {
         // SAFETY: the context is open and has the stream.
         match unsafe { avformat_seek_file(self.input.as_mut_ptr(), self.stream as i32, i64::MIN, time, time, 0) } {
             0.. => Ok(()),
@@ -172,14 +172,14 @@ impl Reader {
     }
 
     /// Whether the container declares progressive video.
-    pub fn is_progressive(&self) -> bool {
+    pub(super) fn is_progressive(&self) -> bool {
         let parameters = self.stream().parameters();
         // SAFETY: the parameters live as long as the stream.
         unsafe { (*parameters.as_ptr()).field_order == AVFieldOrder::AV_FIELD_PROGRESSIVE }
     }
 
     /// The codec's extradata.
-    pub fn extradata(&self) -> Vec<u8> {
+    pub(super) fn extradata(&self) -> Vec<u8> {
         let parameters = self.stream().parameters();
         // SAFETY: the parameters live as long as the stream, and own that many bytes.
         unsafe {
@@ -192,12 +192,12 @@ impl Reader {
     }
 
     /// The name of the container.
-    pub fn container(&self) -> String {
+    pub(super) fn container(&self) -> String {
         self.input.format().name().to_owned()
     }
 
     /// The number of samples in the container's table, if it has a complete one.
-    pub fn table_length(&self) -> Option<usize> {
+    pub(super) fn table_length(&self) -> Option<usize> {
         if !self.container().starts_with("mov") {
             return None;
         }
@@ -208,7 +208,7 @@ impl Reader {
     }
 
     /// The orientation of the pictures.
-    pub fn orientation(&self) -> Orientation {
+    pub(super) fn orientation(&self) -> Orientation {
         let stream = self.stream();
         let matrix = stream.side_data().find(|s| s.kind() == side_data::Type::DisplayMatrix);
         let Some(matrix) = matrix else {

@@ -34,11 +34,11 @@ pub(super) struct Unpacker {
 
 impl Unpacker {
     /// Whether the next packet does not depend on those before.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.held.is_none()
     }
 
-    pub fn unpack(&mut self, packet: Packet) -> Packet {
+    pub(super) fn unpack(&mut self, packet: Packet) -> Packet {
         let data = packet.data().unwrap_or(&[]);
         if let Some(held) = self.held.take() {
             if data.len() > MAX_PLACEHOLDER {

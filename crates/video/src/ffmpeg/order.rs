@@ -37,7 +37,7 @@ pub(super) struct Syntax {
 }
 
 impl Syntax {
-    pub fn of(id: Id, extradata: &[u8]) -> Self {
+    pub(super) fn of(id: Id, extradata: &[u8]) -> Self {
         let at = |i: usize| extradata.get(i).map(|b| usize::from(b & 3) + 1);
         let length_size = match (id, extradata.first()) {
             (Id::H264, Some(1)) => at(4),
@@ -48,11 +48,11 @@ impl Syntax {
     }
 
     /// Whether every packet is one picture or none, and marks which.
-    pub fn tells_pictures(self) -> bool {
+    pub(super) fn tells_pictures(self) -> bool {
         matches!(self.id, Id::H264 | Id::HEVC | Id::VP8 | Id::VP9 | Id::AV1)
     }
 
-    pub fn look(self, packet: &[u8]) -> Traits {
+    pub(super) fn look(self, packet: &[u8]) -> Traits {
         match self.id {
             Id::H264 => h264(&self.units(packet)),
             Id::HEVC => hevc(&self.units(packet)),

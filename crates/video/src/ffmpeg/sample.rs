@@ -25,7 +25,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    pub fn place(&self) -> (i64, u32) {
+    pub(super) fn place(&self) -> (i64, u32) {
         (self.position, self.size)
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Survey<'a> {
 }
 
 impl<'a> Survey<'a> {
-    pub fn of(path: &'a Path, limits: &'a Limits, parameters: &'a Parameters, syntax: Syntax) -> Self {
+    pub(super) fn of(path: &'a Path, limits: &'a Limits, parameters: &'a Parameters, syntax: Syntax) -> Self {
         Self {
             path,
             limits,
@@ -59,7 +59,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Reads the packets of a file that was just opened, and decodes them if `decode`.
-    pub fn packets(&mut self, reader: &mut Reader, decode: bool) -> Result<(), VideoError> {
+    pub(super) fn packets(&mut self, reader: &mut Reader, decode: bool) -> Result<(), VideoError> {
         (self.raw, self.shown, self.keys, self.decoder) = (Vec::new(), Vec::new(), HashSet::new(), None);
         self.unpacker = unpacker(self.parameters.id());
         loop {
@@ -178,14 +178,14 @@ impl<'a> Survey<'a> {
     }
 
     /// Whether all pictures have different times.
-    pub fn times_tell_the_order(&self) -> bool {
+    pub(super) fn times_tell_the_order(&self) -> bool {
         let shown = || self.raw.iter().filter(|r| r.traits.shown);
         let mut seen = HashSet::new();
         shown().all(|r| r.pts.is_some_and(|t| seen.insert(t)))
     }
 
     /// The samples by display time.
-    pub fn by_time(&self) -> Vec<u32> {
+    pub(super) fn by_time(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.raw.len() as u32)
             .filter(|&s| self.raw[s as usize].traits.shown)
             .collect();
@@ -194,13 +194,13 @@ impl<'a> Survey<'a> {
     }
 
     /// The samples in the decoder's output order.
-    pub fn by_decoding(&mut self) -> Vec<u32> {
+    pub(super) fn by_decoding(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.shown)
     }
 
     /// Where decoding can begin: the entries that the packets show; otherwise the samples that both the container
     /// and, if it ran, the decoder mark as key frames.
-    pub fn entries(&self, intra: bool) -> Vec<(u32, Entry)> {
+    pub(super) fn entries(&self, intra: bool) -> Vec<(u32, Entry)> {
         let of = |(i, raw): (usize, &Raw)| {
             let sample = i as u32;
             let entry = match raw.traits.entry {

@@ -32,7 +32,7 @@ pub(super) struct AvTrack<'a> {
 }
 
 impl<'a> AvTrack<'a> {
-    pub fn of(path: &'a Path, index: &'a AvIndex, limits: &'a Limits) -> Self {
+    pub(super) fn of(path: &'a Path, index: &'a AvIndex, limits: &'a Limits) -> Self {
         Self {
             path,
             index,

@@ -17,7 +17,7 @@ pub(super) struct Table {
 
 impl Table {
     /// From the numbers of codes of each length, from 1 to 16, and the symbols. `None` if there are more codes than fit.
-    pub fn new(counts: &[u8], symbols: &[u8]) -> Option<Self> {
+    pub(super) fn new(counts: &[u8], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
             quick: vec![(0, 0); 1 << QUICK],
             end: [0; 17],
@@ -72,7 +72,7 @@ const MARGIN: usize = 4;
 
 impl Bits {
     /// Takes other data.
-    pub fn load(&mut self, data: &[u8]) {
+    pub(super) fn load(&mut self, data: &[u8]) {
         self.bytes.clear();
         let mut rest = data;
         while let Some(n) = rest.iter().position(|b| *b == 0xff) {
@@ -100,31 +100,31 @@ impl Bits {
     }
 
     /// The next symbol; `None` if no code is so. Beyond the end there are zeros: [`Self::over`] tells.
-    pub fn symbol(&mut self, table: &Table) -> Option<u8> {
+    pub(super) fn symbol(&mut self, table: &Table) -> Option<u8> {
         let (length, symbol) = table.find(self.peek())?;
         self.at += length as usize;
         Some(symbol)
     }
 
     /// `n` bits, no more than 16.
-    pub fn take(&mut self, n: u8) -> u32 {
+    pub(super) fn take(&mut self, n: u8) -> u32 {
         let bits = if n == 0 { 0 } else { self.peek() >> (16 - n) };
         self.at += usize::from(n);
         bits
     }
 
     /// Passes over `n` bits.
-    pub fn skip(&mut self, n: u8) {
+    pub(super) fn skip(&mut self, n: u8) {
         self.at += usize::from(n);
     }
 
     /// Whether more was taken than there is.
-    pub fn over(&self) -> bool {
+    pub(super) fn over(&self) -> bool {
         self.at > self.count
     }
 
     /// Whole bytes that were not taken.
-    pub fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         (self.count / 8).saturating_sub(self.at.div_ceil(8))
     }
 }

@@ -43,7 +43,7 @@ pub(super) struct Found {
 }
 
 impl<'a> Labels<'a> {
-    pub fn of(classes: Option<&'a [String]>) -> Self {
+    pub(super) fn of(classes: Option<&'a [String]>) -> Self {
         let names = classes.map(|all| {
             let mut loose = HashMap::new();
             for (i, name) in all.iter().enumerate() {
@@ -64,13 +64,13 @@ impl<'a> Labels<'a> {
     }
 
     /// Whether the labels that were read are numbers, all of them.
-    pub fn numbered(&self) -> bool {
+    pub(super) fn numbered(&self) -> bool {
         let Written { numbers, names } = self.written.get();
         numbers.is_some() && !names
     }
 
     /// Whether they are the numbers of the classes from 1, where the classes are known.
-    pub fn begin_with_one(&self) -> bool {
+    pub(super) fn begin_with_one(&self) -> bool {
         let count = self.names.as_ref().map(|n| n.all.len());
         self.numbered() && self.written.get().numbers == count.map(|n| (1, n))
     }
@@ -91,12 +91,12 @@ impl<'a> Labels<'a> {
     }
 
     /// Whether the names of the classes are known.
-    pub fn named(&self) -> bool {
+    pub(super) fn named(&self) -> bool {
         self.names.is_some()
     }
 
     /// Whether a text is a label, valid or nearly so: a number, a mark for none, a class in any case.
-    pub fn like(&self, text: &str) -> bool {
+    pub(super) fn like(&self, text: &str) -> bool {
         let text = unquoted(text);
         is_count(text) || is_none(text) || self.is_class(text)
     }
@@ -112,7 +112,7 @@ impl<'a> Labels<'a> {
 
     /// The words at the end (or the beginning) of `words` that are a label: as many as make the name of a class, else
     /// one. `None` if that word is not a label either.
-    pub fn at(&self, words: &[&str], end: bool) -> Option<Found> {
+    pub(super) fn at(&self, words: &[&str], end: bool) -> Option<Found> {
         let part = |n: usize| match end {
             true => &words[words.len() - n..],
             false => &words[..n],
@@ -132,7 +132,7 @@ impl<'a> Labels<'a> {
     ///
     /// # Errors
     /// A fragment that says what is wrong and what may be meant.
-    pub fn read(&self, word: &str, context: &dyn Fn() -> String) -> Result<Option<usize>, String> {
+    pub(super) fn read(&self, word: &str, context: &dyn Fn() -> String) -> Result<Option<usize>, String> {
         if word == "-" {
             return Ok(None);
         }

@@ -57,13 +57,13 @@ fn text_of_every_system_is_read() {
     }
     assert_eq!(parse("a.mp4 1\rb.mp4 x y\rc.mp4 0\r").unwrap_err()[0].line, 2);
     // what Windows calls ANSI
-    let said = parse_list(b"v/a.mp4 1\nv/caf\xe9.mp4 1\n", &ListOptions::default()).unwrap_err();
-    assert_eq!((said.len(), said[0].line), (1, 2));
+    let printed = parse_list(b"v/a.mp4 1\nv/caf\xe9.mp4 1\n", &ListOptions::default()).unwrap_err();
+    assert_eq!((printed.len(), printed[0].line), (1, 2));
     assert!(
-        said[0]
+        printed[0]
             .reason
             .contains("save the list as UTF-8 (as Windows-1252 this line is \"v/café.mp4 1\")"),
-        "{said:?}"
+        "{printed:?}"
     );
 }
 
@@ -139,9 +139,9 @@ fn tables_of_spreadsheets_and_pandas_are_read() {
 fn tables_that_leave_a_question_say_what_to_write() {
     let auto = ListOptions::default();
     let one = |text: &str, options: &ListOptions| {
-        let said = bad(text, options);
-        assert_eq!(said.len(), 1, "{text:?}: {said:?}");
-        said[0].clone()
+        let printed = bad(text, options);
+        assert_eq!(printed.len(), 1, "{text:?}: {printed:?}");
+        printed[0].clone()
     };
     for (text, line, word) in [
         ("0,v/a.mp4,1\n1,v/b.mp4,0\n", 1, "`columns = \"_ path label\"`"),
@@ -173,16 +173,16 @@ fn tables_that_leave_a_question_say_what_to_write() {
         ("a.mp4 1 2 3 4\nb.mp4 5 6 7 8\n", 1, "has 4 columns after its path"),
         ("a.mp4,1,2,3,4\nb.mp4,5,6,7,8\n", 1, "has 4 columns after its path"),
     ] {
-        let said = one(text, &auto);
+        let printed = one(text, &auto);
         assert!(
-            said.starts_with(&format!("{line}: ")) && said.contains(word),
-            "{text:?}: {said}"
+            printed.starts_with(&format!("{line}: ")) && printed.contains(word),
+            "{text:?}: {printed}"
         );
     }
-    let said = one("path frames label\na.mp4 3 1\n", &of(ListFormat::Plain));
+    let printed = one("path frames label\na.mp4 3 1\n", &of(ListFormat::Plain));
     assert!(
-        said.contains("\"path frames label\", where \"path label\" are expected"),
-        "{said}"
+        printed.contains("\"path frames label\", where \"path label\" are expected"),
+        "{printed}"
     );
     assert_eq!(
         parse("path frames label\na.mp4 3 1\n").unwrap()[0],
@@ -196,15 +196,15 @@ fn tables_that_leave_a_question_say_what_to_write() {
         ("99999999999999999999", "too large"),
         ("12;", "take the mark at its end away"),
     ] {
-        let said = bad(&format!("a.mp4 300 0\nb.mp4 {number} 1\n"), &of(ListFormat::Kinetics));
-        assert!(said.len() == 1 && said[0].contains(word), "{number}: {said:?}");
-        let said = bad(&format!("a.mp4 0\nb.mp4 {number}\n"), &of(ListFormat::Plain));
-        assert!(said.len() == 1 && said[0].contains(word), "{number}: {said:?}");
+        let printed = bad(&format!("a.mp4 300 0\nb.mp4 {number} 1\n"), &of(ListFormat::Kinetics));
+        assert!(printed.len() == 1 && printed[0].contains(word), "{number}: {printed:?}");
+        let printed = bad(&format!("a.mp4 0\nb.mp4 {number}\n"), &of(ListFormat::Plain));
+        assert!(printed.len() == 1 && printed[0].contains(word), "{number}: {printed:?}");
     }
-    let said = bad("a.mp4 4294967295\n", &of(ListFormat::Plain));
-    assert_eq!(said, ["1: label 4294967295 is too large"]);
-    let said = bad("a.mp4 1\nb.mp4 0 # the second\nc.mp4 0\n", &of(ListFormat::Plain));
-    assert!(said[0].ends_with("a comment has a line of its own"), "{said:?}");
+    let printed = bad("a.mp4 4294967295\n", &of(ListFormat::Plain));
+    assert_eq!(printed, ["1: label 4294967295 is too large"]);
+    let printed = bad("a.mp4 1\nb.mp4 0 # the second\nc.mp4 0\n", &of(ListFormat::Plain));
+    assert!(printed[0].ends_with("a comment has a line of its own"), "{printed:?}");
 }
 
 #[test]
@@ -230,8 +230,8 @@ fn signs_for_no_label() {
     // a class of that name is valid
     let list = read(b"a.mp4 none\nb.mp4 walk\n", &classes(&["none", "walk"])).unwrap();
     assert_eq!(list[0].label, Some(0));
-    let said = bad("a.mp4 None\nb.mp4 walk\n", &classes(&["none", "walk"]));
-    assert_eq!(said, ["1: label \"None\" is no class: did you mean \"none\"?"]);
+    let printed = bad("a.mp4 None\nb.mp4 walk\n", &classes(&["none", "walk"]));
+    assert_eq!(printed, ["1: label \"None\" is no class: did you mean \"none\"?"]);
 }
 
 #[test]
@@ -265,8 +265,8 @@ fn class_names_of_several_words() {
     let nested = classes(&["bike", "riding a bike"]);
     assert_eq!(read(b"v/a.mp4 riding a bike\n", &nested).unwrap()[0].label, Some(1));
     assert_eq!(read(b"v/a.mp4 bike\n", &nested).unwrap()[0].label, Some(0));
-    let said = bad("takes/my riding a bike\nb.mp4 bike\n", &nested);
-    assert!(said.len() == 1 && said[0].contains("by a tab"), "{said:?}");
+    let printed = bad("takes/my riding a bike\nb.mp4 bike\n", &nested);
+    assert!(printed.len() == 1 && printed[0].contains("by a tab"), "{printed:?}");
     assert_eq!(
         read(b"takes/my\triding a bike\nb.mp4\tbike\n", &nested).unwrap()[0].label,
         Some(1)
@@ -294,10 +294,10 @@ fn a_class_that_is_none_is_one_that_was_meant() {
     // accents of macOS
     assert_eq!(bad("a.mp4 cafe\u{301}\n", &classes(&["caf\u{e9}"])).len(), 1);
     // names that are numbers
-    let said = bad("a.mp4 1\n", &classes(&["1", "2"]));
+    let printed = bad("a.mp4 1\n", &classes(&["1", "2"]));
     assert!(
-        said.len() == 1 && said[0].contains("can be read in two ways: class number 1, \"2\""),
-        "{said:?}"
+        printed.len() == 1 && printed[0].contains("can be read in two ways: class number 1, \"2\""),
+        "{printed:?}"
     );
     assert_eq!(read(b"a.mp4 1\n", &classes(&["0", "1"])).unwrap()[0].label, Some(1));
 }
@@ -312,10 +312,10 @@ fn a_test_list_of_ucf_has_no_labels() {
     )
     .unwrap();
     assert_eq!(list[1], entry("Archery/v_Archery_g01_c02.avi", None, None, None, 2));
-    let said = bad("UCF-101/a.avi\nUCF-101/b.avi\nUCF-101/c.avi 3\n", &options);
+    let printed = bad("UCF-101/a.avi\nUCF-101/b.avi\nUCF-101/c.avi 3\n", &options);
     assert!(
-        said.len() == 1 && said[0].starts_with("3: has 1 number after its path where 0 are expected"),
-        "{said:?}"
+        printed.len() == 1 && printed[0].starts_with("3: has 1 number after its path where 0 are expected"),
+        "{printed:?}"
     );
 }
 
@@ -352,8 +352,8 @@ fn other_kinds_of_files_are_named() {
         (b"\xff\xfe\0\0a\0\0\0", "UTF-32"),
         (b"a.mp4 1\nb\0.mp4 0\n", "line 2 holds a zero byte"),
     ] {
-        let said = refused(bytes);
-        assert!(said.contains(what), "{what}: {said}");
+        let printed = refused(bytes);
+        assert!(printed.contains(what), "{what}: {printed}");
     }
     let utf16: Vec<u8> = "\u{feff}{\"a\": 1}".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert!(refused(utf16).starts_with("is JSON"));
@@ -370,8 +370,8 @@ fn other_kinds_of_files_are_named() {
     }
     assert_eq!(parse("").unwrap(), []);
     let dir = tempfile::tempdir().unwrap();
-    let said = read_list(dir.path(), &ListOptions::default()).unwrap_err().to_string();
-    assert!(said.contains("it is a folder"), "{said}");
+    let printed = read_list(dir.path(), &ListOptions::default()).unwrap_err().to_string();
+    assert!(printed.contains("it is a folder"), "{printed}");
 }
 
 #[test]
@@ -439,8 +439,8 @@ fn a_list_whose_columns_are_open_has_no_malformed_lines() {
         let found = of(text);
         assert!(found.undecided && found.entries.is_empty(), "{text}");
         let line = found.bad[0].clone();
-        let said = found.whole(Path::new("l.txt")).unwrap_err().to_string();
-        assert_eq!(said, format!("l.txt:{}: {}", line.line, line.reason));
+        let printed = found.whole(Path::new("l.txt")).unwrap_err().to_string();
+        assert_eq!(printed, format!("l.txt:{}: {}", line.line, line.reason));
     }
     assert!(!of("a.mp4 0\nb.mp4 x y\n").undecided);
 }
@@ -458,9 +458,9 @@ fn labels_from_one_are_recognised_where_classes_are_named() {
     for text in ["a.mp4 0\nb.mp4 2\nc.mp4 1\n", "a.mp4 1\nb.mp4 2\nc.mp4 run\n"] {
         assert_eq!(bad(text, &two), [format!("2: {beyond}")]);
     }
-    let said = bad("a.mp4 1\nb.mp4 2\nc.mp4 3\n", &two);
+    let printed = bad("a.mp4 1\nb.mp4 2\nc.mp4 3\n", &two);
     assert_eq!(
-        said,
+        printed,
         [
             format!("2: {beyond}"),
             "3: label 3 is beyond the 2 classes (0 to 1)".into()

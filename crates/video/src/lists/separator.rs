@@ -16,7 +16,7 @@ pub(super) const MARKS: [u8; 4] = [b'\t', b';', b',', b'|'];
 
 impl Separator {
     /// Puts the columns of a line into `fields`, without the whitespace and quotes around them.
-    pub fn split<'a>(self, line: &'a str, fields: &mut Vec<&'a str>) {
+    pub(super) fn split<'a>(self, line: &'a str, fields: &mut Vec<&'a str>) {
         fields.clear();
         match self {
             Self::Blanks => fields.extend(line.split_whitespace()),
@@ -25,7 +25,7 @@ impl Separator {
     }
 
     /// Its name in messages.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Blanks => "blanks",
             Self::Mark(b'\t') => "tabs",

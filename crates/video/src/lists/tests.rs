@@ -227,11 +227,13 @@ fn a_format_says_the_columns() {
 fn a_guess_that_may_be_wrong_is_an_error() {
     let auto = ListOptions::default();
     let two_ways = "a.mp4 0 50 1\n# c\nb.mp4 30 90 2\n";
-    let said = bad(two_ways, &auto);
-    assert_eq!(said.len(), 1, "{said:?}");
+    let printed = bad(two_ways, &auto);
+    assert_eq!(printed.len(), 1, "{printed:?}");
     assert!(
-        said[0].starts_with("3: ") && said[0].contains("90 frames from frame 30 on") && said[0].contains("babel"),
-        "{said:?}"
+        printed[0].starts_with("3: ")
+            && printed[0].contains("90 frames from frame 30 on")
+            && printed[0].contains("babel"),
+        "{printed:?}"
     );
     // frames before their end: only one reading is possible
     assert_eq!(bad("a.mp4 0 50 1\nb.mp4 90 30 2\n", &auto), [""; 0]);
@@ -245,8 +247,11 @@ fn a_guess_that_may_be_wrong_is_an_error() {
     assert_eq!(list[1], entry("b.mp4", 30, Some(61), Some(2), 3));
 
     let named = "v/a.avi walk\nv/b.avi run\n";
-    let said = bad(named, &auto);
-    assert!(said.len() == 1 && said[0].contains("names of the classes"), "{said:?}");
+    let printed = bad(named, &auto);
+    assert!(
+        printed.len() == 1 && printed[0].contains("names of the classes"),
+        "{printed:?}"
+    );
     let options = ListOptions {
         classes: Some(vec!["run".into(), "walk".into()]),
         ..ListOptions::default()
@@ -254,10 +259,10 @@ fn a_guess_that_may_be_wrong_is_an_error() {
     assert_eq!(read(named.as_bytes(), &options).unwrap()[0].label, Some(1));
     assert_eq!(parse("some name.mp4\nb c.mp4\n").unwrap()[1].path, "b c.mp4");
 
-    let said = bad("a.mp4,3\nb.mp4,1\nc.mp4\n", &auto);
+    let printed = bad("a.mp4,3\nb.mp4,1\nc.mp4\n", &auto);
     assert!(
-        said.len() == 1 && said[0].starts_with("1: seems to be separated by commas"),
-        "{said:?}"
+        printed.len() == 1 && printed[0].starts_with("1: seems to be separated by commas"),
+        "{printed:?}"
     );
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub fn push(&mut self, frame: Vec<u8>) {
+    pub(super) fn push(&mut self, frame: Vec<u8>) {
         self.waiting.push(frame);
         if self.waiting.len() == TOGETHER {
             self.count();
@@ -40,7 +40,7 @@ impl Counts {
     }
 
     /// The value of rank `rank` (0 is the smallest) of every byte, and that of the next rank.
-    pub fn select(&mut self, rank: usize, found: &mut [u8], next: Option<&mut [u8]>) {
+    pub(super) fn select(&mut self, rank: usize, found: &mut [u8], next: Option<&mut [u8]>) {
         self.count();
         for (out, rank) in [(Some(found), rank), (next, rank + 1)] {
             for (out, counts) in out.into_iter().flatten().zip(&self.counts) {

@@ -19,12 +19,12 @@ pub(super) enum Matrix {
 
 impl Matrix {
     /// The matrix for pictures of this height.
-    pub fn of_height(height: usize) -> Self {
+    pub(super) fn of_height(height: usize) -> Self {
         if height < HD_HEIGHT { Self::Bt601 } else { Self::Bt709 }
     }
 
     /// The converter's name for it.
-    pub fn standard(self) -> YuvStandardMatrix {
+    pub(super) fn standard(self) -> YuvStandardMatrix {
         match self {
             Self::Bt601 => YuvStandardMatrix::Bt601,
             Self::Bt709 => YuvStandardMatrix::Bt709,
@@ -42,7 +42,7 @@ impl Matrix {
 
     /// The sequence parameter set with a colour description (ITU-T H.264, annex E), which the encoder omits:
     /// its last bit before the trailing ones says so. `None` for a set in another form than the encoder's.
-    pub fn tag(self, nal: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn tag(self, nal: &[u8]) -> Option<Vec<u8>> {
         let (header, bytes) = nal.split_first()?;
         let rbsp = emulation_unprevent(bytes);
         let last = rbsp.iter().rposition(|&b| b != 0)?;
@@ -73,7 +73,7 @@ impl Matrix {
     }
 
     /// The same for the container (ISO/IEC 14496-12, 12.1.5).
-    pub fn colr(self) -> UnknownBox {
+    pub(super) fn colr(self) -> UnknownBox {
         let code = self.code();
         let payload = [b"nclx".as_slice(), &[0, code, 0, code, 0, code], &[0]].concat();
         UnknownBox {

@@ -14,7 +14,7 @@ pub(super) struct ParameterSets {
 
 impl ParameterSets {
     /// The `avc1` entry of the container, or `None` if a header is missing.
-    pub fn sample_entry(self, width: usize, height: usize, matrix: Matrix) -> Option<SampleEntry> {
+    pub(super) fn sample_entry(self, width: usize, height: usize, matrix: Matrix) -> Option<SampleEntry> {
         let &[_, profile, compatibility, level, ..] = self.sequence.first()?.as_slice() else {
             return None;
         };

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 /// One coded picture.
 #[derive(Clone)]
-pub struct Unit {
+pub(crate) struct Unit {
     /// NAL units with 32-bit lengths.
     pub bytes: Vec<u8>,
     pub sync: bool,
@@ -27,7 +27,7 @@ pub struct Unit {
 
 /// A coded video and its decoded frames.
 #[derive(Clone)]
-pub struct Coded {
+pub(crate) struct Coded {
     pub width: usize,
     pub height: usize,
     pub sps: Vec<u8>,
@@ -57,7 +57,7 @@ fn picture(width: usize, height: usize, t: usize) -> YuvFrame {
 }
 
 /// Encodes `n` pictures, a key frame every `gop`, with `b` B-pictures in a row.
-pub fn encode(width: usize, height: usize, n: usize, gop: u32, b: u32) -> Coded {
+pub(crate) fn encode(width: usize, height: usize, n: usize, gop: u32, b: u32) -> Coded {
     let mut config = if b == 0 {
         EncoderConfig::baseline(width, height)
     } else {
@@ -144,7 +144,7 @@ fn rgb(p: &YuvFrame, width: usize, height: usize) -> RgbFrame {
 
 /// How the container is written.
 #[derive(Clone)]
-pub struct Container {
+pub(crate) struct Container {
     /// Ticks from one frame to the next, by display order; the last repeats.
     pub durations: Vec<u32>,
     /// Display matrix, `a b u c d v x y w`.
@@ -166,10 +166,10 @@ pub struct Container {
 }
 
 /// Ticks a second.
-pub const TIMESCALE: u32 = 12_800;
+pub(crate) const TIMESCALE: u32 = 12_800;
 
 /// Ticks a frame, by default.
-pub const TICK: u32 = 512;
+pub(crate) const TICK: u32 = 512;
 
 impl Default for Container {
     fn default() -> Self {
@@ -189,7 +189,7 @@ impl Default for Container {
 }
 
 /// A box.
-pub fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let payload = parts.concat();
     let mut out = ((payload.len() + 8) as u32).to_be_bytes().to_vec();
     out.extend_from_slice(kind);
@@ -198,7 +198,7 @@ pub fn boxed(kind: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// 32-bit numbers, big-endian.
-pub fn words(values: &[u32]) -> Vec<u8> {
+pub(crate) fn words(values: &[u32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_be_bytes()).collect()
 }
 
@@ -221,7 +221,7 @@ impl Container {
     }
 
     /// The whole file.
-    pub fn write(&self, coded: &Coded) -> Vec<u8> {
+    pub(crate) fn write(&self, coded: &Coded) -> Vec<u8> {
         let ftyp = boxed(b"ftyp", &[b"isom", &words(&[512]), b"isomavc1"]);
         if self.fragment > 0 {
             return self.write_fragments(coded, ftyp);
@@ -239,7 +239,7 @@ impl Container {
     }
 
     /// Only the sample table, of samples from byte `start` on.
-    pub fn stbl(&self, coded: &Coded, start: usize) -> Vec<u8> {
+    pub(crate) fn stbl(&self, coded: &Coded, start: usize) -> Vec<u8> {
         let n = coded.units.len();
         let times = self.times(n);
         // Decoding times are display times in order; offsets map them to the right picture.
@@ -306,7 +306,7 @@ impl Container {
     }
 
     /// Only the track.
-    pub fn trak(&self, coded: &Coded, tables: &[u8]) -> Vec<u8> {
+    pub(crate) fn trak(&self, coded: &Coded, tables: &[u8]) -> Vec<u8> {
         let matrix = words(&self.matrix.map(|v| v as u32));
         let (w, h) = (coded.width as u32, coded.height as u32);
         let tkhd = boxed(
@@ -405,13 +405,13 @@ impl Container {
 }
 
 /// A file in a temporary folder.
-pub struct TestFile {
+pub(crate) struct TestFile {
     pub folder: TempDir,
     pub path: PathBuf,
 }
 
 /// Writes bytes as `video.mp4`.
-pub fn file(bytes: &[u8]) -> TestFile {
+pub(crate) fn file(bytes: &[u8]) -> TestFile {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("video.mp4");
     fs::write(&path, bytes).unwrap();
@@ -419,13 +419,13 @@ pub fn file(bytes: &[u8]) -> TestFile {
 }
 
 /// Writes bytes and opens them.
-pub fn open(bytes: &[u8]) -> (TestFile, Result<Video, VideoError>) {
+pub(crate) fn open(bytes: &[u8]) -> (TestFile, Result<Video, VideoError>) {
     let file = file(bytes);
     let video = Video::open(&file.path, &OpenOptions::default());
     (file, video)
 }
 
 /// All frames' numbers.
-pub fn all(video: &Video) -> Vec<usize> {
+pub(crate) fn all(video: &Video) -> Vec<usize> {
     (0..video.frame_count()).collect()
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 /// A rewritten video of a list.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub(super) struct Row {
     /// The new file, from the folder of all.
     pub path: PathBuf,
     /// That of the new file.
@@ -32,7 +32,7 @@ pub struct Row {
 ///
 /// # Errors
 /// A list cannot be written, or a file that was made from another list is there.
-pub fn write(
+pub(super) fn write(
     out: &Path,
     coding: &Coding,
     rows: &BTreeMap<String, Row>,
@@ -45,7 +45,7 @@ pub fn write(
         let (list, _) = video.line.rsplit_once(':').unwrap_or((&video.line, ""));
         lists.entry(list).or_default().push(i);
     }
-    let mut said = vec![];
+    let mut printed = vec![];
     for (list, members) in lists {
         let made = |i: &&usize| rows.get(&videos[**i].line).filter(|_| !why.contains_key(i));
         let kept: Vec<&Row> = members.iter().filter_map(|i| made(&i)).collect();
@@ -78,9 +78,9 @@ pub fn write(
         if cropped > 0 {
             words += &format!(", {cropped} of odd size without their last column or row");
         }
-        said.push(words);
+        printed.push(words);
     }
-    Ok(said)
+    Ok(printed)
 }
 
 fn head(list: &str, Coding { short, gop, .. }: &Coding) -> String {

@@ -15,7 +15,7 @@ const FPS: f64 = 30.0;
 
 /// How videos are coded.
 #[derive(Clone, Copy, Debug)]
-pub struct Coding {
+pub(super) struct Coding {
     /// Pixels of the shorter side, at most.
     pub short: usize,
     /// How pixels are made.
@@ -28,7 +28,7 @@ pub struct Coding {
 
 /// The size of the new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub(super) struct Size {
     pub width: usize,
     pub height: usize,
     /// Whether a column or a row is left out, in place of a resize.
@@ -37,7 +37,7 @@ pub struct Size {
 
 impl Coding {
     /// The size for a video of `width` by `height` pixels: both sides even.
-    pub fn size(&self, width: usize, height: usize) -> Size {
+    pub(super) fn size(&self, width: usize, height: usize) -> Size {
         let least = width.min(height);
         if least <= self.short {
             let (w, h) = (width & !1, height & !1);
@@ -72,7 +72,7 @@ impl Coding {
 /// # Errors
 /// [`DataError::Sample`]: a frame cannot be read or has another size than the first. [`DataError::Fatal`]: the new file cannot be
 /// written.
-pub fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) -> Result<(), DataError> {
+pub(super) fn rewrite(whole: &dyn Footage, target: &Path, coding: &Coding, size: Size) -> Result<(), DataError> {
     let Size { width, height, .. } = size;
     let frames = whole.frame_count()?;
     let fps = whole.fps()?.filter(|f| (1.0..=1000.0).contains(f)).unwrap_or(FPS);

@@ -62,7 +62,7 @@ impl Run {
         self.dir.path().join(path)
     }
 
-    /// Goes through a list as a view does. Gives what is said at its end, and the new videos.
+    /// Goes through a list as a view does. Returns the message at its end, and the new videos.
     fn go(&self, list: &str, source: Value) -> Result<(Vec<String>, Vec<Arc<Video>>), DataError> {
         let dims = dims(&[]);
         let mut cx = build_cx(&dims);
@@ -120,8 +120,8 @@ fn frames_keep_their_numbers_and_the_list_its_rows() {
     );
     clip(&run.at("kick/a b.mp4"), 96, 64, 30);
     clip(&run.at("kick/small.mp4"), 24, 32, 5);
-    let (said, made) = run.go("train.txt", json!({})).unwrap();
-    assert_eq!(said, [format!("{}: 2 videos", run.at("new/train.txt").display())]);
+    let (printed, made) = run.go("train.txt", json!({})).unwrap();
+    assert_eq!(printed, [format!("{}: 2 videos", run.at("new/train.txt").display())]);
     assert_eq!(made[0].footage.frame_count().unwrap(), 30);
     assert_eq!((made[0].label, made[1].label), (Some(3), None));
 
@@ -222,10 +222,10 @@ fn folders_of_images_and_odd_sizes() {
     let run = Run::new("kick/jump 2\n", json!({"short": 64, "qp": 4}));
     folder_of_images(&run.at("kick/jump"), 33, 25, 6);
     let source = json!({"template": "img_%05d.png"});
-    let (said, made) = run.go("train.txt", source).unwrap();
+    let (printed, made) = run.go("train.txt", source).unwrap();
     assert!(
-        said[0].contains("1 of odd size without their last column or row"),
-        "{said:?}"
+        printed[0].contains("1 of odd size without their last column or row"),
+        "{printed:?}"
     );
     let file = File::open(&made[0].path, &OpenOptions::default()).unwrap();
     assert_eq!((file.width(), file.height(), file.frame_count()), (32, 24, 6));
@@ -247,11 +247,11 @@ fn bad_videos_are_listed() {
     clip(&run.at("kick/a.mp4"), 64, 48, 9);
     let whole = fs::read(run.at("kick/a.mp4")).unwrap();
     fs::write(run.at("kick/broken.mp4"), &whole[..whole.len() - 100]).unwrap();
-    let (said, made) = run.go("train.txt", json!({})).unwrap();
+    let (printed, made) = run.go("train.txt", json!({})).unwrap();
     assert_eq!(made.len(), 1);
     assert!(
-        said[0].ends_with("train.txt: 1 videos, 2 left out (see there)"),
-        "{said:?}"
+        printed[0].ends_with("train.txt: 1 videos, 2 left out (see there)"),
+        "{printed:?}"
     );
     let text = fs::read_to_string(run.at("new/train.txt")).unwrap();
     let out: Vec<&str> = text.lines().filter(|l| l.starts_with("# left out")).collect();

@@ -1,10 +1,13 @@
-//! Lists of files that are there, and what is told where they are not.
+//! Lists of files that are there, and what is reported where they are not.
 
 use super::super::testing::{dims, problems};
+use super::paths::from_home;
 use super::*;
+use anyhow::Result;
 use glad_video::write::VideoWriter;
 use serde_json::{Value, json};
 use std::fs;
+use std::sync::Arc;
 
 /// A folder with `a.mp4` of 12 and `b.mp4` of 5 frames, 16 by 16; frame i is grey, 20·i.
 fn folder() -> tempfile::TempDir {
@@ -241,7 +244,7 @@ fn labels_are_values_and_none_is_the_largest() {
 }
 
 #[test]
-fn what_is_wrong_with_a_list_is_told_at_once() {
+fn what_is_wrong_with_a_list_is_reported_at_once() {
     let e = read("a.mp4 10 0\nb.mp4 x 1\nc.mp4 9 2\nd.mp4 1\n", json!({}))
         .unwrap_err()
         .to_string();
@@ -340,22 +343,22 @@ fn data_is_made_on_first_use() {
 }
 
 #[test]
-fn a_backend_that_is_not_there_is_told() {
+fn a_backend_that_is_not_there_is_reported() {
     let found = |backend| problems::<VideoList>(json!({"list": "l.txt", "backend": backend}), &dims(&[]));
     assert_eq!(found("rust"), [""; 0]);
-    let told = found("ffmpeg");
+    let reported = found("ffmpeg");
     if cfg!(feature = "ffmpeg") {
-        assert_eq!(told, [""; 0]);
+        assert_eq!(reported, [""; 0]);
     } else {
         assert_eq!(
-            told,
+            reported,
             ["backend: this program was built without FFmpeg: build it with `--features ffmpeg`, or take `auto`"]
         );
     }
 }
 
 #[test]
-fn mistakes_are_told() {
+fn mistakes_are_reported() {
     let found = |p| problems::<VideoList>(p, &dims(&[]));
     let wrong = found(json!({
         "list": "l.txt", "columns": "path lable", "template": "img.jpg", "classes": ["a", "a"],
@@ -567,8 +570,8 @@ fn folders_whose_names_end_in_numbers_are_no_numbers_of_frames() {
     let e = named.videos("train").err().unwrap().to_string();
     assert!(e.contains("`take` and its number of frames"), "{e}");
     list("take 12 0\ntake 13 1\n");
-    let said = source(dir.path(), json!({"list": "l.txt", "columns": "path label"}));
-    assert_eq!(said.videos("train").unwrap()[1].footage.frame_count().unwrap(), 4);
+    let printed = source(dir.path(), json!({"list": "l.txt", "columns": "path label"}));
+    assert_eq!(printed.videos("train").unwrap()[1].footage.frame_count().unwrap(), 4);
     list("clip 4 0\nclip 4 1\n");
     assert_eq!(guessed.videos("train").unwrap().len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Texts that are wrong, and what is said about each: one snapshot to read as a user would.
+//! Texts that are wrong, and the message of each: one snapshot to read as a user would.
 
 use super::node;
 use crate::testing::{labels, normal};
@@ -13,7 +13,7 @@ fn text_of<'v>(params: &'v Value, path: &str) -> Option<&'v str> {
 }
 
 /// The problems of a node over `s[n,d]`, `t[m,d]` and labels `y[n]`, with marks below the text.
-fn told(params: &Value) -> String {
+fn reported(params: &Value) -> String {
     let (s, t) = (normal(1, &[4, 3]), normal(2, &[5, 3]));
     let (y, m) = (
         labels(&[0, 1, 2, 0]),
@@ -193,10 +193,10 @@ fn wrong() -> Vec<Value> {
 }
 
 #[test]
-fn each_is_told() {
+fn each_is_reported() {
     let all = wrong();
     assert!(all.len() > 75);
-    let pages: Vec<String> = all.iter().map(told).collect();
+    let pages: Vec<String> = all.iter().map(reported).collect();
     insta::assert_snapshot!(pages.join("\n"));
 }
 

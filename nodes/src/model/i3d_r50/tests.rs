@@ -187,11 +187,11 @@ fn a_fresh_non_local_block_is_the_identity() {
 #[test]
 fn mistakes_are_named() {
     let types = [("clips", vec![ty("Clip", "B,3,8,32,32,3")])];
-    let said = |params: Value| {
+    let printed = |params: Value| {
         let e = Probe::new("i3d_r50", params, &types, &[]).err().unwrap();
         format!("{}: {}", e[0].path, e[0].message)
     };
-    assert!(said(json!({ "batch_stats": "joint", "width": 0 })).starts_with("width"));
-    assert!(said(json!({ "batch_stats": "per_stream_view" })).contains("belong together"));
-    assert!(said(json!({ "batch_stats": "per_stream_view", "views": [1, 1] })).contains("2 clips, and 3 arrive"));
+    assert!(printed(json!({ "batch_stats": "joint", "width": 0 })).starts_with("width"));
+    assert!(printed(json!({ "batch_stats": "per_stream_view" })).contains("belong together"));
+    assert!(printed(json!({ "batch_stats": "per_stream_view", "views": [1, 1] })).contains("2 clips, and 3 arrive"));
 }

@@ -50,7 +50,7 @@ impl Archive {
     ///
     /// # Errors
     /// It is damaged, or larger than those of checkpoints.
-    pub fn read(file: &File) -> Result<Archive> {
+    pub(super) fn read(file: &File) -> Result<Archive> {
         let len = file.metadata()?.len();
         let file = BufReader::new(file.try_clone()?);
         let zip = ZipArchive::new(Bounded { file, left: MOST });
@@ -62,7 +62,7 @@ impl Archive {
     ///
     /// # Errors
     /// A name is in no known encoding.
-    pub fn names(&self) -> Result<Vec<String>> {
+    pub(super) fn names(&self) -> Result<Vec<String>> {
         let names = self.zip.file_names().map(|n| Ok(n?.into_owned()));
         names.collect()
     }
@@ -71,7 +71,7 @@ impl Archive {
     ///
     /// # Errors
     /// They are compressed, or reach beyond the file.
-    pub fn find(&mut self, name: &str) -> Result<Option<(u64, u64)>> {
+    pub(super) fn find(&mut self, name: &str) -> Result<Option<(u64, u64)>> {
         let Some(i) = self.zip.index_for_name(name) else {
             return Ok(None);
         };

@@ -41,7 +41,7 @@ pub(super) struct Candidate<'f> {
 
 impl Candidate<'_> {
     /// Its position in the file, as `state` names it.
-    pub fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         match (self.dictionary.path.as_str(), self.front.as_str()) {
             ("", "") => ".".into(),
             (one, "") | ("", one) => one.into(),
@@ -67,7 +67,7 @@ impl Candidate<'_> {
     }
 
     /// The name of one of the dictionary's tensors inside of the network; `None` outside of it.
-    pub fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
+    pub(super) fn inside<'n>(&self, name: &'n str) -> Option<&'n str> {
         match self.front.as_str() {
             "" => Some(name),
             front => name.strip_prefix(front)?.strip_prefix('.'),

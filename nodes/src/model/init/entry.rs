@@ -19,7 +19,7 @@ pub(super) enum DType {
 }
 
 impl DType {
-    pub fn of_storage(class: &str) -> Option<DType> {
+    pub(super) fn of_storage(class: &str) -> Option<DType> {
         Some(match class {
             "DoubleStorage" => DType::F64,
             "FloatStorage" => DType::F32,
@@ -36,7 +36,7 @@ impl DType {
     }
 
     /// Bytes per value.
-    pub fn size(self) -> usize {
+    pub(super) fn size(self) -> usize {
         match self {
             DType::F64 | DType::I64 => 8,
             DType::F32 | DType::I32 => 4,
@@ -46,7 +46,7 @@ impl DType {
     }
 
     /// The value of these [`DType::size`] little-endian bytes.
-    pub fn number(self, b: &[u8]) -> f32 {
+    pub(super) fn number(self, b: &[u8]) -> f32 {
         let mut all = [0; 8];
         all[..b.len()].copy_from_slice(b);
         let bits = u64::from_le_bytes(all);
@@ -91,7 +91,7 @@ const MOST_AXES: usize = 8;
 impl Entry {
     /// # Errors
     /// It extends past its storage, or is not a valid tensor.
-    pub fn check(&self) -> Result<()> {
+    pub(super) fn check(&self) -> Result<()> {
         ensure!(
             self.shape.len() == self.stride.len(),
             "shape {:?} has strides {:?}",
@@ -115,7 +115,7 @@ impl Entry {
     }
 
     /// The end of the tensor in its storage; `None` on overflow.
-    pub fn end(&self) -> Option<usize> {
+    pub(super) fn end(&self) -> Option<usize> {
         if self.shape.contains(&0) {
             return Some(self.offset);
         }
@@ -130,7 +130,7 @@ impl Entry {
     ///
     /// # Errors
     /// The bytes end too early.
-    pub fn numbers(&self, bytes: &[u8]) -> Result<Vec<f32>> {
+    pub(super) fn numbers(&self, bytes: &[u8]) -> Result<Vec<f32>> {
         let size = self.storage.dtype.size();
         let len: usize = self.shape.iter().product();
         let mut out = Vec::with_capacity(len.min(1 << 28));
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_tensor_beyond_its_storage_is_an_error() {
-        for (shape, stride, offset, said) in [
+        for (shape, stride, offset, printed) in [
             (&[2, 3][..], &[3, 1][..], 1, "reaches beyond its storage of 6 numbers"),
             (&[2, 3], &[4, 1], 0, "reaches beyond"),
             (&[2, 2], &[usize::MAX, 1], 0, "reaches beyond"),
@@ -211,7 +211,7 @@ mod tests {
             (&[1; 9], &[1; 9], 0, "9 axes"),
         ] {
             let e = entry(shape, stride, offset).check().unwrap_err().to_string();
-            assert!(e.contains(said), "{e}");
+            assert!(e.contains(printed), "{e}");
         }
         entry(&[2, 3], &[3, 1], 0).check().unwrap();
         entry(&[0, 3], &[3, 1], 6).check().unwrap();

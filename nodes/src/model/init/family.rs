@@ -126,12 +126,12 @@ impl Residual {
     }
 
     /// Whether it has the inner convolutions of a Wide ResNet, with the channels of a plain one around them.
-    pub fn is_wide(&self) -> bool {
+    pub(super) fn is_wide(&self) -> bool {
         self.bottleneck && self.widths[0] > 0 && self.widths[1] == 2 * self.widths[0]
     }
 
     /// Whether it may be `whole` with some blocks missing.
-    pub fn is_part_of(&self, whole: &Residual) -> bool {
+    pub(super) fn is_part_of(&self, whole: &Residual) -> bool {
         let fewer = self.blocks.iter().zip(&whole.blocks).all(|(a, b)| a <= b);
         let widths = self.widths.iter().zip(&whole.widths).all(|(a, b)| a == b || *a == 0);
         let known = self.depth().is_some() && self.depth() != whole.depth();
@@ -139,7 +139,7 @@ impl Residual {
     }
 
     /// Its conventional depth.
-    pub fn depth(&self) -> Option<usize> {
+    pub(super) fn depth(&self) -> Option<usize> {
         Some(match (self.bottleneck, self.blocks) {
             // `depth = "small"` here.
             (false, [1, 1, 1, 1]) => 10,
@@ -156,7 +156,7 @@ impl Residual {
 
 impl Seems {
     /// Guesses the network of these tensors.
-    pub fn of<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>) -> Seems {
+    pub(super) fn of<'a>(tensors: impl IntoIterator<Item = (&'a str, &'a [usize])>) -> Seems {
         let (mut residual, mut other, mut classes, mut inception) = (Residual::default(), None, None, None);
         for (name, shape) in tensors {
             if let Some(tail) = tail(name) {
@@ -185,7 +185,7 @@ impl Seems {
     }
 
     /// The kind that accepts a file of this network, if any.
-    pub fn kind(&self) -> Option<String> {
+    pub(super) fn kind(&self) -> Option<String> {
         match &self.family {
             Family::Inception { .. } => Some("kind `i3d_inception`".into()),
             Family::Residual(r) if r.groups > 1 || r.is_wide() => None,
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_by_their_names() {
+    fn networks_are_reported_by_their_names() {
         assert_eq!(
             seems(&[
                 ("conv1.weight", &[64, 3, 7, 7]),

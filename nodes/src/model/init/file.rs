@@ -87,7 +87,7 @@ impl WeightFile {
     ///
     /// # Errors
     /// It cannot be read, or has none of the formats, or its contents contradict themselves.
-    pub fn open(path: &Path) -> Result<WeightFile> {
+    pub(super) fn open(path: &Path) -> Result<WeightFile> {
         if let Some(what) = what(path)? {
             bail!("it is {what}, not a file of weights");
         }
@@ -199,7 +199,7 @@ impl WeightFile {
     ///
     /// # Errors
     /// It is missing, or shorter than the tensor needs.
-    pub fn place(&mut self, entry: &Entry) -> Result<u64> {
+    pub(super) fn place(&mut self, entry: &Entry) -> Result<u64> {
         let Storage { key, dtype, .. } = &entry.storage;
         let needed = entry.end().and_then(|n| n.checked_mul(dtype.size()));
         let needed = needed.context("it is too large")? as u64;
@@ -221,7 +221,7 @@ impl WeightFile {
     ///
     /// # Errors
     /// The file cannot be read, or is truncated.
-    pub fn numbers(&mut self, entry: &Entry) -> Result<Vec<f32>> {
+    pub(super) fn numbers(&mut self, entry: &Entry) -> Result<Vec<f32>> {
         let size = entry.storage.dtype.size() as u64;
         let at = self.place(entry)? + entry.offset as u64 * size;
         let len = entry.end().unwrap_or(entry.offset) - entry.offset;

@@ -58,12 +58,12 @@ pub(crate) fn examine(start: &StartFile, specs: &[WeightSpec]) -> Result<(), Par
 /// The file cannot be read, or does not fit.
 pub(crate) fn load(start: &StartFile, specs: &[WeightSpec], device: &Device) -> Result<LoadedWeights> {
     let from = || format!("weights from {}", start.file.display());
-    let said = |p: ParamProblem| match p.help {
+    let printed = |p: ParamProblem| match p.help {
         Some(help) => anyhow!("{}: {help}", p.message),
         None => anyhow!(p.message),
     };
-    let mut file = open(&start.file).map_err(said).with_context(from)?;
-    let Matched { values, mut left } = matched(&mut file, start, specs).map_err(said).with_context(from)?;
+    let mut file = open(&start.file).map_err(printed).with_context(from)?;
+    let Matched { values, mut left } = matched(&mut file, start, specs).map_err(printed).with_context(from)?;
     for (index, entry, fit) in values {
         let spec = &specs[index];
         let mut numbers = file.numbers(&entry).with_context(from)?;

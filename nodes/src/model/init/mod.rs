@@ -10,7 +10,7 @@ mod choose;
 mod entry;
 mod family;
 mod file;
-pub mod fuzzing;
+pub(super) mod fuzzing;
 mod header;
 mod load;
 mod names;

@@ -117,7 +117,7 @@ mod tests {
         };
         let v = json!({ "file": "a.pth", "state": "ema", "partial": ["layer4"] });
         assert_eq!(read(v), Ok(Start::File(all)));
-        for (v, said) in [
+        for (v, printed) in [
             (json!(3), "expected \"random\", the path"),
             (json!(true), "found true"),
             (json!(""), "expected \"random\""),
@@ -126,7 +126,7 @@ mod tests {
             (json!({ "file": "a", "partial": "b" }), "expected a sequence"),
         ] {
             let e = read(v).unwrap_err();
-            assert!(e.contains(said), "{e}");
+            assert!(e.contains(printed), "{e}");
         }
     }
 

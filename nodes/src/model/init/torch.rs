@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn objects_are_no_dictionaries() {
         let object = || b"cmodels\nNet\n)\x81".to_vec();
-        for (bytes, said) in [
+        for (bytes, printed) in [
             (object(), "holds a whole Python object"),
             (
                 dict(&[("epoch", b"K\x01".to_vec()), ("model", object())]),
@@ -316,7 +316,7 @@ mod tests {
             (b"}".to_vec(), "no tensors"),
         ] {
             let e = found(&bytes).unwrap_err().to_string();
-            assert!(e.contains(said), "{e}");
+            assert!(e.contains(printed), "{e}");
         }
     }
 

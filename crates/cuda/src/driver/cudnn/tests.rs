@@ -209,7 +209,7 @@ fn the_same_bits_cost_nothing_on_tensor_cores() {
 
 #[test]
 #[ignore = "needs cuDNN's libraries, and no device: tools/gpu/check.sh runs it"]
-fn what_cudnn_refuses_is_told_with_its_reason() {
+fn what_cudnn_refuses_is_reported_with_its_reason() {
     let target = h100().unwrap();
     // More input channels than the weights have.
     let wrong = Conv {

@@ -26,7 +26,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub fn new(g: &Gather, tiles: &Tiles, panels: &[Panel]) -> Self {
+    pub(super) fn new(g: &Gather, tiles: &Tiles, panels: &[Panel]) -> Self {
         Self {
             depth: tiles.frames.len() * g.channels,
             channels: g.channels,
@@ -37,22 +37,22 @@ impl Layout {
     }
 
     /// Values from one point to the next; one more than the depth keeps points from the same cache sets.
-    pub fn stride(&self, panel: &Panel) -> usize {
+    pub(super) fn stride(&self, panel: &Panel) -> usize {
         (self.depth + 1) * panel.width
     }
 
     /// Where a panel begins.
-    pub fn at(&self, panel: &Panel) -> usize {
+    pub(super) fn at(&self, panel: &Panel) -> usize {
         self.along.points() * (self.depth + 1) * panel.at
     }
 
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.along.points() * (self.depth + 1) * self.padded
     }
 
     /// Transforms `from`, `[panel][taps of each frame][channels][width]`, with one task for each part of a frame's
     /// filters.
-    pub fn filters(&self, isa: Isa, panels: &Panels) -> Scratch {
+    pub(super) fn filters(&self, isa: Isa, panels: &Panels) -> Scratch {
         let mut all = scratch::take(self.len());
         let to = Shared::new(&mut all);
         self.each(&panels.list, |panel, frame, at, len| {
@@ -73,7 +73,7 @@ impl Layout {
 
     /// The gradients of the filters from those of the transformed ones, as the direct weight gradient sums them:
     /// `[panel][taps of each frame][channels][width]`.
-    pub fn filter_grads(&self, isa: Isa, panels: &[Panel], sums: &[f32], grads: &mut [f32]) {
+    pub(super) fn filter_grads(&self, isa: Isa, panels: &[Panel], sums: &[f32], grads: &mut [f32]) {
         let direct = self.along.taps() * self.depth;
         let to = Shared::new(grads);
         self.each(panels, |panel, frame, at, len| {

@@ -16,7 +16,7 @@ pub(super) enum Along {
 
 impl Along {
     /// Values of a transformed tile.
-    pub fn points(self) -> usize {
+    pub(super) fn points(self) -> usize {
         match self {
             Along::Space | Along::Wide => POINTS,
             Along::Time => POINTS_OF_A_LINE,
@@ -32,7 +32,7 @@ impl Along {
     }
 
     /// Taps of a filter.
-    pub fn taps(self) -> usize {
+    pub(super) fn taps(self) -> usize {
         match self {
             Along::Space => 9,
             Along::Wide => 16,
@@ -73,7 +73,7 @@ const MOST_SPLITS: usize = 4;
 
 impl Tiles {
     /// The tiles of a pass with `columns` output channels, if the kernel is supported and tiles are faster.
-    pub fn of(g: &Gather, columns: usize) -> Option<Tiles> {
+    pub(crate) fn of(g: &Gather, columns: usize) -> Option<Tiles> {
         let (along, frames) = Self::kernel(g)?;
         let side = along.side();
         let across = match along {
@@ -146,7 +146,7 @@ impl Tiles {
     }
 
     /// The same in larger blocks, for a pass whose sums are read and written once for each block.
-    pub fn for_sums(&self) -> Tiles {
+    pub(crate) fn for_sums(&self) -> Tiles {
         let block = self.sums_block.min(self.count());
         Tiles {
             block: self.count().div_ceil(self.count().div_ceil(block)),
@@ -156,39 +156,39 @@ impl Tiles {
 
     /// Independent sums that the blocks of a weight gradient go to, of so many values each: depends on the shape alone. A
     /// power of two, since threads mostly are.
-    pub fn splits(&self, values: usize) -> usize {
+    pub(crate) fn splits(&self, values: usize) -> usize {
         let most = (PARTIAL_VALUES / values).clamp(1, MOST_SPLITS).min(self.blocks());
         1 << most.ilog2()
     }
 
     /// Values of the buffers that a pass works in: transformed filters and the tiles of a block.
-    pub fn pass_values(&self, g: &Gather, columns: usize) -> usize {
+    pub(crate) fn pass_values(&self, g: &Gather, columns: usize) -> usize {
         let depth = self.frames.len() * g.channels;
         self.along.points() * (depth * columns + self.block * (depth + columns))
     }
 
     /// The same of a weight gradient, whose sums may be several.
-    pub fn sums_values(&self, g: &Gather, columns: usize) -> usize {
+    pub(crate) fn sums_values(&self, g: &Gather, columns: usize) -> usize {
         let sums = self.along.points() * self.frames.len() * g.channels * columns;
         self.pass_values(g, columns) + (self.splits(sums) - 1) * sums
     }
 
     /// Tiles in all.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.n * self.across.iter().product::<usize>()
     }
 
-    pub fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.count().div_ceil(self.block)
     }
 
     /// First tile and number of tiles of a block.
-    pub fn block_at(&self, block: usize) -> (usize, usize) {
+    pub(crate) fn block_at(&self, block: usize) -> (usize, usize) {
         crate::parallel::chunk_of(self.count(), self.block, block)
     }
 
     /// Output pixels of a block.
-    pub fn pixels(&self, block: usize) -> usize {
+    pub(crate) fn pixels(&self, block: usize) -> usize {
         let (start, len) = self.block_at(block);
         (start..start + len)
             .map(|tile| {
@@ -224,7 +224,7 @@ impl Tiles {
     }
 
     /// Output pixels between two rows of a tile, or two frames of one along time.
-    pub fn out_stride(&self) -> usize {
+    pub(crate) fn out_stride(&self) -> usize {
         match self.along {
             Along::Space | Along::Wide => self.out_dims[2],
             Along::Time => self.out_dims[1] * self.out_dims[2],

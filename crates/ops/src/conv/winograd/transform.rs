@@ -388,15 +388,15 @@ macro_rules! compile {
             compile!(@ $simd [$($features)?] output: Output = output_tile);
             compile!(@ $simd [$($features)?] filters: Filter = filter_tiles);
             compile!(@ $simd [$($features)?] filter_grads: Filter = filter_tile_grads);
-            pub static SPACE: Transforms = Transforms { input, spread, output, filters, filter_grads };
-            pub static WIDE: Transforms = {
+            pub(super) static SPACE: Transforms = Transforms { input, spread, output, filters, filter_grads };
+            pub(super) static WIDE: Transforms = {
                 compile!(@ $simd [$($features)?] spread: Spread = spread_wide_tile);
                 compile!(@ $simd [$($features)?] output: Output = output_wide_tile);
                 compile!(@ $simd [$($features)?] filters: Filter = filter_wide_tiles);
                 compile!(@ $simd [$($features)?] filter_grads: Filter = filter_wide_tile_grads);
                 Transforms { input, spread, output, filters, filter_grads }
             };
-            pub static TIME: Transforms = {
+            pub(super) static TIME: Transforms = {
                 compile!(@ $simd [$($features)?] input: Input = input_line);
                 compile!(@ $simd [$($features)?] spread: Spread = spread_line);
                 compile!(@ $simd [$($features)?] output: Output = output_line);
@@ -422,7 +422,7 @@ compile!(avx2, Avx2, "avx2,fma");
 compile!(portable, Portable);
 
 impl Transforms {
-    pub fn of(isa: Isa, along: Along) -> &'static Transforms {
+    pub(super) fn of(isa: Isa, along: Along) -> &'static Transforms {
         match (isa, along) {
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512, Along::Space) => &avx512::SPACE,

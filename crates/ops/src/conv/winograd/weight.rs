@@ -27,7 +27,7 @@ pub(in super::super) struct Sums<'a> {
 impl Sums<'_> {
     /// The gradient as the direct pass sums it: `[panel][tap][channel][width]`. Blocks add up in order, where sums are small
     /// in a few independent parts: threads then need not wait for one another at each block.
-    pub fn gradient(&self, x: &[f32], dy: &[f32], grads: &mut [f32]) {
+    pub(crate) fn gradient(&self, x: &[f32], dy: &[f32], grads: &mut [f32]) {
         let layout = Layout::new(self.g, self.tiles, self.panels);
         let isa = self.kernels.isa;
         let (len, blocks, splits) = (layout.len(), self.tiles.blocks(), self.tiles.splits(layout.len()));

@@ -1,6 +1,6 @@
 use super::*;
 
-fn said(path: &Path) -> String {
+fn printed(path: &Path) -> String {
     format!("{:#}", WeightFile::open(path).unwrap_err())
 }
 
@@ -8,7 +8,7 @@ fn of(bytes: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("odd.pth");
     std::fs::write(&path, bytes).unwrap();
-    said(&path)
+    printed(&path)
 }
 
 #[test]
@@ -33,15 +33,15 @@ fn other_files_are_named() {
 #[test]
 fn what_is_no_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(said(folder.path()).contains("a folder, not a file of weights"));
-    assert!(said(&folder.path().join("no.pth")).contains("No such file"));
+    assert!(printed(folder.path()).contains("a folder, not a file of weights"));
+    assert!(printed(&folder.path().join("no.pth")).contains("No such file"));
     #[cfg(unix)]
     {
         let pipe = folder.path().join("pipe.pth");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
-        assert!(said(&pipe).contains("a named pipe, not a file of weights"));
-        assert!(said(Path::new("/dev/zero")).contains("a device, not a file of weights"));
+        assert!(printed(&pipe).contains("a named pipe, not a file of weights"));
+        assert!(printed(Path::new("/dev/zero")).contains("a device, not a file of weights"));
     }
 }
 

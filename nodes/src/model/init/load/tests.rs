@@ -314,7 +314,7 @@ fn planes_are_repeated_along_time() {
 }
 
 #[test]
-fn what_was_loaded_is_told() {
+fn what_was_loaded_is_reported() {
     let all = tensors(&[
         ("module.conv1.weight", &[2, 3, 1, 1]),
         ("module.layer1.0.conv1.weight", &[2, 2, 1, 1]),

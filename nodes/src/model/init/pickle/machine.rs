@@ -27,7 +27,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub fn new() -> Machine {
+    pub(super) fn new() -> Machine {
         let mut values = vec![
             Value::None,
             Value::Bool(true),
@@ -59,13 +59,13 @@ impl Machine {
     }
 
     /// Pushes an existing value.
-    pub fn push_id(&mut self, id: Id) -> Result<()> {
+    pub(super) fn push_id(&mut self, id: Id) -> Result<()> {
         self.count(1)?;
         self.stack.push(id);
         Ok(())
     }
 
-    pub fn push(&mut self, v: Value) -> Result<()> {
+    pub(super) fn push(&mut self, v: Value) -> Result<()> {
         ensure!(
             self.values.len() < MOST_VALUES,
             "the pickle holds more than {MOST_VALUES} objects: it is no state dictionary"
@@ -75,24 +75,24 @@ impl Machine {
         self.push_id(id)
     }
 
-    pub fn push_int(&mut self, n: i64) -> Result<()> {
+    pub(super) fn push_int(&mut self, n: i64) -> Result<()> {
         match n {
             0..SMALL_INTS => self.push_id(SMALL + n as Id),
             n => self.push(Value::Int(n)),
         }
     }
 
-    pub fn push_float(&mut self) -> Result<()> {
+    pub(super) fn push_float(&mut self) -> Result<()> {
         self.push_id(FLOAT)
     }
 
     /// Bytes, or a text too long for a name: the contents do not matter.
-    pub fn push_bytes(&mut self) -> Result<()> {
+    pub(super) fn push_bytes(&mut self) -> Result<()> {
         self.push_id(BYTES)
     }
 
     /// A text that is kept and counts towards the limit.
-    pub fn name(&mut self, text: &str) -> Result<Arc<str>> {
+    pub(super) fn name(&mut self, text: &str) -> Result<Arc<str>> {
         self.text += text.len();
         ensure!(
             self.text <= MOST_TEXT,
@@ -101,18 +101,18 @@ impl Machine {
         Ok(text.into())
     }
 
-    pub fn pop(&mut self) -> Result<Id> {
+    pub(super) fn pop(&mut self) -> Result<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         ensure!(self.stack.len() > floor, "the pickle takes a value that is not there");
         self.stack.pop().context("the pickle takes a value that is not there")
     }
 
-    pub fn top(&self) -> Result<Id> {
+    pub(super) fn top(&self) -> Result<Id> {
         let top = self.stack.last().copied();
         top.context("the pickle uses a value that is not there")
     }
 
-    pub fn mark(&mut self) -> Result<()> {
+    pub(super) fn mark(&mut self) -> Result<()> {
         ensure!(
             self.marks.len() < MOST_MARKS,
             "the pickle nests more than {MOST_MARKS} containers"
@@ -122,13 +122,13 @@ impl Machine {
     }
 
     /// The values pushed since the last mark.
-    pub fn since_mark(&mut self) -> Result<Vec<Id>> {
+    pub(super) fn since_mark(&mut self) -> Result<Vec<Id>> {
         let mark = self.marks.pop().context("the pickle has no mark where it needs one")?;
         Ok(self.stack.split_off(mark))
     }
 
     /// The same as keys and values.
-    pub fn pairs(&mut self) -> Result<Vec<(Id, Id)>> {
+    pub(super) fn pairs(&mut self) -> Result<Vec<(Id, Id)>> {
         let items = self.since_mark()?;
         ensure!(
             items.len().is_multiple_of(2),
@@ -137,7 +137,7 @@ impl Machine {
         Ok(items.chunks_exact(2).map(|p| (p[0], p[1])).collect())
     }
 
-    pub fn tuple(&mut self, items: Vec<Id>) -> Result<()> {
+    pub(super) fn tuple(&mut self, items: Vec<Id>) -> Result<()> {
         match items.is_empty() {
             true => self.push_id(EMPTY),
             false => self.push(Value::Tuple(items.into())),
@@ -145,14 +145,14 @@ impl Machine {
     }
 
     /// A tuple of the `n` values on top.
-    pub fn tuple_of(&mut self, n: usize) -> Result<()> {
+    pub(super) fn tuple_of(&mut self, n: usize) -> Result<()> {
         let mut items = (0..n).map(|_| self.pop()).collect::<Result<Vec<_>>>()?;
         items.reverse();
         self.tuple(items)
     }
 
     /// Adds to the list on top; additions to other objects are ignored.
-    pub fn extend(&mut self, items: Vec<Id>) -> Result<()> {
+    pub(super) fn extend(&mut self, items: Vec<Id>) -> Result<()> {
         let at = self.top()?;
         if let Value::List(v) = &mut self.values[at as usize] {
             v.extend(items);
@@ -161,7 +161,7 @@ impl Machine {
     }
 
     /// Adds to the dictionary on top.
-    pub fn set(&mut self, pairs: Vec<(Id, Id)>) -> Result<()> {
+    pub(super) fn set(&mut self, pairs: Vec<(Id, Id)>) -> Result<()> {
         let at = self.top()?;
         if let Value::Dict(v) = &mut self.values[at as usize] {
             v.extend(pairs);
@@ -170,12 +170,12 @@ impl Machine {
     }
 
     /// Memoizes the top value under the next free number.
-    pub fn memoize(&mut self) -> Result<()> {
+    pub(super) fn memoize(&mut self) -> Result<()> {
         let next = u32::try_from(self.memo.len()).context("the pickle is too large")?;
         self.remember(next)
     }
 
-    pub fn remember(&mut self, key: u32) -> Result<()> {
+    pub(super) fn remember(&mut self, key: u32) -> Result<()> {
         let top = self.top()?;
         self.memo.insert(key, top);
         ensure!(
@@ -185,13 +185,13 @@ impl Machine {
         Ok(())
     }
 
-    pub fn recall(&mut self, key: u32) -> Result<()> {
+    pub(super) fn recall(&mut self, key: u32) -> Result<()> {
         let id = self.memo.get(&key).copied();
         self.push_id(id.context("the pickle recalls a value that it has not kept")?)
     }
 
     /// A class or function whose module and name are on top.
-    pub fn global(&mut self) -> Result<()> {
+    pub(super) fn global(&mut self) -> Result<()> {
         let (name, module) = (self.pop()?, self.pop()?);
         match (&self.values[module as usize], &self.values[name as usize]) {
             (Value::Text(m), Value::Text(n)) => {
@@ -205,7 +205,7 @@ impl Machine {
 
     /// A call, with the arguments on top and the function below. It is recorded, not executed; but `OrderedDict` becomes a
     /// dictionary.
-    pub fn call(&mut self) -> Result<()> {
+    pub(super) fn call(&mut self) -> Result<()> {
         let (args, function) = (self.pop()?, self.pop()?);
         let ordered = matches!(&self.values[function as usize], Value::Global(n) if &**n == "collections OrderedDict");
         if !ordered {

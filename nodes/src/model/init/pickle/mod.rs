@@ -65,31 +65,31 @@ impl Pickle {
     ///
     /// # Errors
     /// It is damaged, of another protocol, or holds more than a checkpoint does.
-    pub fn read(from: &mut impl Read) -> Result<Pickle> {
+    pub(super) fn read(from: &mut impl Read) -> Result<Pickle> {
         read::read(from)
     }
 
     /// All values, in the order in which they were read.
-    pub fn ids(&self) -> impl Iterator<Item = Id> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = Id> {
         0..self.values.len() as Id
     }
 
-    pub fn root(&self) -> Id {
+    pub(super) fn root(&self) -> Id {
         self.root
     }
 
-    pub fn get(&self, id: Id) -> &Value {
+    pub(super) fn get(&self, id: Id) -> &Value {
         &self.values[id as usize]
     }
 
-    pub fn text(&self, id: Id) -> Option<&Arc<str>> {
+    pub(super) fn text(&self, id: Id) -> Option<&Arc<str>> {
         match self.get(id) {
             Value::Text(s) => Some(s),
             _ => None,
         }
     }
 
-    pub fn int(&self, id: Id) -> Option<i64> {
+    pub(super) fn int(&self, id: Id) -> Option<i64> {
         match self.get(id) {
             Value::Int(n) => Some(*n),
             _ => None,
@@ -97,7 +97,7 @@ impl Pickle {
     }
 
     /// The parts of a tuple or list.
-    pub fn items(&self, id: Id) -> Option<&[Id]> {
+    pub(super) fn items(&self, id: Id) -> Option<&[Id]> {
         match self.get(id) {
             Value::Tuple(v) => Some(v),
             Value::List(v) => Some(v),
@@ -105,7 +105,7 @@ impl Pickle {
         }
     }
 
-    pub fn dict(&self, id: Id) -> Option<&[(Id, Id)]> {
+    pub(super) fn dict(&self, id: Id) -> Option<&[(Id, Id)]> {
         match self.get(id) {
             Value::Dict(v) => Some(v),
             _ => None,
@@ -113,7 +113,7 @@ impl Pickle {
     }
 
     /// The function's name and the arguments of a call.
-    pub fn call(&self, id: Id) -> Option<(&str, &[Id])> {
+    pub(super) fn call(&self, id: Id) -> Option<(&str, &[Id])> {
         let Value::Call { function, args } = self.get(id) else {
             return None;
         };
@@ -124,7 +124,7 @@ impl Pickle {
     }
 
     /// A dictionary's value for a text key.
-    pub fn entry(&self, id: Id, key: &str) -> Option<Id> {
+    pub(super) fn entry(&self, id: Id, key: &str) -> Option<Id> {
         self.dict(id)?
             .iter()
             .rev()

@@ -53,7 +53,7 @@ fn large_numbers_keep_their_bytes() {
 
 #[test]
 fn damage_is_an_error() {
-    for (bad, said) in [
+    for (bad, printed) in [
         (&b""[..], "ends in the middle"),
         (b"\x80\x02", "ends in the middle"),
         (b"\x80\x02.", "takes a value that is not there"),
@@ -70,7 +70,7 @@ fn damage_is_an_error() {
         (b"\x80\x02\xf0.", "0xf0"),
     ] {
         let e = read(bad).unwrap_err().to_string();
-        assert!(e.contains(said), "{bad:?}: {e}");
+        assert!(e.contains(printed), "{bad:?}: {e}");
     }
 }
 
@@ -85,7 +85,7 @@ fn flood(first: &[u8], then: &[u8], times: usize) -> Vec<u8> {
 /// The memory of each of these is measured in `tests/untrusted.rs`.
 #[test]
 fn more_than_a_checkpoint_holds_is_an_error() {
-    for (first, then, times, said) in [
+    for (first, then, times, printed) in [
         (&b""[..], &b"N"[..], 5_000_000, "more than 4194304 values"),
         (b"N", b"2", 5_000_000, "more than 4194304 values"),
         (b"", b"]", 2_500_000, "more than 2097152 objects"),
@@ -96,7 +96,7 @@ fn more_than_a_checkpoint_holds_is_an_error() {
             70_000, "names in the pickle"),
     ] {
         let e = read(&flood(first, then, times)).unwrap_err().to_string();
-        assert!(e.contains(said), "{e}");
+        assert!(e.contains(printed), "{e}");
     }
 }
 

@@ -1,0 +1,47 @@
+//! Paths as lists and parameters have them.
+
+use glad_video::lists::variable;
+use std::borrow::Cow;
+use std::path::{Component, Path, PathBuf};
+
+/// `settings/../data` as `data`, where links do not make that another folder: these paths are read by people.
+pub(super) fn without_detours(path: PathBuf) -> PathBuf {
+    let mut short = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir if matches!(short.components().next_back(), Some(Component::Normal(_))) => {
+                short.pop();
+            }
+            Component::CurDir => {}
+            part => short.push(part),
+        }
+    }
+    // A file that is not there has a folder that may be.
+    let real = |p: &Path| {
+        p.canonicalize()
+            .or_else(|_| p.parent().unwrap_or(p).canonicalize())
+            .ok()
+    };
+    if short.as_os_str().is_empty() || real(&short) != real(&path) {
+        path
+    } else {
+        short
+    }
+}
+
+/// A path with `~/` or `$HOME/` at its beginning replaced by the home folder.
+pub(super) fn from_home(path: &str) -> Cow<'_, Path> {
+    let rest = ["~/", "$HOME/", "${HOME}/"]
+        .iter()
+        .find_map(|start| path.strip_prefix(start));
+    match (rest, std::env::home_dir()) {
+        (Some(rest), Some(home)) if !home.as_os_str().is_empty() => home.join(rest).into(),
+        _ => Path::new(path).into(),
+    }
+}
+
+/// That a file is not there.
+pub(super) fn missing(path: &Path) -> Option<String> {
+    let why = || variable(path).map_or(String::new(), |advice| format!("; {advice}"));
+    (!path.exists()).then(|| format!("{} is not there{}", path.display(), why()))
+}

@@ -1,0 +1,219 @@
+//! Lines that cannot be read, and files that are missing, damaged or of another length.
+
+use super::{Finding, Item, Level, List, count, shown};
+use crate::graph::bad_allowed;
+use glad_nodes::Defect;
+use indexmap::IndexMap;
+
+impl List<'_> {
+    pub(super) fn lines(&self, found: &mut Vec<Finding>) {
+        let (videos, bad) = (self.scan.videos.len(), &self.scan.malformed);
+        let items = bad.iter().map(|m| Item {
+            place: m.line.clone(),
+            text: m.reason.clone(),
+        });
+        if self.scan.undecided {
+            self.push(
+                found,
+                Level::Stops,
+                "which columns the list has is open".into(),
+                "say it by `columns` or `format` of the node, or in the list",
+                items.collect(),
+            );
+        } else if !bad.is_empty() {
+            self.push(
+                found,
+                Level::Stops,
+                format!("{} of {} malformed", count(bad.len(), "line"), videos + bad.len()),
+                match bad.iter().all(|m| m.reason.starts_with("label ")) {
+                    true => "correct the labels, or delete the lines",
+                    false => {
+                        "correct or delete them; if many are, the list is of another kind than was taken: say `format` or \
+                         `columns` of the node"
+                    }
+                },
+                items.collect(),
+            );
+        } else if videos == 0 {
+            self.push(
+                found,
+                Level::Stops,
+                "the list names no videos".into(),
+                "fill it, or name another list",
+                vec![],
+            );
+        }
+        for note in &self.scan.notes {
+            let what = format!("the list {note}");
+            self.push(found, Level::Note, what, "none, if that is what it is", vec![]);
+        }
+    }
+
+    pub(super) fn files(&self, limit: f64, found: &mut Vec<Finding>) {
+        let all = self.scan.videos.len();
+        // By kind of defect: of those that make a video bad in a run, and those that do not.
+        // By what may be meant instead.
+        let mut missing: IndexMap<Option<(bool, String)>, Vec<Item>> = IndexMap::new();
+        let mut unreadable = vec![];
+        // By what does not read them, and what would.
+        let mut unsupported: IndexMap<(&str, &str), Vec<Item>> = IndexMap::new();
+        let mut offset = vec![];
+        let mut short = vec![];
+        let mut cut = vec![];
+        let mut longer = vec![];
+        let mut few = vec![];
+        let mut remarks = vec![];
+        let least = self.listed.clip.unwrap_or(6);
+        for (video, look) in self.scan.videos.iter().zip(&self.listed.looks) {
+            let item = |text: String| Item {
+                place: video.line.clone(),
+                text,
+            };
+            let stated = video.footage.stated();
+            match &look.frames {
+                Err(d @ Defect::Missing) => {
+                    let clue = video.footage.clue();
+                    let there = clue.as_ref().filter(|c| !c.found.is_empty());
+                    let there = there.map_or(String::new(), |c| format!("; {c}"));
+                    let text = format!("{} {d}{there}", video.path.display());
+                    let of = clue.map(|c| (!c.found.is_empty(), c.advice));
+                    missing.entry(of).or_default().push(item(text));
+                }
+                Err(Defect::Unreadable(reason)) => unreadable.push(item(reason.clone())),
+                Err(d @ Defect::Unsupported { backend, remedy, .. }) => {
+                    let of = unsupported.entry((*backend, remedy.as_str())).or_default();
+                    of.push(item(format!("{} {d}", video.path.display())));
+                }
+                Err(d @ Defect::Offset { .. }) => offset.push(item(format!("{} {d}", video.path.display()))),
+                Err(d @ Defect::Short { .. }) if stated.offset.is_some() => {
+                    short.push(item(format!("{}: {d}", shown(video))));
+                }
+                Err(d @ Defect::Short { found, .. }) => {
+                    cut.push(item(format!("{} {d}", video.path.display())));
+                    if *found < least {
+                        few.push(item(format!("{}: {}", shown(video), count(*found, "frame"))));
+                    }
+                }
+                Ok(n) => {
+                    if let Some(remark) = &look.remark {
+                        remarks.push(item(format!("{}: {remark}", video.path.display())));
+                    }
+                    if stated.offset.is_none()
+                        && let Some(s) = stated.frames.filter(|s| s < n)
+                    {
+                        let text = format!("{} has {n} frames where the list says {s}", video.path.display());
+                        longer.push(item(text));
+                    }
+                    if *n < least {
+                        few.push(item(format!("{}: {}", shown(video), count(*n, "frame"))));
+                    }
+                }
+            }
+            if let Some(damage) = &look.damage {
+                unreadable.push(item(damage.clone()));
+            }
+        }
+        let unread: usize = unsupported.values().map(Vec::len).sum();
+        let missing_ones: usize = missing.values().map(Vec::len).sum();
+        let bad = missing_ones + unreadable.len() + unread + offset.len() + short.len();
+        let allowed = bad_allowed(limit, all);
+        let ends = bad > allowed || bad == all;
+        let level = if ends { Level::Stops } else { Level::Hurts };
+        let consequence = if bad == all {
+            " (no video of the list can be used)".into()
+        } else if ends {
+            format!(" (with the other bad ones {bad} of {all}, and a run ends above {allowed}, by `bad_videos`)")
+        } else {
+            let then = match self.listed.trains {
+                true => "in training other videos take their places",
+                false => "they are not scored",
+            };
+            format!(" ({then}; a run ends above {allowed} of {all}, by `bad_videos`)")
+        };
+        for (clue, items) in missing {
+            let (otherwise, advice) = match clue {
+                Some((true, advice)) => (", and there under another path", advice),
+                Some((false, advice)) => ("", advice),
+                None => (
+                    "",
+                    "fetch the files, correct the paths (`root` of the node is the folder that they are relative to), or \
+                     delete the lines"
+                        .into(),
+                ),
+            };
+            let what = format!(
+                "{} of {all} missing{otherwise}{consequence}",
+                count(items.len(), "video")
+            );
+            self.push(found, level, what, &advice, items);
+        }
+        let kinds: [(Vec<Item>, &str, &str); 3] = [
+            (
+                unreadable,
+                "unreadable",
+                "fetch or convert the files again, or delete the lines",
+            ),
+            (
+                offset,
+                "beginning after the end of the file",
+                "correct the offsets: they count from the file's first frame (`start_index`, for folders)",
+            ),
+            (
+                short,
+                "of fewer frames than stated",
+                "correct the lines, or extract the frames again: a segment reaches beyond its file",
+            ),
+        ];
+        for ((backend, remedy), items) in unsupported {
+            let what = format!(
+                "{} of {all} of a kind that the backend `{backend}` does not read{consequence}",
+                count(items.len(), "video")
+            );
+            self.push(found, level, what, remedy, items);
+        }
+        for (items, what, advice) in kinds {
+            if !items.is_empty() {
+                let what = format!("{} of {all} {what}{consequence}", count(items.len(), "video"));
+                self.push(found, level, what, advice, items);
+            }
+        }
+        if !cut.is_empty() {
+            self.push(
+                found,
+                Level::Hurts,
+                format!("{} of {all} of fewer frames than stated", count(cut.len(), "file")),
+                "fetch the files again, if they were cut short; a run takes the frames that there are",
+                cut,
+            );
+        }
+        if !few.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of fewer than {least} frames", count(few.len(), "video")),
+                "samplers repeat frames of them, and the order of their clips may not be defined; delete the lines if \
+                 they are accidents",
+                few,
+            );
+        }
+        if !remarks.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of several video tracks", count(remarks.len(), "file")),
+                "none, if the largest is meant, which is read; else keep the one that is meant (ffmpeg -i IN -map 0:1 -c \
+                 copy OUT)",
+                remarks,
+            );
+        }
+        if !longer.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} of more frames than stated", count(longer.len(), "file")),
+                "none: a run takes all frames that there are",
+                longer,
+            );
+        }
+    }
+}
