@@ -26,6 +26,7 @@ mod parts;
 mod phases;
 mod prune;
 mod refs;
+mod rounds;
 mod scene;
 mod select;
 mod sink;

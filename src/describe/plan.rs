@@ -130,6 +130,7 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
             );
         }
     }
+    out += &rounds(p);
     out += &queue(p, target.ahead, target.device != DeviceLocation::Cpu);
     if !p.reset.is_empty() {
         let _ = writeln!(out, "  reset       {}", p.reset.join(", "));
@@ -307,6 +308,24 @@ fn queue(p: &Program, ahead: usize, on_device: bool) -> String {
             "              and in each worker the frames of one video at its own size (`{}`)",
             c.node
         );
+    }
+    out
+}
+
+/// The rounds of a step: what each trains, and how often.
+fn rounds(p: &Program) -> String {
+    let mut out = String::new();
+    for (i, r) in p.rounds.iter().enumerate().filter(|(_, r)| !r.name.is_empty()) {
+        let nodes: Vec<&str> = (p.weights.keys().map(String::as_str))
+            .filter(|owner| p.trains(owner, Some(i)))
+            .collect();
+        let times = if r.repeat == 1 {
+            String::new()
+        } else {
+            format!("{} times ", r.repeat)
+        };
+        let head = if out.is_empty() { "rounds" } else { "" };
+        let _ = writeln!(out, "  {head:<12}{} {times}trains {}", r.name, nodes.join(", "));
     }
     out
 }

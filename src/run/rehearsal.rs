@@ -79,12 +79,12 @@ impl<'a> Rehearsal<'a> {
         }
         let parts = self.parts();
         let again = || Ok(parts.into_iter());
-        let (values, _) = self
+        let done = self
             .steps
             .update(&mut self.store, &mut self.optimizer, self.step, self.plan.length, again)
             .with_context(|| format!("phase `{}`", self.program.name))?;
         self.step += 1;
-        Ok(values)
+        Ok(done.values)
     }
 
     /// The parts of the step.
