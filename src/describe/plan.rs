@@ -314,20 +314,23 @@ fn queue(p: &Program, ahead: usize, on_device: bool) -> String {
 
 /// The rounds of a step: what each trains, and how often.
 fn rounds(p: &Program) -> String {
-    let mut out = String::new();
+    let mut rows = vec![];
     for (i, r) in p.rounds.iter().enumerate().filter(|(_, r)| !r.name.is_empty()) {
+        let head = if rows.is_empty() { "  rounds    " } else { "" };
         let nodes: Vec<&str> = (p.weights.keys().map(String::as_str))
             .filter(|owner| p.trains(owner, Some(i)))
             .collect();
-        let times = if r.repeat == 1 {
-            String::new()
-        } else {
-            format!("{} times ", r.repeat)
+        let times = match r.repeat {
+            1 => String::new(),
+            n => format!(", {n} times"),
         };
-        let head = if out.is_empty() { "rounds" } else { "" };
-        let _ = writeln!(out, "  {head:<12}{} {times}trains {}", r.name, nodes.join(", "));
+        rows.push(vec![
+            head.to_owned(),
+            r.name.clone(),
+            format!("trains {}{times}", nodes.join(", ")),
+        ]);
     }
-    out
+    table(&rows, &[], "")
 }
 
 /// Which loss reaches whose weights, and how: node by node, or composite by composite.

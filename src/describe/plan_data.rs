@@ -77,6 +77,7 @@ pub struct ProgramPlan {
     pub losses: IndexMap<String, f64>,
     /// The rounds of a step, in order; absent where a step is one forward and backward pass and one update.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub rounds: Vec<RoundPlan>,
     /// Which loss reaches whose weights: 1 descends, −1 ascends, 0 both ways.
     pub gradients: Vec<Reached>,

@@ -98,10 +98,12 @@ fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>) 
     out.push('\n');
     let _ = writeln!(out, "[{}]", dotted(path.iter().copied()));
     let mut long = vec![];
+    // Rounds are taken in the order of the file, so one of them must not go before another for being short.
+    let rounds = matches!(path, ["phases", _, "rounds"]);
     for (name, value) in table {
         let line = format!("{} = {value}", key(name));
         match value.entries() {
-            Some(entries) if line.chars().count() > WIDTH => long.push((name, entries)),
+            Some(entries) if rounds || line.chars().count() > WIDTH => long.push((name, entries)),
             _ => {
                 let _ = writeln!(out, "{line}");
             }

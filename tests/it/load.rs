@@ -252,6 +252,6 @@ fn a_layer_changes_one_round() {
     let whole = explain(&base, "phases.main.rounds.features.repeat").unwrap();
     assert_eq!(
         whole,
-        "phases.main.rounds.features.repeat = 4\n  graphs/methods/mcd.toml:33 wrote 4\n"
+        "phases.main.rounds.features.repeat = 4\n  graphs/methods/mcd.toml:32 wrote 4\n"
     );
 }
