@@ -88,3 +88,81 @@ pub(super) fn reached(draft: &Draft, index: usize) {
         draft.scene.push(p);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::check::check;
+    use crate::check::testing::{graph, warnings};
+
+    /// A domain classifier without a reversal, in these rounds.
+    fn rounds(rounds: &str) -> String {
+        format!(
+            "drop = [\"align_g\", \"align_l\", \"align_x\", \"phases.main.losses\"]\n[nodes.rows]\nkind = \"domain_rows\"\ninputs = \
+             {{ source = \"consensus.y@source\", target = \"consensus.y@target\" }}\n[nodes.domain]\nkind = \"mlp\"\nlayers = \
+             2\noutputs = 1\nhead = \"Logits\"\ninputs = {{ x = \"rows.x\" }}\n[nodes.bce]\nkind = \"domain_bce\"\ninputs = {{ \
+             logits = \"domain.logits\", domain = \"rows.domain\" }}\n{rounds}"
+        )
+    }
+
+    fn round(name: &str, keys: &str) -> String {
+        format!("[phases.main.rounds.{name}]\n{keys}\n")
+    }
+
+    #[test]
+    fn what_a_round_trains_says_whether_an_adversary_aligns() {
+        let head = round("head", "losses = { bce = 1.0 }\ntrain = [\"domain\"]");
+        let of = |features: &str| {
+            let losses = format!("losses = {{ ce = 1.0, tol = 0.1, {features}");
+            warnings(&rounds(&(head.clone() + &round("features", &losses))))
+        };
+        // The classifier learns, and the features against it.
+        assert!(of("bce = -0.1 }\ntrain = [\"backbone\", \"classify\", \"tol\"]").is_empty());
+        assert_eq!(
+            of("bce = 0.1 }\ntrain = [\"backbone\", \"classify\", \"tol\"]"),
+            [
+                "loss `features/bce` trains `backbone` to tell the domains apart: no gradient reversal is between (in phase main)"
+            ]
+        );
+        assert_eq!(
+            of("bce = -0.1 }"),
+            [
+                "loss `features/bce` has a negative weight, so its domain classifier is trained to be wrong (in phase main)"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_round_runs_what_its_losses_need_and_trains_what_it_names() {
+        let all = round(
+            "all",
+            "losses = { ce = 1.0, tol = 0.1 }\ntrain = [\"backbone\", \"classify\", \"tol\"]",
+        );
+        let head = round("head", "losses = { bce = 1.0 }\ntrain = [\"domain\"]\nrepeat = 3");
+        let graph = graph(&rounds(&(all + &head)));
+        let checked = check(&graph, &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        let program = &checked.phases["main"];
+        let runs = |round: usize, node: &str| {
+            let mut calls = program.calls.iter().zip(&program.rounds[round].runs);
+            calls.any(|(c, runs)| c.node == node && *runs)
+        };
+        assert!(runs(0, "backbone") && runs(0, "ce") && !runs(0, "domain") && !runs(0, "rows"));
+        assert!(runs(1, "backbone") && runs(1, "domain") && !runs(1, "ce") && !runs(1, "classify"));
+        assert!(program.trains("domain", Some(1)) && !program.trains("domain", Some(0)));
+        assert!(program.trains("backbone", Some(0)) && !program.trains("backbone", Some(1)));
+        // A composite stands for the nodes inside.
+        assert!(program.trains("tol.head", Some(0)) && !program.trains("tol.head", Some(1)));
+        // No gradient passes below what a round trains.
+        let features = program
+            .values
+            .iter()
+            .position(|v| v.name.starts_with("backbone.feature"))
+            .unwrap();
+        assert!(program.rounds[0].grads[features] && !program.rounds[1].grads[features]);
+        assert_eq!(program.passes().collect::<Vec<_>>(), [(0, 0), (1, 0), (1, 1), (1, 2)]);
+        let reach: Vec<(&str, &str)> = (program.reach.iter())
+            .filter(|r| r.loss.starts_with("head/"))
+            .map(|r| (r.loss.as_str(), r.node.as_str()))
+            .collect();
+        assert_eq!(reach, [("head/bce", "domain")]);
+    }
+}
