@@ -55,7 +55,7 @@ unsafe extern "C" fn cublasSetStream_v2(handle: u64, stream: u64) -> u32 {
 }
 
 /// 10 bits of mantissa, rounded to nearest.
-pub fn tf32(x: f32) -> f32 {
+pub(crate) fn tf32(x: f32) -> f32 {
     if !x.is_finite() {
         return x;
     }
@@ -67,7 +67,7 @@ pub fn tf32(x: f32) -> f32 {
 ///
 /// # Safety
 /// `len` values can be read at `at`.
-pub unsafe fn read(at: u64, len: usize, bf: bool, to_tf32: bool) -> Vec<f32> {
+pub(crate) unsafe fn read(at: u64, len: usize, bf: bool, to_tf32: bool) -> Vec<f32> {
     // SAFETY: the caller's promise.
     unsafe {
         if bf {

@@ -43,7 +43,7 @@ struct Ready {
 
 /// All recordings by their streams, and graphs by their handles.
 #[derive(Default)]
-pub struct Graphs {
+pub(crate) struct Graphs {
     recordings: HashMap<u64, Recording>,
     recorded: HashMap<u64, Arc<Graph>>,
     ready: HashMap<u64, Ready>,
@@ -51,19 +51,19 @@ pub struct Graphs {
 
 impl Graphs {
     /// The identifier of a stream's recording.
-    pub fn recording(&self, stream: u64) -> Option<u64> {
+    pub(crate) fn recording(&self, stream: u64) -> Option<u64> {
         self.recordings.get(&stream).map(|r| r.id)
     }
 
     /// Adds work to a stream's recording.
-    pub fn add(&mut self, stream: u64, work: Work) {
+    pub(crate) fn add(&mut self, stream: u64, work: Work) {
         if let Some(r) = self.recordings.get_mut(&stream) {
             r.graph.work.push(work);
         }
     }
 
     /// The status as `cuStreamIsCapturing` reports it: none, active or invalidated.
-    pub fn status(&self, stream: u64) -> u32 {
+    pub(crate) fn status(&self, stream: u64) -> u32 {
         self.recordings.get(&stream).map_or(0, |r| 1 + u32::from(r.broken))
     }
 }
@@ -86,7 +86,7 @@ fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &
 
 impl Card {
     /// Whether work may be queued on a stream: not if its recording is invalid, or is another thread's.
-    pub fn may_work(&mut self, stream: u64) -> Status {
+    pub(crate) fn may_work(&mut self, stream: u64) -> Status {
         let Some(r) = self.graphs.recordings.get(&stream) else {
             return SUCCESS;
         };
@@ -100,23 +100,23 @@ impl Card {
     }
 
     /// Something that a stream cannot record.
-    pub fn break_recording(&mut self, stream: u64, what: &str) -> Status {
+    pub(crate) fn break_recording(&mut self, stream: u64, what: &str) -> Status {
         break_those(self, |s, _| s == stream, what, CAPTURE_UNSUPPORTED)
     }
 
     /// Invalidates this thread's recordings: something that no thread may do while it records.
-    pub fn break_own(&mut self, what: &str) -> Status {
+    pub(crate) fn break_own(&mut self, what: &str) -> Status {
         let own = thread::current().id();
         break_those(self, |_, r| r.thread == own, what, CAPTURE_UNSUPPORTED)
     }
 
     /// Invalidates all recordings: something that waits for all streams.
-    pub fn break_all(&mut self, what: &str) -> Status {
+    pub(crate) fn break_all(&mut self, what: &str) -> Status {
         break_those(self, |_, _| true, what, CAPTURE_UNSUPPORTED)
     }
 
     /// Whether an event may be waited for or queried.
-    pub fn may_ask(&mut self, event: u64) -> Status {
+    pub(crate) fn may_ask(&mut self, event: u64) -> Status {
         let what = "waiting for an event, or asking whether it is past";
         let captured = self.events.get(&event).and_then(|e| e.captured);
         let Some(id) = captured else {
@@ -129,7 +129,7 @@ impl Card {
     }
 
     /// Whether a stream may wait for an event: both belong to one recording, or neither to any.
-    pub fn may_wait(&mut self, stream: u64, event: u64) -> Status {
+    pub(crate) fn may_wait(&mut self, stream: u64, event: u64) -> Status {
         let Some(e) = self.events.get(&event) else {
             return INVALID_HANDLE;
         };
@@ -152,7 +152,7 @@ impl Card {
         }
     }
 
-    pub fn begin_recording(&mut self, stream: u64) -> Status {
+    pub(crate) fn begin_recording(&mut self, stream: u64) -> Status {
         if self.graphs.recordings.contains_key(&stream) {
             return ILLEGAL_STATE;
         }
@@ -171,7 +171,7 @@ impl Card {
     }
 
     /// The graph that was recorded.
-    pub fn end_recording(&mut self, stream: u64) -> Result<u64, Status> {
+    pub(crate) fn end_recording(&mut self, stream: u64) -> Result<u64, Status> {
         let Some(r) = self.graphs.recordings.get(&stream) else {
             return Err(ILLEGAL_STATE);
         };
@@ -203,7 +203,7 @@ impl Card {
     }
 
     /// The address of an allocation in a stream's recording.
-    pub fn record_take(&mut self, stream: u64, bytes: usize) -> Result<usize, Status> {
+    pub(crate) fn record_take(&mut self, stream: u64, bytes: usize) -> Result<usize, Status> {
         let at = self.memory.reserve(bytes).ok_or(OUT_OF_MEMORY)?;
         if let Some(r) = self.graphs.recordings.get_mut(&stream) {
             r.graph.takes.push(at);
@@ -214,7 +214,7 @@ impl Card {
         Ok(at)
     }
 
-    pub fn record_free(&mut self, stream: u64, at: usize) -> Status {
+    pub(crate) fn record_free(&mut self, stream: u64, at: usize) -> Status {
         let of_graphs = self.memory.is_of_graphs(at);
         let Some(r) = self.graphs.recordings.get_mut(&stream) else {
             return INVALID_HANDLE;
@@ -230,7 +230,7 @@ impl Card {
         SUCCESS
     }
 
-    pub fn instantiate(&mut self, of: u64, frees_first: bool) -> Result<u64, Status> {
+    pub(crate) fn instantiate(&mut self, of: u64, frees_first: bool) -> Result<u64, Status> {
         let graph = self.graphs.recorded.get(&of).ok_or(INVALID_VALUE)?.clone();
         let has_memory = !graph.takes.is_empty() || !graph.frees.is_empty();
         if has_memory && self.graphs.ready.values().any(|r| r.of == of) {
@@ -243,11 +243,11 @@ impl Card {
         Ok(ready)
     }
 
-    pub fn is_ready(&self, graph: u64) -> bool {
+    pub(crate) fn is_ready(&self, graph: u64) -> bool {
         self.graphs.ready.contains_key(&graph)
     }
 
-    pub fn launch(&mut self, ready: u64, stream: u64) -> Status {
+    pub(crate) fn launch(&mut self, ready: u64, stream: u64) -> Status {
         if self.graphs.recording(stream).is_some() {
             return self.break_recording(stream, "the launch of a graph");
         }
@@ -271,12 +271,12 @@ impl Card {
     }
 
     /// Memory that its launches allocated stays until it is freed.
-    pub fn destroy_ready(&mut self, ready: u64) -> Status {
+    pub(crate) fn destroy_ready(&mut self, ready: u64) -> Status {
         let gone = self.graphs.ready.remove(&ready).map(|r| r.graph);
         self.destroy(gone)
     }
 
-    pub fn destroy_recorded(&mut self, graph: u64) -> Status {
+    pub(crate) fn destroy_recorded(&mut self, graph: u64) -> Status {
         let gone = self.graphs.recorded.remove(&graph);
         self.destroy(gone)
     }

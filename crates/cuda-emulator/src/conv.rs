@@ -6,7 +6,7 @@ use half::bf16;
 use rayon::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
+pub(crate) enum Pass {
     Forward,
     Data,
     Filter,
@@ -14,7 +14,7 @@ pub enum Pass {
 
 /// A convolution as its descriptors define it: sizes `[samples, channels, axes…]`, padded to three axes.
 #[derive(Clone, Debug)]
-pub struct Conv {
+pub(crate) struct Conv {
     pub pass: Pass,
     pub x: [usize; 5],
     pub w: [usize; 5],
@@ -66,7 +66,7 @@ impl Conv {
     }
 
     /// Runs it on the addresses of input, weights and output.
-    pub fn run(&self, memory: &Memory, [x, w, y]: [u64; 3]) -> Result<(), String> {
+    pub(crate) fn run(&self, memory: &Memory, [x, w, y]: [u64; 3]) -> Result<(), String> {
         let size = if self.bf { 2 } else { 4 };
         for (name, at, sizes) in [("x", x, &self.x), ("w", w, &self.w), ("y", y, &self.y)] {
             memory

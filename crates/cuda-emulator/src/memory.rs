@@ -9,13 +9,13 @@ const RANGE: usize = 1 << 43;
 /// The fill of fresh memory and of the rest of its last page: a NaN as any float type.
 const PATTERN: u8 = 0xFF;
 /// The GPU's memory.
-pub const TOTAL: usize = 16 << 30;
+pub(crate) const TOTAL: usize = 16 << 30;
 /// The pool allocates from the GPU in multiples of this.
 const PIECE: usize = 2 << 20;
 
 /// Bytes in use and bytes held of a kind of memory, with the peak of each.
 #[derive(Debug, Default)]
-pub struct Count {
+pub(crate) struct Count {
     pub used: usize,
     pub used_high: usize,
     pub held: usize,
@@ -31,13 +31,13 @@ impl Count {
     }
 
     /// Releases unused memory except `keep`.
-    pub fn trim(&mut self, keep: usize) {
+    pub(crate) fn trim(&mut self, keep: usize) {
         self.held = self.held.min(keep.max(self.used.next_multiple_of(PIECE)));
     }
 }
 
 #[derive(Debug)]
-pub struct Memory {
+pub(crate) struct Memory {
     start: usize,
     next: usize,
     live: BTreeMap<usize, usize>,
@@ -59,7 +59,7 @@ fn pages(bytes: usize) -> usize {
 }
 
 impl Memory {
-    pub fn new() -> Memory {
+    pub(crate) fn new() -> Memory {
         // SAFETY: a new range of addresses, without memory.
         let start = unsafe {
             libc::mmap(
@@ -84,7 +84,7 @@ impl Memory {
         }
     }
 
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.pool.used + self.graphs.used
     }
 
@@ -117,7 +117,7 @@ impl Memory {
     }
 
     /// The address of new memory; `None` if the GPU is out of memory.
-    pub fn alloc(&mut self, bytes: usize) -> Option<usize> {
+    pub(crate) fn alloc(&mut self, bytes: usize) -> Option<usize> {
         let at = self.addresses(bytes)?;
         self.fill(at, bytes).then(|| {
             self.pool.take(bytes);
@@ -126,35 +126,35 @@ impl Memory {
     }
 
     /// Reserves an address for an allocation of a graph.
-    pub fn reserve(&mut self, bytes: usize) -> Option<usize> {
+    pub(crate) fn reserve(&mut self, bytes: usize) -> Option<usize> {
         let at = self.addresses(bytes)?;
         self.of_graphs.insert(at, bytes);
         Some(at)
     }
 
     /// Whether a graph allocates memory there.
-    pub fn is_of_graphs(&self, at: usize) -> bool {
+    pub(crate) fn is_of_graphs(&self, at: usize) -> bool {
         self.of_graphs.contains_key(&at)
     }
 
     /// Marks an address whose graph will never be launched.
-    pub fn give_up(&mut self, at: usize) {
+    pub(crate) fn give_up(&mut self, at: usize) {
         if self.of_graphs.remove(&at).is_some() {
             self.given_up.insert(at);
         }
     }
 
     /// Whether the address belongs to a graph that will never be launched.
-    pub fn is_given_up(&self, at: usize) -> bool {
+    pub(crate) fn is_given_up(&self, at: usize) -> bool {
         self.given_up.contains(&at)
     }
 
-    pub fn is_live(&self, at: usize) -> bool {
+    pub(crate) fn is_live(&self, at: usize) -> bool {
         self.live.contains_key(&at)
     }
 
     /// Allocates memory at a graph's address.
-    pub fn take(&mut self, at: usize) -> Result<(), String> {
+    pub(crate) fn take(&mut self, at: usize) -> Result<(), String> {
         let bytes = *self
             .of_graphs
             .get(&at)
@@ -172,7 +172,7 @@ impl Memory {
     }
 
     /// Frees memory, and reports a write past its end.
-    pub fn free(&mut self, at: usize) -> Result<(), String> {
+    pub(crate) fn free(&mut self, at: usize) -> Result<(), String> {
         let bytes = self
             .live
             .remove(&at)
@@ -209,7 +209,7 @@ impl Memory {
     }
 
     /// Checks that `bytes` from an address on belong to one live allocation.
-    pub fn check(&self, at: u64, bytes: usize) -> Result<(), String> {
+    pub(crate) fn check(&self, at: u64, bytes: usize) -> Result<(), String> {
         let at = at as usize;
         let inside = self
             .live
@@ -228,12 +228,12 @@ impl Memory {
         }
     }
 
-    pub fn is_device(&self, at: usize) -> bool {
+    pub(crate) fn is_device(&self, at: usize) -> bool {
         (self.start..self.start + RANGE).contains(&at)
     }
 
     /// Whether the bytes are page-locked host memory.
-    pub fn is_pinned(&self, at: usize, bytes: usize) -> bool {
+    pub(crate) fn is_pinned(&self, at: usize, bytes: usize) -> bool {
         self.pinned
             .iter()
             .any(|(&start, pages)| at >= start && at + bytes <= start + pages.len())

@@ -7,10 +7,10 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A piece of work on a stream. A recorded graph runs it several times.
-pub type Work = Arc<dyn Fn(&mut Memory) -> Result<(), String> + Send + Sync>;
+pub(crate) type Work = Arc<dyn Fn(&mut Memory) -> Result<(), String> + Send + Sync>;
 
 #[derive(Clone)]
-pub enum Item {
+pub(crate) enum Item {
     Work(Work),
     /// Completes an event, if this is still its latest record.
     Record {
@@ -38,7 +38,7 @@ impl Stream {
 }
 
 #[derive(Clone, Copy)]
-pub struct Event {
+pub(crate) struct Event {
     pub timed: bool,
     /// How often the event was recorded.
     record: u64,
@@ -51,12 +51,12 @@ pub struct Event {
 }
 
 impl Event {
-    pub fn is_recorded(&self) -> bool {
+    pub(crate) fn is_recorded(&self) -> bool {
         self.at.is_some()
     }
 }
 
-pub struct Card {
+pub(crate) struct Card {
     pub memory: Memory,
     pub graphs: Graphs,
     streams: HashMap<u64, Stream>,
@@ -78,12 +78,12 @@ static CARD: LazyLock<Mutex<Card>> = LazyLock::new(|| {
     ))
 });
 
-pub fn card() -> MutexGuard<'static, Card> {
+pub(crate) fn card() -> MutexGuard<'static, Card> {
     CARD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Card {
-    pub fn new(late: bool) -> Card {
+    pub(crate) fn new(late: bool) -> Card {
         Card {
             memory: Memory::new(),
             graphs: Graphs::default(),
@@ -96,27 +96,27 @@ impl Card {
     }
 
     /// A new handle.
-    pub fn handle(&mut self) -> u64 {
+    pub(crate) fn handle(&mut self) -> u64 {
         self.last += 16;
         self.last
     }
 
-    pub fn new_stream(&mut self) -> u64 {
+    pub(crate) fn new_stream(&mut self) -> u64 {
         let stream = self.handle();
         self.streams.insert(stream, Stream::default());
         stream
     }
 
-    pub fn is_stream(&self, stream: u64) -> bool {
+    pub(crate) fn is_stream(&self, stream: u64) -> bool {
         self.streams.contains_key(&stream)
     }
 
-    pub fn end_stream(&mut self, stream: u64) {
+    pub(crate) fn end_stream(&mut self, stream: u64) {
         self.finish(stream);
         self.streams.remove(&stream);
     }
 
-    pub fn new_event(&mut self, timed: bool) -> u64 {
+    pub(crate) fn new_event(&mut self, timed: bool) -> u64 {
         let event = self.handle();
         let new = Event {
             timed,
@@ -131,7 +131,7 @@ impl Card {
     }
 
     /// Puts an item at the end of a stream's queue.
-    pub fn push(&mut self, stream: u64, item: Item) {
+    pub(crate) fn push(&mut self, stream: u64, item: Item) {
         let late = self.late;
         let Some(queue) = self.streams.get_mut(&stream) else {
             return;
@@ -146,7 +146,7 @@ impl Card {
     }
 
     /// Queues work, or adds it to the stream's recording.
-    pub fn work(
+    pub(crate) fn work(
         &mut self,
         stream: u64,
         what: String,
@@ -160,7 +160,7 @@ impl Card {
         }
     }
 
-    pub fn record(&mut self, event: u64, stream: u64) {
+    pub(crate) fn record(&mut self, event: u64, stream: u64) {
         let captured = self.graphs.recording(stream);
         let at = self.streams.get(&stream).map(|s| (stream, s.asked() + 1));
         if let Some(e) = self.events.get_mut(&event) {
@@ -176,7 +176,7 @@ impl Card {
         }
     }
 
-    pub fn wait(&mut self, stream: u64, event: u64) {
+    pub(crate) fn wait(&mut self, stream: u64, event: u64) {
         // An event that was never recorded is complete.
         if let Some((other, done)) = self.events.get(&event).and_then(|e| e.at) {
             self.push(stream, Item::Wait { stream: other, done });
@@ -184,7 +184,7 @@ impl Card {
     }
 
     /// Whether an event is complete. Repeated queries return the true state in the end.
-    pub fn query(&mut self, event: u64) -> bool {
+    pub(crate) fn query(&mut self, event: u64) -> bool {
         let Some(e) = self.events.get_mut(&event) else {
             return true;
         };
@@ -200,19 +200,19 @@ impl Card {
     }
 
     /// Runs what an event waits for.
-    pub fn reach(&mut self, event: u64) {
+    pub(crate) fn reach(&mut self, event: u64) {
         if let Some((stream, done)) = self.events.get(&event).and_then(|e| e.at) {
             self.run_to(stream, done);
         }
     }
 
-    pub fn finish(&mut self, stream: u64) {
+    pub(crate) fn finish(&mut self, stream: u64) {
         if let Some(asked) = self.streams.get(&stream).map(Stream::asked) {
             self.run_to(stream, asked);
         }
     }
 
-    pub fn finish_all(&mut self) {
+    pub(crate) fn finish_all(&mut self) {
         let mut all: Vec<u64> = self.streams.keys().copied().collect();
         // The newest first, so that late copies run as late as possible.
         all.sort_unstable_by(|a, b| b.cmp(a));

@@ -11,24 +11,24 @@ use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::ptr;
 
-pub type Status = u32;
-pub const SUCCESS: Status = 0;
-pub const INVALID_VALUE: Status = 1;
-pub const OUT_OF_MEMORY: Status = 2;
+pub(crate) type Status = u32;
+pub(crate) const SUCCESS: Status = 0;
+pub(crate) const INVALID_VALUE: Status = 1;
+pub(crate) const OUT_OF_MEMORY: Status = 2;
 const INVALID_DEVICE: Status = 101;
 const INVALID_IMAGE: Status = 200;
 const INVALID_CONTEXT: Status = 201;
-pub const INVALID_HANDLE: Status = 400;
-pub const ILLEGAL_STATE: Status = 401;
+pub(crate) const INVALID_HANDLE: Status = 400;
+pub(crate) const ILLEGAL_STATE: Status = 401;
 const NOT_FOUND: Status = 500;
 const NOT_READY: Status = 600;
 const LAUNCH_FAILED: Status = 719;
 const NOT_SUPPORTED: Status = 801;
-pub const CAPTURE_UNSUPPORTED: Status = 900;
-pub const CAPTURE_INVALIDATED: Status = 901;
-pub const CAPTURE_ISOLATION: Status = 905;
-pub const CAPTURED_EVENT: Status = 907;
-pub const CAPTURE_WRONG_THREAD: Status = 908;
+pub(crate) const CAPTURE_UNSUPPORTED: Status = 900;
+pub(crate) const CAPTURE_INVALIDATED: Status = 901;
+pub(crate) const CAPTURE_ISOLATION: Status = 905;
+pub(crate) const CAPTURED_EVENT: Status = 907;
+pub(crate) const CAPTURE_WRONG_THREAD: Status = 908;
 
 /// The one context, as a handle.
 const CONTEXT: u64 = 0x10;
@@ -40,7 +40,7 @@ thread_local! {
 }
 
 /// Runs `act` on the emulated GPU, unless the thread has no context or the GPU has failed.
-pub fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
+pub(crate) fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
     if CURRENT.get() != CONTEXT {
         return INVALID_CONTEXT;
     }
@@ -56,7 +56,7 @@ pub fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
 }
 
 /// The same for work on an existing stream, which may be in capture.
-pub fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
+pub(crate) fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
     on_card(|card| match card.is_stream(stream) {
         true => match card.may_work(stream) {
             SUCCESS => act(card),
@@ -67,7 +67,7 @@ pub fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
 }
 
 /// The same for calls that no thread may make while it records.
-pub fn unrecorded(what: &str, act: impl FnOnce(&mut Card) -> Status) -> Status {
+pub(crate) fn unrecorded(what: &str, act: impl FnOnce(&mut Card) -> Status) -> Status {
     on_card(|card| match card.break_own(what) {
         SUCCESS => act(card),
         refused => refused,
