@@ -3,8 +3,8 @@
 use super::cx::inside;
 use super::draft::Draft;
 use super::prune::comes_from;
-use crate::diag::{Problem, Spanned};
-use crate::program::{Reach, ValueId};
+use crate::diag::{Place, Problem, Spanned};
+use crate::program::{Call, Reach, ValueId};
 use glad_nodes::{Gradient, Role, Side};
 use std::collections::{BTreeMap, HashMap};
 
@@ -52,7 +52,8 @@ pub(super) fn check(draft: &mut Draft) {
             .weights
             .get(node)
             .is_some_and(|w| w.iter().any(|s| s.role != Role::Buffer));
-        has && !draft.program.frozen.iter().any(|f| f == node)
+        let copied = draft.scene.cx.graph.copied(node).is_some();
+        has && !copied && !draft.program.frozen.iter().any(|f| f == node)
     };
     let mut trains: BTreeMap<String, bool> = BTreeMap::new();
     for call in &draft.program.calls {
@@ -84,10 +85,19 @@ pub(super) fn check(draft: &mut Draft) {
             let frozen: Vec<&str> = by_node.values().map(|(n, _)| n.as_str()).collect();
             let p = Problem::error(format!("loss `{}` trains nothing", term.name))
                 .at(&target.place, "its gradient reaches no weight that is trained");
-            draft.scene.push(match frozen.as_slice() {
-                [] => p.help("nothing differentiable leads from weights to it: is there a `detach` between?"),
-                f => p.help(format!("all that it reaches is frozen here: {}", f.join(", "))),
-            });
+            draft
+                .scene
+                .push(match (frozen.as_slice(), copy_before(draft, &values)) {
+                    ([], Some((name, of, place))) => {
+                        p.at(place, format!("`{name}` is a copy of `{of}`")).help(format!(
+                            "no gradient passes `{name}`, which is not trained: let a loss reach `{of}` by another way"
+                        ))
+                    }
+                    ([], None) => {
+                        p.help("nothing differentiable leads from weights to it: is there a `detach` between?")
+                    }
+                    (f, _) => p.help(format!("all that it reaches is frozen here: {}", f.join(", "))),
+                });
         }
         let turned = by_node.values().any(|(_, s)| s.plus) && term.weight < 0.0;
         if turned {
@@ -120,6 +130,17 @@ pub(super) fn check(draft: &mut Draft) {
         call.trains = trains[&call.owner] && reached.contains_key(&i);
     }
     unreached(draft, &trains);
+}
+
+/// The first copy of weights at which these gradients end: its name, that of the original, and where it was written.
+fn copy_before<'g>(
+    draft: &Draft<'_, '_, 'g>,
+    values: &HashMap<ValueId, Signs>,
+) -> Option<(&'g str, &'g str, &'g Place)> {
+    let graph = draft.scene.cx.graph;
+    let ends = |call: &&Call| call.outputs.iter().flatten().any(|id| values.contains_key(id));
+    let mut ends = draft.program.calls.iter().filter(ends);
+    ends.find_map(|call| graph.nodes[&call.owner].copied())
 }
 
 /// The nodes listed in `frozen`.
@@ -230,7 +251,7 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
 fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
     let nodes: Vec<String> = draft.program.weights.keys().filter(|n| trains[*n]).cloned().collect();
     for path in nodes {
-        let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.owner == path).collect();
+        let calls: Vec<&Call> = draft.program.calls.iter().filter(|c| c.owner == path).collect();
         // Only metrics need it, so it is not part of the training.
         let for_scores = calls.iter().all(|c| !feeds_loss(draft, c));
         if calls.iter().any(|c| c.trains) || for_scores {
@@ -248,7 +269,7 @@ fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
     }
 }
 
-fn feeds_loss(draft: &Draft, call: &crate::program::Call) -> bool {
+fn feeds_loss(draft: &Draft, call: &Call) -> bool {
     let mut asked: Vec<ValueId> = call.outputs.iter().flatten().copied().collect();
     let mut seen = asked.clone();
     while let Some(v) = asked.pop() {

@@ -126,7 +126,7 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
 
 fn weight_bytes(program: &Program) -> u64 {
     let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
-        let trains = program.calls.iter().any(|c| c.owner == *node && c.trains);
+        let trains = program.trains(node);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
                 1 + program.kept as u64

@@ -1,6 +1,7 @@
 //! A step of training: forward and backward over the parts of its batch, and the update. Nothing that is not finite gets
 //! past it.
 
+use super::copies;
 use super::exec::{Exec, Part, PassInfo, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Optimizer, StepReport, Taken};
@@ -93,6 +94,9 @@ impl<'a> Steps<'a> {
         if self.symptom.is_none() && self.read()? {
             let since = Instant::now();
             let taken = optimizer.step(store, step, length)?;
+            if let Taken::Step(_) = taken {
+                copies::follow(self.program, store)?;
+            }
             self.optimizer += since.elapsed();
             match taken {
                 Taken::Step(report) => {

@@ -129,6 +129,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
             Body::Boundary,
         ],
         sources: vec![0],
+        copies: vec![],
         weights: Default::default(),
         losses: vec![],
         roots: vec![],
