@@ -7,7 +7,7 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{domains, gradients, labels, leak, parts, phases, rounds, select, terms, unused, weights, wiring};
+use super::{copies, domains, gradients, labels, leak, parts, phases, rounds, select, terms, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -51,6 +51,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 views.insert(v.name.clone(), program);
             }
         }
+        copies::check(&cx, &mut phases, &mut views);
         weights::check(&cx, &phases, &views, RESULT_VIEW);
         select::check(&cx, &phases, &views);
         if cx.sink.borrow().errors() == 0 {
@@ -99,6 +100,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         bodies: vec![],
         sources: vec![],
         weights: IndexMap::new(),
+        copies: vec![],
         rounds: vec![],
         losses: vec![],
         roots: vec![],

@@ -7,7 +7,7 @@ use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
 use crate::program::{Call, Program, ValueId, ValueInfo};
-use glad_nodes::{Body, Contract, Side, Wiring};
+use glad_nodes::{Body, Contract, Gradient, Side, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
@@ -222,7 +222,11 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             outputs: vec![],
             ports: vec![],
             body: self.body(&at, &parsed.params, &inputs, &typed)?,
-            gradient: contract.gradient,
+            // What has a copy of weights is a teacher: no gradient passes it.
+            gradient: match scene.cx.graph.copied(node.owner()) {
+                Some(_) => Gradient::Stops,
+                None => contract.gradient,
+            },
             whole_list: whole_list(scene, &contract, &inputs),
             trains: false,
             params: parsed.params.clone(),

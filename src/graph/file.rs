@@ -4,6 +4,7 @@ use super::epoch::EpochOver;
 use super::expect::Expect;
 use super::loss::LossKeys;
 use super::optim::OptimizerDef;
+use super::weights::WeightsKeys;
 use crate::diag::Spanned;
 use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
 use crate::tree::{Out, Tree, TreeValue, Written, string, strings};
@@ -150,7 +151,7 @@ table! {
 table! {
     /// What the framework reads of every node; its parameters and its tables of streams stand beside.
     pub struct NodeKeys as "node" {
-        /// The node's kind, or a composite's file.
+        /// The node's kind, or a composite's file; that of the node that `weights` names where it is left out.
         kind: Option<Spanned<String>>;
         /// The folder that relative paths in its parameters are resolved against.
         folder: Option<Spanned<String>>;
@@ -158,8 +159,8 @@ table! {
         only: Option<Vec<Spanned<String>>>;
         /// Bypassed in views.
         train_only: bool;
-        /// The node whose weights it uses, in place of weights of its own.
-        weights: Option<Spanned<String>>;
+        /// The node whose weights it uses, in place of weights of its own, or of whose weights its own are a copy.
+        weights: Option<WeightsKeys>;
         /// References, by input port.
         inputs: Inputs;
     }

@@ -140,7 +140,7 @@ fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> (
 
 fn weight_bytes(program: &Program) -> u64 {
     let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
-        let trains = program.trains(node, None);
+        let trains = program.trains(node);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
                 1 + program.kept as u64

@@ -133,6 +133,21 @@ pub struct LabelUse {
     pub losses: Vec<String>,
 }
 
+/// Weights that are a copy of another node's, and follow them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copied {
+    /// The node whose weights they are.
+    pub node: String,
+    /// The node that they are copied from.
+    pub of: String,
+    /// The share of itself that an update of the other's weights leaves in the copy.
+    pub ema: f64,
+    /// Whether the copy begins with this phase: then its weights are those of the other before the first step.
+    pub begins: bool,
+    /// Whether it moves: whether the phase trains what it is a copy of, and `ema` is not 1.
+    pub moves: bool,
+}
+
 /// A phase or view, ready to run.
 pub struct Program {
     /// The phase's or view's name.
@@ -157,8 +172,10 @@ pub struct Program {
     pub bodies: Vec<Body>,
     /// The source call of each stream (an index into `calls`), in the order of `streams`.
     pub sources: Vec<usize>,
-    /// The weights of every node that runs, by the path of the node that owns them.
+    /// The weights of every node that runs, by the path of the node that owns them; and of copies that only follow.
     pub weights: IndexMap<String, Vec<WeightSpec>>,
+    /// Which of them are copies of others.
+    pub copies: Vec<Copied>,
     /// What a step does, in order: of a phase without `rounds` and of a view one.
     pub rounds: Vec<Round>,
     /// The objective (phases).
@@ -186,6 +203,16 @@ impl LabelUse {
 }
 
 impl Program {
+    /// Whether the weights under the path `owner` are a copy of another node's.
+    pub fn copy(&self, owner: &str) -> Option<&Copied> {
+        self.copies.iter().find(|c| c.node == owner)
+    }
+
+    /// Whether a call trains the weights under the path `owner` here.
+    pub fn trains(&self, owner: &str) -> bool {
+        self.calls.iter().any(|c| c.owner == owner && c.trains)
+    }
+
     /// The number of trainable parameters.
     pub fn parameters(&self) -> usize {
         self.weights

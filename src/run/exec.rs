@@ -183,10 +183,11 @@ impl<'a> Exec<'a> {
                                 .filter(|id| values.contains_key(id))
                                 .map(|id| round.grads[id.0])
                                 .collect();
-                            let keeps = backward && (round.trains[*i] || wants.iter().any(|w| *w));
+                            let passes = call.gradient != Gradient::Stops;
+                            let keeps = backward && passes && (round.trains[*i] || wants.iter().any(|w| *w));
                             let mut step = self.step(store, call, info, &wants, keeps, watch.is_some());
                             let (out, s) = node.forward(&mut step, &args)?;
-                            if keeps && call.gradient != Gradient::Stops {
+                            if keeps {
                                 saved[*i] = Some((s, wants));
                             }
                             if out.len() != outputs.len() {
@@ -304,16 +305,19 @@ impl<'a> Exec<'a> {
             Some(s) => key.name(&self.program.streams[s]),
             None => key,
         };
+        let copy = self.program.copy(&call.owner);
+        // A frozen backbone keeps its running statistics, too, and so does a copy that stays as it is.
+        let rests = self.program.frozen.contains(&call.owner) || copy.is_some_and(|c| !c.moves);
         Step {
             weights: Scope::new(store, &call.owner),
             key,
-            // A frozen backbone keeps its running statistics, too.
-            training: info.training && !self.program.frozen.contains(&call.owner),
+            training: info.training && !rests,
             progress: info.progress,
             step: info.step,
             wants,
             backward,
-            again: false,
+            // The statistics of a copy are those that it copies.
+            again: copy.is_some(),
             record: self.record && !watched,
             device: &self.device,
             precision: self.precision,

@@ -351,7 +351,7 @@ impl Session<'_> {
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
         let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
         let key = Key::new(self.options.seed);
-        start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
+        let copied = start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
         let cx = ViewCx {
             key: key.name("view").name(&program.name),
             feed: self.options.feed,
@@ -362,7 +362,10 @@ impl Session<'_> {
             bad_limit: Some(self.graph.bad_videos),
             classes: self.graph.classes.as_ref().map(|c| c.value.as_slice()),
         };
-        run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
+        let result = run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name));
+        // A copy begins with a phase: until then each view computes one as its weights are now.
+        copied.iter().for_each(|node| store.remove_node(node));
+        result
     }
 
     /// Nothing that is not finite is scored or saved. A step looks at the weights that it trains; the running statistics of

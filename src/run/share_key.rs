@@ -155,6 +155,13 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
             writeln!(t, "weight {node}.{} {:?} {:?} {:?}", s.name, s.shape, s.init, s.role)?;
         }
     }
+    for c in &p.copies {
+        writeln!(
+            t,
+            "copy {} of {} {} begins {} moves {}",
+            c.node, c.of, c.ema, c.begins, c.moves
+        )?;
+    }
     for l in &p.losses {
         let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();
         writeln!(t, "loss {} {names:?} {} {:?}", l.name, l.weight, l.ramp)?;

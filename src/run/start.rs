@@ -1,5 +1,6 @@
 //! The weights that a program starts from.
 
+use super::copies;
 use super::progress::Progress;
 use crate::graph::PhaseDef;
 use crate::program::Program;
@@ -9,7 +10,7 @@ use glad_nodes::{Body, Key, Role, WeightStore};
 use std::collections::BTreeSet;
 
 /// Makes the weights of a program that `store` does not have yet: drawn by `key`, or where a node names a file (`init`),
-/// read from it. What was read is reported.
+/// read from it. What was read is reported. Copies are made last; gives the nodes whose weights are copies made now.
 ///
 /// # Errors
 /// A file of weights is not there, is damaged or does not fit, or the device fails.
@@ -19,8 +20,8 @@ pub(super) fn start_weights(
     key: Key,
     device: &Device,
     progress: &Progress,
-) -> Result<()> {
-    for (node, specs) in &program.weights {
+) -> Result<Vec<String>> {
+    for (node, specs) in program.weights.iter().filter(|(n, _)| program.copy(n).is_none()) {
         let fresh = !store.has_node(node);
         store.declare(node, specs, key, device)?;
         let call = program.calls.iter().find(|c| c.node == *node);
@@ -33,7 +34,7 @@ pub(super) fn start_weights(
         store.start_from(node, &loaded)?;
         progress.say(&format!("{node}: {loaded}"));
     }
-    Ok(())
+    copies::begin(program, store)
 }
 
 /// The weights that a phase of a run of `seed` begins with, those that it trains marked. What is in `store` already goes on,
@@ -52,6 +53,8 @@ pub(super) fn begin_phase(
 ) -> Result<()> {
     if fresh {
         program.reset.iter().for_each(|node| store.remove_node(node));
+        let begin = program.copies.iter().filter(|c| c.begins);
+        begin.for_each(|c| store.remove_node(&c.node));
     }
     let seed = def.seed.as_ref().map_or(seed, |s| s.value);
     start_weights(program, store, Key::new(seed).name("init"), device, progress)?;

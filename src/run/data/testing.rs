@@ -130,6 +130,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
             Body::Boundary,
         ],
         sources: vec![0],
+        copies: vec![],
         weights: Default::default(),
         rounds: vec![],
         losses: vec![],
