@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 /// An estimate of the cost of one forward (and backward) pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Multiply-adds of the forward pass.
+    /// Multiply-adds of the forward pass; of a phase with rounds of all of them.
     pub macs: u64,
     /// Peak bytes of activations (outputs and what is kept for the backward pass), of gradients and of the operations'
     /// buffers.
