@@ -118,7 +118,7 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
                 out,
                 "  a step      {} multiply-adds forward, about {} with backward; memory at most about {}",
                 count(m.macs * parts),
-                count(3 * m.macs * parts),
+                count(m.both_ways() * parts),
                 bytes(m.total())
             );
         }

@@ -269,7 +269,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     };
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
     let forward = m.macs * parts;
-    let step = if def.is_some() { 3 * forward } else { forward };
+    let step = m.both_ways() * parts;
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     ProgramPlan {
         name: p.name.clone(),
