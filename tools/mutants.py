@@ -157,13 +157,15 @@ def build(package, what, mutants):
     env = {**os.environ, "CARGO_TARGET_DIR": TARGET, "CARGO_INCREMENTAL": "1"}
     while True:
         places = write_tree(package, [m for m in mutants if m["number"] not in refused])
-        quick = f"profile.release.package.{package}.opt-level=0"
-        command = ["cargo", "test", "--release", "--no-run", "--message-format=json", "--config", quick, "-p", package, *what]
+        # Both packages, whichever has the mutants, so that their dependencies are built once, with one set of features.
+        both = [a for p in LIBRARIES for a in ("-p", p, "--config", f"profile.release.package.{p}.opt-level=0")]
+        command = ["cargo", "test", "--release", "--no-run", "--message-format=json", *both, *what]
         out = subprocess.run(command, cwd=TREE, env=env, capture_output=True, text=True)
         messages = [json.loads(line) for line in out.stdout.splitlines() if line.startswith("{")]
         if out.returncode == 0:
-            programs = [m["executable"] for m in messages if m.get("executable") and m["profile"]["test"]]
-            return programs[-1], refused
+            root = TREE / (LIBRARIES[package] if what == ["--lib"] else "tests/it/main.rs")
+            programs = [m for m in messages if m.get("executable") and m["profile"]["test"]]
+            return next(m["executable"] for m in programs if m["target"]["src_path"] == str(root)), refused
         errors = [m["message"] for m in messages if m["reason"] == "compiler-message" and m["message"]["level"] == "error"]
         found = {places.get((s["file_name"], s["line_start"])) for e in errors for s in all_spans(e) if s["is_primary"]} - {None}
         if not found:

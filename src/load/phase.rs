@@ -168,7 +168,10 @@ impl PhaseCx<'_, '_> {
                 let p = Problem::error(format!("`{key}` of a node is the same in all phases and views"));
                 out.push(p.at(&v.key, "only parameters may differ"));
             }
-            nodes.insert(node, Spanned::new(params, key));
+            // A table without entries changes nothing.
+            if !params.is_empty() {
+                nodes.insert(node, Spanned::new(params, key));
+            }
         }
         let streams = streams.map(|s| known_streams(s, self.streams, out));
         (streams, dims, nodes)
