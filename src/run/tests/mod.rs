@@ -9,6 +9,7 @@ mod net;
 mod optimizer;
 mod parity;
 mod schedules;
+mod statistics;
 mod steps;
 mod ties;
 mod videos;
