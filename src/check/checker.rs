@@ -7,7 +7,9 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{copies, domains, gradients, labels, leak, parts, phases, rounds, select, terms, unused, weights, wiring};
+use super::{
+    copies, domains, gradients, labels, leak, parts, phases, rounds, select, statistics, terms, unused, weights, wiring,
+};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -52,6 +54,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
             }
         }
         copies::check(&cx, &mut phases, &mut views);
+        statistics::check(&cx, &phases, &mut views);
         weights::check(&cx, &phases, &views, RESULT_VIEW);
         select::check(&cx, &phases, &views);
         if cx.sink.borrow().errors() == 0 {
@@ -108,6 +111,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         labels: vec![],
         frozen: vec![],
         reset: vec![],
+        statistics: vec![],
         kept: match scene.kind {
             ProgramKind::Phase => scene.cx.graph.phases[scene.name].optimizer.kind.buffers().len(),
             ProgramKind::View => 0,

@@ -6,10 +6,10 @@ use super::table::{bytes, count, table, thousands};
 use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{
-    Call, Checked, Copied, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, value_bytes,
+    Call, Checked, Copied, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, trainable, value_bytes,
 };
 use candle_core::DeviceLocation;
-use glad_nodes::{Precision, Role, Side, Size};
+use glad_nodes::{Precision, Side, Size};
 use std::fmt::Write;
 
 /// Where a graph is to run.
@@ -97,10 +97,8 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     out += &table(&rows, &[4, 5, 6], "  ");
     out += "\n";
     let m = memory(p, precision);
-    let weights = |f: &dyn Fn(&str) -> bool| -> usize {
-        let of = p.weights.iter().filter(|(n, _)| f(n)).flat_map(|(_, w)| w);
-        of.filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum()
-    };
+    let weights =
+        |f: &dyn Fn(&str) -> bool| -> usize { p.weights.iter().filter(|(n, _)| f(n)).map(|(_, w)| trainable(w)).sum() };
     let _ = write!(out, "  parameters  {}", thousands(p.parameters()));
     if p.kind == ProgramKind::Phase {
         let _ = write!(out, ", of which {} train", thousands(weights(&|n| p.trains(n))));
@@ -138,6 +136,9 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     }
     if !p.frozen.is_empty() {
         let _ = writeln!(out, "  frozen      {}", p.frozen.join(", "));
+    }
+    if !p.statistics.is_empty() {
+        let _ = writeln!(out, "  statistics  computed anew of {}", p.statistics.join(", "));
     }
     for c in &p.copies {
         let _ = writeln!(out, "  copy        {}", copy(c, p.kind));
@@ -247,7 +248,7 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
         };
         let weights = match p.weights.get(&c.owner).filter(|_| first) {
             Some(_) if c.owner != c.node => format!("those of {}", c.owner),
-            Some(w) => match w.iter().filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum() {
+            Some(w) => match trainable(w) {
                 0 => String::new(),
                 n => match p.copy(&c.owner) {
                     Some(copy) => format!("{}, a copy of {}", thousands(n), copy.of),

@@ -3,11 +3,11 @@
 use super::plan::Target;
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{
-    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, sample_bytes,
+    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, sample_bytes, trainable,
 };
 use crate::tree::Role as Layer;
 use candle_core::DeviceLocation;
-use glad_nodes::{Body, Precision, Role, Side};
+use glad_nodes::{Body, Precision, Side};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -85,6 +85,8 @@ pub struct ProgramPlan {
     pub reset: Vec<String>,
     /// Nodes whose weights are frozen.
     pub frozen: Vec<String>,
+    /// Nodes whose running statistics a view computes anew.
+    pub statistics: Vec<String>,
     /// Weights that are a copy of another node's.
     pub copies: Vec<CopyPlan>,
     /// The key under which runs share the phase; null for views, and where a list is malformed.
@@ -287,9 +289,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
             .weights
             .iter()
             .filter(|(n, _)| def.is_some() && p.trains(n))
-            .flat_map(|(_, w)| w)
-            .filter(|w| w.role != Role::Buffer)
-            .map(|w| w.elements())
+            .map(|(_, w)| trainable(w))
             .sum(),
         forward,
         step,
@@ -313,6 +313,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
             .collect(),
         reset: p.reset.clone(),
         frozen: p.frozen.clone(),
+        statistics: p.statistics.clone(),
         copies: p
             .copies
             .iter()

@@ -197,6 +197,8 @@ pub struct ViewDef {
     pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     /// What is computed.
     pub roots: Vec<Spanned<Ref>>,
+    /// Nodes or composites whose running statistics it computes anew.
+    pub statistics: Vec<Spanned<String>>,
     /// Whether a run leaves it out, and reports that, where data or weights that it starts from are missing.
     pub optional: bool,
 }

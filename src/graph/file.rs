@@ -143,6 +143,8 @@ table! {
         nodes: IndexMap<String, Spanned<Free>>;
         /// The outputs that it computes.
         roots: Vec<Spanned<String>>;
+        /// Nodes or composites whose running statistics it computes anew, as the means over its videos, with batches as in training.
+        statistics: Vec<Spanned<String>>;
         /// A run leaves it out, and reports that, where data or weights that it starts from are missing.
         optional: bool;
     }

@@ -274,6 +274,7 @@ fn view(v: &ViewDef) -> ViewKeys {
         dims: v.dims.clone(),
         nodes: overrides(&v.nodes),
         roots: v.roots.iter().map(reference).collect(),
+        statistics: v.statistics.clone(),
         optional: v.optional,
     }
 }

@@ -12,6 +12,7 @@ pub use round::Round;
 use crate::graph::Ramp;
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
 use indexmap::IndexMap;
+use std::collections::HashSet;
 
 /// An index into [`Program::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +73,8 @@ pub struct Call {
     pub body: usize,
     /// Its effect on gradients.
     pub gradient: Gradient,
+    /// Roles of the weights of which its stream has its own.
+    pub per_stream: Vec<Role>,
     /// For a call that takes a whole list, once before the phase: the stream whose list, an index into
     /// [`Program::streams`] or the name of a stream that the phase does not run.
     pub whole_list: Option<String>,
@@ -190,6 +193,8 @@ pub struct Program {
     pub frozen: Vec<String>,
     /// Nodes whose weights are reset in it.
     pub reset: Vec<String>,
+    /// Nodes whose running statistics a view computes anew.
+    pub statistics: Vec<String>,
     /// How many values the optimiser's state has for each trained one: 0 in a view.
     pub kept: usize,
 }
@@ -215,11 +220,15 @@ impl Program {
 
     /// The number of trainable parameters.
     pub fn parameters(&self) -> usize {
-        self.weights
-            .values()
-            .flatten()
-            .filter(|w| w.role != Role::Buffer)
-            .map(WeightSpec::elements)
-            .sum()
+        self.weights.values().map(|specs| trainable(specs)).sum()
     }
+}
+
+/// How many numbers of these weights can be trained. What only a stream's own weights start as is not used itself.
+pub fn trainable(specs: &[WeightSpec]) -> usize {
+    let starts: HashSet<&str> = specs.iter().filter_map(WeightSpec::starts_as).collect();
+    let used = specs
+        .iter()
+        .filter(|s| s.role != Role::Buffer && !starts.contains(s.name.as_str()));
+    used.map(WeightSpec::elements).sum()
 }

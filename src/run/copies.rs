@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use candle_core::Tensor;
 use glad_nodes::{Role, Weight, WeightSpec, WeightStore};
 
-/// Makes the copies of a program that `store` does not have, equal to what they copy. Gives their nodes.
+/// Makes the copies of a program that `store` does not have, equal to what they copy. Gives their names.
 ///
 /// # Errors
 /// There is nothing to copy, or the device has no memory.
@@ -19,9 +19,10 @@ pub(super) fn begin(program: &Program, store: &mut WeightStore) -> Result<Vec<St
     {
         for spec in &program.weights[&copied.node] {
             let value = original(store, copied, spec)?.value.copy()?;
-            store.insert(full(&copied.node, spec), spec.clone(), value);
+            let name = full(&copied.node, &spec.name);
+            store.insert(name.clone(), spec.clone(), value);
+            begun.push(name);
         }
-        begun.push(copied.node.clone());
     }
     Ok(begun)
 }
@@ -35,7 +36,7 @@ pub(super) fn follow(program: &Program, store: &mut WeightStore) -> Result<()> {
     for copied in program.copies.iter().filter(|c| c.moves) {
         for spec in &program.weights[&copied.node] {
             let weight = original(store, copied, spec)?.value.clone();
-            let name = full(&copied.node, spec);
+            let name = full(&copied.node, &spec.name);
             let copy = store
                 .get_mut(&name)
                 .with_context(|| format!("there is no weight `{name}`"))?;
@@ -55,15 +56,17 @@ fn moved(copy: &Tensor, weight: &Tensor, ema: f64) -> Result<Tensor> {
     Ok(((copy * ema)? + (weight * (1.0 - ema))?)?)
 }
 
-fn full(node: &str, spec: &WeightSpec) -> String {
-    format!("{node}.{}", spec.name)
+fn full(node: &str, name: &str) -> String {
+    format!("{node}.{name}")
 }
 
-/// What a weight is a copy of.
+/// What a weight is a copy of: of a stream's own where the other has none, that of all streams.
 fn original<'s>(store: &'s WeightStore, copied: &Copied, spec: &WeightSpec) -> Result<&'s Weight> {
-    let name = full(&copied.of, spec);
+    let name = full(&copied.of, &spec.name);
+    let of_all = || store.get(&full(&copied.of, spec.starts_as()?));
     store
         .get(&name)
+        .or_else(of_all)
         .with_context(|| format!("there is no weight `{name}`, of which `{}` is a copy", copied.node))
 }
 

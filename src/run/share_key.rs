@@ -33,6 +33,14 @@ pub fn cache_key(
     let mut before: Vec<String> = vec![];
     for entry in &graph.run {
         let Some(program) = checked.phases.get(&entry.value) else {
+            // What follows depends on the videos of that view, too.
+            if checked
+                .views
+                .get(&entry.value)
+                .is_some_and(|v| !v.statistics.is_empty())
+            {
+                return Ok(None);
+            }
             continue;
         };
         let def = &graph.phases[&entry.value];

@@ -150,7 +150,8 @@ hidden = "$hidden"
 width  = "$width"
 inputs = { x = "in.x" }
 "#;
-    let g = loaded(&[("g.toml", graph), ("c.toml", composite)], LoadOptions::of("g.toml")).unwrap_or_else(|p| panic!("{p}"));
+    let g = loaded(&[("g.toml", graph), ("c.toml", composite)], LoadOptions::of("g.toml"))
+        .unwrap_or_else(|p| panic!("{p}"));
     for (node, width) in [("c.n", "3"), ("d.n", "5")] {
         for name in ["width", "hidden"] {
             assert_eq!(g.nodes[node].params[name].to_string(), width, "{node}.{name}");

@@ -1,4 +1,4 @@
-//! Teachers: networks whose weights are an average of another's, in whole runs.
+//! Teachers, whose weights are an average of another's, and statistics of each stream, in whole runs.
 #![cfg(unix)]
 
 use crate::common::*;
@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-fn args(out: &Path, more: &[&str]) -> Vec<String> {
+fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
     let own = ["--setting", &smoke(), "--no-share", "--quiet", "--save-every", "2"].map(String::from);
     let mut v = vec![
-        graph("methods/mean_teacher.toml"),
+        graph(&format!("methods/{method}.toml")),
         "--out".into(),
         out.display().to_string(),
     ];
@@ -48,11 +48,30 @@ fn lines(run: &Path) -> usize {
         .map_or(0, |t| t.lines().filter(|l| l.contains("\"main\"")).count())
 }
 
+/// Runs a method that is killed in its main phase, and resumed with another number of threads.
+fn killed_and_resumed(method: &str, out: &Path) {
+    let more = ["--threads", "1", "--workers", "1"];
+    let mut child = command(&args(method, out, &more)).spawn().unwrap();
+    while child.try_wait().unwrap().is_none() && lines(out) < 3 {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ok(&args(method, out, &["--resume"]));
+}
+
+/// The lines of what is printed that have scores.
+fn scores(text: &str) -> Vec<String> {
+    let lines = text.lines().map(str::trim_start);
+    let scored = lines.filter(|l| ["source ", "target "].iter().any(|s| l.starts_with(s)));
+    scored.map(String::from).collect()
+}
+
 #[test]
 fn a_teacher_is_saved_resumed_and_scored() {
     let dir = tempfile::tempdir().unwrap();
     let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
-    ok(&args(&whole, &[]));
+    let printed = ok(&args("mean_teacher", &whole, &[]));
     // Its statistics are the student's, and its weights lag behind them.
     let (student, teacher) = (below(&whole, "backbone"), below(&whole, "teacher"));
     assert!(student.len() > 20 && student.keys().eq(teacher.keys()));
@@ -66,22 +85,42 @@ fn a_teacher_is_saved_resumed_and_scored() {
             assert!(apart < size.max(1e-6), "{name}: {apart} of {size}");
         }
     }
-    // Killed in the main phase, and resumed with another number of threads.
-    let more = ["--threads", "1", "--workers", "1"];
-    let mut child = command(&args(&cut, &more)).spawn().unwrap();
-    while child.try_wait().unwrap().is_none() && lines(&cut) < 3 {
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    ok(&args(&cut, &["--resume"]));
+    killed_and_resumed("mean_teacher", &cut);
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
     // The folder is the model: the teacher in it is scored again.
-    let scores = |text: String| {
-        let lines = text.lines().filter(|l| l.contains("mean class accuracy"));
-        lines.map(String::from).collect::<Vec<_>>()
+    let again = ok(&["eval", "--run", &whole.display().to_string()]);
+    assert_eq!(scores(&again).len(), 2, "{again}");
+    assert_eq!(scores(&again), scores(&printed));
+}
+
+#[test]
+fn statistics_of_the_target_are_computed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, cut) = (dir.path().join("whole"), dir.path().join("cut"));
+    let printed = ok(&args("adabn", &whole, &[]));
+    let weights = below(&whole, "backbone");
+    let means = |stream: &str| {
+        let of_stream = weights
+            .iter()
+            .filter(move |(n, _)| n.ends_with(&format!("running_mean{stream}")));
+        of_stream
+            .map(|(n, v)| (n.replace(stream, ""), v.clone()))
+            .collect::<BTreeMap<_, _>>()
     };
-    let again = scores(ok(&["eval", "--run", &whole.display().to_string()]));
-    assert!(!again.is_empty());
-    assert_eq!(again, scores(ok(&args(&whole, &["--resume"]))));
+    let (all, source, target) = (means(""), means("@source"), means("@target"));
+    assert!(all.len() > 5 && all.keys().eq(source.keys()) && all.keys().eq(target.keys()));
+    for (name, of_all) in &all {
+        assert!(
+            *of_all != source[name] && source[name] != target[name] && *of_all != target[name],
+            "{name}"
+        );
+    }
+    assert!(means("@auxiliary").is_empty(), "pretraining moves those of all streams");
+    killed_and_resumed("adabn", &cut);
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
+    // A run that is finished is not adapted again.
+    ok(&args("adabn", &whole, &["--resume"]));
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
+    let again = ok(&["eval", "--run", &whole.display().to_string()]);
+    assert_eq!(scores(&again), scores(&printed));
 }

@@ -83,7 +83,12 @@ pub(super) struct Open {
 impl Recordings {
     /// The features of clips `[rows · N, T, H, W, C]` by a recording. `None` if there is none and none is to be made:
     /// recording is off, no forward and backward pass of this shape has run yet, or the clips need a gradient.
-    pub(super) fn forward(&self, network: &Sequence, step: &mut Step<'_>, clips: &Tensor) -> Result<Option<(Tensor, Open)>> {
+    pub(super) fn forward(
+        &self,
+        network: &Sequence,
+        step: &mut Step<'_>,
+        clips: &Tensor,
+    ) -> Result<Option<(Tensor, Open)>> {
         let Some(gpu) = self.gpu(step)? else {
             return Ok(None);
         };

@@ -82,6 +82,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         body,
         gradient: Gradient::Stops,
         owner: String::new(),
+        per_stream: vec![],
         whole_list: None,
         trains: false,
         params: serde_json::Value::Null,
@@ -139,6 +140,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         labels: vec![],
         frozen: vec![],
         reset: vec![],
+        statistics: vec![],
         kept: 1,
     }
 }

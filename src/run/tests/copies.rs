@@ -195,7 +195,7 @@ fn it_rests_where_nothing_trains_what_it_is_a_copy_of() {
     // A view computes it as the weights are, and leaves nothing behind.
     let (mut store, program) = (run.store, &checked.views["infer"]);
     let made = start_weights(program, &mut store, Key::new(1), &Device::Cpu, &Progress::new(true)).unwrap();
-    assert_eq!(made, ["teach"]);
+    assert_eq!(made, ["teach.weight", "teach.bias"]);
     let values = |name: &str| {
         store
             .get(name)

@@ -10,6 +10,7 @@ mod optimizer;
 mod parity;
 mod rounds;
 mod schedules;
+mod statistics;
 mod steps;
 mod ties;
 mod videos;

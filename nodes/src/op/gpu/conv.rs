@@ -75,7 +75,13 @@ fn shape_of(op: &ConvOp, x: &Tensor) -> Result<Conv> {
     Ok(op.on(n, [t, h, w]))
 }
 
-pub(crate) fn forward(gpu: &Gpu, op: &ConvOp, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+pub(crate) fn forward(
+    gpu: &Gpu,
+    op: &ConvOp,
+    step: &Step<'_>,
+    x: &Tensor,
+    stats: bool,
+) -> Result<(Tensor, Option<Stats>)> {
     let scope = &step.weights;
     let shape = shape_of(op, x)?;
     let ty = x.dtype();
