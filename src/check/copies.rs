@@ -47,7 +47,8 @@ pub(super) fn check(cx: &Cx, phases: &mut Programs, views: &mut Programs) {
         for (i, phase) in phases.values_mut().enumerate() {
             let alone = !in_run.contains(&i);
             let trains = phase.trains(&copy.of.value);
-            if !(since.contains(&i) && trains) && !phase.weights.contains_key(&node.path) {
+            let follows = since.contains(&i) && trains;
+            if !follows && !phase.weights.contains_key(&node.path) {
                 continue;
             }
             if !phase.weights.contains_key(&node.path) {

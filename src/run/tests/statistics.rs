@@ -165,7 +165,10 @@ fn a_view_computes_statistics_as_the_mean_over_its_videos() {
     };
     let check = |calls: &[Vec<Row>], w: &Numbers, name: fn(&str, &str) -> String, stream: &str| {
         let rows: usize = calls.iter().map(Vec::len).sum();
-        for d in 0..FEATURES {
+        let found = w[&name("running_mean", stream)]
+            .iter()
+            .zip(&w[&name("running_var", stream)]);
+        for (d, (found_mean, found_var)) in found.enumerate() {
             let (mut mean, mut var) = (0.0, 0.0);
             for call in calls {
                 let (m, v) = moments(&call.iter().collect::<Vec<_>>())[d];
@@ -173,8 +176,8 @@ fn a_view_computes_statistics_as_the_mean_over_its_videos() {
                 mean += share * m;
                 var += share * unbiased(v, call.len());
             }
-            near("mean", w[&name("running_mean", stream)][d], mean);
-            near("var", w[&name("running_var", stream)][d], var);
+            near("mean", *found_mean, mean);
+            near("var", *found_var, var);
         }
     };
     // Of seven videos, by three.
@@ -190,4 +193,43 @@ fn a_view_computes_statistics_as_the_mean_over_its_videos() {
     // A view that does not ask for it moves nothing.
     let (_, w) = view(&changes("", "\"norm.y@target\""), "infer");
     assert_eq!(w["norm.running_mean"], [0.0; FEATURES]);
+}
+
+/// What the target's features differ by between a batch norm and its copy, and the weights, before and after a step.
+fn taught(ema: f64) -> (f64, Vec<Row>, Numbers) {
+    let changes = format!(
+        "steps = 1\nbatch = 4\nlosses.apart = 0.5\n{}\n[nodes.teach]\nweights = {{ of = \"norm\", ema = {ema:?} }}\ninputs = {{ x = \
+         \"rows.x\" }}\n[nodes.apart]\nkind = \"formula\"\naxes = {{ a = \"n,d\", b = \"n,d\" }}\nloss = \"mean(sum((a - b)^2, \
+         d))\"\ninputs = {{ a = \"norm.y@target\", b = \"teach.y@target\" }}",
+        normed("")
+    );
+    let (graph, checked) = graph(&changes);
+    let run = trained(&graph, &checked, How::default());
+    run.outcome.unwrap();
+    let apart = run.rows[0]["apart"].as_f64().unwrap();
+    (apart, run.parts[0].clone(), run.weights[1].clone())
+}
+
+#[test]
+fn a_teacher_has_the_students_statistics_and_a_copy_that_stays_its_own() {
+    // Both normalise by the batch, and are equal at first.
+    let (apart, _, w) = taught(0.9);
+    assert_eq!(apart, 0.0);
+    for name in ["running_mean", "running_var"] {
+        assert_eq!(w[&format!("teach.{name}")], w[&format!("norm.{name}")]);
+        assert_ne!(w[&format!("norm.{name}")], [0.0; FEATURES]);
+    }
+    // As in a view: by the statistics that it began with, 0 and 1.
+    let (apart, rows, w) = taught(1.0);
+    let rows: Vec<&Row> = rows.iter().filter(|r| r.stream == 1).collect();
+    let mut right = 0.0;
+    for (d, (mean, var)) in moments(&rows).into_iter().enumerate() {
+        for row in &rows {
+            let student = (row.x[d] - mean) / (var + 1e-5).sqrt();
+            right += (student - row.x[d] / (1.0f64 + 1e-5).sqrt()).powi(2) / rows.len() as f64;
+        }
+    }
+    near("apart", apart, right);
+    assert_eq!(w["teach.running_mean"], [0.0; FEATURES]);
+    assert_eq!(w["teach.weight"], [1.0; FEATURES]);
 }
