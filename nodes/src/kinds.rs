@@ -36,6 +36,7 @@ pub fn registry() -> Registry {
     r.add::<model::I3dInception>();
     r.add::<model::Linear>();
     r.add::<model::Mlp>();
+    r.add::<model::BatchNorm>();
     r.add::<model::Activation>();
     r.add::<model::Dropout>();
     r.add::<model::CoAttention>();

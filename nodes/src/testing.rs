@@ -268,6 +268,7 @@ impl Probe {
             wants,
             backward,
             again: false,
+            average: None,
             record: false,
             device: &device,
             precision: self.precision,

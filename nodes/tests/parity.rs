@@ -146,6 +146,7 @@ impl Node {
             wants: &[false],
             backward: training,
             again: false,
+            average: None,
             record: false,
             device: &device,
             precision: Precision::F32,

@@ -135,7 +135,7 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
 }
 
 /// The programs that a run uses: those listed in `run`, the views that validate its phases, and, where `run` lists no
-/// view, the one that scores.
+/// view that scores, the one that does.
 pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c Program> {
     let named: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
     let validated = named
@@ -146,11 +146,11 @@ pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c
         .iter()
         .copied()
         .chain(validated)
-        .chain(
-            [RESULT_VIEW]
-                .into_iter()
-                .filter(|_| !named.iter().any(|n| graph.views.contains_key(*n))),
-        )
+        .chain([RESULT_VIEW].into_iter().filter(|_| {
+            !named
+                .iter()
+                .any(|n| graph.views.get(*n).is_some_and(|v| v.statistics.is_empty()))
+        }))
         .map(String::from)
         .collect();
     checked

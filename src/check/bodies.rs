@@ -123,30 +123,41 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         Some(())
     }
 
-    /// What a node that uses another's weights may not have: no weights at all, or a start of its own for them.
+    /// What a node that uses or copies another's weights may not have: no weights at all, or a start of its own for them.
     fn borrowed(&self, at: &Node<'_, 's, 'c, 'g>, weights: &[WeightSpec], from: Option<StartsFrom<'_>>) -> Option<()> {
-        let Some(owner) = &at.node.weights else {
+        let copy = at.node.copy.as_ref().map(|c| &c.of);
+        let Some(owner) = at.node.weights.as_ref().or(copy) else {
             return Some(());
+        };
+        let (verb, shared) = match copy {
+            Some(_) => ("copy", "copied here"),
+            None => ("use", "shared here"),
         };
         let place = &self.scene.cx.graph.nodes[&owner.value].place;
         let path = &at.node.path;
         // A composite's `weights` holds for all nodes inside, of which some have none.
         let p = if weights.is_empty() && at.node.inside.is_empty() {
             Problem::error(format!(
-                "`{path}` has no weights, so it cannot use those of `{}`",
+                "`{path}` has no weights, so it cannot {verb} those of `{}`",
                 owner.value
             ))
             .at(&owner.place, format!("a `{}` learns nothing", at.node.kind.value))
             .help("leave `weights` out")
         } else if from.is_some_and(|f| f != StartsFrom::NotGiven) {
             let init = at.written.get("init").map_or(&at.node.place, |t| &t.place);
-            Problem::error(format!(
-                "the weights of `{path}` are those of `{}`, and start there",
-                owner.value
-            ))
+            Problem::error(match copy {
+                Some(_) => format!(
+                    "the weights of `{path}` are a copy of those of `{}`, and start as they are",
+                    owner.value
+                ),
+                None => format!(
+                    "the weights of `{path}` are those of `{}`, and start there",
+                    owner.value
+                ),
+            })
             .at(init, "a start of its own")
-            .at(&owner.place, "shared here")
-            .at(place, "their owner")
+            .at(&owner.place, shared)
+            .at(place, if copy.is_some() { "the original" } else { "their owner" })
             .help(format!("write `init` in `{}` alone", owner.value))
         } else {
             return Some(());

@@ -7,7 +7,9 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{domains, gradients, labels, leak, parts, phases, rounds, select, terms, unused, weights, wiring};
+use super::{
+    copies, domains, gradients, labels, leak, parts, phases, rounds, select, statistics, terms, unused, weights, wiring,
+};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -51,6 +53,8 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 views.insert(v.name.clone(), program);
             }
         }
+        copies::check(&cx, &mut phases, &mut views);
+        statistics::check(&cx, &phases, &mut views);
         weights::check(&cx, &phases, &views, RESULT_VIEW);
         select::check(&cx, &phases, &views);
         if cx.sink.borrow().errors() == 0 {
@@ -99,6 +103,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         bodies: vec![],
         sources: vec![],
         weights: IndexMap::new(),
+        copies: vec![],
         rounds: vec![],
         losses: vec![],
         roots: vec![],
@@ -106,6 +111,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         labels: vec![],
         frozen: vec![],
         reset: vec![],
+        statistics: vec![],
         kept: match scene.kind {
             ProgramKind::Phase => scene.cx.graph.phases[scene.name].optimizer.kind.buffers().len(),
             ProgramKind::View => 0,

@@ -7,7 +7,7 @@ use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
 use crate::program::{Call, Program, ValueId, ValueInfo};
-use glad_nodes::{Body, Contract, Side, Wiring};
+use glad_nodes::{Body, Contract, Gradient, Side, WeightSpec, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,6 +70,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         }
         d.find_sources();
         d.owners_run();
+        d.own_weights();
         d
     }
 
@@ -94,6 +95,44 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             self.scene
                 .push(p.help("let a loss or root there need the owner, too, or make this node the owner"));
             self.complete = false;
+        }
+    }
+
+    /// Adds the weights of which each stream has its own, after those that they start as.
+    fn own_weights(&mut self) {
+        for (call, site) in self.program.calls.iter().zip(&self.sites) {
+            if call.per_stream.is_empty() {
+                continue;
+            }
+            let Some(stream) = call.stream else {
+                let node = self.scene.node(site.insts[0]);
+                let p = Problem::error(format!(
+                    "`{}` has statistics of each stream, and its rows are of no single one",
+                    node.path
+                ))
+                .at(&node.place, "rows of several streams");
+                self.scene.push(
+                    super::cx::inside(p, node)
+                        .help("place it before the rows of streams are joined, or leave `running` out"),
+                );
+                self.complete = false;
+                continue;
+            };
+            let Some(specs) = self.program.weights.get_mut(&call.owner) else {
+                continue;
+            };
+            let stream = &self.program.streams[stream];
+            let own = |s: &&WeightSpec| s.starts_as().is_none() && call.per_stream.contains(&s.role);
+            for spec in specs
+                .iter()
+                .filter(own)
+                .map(|s| s.of_stream(stream))
+                .collect::<Vec<_>>()
+            {
+                if specs.iter().all(|s| s.name != spec.name) {
+                    specs.push(spec);
+                }
+            }
         }
     }
 
@@ -222,7 +261,12 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             outputs: vec![],
             ports: vec![],
             body: self.body(&at, &parsed.params, &inputs, &typed)?,
-            gradient: contract.gradient,
+            // What has a copy of weights is a teacher: no gradient passes it.
+            gradient: match scene.cx.graph.copied(node.owner()) {
+                Some(_) => Gradient::Stops,
+                None => contract.gradient,
+            },
+            per_stream: contract.per_stream.clone(),
             whole_list: whole_list(scene, &contract, &inputs),
             trains: false,
             params: parsed.params.clone(),

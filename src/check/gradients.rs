@@ -4,9 +4,9 @@ use super::cx::inside;
 use super::draft::Draft;
 use super::prune::comes_from;
 use super::rounds;
-use crate::diag::{Problem, Spanned};
+use crate::diag::{Place, Problem, Spanned};
 use crate::graph::RoundDef;
-use crate::program::{LossTerm, Reach, ValueId};
+use crate::program::{Call, LossTerm, Reach, ValueId};
 use glad_nodes::{Gradient, Input, Output, Role, Side};
 use std::collections::{BTreeMap, HashMap};
 
@@ -54,7 +54,8 @@ pub(super) fn check(draft: &mut Draft) {
             .weights
             .get(node)
             .is_some_and(|w| w.iter().any(|s| s.role != Role::Buffer));
-        has && !draft.program.frozen.iter().any(|f| f == node)
+        let copied = draft.scene.cx.graph.copied(node).is_some();
+        has && !copied && !draft.program.frozen.iter().any(|f| f == node)
     };
     let mut trains: BTreeMap<String, bool> = BTreeMap::new();
     for call in &draft.program.calls {
@@ -112,7 +113,7 @@ fn round(draft: &mut Draft, index: usize, trainable: &BTreeMap<String, bool>, to
         }
         if !by_node.values().any(|(n, _)| trains[n]) {
             let nodes: Vec<&str> = by_node.values().map(|(n, _)| n.as_str()).collect();
-            useless(draft, term, def, &nodes, trainable);
+            useless(draft, term, def, (&nodes, copy_before(draft, &values)), trainable);
         }
         let turned = by_node.values().any(|(n, s)| s.plus && trains[n]) && term.weight < 0.0;
         if turned {
@@ -146,11 +147,26 @@ fn round(draft: &mut Draft, index: usize, trainable: &BTreeMap<String, bool>, to
     rounds::reached(draft, index);
 }
 
-/// Refuses a loss whose gradient reaches, of weights, those of `nodes` alone, none of which its round trains.
-fn useless(draft: &Draft, term: &LossTerm, round: &RoundDef, nodes: &[&str], trainable: &BTreeMap<String, bool>) {
+/// Refuses a loss whose gradient reaches, of weights, those of `nodes` alone, none of which its round trains, and perhaps ends at
+/// a copy.
+fn useless(
+    draft: &Draft,
+    term: &LossTerm,
+    round: &RoundDef,
+    (nodes, copy): (&[&str], Option<Copy<'_>>),
+    trainable: &BTreeMap<String, bool>,
+) {
     let target = &draft.scene.cx.graph.phases[draft.scene.name].losses[&term.name].target;
     let p = Problem::error(format!("loss `{}` trains nothing", term.name))
         .at(&target.place, "its gradient reaches no weight that is trained");
+    if let (Some((name, of, place)), []) = (copy, nodes) {
+        draft
+            .scene
+            .push(p.at(place, format!("`{name}` is a copy of `{of}`")).help(format!(
+                "no gradient passes `{name}`, which is not trained: let a loss reach `{of}` by another way"
+            )));
+        return;
+    }
     let elsewhere: Vec<&str> = nodes.iter().copied().filter(|n| trainable[*n]).collect();
     draft.scene.push(match (nodes, elsewhere.as_slice(), &round.train) {
         ([], ..) => p.help("nothing differentiable leads from weights to it: is there a `detach` between?"),
@@ -166,6 +182,17 @@ fn useless(draft: &Draft, term: &LossTerm, round: &RoundDef, nodes: &[&str], tra
         },
         _ => p.help(format!("all that it reaches is frozen here: {}", nodes.join(", "))),
     });
+}
+
+/// A copy of weights: its name, that of the original, and where it was written.
+type Copy<'g> = (&'g str, &'g str, &'g Place);
+
+/// The first copy of weights at which these gradients end.
+fn copy_before<'g>(draft: &Draft<'_, '_, 'g>, values: &HashMap<ValueId, Signs>) -> Option<Copy<'g>> {
+    let graph = draft.scene.cx.graph;
+    let ends = |call: &&Call| call.outputs.iter().flatten().any(|id| values.contains_key(id));
+    let mut ends = draft.program.calls.iter().filter(ends);
+    ends.find_map(|call| graph.nodes[&call.owner].copied())
 }
 
 /// The nodes listed in `frozen`.
@@ -272,7 +299,7 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
 fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>, touched: &Touched) {
     let nodes: Vec<String> = draft.program.weights.keys().filter(|n| trains[*n]).cloned().collect();
     for path in nodes {
-        let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.owner == path).collect();
+        let calls: Vec<&Call> = draft.program.calls.iter().filter(|c| c.owner == path).collect();
         // Only metrics need it, so it is not part of the training.
         let for_scores = calls.iter().all(|c| !feeds_loss(draft, c));
         if calls.iter().any(|c| c.trains) || for_scores {
@@ -302,7 +329,7 @@ fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>, touched: &Touch
     }
 }
 
-fn feeds_loss(draft: &Draft, call: &crate::program::Call) -> bool {
+fn feeds_loss(draft: &Draft, call: &Call) -> bool {
     let mut asked: Vec<ValueId> = call.outputs.iter().flatten().copied().collect();
     let mut seen = asked.clone();
     while let Some(v) = asked.pop() {

@@ -3,7 +3,7 @@
 
 use super::cx::Cx;
 use super::optim;
-use crate::diag::Problem;
+use crate::diag::{Problem, Spanned};
 use crate::graph::{NodeDef, PhaseDef};
 
 /// Checks what needs no types.
@@ -49,6 +49,7 @@ pub(super) fn check(cx: &Cx) {
             }
         }
         borrowed(cx, p);
+        copied(cx, p);
         optim::check(cx, p);
         if cx.graph.run.iter().all(|r| r.value != p.name) {
             cx.push(
@@ -60,8 +61,8 @@ pub(super) fn check(cx: &Cx) {
     }
 }
 
-/// Refuses names of nodes that have no weights of their own, where weights are meant.
-fn borrowed(cx: &Cx, phase: &PhaseDef) {
+/// Where a phase names nodes and means their weights: in what, and the name.
+fn names(phase: &PhaseDef) -> impl Iterator<Item = (&'static str, &Spanned<String>)> {
     let groups = phase
         .optimizer
         .groups
@@ -76,7 +77,39 @@ fn borrowed(cx: &Cx, phase: &PhaseDef) {
         .flat_map(|r| &r.train)
         .flatten()
         .map(|n| ("`train`", n));
-    for (what, name) in frozen.chain(reset).chain(groups).chain(trained) {
+    frozen.chain(reset).chain(groups).chain(trained)
+}
+
+/// Refuses names of nodes whose weights are a copy of another's: only these can be frozen, reset or grouped.
+fn copied(cx: &Cx, phase: &PhaseDef) {
+    for (what, name) in names(phase) {
+        let nodes = cx.named(&name.value);
+        let copies: Vec<_> = nodes.iter().filter_map(|n| n.copied()).collect();
+        let Some((_, of, _)) = copies.first().filter(|_| copies.len() == nodes.len()) else {
+            continue;
+        };
+        let place = nodes.iter().find_map(|n| n.copy.as_ref()).map(|c| &c.of.place);
+        let p = Problem::error(format!(
+            "the weights of `{}` are a copy, so {what} cannot name it",
+            name.value
+        ))
+        .at(&name.place, format!("in {what} of phase {}", phase.name));
+        let p = place.into_iter().fold(p, |p, place| p.at(place, "copied here"));
+        cx.push(p.help(match what {
+            "`reset`" => {
+                format!("it begins as a copy of `{of}` where it is first needed, and anew where `{of}` is reset")
+            }
+            "`frozen`" => {
+                format!("no loss trains it; `ema = 1.0` keeps it as it begins, `frozen = [\"{of}\"]` also `{of}`")
+            }
+            _ => format!("the optimiser does not move it: name `{of}`"),
+        }));
+    }
+}
+
+/// Refuses names of nodes that have no weights of their own, where weights are meant.
+fn borrowed(cx: &Cx, phase: &PhaseDef) {
+    for (what, name) in names(phase) {
         let nodes = cx.named(&name.value);
         let tie = |n: &&NodeDef| {
             n.weights

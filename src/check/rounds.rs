@@ -52,8 +52,8 @@ pub(super) fn reached(draft: &Draft, index: usize) {
     let (def, round) = (&phase.rounds[index], &program.rounds[index]);
     for name in def.train.iter().flatten() {
         let nodes = cx.named(&name.value);
-        // A node that uses the weights of another is reported for the phase.
-        if nodes.iter().all(|n| n.weights.is_some()) {
+        // Nodes that use or copy the weights of another are reported for the phase.
+        if nodes.iter().all(|n| n.weights.is_some() || n.copied().is_some()) {
             continue;
         }
         let trained = |i: &usize| round.trains[*i] && is_or_in(&program.calls[*i].owner, &name.value);
@@ -147,10 +147,10 @@ mod tests {
         };
         assert!(runs(0, "backbone") && runs(0, "ce") && !runs(0, "domain") && !runs(0, "rows"));
         assert!(runs(1, "backbone") && runs(1, "domain") && !runs(1, "ce") && !runs(1, "classify"));
-        assert!(program.trains("domain", Some(1)) && !program.trains("domain", Some(0)));
-        assert!(program.trains("backbone", Some(0)) && !program.trains("backbone", Some(1)));
+        assert!(program.trains_in(1, "domain") && !program.trains_in(0, "domain"));
+        assert!(program.trains_in(0, "backbone") && !program.trains_in(1, "backbone"));
         // A composite stands for the nodes inside.
-        assert!(program.trains("tol.head", Some(0)) && !program.trains("tol.head", Some(1)));
+        assert!(program.trains_in(0, "tol.head") && !program.trains_in(1, "tol.head"));
         // No gradient passes below what a round trains.
         let features = program
             .values

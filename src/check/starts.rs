@@ -12,12 +12,12 @@ use std::path::Path;
 const DIGITS: usize = 12;
 
 /// The nodes of these programs that have this choice, each once, with what they start from.
-fn choices<'c>(programs: impl Iterator<Item = &'c Program>) -> BTreeMap<&'c str, StartsFrom<'c>> {
+fn choices<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>) -> BTreeMap<&'c str, StartsFrom<'c>> {
     let of_program = |program: &'c Program| {
         program
             .calls
             .iter()
-            .filter(|call| call.owner == call.node)
+            .filter(|call| call.owner == call.node && graph.copied(&call.owner).is_none())
             .filter_map(|call| match &program.bodies[call.body] {
                 Body::Compute(compute) => Some((call.node.as_str(), compute.starts_from()?)),
                 _ => None,
@@ -36,7 +36,7 @@ pub fn not_given<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>)
                  `init = \"random\"`; a run needs one of them",
             )
     };
-    let choices = choices(programs);
+    let choices = choices(graph, programs);
     let open = choices.iter().filter(|(_, from)| **from == StartsFrom::NotGiven);
     open.map(|(node, _)| note(node)).collect()
 }
@@ -50,7 +50,7 @@ pub fn starts_from(graph: &Graph, checked: &Checked) -> BTreeMap<String, String>
         StartsFrom::Random => "random".to_string(),
         StartsFrom::File(path) => file(path),
     };
-    choices(runs(graph, checked).filter(taken))
+    choices(graph, runs(graph, checked).filter(taken))
         .into_iter()
         .map(|(node, from)| (node.to_string(), words(from)))
         .collect()

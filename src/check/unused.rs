@@ -99,7 +99,8 @@ fn oracle(cx: &Cx, phases: &IndexMap<String, Program>) {
 
 /// Notes where the result of a run scores streams other than those held out.
 fn scored(cx: &Cx, views: &IndexMap<String, Program>) {
-    let named: Vec<&Program> = cx.graph.run.iter().filter_map(|r| views.get(&r.value)).collect();
+    let named = cx.graph.run.iter().filter_map(|r| views.get(&r.value));
+    let named: Vec<&Program> = named.filter(|v| v.statistics.is_empty()).collect();
     let result = if named.is_empty() {
         views.get(RESULT_VIEW).into_iter().collect()
     } else {

@@ -8,16 +8,18 @@ use glad_nodes::WeightSpec;
 use indexmap::IndexMap;
 use std::collections::BTreeSet;
 
-/// How two lists of weights differ, in words; `None` where they are the same.
+/// How two lists of weights differ, in words; `None` where they are the same. A stream's own weights come and go with the
+/// stream.
 pub(super) fn difference(old: &[WeightSpec], new: &[WeightSpec]) -> Option<String> {
-    for n in new {
+    for n in new.iter().filter(|n| n.starts_as().is_none()) {
         match old.iter().find(|o| o.name == n.name) {
             None => return Some(format!("`{}` {:?} is new", n.name, n.shape)),
             Some(o) if o.shape != n.shape => return Some(format!("`{}` {:?} becomes {:?}", n.name, o.shape, n.shape)),
             Some(_) => {}
         }
     }
-    let gone = old.iter().find(|o| new.iter().all(|n| n.name != o.name))?;
+    let mut all = old.iter().filter(|o| o.starts_as().is_none());
+    let gone = all.find(|o| new.iter().all(|n| n.name != o.name))?;
     Some(format!("`{}` {:?} is gone", gone.name, gone.shape))
 }
 

@@ -10,7 +10,7 @@ use crate::run::{Position, Progress, RunFolder, RunRecord, State, load, of_this_
 use crate::tree::Tree;
 use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
-use glad_nodes::{Body, Registry, Source, Video, WeightStore};
+use glad_nodes::{Body, Key, Registry, Source, Video, WeightStore};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -151,10 +151,13 @@ impl Model {
         if let Some(record) = &self.record {
             of_this_run(&state, &path, record)?;
         }
-        let State { position, store, .. } = state;
+        let State {
+            position, mut store, ..
+        } = state;
         for (node, specs) in &program.weights {
             let missing = specs
                 .iter()
+                .filter(|s| s.starts_as().is_none())
                 .find(|s| store.get(&format!("{node}.{}", s.name)).is_none());
             if let Some(s) = missing {
                 return Err(anyhow!(
@@ -163,6 +166,11 @@ impl Model {
                     s.name
                 ));
             }
+        }
+        for (node, specs) in &program.weights {
+            // A stream that the run did not have is as all streams.
+            let own = specs.iter().filter(|s| s.starts_as().is_some()).cloned();
+            store.declare(node, &own.collect::<Vec<_>>(), Key::new(0), device)?;
         }
         let Position {
             finished, entry, step, ..

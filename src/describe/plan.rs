@@ -5,9 +5,11 @@ use super::plan_summary::summary;
 use super::table::{bytes, count, table, thousands};
 use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
-use crate::program::{Call, Checked, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, value_bytes};
+use crate::program::{
+    Call, Checked, Copied, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, trainable, value_bytes,
+};
 use candle_core::DeviceLocation;
-use glad_nodes::{Precision, Role, Side, Size};
+use glad_nodes::{Precision, Side, Size};
 use std::fmt::Write;
 
 /// Where a graph is to run.
@@ -95,14 +97,11 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     out += &table(&rows, &[4, 5, 6], "  ");
     out += "\n";
     let m = memory(p, precision);
-    let trained = |node: &str| p.calls.iter().any(|c| c.owner == node && c.trains);
-    let weights = |f: &dyn Fn(&str) -> bool| -> usize {
-        let of = p.weights.iter().filter(|(n, _)| f(n)).flat_map(|(_, w)| w);
-        of.filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum()
-    };
+    let weights =
+        |f: &dyn Fn(&str) -> bool| -> usize { p.weights.iter().filter(|(n, _)| f(n)).map(|(_, w)| trainable(w)).sum() };
     let _ = write!(out, "  parameters  {}", thousands(p.parameters()));
     if p.kind == ProgramKind::Phase {
-        let _ = write!(out, ", of which {} train", thousands(weights(&|n| trained(n))));
+        let _ = write!(out, ", of which {} train", thousands(weights(&|n| p.trains(n))));
     }
     let kept = match p.kept {
         0 => "",
@@ -117,7 +116,7 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
                 out,
                 "  a step      {} multiply-adds forward, about {} with backward; memory at most about {}",
                 count(m.macs * parts),
-                count(3 * m.macs * parts),
+                count(m.both_ways() * parts),
                 bytes(m.total())
             );
         }
@@ -138,8 +137,30 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     if !p.frozen.is_empty() {
         let _ = writeln!(out, "  frozen      {}", p.frozen.join(", "));
     }
+    if !p.statistics.is_empty() {
+        let _ = writeln!(out, "  statistics  computed anew of {}", p.statistics.join(", "));
+    }
+    for c in &p.copies {
+        let _ = writeln!(out, "  copy        {}", copy(c, p.kind));
+    }
     if p.kind == ProgramKind::Phase {
         out += &audit(p);
+    }
+    out
+}
+
+/// Whose copy weights are, and what becomes of it.
+fn copy(c: &Copied, kind: ProgramKind) -> String {
+    let mut out = format!("{} of {}", c.node, c.of);
+    if c.begins {
+        out += ", which it begins as";
+    }
+    match kind {
+        ProgramKind::View => {}
+        ProgramKind::Phase if c.moves => {
+            let _ = write!(out, "; after each update {:?} of it stays", c.ema);
+        }
+        ProgramKind::Phase => out += "; it stays as it is",
     }
     out
 }
@@ -227,9 +248,12 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
         };
         let weights = match p.weights.get(&c.owner).filter(|_| first) {
             Some(_) if c.owner != c.node => format!("those of {}", c.owner),
-            Some(w) => match w.iter().filter(|w| w.role != Role::Buffer).map(|w| w.elements()).sum() {
+            Some(w) => match trainable(w) {
                 0 => String::new(),
-                n => thousands(n),
+                n => match p.copy(&c.owner) {
+                    Some(copy) => format!("{}, a copy of {}", thousands(n), copy.of),
+                    None => thousands(n),
+                },
             },
             None => String::new(),
         };
@@ -318,7 +342,7 @@ fn rounds(p: &Program) -> String {
     for (i, r) in p.rounds.iter().enumerate().filter(|(_, r)| !r.name.is_empty()) {
         let head = if rows.is_empty() { "  rounds    " } else { "" };
         let nodes: Vec<&str> = (p.weights.keys().map(String::as_str))
-            .filter(|owner| p.trains(owner, Some(i)))
+            .filter(|owner| p.trains_in(i, owner))
             .collect();
         let times = match r.repeat {
             1 => String::new(),
@@ -362,6 +386,8 @@ fn audit(p: &Program) -> String {
         }
         if p.frozen.iter().any(|f| f == node) {
             row.push("frozen".into());
+        } else if p.copy(node).is_some() {
+            row.push("copy".into());
         }
         rows.push(row);
     }

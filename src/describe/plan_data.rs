@@ -3,11 +3,11 @@
 use super::plan::Target;
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{
-    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, sample_bytes,
+    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, sample_bytes, trainable,
 };
 use crate::tree::Role as Layer;
 use candle_core::DeviceLocation;
-use glad_nodes::{Body, Precision, Role, Side};
+use glad_nodes::{Body, Precision, Side};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -85,6 +85,10 @@ pub struct ProgramPlan {
     pub reset: Vec<String>,
     /// Nodes whose weights are frozen.
     pub frozen: Vec<String>,
+    /// Nodes whose running statistics a view computes anew.
+    pub statistics: Vec<String>,
+    /// Weights that are a copy of another node's.
+    pub copies: Vec<CopyPlan>,
     /// The key under which runs share the phase; null for views, and where a list is malformed.
     pub key: Option<String>,
     /// Nodes in the order in which they run, once per stream.
@@ -127,6 +131,22 @@ pub struct Reached {
     pub node: String,
     /// 1, −1 or 0.
     pub sign: i8,
+}
+
+/// Weights that are a copy of another node's.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopyPlan {
+    /// The node whose weights they are.
+    pub node: String,
+    /// The node that they are copied from.
+    pub of: String,
+    /// The share of itself that an update of the other's weights leaves in the copy.
+    pub ema: f64,
+    /// Whether the copy begins here, with the phase.
+    pub begins: bool,
+    /// Whether it moves here.
+    pub moves: bool,
 }
 
 /// A node in a stream.
@@ -251,8 +271,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     };
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
     let forward = m.macs * parts;
-    let step = if def.is_some() { 3 * forward } else { forward };
-    let trained = |node: &String| p.calls.iter().any(|c| c.owner == *node && c.trains);
+    let step = m.both_ways() * parts;
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     ProgramPlan {
         name: p.name.clone(),
@@ -269,10 +288,8 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
         trained: p
             .weights
             .iter()
-            .filter(|(n, _)| def.is_some() && trained(n))
-            .flat_map(|(_, w)| w)
-            .filter(|w| w.role != Role::Buffer)
-            .map(|w| w.elements())
+            .filter(|(n, _)| def.is_some() && p.trains(n))
+            .map(|(_, w)| trainable(w))
             .sum(),
         forward,
         step,
@@ -296,6 +313,18 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
             .collect(),
         reset: p.reset.clone(),
         frozen: p.frozen.clone(),
+        statistics: p.statistics.clone(),
+        copies: p
+            .copies
+            .iter()
+            .map(|c| CopyPlan {
+                node: c.node.clone(),
+                of: c.of.clone(),
+                ema: c.ema,
+                begins: c.begins,
+                moves: c.moves,
+            })
+            .collect(),
         key: None,
         calls: p.calls.iter().map(|c| call(p, c, precision)).collect(),
     }
@@ -309,7 +338,7 @@ fn rounds(p: &Program) -> Vec<RoundPlan> {
         trains: p
             .weights
             .keys()
-            .filter(|owner| p.trains(owner, Some(i)))
+            .filter(|owner| p.trains_in(i, owner))
             .cloned()
             .collect(),
     };

@@ -4,6 +4,7 @@ use super::epoch::Epoch;
 use super::file::Select;
 use super::loss::Ramp;
 use super::optim::OptimizerDef;
+use super::weights::CopyDef;
 use crate::diag::{Files, Place, Problem, Spanned};
 use crate::tree::{History, Tree};
 use glad_nodes::Precision;
@@ -56,6 +57,8 @@ pub struct NodeDef {
     pub train_only: bool,
     /// The path of the node whose weights it uses: never one that uses another's itself.
     pub weights: Option<Spanned<String>>,
+    /// What its own weights are a copy of, where they are one: never a copy itself.
+    pub copy: Option<CopyDef>,
     /// Bypassed everywhere (an overlay's `bypass`): outputs are the input of the same type.
     pub bypass: Option<Place>,
     /// The folder that relative paths in its parameters are resolved against: that of the file that wrote `kind`, or
@@ -68,6 +71,17 @@ pub struct NodeDef {
 }
 
 impl NodeDef {
+    /// Of a node with a copy of weights: the name of what is copied, which is a composite where its `weights` says so, that of
+    /// the original, and where the former was written.
+    pub fn copied(&self) -> Option<(&str, &str, &Place)> {
+        let of = self.copy.as_ref()?.of.value.as_str();
+        let whole = self.inside.iter().find_map(|outer| {
+            let rest = self.path.strip_prefix(&outer.value)?;
+            Some((outer.value.as_str(), of.strip_suffix(rest)?, &outer.place))
+        });
+        Some(whole.unwrap_or((&self.path, of, &self.place)))
+    }
+
     /// The path that its weights are kept under: its own, or that of the node whose weights it uses.
     pub fn owner(&self) -> &str {
         self.weights.as_ref().map_or(&self.path, |w| &w.value)
@@ -183,6 +197,8 @@ pub struct ViewDef {
     pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     /// What is computed.
     pub roots: Vec<Spanned<Ref>>,
+    /// Nodes or composites whose running statistics it computes anew.
+    pub statistics: Vec<Spanned<String>>,
     /// Whether a run leaves it out, and reports that, where data or weights that it starts from are missing.
     pub optional: bool,
 }
@@ -228,6 +244,13 @@ pub struct Graph {
     pub views: IndexMap<String, ViewDef>,
     /// Class names, where the graph gives them.
     pub classes: Option<Spanned<Vec<String>>>,
+}
+
+impl Graph {
+    /// What the weights under the path `owner` are a copy of, where they are one.
+    pub fn copied(&self, owner: &str) -> Option<&CopyDef> {
+        self.nodes.get(owner)?.copy.as_ref()
+    }
 }
 
 /// How many of the `videos` of a list may be bad before a run ends, for a `share` of them: rounded up, so that one bad

@@ -4,6 +4,7 @@ use super::epoch::EpochOver;
 use super::expect::Expect;
 use super::loss::LossKeys;
 use super::optim::OptimizerDef;
+use super::weights::WeightsKeys;
 use crate::diag::Spanned;
 use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
 use crate::tree::{Out, Tree, TreeValue, Written, string, strings};
@@ -142,6 +143,8 @@ table! {
         nodes: IndexMap<String, Spanned<Free>>;
         /// The outputs that it computes.
         roots: Vec<Spanned<String>>;
+        /// Nodes or composites whose running statistics it computes anew, as the means over its videos, with batches as in training.
+        statistics: Vec<Spanned<String>>;
         /// A run leaves it out, and reports that, where data or weights that it starts from are missing.
         optional: bool;
     }
@@ -150,7 +153,7 @@ table! {
 table! {
     /// What the framework reads of every node; its parameters and its tables of streams stand beside.
     pub struct NodeKeys as "node" {
-        /// The node's kind, or a composite's file.
+        /// The node's kind, or a composite's file; that of the node that `weights` names where it is left out.
         kind: Option<Spanned<String>>;
         /// The folder that relative paths in its parameters are resolved against.
         folder: Option<Spanned<String>>;
@@ -158,8 +161,8 @@ table! {
         only: Option<Vec<Spanned<String>>>;
         /// Bypassed in views.
         train_only: bool;
-        /// The node whose weights it uses, in place of weights of its own.
-        weights: Option<Spanned<String>>;
+        /// The node whose weights it uses, in place of weights of its own, or of whose weights its own are a copy.
+        weights: Option<WeightsKeys>;
         /// References, by input port.
         inputs: Inputs;
     }

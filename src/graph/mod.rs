@@ -7,6 +7,7 @@ mod file;
 mod loss;
 mod optim;
 mod schedule;
+mod weights;
 
 pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, RoundDef, ViewDef, bad_allowed};
 pub use epoch::{Epoch, EpochOver};
@@ -15,3 +16,4 @@ pub use file::{CompositeKeys, Inputs, NodeKeys, Order, PhaseKeys, RoundKeys, Sel
 pub use loss::{LossKeys, Ramp};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
 pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};
+pub use weights::{CopyDef, WeightsKeys};

@@ -3,7 +3,7 @@
 use crate::diag::{Place, Spanned};
 use crate::graph::{
     Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, RoundDef, RoundKeys,
-    TopKeys, ViewDef, ViewKeys,
+    TopKeys, ViewDef, ViewKeys, WeightsKeys,
 };
 use crate::keys::{Free, Sub, Table};
 use crate::tree::{Tree, TreeValue, Written, dotted, key};
@@ -188,7 +188,7 @@ fn node(n: &NodeDef) -> Tree {
         folder: names_files(n).then(folder),
         only: n.only.clone(),
         train_only: n.train_only,
-        weights: n.weights.clone(),
+        weights: weights(n),
         inputs: Inputs(
             n.inputs
                 .iter()
@@ -210,6 +210,18 @@ fn node(n: &NodeDef) -> Tree {
     to.opt("inputs", inputs.map(|t| t.value));
     entries.extend(to.tree().entries().expect("a table").clone());
     tree
+}
+
+fn weights(n: &NodeDef) -> Option<WeightsKeys> {
+    let shared = n.weights.as_ref().map(|of| WeightsKeys {
+        of: of.clone(),
+        ema: None,
+    });
+    let copy = n.copy.as_ref().map(|c| WeightsKeys {
+        of: c.of.clone(),
+        ema: Some(c.ema.clone()),
+    });
+    shared.or(copy)
 }
 
 /// Whether a parameter may be a relative path, so that the folder that it is resolved against matters: a string of a
@@ -262,6 +274,7 @@ fn view(v: &ViewDef) -> ViewKeys {
         dims: v.dims.clone(),
         nodes: overrides(&v.nodes),
         roots: v.roots.iter().map(reference).collect(),
+        statistics: v.statistics.clone(),
         optional: v.optional,
     }
 }

@@ -4,7 +4,7 @@ use super::composite::{CompositeDef, arguments};
 use super::layers::Reader;
 use super::params::Params;
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::Inputs;
+use crate::graph::{Inputs, WeightsKeys, is_node_key};
 use crate::keys::{Rules, Value};
 use crate::tree::{Out, is_name};
 use crate::tree::{Tree, TreeValue};
@@ -28,7 +28,7 @@ pub(super) struct Flat {
     pub only: Vec<Tree>,
     /// Whether a composite around it is `train_only`.
     pub train_only: bool,
-    /// The node whose weights it uses.
+    /// The node whose weights it uses or copies.
     pub weights: Option<Tie>,
 }
 
@@ -39,6 +39,8 @@ pub(super) struct Tie {
     pub owner: String,
     /// The composites around both nodes where their `weights` says so, and the one that says it: `(tied, owner)`.
     pub by: Option<(String, String)>,
+    /// Of a copy: how much of it stays.
+    pub ema: Option<Spanned<f64>>,
     /// Where it was written.
     pub place: Place,
 }
@@ -153,6 +155,11 @@ impl<'a> Expander<'a> {
                 return;
             }
             let mut table = table.clone();
+            if let Some(p) = as_owner(name, &mut table, nodes) {
+                self.out.scopes[around.scope].names.insert(name.clone(), Member::Node);
+                self.say(p);
+                continue;
+            }
             params.substitute(&mut table, &mut Out(&mut self.reader.problems));
             // In an effective graph names contain dots.
             if !name.split('.').all(is_name) || name == "in" {
@@ -202,11 +209,12 @@ impl<'a> Expander<'a> {
         let mut out = Out(&mut self.reader.problems);
         let tie = entries
             .shift_remove("weights")
-            .and_then(|t| out.string(&format!("nodes.{path}.weights"), &t));
+            .and_then(|t| WeightsKeys::read(&format!("nodes.{path}.weights"), &t, &Rules::NONE, &mut out));
         let tie = tie.map(|t| Tie {
-            owner: format!("{}{}", self.out.scopes[around.scope].prefix, t.value),
+            owner: format!("{}{}", self.out.scopes[around.scope].prefix, t.of.value),
             by: None,
-            place: t.place,
+            ema: t.ema,
+            place: t.of.place,
         });
         if CompositeDef::is_file(&kind.value) {
             let at = self.out.scopes.len();
@@ -342,6 +350,37 @@ impl<'a> Expander<'a> {
         }
         self.defs[path].clone()
     }
+}
+
+/// A node that uses or copies the weights of another beside it, and names no kind, is as that one: of its kind, with the
+/// parameters that it does not give itself. What belongs to the other alone stays there: its inputs and streams, and what its
+/// weights start from. Gives what is wrong where there is no such other.
+fn as_owner(name: &str, table: &mut Tree, nodes: &IndexMap<String, Tree>) -> Option<Problem> {
+    let owner = |t: &Tree| -> Option<Tree> {
+        let weights = t.get("weights").filter(|_| t.get("kind").is_none())?;
+        let of = weights.get("of").unwrap_or(weights);
+        of.text().map(|_| of.clone())
+    };
+    // A chain of such nodes may run into a circle.
+    let (mut next, mut left) = (owner(table), nodes.len());
+    while let Some(of) = next.filter(|_| left > 0) {
+        left -= 1;
+        let text = of.text().unwrap_or_default();
+        let Some(at) = nodes.get(text) else {
+            let others = nodes.keys().map(String::as_str).filter(|n| *n != name);
+            let p = Problem::error(format!("`{name}` has no kind, and nothing to take one from"))
+                .at(&of.place, "no node of this name is beside it");
+            return Some(p.help(suggest(text, "nodes", others)));
+        };
+        for (key, value) in at.entries().into_iter().flatten() {
+            let taken = key == "kind" || key == "folder" || !is_node_key(key) && key != "init";
+            if let Some(own) = table.entries_mut().filter(|own| taken && !own.contains_key(key)) {
+                own.insert(key.clone(), value.clone());
+            }
+        }
+        next = owner(at);
+    }
+    None
 }
 
 /// The references of `inputs`, by port.

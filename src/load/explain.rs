@@ -2,7 +2,7 @@
 
 use super::composite::CompositeDef;
 use super::set_arg::key_path;
-use crate::diag::{Place, suggest};
+use crate::diag::{Place, Spanned, suggest};
 use crate::graph::Graph;
 use crate::tree::{Tree, dotted};
 use std::fmt::Write;
@@ -37,6 +37,7 @@ pub fn explain(graph: &Graph, path: &str) -> Result<String, String> {
         };
         out.push_str(&dropped_below(graph, &full));
         out.push_str(&composite(graph, &full, tree));
+        out.push_str(&as_owner(graph, &full, tree));
         return Ok(out);
     }
     inside(graph, &keys)
@@ -197,6 +198,21 @@ fn composite(graph: &Graph, path: &[String], tree: &Tree) -> String {
     }
 }
 
+/// Whose kind and parameters a node has that names another's weights, and no kind.
+fn as_owner(graph: &Graph, path: &[String], tree: &Tree) -> String {
+    let ([section, node], Some(_), None) = (path, tree.get("weights"), tree.get("kind")) else {
+        return String::new();
+    };
+    match graph.nodes.get(node).filter(|_| section == "nodes") {
+        Some(n) => format!(
+            "as its kind is left out: {} of {}\n",
+            n.kind.value,
+            graph.files.at(&n.kind.place)
+        ),
+        None => String::new(),
+    }
+}
+
 /// A node inside a composite, or one of its parameters.
 fn inside(graph: &Graph, keys: &[String]) -> Option<String> {
     let keys = keys.strip_prefix(&["nodes".to_string()]).unwrap_or(keys);
@@ -209,6 +225,18 @@ fn inside(graph: &Graph, keys: &[String]) -> Option<String> {
         let mut out = format!("{title}: {} of {}\n", node.kind.value, graph.files.at(&node.kind.place));
         for (name, t) in &node.params {
             let _ = writeln!(out, "{title}.{name} = {t}  {}", from(t));
+        }
+        let of = |w: &Spanned<String>| format!("{} by {}", w.value, graph.files.at(&w.place));
+        if let Some(owner) = &node.weights {
+            let _ = writeln!(out, "uses the weights of nodes.{}", of(owner));
+        }
+        if let Some(copy) = &node.copy {
+            let _ = writeln!(
+                out,
+                "has a copy of the weights of nodes.{}, with ema = {:?}",
+                of(&copy.of),
+                copy.ema.value
+            );
         }
         for outer in &node.inside {
             let _ = writeln!(out, "inside nodes.{} of {}", outer.value, graph.files.at(&outer.place));

@@ -127,6 +127,7 @@ impl NodeCx<'_, '_> {
             only,
             train_only: train_only || own.unwrap_or(false),
             weights: None,
+            copy: None,
             bypass: None,
             folder,
             place,

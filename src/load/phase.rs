@@ -119,6 +119,7 @@ impl PhaseCx<'_, '_> {
             dims,
             nodes,
             roots: roots.flat_map(|r| self.resolver.resolve(0, r, Use::Value)).collect(),
+            statistics: keys.statistics,
             optional: keys.optional,
         })
     }

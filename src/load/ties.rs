@@ -1,13 +1,13 @@
-//! Nodes that use the weights of another node.
+//! Nodes that use the weights of another node, or have a copy of them.
 
 use super::expand::Tie;
 use crate::diag::{Problem, Spanned, suggest};
-use crate::graph::NodeDef;
+use crate::graph::{CopyDef, NodeDef};
 use crate::tree::Out;
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 
-/// Gives each of these nodes the path of the node whose weights it uses in the end.
+/// Gives each of these nodes the path of the node whose weights it uses or copies in the end.
 pub(super) fn tie(nodes: &mut IndexMap<String, NodeDef>, ties: &[(String, Tie)], out: &mut Out) {
     let of: HashMap<&str, &Tie> = ties.iter().map(|(path, tie)| (path.as_str(), tie)).collect();
     let mut reported = BTreeSet::new();
@@ -21,12 +21,14 @@ pub(super) fn tie(nodes: &mut IndexMap<String, NodeDef>, ties: &[(String, Tie)],
             }
             continue;
         };
+        let copies = tie.ema.is_some();
         match root(path, &of) {
             Err(circle) => {
+                let does = if copies { "copies" } else { "uses" };
                 let p = match circle.as_slice() {
-                    [_] => Problem::error(format!("`{path}` uses the weights of itself")),
+                    [_] => Problem::error(format!("`{path}` {does} the weights of itself")),
                     _ => Problem::error(format!(
-                        "`{path}` uses its own weights, by way of {}",
+                        "`{path}` {does} its own weights, by way of {}",
                         listed(&circle[1..])
                     )),
                 };
@@ -37,27 +39,49 @@ pub(super) fn tie(nodes: &mut IndexMap<String, NodeDef>, ties: &[(String, Tie)],
             }
             Ok(_) if owner.kind.value != node.kind.value => {
                 let what = format!(
-                    "`{path}` is a `{}` and cannot use the weights of a `{}`",
-                    node.kind.value, owner.kind.value
+                    "`{path}` is a `{}` and cannot {} the weights of a `{}`",
+                    node.kind.value,
+                    verb(tie),
+                    owner.kind.value
                 );
                 let p = Problem::error(what).at(&tie.place, "asked for here");
                 let p = p
                     .at(&node.kind.place, format!("`{path}`"))
                     .at(&owner.kind.place, format!("`{}`", tie.owner));
-                out.push(p.help("nodes that share weights are of one kind, or are the same composite"));
+                out.push(p.help(match copies {
+                    true => "a copy is of the same kind, or the same composite: leave `kind` out",
+                    false => "nodes that share weights are of one kind, or are the same composite",
+                }));
             }
-            Ok(root) => settled.push((path, Spanned::new(root.to_string(), tie.place.clone()))),
+            Ok(root) => match of.get(root).filter(|_| copies).and_then(|t| Some((t, t.ema.as_ref()?))) {
+                Some((copy, _)) if reported.insert((&tie.place.file, tie.place.span.start)) => {
+                    out.push(of_a_copy(path, tie, root, copy));
+                }
+                Some(_) => {}
+                None => settled.push((path, Spanned::new(root.to_string(), tie.place.clone()), &tie.ema)),
+            },
         }
     }
-    for (path, owner) in settled {
-        nodes[path].weights = Some(owner);
+    for (path, of, ema) in settled {
+        match ema.clone() {
+            None => nodes[path].weights = Some(of),
+            Some(ema) => nodes[path].copy = Some(CopyDef { of, ema }),
+        }
     }
 }
 
-/// The node at the end of the chain that begins with `path`, or the circle that the chain runs into.
+fn verb(tie: &Tie) -> &'static str {
+    if tie.ema.is_some() { "copy" } else { "use" }
+}
+
+/// The node at the end of the chain that begins with `path`, or the circle that the chain runs into. A copy ends a chain: its
+/// weights are its own.
 fn root<'t>(path: &'t str, of: &HashMap<&'t str, &'t Tie>) -> Result<&'t str, Vec<&'t str>> {
     let mut chain = vec![path];
     while let Some(tie) = of.get(chain[chain.len() - 1]) {
+        if tie.ema.is_some() && chain.len() > 1 {
+            break;
+        }
         if tie.owner == path {
             return Err(chain);
         }
@@ -68,6 +92,22 @@ fn root<'t>(path: &'t str, of: &HashMap<&'t str, &'t Tie>) -> Result<&'t str, Ve
         chain.push(&tie.owner);
     }
     Ok(chain[chain.len() - 1])
+}
+
+/// A copy of a copy.
+fn of_a_copy(path: &str, tie: &Tie, root: &str, copy: &Tie) -> Problem {
+    // Of composites, the composites.
+    let (name, root) = match (&tie.by, &copy.by) {
+        (Some((own, _)), Some((other, _))) => (own.as_str(), other.as_str()),
+        _ => (path, root),
+    };
+    let of = copy.by.as_ref().map_or(&copy.owner, |(_, of)| of);
+    Problem::error(format!("`{name}` would be a copy of a copy"))
+        .at(&tie.place, "copied here")
+        .at(&copy.place, format!("`{root}` is a copy itself"))
+        .help(format!(
+            "name the node that is trained, `{of}`; `weights = \"{root}\"` uses the copy without another one"
+        ))
 }
 
 fn missing(nodes: &IndexMap<String, NodeDef>, path: &str, tie: &Tie) -> Problem {
@@ -83,7 +123,7 @@ fn missing(nodes: &IndexMap<String, NodeDef>, path: &str, tie: &Tie) -> Problem 
         Some((from, to)) => (from.as_str(), to.as_str()),
         None => (path, tie.owner.as_str()),
     };
-    let p = Problem::error(format!("`{name}` cannot use the weights of `{owner}`"));
+    let p = Problem::error(format!("`{name}` cannot {} the weights of `{owner}`", verb(tie)));
     let composites = inside(owner);
     match &tie.by {
         None if !composites.is_empty() => p

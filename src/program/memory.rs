@@ -7,8 +7,10 @@ use std::collections::{HashMap, HashSet};
 /// An estimate of the cost of one forward (and backward) pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// Multiply-adds of the forward pass.
+    /// Multiply-adds of the forward pass; of a phase with rounds of all of them.
     pub macs: u64,
+    /// How many of these are of calls that also run backward, where each takes about twice as many again.
+    pub backward: u64,
     /// Peak bytes of activations (outputs and what is kept for the backward pass), of gradients and of the operations'
     /// buffers.
     pub peak: u64,
@@ -17,6 +19,11 @@ pub struct Memory {
 }
 
 impl Memory {
+    /// Approximate multiply-adds with the backward passes.
+    pub fn both_ways(&self) -> u64 {
+        self.macs + 2 * self.backward
+    }
+
     /// The sum of the bytes.
     pub fn total(&self) -> u64 {
         self.peak + self.weights
@@ -48,26 +55,28 @@ pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost
 /// one, its batch is there until the last of them. `precision` is the one really used.
 pub fn memory(program: &Program, precision: Precision) -> Memory {
     let again = program.passes().count() > 1;
-    let (mut macs, mut peak) = (0, 0);
+    let (mut macs, mut backward, mut peak) = (0, 0, 0);
     for (index, round) in program.rounds.iter().enumerate() {
-        let (of_pass, largest) = pass(program, index, precision, again);
-        macs += of_pass * round.repeat as u64;
-        peak = peak.max(largest);
+        let one = pass(program, index, precision, again);
+        macs += one.macs * round.repeat as u64;
+        backward += one.backward * round.repeat as u64;
+        peak = peak.max(one.peak);
     }
     if again {
         peak += batch_bytes(program) * program.parts.saturating_sub(1) as u64;
     }
     Memory {
         macs,
+        backward,
         peak,
         weights: weight_bytes(program),
     }
 }
 
 /// Walks a round: forward, each value until its last use or, where a backward pass needs it, until then; backward, each
-/// gradient from the call that first produces it to the call that consumes it. Gives multiply-adds of the forward pass and
-/// the peak. With `again`, the batch is needed afterwards, too.
-fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> (u64, u64) {
+/// gradient from the call that first produces it to the call that consumes it. The cost is that without the weights. With
+/// `again`, the batch is needed afterwards, too.
+fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> Memory {
     let round = &program.rounds[index];
     let device: Vec<usize> = (0..program.calls.len())
         .filter(|i| {
@@ -89,7 +98,7 @@ fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> (
         let takes = c.inputs.iter().flat_map(|(_, v)| v).any(|id| round.grads[id.0]);
         program.kind == ProgramKind::Phase && c.gradient != Gradient::Stops && (round.trains[i] || takes)
     };
-    let (mut now, mut peak, mut macs) = (0u64, 0u64, 0u64);
+    let (mut now, mut peak, mut macs, mut twice) = (0u64, 0u64, 0u64, 0u64);
     for i in &device {
         let c = &program.calls[*i];
         let cost = cost(program, c, precision);
@@ -97,6 +106,7 @@ fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> (
         now += c.outputs.iter().flatten().map(bytes).sum::<u64>();
         if backward(*i) {
             now += cost.kept;
+            twice += cost.macs;
         }
         peak = peak.max(now + cost.scratch);
         for (id, at) in &last {
@@ -135,12 +145,17 @@ fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> (
             now = now.saturating_sub(bytes(id) + grads.remove(id).unwrap_or(0));
         }
     }
-    (macs, peak)
+    Memory {
+        macs,
+        backward: twice,
+        peak,
+        weights: 0,
+    }
 }
 
 fn weight_bytes(program: &Program) -> u64 {
     let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
-        let trains = program.trains(node, None);
+        let trains = program.trains(node);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
                 1 + program.kept as u64

@@ -12,6 +12,7 @@ pub use round::Round;
 use crate::graph::Ramp;
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
 use indexmap::IndexMap;
+use std::collections::HashSet;
 
 /// An index into [`Program::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,6 +73,8 @@ pub struct Call {
     pub body: usize,
     /// Its effect on gradients.
     pub gradient: Gradient,
+    /// Roles of the weights of which its stream has its own.
+    pub per_stream: Vec<Role>,
     /// For a call that takes a whole list, once before the phase: the stream whose list, an index into
     /// [`Program::streams`] or the name of a stream that the phase does not run.
     pub whole_list: Option<String>,
@@ -133,6 +136,21 @@ pub struct LabelUse {
     pub losses: Vec<String>,
 }
 
+/// Weights that are a copy of another node's, and follow them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Copied {
+    /// The node whose weights they are.
+    pub node: String,
+    /// The node that they are copied from.
+    pub of: String,
+    /// The share of itself that an update of the other's weights leaves in the copy.
+    pub ema: f64,
+    /// Whether the copy begins with this phase: then its weights are those of the other before the first step.
+    pub begins: bool,
+    /// Whether it moves: whether the phase trains what it is a copy of, and `ema` is not 1.
+    pub moves: bool,
+}
+
 /// A phase or view, ready to run.
 pub struct Program {
     /// The phase's or view's name.
@@ -157,8 +175,10 @@ pub struct Program {
     pub bodies: Vec<Body>,
     /// The source call of each stream (an index into `calls`), in the order of `streams`.
     pub sources: Vec<usize>,
-    /// The weights of every node that runs, by the path of the node that owns them.
+    /// The weights of every node that runs, by the path of the node that owns them; and of copies that only follow.
     pub weights: IndexMap<String, Vec<WeightSpec>>,
+    /// Which of them are copies of others.
+    pub copies: Vec<Copied>,
     /// What a step does, in order: of a phase without `rounds` and of a view one.
     pub rounds: Vec<Round>,
     /// The objective (phases).
@@ -173,6 +193,8 @@ pub struct Program {
     pub frozen: Vec<String>,
     /// Nodes whose weights are reset in it.
     pub reset: Vec<String>,
+    /// Nodes whose running statistics a view computes anew.
+    pub statistics: Vec<String>,
     /// How many values the optimiser's state has for each trained one: 0 in a view.
     pub kept: usize,
 }
@@ -186,13 +208,27 @@ impl LabelUse {
 }
 
 impl Program {
+    /// Whether the weights under the path `owner` are a copy of another node's.
+    pub fn copy(&self, owner: &str) -> Option<&Copied> {
+        self.copies.iter().find(|c| c.node == owner)
+    }
+
+    /// Whether a call trains the weights under the path `owner` here.
+    pub fn trains(&self, owner: &str) -> bool {
+        self.calls.iter().any(|c| c.owner == owner && c.trains)
+    }
+
     /// The number of trainable parameters.
     pub fn parameters(&self) -> usize {
-        self.weights
-            .values()
-            .flatten()
-            .filter(|w| w.role != Role::Buffer)
-            .map(WeightSpec::elements)
-            .sum()
+        self.weights.values().map(|specs| trainable(specs)).sum()
     }
+}
+
+/// How many numbers of these weights can be trained. What only a stream's own weights start as is not used itself.
+pub fn trainable(specs: &[WeightSpec]) -> usize {
+    let starts: HashSet<&str> = specs.iter().filter_map(WeightSpec::starts_as).collect();
+    let used = specs
+        .iter()
+        .filter(|s| s.role != Role::Buffer && !starts.contains(s.name.as_str()));
+    used.map(WeightSpec::elements).sum()
 }

@@ -42,17 +42,9 @@ impl Program {
         rounds.flat_map(|(round, r)| (0..r.repeat).map(move |time| (round, time)))
     }
 
-    /// Whether weights of `owner` are trained: in one round, or in any.
-    pub fn trains(&self, owner: &str, round: Option<usize>) -> bool {
-        let of = |r: &Round| {
-            self.calls
-                .iter()
-                .zip(&r.trains)
-                .any(|(c, trains)| *trains && c.owner == owner)
-        };
-        match round {
-            Some(round) => of(&self.rounds[round]),
-            None => self.rounds.iter().any(of),
-        }
+    /// Whether a round, an index into [`Program::rounds`], trains the weights under the path `owner`.
+    pub fn trains_in(&self, round: usize, owner: &str) -> bool {
+        let calls = self.calls.iter().zip(&self.rounds[round].trains);
+        calls.into_iter().any(|(c, trains)| *trains && c.owner == owner)
     }
 }

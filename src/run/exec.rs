@@ -55,6 +55,8 @@ pub(super) struct Exec<'a> {
     walks: Vec<Walk>,
     /// Time spent, by call: forward and backward.
     times: Vec<(Duration, Duration)>,
+    /// Rows so far of the statistics that are computed anew, by node and the stream whose own they are.
+    rows: Rows,
 }
 
 /// The device calls of a round.
@@ -96,6 +98,9 @@ impl Walk {
     }
 }
 
+/// Rows by node and stream.
+type Rows = HashMap<(String, Option<usize>), f64>;
+
 /// Something that a pass made.
 pub(super) enum Seen<'s> {
     /// An output of a call: its place among the call's outputs.
@@ -134,6 +139,7 @@ impl<'a> Exec<'a> {
                 .map(|round| Walk::new(program, round, keep))
                 .collect(),
             times,
+            rows: HashMap::new(),
         }
     }
 
@@ -173,6 +179,7 @@ impl<'a> Exec<'a> {
             let since = Instant::now();
             let metric = matches!(self.program.bodies[call.body], Body::Metric(_));
             if let Some((args, outputs)) = gather(call, metric, &values) {
+                let average = share(self.program, call, &args, &mut self.rows)?;
                 let mut inside = || -> Result<()> {
                     match &self.program.bodies[call.body] {
                         Body::Compute(node) => {
@@ -183,10 +190,13 @@ impl<'a> Exec<'a> {
                                 .filter(|id| values.contains_key(id))
                                 .map(|id| round.grads[id.0])
                                 .collect();
-                            let keeps = backward && (round.trains[*i] || wants.iter().any(|w| *w));
+                            let passes = call.gradient != Gradient::Stops;
+                            let keeps = backward && passes && (round.trains[*i] || wants.iter().any(|w| *w));
                             let mut step = self.step(store, call, info, &wants, keeps, watch.is_some());
+                            step.training |= average.is_some();
+                            step.average = average;
                             let (out, s) = node.forward(&mut step, &args)?;
-                            if keeps && call.gradient != Gradient::Stops {
+                            if keeps {
                                 saved[*i] = Some((s, wants));
                             }
                             if out.len() != outputs.len() {
@@ -304,17 +314,26 @@ impl<'a> Exec<'a> {
             Some(s) => key.name(&self.program.streams[s]),
             None => key,
         };
+        let copy = self.program.copy(&call.owner);
+        // A frozen backbone keeps its running statistics, too, and so does a copy that stays as it is.
+        let rests = self.program.frozen.contains(&call.owner) || copy.is_some_and(|c| !c.moves);
+        let weights = Scope::new(store, &call.owner);
         Step {
-            weights: Scope::new(store, &call.owner),
+            weights: match call.stream.filter(|_| !call.per_stream.is_empty()) {
+                Some(s) => weights.of_stream(&self.program.streams[s], &call.per_stream),
+                None => weights,
+            },
             key,
-            // A frozen backbone keeps its running statistics, too.
-            training: info.training && !self.program.frozen.contains(&call.owner),
+            training: info.training && !rests,
             progress: info.progress,
             step: info.step,
             wants,
             backward,
-            again: false,
-            record: self.record && !watched,
+            // The statistics of a copy are those that it copies.
+            again: copy.is_some(),
+            average: None,
+            // A recording sums the gradients of a weight of all its calls.
+            record: self.record && !watched && call.per_stream.is_empty(),
             device: &self.device,
             precision: self.precision,
         }
@@ -370,6 +389,21 @@ fn gather(
         .flat_map(|(o, _)| o.to_vec())
         .collect();
     Some((args, outputs))
+}
+
+/// Where a call computes running statistics anew: the share of these inputs in all that they are of, which `so_far` counts.
+fn share(program: &Program, call: &Call, inputs: &Args<Tensor>, so_far: &mut Rows) -> Result<Option<f64>> {
+    if !program.statistics.contains(&call.owner) {
+        return Ok(None);
+    }
+    let mut rows = 0.0;
+    for input in inputs.flat() {
+        rows += input.dim(0)? as f64;
+    }
+    let stream = call.stream.filter(|_| !call.per_stream.is_empty());
+    let all = so_far.entry((call.owner.clone(), stream)).or_default();
+    *all += rows;
+    Ok(Some(rows / *all))
 }
 
 fn add(grads: &mut HashMap<ValueId, Tensor>, id: ValueId, g: Tensor) -> Result<()> {

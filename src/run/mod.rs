@@ -5,6 +5,7 @@ mod begin;
 mod changed;
 mod checkpoint;
 mod content;
+mod copies;
 mod data;
 mod device;
 mod error;

@@ -153,6 +153,15 @@ pub fn run(
             let report = session.phase(name, program, &mut store, &mut optimizer, &mut position, &mut log)?;
             result.phases.push((name.clone(), report));
         } else if let Some(program) = checked.views.get(name) {
+            if !program.statistics.is_empty() {
+                // It changes what later phases start from: once is enough.
+                if i >= position.entry {
+                    session.view(program, &mut store)?;
+                    position.entry = i + 1;
+                    session.save_state(None, &store, &mut position, &mut log)?;
+                }
+                continue;
+            }
             if result.left_out.iter().all(|(n, _)| n != name) {
                 let view = session.view(program, &mut store)?;
                 match none_left(program, &view) {
@@ -351,7 +360,7 @@ impl Session<'_> {
     fn view(&self, program: &Program, store: &mut WeightStore) -> Result<ViewResult> {
         let setup = set_up(program, self.options.cache.as_deref(), self.progress)?;
         let key = Key::new(self.options.seed);
-        start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
+        let made = start_weights(program, store, key.name("init"), &self.options.device, self.progress)?;
         let cx = ViewCx {
             key: key.name("view").name(&program.name),
             feed: self.options.feed,
@@ -362,7 +371,14 @@ impl Session<'_> {
             bad_limit: Some(self.graph.bad_videos),
             classes: self.graph.classes.as_ref().map(|c| c.value.as_slice()),
         };
-        run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name))
+        let result = run_view(program, setup, store, &cx).with_context(|| format!("view `{}`", program.name));
+        // These begin with a phase: until then each view has them as the others are now.
+        let kept = |name: &&String| {
+            let moved = |node: &String| name.strip_prefix(node).is_some_and(|rest| rest.starts_with('.'));
+            !program.statistics.iter().any(moved)
+        };
+        made.iter().filter(kept).for_each(|name| store.remove(name));
+        result
     }
 
     /// Nothing that is not finite is scored or saved. A step looks at the weights that it trains; the running statistics of

@@ -33,6 +33,14 @@ pub fn cache_key(
     let mut before: Vec<String> = vec![];
     for entry in &graph.run {
         let Some(program) = checked.phases.get(&entry.value) else {
+            // What follows depends on the videos of that view, too.
+            if checked
+                .views
+                .get(&entry.value)
+                .is_some_and(|v| !v.statistics.is_empty())
+            {
+                return Ok(None);
+            }
             continue;
         };
         let def = &graph.phases[&entry.value];
@@ -154,6 +162,13 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         for s in specs {
             writeln!(t, "weight {node}.{} {:?} {:?} {:?}", s.name, s.shape, s.init, s.role)?;
         }
+    }
+    for c in &p.copies {
+        writeln!(
+            t,
+            "copy {} of {} {} begins {} moves {}",
+            c.node, c.of, c.ema, c.begins, c.moves
+        )?;
     }
     for l in &p.losses {
         let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();

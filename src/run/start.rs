@@ -1,5 +1,6 @@
 //! The weights that a program starts from.
 
+use super::copies;
 use super::progress::Progress;
 use crate::graph::PhaseDef;
 use crate::program::Program;
@@ -9,7 +10,8 @@ use glad_nodes::{Body, Key, Role, WeightStore};
 use std::collections::BTreeSet;
 
 /// Makes the weights of a program that `store` does not have yet: drawn by `key`, or where a node names a file (`init`),
-/// read from it. What was read is reported.
+/// read from it. What was read is reported. Then those that are others as they are now: a stream's own, and copies. Gives the
+/// names of these.
 ///
 /// # Errors
 /// A file of weights is not there, is damaged or does not fit, or the device fails.
@@ -19,20 +21,34 @@ pub(super) fn start_weights(
     key: Key,
     device: &Device,
     progress: &Progress,
-) -> Result<()> {
-    for (node, specs) in &program.weights {
+) -> Result<Vec<String>> {
+    let mut made = vec![];
+    for (node, specs) in program.weights.iter().filter(|(n, _)| program.copy(n).is_none()) {
         let fresh = !store.has_node(node);
-        store.declare(node, specs, key, device)?;
-        let call = program.calls.iter().find(|c| c.node == *node);
-        let Some(Body::Compute(compute)) = call.map(|c| &program.bodies[c.body]).filter(|_| fresh) else {
-            continue;
-        };
-        let Some(loaded) = compute.load(device).with_context(|| format!("node `{node}`"))? else {
-            continue;
-        };
-        store.start_from(node, &loaded)?;
-        progress.say(&format!("{node}: {loaded}"));
+        let (own, all): (Vec<_>, Vec<_>) = specs.iter().cloned().partition(|s| s.starts_as().is_some());
+        store.declare(node, &all, key, device)?;
+        if fresh {
+            load(program, node, store, device, progress)?;
+        }
+        let names = own.iter().map(|s| format!("{node}.{}", s.name));
+        made.extend(names.filter(|name| store.get(name).is_none()).collect::<Vec<_>>());
+        store.declare(node, &own, key, device)?;
     }
+    made.extend(copies::begin(program, store)?);
+    Ok(made)
+}
+
+/// Gives the weights of a node, which were declared, the values of the file that it starts from, if it names one.
+fn load(program: &Program, node: &str, store: &mut WeightStore, device: &Device, progress: &Progress) -> Result<()> {
+    let call = program.calls.iter().find(|c| c.node == *node);
+    let Some(Body::Compute(compute)) = call.map(|c| &program.bodies[c.body]) else {
+        return Ok(());
+    };
+    let Some(loaded) = compute.load(device).with_context(|| format!("node `{node}`"))? else {
+        return Ok(());
+    };
+    store.start_from(node, &loaded)?;
+    progress.say(&format!("{node}: {loaded}"));
     Ok(())
 }
 
@@ -52,6 +68,8 @@ pub(super) fn begin_phase(
 ) -> Result<()> {
     if fresh {
         program.reset.iter().for_each(|node| store.remove_node(node));
+        let begin = program.copies.iter().filter(|c| c.begins);
+        begin.for_each(|c| store.remove_node(&c.node));
     }
     let seed = def.seed.as_ref().map_or(seed, |s| s.value);
     start_weights(program, store, Key::new(seed).name("init"), device, progress)?;

@@ -1,6 +1,7 @@
 //! A step of training: forward and backward over the parts of its batch, and the update; in a phase with rounds several
 //! times on the same batch. Nothing that is not finite gets past it.
 
+use super::copies;
 use super::exec::{Exec, Part, PassInfo, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Optimizer, StepReport, Taken};
@@ -151,6 +152,9 @@ impl<'a> Steps<'a> {
         if passes.len() > 1 {
             mark_trained(self.program, None, store);
         }
+        let since = Instant::now();
+        copies::follow(self.program, store)?;
+        self.optimizer += since.elapsed();
         if done.values.iter().all(|(name, _)| name != LOSS) {
             done.values.push((LOSS.into(), total));
         }

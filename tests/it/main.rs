@@ -36,5 +36,6 @@ mod same_data;
 mod schema;
 mod starts;
 mod stop;
+mod teachers;
 mod typed_errors;
 mod untrusted;

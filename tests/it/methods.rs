@@ -70,6 +70,7 @@ fn methods_in_rounds_resume_to_the_same_bytes() {
             ],
         ),
         ("wdgrl", &["critic/distance", "critic/penalty", "features/ce"]),
+        ("adda", &["domains/domain_ce", "target/fool"]),
     ]);
 }
 
@@ -111,7 +112,7 @@ fn every_method_takes_steps() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    for method in ["comix", "co2a", "mcd", "wdgrl"] {
+    for method in ["comix", "co2a", "mcd", "wdgrl", "adda"] {
         assert!(names.remove(method), "{method}");
     }
     assert!(names.len() >= 15, "{names:?}");

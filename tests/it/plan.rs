@@ -74,7 +74,7 @@ fn programs_read_the_same() {
     let main = program("main");
     let m = memory(&checked.phases["main"], F32);
     assert_eq!(main["forward"], m.macs);
-    assert_eq!(main["total"], 300 * 3 * m.macs);
+    assert_eq!(main["total"], 300 * m.both_ways());
     assert_eq!(main["memory"]["activations"], m.peak);
     assert_eq!(main["trained"], 187_025);
     assert_eq!(main["losses"]["tol"], 0.1);
@@ -211,6 +211,30 @@ fn phases_share_a_key_where_they_are_the_same() {
     ] {
         assert_ne!(key("", "warmup", 1), key(overlay, "warmup", 1), "{overlay}");
     }
+}
+
+#[test]
+fn a_step_in_rounds_costs_what_its_passes_do() {
+    let graph = load(&LoadOptions::of("graphs/methods/mcd.toml")).unwrap_or_else(|p| panic!("{p}"));
+    let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+    let target = Target { device: CPU, ahead: 32 };
+    let plan = Plan::new(&checked, &graph, target, &|_| Ok(None));
+    let main = plan.programs.iter().find(|p| p.name == "main").unwrap();
+    let of = |node: &str| -> u64 {
+        let calls = main.calls.iter().filter(|c| c.node == node);
+        calls.map(|c| c.forward).sum()
+    };
+    // One pass of all, one of the classifiers, four of the features; a gradient reaches the backbone in five of them.
+    let heads = of("classify") + of("second");
+    assert_eq!(of("ce") + of("apart") + of("consensus"), 0);
+    // The source alone is classified in the first round, the target alone in the last.
+    let forward = 6 * (of("normalize") + of("backbone")) + (1 + 2 + 4) * heads / 2;
+    assert_eq!(main.forward, forward);
+    assert_eq!(main.step, forward + 2 * (5 * of("backbone") + (1 + 2 + 4) * heads / 2));
+    let rounds: Vec<(&str, usize, usize)> = (main.rounds.iter())
+        .map(|r| (r.name.as_str(), r.repeat, r.trains.len()))
+        .collect();
+    assert_eq!(rounds, [("all", 1, 3), ("classifiers", 1, 2), ("features", 4, 1)]);
 }
 
 #[test]

@@ -220,6 +220,7 @@ mod tests {
             wants: &[true, true],
             backward: true,
             again: false,
+            average: None,
             record: false,
             device: &device,
             precision: Precision::F32,

@@ -32,6 +32,9 @@ pub struct Step<'a> {
     pub backward: bool,
     /// Whether this forward pass repeats one of the same step: what that one changed (running statistics) stays as it is.
     pub again: bool,
+    /// Of a pass that computes running statistics anew: the share of this batch in all so far, from 0 to 1. They are then the
+    /// mean over the batches, in the place of a moving one.
+    pub average: Option<f64>,
     /// Whether what is asked of a GPU may be recorded, and repeated in later steps (CUDA graphs).
     pub record: bool,
     /// Where tensors live.

@@ -1,6 +1,7 @@
 //! The contract of a node: its ports, and what its gradient does.
 
 use super::types::TypeExpr;
+use super::weights::Role;
 use std::collections::BTreeMap;
 
 /// Where a node runs.
@@ -107,6 +108,8 @@ pub struct Contract {
     pub random: bool,
     /// Whether it compares rows of a step with each other, so that parts of a step are another computation.
     pub whole_step: bool,
+    /// Roles of the weights of which each stream has its own (running statistics; scale and shift of norms).
+    pub per_stream: Vec<Role>,
 }
 
 /// What is connected to a node, as far as a contract may depend on it.
@@ -138,6 +141,7 @@ impl Contract {
             joint: false,
             random: false,
             whole_step: false,
+            per_stream: vec![],
         }
     }
 
@@ -285,6 +289,13 @@ impl Contract {
     #[must_use]
     pub fn whole_step(mut self) -> Self {
         self.whole_step = true;
+        self
+    }
+
+    /// Each stream has its own weights of these roles.
+    #[must_use]
+    pub fn per_stream(mut self, roles: Vec<Role>) -> Self {
+        self.per_stream = roles;
         self
     }
 

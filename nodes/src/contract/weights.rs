@@ -43,6 +43,13 @@ pub enum Role {
     Buffer,
 }
 
+/// Between the name of a weight and the stream whose own it is.
+const OWN: char = '@';
+
+fn own(name: &str, stream: &str) -> String {
+    format!("{name}{OWN}{stream}")
+}
+
 /// A weight that a node has.
 #[derive(Clone, Debug)]
 pub struct WeightSpec {
@@ -65,6 +72,19 @@ impl WeightSpec {
             init,
             role,
         }
+    }
+
+    /// The same weight of one stream, where each has its own: it starts as this one.
+    pub fn of_stream(&self, stream: &str) -> WeightSpec {
+        WeightSpec {
+            name: own(&self.name, stream),
+            ..self.clone()
+        }
+    }
+
+    /// Of a stream's own weight: the name of the one that it starts as.
+    pub fn starts_as(&self) -> Option<&str> {
+        self.name.split_once(OWN).map(|(name, _)| name)
     }
 
     /// How many numbers; the largest there is where they are more.
@@ -169,7 +189,8 @@ pub struct WeightStore {
 }
 
 impl WeightStore {
-    /// Adds the weights of a node that are not there yet, with their starting values.
+    /// Adds the weights of a node that are not there yet, with their starting values: a stream's own ones are those of all
+    /// streams at that moment.
     ///
     /// # Errors
     /// A weight is there with another shape.
@@ -180,7 +201,11 @@ impl WeightStore {
                 Some(w) if w.spec.shape == spec.shape => {}
                 Some(w) => bail!("`{full}` has shape {:?}, and {:?} is needed", w.spec.shape, spec.shape),
                 None => {
-                    let value = spec.initial(key.name(&full), device)?;
+                    let all = spec.starts_as().and_then(|name| self.get(&format!("{node}.{name}")));
+                    let value = match all {
+                        Some(all) => all.value.copy()?,
+                        None => spec.initial(key.name(&full), device)?,
+                    };
                     self.insert(full, spec.clone(), value);
                 }
             }
@@ -238,6 +263,11 @@ impl WeightStore {
         self.weights.retain(|name, _| !name.starts_with(&prefix));
     }
 
+    /// Forgets a weight.
+    pub fn remove(&mut self, full: &str) {
+        self.weights.shift_remove(full);
+    }
+
     /// A weight.
     pub fn get(&self, full: &str) -> Option<&Weight> {
         self.weights.get(full)
@@ -268,23 +298,44 @@ impl WeightStore {
 pub struct Scope<'a> {
     store: &'a mut WeightStore,
     node: &'a str,
+    /// The stream whose own weights of these roles are used.
+    own: Option<(&'a str, &'a [Role])>,
 }
 
 impl<'a> Scope<'a> {
     /// The weights below `node`.
     pub fn new(store: &'a mut WeightStore, node: &'a str) -> Self {
-        Scope { store, node }
+        Scope { store, node, own: None }
+    }
+
+    /// The stream's own weights of these roles in the place of those of all streams.
+    #[must_use]
+    pub fn of_stream(self, stream: &'a str, roles: &'a [Role]) -> Self {
+        Scope {
+            own: Some((stream, roles)),
+            ..self
+        }
+    }
+
+    /// The full name of a weight.
+    fn full(&self, name: &str) -> String {
+        let full = format!("{}.{name}", self.node);
+        let Some((stream, roles)) = self.own else { return full };
+        match self.store.get(&full) {
+            Some(all) if roles.contains(&all.spec.role) => own(&full, stream),
+            _ => full,
+        }
     }
 
     fn find(&self, name: &str) -> Result<&Weight> {
-        let full = format!("{}.{name}", self.node);
+        let full = self.full(name);
         self.store
             .get(&full)
             .with_context(|| format!("there is no weight `{full}`"))
     }
 
     fn find_mut(&mut self, name: &str) -> Result<&mut Weight> {
-        let full = format!("{}.{name}", self.node);
+        let full = self.full(name);
         self.store
             .get_mut(&full)
             .with_context(|| format!("there is no weight `{full}`"))

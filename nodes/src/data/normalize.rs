@@ -160,6 +160,7 @@ mod tests {
             wants: &[false],
             backward: false,
             again: false,
+            average: None,
             record: false,
             device: &device(),
             precision: Precision::F32,

@@ -5,9 +5,9 @@ use super::init::{self, Start};
 use super::recorded::{self, Recordings};
 use super::sequence::{self, Sequence};
 use crate::input::known;
-use crate::tensor::parts::part;
+use crate::tensor::parts::by_rows;
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Saved, Side,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Role, Saved, Side,
     StartsFrom, Step, Type, WeightSpec, kept,
 };
 use anyhow::{Context, Result, bail};
@@ -20,12 +20,55 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchStats {
-    /// All clips of all streams: one call for all of them.
+    /// All clips of all streams: one call for all of them. Where each stream has running statistics of its own, all clips of a
+    /// stream.
     Joint,
     /// All clips of a stream.
     PerStream,
     /// The clips of one view of a stream, as in the released code, which calls the backbone once for each.
     PerStreamView,
+}
+
+/// Whether all streams have the same of something, or each its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// All have the same.
+    #[default]
+    Shared,
+    /// Each has its own.
+    PerStream,
+}
+
+/// Which weights of batch norms each stream has of its own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Norms {
+    /// Running statistics.
+    pub running: Sharing,
+    /// Scales and shifts.
+    pub affine: Sharing,
+}
+
+impl Norms {
+    /// Checks `affine`.
+    pub(super) fn check(self) -> Option<ParamProblem> {
+        (self.affine == Sharing::PerStream && self.running == Sharing::Shared).then(|| {
+            ParamProblem::new(
+                "affine",
+                "scales and shifts of each stream need running statistics of each stream",
+            )
+            .help("write `running = \"per_stream\"`, too (DSBN has both)")
+        })
+    }
+
+    /// The roles of what each stream has of its own.
+    pub(super) fn roles(self) -> Vec<Role> {
+        let own = |sharing, role| (sharing == Sharing::PerStream).then_some(role);
+        own(self.running, Role::Buffer)
+            .into_iter()
+            .chain(own(self.affine, Role::Norm))
+            .collect()
+    }
 }
 
 /// Checks `views`.
@@ -48,7 +91,7 @@ pub(crate) fn check_width(width: usize) -> Option<ParamProblem> {
 }
 
 /// The contract of a backbone with features of `features` values.
-pub(crate) fn contract(features: usize, stats: BatchStats) -> Contract {
+pub(crate) fn contract(features: usize, stats: BatchStats, norms: Norms) -> Contract {
     Contract::on(Side::Device)
         .input("clips", "Clip[B,N,T,H,W,3]", "normalised frames, channels last")
         .output(
@@ -56,7 +99,8 @@ pub(crate) fn contract(features: usize, stats: BatchStats) -> Contract {
             &format!("Feature[B,N,{features}]"),
             "the feature of each clip",
         )
-        .joint(stats == BatchStats::Joint)
+        .joint(stats == BatchStats::Joint && norms.running == Sharing::Shared)
+        .per_stream(norms.roles())
 }
 
 /// The node around a network from clips `[clips, T, H, W, 3]` to features `[clips, D]`.
@@ -150,16 +194,6 @@ struct Passes {
     rows: Vec<usize>,
 }
 
-/// Splits `all` into tensors with these numbers of rows.
-fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
-    let mut at = 0;
-    let cut = |n: &usize| {
-        at += n;
-        part(all, 0, at - n, *n)
-    };
-    rows.iter().map(cut).collect()
-}
-
 impl Backbone {
     /// Clips `[rows, N, T, H, W, C]` → features `[rows, N, D]`.
     fn pass(&self, step: &mut Step<'_>, clips: &Tensor) -> Result<(Tensor, Pass)> {
@@ -236,7 +270,9 @@ impl Compute for Backbone {
         };
         let whole = vec![all.dim(1)?];
         let (mut at, mut passes, mut features) = (0, vec![], vec![]);
-        for n in self.views.as_ref().unwrap_or(&whole).iter().filter(|n| **n > 0) {
+        // Statistics that are computed anew are those of all clips.
+        let views = self.views.as_ref().filter(|_| step.average.is_none()).unwrap_or(&whole);
+        for n in views.iter().filter(|n| **n > 0) {
             let (feature, pass) = self.pass(step, &all.narrow(1, at, *n)?)?;
             passes.push(pass);
             features.push(feature);

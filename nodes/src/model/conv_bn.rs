@@ -120,7 +120,8 @@ impl ConvBn {
             Some(batch) => {
                 if !step.again {
                     let rows = y.elem_count() / self.conv.shape.co;
-                    update_running(&running, &batch, rows, self.norm.momentum)?;
+                    let momentum = step.average.map_or(self.norm.momentum, |share| share as f32);
+                    update_running(&running, &batch, rows, momentum)?;
                     step.weights.changed(&self.name("running_mean"))?;
                     step.weights.changed(&self.name("running_var"))?;
                 }

@@ -1,6 +1,6 @@
 //! `i3d_inception`: Inception-v1 inflated to three dimensions.
 
-use super::backbone::{self, BatchStats};
+use super::backbone::{self, BatchStats, Norms, Sharing};
 use super::conv_bn::ConvBn;
 use super::init::Start;
 use super::mixed::Mixed;
@@ -55,6 +55,14 @@ pub struct I3dInception {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// Whether all streams have the same running statistics of batch norms, or each moves and uses its own, which start as
+    /// those of all.
+    #[serde(default)]
+    pub running: Sharing,
+    /// Whether each stream also has scales and shifts of batch norms of its own (domain-specific batch normalisation, Chang et
+    /// al., CVPR 2019); needs `running = "per_stream"`.
+    #[serde(default)]
+    pub affine: Sharing,
     /// Whether the backward pass computes the inside of each block again instead of keeping it: a third more time for a
     /// fraction of the memory, and the same bits.
     #[serde(default)]
@@ -71,6 +79,13 @@ fn sixty_four() -> usize {
 }
 
 impl I3dInception {
+    fn norms(&self) -> Norms {
+        Norms {
+            running: self.running,
+            affine: self.affine,
+        }
+    }
+
     pub(super) fn network(&self) -> Sequence {
         let scaled = |channels: usize| (channels * self.width).div_ceil(64);
         let (stem, wide) = (scaled(64), scaled(192));
@@ -104,11 +119,12 @@ impl Kind for I3dInception {
     fn validate(&self) -> Vec<ParamProblem> {
         let mut problems: Vec<_> = backbone::check_width(self.width).into_iter().collect();
         problems.extend(backbone::check_views(self.batch_stats, self.views.as_deref()));
+        problems.extend(self.norms().check());
         problems
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features, self.batch_stats)
+        backbone::contract(self.network().features, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -1,6 +1,6 @@
 //! `i3d_r50`: ResNet-50 inflated to three dimensions.
 
-use super::backbone::{self, BatchStats};
+use super::backbone::{self, BatchStats, Norms, Sharing};
 use super::block::Block;
 use super::conv_bn::ConvBn;
 use super::init::Start;
@@ -38,6 +38,14 @@ pub struct I3dR50 {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// Whether all streams have the same running statistics of batch norms, or each moves and uses its own, which start as
+    /// those of all.
+    #[serde(default)]
+    pub running: Sharing,
+    /// Whether each stream also has scales and shifts of batch norms of its own (domain-specific batch normalisation, Chang et
+    /// al., CVPR 2019); needs `running = "per_stream"`.
+    #[serde(default)]
+    pub affine: Sharing,
     /// Whether the backward pass computes the inside of each block again instead of keeping it: a third more time for a
     /// fraction of the memory, and the same bits.
     #[serde(default)]
@@ -58,6 +66,13 @@ fn sixty_four() -> usize {
 }
 
 impl I3dR50 {
+    fn norms(&self) -> Norms {
+        Norms {
+            running: self.running,
+            affine: self.affine,
+        }
+    }
+
     pub(super) fn network(&self) -> Sequence {
         let stem = Conv::new_3d(1, [1; 3], 3, self.width, [5, 7, 7], [2; 3], [2, 3, 3]);
         let mut parts: Vec<Box<dyn Part>> = vec![
@@ -95,11 +110,12 @@ impl Kind for I3dR50 {
     fn validate(&self) -> Vec<ParamProblem> {
         let mut problems: Vec<_> = backbone::check_width(self.width).into_iter().collect();
         problems.extend(backbone::check_views(self.batch_stats, self.views.as_deref()));
+        problems.extend(self.norms().check());
         problems
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(32 * self.width, self.batch_stats)
+        backbone::contract(32 * self.width, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod activation;
 mod backbone;
+mod batch_norm;
 mod block;
 mod chain;
 mod clip_attention;
@@ -28,7 +29,8 @@ mod tsm;
 mod volume;
 
 pub use activation::{Activation, Function};
-pub use backbone::BatchStats;
+pub use backbone::{BatchStats, Sharing};
+pub use batch_norm::BatchNorm;
 pub use clip_attention::{ClipAttention, Gate, Reduce, Scorer};
 pub use co_attention::CoAttention;
 pub use dense::{DenseInit, Head};

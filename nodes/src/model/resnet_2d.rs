@@ -1,6 +1,6 @@
 //! `resnet`: a residual network on single frames.
 
-use super::backbone::{self, BatchStats};
+use super::backbone::{self, BatchStats, Norms, Sharing};
 use super::init::Start;
 use super::resnet;
 use super::sequence::Sequence;
@@ -23,6 +23,14 @@ pub struct ResNet2d {
     /// Which clips share a batch's statistics in training.
     #[serde(default = "per_stream")]
     pub batch_stats: BatchStats,
+    /// Whether all streams have the same running statistics of batch norms, or each moves and uses its own, which start as
+    /// those of all.
+    #[serde(default)]
+    pub running: Sharing,
+    /// Whether each stream also has scales and shifts of batch norms of its own (domain-specific batch normalisation, Chang et
+    /// al., CVPR 2019); needs `running = "per_stream"`.
+    #[serde(default)]
+    pub affine: Sharing,
     /// Whether the backward pass computes the inside of each block again instead of keeping it, as in `tsm`.
     #[serde(default)]
     pub recompute: bool,
@@ -38,6 +46,13 @@ fn per_stream() -> BatchStats {
 }
 
 impl ResNet2d {
+    fn norms(&self) -> Norms {
+        Norms {
+            running: self.running,
+            affine: self.affine,
+        }
+    }
+
     fn network(&self) -> Sequence {
         let widths = self.widths.unwrap_or(self.depth.widths());
         Sequence {
@@ -57,11 +72,12 @@ impl Kind for ResNet2d {
             problems.push(ParamProblem::new("widths", "a layer needs at least one channel"));
         }
         problems.extend(backbone::check_views(self.batch_stats, None));
+        problems.extend(self.norms().check());
         problems
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features, self.batch_stats)
+        backbone::contract(self.network().features, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

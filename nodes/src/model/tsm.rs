@@ -1,6 +1,6 @@
 //! `tsm`: a residual network with temporal shift.
 
-use super::backbone::{self, BatchStats};
+use super::backbone::{self, BatchStats, Norms, Sharing};
 use super::init::Start;
 use super::resnet::{self, Layout};
 use super::sequence::Sequence;
@@ -30,6 +30,14 @@ pub struct Tsm {
     /// With `batch_stats = "per_stream_view"`: how many clips each view has, in order, such as `["G", "L"]`.
     #[serde(default)]
     pub views: Option<Vec<Count>>,
+    /// Whether all streams have the same running statistics of batch norms, or each moves and uses its own, which start as
+    /// those of all.
+    #[serde(default)]
+    pub running: Sharing,
+    /// Whether each stream also has scales and shifts of batch norms of its own (domain-specific batch normalisation, Chang et
+    /// al., CVPR 2019); needs `running = "per_stream"`.
+    #[serde(default)]
+    pub affine: Sharing,
     /// Whether the backward pass computes the inside of each block again instead of keeping it: a third more time for a
     /// fraction of the memory, and the same bits.
     #[serde(default)]
@@ -109,6 +117,13 @@ impl Depth {
 }
 
 impl Tsm {
+    fn norms(&self) -> Norms {
+        Norms {
+            running: self.running,
+            affine: self.affine,
+        }
+    }
+
     pub(super) fn network(&self) -> Sequence {
         let widths = self.widths.unwrap_or(self.depth.widths());
         Sequence {
@@ -132,11 +147,12 @@ impl Kind for Tsm {
             problems.push(ParamProblem::new("widths", "a layer needs at least one channel"));
         }
         problems.extend(backbone::check_views(self.batch_stats, self.views.as_deref()));
+        problems.extend(self.norms().check());
         problems
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features, self.batch_stats)
+        backbone::contract(self.network().features, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -4,8 +4,8 @@ use super::types::{Affine, Grads, Stats};
 use crate::kernel::{change, floats, tensor};
 use anyhow::Result;
 use candle_core::Tensor;
-use glad_ops::buffer;
 use glad_ops::norm::{self, BatchNorm, Residual};
+use glad_ops::{Moments, buffer};
 
 /// The constants of a batch norm.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,21 @@ pub(crate) fn backward(
         residual: of_residual,
         gamma: tensor(dgamma, channels, device)?,
         beta: tensor(dbeta, channels, device)?,
+    })
+}
+
+/// Mean and biased variance of each channel of `x` `[rows, channels]`, of one row at least.
+pub(crate) fn moments(x: &Tensor, channels: usize) -> Result<Stats> {
+    on_gpu!(x, gpu => super::gpu::batch_norm::moments(gpu, x, channels));
+    let (mut mean, mut var) = (buffer(channels), buffer(channels));
+    let found = Moments {
+        mean: &mut mean,
+        var: &mut var,
+    };
+    norm::moments(&floats(x)?, channels, found)?;
+    Ok(Stats {
+        mean: tensor(mean, channels, x.device())?,
+        var: tensor(var, channels, x.device())?,
     })
 }
 

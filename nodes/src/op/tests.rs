@@ -56,6 +56,7 @@ impl Place {
             wants: &[true],
             backward: true,
             again: false,
+            average: None,
             record: false,
             device: &self.device,
             precision: self.precision,

@@ -14,6 +14,16 @@ pub(crate) fn part(all: &Tensor, dim: usize, from: usize, len: usize) -> Result<
     }
 }
 
+/// Splits `all` into tensors with these numbers of rows.
+pub(crate) fn by_rows(all: &Tensor, rows: &[usize]) -> Result<Vec<Tensor>> {
+    let mut at = 0;
+    let cut = |n: &usize| {
+        at += n;
+        part(all, 0, at - n, *n)
+    };
+    rows.iter().map(cut).collect()
+}
+
 /// Concatenates tensors along `dim`.
 pub(crate) fn join(parts: &[&Tensor], dim: usize) -> Result<Tensor> {
     match parts {

@@ -123,6 +123,7 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
         .into_iter()
         .chain(node.bypass.as_ref().map(|_| "bypassed".to_string()))
         .chain(node.weights.as_ref().map(|w| format!("weights of {}", w.value)))
+        .chain(node.copy.as_ref().map(|c| format!("copy of {}", c.of.value)))
         .collect();
     let terms = s
         .graph

@@ -82,6 +82,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         body,
         gradient: Gradient::Stops,
         owner: String::new(),
+        per_stream: vec![],
         whole_list: None,
         trains: false,
         params: serde_json::Value::Null,
@@ -130,6 +131,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
             Body::Boundary,
         ],
         sources: vec![0],
+        copies: vec![],
         weights: Default::default(),
         rounds: vec![],
         losses: vec![],
@@ -138,6 +140,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         labels: vec![],
         frozen: vec![],
         reset: vec![],
+        statistics: vec![],
         kept: 1,
     }
 }

@@ -1,6 +1,7 @@
 //! The arithmetic of training: a small graph, trained by the real trainer, held to numbers that are computed in f64 beside it.
 
 mod adam;
+mod copies;
 mod harness;
 mod kinds;
 mod methods;
@@ -9,6 +10,7 @@ mod optimizer;
 mod parity;
 mod rounds;
 mod schedules;
+mod statistics;
 mod steps;
 mod ties;
 mod videos;

@@ -3,6 +3,8 @@
 use super::harness::{How, Trained, graph, near, trained};
 use super::kinds::Row;
 use super::net::{Adam, Moments, Numbers, Training, pass};
+use crate::run::checkpoint::{self, Position};
+use candle_core::Device;
 use std::collections::BTreeMap;
 
 /// A round by hand.
@@ -261,4 +263,36 @@ fn each_pass_draws_anew() {
     assert_ne!(twice["a/adv"], both["a/adv"]);
     let none = drawn(&format!("{a}{b}"), 0.0);
     assert_eq!(none["a/adv"], none["b/adv"]);
+}
+
+#[test]
+fn a_phase_in_rounds_goes_on_from_a_file() {
+    let (graph, checked) = graph(&format!(
+        "steps = 4\nbatch = 4\nmicro_batch = 2\noptimizer = {{ kind = \"adam\", lr = 0.01, clip_norm = 0.5 }}{TWO_ROUNDS}"
+    ));
+    let whole = trained(&graph, &checked, How::default());
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state");
+    for (step, weights, state) in &whole.saved {
+        let position = Position {
+            format: Position::FORMAT,
+            step: *step,
+            ..Position::default()
+        };
+        checkpoint::save(&path, &position, weights, state.as_ref()).unwrap();
+        let loaded = checkpoint::load(&path, &Device::Cpu).unwrap();
+        let from = Some((*step, loaded.store, loaded.optimizer));
+        let rest = trained(
+            &graph,
+            &checked,
+            How {
+                from,
+                workers: 1,
+                ..How::default()
+            },
+        );
+        assert_eq!(rest.rows, whole.rows[*step as usize..]);
+        assert_eq!(rest.weights.last(), whole.weights.last());
+    }
+    assert_eq!(whole.saved.len(), 3);
 }

@@ -83,6 +83,7 @@ impl Trained {
             wants: &[false],
             backward: true,
             again: false,
+            average: None,
             record: self.record,
             device: &device,
             precision: self.precision,

@@ -1,0 +1,106 @@
+//! Copies of weights that follow them: teachers.
+
+use crate::program::{Copied, Program};
+use anyhow::{Context, Result};
+use candle_core::Tensor;
+use glad_nodes::{Role, Weight, WeightSpec, WeightStore};
+
+/// Makes the copies of a program that `store` does not have, equal to what they copy. Gives their names.
+///
+/// # Errors
+/// There is nothing to copy, or the device has no memory.
+pub(super) fn begin(program: &Program, store: &mut WeightStore) -> Result<Vec<String>> {
+    let mut begun = vec![];
+    for copied in program
+        .copies
+        .iter()
+        .filter(|c| !store.has_node(&c.node))
+        .collect::<Vec<_>>()
+    {
+        for spec in &program.weights[&copied.node] {
+            let value = original(store, copied, spec)?.value.copy()?;
+            let name = full(&copied.node, &spec.name);
+            store.insert(name.clone(), spec.clone(), value);
+            begun.push(name);
+        }
+    }
+    Ok(begun)
+}
+
+/// Moves the copies after an update of what they copy: `copy ← ema · copy + (1 − ema) · weight` for what is trained, and the
+/// running statistics as they are. In place, since recorded work of a GPU knows weights by their addresses.
+///
+/// # Errors
+/// The device fails.
+pub(super) fn follow(program: &Program, store: &mut WeightStore) -> Result<()> {
+    for copied in program.copies.iter().filter(|c| c.moves) {
+        for spec in &program.weights[&copied.node] {
+            let weight = original(store, copied, spec)?.value.clone();
+            let name = full(&copied.node, &spec.name);
+            let copy = store
+                .get_mut(&name)
+                .with_context(|| format!("there is no weight `{name}`"))?;
+            let next = match spec.role {
+                Role::Buffer => weight,
+                _ => moved(&copy.value, &weight, copied.ema)?,
+            };
+            copy.value.flatten_all()?.slice_set(&next.flatten_all()?, 0, 0)?;
+            copy.version += 1;
+        }
+    }
+    Ok(())
+}
+
+/// What a copy becomes after an update of the weight.
+fn moved(copy: &Tensor, weight: &Tensor, ema: f64) -> Result<Tensor> {
+    Ok(((copy * ema)? + (weight * (1.0 - ema))?)?)
+}
+
+fn full(node: &str, name: &str) -> String {
+    format!("{node}.{name}")
+}
+
+/// What a weight is a copy of: of a stream's own where the other has none, that of all streams.
+fn original<'s>(store: &'s WeightStore, copied: &Copied, spec: &WeightSpec) -> Result<&'s Weight> {
+    let name = full(&copied.of, &spec.name);
+    let of_all = || store.get(&full(&copied.of, spec.starts_as()?));
+    store
+        .get(&name)
+        .or_else(of_all)
+        .with_context(|| format!("there is no weight `{name}`, of which `{}` is a copy", copied.node))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    /// The teacher of Transfer-Learning-Library: elements sin(phase + a i + b j) of student and teacher, in float64.
+    #[test]
+    fn a_copy_moves_as_a_released_teacher_does() {
+        let wave = |phase: f64, [a, b]: [f64; 2]| {
+            let at = |i: usize| ((phase + a * (i / 3) as f64 + b * (i % 3) as f64).sin()) as f32;
+            Tensor::from_vec((0..6).map(at).collect::<Vec<_>>(), (2, 3), &Device::Cpu).unwrap()
+        };
+        let (student, teacher) = (wave(0.3, [0.9, 0.7]), wave(0.5, [0.8, 0.6]));
+        let right = [
+            0.4775864852847743,
+            0.8907099963089,
+            0.9916648104524686,
+            0.9632429944226933,
+            0.9463000876874145,
+            0.5976424363811317,
+        ];
+        let found = moved(&teacher, &student, 0.99).unwrap();
+        for (found, right) in found
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f32>()
+            .unwrap()
+            .into_iter()
+            .zip(right)
+        {
+            assert!((f64::from(found) - right).abs() < 1e-7, "{found}, and {right} is right");
+        }
+    }
+}
