@@ -90,3 +90,53 @@ impl Access {
         [low, high]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The place of a loop's element among the numbers of a value.
+    fn place(graph: &Graph, own: &[Axis], of: &[Axis], element: usize) -> usize {
+        let index = |axis: &Axis| {
+            let inner: usize = of
+                .iter()
+                .skip_while(|a| *a != axis)
+                .skip(1)
+                .map(|a| graph.size(*a))
+                .product();
+            element / inner % graph.size(*axis)
+        };
+        own.iter().fold(0, |at, axis| at * graph.size(*axis) + index(axis))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_element_is_at_its_place(
+            sizes in prop::collection::vec(2usize..5, 4),
+            of in Just(vec![0usize, 1, 2, 3]).prop_shuffle(),
+            own in prop::sample::subsequence(vec![0usize, 1, 2, 3], 0..=4).prop_shuffle(),
+            from in 0.0..1.0f64,
+            to in 0.0..1.0f64,
+        ) {
+            let graph = Graph::new(sizes);
+            let len = graph.elements(&of);
+            let (a, b) = ((from * len as f64) as usize, (to * len as f64) as usize);
+            let (start, len) = (a.min(b), a.max(b) - a.min(b) + 1);
+            let numbers: Vec<f32> = (0..graph.elements(&own)).map(|i| i as f32).collect();
+            let access = Access::new(&graph, &own, &of);
+            let mut found = vec![-1.0; len];
+            access.read(start, &numbers, &mut found);
+            let [low, high] = access.span(start, len);
+            for (i, found) in found.into_iter().enumerate() {
+                let place = place(&graph, &own, &of, start + i);
+                prop_assert_eq!(found, place as f32);
+                prop_assert!((low..=high).contains(&place));
+            }
+            prop_assert!(high < numbers.len());
+            prop_assert_eq!(access.is_whole(), own == of);
+        }
+    }
+}

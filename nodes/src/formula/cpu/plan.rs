@@ -122,6 +122,8 @@ impl Plan {
                 false => planner.place(v),
             }
         }
+        planner.sink();
+        planner.store();
         planner.finish(targets)
     }
 }
@@ -136,7 +138,6 @@ impl Planner<'_> {
             }
             Kind::Constant(_) | Kind::Number(_) | Kind::Same(_, false) => return,
             Kind::Product(..) => {
-                self.graph.below(v).into_iter().for_each(|b| self.store(b));
                 self.step.insert(v, self.drafts.len());
                 self.drafts.push(Draft::Product(v));
                 return;
@@ -163,11 +164,6 @@ impl Planner<'_> {
                 of: vec![],
             });
         }
-        for b in self.graph.below(v) {
-            if !self.inside(b, step, &over) {
-                self.store(b);
-            }
-        }
         if let Draft::Loop { of, .. } = &mut self.drafts[step] {
             of.push(v);
         }
@@ -192,21 +188,83 @@ impl Planner<'_> {
         }
     }
 
-    /// A step that is not a value's own uses it.
-    fn store(&mut self, v: Val) {
-        self.stored.insert(self.graph.storage(v));
+    /// Moves loops into later ones over the same axes where nothing between needs them: what only the later one uses is then
+    /// never stored.
+    fn sink(&mut self) {
+        let users = self.users();
+        for i in (0..self.drafts.len()).rev() {
+            let Draft::Loop { over, of } = &self.drafts[i] else {
+                continue;
+            };
+            let uses = of.iter().flat_map(|v| users.get(v).into_iter().flatten());
+            let elsewhere = uses.filter(|(user, _)| self.step[user] != i);
+            let last = elsewhere.map(|(user, used)| match self.over(*user) {
+                Some(over) if self.inside(*used, i, over) => self.step[user],
+                _ => self.step[user] - 1,
+            });
+            let last = last.min().unwrap_or(self.drafts.len() - 1);
+            let fits = |draft: &Draft| match draft {
+                Draft::Loop { over: own, of: later } => own == over && of.len() + later.len() <= MOST_OPERATIONS,
+                Draft::Product(_) => false,
+            };
+            let Some(into) = (i + 1..=last).find(|j| fits(&self.drafts[*j])) else {
+                continue;
+            };
+            let moved = match &mut self.drafts[i] {
+                Draft::Loop { of, .. } => std::mem::take(of),
+                Draft::Product(_) => vec![],
+            };
+            moved.iter().for_each(|v| {
+                self.step.insert(*v, into);
+            });
+            if let Draft::Loop { of, .. } = &mut self.drafts[into] {
+                of.extend(moved);
+                of.sort_unstable();
+            }
+        }
+    }
+
+    /// The values that use each one, and under which place.
+    fn users(&self) -> BTreeMap<Val, Vec<(Val, Val)>> {
+        let mut users: BTreeMap<Val, Vec<(Val, Val)>> = BTreeMap::new();
+        for user in self.step.keys() {
+            for used in self.graph.below(*user) {
+                users.entry(self.graph.storage(used)).or_default().push((*user, used));
+            }
+        }
+        users
+    }
+
+    /// The axes of the loop that a value is in.
+    fn over(&self, v: Val) -> Option<&[Axis]> {
+        match self.drafts.get(*self.step.get(&v)?)? {
+            Draft::Loop { over, .. } => Some(over),
+            Draft::Product(_) => None,
+        }
+    }
+
+    /// Finds the values that other steps than their own use.
+    fn store(&mut self) {
+        for (v, step) in &self.step {
+            for b in self.graph.below(*v) {
+                if !self.over(*v).is_some_and(|over| self.inside(b, *step, over)) {
+                    self.stored.insert(self.graph.storage(b));
+                }
+            }
+        }
     }
 
     fn finish(self, targets: &[Val]) -> Plan {
         let mut plan = Plan::default();
         let mut last: BTreeMap<Val, usize> = BTreeMap::new();
-        for (i, draft) in self.drafts.iter().enumerate() {
+        let empty = |draft: &Draft| matches!(draft, Draft::Loop { of, .. } if of.is_empty());
+        for (i, draft) in self.drafts.iter().enumerate().filter(|(_, d)| !empty(d)) {
             let (work, reads) = match draft {
                 Draft::Product(v) => self.product(*v),
                 Draft::Loop { over, of } => self.of_loop(i, over, of),
             };
             reads.into_iter().for_each(|v| {
-                last.insert(self.graph.storage(v), i);
+                last.insert(self.graph.storage(v), plan.steps.len());
             });
             plan.steps.push((work, vec![]));
         }
