@@ -82,8 +82,12 @@ pub(super) struct Plan {
 
 /// A step that is being filled.
 enum Draft {
-    Loop { over: Vec<Axis>, of: Vec<Val> },
-    Product(Val),
+    Loop {
+        over: Vec<Axis>,
+        of: Vec<Val>,
+    },
+    /// With the two values that it reads.
+    Product(Work, [Val; 2]),
 }
 
 /// What makes a plan.
@@ -137,9 +141,11 @@ impl Planner<'_> {
                 return;
             }
             Kind::Constant(_) | Kind::Number(_) | Kind::Same(_, false) => return,
-            Kind::Product(..) => {
+            Kind::Product(form, sizes, a, b) => {
+                let of = [*a, *b].map(|v| self.graph.storage(v));
                 self.step.insert(v, self.drafts.len());
-                self.drafts.push(Draft::Product(v));
+                let work = Work::Product(*form, *sizes, of[0], of[1], v);
+                self.drafts.push(Draft::Product(work, of));
                 return;
             }
             Kind::Sum(x) | Kind::Max(x) => self.graph.axes(*x).to_vec(),
@@ -154,7 +160,7 @@ impl Planner<'_> {
             .unwrap_or(0);
         let fits = |draft: &Draft| match draft {
             Draft::Loop { over: own, of } => *own == over && of.len() < MOST_OPERATIONS,
-            Draft::Product(_) => false,
+            Draft::Product(..) => false,
         };
         let found = (first..self.drafts.len()).find(|i| fits(&self.drafts[*i]));
         let step = found.unwrap_or(self.drafts.len());
@@ -205,14 +211,14 @@ impl Planner<'_> {
             let last = last.min().unwrap_or(self.drafts.len() - 1);
             let fits = |draft: &Draft| match draft {
                 Draft::Loop { over: own, of: later } => own == over && of.len() + later.len() <= MOST_OPERATIONS,
-                Draft::Product(_) => false,
+                Draft::Product(..) => false,
             };
             let Some(into) = (i + 1..=last).find(|j| fits(&self.drafts[*j])) else {
                 continue;
             };
             let moved = match &mut self.drafts[i] {
                 Draft::Loop { of, .. } => std::mem::take(of),
-                Draft::Product(_) => vec![],
+                Draft::Product(..) => vec![],
             };
             moved.iter().for_each(|v| {
                 self.step.insert(*v, into);
@@ -239,7 +245,7 @@ impl Planner<'_> {
     fn over(&self, v: Val) -> Option<&[Axis]> {
         match self.drafts.get(*self.step.get(&v)?)? {
             Draft::Loop { over, .. } => Some(over),
-            Draft::Product(_) => None,
+            Draft::Product(..) => None,
         }
     }
 
@@ -260,7 +266,7 @@ impl Planner<'_> {
         let empty = |draft: &Draft| matches!(draft, Draft::Loop { of, .. } if of.is_empty());
         for (i, draft) in self.drafts.iter().enumerate().filter(|(_, d)| !empty(d)) {
             let (work, reads) = match draft {
-                Draft::Product(v) => self.product(*v),
+                Draft::Product(work, of) => (work.clone(), of.to_vec()),
                 Draft::Loop { over, of } => self.of_loop(i, over, of),
             };
             reads.into_iter().for_each(|v| {
@@ -275,16 +281,6 @@ impl Planner<'_> {
         }
         plan.sources = self.sources.into_iter().collect();
         plan
-    }
-
-    fn product(&self, v: Val) -> (Work, Vec<Val>) {
-        match self.graph.nodes[v].kind {
-            Kind::Product(form, sizes, a, b) => {
-                let (a, b) = (self.graph.storage(a), self.graph.storage(b));
-                (Work::Product(form, sizes, a, b, v), vec![a, b])
-            }
-            _ => (Work::Loop(Loop::default()), vec![]),
-        }
     }
 
     /// A loop, and the values that it reads.

@@ -309,19 +309,31 @@ fn what_formulas_share_is_computed_once() {
     assert!(backward.plan.steps.len() <= 3, "{:#?}", backward.plan);
 }
 
+/// Numbers of very different sizes, each of which also occurs with the other sign: their sums are what is lost by rounding, so
+/// that their bits are those of the order in which they are made.
+fn cancelling(rows: usize, width: usize) -> Tensor {
+    let of = |seed| f64s(&normal(seed, &[rows / 2 * width]));
+    let numbers = of(3).into_iter().zip(of(4)).map(|(x, e)| (x * (12.0 * e).exp()) as f32);
+    let numbers: Vec<f32> = numbers.collect();
+    let others = numbers.chunks(width).rev().flatten().map(|x| -x);
+    let all = numbers.iter().copied().chain(others).collect();
+    Tensor::from_vec(all, (rows, width), &Device::Cpu).unwrap()
+}
+
 #[test]
 fn parts_and_threads_change_no_bit() {
     let params = json!({
-        "axes": { "s": "n,d", "t": "m,d" },
+        "axes": { "s": "n,d", "t": "m,d", "u": "n,d" },
         "let": { "p": "softmax(s, d)", "g": "sum(s[i,d]*t[m,d], d)" },
         "loss": "sum(mean(p, n)^2) + mean(max(s, n)*min(s, n)) + norm(s) + logsumexp(g) + mean(max(g, m))",
-        "outputs": { "q": "p * tanh(s) / max(s, d)", "c": "sum(s[n,d]*s[n,e], n)" },
+        "outputs": { "q": "p * tanh(s) / max(s, d)", "c": "sum(s[n,d]*s[n,e], n)", "all": "Metric[] = sum(u)", "rows": "sum(u, n)" },
     });
-    let inputs = [normal(1, &[210, 370]), normal(2, &[90, 370])];
+    let inputs = [normal(1, &[210, 370]), normal(2, &[90, 370]), cancelling(210, 370)];
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let ports = [("s", "Feature", &inputs[0]), ("t", "Feature", &inputs[1])];
+            let names = ["s", "t", "u"].iter().zip(&inputs);
+            let ports: Vec<_> = names.map(|(name, t)| (*name, "Feature", t)).collect();
             let (mut probe, args) = crate::formula::tests::node(params.clone(), &ports).unwrap();
             let (outputs, saved) = probe.forward_kept(&args).unwrap();
             let given = outputs.iter().map(|o| Some(normal(5, o.dims()))).collect();
