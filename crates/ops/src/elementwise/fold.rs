@@ -18,9 +18,8 @@ per_isa! {
         // Halves onto halves: a chain of sixteen additions takes longer than the loop above.
         let mut width = LANES / 2;
         while width > 0 {
-            for i in 0..width {
-                lanes[i] += lanes[i + width];
-            }
+            let (low, high) = lanes.split_at_mut(width);
+            low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
             width /= 2;
         }
         lanes[0] + rest

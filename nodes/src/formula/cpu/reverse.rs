@@ -1,5 +1,5 @@
 //! Reverse-mode differentiation of a formula: from the gradients of its outputs to those of its inputs, as operations of the
-//! same [`Graph`](super::graph::Graph).
+//! same graph.
 
 use super::graph::{Kind, Val};
 use super::lower::Lowering;
