@@ -145,21 +145,20 @@ impl Reverse<'_, '_> {
                 let g = self.along(*along, x, y, g, &over);
                 self.add(*of, g);
             }
-            Op::Product(groups, mean) => {
-                let below = groups.iter().flatten();
-                if below.clone().all(|f| self.low.values[*f].is_some()) {
-                    self.factors(id, groups, *mean, g)?;
-                }
-            }
-            Op::Distance(a, b, mean) => {
-                if self.low.values[*a].is_some() && self.low.values[*b].is_some() {
-                    self.distance(id, [*a, *b], *mean, y, g)?;
-                }
-            }
+            // Over no rows it is 0, whatever the others are.
+            Op::Product(..) | Op::Distance(..) if self.has_no_rows(id) => {}
+            Op::Product(groups, mean) => self.factors(id, groups, *mean, g)?,
+            Op::Distance(a, b, mean) => self.distance(id, [*a, *b], *mean, y, g)?,
             // Nothing goes through the others.
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether something that an operation uses has no rows.
+    fn has_no_rows(&self, id: Id) -> bool {
+        let below = self.low.program.typed.below(id);
+        below.iter().any(|b| self.low.values[*b].is_none())
     }
 
     /// `g` times the derivative of a function at `x`, where its value is `y`.
