@@ -1,7 +1,8 @@
 //! The boundary between Candle's tensors and the kernels on slices.
 //!
 //! [`floats`] borrows the values of a CPU tensor without a copy, [`tensor`] makes a tensor from values. Everything that
-//! depends on the device is behind the functions of [`crate::op`], which are the only users of this module.
+//! depends on the device is behind the functions of [`crate::op`], which are the only users of this module besides the loops of
+//! formulas (`crate::formula`).
 
 use anyhow::{Context, Result, bail};
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef, Tensor};

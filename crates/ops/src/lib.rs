@@ -13,6 +13,7 @@
 pub mod adam;
 pub mod conv;
 pub mod dropout;
+pub mod elementwise;
 mod error;
 pub mod isa;
 pub mod linear;

@@ -1,22 +1,17 @@
-//! The value of typed formulas, operation by operation.
+//! The value of typed formulas, operation by operation, in Candle's operations.
 
 use super::contraction::{Named, contract, distance, product};
 use super::functions::{Along, Reduce};
+use super::host::Arrived;
+use super::numbers::of_numbers;
 use super::numeric;
 use super::parse::Binary;
 use super::program::Program;
 use super::typed::{Axis, Id, Node, Op};
-use crate::kernel::labels;
 use crate::tensor::parts::nothing;
 use crate::{Args, Step};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
-use std::collections::BTreeMap;
-
-/// Elements of the largest value: 64 GiB.
-const MOST_ELEMENTS: usize = 1 << 34;
-/// Whole numbers up to this one have an f32 each.
-const MOST_LABELS: u32 = 1 << 24;
 
 /// The value of an operation.
 #[derive(Clone)]
@@ -32,9 +27,7 @@ enum Val {
 /// An evaluation: a program and what arrived.
 pub(super) struct Evaluation<'a> {
     program: &'a Program,
-    inputs: Vec<&'a Tensor>,
-    /// The size of each declared axis.
-    sizes: BTreeMap<Axis, usize>,
+    arrived: Arrived<'a>,
     progress: f64,
     device: &'a Device,
     values: Vec<Val>,
@@ -46,32 +39,9 @@ impl<'a> Evaluation<'a> {
     /// # Errors
     /// Sizes do not agree.
     pub(super) fn new(program: &'a Program, step: &Step<'a>, inputs: &'a Args<Tensor>) -> Result<Self> {
-        let mut sizes: BTreeMap<Axis, usize> = BTreeMap::new();
-        let mut arrived = vec![];
-        for input in &program.typed.inputs {
-            let tensor = inputs.one(&input.name)?;
-            ensure!(
-                tensor.dims().len() == input.axes.len(),
-                "`{}` has the shape {:?}, and its axes are {}",
-                input.name,
-                tensor.dims(),
-                program.typed.axes.show(&input.axes)
-            );
-            for (axis, n) in input.axes.iter().zip(tensor.dims()) {
-                let before = *sizes.entry(*axis).or_insert(*n);
-                ensure!(
-                    before == *n,
-                    "axis `{}` has {before} and, by `{}`, {n}",
-                    program.typed.axes.name(*axis),
-                    input.name
-                );
-            }
-            arrived.push(tensor);
-        }
         Ok(Evaluation {
             program,
-            inputs: arrived,
-            sizes,
+            arrived: Arrived::new(program, inputs)?,
             progress: step.progress,
             device: step.device,
             values: vec![],
@@ -110,20 +80,8 @@ impl<'a> Evaluation<'a> {
             .collect()
     }
 
-    fn size(&self, axis: Axis) -> usize {
-        self.sizes.get(&self.program.typed.axes.of(axis)).copied().unwrap_or(0)
-    }
-
     fn shape(&self, axes: &[Axis]) -> Result<Vec<usize>> {
-        let shape: Vec<usize> = axes.iter().map(|a| self.size(*a)).collect();
-        let elements = shape.iter().try_fold(1usize, |n, k| n.checked_mul(*k));
-        match elements.is_some_and(|n| n <= MOST_ELEMENTS) {
-            true => Ok(shape),
-            false => bail!(
-                "{} would have the sizes {shape:?}, which fit into no memory",
-                self.program.typed.axes.show(axes)
-            ),
-        }
+        self.arrived.shape(axes)
     }
 
     fn full(&self, x: f64, shape: &[usize]) -> Result<Tensor> {
@@ -182,19 +140,17 @@ impl<'a> Evaluation<'a> {
         }
         Ok(match &node.op {
             Op::Number(x) => Val::Number(*x),
-            Op::Size(axis) => Val::Number(self.size(*axis) as f64),
+            Op::Size(axis) => Val::Number(self.arrived.size(*axis) as f64),
             Op::Dim(name) => Val::Number(self.program.dims[name] as f64),
             Op::Progress => Val::Number(self.progress),
             Op::Input(i) => Val::Tensor(self.input(*i)?),
-            Op::OneHot(i) => self.one_hot(*i, &shape)?,
+            Op::OneHot(i) => self.tensor(self.arrived.one_hot(*i, &shape)?, &shape)?,
             Op::Labels(of, equal) => self.labels(of, *equal, &node.axes)?,
             Op::Class(i, _, class, equal) => {
                 let Val::Number(class) = self.values[*class] else {
                     bail!("a class is a number")
                 };
-                let classes = self.classes(*i)?.into_iter();
-                let is = |label: Option<u32>| label.is_some_and(|l| f64::from(l) == class);
-                self.tensor(classes.map(|l| f32::from(u8::from(is(l) == *equal))).collect(), &shape)?
+                self.tensor(self.arrived.is_class(*i, class, *equal)?, &shape)?
             }
             Op::Index => self.tensor((0..shape[0]).map(|i| i as f32).collect(), &shape)?,
             Op::Renamed(of) => self.values[*of].clone(),
@@ -245,63 +201,18 @@ impl<'a> Evaluation<'a> {
 
     /// An input; masks come from the host.
     fn input(&self, i: usize) -> Result<Tensor> {
-        let tensor = self.inputs[i];
+        let tensor = self.arrived.inputs[i];
         Ok(match self.program.typed.inputs[i].is_mask() {
             true => tensor.to_dtype(DType::F32)?.to_device(self.device)?,
             false => tensor.clone(),
         })
     }
 
-    /// The labels of an input. Rows that a mask of the same rows leaves out have none (`None`).
-    fn classes(&self, i: usize) -> Result<Vec<Option<u32>>> {
-        let own = &self.program.typed.inputs[i];
-        let all = labels(self.inputs[i])?;
-        let mut counts = vec![true; all.len()];
-        for (j, mask) in self.program.typed.inputs.iter().enumerate() {
-            if mask.is_mask() && mask.axes == own.axes {
-                let mask = self.inputs[j].to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-                counts.iter_mut().zip(mask).for_each(|(c, m)| *c &= m != 0.0);
-            }
-        }
-        let class = |(label, counts): (u32, bool)| match (counts, label) {
-            (false, _) => Ok(None),
-            (true, u32::MAX) => bail!(
-                "a video without a label reached `{}`: add labels to the list of its stream, or leave the stream out",
-                own.name
-            ),
-            (true, label) => Ok(Some(label)),
-        };
-        all.into_iter().zip(counts).map(class).collect()
-    }
-
-    fn one_hot(&self, i: usize, shape: &[usize]) -> Result<Val> {
-        let classes = shape.last().copied().unwrap_or(0);
-        let mut values = vec![0f32; shape.iter().product()];
-        for (label, row) in self.classes(i)?.into_iter().zip(values.chunks_mut(classes)) {
-            let Some(label) = label else { continue };
-            match row.get_mut(label as usize) {
-                Some(one) => *one = 1.0,
-                None => bail!(
-                    "label {label} of `{}` reached `one_hot` over {classes} classes (numbered from 0)",
-                    self.program.typed.inputs[i].name
-                ),
-            }
-        }
-        self.tensor(values, shape)
-    }
-
     /// Whether labels are equal; a row that a mask leaves out is equal to none but itself.
     fn labels(&self, of: &[(usize, Vec<Axis>); 2], equal: bool, axes: &[Axis]) -> Result<Val> {
         let side = |(i, own): &(usize, Vec<Axis>)| -> Result<Tensor> {
-            let classes = self.classes(*i)?.into_iter().enumerate();
-            let numbers = classes.map(|(row, label)| match label {
-                Some(label) if label >= MOST_LABELS => bail!("label {label} is above {MOST_LABELS}"),
-                Some(label) => Ok(label as f32),
-                None => Ok(-1.0 - row as f32),
-            });
-            let numbers = numbers.collect::<Result<Vec<f32>>>()?;
             let named = Named {
-                tensor: Tensor::from_vec(numbers, self.shape(own)?, self.device)?,
+                tensor: Tensor::from_vec(self.arrived.label_numbers(*i)?, self.shape(own)?, self.device)?,
                 axes: own.clone(),
             };
             Ok(named.aligned(axes)?.broadcast_as(self.shape(axes)?)?)
@@ -335,7 +246,7 @@ impl<'a> Evaluation<'a> {
 
     /// The sum `sum`, or the mean.
     fn mean(&self, sum: Tensor, over: &[Axis], mean: bool) -> Result<Tensor> {
-        let count: usize = over.iter().map(|a| self.size(*a)).product();
+        let count: usize = over.iter().map(|a| self.arrived.size(*a)).product();
         Ok(match mean {
             true => sum.affine(1.0 / count as f64, 0.0)?,
             false => sum,
@@ -382,25 +293,6 @@ impl<'a> Evaluation<'a> {
         let left = between.iter().try_fold(first.clone(), |all, g| product(&all, g))?;
         let sum = contract(&left, last, &over)?.aligned(axes)?;
         Ok(Val::Tensor(self.mean(sum, &over, mean)?))
-    }
-}
-
-fn of_numbers(operation: Binary, x: f64, y: f64) -> f64 {
-    let truth = |t: bool| f64::from(u8::from(t));
-    match operation {
-        Binary::Add => x + y,
-        Binary::Sub => x - y,
-        Binary::Mul => x * y,
-        Binary::Div => x / y,
-        Binary::Pow => x.powf(y),
-        Binary::Less => truth(x < y),
-        Binary::LessEqual => truth(x <= y),
-        Binary::Greater => truth(x > y),
-        Binary::GreaterEqual => truth(x >= y),
-        Binary::Equal => truth(x == y),
-        Binary::NotEqual => truth(x != y),
-        Binary::And => x * y,
-        Binary::Or => x.max(y),
     }
 }
 

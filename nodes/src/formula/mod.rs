@@ -1,14 +1,18 @@
 //! `formula`: a loss or tensors from a text.
 //!
 //! A text becomes tokens (`lex`), an expression (`parse`), typed operations with named axes (`declare`, `typing`,
-//! `typed`), and is evaluated in Candle's operations, whose differentiation is the backward pass (`program`, `eval`).
+//! `typed`). On the CPU it is evaluated by loops of its own (`cpu`); on other devices in Candle's operations, whose
+//! differentiation is the backward pass (`eval`). `program` chooses.
 
 mod contraction;
+mod cpu;
 mod declare;
 mod eval;
 mod fault;
 mod functions;
+mod host;
 mod lex;
+mod numbers;
 mod numeric;
 mod parse;
 mod program;
@@ -18,9 +22,9 @@ mod tests;
 mod typed;
 mod typing;
 
-use crate::{Autodiff, Body, BuildCx, Contract, Group, Kind, ParamProblem, Side, Wiring};
+use crate::{Body, BuildCx, Contract, Group, Kind, ParamProblem, Side, Wiring};
 use indexmap::IndexMap;
-use program::Program;
+use program::{Evaluated, Program};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::OnceLock;
@@ -109,7 +113,7 @@ impl Kind for Formula {
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         let program = Program::new(self.typed()?.clone(), cx)?;
-        Ok(Body::Compute(Box::new(Autodiff(program))))
+        Ok(Body::Compute(Box::new(Evaluated::new(program))))
     }
 
     fn form(&self) -> Option<String> {

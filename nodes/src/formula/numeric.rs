@@ -8,7 +8,7 @@ use candle_core::{DType, Tensor};
 /// Numbers that are summed in f32; more are summed in f64.
 const FEW: usize = 256;
 /// The least length that `normalize` divides by, as PyTorch's.
-const SHORTEST: f64 = 1e-12;
+pub(super) const SHORTEST: f64 = 1e-12;
 
 /// A function of a number.
 pub(super) fn of_number(function: Unary, x: f64) -> f64 {

@@ -1,9 +1,14 @@
 //! A typed formula in a graph: with the sizes that arrive.
 
+use super::cpu::{Cpu, Tape};
 use super::eval::Evaluation;
 use super::fault::{Fault, listed, suggest};
+use super::numbers::moving;
 use super::typed::{Axis, Id, Op, Typed};
-use crate::{Args, BuildCx, Cost, Differentiable, Head, ParamProblem, Precision, Size, Step, Tracked, Type};
+use crate::{
+    Args, Autodiff, BuildCx, Compute, Cost, Differentiable, Head, ParamProblem, Precision, Saved, Size, Step, Tracked,
+    Type, kept,
+};
 use anyhow::Result;
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -13,6 +18,8 @@ pub(super) struct Program {
     pub typed: Typed,
     /// Which operations the outputs need.
     pub needed: Vec<bool>,
+    /// Which operations are numbers that change from step to step.
+    pub moves: Vec<bool>,
     /// The graph's `dims` that it uses.
     pub dims: BTreeMap<String, usize>,
     /// The sizes of the declared axes.
@@ -80,6 +87,7 @@ impl Program {
         }
         match problems.is_empty() {
             true => Ok(Program {
+                moves: moving(&typed),
                 typed,
                 needed,
                 dims,
@@ -125,5 +133,41 @@ impl Differentiable for Program {
         // Backward, gradients of the same sizes.
         cost.scratch = cost.kept;
         cost
+    }
+}
+
+/// A formula as a node: on the CPU by loops of its own, elsewhere in Candle's operations.
+pub(super) struct Evaluated {
+    program: Autodiff<Program>,
+    cpu: Cpu,
+}
+
+impl Evaluated {
+    pub(super) fn new(program: Program) -> Evaluated {
+        Evaluated {
+            program: Autodiff(program),
+            cpu: Cpu::new(),
+        }
+    }
+}
+
+impl Compute for Evaluated {
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        if !step.device.is_cpu() {
+            return self.program.forward(step, inputs);
+        }
+        let (outputs, tape) = self.cpu.forward(&self.program.0, step, inputs)?;
+        Ok((outputs, Box::new(tape)))
+    }
+
+    fn backward(&self, step: &mut Step<'_>, saved: Saved, grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        if !step.device.is_cpu() {
+            return self.program.backward(step, saved, grads);
+        }
+        self.cpu.backward(&self.program.0, *kept::<Tape>(saved)?, &grads)
+    }
+
+    fn cost(&self, batch: usize, precision: Precision) -> Cost {
+        self.program.cost(batch, precision)
     }
 }

@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use glad_ops::{Linear, buffer};
 
 /// A product of two matrices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Form {
     /// `a b` of `[n, i, k]` and `[n, k, j]`.
     Ab,
@@ -34,7 +34,7 @@ impl Form {
     }
 
     /// The product by the CPU's kernels.
-    fn multiply(self, [n, i, k, j]: [usize; 4], a: &[f32], b: &[f32]) -> Result<Vec<f32>> {
+    pub(crate) fn multiply(self, [n, i, k, j]: [usize; 4], a: &[f32], b: &[f32]) -> Result<Vec<f32>> {
         let mut y = buffer(n * i * j);
         let pairs = a.chunks((i * k).max(1)).zip(b.chunks((k * j).max(1)));
         for ((a, b), y) in pairs.zip(y.chunks_mut((i * j).max(1))) {

@@ -6,8 +6,10 @@ mod messages;
 mod properties;
 mod rows;
 
+use super::Formula;
+use super::program::Program;
 use crate::testing::{Probe, ty};
-use crate::{Args, ParamProblem, Type};
+use crate::{Args, Autodiff, Body, BuildCx, Contract, Group, Kind, ParamProblem, Registry, Type, Wiring};
 use candle_core::Tensor;
 use serde_json::{Value, json};
 
@@ -20,8 +22,52 @@ fn types<'a>(inputs: &'a [(&'a str, &'a str, &'a Tensor)]) -> Vec<(&'a str, Vec<
     inputs.iter().map(of).collect()
 }
 
+/// Formulas in Candle's operations, wherever they run.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+struct ByCandle(Formula);
+
+impl Kind for ByCandle {
+    const NAME: &'static str = "formula";
+    const GROUP: Group = Group::Loss;
+
+    fn validate(&self) -> Vec<ParamProblem> {
+        self.0.validate()
+    }
+
+    fn contract(&self, wiring: &Wiring) -> Contract {
+        self.0.contract(wiring)
+    }
+
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        let program = Program::new(self.0.typed()?.clone(), cx)?;
+        Ok(Body::Compute(Box::new(Autodiff(program))))
+    }
+}
+
 /// A node with these parameters, and its inputs: name, head and value.
-fn node(params: Value, inputs: &[(&str, &str, &Tensor)]) -> Result<(Probe, Args<Tensor>), Vec<ParamProblem>> {
+pub(super) fn node(
+    params: Value,
+    inputs: &[(&str, &str, &Tensor)],
+) -> Result<(Probe, Args<Tensor>), Vec<ParamProblem>> {
+    node_of(&crate::registry(), params, inputs)
+}
+
+/// [`node`] in Candle's operations.
+pub(super) fn by_candle(
+    params: Value,
+    inputs: &[(&str, &str, &Tensor)],
+) -> Result<(Probe, Args<Tensor>), Vec<ParamProblem>> {
+    let mut kinds = Registry::default();
+    kinds.add::<ByCandle>();
+    node_of(&kinds, params, inputs)
+}
+
+fn node_of(
+    kinds: &Registry,
+    params: Value,
+    inputs: &[(&str, &str, &Tensor)],
+) -> Result<(Probe, Args<Tensor>), Vec<ParamProblem>> {
     // In the contract's order, which is that of `axes`.
     let order = |name: &str| {
         let axes = params["axes"].as_object().expect("a table");
@@ -29,7 +75,7 @@ fn node(params: Value, inputs: &[(&str, &str, &Tensor)]) -> Result<(Probe, Args<
     };
     let mut inputs = inputs.to_vec();
     inputs.sort_by_key(|(name, ..)| order(name));
-    let probe = Probe::new("formula", params.clone(), &types(&inputs), &[("K", 5)])?;
+    let probe = Probe::of(kinds, "formula", params.clone(), &types(&inputs), &[("K", 5)])?;
     let args = inputs.iter().fold(Args::default(), |args, (name, _, t)| {
         args.with(name, vec![(*t).clone()])
     });
@@ -44,7 +90,6 @@ fn of_x(loss: &str, x: &Tensor) -> (Probe, Args<Tensor>) {
 
 #[test]
 fn the_typed_form_is_shown() {
-    use crate::Kind;
     let params = json!({
         "axes": { "s": "Feature[n,d]", "t": "m,d", "y": "Label[n]" },
         "params": { "tau": 0.5 },
@@ -52,6 +97,6 @@ fn the_typed_form_is_shown() {
         "loss": "mean(pair * sum(cs[a,d]*cs[b,d], d)) + sum((cs[n,d] - t[m,d])^2)/tau",
         "outputs": { "p": "Logits[m,n] = sum((s[n,d] - detach(t))^2, d)" },
     });
-    let formula: super::Formula = serde_json::from_value(params).unwrap();
+    let formula: Formula = serde_json::from_value(params).unwrap();
     insta::assert_snapshot!(formula.form().unwrap());
 }

@@ -1,7 +1,7 @@
 //! Functions against differences, labels, masks, no rows, several outputs, numbers from outside, and the same bits for any
 //! number of threads.
 
-use super::{node, of_x};
+use super::{by_candle, node, of_x};
 use crate::testing::{close, f64s, labels, normal, scalar};
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
@@ -112,8 +112,13 @@ const FUNCTIONS: [(&str, Reference); 14] = [
 #[test]
 fn functions_match_references_and_differences() {
     for (text, reference) in FUNCTIONS {
-        let (mut probe, args) = of_x(text, &normal(5, &[4, 3]));
-        probe.check(&args, |x, _| vec![vec![reference(&x[0])]]);
+        let x = normal(5, &[4, 3]);
+        let params = json!({ "axes": { "x": "n,d" }, "loss": text });
+        // By the loops of a CPU, and in the operations that other devices have.
+        for made in [node, by_candle] {
+            let (mut probe, args) = made(params.clone(), &[("x", "Feature", &x)]).unwrap();
+            probe.check(&args, |x, _| vec![vec![reference(&x[0])]]);
+        }
     }
 }
 
