@@ -179,7 +179,35 @@ fn explained() {
     ] {
         out.push_str(&format!("$ explain {path}\n{}\n\n", reported(&tuned, path).trim_end()));
     }
+    let teacher = LoadOptions::of("graphs/methods/mean_teacher.toml");
+    for path in ["teacher", "teacher.depth"] {
+        out.push_str(&format!(
+            "$ explain {path}\n{}\n\n",
+            reported(&teacher, path).trim_end()
+        ));
+    }
+    let judge = "extends = \"full.toml\"\n[nodes.judge]\nweights = { of = \"align_g\", ema = 0.9 }\ninputs = { source = \
+                 \"consensus.y@source\", target = \"consensus.y@target\" }\n";
+    let judge = load_text("judge.toml", judge, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+    out.push_str(&format!(
+        "$ explain judge.mlp\n{}\n",
+        explain(&judge, "judge.mlp").unwrap()
+    ));
     insta::assert_snapshot!(out);
+}
+
+#[test]
+fn a_node_that_names_anothers_weights_is_as_that_one() {
+    let g = loaded(&LoadOptions::of("graphs/methods/mean_teacher.toml"));
+    let (teacher, backbone) = (&g.nodes["teacher"], &g.nodes["backbone"]);
+    assert_eq!(teacher.kind.value, backbone.kind.value);
+    // All but what its weights start from.
+    let params = |n: &glad::graph::NodeDef| {
+        let all = n.params.iter().filter(|(name, _)| *name != "init");
+        all.map(|(name, t)| format!("{name} = {t}")).collect::<Vec<_>>()
+    };
+    assert_eq!(params(teacher), params(backbone));
+    assert!(backbone.params.contains_key("init") && !teacher.params.contains_key("init"));
 }
 
 #[test]
