@@ -19,6 +19,7 @@ mod images;
 mod input;
 mod join_clips;
 mod length;
+mod listing;
 mod lists;
 mod multi_scale_crop;
 mod normalize;
