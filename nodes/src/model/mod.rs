@@ -36,8 +36,9 @@ pub use dropout::Dropout;
 pub use graph_conv::GraphConv;
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
+pub(crate) use init::ArrayFile;
 #[doc(hidden)]
-pub use init::fuzzing::weights;
+pub use init::fuzzing::{features, weights};
 pub use init::{Start, StartFile};
 pub use linear::Linear;
 pub use mlp::Mlp;
