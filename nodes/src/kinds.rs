@@ -43,6 +43,7 @@ pub fn registry() -> Registry {
     r.add::<model::CoAttention>();
     r.add::<model::ClipAttention>();
     r.add::<model::GraphConv>();
+    r.add::<model::Relations>();
     // tensor
     r.add::<tensor::Split>();
     r.add::<tensor::ThinClips>();

@@ -153,6 +153,10 @@ fn unreversed(draft: &Draft, stack: usize) {
         .map(|c| c.node.as_str())
         .collect();
     let Some(first) = trained.first() else { return };
+    // Scores may be stacked as well as features: the reversal is then before the stacking.
+    let turned_before = upstream
+        .iter()
+        .any(|c| program.calls[*c].gradient == Gradient::Reverses);
     for (i, loss) in program.calls.iter().enumerate() {
         if !loss.inputs.iter().any(|(_, ids)| ids.contains(domain)) {
             continue;
@@ -167,7 +171,7 @@ fn unreversed(draft: &Draft, stack: usize) {
             let arrives: Vec<Signs> = features.iter().filter_map(|v| values.get(v)).copied().collect();
             let all =
                 |turned: bool| !arrives.is_empty() && arrives.iter().all(|s| s.sign() == if turned { -1 } else { 1 });
-            if all(false) && term.weight > 0.0 {
+            if all(false) && term.weight > 0.0 && !turned_before {
                 let p = Problem::warning(format!(
                     "loss `{}` trains `{first}` to tell the domains apart: no gradient reversal is between",
                     term.name

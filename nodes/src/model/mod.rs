@@ -20,6 +20,7 @@ mod mlp;
 mod non_local;
 #[cfg(feature = "cuda")]
 mod recorded;
+mod relations;
 mod resnet;
 mod resnet_2d;
 mod sequence;
@@ -42,5 +43,6 @@ pub use init::fuzzing::{features, weights};
 pub use init::{Start, StartFile};
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub use relations::Relations;
 pub use resnet_2d::ResNet2d;
 pub use tsm::{Depth, Tsm};
