@@ -138,7 +138,12 @@ fn heads_train_on_the_features_that_were_written() {
     assert_eq!((shape[1..].to_vec(), written), (vec![3, 64], all));
 
     let heads = at("heads").display().to_string();
-    let mut args = vec![graph("features.toml"), "--out".into(), heads.clone(), "--quiet".into()];
+    let mut args = vec![
+        graph("dann_features.toml"),
+        "--out".into(),
+        heads.clone(),
+        "--quiet".into(),
+    ];
     args.extend(folders(dir.path()));
     args.extend(["--set".into(), "phases.main.epochs=2".into()]);
     let checked: Vec<String> = [

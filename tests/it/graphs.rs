@@ -53,7 +53,7 @@ fn methods_and_settings_combine() {
                     .iter()
                     // These bring their own data.
                     .filter(|p| {
-                        !["released.toml", "gap.toml", "features.toml", "ta3n.toml"]
+                        !["released.toml", "gap.toml", "dann_features.toml", "ta3n.toml"]
                             .iter()
                             .any(|own| p.ends_with(own))
                     })
