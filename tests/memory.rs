@@ -71,6 +71,13 @@ fn the_plan_tells_a_steps_memory_within_15_percent() {
         ("TSM-R50", "graphs/source_only.toml", tsm, &one[..]),
         ("TSM-R50, computed again", "graphs/source_only.toml", tsm, &again[..]),
         ("I3D-R50", "graphs/source_only.toml", i3d, &one[..]),
+        ("three rounds", "graphs/methods/mcd.toml", None, &[][..]),
+        (
+            "three rounds in parts",
+            "graphs/methods/mcd.toml",
+            None,
+            &["phases.main.micro_batch=2"][..],
+        ),
         ("I3D-R50, computed again", "graphs/source_only.toml", i3d, &again[..]),
     ] {
         let (reported, taken) = estimated_and_taken(graph, setting, set);

@@ -14,7 +14,7 @@ mutant, in a copy of the tree below `target/mutants`. Mutants that do not compil
 functions that return an `impl Trait`, whose copies are of different types.
 
 The tests that run are the unit tests of the part's folder (`--lib`). The checker and the loader are tested by graphs with
-their messages (tests/bad_graphs): there, these integration tests run, which need no other process, and take seconds.
+their messages (tests/bad_graphs), too: there, these integration tests run, which need no other process, and take seconds.
 """
 
 import argparse
@@ -34,18 +34,18 @@ RESULTS = WORK / "results.json"
 TARGET = os.environ.get("CARGO_TARGET_DIR", str(WORK / "target"))
 LIMIT = 120  # seconds, for a mutant that never ends
 
-GRAPHS = ["bad_graphs::", "check::", "load::", "load_layers::"]
+GRAPHS = [("it", ["bad_graphs::"]), ("it", ["check::", "load::", "load_layers::", "numbers::"])]
 OVERLAYS = ("overlay", "merge", "layers", "set_arg", "open", "raw")
-# Name: package, files, mutants in the sample, goal in per cent, what `cargo test` builds, and the tests that it runs: those of
-# each list only where those of the lists before noticed nothing.
+# Name: package, files, mutants in the sample, goal in per cent, and the tests that run, by the program that has them: those of
+# each line only where those before noticed nothing.
 PARTS = {
-    "training": ("glad", ["src/run/{exec,step,train,phase}.rs", "src/run/optim/*.rs", "src/run/data/*.rs"], 150, 90, ["--lib"], [["run::tests::optimizer", "run::tests::adam", "run::tests::schedules", "run::tests::steps", "run::data::"], ["run::"]]),
-    "check": ("glad", ["src/check/*.rs"], 30, 80, ["--test", "it"], [["bad_graphs::"], GRAPHS]),
-    "overlays": ("glad", [f"src/load/{{{','.join(OVERLAYS)}}}.rs"], 30, 80, ["--test", "it"], [["bad_graphs::"], GRAPHS]),
-    "samplers": ("glad-nodes", ["nodes/src/data/*_sampler.rs", "nodes/src/data/starts.rs"], 30, 80, ["--lib"], [["sampler"], ["data::"]]),
-    "align": ("glad-nodes", ["nodes/src/align/*.rs"], 30, 80, ["--lib"], [["align::"]]),
-    "loss": ("glad-nodes", ["nodes/src/loss/*.rs"], 30, 80, ["--lib"], [["loss::"], ["align::", "methods"]]),
-    "order": ("glad-nodes", ["nodes/src/order/*.rs"], 30, 80, ["--lib"], [["order::"]]),
+    "training": ("glad", ["src/run/{exec,step,train,phase}.rs", "src/run/optim/*.rs", "src/run/data/*.rs"], 150, 90, [("lib", ["run::tests::optimizer", "run::tests::adam", "run::tests::schedules", "run::tests::steps", "run::data::"]), ("lib", ["run::"])]),
+    "check": ("glad", ["src/check/*.rs"], 30, 80, [("lib", ["check::"]), *GRAPHS]),
+    "overlays": ("glad", [f"src/load/{{{','.join(OVERLAYS)}}}.rs"], 30, 80, [("lib", ["load::", "tree::", "keys::"]), *GRAPHS]),
+    "samplers": ("glad-nodes", ["nodes/src/data/*_sampler.rs", "nodes/src/data/starts.rs"], 30, 80, [("lib", ["sampler"]), ("lib", ["data::"])]),
+    "align": ("glad-nodes", ["nodes/src/align/*.rs"], 30, 80, [("lib", ["align::"])]),
+    "loss": ("glad-nodes", ["nodes/src/loss/*.rs"], 30, 80, [("lib", ["loss::"]), ("lib", ["align::", "methods"])]),
+    "order": ("glad-nodes", ["nodes/src/order/*.rs"], 30, 80, [("lib", ["order::"])]),
 }
 LIBRARIES = {"glad": "src/lib.rs", "glad-nodes": "nodes/src/lib.rs"}
 CHOSEN = """
@@ -151,19 +151,22 @@ def write_tree(package, mutants):
     return places
 
 
-def build(package, what, mutants):
-    """Builds the tests with all mutants that compile. Returns the program's path, and the mutants that do not."""
+def build(package, wanted, mutants):
+    """Builds the tests with all mutants that compile. Returns the programs' paths, and the mutants that do not."""
+    sources = {"lib": TREE / LIBRARIES[package], "it": TREE / "tests/it/main.rs"}
+    what = [a for w in wanted for a in {"lib": ["--lib"], "it": ["--test", "it"]}[w]]
     refused = set()
     env = {**os.environ, "CARGO_TARGET_DIR": TARGET, "CARGO_INCREMENTAL": "1"}
     while True:
         places = write_tree(package, [m for m in mutants if m["number"] not in refused])
-        quick = f"profile.release.package.{package}.opt-level=0"
-        command = ["cargo", "test", "--release", "--no-run", "--message-format=json", "--config", quick, "-p", package, *what]
+        # Both packages, whichever has the mutants, so that their dependencies are built once, with one set of features.
+        both = [a for p in LIBRARIES for a in ("-p", p, "--config", f"profile.release.package.{p}.opt-level=0")]
+        command = ["cargo", "test", "--release", "--no-run", "--message-format=json", *both, *what]
         out = subprocess.run(command, cwd=TREE, env=env, capture_output=True, text=True)
         messages = [json.loads(line) for line in out.stdout.splitlines() if line.startswith("{")]
         if out.returncode == 0:
-            programs = [m["executable"] for m in messages if m.get("executable") and m["profile"]["test"]]
-            return programs[-1], refused
+            programs = {m["target"]["src_path"]: m["executable"] for m in messages if m.get("executable") and m["profile"]["test"]}
+            return {w: programs[str(sources[w])] for w in wanted}, refused
         errors = [m["message"] for m in messages if m["reason"] == "compiler-message" and m["message"]["level"] == "error"]
         found = {places.get((s["file_name"], s["line_start"])) for e in errors for s in all_spans(e) if s["is_primary"]} - {None}
         if not found:
@@ -176,12 +179,12 @@ def all_spans(message):
     return message["spans"] + [s for child in message["children"] for s in all_spans(child)]
 
 
-def fails(program, package, tests, number):
+def fails(programs, package, tests, number):
     folder = TREE / pathlib.Path(LIBRARIES[package]).parent.parent
     env = {**os.environ, "GLAD_MUTANT": str(number), "INSTA_UPDATE": "no", "INSTA_WORKSPACE_ROOT": str(TREE)}
-    for filters in tests:
+    for program, filters in tests:
         try:
-            done = subprocess.run([program, *filters], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT)
+            done = subprocess.run([programs[program], *filters], cwd=folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=LIMIT)
         except subprocess.TimeoutExpired:
             return True
         if done.returncode != 0:
@@ -190,11 +193,11 @@ def fails(program, package, tests, number):
 
 
 def run(part, shard, known):
-    package, files, count, _, what, tests = PARTS[part]
+    package, files, count, _, tests = PARTS[part]
     mutants = listed(package, files)
     chosen = [mutants[n] for n in sample(mutants, count)]
-    program, refused = build(package, what, chosen)
-    if fails(program, package, tests, 0):
+    programs, refused = build(package, sorted({program for program, _ in tests}), chosen)
+    if fails(programs, package, tests, 0):
         sys.exit(f"{part}: the tests fail without any mutant")
     results = known.setdefault(part, {})
     at, of = shard
@@ -202,7 +205,7 @@ def run(part, shard, known):
         if m["number"] in refused:
             results[m["name"]] = "does not compile"
         elif m["name"] not in results:
-            results[m["name"]] = "caught" if fails(program, package, tests, m["number"]) else "missed"
+            results[m["name"]] = "caught" if fails(programs, package, tests, m["number"]) else "missed"
             print(f"  {part} {i + 1}: {results[m['name']]} {m['name']}", flush=True)
             RESULTS.write_text(json.dumps(known, indent=1))
     RESULTS.write_text(json.dumps(known, indent=1))
@@ -211,7 +214,7 @@ def run(part, shard, known):
 def shares(known):
     print(f"{'part':10} {'sample':>6} {'run':>5} {'caught':>6} {'missed':>6} {'share':>6}  goal")
     missed = []
-    for part, (_, _, count, goal, _, _) in PARTS.items():
+    for part, (_, _, count, goal, _) in PARTS.items():
         found = [(n, s) for n, s in known.get(part, {}).items() if s != "does not compile"]
         lost = sorted(n for n, s in found if s == "missed")
         missed += lost

@@ -7,7 +7,7 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{domains, gradients, labels, leak, parts, phases, select, terms, unused, weights, wiring};
+use super::{domains, gradients, labels, leak, parts, phases, rounds, select, terms, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -31,6 +31,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 name: n,
                 weight: l.weight.value,
                 ramp: l.ramp,
+                round: l.round,
                 target: &l.target,
             });
             if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), &mut used) {
@@ -43,6 +44,7 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 name: "",
                 weight: 0.0,
                 ramp: Ramp::default(),
+                round: 0,
                 target: r,
             });
             if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), &mut used) {
@@ -74,6 +76,7 @@ struct Root<'g> {
     name: &'g str,
     weight: f64,
     ramp: Ramp,
+    round: usize,
     target: &'g Spanned<Ref>,
 }
 
@@ -86,12 +89,17 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         streams: vec![],
         split: scene.split.value.clone(),
         batch: scene.batch.0,
+        parts: match scene.kind {
+            ProgramKind::Phase => (scene.cx.graph.phases[scene.name].batch.value).div_ceil(scene.batch.0.max(1)),
+            ProgramKind::View => 1,
+        },
         dims: scene.dims.clone(),
         values: vec![],
         calls: vec![],
         bodies: vec![],
         sources: vec![],
         weights: IndexMap::new(),
+        rounds: vec![],
         losses: vec![],
         roots: vec![],
         reach: vec![],
@@ -130,6 +138,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
             ProgramKind::View => view_root(&mut draft, root, ids),
         }
     }
+    rounds::fill(&mut draft);
     leak::check(&mut draft);
     labels::check(&mut draft);
     domains::check(&draft);
@@ -166,6 +175,7 @@ fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
     }
     draft.program.losses.push(LossTerm {
         name: root.name.to_string(),
+        round: root.round,
         values: ids,
         weight: root.weight,
         ramp: root.ramp,

@@ -145,14 +145,7 @@ fn unreversed(draft: &Draft, stack: usize) {
     };
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     let node = &draft.scene.cx.graph.nodes[&program.calls[stack].node];
-    // What is trained in front of the stacking.
     let upstream = flow::makers(program, &features);
-    let trained: Vec<&str> = (upstream.iter())
-        .map(|c| &program.calls[*c])
-        .filter(|c| c.trains)
-        .map(|c| c.node.as_str())
-        .collect();
-    let Some(first) = trained.first() else { return };
     // Scores may be stacked as well as features: the reversal is then before the stacking.
     let turned_before = upstream
         .iter()
@@ -163,9 +156,16 @@ fn unreversed(draft: &Draft, stack: usize) {
         }
         let own: Vec<ValueId> = loss.outputs.iter().flatten().copied().collect();
         for term in &program.losses {
-            if term.weight == 0.0 || !flow::makers(program, &term.values).contains(&i) {
+            let makers = flow::makers(program, &term.values);
+            if term.weight == 0.0 || !makers.contains(&i) {
                 continue;
             }
+            // What the term's round trains in front of the stacking, and behind it.
+            let trains = |c: &&usize| program.rounds[term.round].trains[**c];
+            let Some(first) = upstream.iter().find(trains).map(|c| &program.calls[*c].node) else {
+                continue;
+            };
+            let head = makers.difference(&upstream).any(|c| trains(&c));
             let target = &phase.losses[&term.name];
             let (values, _) = back(draft, &own, Signs::of(term.weight));
             let arrives: Vec<Signs> = features.iter().filter_map(|v| values.get(v)).copied().collect();
@@ -183,7 +183,7 @@ fn unreversed(draft: &Draft, stack: usize) {
                     "put a `grl` before the domain classifier (graphs/lib/adversary.toml has one), or, if its accuracy is \
                      all that is wanted, a `detach`",
                 ));
-            } else if all(true) && term.weight < 0.0 {
+            } else if all(true) && term.weight < 0.0 && head {
                 let p = Problem::warning(format!(
                     "loss `{}` has a negative weight, so its domain classifier is trained to be wrong",
                     term.name

@@ -3,9 +3,11 @@
 use super::cx::inside;
 use super::draft::Draft;
 use super::prune::comes_from;
+use super::rounds;
 use crate::diag::{Problem, Spanned};
-use crate::program::{Reach, ValueId};
-use glad_nodes::{Gradient, Role, Side};
+use crate::graph::RoundDef;
+use crate::program::{LossTerm, Reach, ValueId};
+use glad_nodes::{Gradient, Input, Output, Role, Side};
 use std::collections::{BTreeMap, HashMap};
 
 /// The signs with which a gradient arrives.
@@ -41,8 +43,8 @@ impl Signs {
     }
 }
 
-/// Fills in the audit of a phase and which values need a gradient; refuses losses that train nothing and weights that
-/// no loss trains.
+/// Fills in the audit of a phase, round by round, and which values need a gradient; refuses losses that train nothing and
+/// weights that no loss trains.
 pub(super) fn check(draft: &mut Draft) {
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     frozen(draft, &phase.frozen);
@@ -60,8 +62,34 @@ pub(super) fn check(draft: &mut Draft) {
             trains.insert(call.owner.clone(), trainable(draft, &call.owner));
         }
     }
+    let mut touched = Touched::new();
+    for index in 0..phase.rounds.len() {
+        round(draft, index, &trains, &mut touched);
+    }
+    for (i, v) in draft.program.values.iter_mut().enumerate() {
+        v.needs_grad = draft.program.rounds.iter().any(|r| r.grads[i]);
+    }
+    for (i, call) in draft.program.calls.iter_mut().enumerate() {
+        call.trains = draft.program.rounds.iter().any(|r| r.trains[i]);
+    }
+    unreached(draft, &trains, &touched);
+}
+
+/// A loss that reaches the weights of a node, whether its round trains them or not.
+type Touched = BTreeMap<String, String>;
+
+/// The audit of one round. `trainable` are the owners of weights that a round may train.
+fn round(draft: &mut Draft, index: usize, trainable: &BTreeMap<String, bool>, touched: &mut Touched) {
+    let phase = &draft.scene.cx.graph.phases[draft.scene.name];
+    let def = &phase.rounds[index];
+    let trains: BTreeMap<String, bool> = (trainable.iter())
+        .map(|(owner, may)| (owner.clone(), *may && rounds::trains(def, owner)))
+        .collect();
     let above = above(draft, &trains);
-    let terms = draft.program.losses.clone();
+    let terms: Vec<LossTerm> = (draft.program.losses.iter())
+        .filter(|t| t.round == index)
+        .cloned()
+        .collect();
     let mut reached: HashMap<usize, Signs> = HashMap::new();
     let mut arrives: HashMap<ValueId, Signs> = HashMap::new();
     for term in &terms {
@@ -79,17 +107,14 @@ pub(super) fn check(draft: &mut Draft) {
                 *r = r.or(*signs);
             }
         }
-        if !by_node.values().any(|(n, _)| trains[n]) {
-            let target = &phase.losses[&term.name].target;
-            let frozen: Vec<&str> = by_node.values().map(|(n, _)| n.as_str()).collect();
-            let p = Problem::error(format!("loss `{}` trains nothing", term.name))
-                .at(&target.place, "its gradient reaches no weight that is trained");
-            draft.scene.push(match frozen.as_slice() {
-                [] => p.help("nothing differentiable leads from weights to it: is there a `detach` between?"),
-                f => p.help(format!("all that it reaches is frozen here: {}", f.join(", "))),
-            });
+        for (node, _) in by_node.values() {
+            touched.entry(node.clone()).or_insert_with(|| term.name.clone());
         }
-        let turned = by_node.values().any(|(_, s)| s.plus) && term.weight < 0.0;
+        if !by_node.values().any(|(n, _)| trains[n]) {
+            let nodes: Vec<&str> = by_node.values().map(|(n, _)| n.as_str()).collect();
+            useless(draft, term, def, &nodes, trainable);
+        }
+        let turned = by_node.values().any(|(n, s)| s.plus && trains[n]) && term.weight < 0.0;
         if turned {
             let weight = &phase.losses[&term.name].weight;
             draft.scene.push(
@@ -113,13 +138,34 @@ pub(super) fn check(draft: &mut Draft) {
             *a = a.or(s);
         }
     }
-    for (i, v) in draft.program.values.iter_mut().enumerate() {
-        v.needs_grad = above[i] && arrives.contains_key(&ValueId(i));
-    }
-    for (i, call) in draft.program.calls.iter_mut().enumerate() {
-        call.trains = trains[&call.owner] && reached.contains_key(&i);
-    }
-    unreached(draft, &trains);
+    let program = &mut draft.program;
+    let grads = (above.iter().enumerate()).map(|(i, above)| *above && arrives.contains_key(&ValueId(i)));
+    program.rounds[index].grads = grads.collect();
+    let trained = (program.calls.iter().enumerate()).map(|(i, c)| trains[&c.owner] && reached.contains_key(&i));
+    program.rounds[index].trains = trained.collect();
+    rounds::reached(draft, index);
+}
+
+/// Refuses a loss whose gradient reaches, of weights, those of `nodes` alone, none of which its round trains.
+fn useless(draft: &Draft, term: &LossTerm, round: &RoundDef, nodes: &[&str], trainable: &BTreeMap<String, bool>) {
+    let target = &draft.scene.cx.graph.phases[draft.scene.name].losses[&term.name].target;
+    let p = Problem::error(format!("loss `{}` trains nothing", term.name))
+        .at(&target.place, "its gradient reaches no weight that is trained");
+    let elsewhere: Vec<&str> = nodes.iter().copied().filter(|n| trainable[*n]).collect();
+    draft.scene.push(match (nodes, elsewhere.as_slice(), &round.train) {
+        ([], ..) => p.help("nothing differentiable leads from weights to it: is there a `detach` between?"),
+        (_, [_, ..], Some(names)) => match names.first() {
+            Some(first) => p
+                .at(&first.place, format!("round `{}` trains these", round.name))
+                .help(format!(
+                    "it reaches {}: name one of them in `train`, or drop the loss from the round",
+                    elsewhere.join(", ")
+                )),
+            // That nothing is named has been reported.
+            None => return,
+        },
+        _ => p.help(format!("all that it reaches is frozen here: {}", nodes.join(", "))),
+    });
 }
 
 /// The nodes listed in `frozen`.
@@ -162,11 +208,7 @@ fn above(draft: &Draft, trains: &BTreeMap<String, bool>) -> Vec<bool> {
         for (i, id) in call.outputs.iter().enumerate() {
             let Some(id) = id else { continue };
             let output = &site.contract.outputs[i % n];
-            let mut inputs = site
-                .contract
-                .inputs
-                .iter()
-                .filter(|p| p.differentiable && comes_from(output, p));
+            let mut inputs = site.contract.inputs.iter().filter(|p| passes(output, p));
             let from_above = inputs.any(|p| {
                 let values = call.inputs.iter().find(|(n, _)| *n == p.name);
                 values.is_some_and(|(_, v)| v.iter().any(|v| above[v.0]))
@@ -176,6 +218,11 @@ fn above(draft: &Draft, trains: &BTreeMap<String, bool>) -> Vec<bool> {
         }
     }
     above
+}
+
+/// Whether the gradient of an output goes on to an input.
+fn passes(output: &Output, input: &Input) -> bool {
+    output.passes && input.differentiable && comes_from(output, input)
 }
 
 pub(super) type Arrived = (HashMap<ValueId, Signs>, BTreeMap<usize, Signs>);
@@ -202,12 +249,7 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
                 signs
             };
             let output = &site.contract.outputs[o % n];
-            for port in site
-                .contract
-                .inputs
-                .iter()
-                .filter(|p| p.differentiable && comes_from(output, p))
-            {
+            for port in site.contract.inputs.iter().filter(|p| passes(output, p)) {
                 let Some((_, ids)) = call.inputs.iter().find(|(n, _)| *n == port.name) else {
                     continue;
                 };
@@ -227,7 +269,7 @@ pub(super) fn back(draft: &Draft, from: &[ValueId], sign: Signs) -> Arrived {
 }
 
 /// Weights that are used and not frozen, but that no loss reaches.
-fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
+fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>, touched: &Touched) {
     let nodes: Vec<String> = draft.program.weights.keys().filter(|n| trains[*n]).cloned().collect();
     for path in nodes {
         let calls: Vec<&crate::program::Call> = draft.program.calls.iter().filter(|c| c.owner == path).collect();
@@ -238,6 +280,18 @@ fn unreached(draft: &mut Draft, trains: &BTreeMap<String, bool>) {
         }
         let node = &draft.scene.cx.graph.nodes[&path];
         let top = node.inside.first().map_or(&path, |s| &s.value);
+        if let Some(loss) = touched.get(&path) {
+            let target = &draft.scene.cx.graph.phases[draft.scene.name].losses[loss].target;
+            let p = Problem::error(format!("`{path}` has weights, and no round trains them"))
+                .at(&node.place, format!("in no `train` of {}", draft.scene.title()))
+                .at(&target.place, "reached by this loss")
+                .at(draft.scene.place, "this phase");
+            draft.scene.push(inside(p, node).help(format!(
+                "name `{top}` in the `train` of a round, or say `frozen = [\"{top}\"]` in the phase if its weights are to stay \
+                 as they are"
+            )));
+            continue;
+        }
         let p = Problem::error(format!("`{path}` has weights, and no loss reaches them"))
             .at(&node.place, format!("trained by nothing in {}", draft.scene.title()))
             .at(draft.scene.place, "this phase");

@@ -3,9 +3,9 @@
 //! Start reading at [`check`]. The order of the checks: problems of every phase (`wiring`, `params`, `phases`); then,
 //! for each phase and view (a `scene`), what is needed (`prune`), in which order and with which types (`draft`,
 //! `typing`), whether labels leak (`leak`) and match the scores (`labels`), whether two domains are really two
-//! (`domains`), and what is trained by what (`gradients`, `terms`); then what passes from phase to phase (`weights`)
-//! and what chooses the result (`select`). None of these reads data or initialises weights. [`absent`] does: it reports
-//! missing data, and `lists` checks the programs against the lists that exist.
+//! (`domains`), and what is trained by what, in which round of a step (`rounds`, `gradients`, `terms`); then what passes
+//! from phase to phase (`weights`) and what chooses the result (`select`). None of these reads data or initialises
+//! weights. [`absent`] does: it reports missing data, and `lists` checks the programs against the lists that exist.
 
 mod absent;
 mod bodies;
@@ -26,6 +26,7 @@ mod parts;
 mod phases;
 mod prune;
 mod refs;
+mod rounds;
 mod scene;
 mod select;
 mod sink;

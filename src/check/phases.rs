@@ -13,12 +13,27 @@ pub(super) fn check(cx: &Cx) {
             cx.push(
                 Problem::warning(format!("loss `{name}` of phase {} has weight 0", p.name))
                     .at(&loss.weight.place, "it is computed and trains nothing")
-                    .help(format!("`drop = [\"phases.{}.losses.{name}\"]` leaves it out", p.name)),
+                    .help(format!("`drop = [\"{}\"]` leaves it out", p.path(name))),
             );
         }
-        if !p.losses.is_empty() && p.losses.values().all(|l| l.weight.value == 0.0) {
-            let error = Problem::error(format!("phase {} trains nothing: all its losses have weight 0", p.name));
-            cx.push(error.at(&p.place, "this phase"));
+        for (i, round) in p.rounds.iter().enumerate() {
+            let mut weights = (p.losses.values())
+                .filter(|l| l.round == i)
+                .map(|l| l.weight.value)
+                .peekable();
+            if weights.peek().is_none() || weights.any(|w| w != 0.0) {
+                continue;
+            }
+            let (what, place, here) = match round.name.as_str() {
+                "" => (format!("phase {}", p.name), &p.place, "this phase"),
+                name => (
+                    format!("round `{name}` of phase {}", p.name),
+                    &round.place,
+                    "this round",
+                ),
+            };
+            let error = Problem::error(format!("{what} trains nothing: all its losses have weight 0"));
+            cx.push(error.at(place, here));
         }
         for reset in &p.reset {
             if let Some(frozen) = p.frozen.iter().find(|f| f.value == reset.value) {
@@ -55,7 +70,13 @@ fn borrowed(cx: &Cx, phase: &PhaseDef) {
         .map(|n| ("a group", n));
     let frozen = phase.frozen.iter().map(|n| ("`frozen`", n));
     let reset = phase.reset.iter().map(|n| ("`reset`", n));
-    for (what, name) in frozen.chain(reset).chain(groups) {
+    let trained = phase
+        .rounds
+        .iter()
+        .flat_map(|r| &r.train)
+        .flatten()
+        .map(|n| ("`train`", n));
+    for (what, name) in frozen.chain(reset).chain(groups).chain(trained) {
         let nodes = cx.named(&name.value);
         let tie = |n: &&NodeDef| {
             n.weights

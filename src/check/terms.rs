@@ -14,12 +14,13 @@ pub(super) fn check(draft: &Draft) {
     }
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     let same = numbered(draft);
-    let mut seen: HashMap<Vec<usize>, &str> = HashMap::new();
+    let mut seen: HashMap<(usize, Vec<usize>), &str> = HashMap::new();
     for term in &draft.program.losses {
         let mut values: Vec<usize> = term.values.iter().map(|v| same[v.0]).collect();
         values.sort_unstable();
-        let Some(first) = seen.get(&values) else {
-            seen.insert(values, &term.name);
+        let term_of_round = (term.round, values);
+        let Some(first) = seen.get(&term_of_round) else {
+            seen.insert(term_of_round, &term.name);
             continue;
         };
         let (a, b) = (&phase.losses[*first], &phase.losses[&term.name]);

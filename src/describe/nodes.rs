@@ -82,7 +82,11 @@ fn ports(c: &Contract) -> String {
     }
     let inputs = rows.len();
     for o in &c.outputs {
-        let how = if o.supervision { "a label" } else { "" };
+        let how = match (o.supervision, o.passes) {
+            (true, _) => "a label",
+            (_, false) => "trains this node alone",
+            _ => "",
+        };
         rows.push([o.name.clone(), o.ty.to_string(), how.to_string(), o.doc.to_string()]);
     }
     let wide = |i: usize| rows.iter().map(|r| r[i].chars().count()).max().unwrap_or(0);

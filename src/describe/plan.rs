@@ -130,6 +130,7 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
             );
         }
     }
+    out += &rounds(p);
     out += &queue(p, target.ahead, target.device != DeviceLocation::Cpu);
     if !p.reset.is_empty() {
         let _ = writeln!(out, "  reset       {}", p.reset.join(", "));
@@ -309,6 +310,27 @@ fn queue(p: &Program, ahead: usize, on_device: bool) -> String {
         );
     }
     out
+}
+
+/// The rounds of a step: what each trains, and how often.
+fn rounds(p: &Program) -> String {
+    let mut rows = vec![];
+    for (i, r) in p.rounds.iter().enumerate().filter(|(_, r)| !r.name.is_empty()) {
+        let head = if rows.is_empty() { "  rounds    " } else { "" };
+        let nodes: Vec<&str> = (p.weights.keys().map(String::as_str))
+            .filter(|owner| p.trains(owner, Some(i)))
+            .collect();
+        let times = match r.repeat {
+            1 => String::new(),
+            n => format!(", {n} times"),
+        };
+        rows.push(vec![
+            head.to_owned(),
+            r.name.clone(),
+            format!("trains {}{times}", nodes.join(", ")),
+        ]);
+    }
+    table(&rows, &[], "")
 }
 
 /// Which loss reaches whose weights, and how: node by node, or composite by composite.

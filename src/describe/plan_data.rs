@@ -2,7 +2,9 @@
 
 use super::plan::Target;
 use crate::graph::{Graph, PhaseDef};
-use crate::program::{Call, Checked, Program, ProgramKind, RESULT_VIEW, batch_bytes, cost, memory, sample_bytes};
+use crate::program::{
+    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, sample_bytes,
+};
 use crate::tree::Role as Layer;
 use candle_core::DeviceLocation;
 use glad_nodes::{Body, Precision, Role, Side};
@@ -73,6 +75,10 @@ pub struct ProgramPlan {
     pub memory: MemoryPlan,
     /// The terms of the objective and their weights.
     pub losses: IndexMap<String, f64>,
+    /// The rounds of a step, in order; absent where a step is one forward and backward pass and one update.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
+    pub rounds: Vec<RoundPlan>,
     /// Which loss reaches whose weights: 1 descends, −1 ascends, 0 both ways.
     pub gradients: Vec<Reached>,
     /// Nodes whose weights are reset.
@@ -97,6 +103,18 @@ pub struct MemoryPlan {
     pub queue: u64,
     /// The next batch, stacked.
     pub batch: u64,
+}
+
+/// A round of a step; its losses are those whose names begin with `NAME/`.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoundPlan {
+    /// Its name.
+    pub name: String,
+    /// How often it is taken in a step.
+    pub repeat: usize,
+    /// The nodes whose weights it trains.
+    pub trains: Vec<String>,
 }
 
 /// A loss that reaches the weights of a node.
@@ -266,6 +284,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
             batch: batch_bytes(p),
         },
         losses: p.losses.iter().map(|l| (l.name.clone(), l.weight)).collect(),
+        rounds: rounds(p),
         gradients: p
             .reach
             .iter()
@@ -280,6 +299,21 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
         key: None,
         calls: p.calls.iter().map(|c| call(p, c, precision)).collect(),
     }
+}
+
+fn rounds(p: &Program) -> Vec<RoundPlan> {
+    let named = p.rounds.iter().enumerate().filter(|(_, r)| !r.name.is_empty());
+    let plan = |(i, r): (usize, &Round)| RoundPlan {
+        name: r.name.clone(),
+        repeat: r.repeat,
+        trains: p
+            .weights
+            .keys()
+            .filter(|owner| p.trains(owner, Some(i)))
+            .cloned()
+            .collect(),
+    };
+    named.map(plan).collect()
 }
 
 fn call(p: &Program, c: &Call, precision: Precision) -> CallPlan {

@@ -83,6 +83,32 @@ pub struct LossDef {
     pub weight: Spanned<f64>,
     /// How the weight grows.
     pub ramp: Ramp,
+    /// The round that it is a term of, an index into [`PhaseDef::rounds`].
+    pub round: usize,
+}
+
+/// A round of a step: a forward pass, a backward pass of its losses and an update, on the step's batch.
+#[derive(Clone, Debug)]
+pub struct RoundDef {
+    /// Its name; empty for the one round of a phase that has `losses`.
+    pub name: String,
+    /// Where it was written.
+    pub place: Place,
+    /// The nodes (or composites) whose weights it updates; `None`: all that its losses reach.
+    pub train: Option<Vec<Spanned<String>>>,
+    /// How often in a step.
+    pub repeat: usize,
+}
+
+impl RoundDef {
+    /// What a number of this round is called in logs and messages: `ROUND/NAME`, or the name alone in a phase without
+    /// `rounds`.
+    pub fn label(&self, name: &str) -> String {
+        match self.name.as_str() {
+            "" => name.to_owned(),
+            round => format!("{round}/{name}"),
+        }
+    }
 }
 
 /// A training phase.
@@ -111,7 +137,9 @@ pub struct PhaseDef {
     pub dims: IndexMap<String, Spanned<usize>>,
     /// Node parameters that differ, by node path; the same keys as in the node (streams included).
     pub nodes: IndexMap<String, Spanned<IndexMap<String, Tree>>>,
-    /// The objective, by the name in the file.
+    /// The rounds of a step, in order: one without a name where the file gives the phase `losses`.
+    pub rounds: Vec<RoundDef>,
+    /// The terms of all rounds' objectives, by [`RoundDef::label`] of the name in the file.
     pub losses: IndexMap<String, LossDef>,
     /// Nodes (or composites) whose weights start anew here.
     pub reset: Vec<Spanned<String>>,
@@ -123,6 +151,17 @@ pub struct PhaseDef {
     pub optimizer: OptimizerDef,
     /// A view that is scored every so many epochs (or every `steps / n`), besides at the end.
     pub validate: Option<Spanned<String>>,
+}
+
+impl PhaseDef {
+    /// Where a loss is written: `phases.main.losses.ce`, `phases.main.rounds.features.losses.ce`.
+    pub fn path(&self, loss: &str) -> String {
+        let round = self.losses.get(loss).map_or("", |l| &self.rounds[l.round].name);
+        match loss.strip_prefix(round).and_then(|rest| rest.strip_prefix('/')) {
+            Some(name) if !round.is_empty() => format!("phases.{}.rounds.{round}.losses.{name}", self.name),
+            _ => format!("phases.{}.losses.{loss}", self.name),
+        }
+    }
 }
 
 /// A pass over the graph without training: inference, measures, preparation.

@@ -101,6 +101,9 @@ table! {
         nodes: IndexMap<String, Spanned<Free>>;
         /// The objective: weights by node (its first output) or `"node.port"`.
         losses: IndexMap<String, Spanned<LossKeys>>;
+        /// In place of `losses`: rounds of a step, by name in their order. Each has a forward pass with the present weights, a
+        /// backward pass of its losses and an update, all on the step's batch.
+        rounds: IndexMap<String, Spanned<Sub<RoundKeys>>>;
         /// Nodes or composites whose weights are reset here.
         reset: Vec<Spanned<String>>;
         /// Nodes or composites whose weights are frozen.
@@ -109,6 +112,18 @@ table! {
         validate: Option<Spanned<String>>;
         /// The optimiser.
         optimizer: Option<Sub<OptimizerDef>>;
+    }
+}
+
+table! {
+    /// A round of a phase's step.
+    pub struct RoundKeys as "round" {
+        /// Its objective, as a phase's.
+        losses: IndexMap<String, Spanned<LossKeys>>;
+        /// Nodes or composites whose weights it updates, and no others: all that its losses reach by default.
+        train: Option<Vec<Spanned<String>>>;
+        /// How often it is taken in a step, each time with the weights that the last one left.
+        repeat: usize = 1, [least = 1.0, most = 1024.0, omit = 1.0];
     }
 }
 

@@ -77,7 +77,9 @@ const KEYS: [&str; 5] = ["of", "weight", "schedule", "from", "to"];
 
 impl Value for LossKeys {
     fn read(at: &str, t: &Tree, _: &Rules, out: &mut Out) -> Option<Self> {
-        let name = at.splitn(4, '.').last().unwrap_or(at);
+        // `phases.main.losses.NAME`, or `phases.main.rounds.ROUND.losses.NAME`.
+        let above = if at.split('.').nth(2) == Some("rounds") { 6 } else { 4 };
+        let name = at.splitn(above, '.').last().unwrap_or(at);
         let Some(long) = t.entries() else {
             return Some(LossKeys {
                 of: None,

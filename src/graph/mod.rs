@@ -8,10 +8,10 @@ mod loss;
 mod optim;
 mod schedule;
 
-pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
+pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, RoundDef, ViewDef, bad_allowed};
 pub use epoch::{Epoch, EpochOver};
 pub use expect::Expect;
-pub use file::{CompositeKeys, Inputs, NodeKeys, Order, PhaseKeys, Select, TopKeys, ViewKeys, is_node_key};
+pub use file::{CompositeKeys, Inputs, NodeKeys, Order, PhaseKeys, RoundKeys, Select, TopKeys, ViewKeys, is_node_key};
 pub use loss::{LossKeys, Ramp};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
 pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};

@@ -59,8 +59,9 @@ pub(super) fn build(reader: &mut Reader, tree: Tree, history: History, setting: 
         params.substitute(t, out);
     }
     let mut notes = vec![];
-    let (phases, gone) = living("phase", phases, "losses", "loss", out, &mut notes);
-    let (views, gone_views) = living("view", views, "roots", "root", out, &mut notes);
+    let phases = living_rounds(phases, &mut notes);
+    let (phases, gone) = living("phase", phases, &["losses", "rounds"], "loss", out, &mut notes);
+    let (views, gone_views) = living("view", views, &["roots"], "root", out, &mut notes);
     for name in phases.keys().filter(|n| views.contains_key(*n)) {
         out.push(
             Problem::error(format!("`{name}` is a phase and a view"))
@@ -213,7 +214,7 @@ fn top_keys(top: &IndexMap<String, Tree>, out: &mut Out) {
 fn living(
     what: &str,
     all: IndexMap<String, Tree>,
-    key: &str,
+    keys: &[&str],
     one: &str,
     out: &mut Out,
     notes: &mut Vec<Problem>,
@@ -232,13 +233,7 @@ fn living(
                     .help("letters, digits and `_`"),
             );
         }
-        let none = match table.get(key).map(|t| &t.value) {
-            None => true,
-            Some(TreeValue::Table(t)) => t.is_empty(),
-            Some(TreeValue::Array(a)) => a.is_empty(),
-            Some(_) => false,
-        };
-        if none {
+        if keys.iter().all(|key| is_empty(table.get(*key))) {
             notes.push(
                 Problem::note(format!("{what} `{name}` has no {one}, so it is left out"))
                     .at(&t.key, format!("this {what}")),
@@ -249,6 +244,35 @@ fn living(
         }
     }
     (kept, gone)
+}
+
+/// The phases without the rounds that have no loss, each with a note.
+fn living_rounds(mut phases: IndexMap<String, Tree>, notes: &mut Vec<Problem>) -> IndexMap<String, Tree> {
+    for (phase, t) in &mut phases {
+        let Some(rounds) = t.at_mut(["rounds"]).and_then(Tree::entries_mut) else {
+            continue;
+        };
+        rounds.retain(|name, round| {
+            // What is no table is reported where it is read.
+            let none = round.entries().is_some() && is_empty(round.get("losses"));
+            if none {
+                let what = format!("round `{name}` of phase `{phase}` has no loss, so it is left out");
+                notes.push(Problem::note(what).at(&round.key, "this round"));
+            }
+            !none
+        });
+    }
+    phases
+}
+
+/// Whether there is nothing in a table or list, or no such key.
+fn is_empty(t: Option<&Tree>) -> bool {
+    match t.map(|t| &t.value) {
+        None => true,
+        Some(TreeValue::Table(t)) => t.is_empty(),
+        Some(TreeValue::Array(a)) => a.is_empty(),
+        Some(_) => false,
+    }
 }
 
 /// The graph's streams and those that only a phase or view has.

@@ -48,6 +48,11 @@ fn items(section: &str, old: Option<&Tree>, new: Option<&Tree>, a: &Graph, b: &G
     for name in both(old, new) {
         let (mark, tree, graph) = match (old.get(&name), new.get(&name)) {
             (Some(o), Some(n)) => {
+                if let (Some(o), Some(n)) = (o.get("rounds"), n.get("rounds"))
+                    && let Some((before, after)) = reordered(o, n)
+                {
+                    changed.push(('~', format!("{section}.{name}.rounds"), format!("{before} → {after}")));
+                }
                 // Names of nodes in composites contain dots and are written so everywhere.
                 leaves(&format!("{section}.{name}"), Some(o), Some(n), &mut changed);
                 continue;
@@ -79,15 +84,22 @@ fn items(section: &str, old: Option<&Tree>, new: Option<&Tree>, a: &Graph, b: &G
     lines.append(&mut changed);
 }
 
+/// The names in two tables whose order counts, where nothing else than the order differs.
+fn reordered(a: &Tree, b: &Tree) -> Option<(String, String)> {
+    let names = |t: &Tree| Some(t.entries()?.keys().cloned().collect::<Vec<_>>());
+    let (a, b) = (names(a)?, names(b)?);
+    let same = a.len() == b.len() && a.iter().all(|name| b.contains(name));
+    (same && a != b).then(|| (a.join(", "), b.join(", ")))
+}
+
 /// A short description of a whole node, phase or view.
 fn summary(section: &str, t: &Tree) -> String {
     match section {
         "nodes" => t.get("kind").and_then(Tree::text).unwrap_or_default().to_string(),
         "phases" => {
-            let losses = t.get("losses").and_then(Tree::entries);
-            losses
-                .map(|l| l.keys().cloned().collect::<Vec<_>>().join(", "))
-                .unwrap_or_default()
+            let names = |key: &str| t.get(key).and_then(Tree::entries).map(|all| all.keys().cloned());
+            let names = names("losses").into_iter().chain(names("rounds")).flatten();
+            names.collect::<Vec<_>>().join(", ")
         }
         _ => {
             let roots = t.get("roots").and_then(Tree::items).unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use crate::diag::{Place, Spanned};
 use crate::graph::{
-    Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, TopKeys, ViewDef,
-    ViewKeys,
+    Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, RoundDef, RoundKeys,
+    TopKeys, ViewDef, ViewKeys,
 };
 use crate::keys::{Free, Sub, Table};
 use crate::tree::{Tree, TreeValue, Written, dotted, key};
@@ -98,10 +98,12 @@ fn write_table(out: &mut String, path: &[&str], table: &IndexMap<String, Tree>) 
     out.push('\n');
     let _ = writeln!(out, "[{}]", dotted(path.iter().copied()));
     let mut long = vec![];
+    // Rounds are taken in the order of the file, so one of them must not go before another for being short.
+    let rounds = matches!(path, ["phases", _, "rounds"]);
     for (name, value) in table {
         let line = format!("{} = {value}", key(name));
         match value.entries() {
-            Some(entries) if line.chars().count() > WIDTH => long.push((name, entries)),
+            Some(entries) if rounds || line.chars().count() > WIDTH => long.push((name, entries)),
             _ => {
                 let _ = writeln!(out, "{line}");
             }
@@ -238,7 +240,13 @@ fn phase(p: &PhaseDef) -> PhaseKeys {
         seed: p.seed.clone(),
         dims: p.dims.clone(),
         nodes: overrides(&p.nodes),
-        losses: p.losses.iter().map(|(name, l)| (name.clone(), loss(name, l))).collect(),
+        losses: losses(p, ""),
+        rounds: p
+            .rounds
+            .iter()
+            .filter(|r| !r.name.is_empty())
+            .map(|r| round(p, r))
+            .collect(),
         reset: p.reset.clone(),
         frozen: p.frozen.clone(),
         validate: p.validate.clone(),
@@ -256,6 +264,26 @@ fn view(v: &ViewDef) -> ViewKeys {
         roots: v.roots.iter().map(reference).collect(),
         optional: v.optional,
     }
+}
+
+/// A round, by its name.
+fn round(p: &PhaseDef, r: &RoundDef) -> (String, Spanned<Sub<RoundKeys>>) {
+    let keys = RoundKeys {
+        losses: losses(p, &r.name),
+        train: r.train.clone(),
+        repeat: r.repeat,
+    };
+    (r.name.clone(), Spanned::new(Sub(keys), r.place.clone()))
+}
+
+/// The terms of the round of this name.
+fn losses(p: &PhaseDef, round: &str) -> IndexMap<String, Spanned<LossKeys>> {
+    let own = p.losses.iter().filter(|(_, l)| p.rounds[l.round].name == round);
+    let name = |label: &String| match round {
+        "" => label.clone(),
+        round => label[round.len() + 1..].to_owned(),
+    };
+    own.map(|(label, l)| (name(label), loss(&name(label), l))).collect()
 }
 
 fn loss(name: &str, l: &LossDef) -> Spanned<LossKeys> {

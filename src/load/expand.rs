@@ -321,11 +321,14 @@ impl<'a> Expander<'a> {
         instance.declared = def.inputs.clone();
         instance.inputs = inputs;
         instance.outputs = def.outputs.clone();
+        let before = out.0.len();
         let mut inner = params.of_composite(values, &mut out);
+        let sound = out.0.len() == before;
         self.open.push((path, kind));
         self.scope(&def.nodes, &mut inner, &around);
         self.open.pop();
-        for (name, _) in inner.unused() {
+        // A value that could not be found may be what would use another.
+        for (name, _) in inner.unused().filter(|_| sound) {
             let at = &def.params[name].key;
             let p = Problem::error(format!("nothing in the composite uses its parameter `{name}`"));
             self.say(p.at(at, "no `$` names it"));

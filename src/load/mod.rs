@@ -35,6 +35,11 @@
 //! `losses = { ce = 1.0 }` weighs a node's first output, `"ce.loss" = 1.0` a port, `total = { of = "ce.loss",
 //! weight = 1.0 }` one under another name.
 //!
+//! # Rounds
+//! A phase may have `rounds` in place of `losses`: tables by name, which a step takes in their order, those of a layer
+//! above after those below. As tables, and not as a list, so that a layer changes one of them as any other value:
+//! `set.phases.main.rounds.features.repeat = 2`, `drop = ["phases.main.rounds.features"]`.
+//!
 //! # Relative paths
 //! in a node's parameters are resolved against the folder of the file that wrote its `kind`, or against its `folder`;
 //! those that `--set` gives to `list`, `root`, `classes`, `init` and `out` against the current folder. `~/` begins a
@@ -61,6 +66,7 @@ mod params;
 mod phase;
 mod raw;
 mod refs;
+mod rounds;
 mod set_arg;
 mod ties;
 mod what;

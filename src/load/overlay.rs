@@ -51,13 +51,10 @@ impl Merger<'_> {
             .into_iter()
             .flat_map(|t| t.values())
         {
-            known.extend(
-                phase
-                    .get("losses")
-                    .and_then(Tree::entries)
-                    .into_iter()
-                    .flat_map(|t| t.keys().cloned()),
-            );
+            let rounds = phase.get("rounds").and_then(Tree::entries).into_iter();
+            let holders = rounds.flat_map(|t| t.values()).chain([phase]);
+            let losses = holders.filter_map(|t| t.get("losses").and_then(Tree::entries));
+            known.extend(losses.flat_map(|t| t.keys().cloned()));
         }
         known
     }
@@ -91,12 +88,13 @@ impl Merger<'_> {
                     [section, phase].iter().chain(rest).map(|s| s.to_string()).collect()
                 };
                 let Some(table) = table.entries_mut() else { continue };
-                if let Some(losses) = table.get_mut("losses").and_then(Tree::entries_mut) {
+                for (at, losses) in objectives(table) {
                     losses.retain(|k, v| {
                         let target = v.get("of").and_then(Tree::text).unwrap_or(k);
                         let keep = !names_node(target, name);
                         if !keep {
-                            removed.push((path(&["losses", k]), v.clone()));
+                            let at: Vec<&str> = at.iter().map(String::as_str).chain([k.as_str()]).collect();
+                            removed.push((path(&at), v.clone()));
                         }
                         keep
                     });
@@ -115,6 +113,12 @@ impl Merger<'_> {
                         items.retain(|i| !i.text().is_some_and(|t| names_node(t, name)));
                     }
                 }
+                let rounds = table.get_mut("rounds").and_then(Tree::entries_mut);
+                for round in rounds.into_iter().flat_map(IndexMap::values_mut) {
+                    if let Some(TreeValue::Array(items)) = round.at_mut(["train"]).map(|t| &mut t.value) {
+                        items.retain(|i| !i.text().is_some_and(|t| names_node(t, name)));
+                    }
+                }
                 forget_groups(table, name);
             }
         }
@@ -123,14 +127,18 @@ impl Merger<'_> {
         }
     }
 
-    /// Drops the loss terms of this name from all phases.
+    /// Drops the loss terms of this name from all phases and their rounds.
     fn drop_losses(&mut self, name: &str, by: &Place) -> bool {
         let mut removed = vec![];
         if let Some(phases) = self.tree.at_mut(["phases"]).and_then(Tree::entries_mut) {
             for (phase, table) in phases {
-                let losses = table.at_mut(["losses"]).and_then(Tree::entries_mut);
-                if let Some(old) = losses.and_then(|l| l.shift_remove(name)) {
-                    removed.push((["phases", phase, "losses", name].map(String::from), old));
+                let Some(table) = table.entries_mut() else { continue };
+                for (at, losses) in objectives(table) {
+                    if let Some(old) = losses.shift_remove(name) {
+                        let head = ["phases".to_owned(), phase.clone()];
+                        let path: Vec<String> = head.into_iter().chain(at).chain([name.to_owned()]).collect();
+                        removed.push((path, old));
+                    }
                 }
             }
         }
@@ -326,6 +334,25 @@ impl Merger<'_> {
             }
         }
     }
+}
+
+/// The tables of losses of a phase, each with its path there: the phase's own, and those of its rounds.
+fn objectives(phase: &mut IndexMap<String, Tree>) -> Vec<(Vec<String>, &mut IndexMap<String, Tree>)> {
+    let mut all = vec![];
+    for (key, t) in phase {
+        match key.as_str() {
+            "losses" => all.extend(t.entries_mut().map(|losses| (vec![key.clone()], losses))),
+            "rounds" => {
+                for (round, t) in t.entries_mut().into_iter().flatten() {
+                    let losses = t.at_mut(["losses"]).and_then(Tree::entries_mut);
+                    let path = vec![key.clone(), round.clone(), "losses".to_owned()];
+                    all.extend(losses.map(|losses| (path, losses)));
+                }
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 /// Drops a node from the groups of a phase's optimiser; a group that becomes empty is removed, for an empty list means

@@ -5,7 +5,7 @@ use super::node::known_streams;
 use super::optim::optimizer;
 use super::refs::{Resolver, Use};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{Epoch, LossDef, LossKeys, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
+use crate::graph::{Epoch, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
 use crate::keys::{Free, Table};
 use crate::tree::{Out, Tree, TreeValue};
 use indexmap::IndexMap;
@@ -31,8 +31,9 @@ impl PhaseCx<'_, '_> {
             out.push(p.help("the length is `epochs = …`; `epoch = \"longest\"` says over which list a pass is one"));
             own.shift_remove("epoch");
         }
+        super::rounds::shape(name, &mut own, out);
         let keys = PhaseKeys::read(&at(""), &own, out);
-        let losses = self.losses(keys.losses);
+        let (rounds, losses) = self.rounds(name, t, keys.losses, keys.rounds, out);
         let (streams, dims, nodes) = self.shared(table, keys.streams, keys.dims, keys.nodes, out);
         match (table.get("epochs"), table.get("steps")) {
             (Some(e), Some(s)) => out.push(
@@ -91,6 +92,7 @@ impl PhaseCx<'_, '_> {
             micro_batch: keys.micro_batch,
             dims,
             nodes,
+            rounds,
             losses,
             reset: known(keys.reset),
             frozen: known(keys.frozen),
@@ -166,30 +168,13 @@ impl PhaseCx<'_, '_> {
                 let p = Problem::error(format!("`{key}` of a node is the same in all phases and views"));
                 out.push(p.at(&v.key, "only parameters may differ"));
             }
-            nodes.insert(node, Spanned::new(params, key));
+            // A table without entries changes nothing.
+            if !params.is_empty() {
+                nodes.insert(node, Spanned::new(params, key));
+            }
         }
         let streams = streams.map(|s| known_streams(s, self.streams, out));
         (streams, dims, nodes)
-    }
-
-    /// The terms whose outputs exist.
-    fn losses(&mut self, keys: IndexMap<String, Spanned<LossKeys>>) -> IndexMap<String, LossDef> {
-        let mut losses = IndexMap::new();
-        for (name, Spanned { value: term, .. }) in keys {
-            let of = term.of.unwrap_or_else(|| Spanned::new(name.clone(), term.key));
-            let target = self.resolver.resolve(0, &of, Use::Loss).into_iter().next();
-            losses.extend(target.map(|target| {
-                (
-                    name,
-                    LossDef {
-                        target,
-                        weight: term.weight,
-                        ramp: term.ramp,
-                    },
-                )
-            }));
-        }
-        losses
     }
 }
 

@@ -44,11 +44,35 @@ pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost
     }
 }
 
-/// Walks a step: forward, each value until its last use or, where a backward pass needs it, until then; backward, each
-/// gradient from the call that first produces it to the call that consumes it. `precision` is the one really used.
+/// The cost of a step's rounds: the peak of the largest, and the multiply-adds of all. Where a step has more passes than
+/// one, its batch is there until the last of them. `precision` is the one really used.
 pub fn memory(program: &Program, precision: Precision) -> Memory {
+    let again = program.passes().count() > 1;
+    let (mut macs, mut peak) = (0, 0);
+    for (index, round) in program.rounds.iter().enumerate() {
+        let (of_pass, largest) = pass(program, index, precision, again);
+        macs += of_pass * round.repeat as u64;
+        peak = peak.max(largest);
+    }
+    if again {
+        peak += batch_bytes(program) * program.parts.saturating_sub(1) as u64;
+    }
+    Memory {
+        macs,
+        peak,
+        weights: weight_bytes(program),
+    }
+}
+
+/// Walks a round: forward, each value until its last use or, where a backward pass needs it, until then; backward, each
+/// gradient from the call that first produces it to the call that consumes it. Gives multiply-adds of the forward pass and
+/// the peak. With `again`, the batch is needed afterwards, too.
+fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> (u64, u64) {
+    let round = &program.rounds[index];
     let device: Vec<usize> = (0..program.calls.len())
-        .filter(|i| program.calls[*i].side != Side::Host)
+        .filter(|i| {
+            program.calls[*i].side != Side::Host && (round.runs[*i] || program.calls[*i].side == Side::Boundary)
+        })
         .collect();
     let bytes = |id: &ValueId| value_bytes(program, *id, program.batch);
     let mut last: HashMap<ValueId, usize> = HashMap::new();
@@ -58,14 +82,12 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
             last.insert(*id, *i);
         }
     }
-    let wanted = |id: &ValueId| program.roots.contains(id);
-    let backward = |c: &Call| {
-        let takes = c
-            .inputs
-            .iter()
-            .flat_map(|(_, v)| v)
-            .any(|id| program.values[id.0].needs_grad);
-        program.kind == ProgramKind::Phase && c.gradient != Gradient::Stops && (c.trains || takes)
+    let kept = |id: &ValueId| again && program.calls[program.values[id.0].call].side == Side::Boundary;
+    let wanted = |id: &ValueId| program.roots.contains(id) || kept(id);
+    let backward = |i: usize| {
+        let c = &program.calls[i];
+        let takes = c.inputs.iter().flat_map(|(_, v)| v).any(|id| round.grads[id.0]);
+        program.kind == ProgramKind::Phase && c.gradient != Gradient::Stops && (round.trains[i] || takes)
     };
     let (mut now, mut peak, mut macs) = (0u64, 0u64, 0u64);
     for i in &device {
@@ -73,13 +95,13 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
         let cost = cost(program, c, precision);
         macs += cost.macs;
         now += c.outputs.iter().flatten().map(bytes).sum::<u64>();
-        if backward(c) {
+        if backward(*i) {
             now += cost.kept;
         }
         peak = peak.max(now + cost.scratch);
         for (id, at) in &last {
-            let made = &program.calls[program.values[id.0].call];
-            if at == i && made.side != Side::Host && !backward(made) && !wanted(id) {
+            let made = program.values[id.0].call;
+            if at == i && program.calls[made].side != Side::Host && !backward(made) && !wanted(id) {
                 now -= bytes(id).min(now);
             }
         }
@@ -87,20 +109,16 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
     let mut grads: HashMap<ValueId, u64> = program
         .losses
         .iter()
+        .filter(|l| l.round == index)
         .flat_map(|l| &l.values)
         .map(|id| (*id, bytes(id)))
         .collect();
     now += grads.values().sum::<u64>();
     let mut reached: HashSet<&str> = HashSet::new();
-    for i in device.iter().rev().filter(|i| backward(&program.calls[**i])) {
+    for i in device.iter().rev().filter(|i| backward(**i)) {
         let c = &program.calls[*i];
         let cost = cost(program, c, precision);
-        for id in c
-            .inputs
-            .iter()
-            .flat_map(|(_, v)| v)
-            .filter(|id| program.values[id.0].needs_grad)
-        {
+        for id in c.inputs.iter().flat_map(|(_, v)| v).filter(|id| round.grads[id.0]) {
             if grads.insert(*id, bytes(id)).is_none() {
                 now += bytes(id);
             }
@@ -108,7 +126,7 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
         peak = peak.max(now + cost.scratch);
         now = now.saturating_sub(cost.kept);
         // Gradients of weights stay until the optimiser step.
-        if c.trains && reached.insert(&c.owner) {
+        if round.trains[*i] && reached.insert(&c.owner) {
             let specs = program.weights.get(&c.owner).into_iter().flatten();
             now += specs.map(glad_nodes::WeightSpec::gradient_bytes).sum::<u64>();
             peak = peak.max(now);
@@ -117,16 +135,12 @@ pub fn memory(program: &Program, precision: Precision) -> Memory {
             now = now.saturating_sub(bytes(id) + grads.remove(id).unwrap_or(0));
         }
     }
-    Memory {
-        macs,
-        peak,
-        weights: weight_bytes(program),
-    }
+    (macs, peak)
 }
 
 fn weight_bytes(program: &Program) -> u64 {
     let of = |(node, specs): (&String, &Vec<glad_nodes::WeightSpec>)| -> u64 {
-        let trains = program.calls.iter().any(|c| c.owner == *node && c.trains);
+        let trains = program.trains(node, None);
         let times = |s: &glad_nodes::WeightSpec| {
             if trains && s.role != glad_nodes::Role::Buffer {
                 1 + program.kept as u64

@@ -2,10 +2,12 @@
 
 mod checked;
 mod memory;
+mod round;
 
 pub use checked::{Checked, RESULT_VIEW};
 pub use memory::{Memory, memory, sample_bytes};
 pub(crate) use memory::{batch_bytes, cost, value_bytes};
+pub use round::Round;
 
 use crate::graph::Ramp;
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
@@ -37,8 +39,8 @@ pub struct ValueInfo {
     pub side: Side,
     /// Whether it depends on a label of a held-out stream.
     pub held_out: bool,
-    /// Whether a gradient is computed for it (phases only): a loss depends on it, and something that trains is
-    /// upstream.
+    /// Whether a gradient is computed for it in any round (phases only): a loss depends on it, and something that trains
+    /// is upstream.
     pub needs_grad: bool,
     /// The call that computes it.
     pub call: usize,
@@ -73,7 +75,7 @@ pub struct Call {
     /// For a call that takes a whole list, once before the phase: the stream whose list, an index into
     /// [`Program::streams`] or the name of a stream that the phase does not run.
     pub whole_list: Option<String>,
-    /// Whether its weights are trained in this phase.
+    /// Whether its weights are trained in this phase, in any of its rounds.
     pub trains: bool,
     /// The parameters that it has here: those of the node, of its stream, and of the phase or view.
     pub params: serde_json::Value,
@@ -82,8 +84,10 @@ pub struct Call {
 /// A term of the objective.
 #[derive(Clone, Debug)]
 pub struct LossTerm {
-    /// Its name in the file.
+    /// Its name in the file, `ROUND/NAME` where the phase has rounds.
     pub name: String,
+    /// The round that it belongs to, an index into [`Program::rounds`].
+    pub round: usize,
     /// The loss values; more than one where the node exists once per stream: they are summed.
     pub values: Vec<ValueId>,
     /// Its weight.
@@ -141,6 +145,8 @@ pub struct Program {
     pub split: String,
     /// Videos per stream in one forward pass.
     pub batch: usize,
+    /// How many such passes the batch of a step is divided into.
+    pub parts: usize,
     /// The graph's `dims` in it.
     pub dims: DimScope,
     /// All values.
@@ -153,6 +159,8 @@ pub struct Program {
     pub sources: Vec<usize>,
     /// The weights of every node that runs, by the path of the node that owns them.
     pub weights: IndexMap<String, Vec<WeightSpec>>,
+    /// What a step does, in order: of a phase without `rounds` and of a view one.
+    pub rounds: Vec<Round>,
     /// The objective (phases).
     pub losses: Vec<LossTerm>,
     /// The roots (views).

@@ -106,9 +106,14 @@ fn chart(title: &str, series: Vec<Series>, shares: bool) -> Option<Chart> {
     })
 }
 
-/// Keys of a step that are not losses.
+/// Whether a key of a step is a loss, `ROUND/NAME` in a phase with rounds.
 fn is_loss(name: &str) -> bool {
-    !name.contains('.') && !["lr", "grad_norm", OBJECTIVE].contains(&name)
+    !name.contains('.') && !["lr", "grad_norm", OBJECTIVE].contains(&in_round(name))
+}
+
+/// `ce` of `classifiers/ce`.
+fn in_round(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, name)| name)
 }
 
 /// The weighted sum of a phase's losses, as metrics name it.
@@ -168,9 +173,9 @@ fn short(name: &str) -> String {
     }
 }
 
-/// The node of a metric's name: `align_g.bce` of `align_g.bce.accuracy@source`.
+/// The node of a metric's name: `align_g.bce` of `align_g.bce.accuracy@source`, in any round.
 fn node(name: &str) -> &str {
-    let path = name.split('@').next().unwrap_or(name);
+    let path = in_round(name.split('@').next().unwrap_or(name));
     path.rsplit_once('.').map_or(path, |(node, _)| node)
 }
 
@@ -226,6 +231,21 @@ mod tests {
         );
         assert!(svg.contains("scores@target 25 %"));
         assert!(!svg.contains(">lr"));
+    }
+
+    #[test]
+    fn rounds_have_losses_of_their_own() {
+        let metrics = r#"{"phase":"main","step":0,"both/align.bce.accuracy":0.5,"both/ce":2.0,"both/loss":2.0,"both/grad_norm":3.0,"features/apart":0.25,"features/loss":0.25,"loss":2.25,"lr":0.1}"#;
+        let svg = curves(metrics, &|n| n == "align.bce").unwrap();
+        for shown in [
+            ">both/ce 2.00<",
+            ">features/apart 0.25<",
+            ">objective 2.25<",
+            ">both/align 50 %<",
+        ] {
+            assert!(svg.contains(shown), "{shown}: {svg}");
+        }
+        assert!(!svg.contains("grad_norm") && !svg.contains("/loss"), "{svg}");
     }
 
     #[test]

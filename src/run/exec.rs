@@ -1,6 +1,6 @@
 //! Walks a program's calls: forward, and backward over what forward kept. The graph is the tape.
 
-use crate::program::{Call, Program, ValueId};
+use crate::program::{Call, Program, Round, ValueId};
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Args, Body, Gradient, Head, Key, Precision, Saved, Scope, Side, Step, WeightStore};
@@ -18,9 +18,23 @@ pub(super) struct PassInfo {
     pub progress: f64,
     /// Optimiser steps done in this phase.
     pub step: u64,
+    /// The round that is computed, an index into [`Program::rounds`].
+    pub round: usize,
+}
+
+impl PassInfo {
+    /// This, of a round of the step and one of its repetitions, whose random numbers are its own.
+    pub(super) fn in_round(self, program: &Program, round: usize, time: usize) -> PassInfo {
+        let key = match program.rounds[round].name.as_str() {
+            "" => self.key,
+            name => self.key.name(name).index(time as u64),
+        };
+        PassInfo { key, round, ..self }
+    }
 }
 
 /// A part of a step's batch.
+#[derive(Clone)]
 pub(super) struct Part {
     /// What its pass knows.
     pub info: PassInfo,
@@ -30,7 +44,7 @@ pub(super) struct Part {
     pub share: f64,
 }
 
-/// Device calls of a program, with when each value is last used.
+/// Device calls of a program, with when each value is last used in each round.
 pub(super) struct Exec<'a> {
     program: &'a Program,
     device: Device,
@@ -38,11 +52,48 @@ pub(super) struct Exec<'a> {
     precision: Precision,
     /// Whether nodes may have repeated work of a GPU recorded.
     record: bool,
+    walks: Vec<Walk>,
+    /// Time spent, by call: forward and backward.
+    times: Vec<(Duration, Duration)>,
+}
+
+/// The device calls of a round.
+struct Walk {
     order: Vec<usize>,
     /// For each call of `order`: values that nothing uses afterwards.
     dies: Vec<Vec<ValueId>>,
-    /// Time spent, by call: forward and backward.
-    times: Vec<(Duration, Duration)>,
+}
+
+impl Walk {
+    fn new(program: &Program, round: &Round, keep: &[ValueId]) -> Walk {
+        let order: Vec<usize> = (0..program.calls.len())
+            .filter(|i| program.calls[*i].side == Side::Device && round.runs[*i])
+            .collect();
+        let mut last: HashMap<ValueId, usize> = HashMap::new();
+        for (at, i) in order.iter().enumerate() {
+            let call = &program.calls[*i];
+            for id in call
+                .inputs
+                .iter()
+                .flat_map(|(_, ids)| ids)
+                .chain(call.outputs.iter().flatten())
+            {
+                last.insert(*id, at);
+            }
+        }
+        let wanted = |id: &ValueId| {
+            let v = &program.values[id.0];
+            keep.contains(id)
+                || program.roots.contains(id)
+                || program.losses.iter().any(|l| l.values.contains(id))
+                || (v.ty.dims.is_empty() && matches!(v.ty.head, Head::Metric | Head::Loss))
+        };
+        let mut dies = vec![vec![]; order.len()];
+        for (id, at) in last.into_iter().filter(|(id, _)| !wanted(id)) {
+            dies[at].push(id);
+        }
+        Walk { order, dies }
+    }
 }
 
 /// Something that a pass made.
@@ -73,40 +124,15 @@ impl<'a> Exec<'a> {
     /// For `program` on `device`, in `precision` where the device has it. `keep` names values that are wanted besides
     /// losses, metrics and roots.
     pub(super) fn new(program: &'a Program, device: &Device, precision: Precision, keep: &[ValueId]) -> Exec<'a> {
-        let order: Vec<usize> = (0..program.calls.len())
-            .filter(|i| program.calls[*i].side == Side::Device)
-            .collect();
-        let mut last: HashMap<ValueId, usize> = HashMap::new();
-        for (at, i) in order.iter().enumerate() {
-            let call = &program.calls[*i];
-            for id in call
-                .inputs
-                .iter()
-                .flat_map(|(_, ids)| ids)
-                .chain(call.outputs.iter().flatten())
-            {
-                last.insert(*id, at);
-            }
-        }
-        let wanted = |id: &ValueId| {
-            let v = &program.values[id.0];
-            keep.contains(id)
-                || program.roots.contains(id)
-                || program.losses.iter().any(|l| l.values.contains(id))
-                || (v.ty.dims.is_empty() && matches!(v.ty.head, Head::Metric | Head::Loss))
-        };
-        let mut dies = vec![vec![]; order.len()];
-        for (id, at) in last.into_iter().filter(|(id, _)| !wanted(id)) {
-            dies[at].push(id);
-        }
         let times = vec![(Duration::ZERO, Duration::ZERO); program.calls.len()];
         Exec {
             program,
             device: device.clone(),
             precision: precision.on(device.location()),
             record: false,
-            order,
-            dies,
+            walks: (program.rounds.iter())
+                .map(|round| Walk::new(program, round, keep))
+                .collect(),
             times,
         }
     }
@@ -126,7 +152,7 @@ impl<'a> Exec<'a> {
         &self.times
     }
 
-    /// Runs all calls. `values` are those of the batch boundary; a call whose stream has no values is left out.
+    /// Runs all calls of the round. `values` are those of the batch boundary; a call whose stream has no values is left out.
     /// With `backward`, what the backward pass needs is kept. `tallies` count the metrics.
     ///
     /// # Errors
@@ -141,7 +167,8 @@ impl<'a> Exec<'a> {
         mut watch: Option<&mut Watch<'_>>,
     ) -> Result<Forward> {
         let mut saved: Vec<Option<(Saved, Vec<bool>)>> = (0..self.program.calls.len()).map(|_| None).collect();
-        for (at, i) in self.order.iter().enumerate() {
+        let (walk, round) = (&self.walks[info.round], &self.program.rounds[info.round]);
+        for (at, i) in walk.order.iter().enumerate() {
             let call = &self.program.calls[*i];
             let since = Instant::now();
             let metric = matches!(self.program.bodies[call.body], Body::Metric(_));
@@ -154,9 +181,9 @@ impl<'a> Exec<'a> {
                                 .iter()
                                 .flat_map(|(_, ids)| ids)
                                 .filter(|id| values.contains_key(id))
-                                .map(|id| self.program.values[id.0].needs_grad)
+                                .map(|id| round.grads[id.0])
                                 .collect();
-                            let keeps = backward && (call.trains || wants.iter().any(|w| *w));
+                            let keeps = backward && (round.trains[*i] || wants.iter().any(|w| *w));
                             let mut step = self.step(store, call, info, &wants, keeps, watch.is_some());
                             let (out, s) = node.forward(&mut step, &args)?;
                             if keeps && call.gradient != Gradient::Stops {
@@ -187,14 +214,14 @@ impl<'a> Exec<'a> {
                 inside().with_context(|| format!("node `{}` ({})", call.node, call.kind))?;
             }
             self.times[*i].0 += since.elapsed();
-            for id in &self.dies[at] {
+            for id in &walk.dies[at] {
                 values.remove(id);
             }
         }
         Ok(Forward { kept: values, saved })
     }
 
-    /// Runs the calls backwards from the losses, each weighted by its term's weight times `scale`, and adds to the
+    /// Runs the calls backwards from the losses of the round, each weighted by its term's weight times `scale`, and adds to the
     /// gradients in `store`.
     ///
     /// # Errors
@@ -209,7 +236,7 @@ impl<'a> Exec<'a> {
     ) -> Result<()> {
         let Forward { kept, mut saved } = forward;
         let mut grads: HashMap<ValueId, Tensor> = HashMap::new();
-        for term in &self.program.losses {
+        for term in self.program.losses.iter().filter(|t| t.round == info.round) {
             for id in &term.values {
                 if let Some(loss) = kept.get(id) {
                     let g = Tensor::full(
@@ -222,7 +249,7 @@ impl<'a> Exec<'a> {
             }
         }
         drop(kept);
-        for i in self.order.iter().rev() {
+        for i in self.walks[info.round].order.iter().rev() {
             let call = &self.program.calls[*i];
             let Some((state, wants)) = saved[*i].take() else {
                 continue;

@@ -6,7 +6,7 @@
 
 use super::exec::{Exec, Part, Seen};
 use crate::graph::PhaseDef;
-use crate::program::{Call, Program};
+use crate::program::{Call, Program, Round};
 use anyhow::{Result, bail};
 use candle_core::{DType, Tensor};
 use glad_nodes::{Precision, Role, WeightStore};
@@ -30,6 +30,27 @@ impl fmt::Display for Symptom {
             Symptom::Value(name, v) => write!(f, "`{name}` is {}", word(*v)),
             Symptom::Gradient(v) => write!(f, "the norm of the gradient is {}", word(*v)),
             Symptom::Weight(name) => write!(f, "the update leaves `{name}` with numbers that are not finite"),
+        }
+    }
+}
+
+/// Where a step was.
+pub(super) struct At<'a> {
+    /// The step.
+    pub step: u64,
+    /// Its round.
+    pub round: &'a Round,
+    /// Which of the round's repetitions, from 0.
+    pub time: usize,
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "step {}", self.step)?;
+        match (self.round.name.as_str(), self.round.repeat) {
+            ("", _) => Ok(()),
+            (name, 1) => write!(f, ", round `{name}`"),
+            (name, of) => write!(f, ", round `{name}` ({} of {of})", self.time + 1),
         }
     }
 }
@@ -59,11 +80,12 @@ pub(super) fn message(
     program: &Program,
     def: &PhaseDef,
     precision: Precision,
-    step: u64,
+    at: &At<'_>,
     symptom: &Symptom,
     culprit: Option<&Culprit>,
 ) -> String {
-    let mut text = format!("step {step}: {symptom}");
+    let part = if at.round.name.is_empty() { "step" } else { "round" };
+    let mut text = format!("{at}: {symptom}");
     match (symptom, culprit) {
         (Symptom::Weight(full), _) => {
             let inside = |node: &&String| full.strip_prefix(node.as_str()).is_some_and(|r| r.starts_with('.'));
@@ -71,11 +93,11 @@ pub(super) fn message(
                 text += &format!(", which is a weight of node `{node}`");
             }
         }
-        (_, None) => text += "\n  every number that the step makes is finite when it is taken again",
+        (_, None) => text += &format!("\n  every number that the {part} makes is finite when it is taken again"),
         (_, Some(c)) => {
             let (value, place) = (word(c.value), &c.place);
             let what = match place {
-                Place::Weight(name) => format!("weight `{name}`, before the step"),
+                Place::Weight(name) => format!("weight `{name}`, before the {part}"),
                 Place::Output(port) => format!("the output `{port}`"),
                 Place::Buffer(name) => format!("the statistics `{name}`"),
                 Place::WeightGradient(name) => format!("the gradient of the weight `{name}`"),
@@ -91,11 +113,12 @@ pub(super) fn message(
             }
         }
     }
-    text += match symptom {
-        Symptom::Weight(_) => "\n  nothing was saved since",
-        _ => "\n  the weights are those before this step, and nothing was saved since",
-    };
-    text + "\n  try " + &advice(def, precision, step)
+    if !matches!(symptom, Symptom::Weight(_)) {
+        text += &format!("\n  the weights are those before this {part}, and nothing was saved since");
+    } else {
+        text += "\n  nothing was saved since";
+    }
+    text + "\n  try " + &advice(def, precision, at.step)
 }
 
 /// What to try.

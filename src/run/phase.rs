@@ -52,6 +52,7 @@ impl StepPlan {
             training: true,
             progress: k as f64 / self.length.steps as f64,
             step: k,
+            round: 0,
         }
     }
 }

@@ -79,12 +79,12 @@ impl<'a> Rehearsal<'a> {
         }
         let parts = self.parts();
         let again = || Ok(parts.into_iter());
-        let (values, _) = self
+        let done = self
             .steps
             .update(&mut self.store, &mut self.optimizer, self.step, self.plan.length, again)
             .with_context(|| format!("phase `{}`", self.program.name))?;
         self.step += 1;
-        Ok(values)
+        Ok(done.values)
     }
 
     /// The parts of the step.
@@ -190,6 +190,32 @@ mod tests {
     use crate::load::load_text;
     use std::path::Path;
 
+    const ROUNDS: &str = "drop = [\"phases.main.losses\"]\n[phases.main.rounds.all]\nlosses = { ce = 1.0, tol = 0.1 }\n\
+                          [phases.main.rounds.head]\nlosses = { ce = 1.0 }\ntrain = [\"classify\"]\nrepeat = 2";
+
+    #[test]
+    fn each_pass_moves_running_statistics() {
+        // The same batch and weights that stay: after n passes a mean that starts at 0 is (1 − 0.9ⁿ) of the batch's.
+        let mean = |repeat: usize| {
+            let text = format!(
+                "extends = \"full.toml\"\nset.setting = \"settings/smoke.toml\"\n{}\n[set.phases.main.optimizer]\nlr = 0.0",
+                ROUNDS.replace("repeat = 2", &format!("repeat = {repeat}"))
+            );
+            let graph = load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+            let checked = crate::check::check(&graph, &glad_nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+            let mut rehearsal = Rehearsal::new(&graph, &checked, "main", &Device::Cpu).unwrap();
+            rehearsal.step().unwrap();
+            let mut means = rehearsal.store.iter().filter(|(n, _)| n.ends_with("running_mean"));
+            means.next().unwrap().1.value.to_vec1::<f32>().unwrap()
+        };
+        let (two, four) = (mean(1), mean(3));
+        assert!(two.iter().any(|m| m.abs() > 1e-3), "{two:?}");
+        for (two, four) in two.iter().zip(&four) {
+            let right = two * (1.0 - 0.9f32.powi(4)) / (1.0 - 0.9f32.powi(2));
+            assert!((four - right).abs() < 1e-5, "{four}, and {right} is right");
+        }
+    }
+
     /// What six steps give, each scalar in its bits, or why there are no more.
     fn steps(late: bool, overlay: &str) -> (Vec<Vec<(String, u64)>>, String) {
         let text = format!("extends = \"full.toml\"\nset.setting = \"settings/smoke.toml\"\n{overlay}");
@@ -215,6 +241,8 @@ mod tests {
             // Not finite from the second step on.
             "[set.phases.main.optimizer]\nlr = 1e30",
             "[set.phases.main.optimizer]\nlr = 1e30\n[phases.main]\nmicro_batch = 2",
+            &format!("{ROUNDS}\n[phases.main]\nmicro_batch = 2"),
+            &format!("{ROUNDS}\n[set.phases.main.optimizer]\nlr = 1e30"),
         ] {
             let (early, late) = (steps(false, overlay), steps(true, overlay));
             assert_eq!(early, late, "{overlay}");

@@ -159,6 +159,10 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();
         writeln!(t, "loss {} {names:?} {} {:?}", l.name, l.weight, l.ramp)?;
     }
+    for r in p.rounds.iter().filter(|r| !r.name.is_empty()) {
+        let trained: Vec<usize> = (0..r.trains.len()).filter(|i| r.trains[*i]).collect();
+        writeln!(t, "round {} {} trains calls {trained:?}", r.name, r.repeat)?;
+    }
     writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
     let mut optimizer = Written::nowhere();
     def.optimizer.write(&mut optimizer);

@@ -6,6 +6,7 @@ use crate::program::Program;
 use anyhow::{Context, Result};
 use candle_core::Device;
 use glad_nodes::{Body, Key, Role, WeightStore};
+use std::collections::BTreeSet;
 
 /// Makes the weights of a program that `store` does not have yet: drawn by `key`, or where a node names a file (`init`),
 /// read from it. What was read is reported.
@@ -54,15 +55,20 @@ pub(super) fn begin_phase(
     }
     let seed = def.seed.as_ref().map_or(seed, |s| s.value);
     start_weights(program, store, Key::new(seed).name("init"), device, progress)?;
-    mark_trained(program, store);
+    mark_trained(program, None, store);
     Ok(())
 }
 
-/// Marks the weights that a phase trains, and no others.
-fn mark_trained(program: &Program, store: &mut WeightStore) {
+/// Marks the weights that a phase trains, or one of its rounds, and no others.
+pub(super) fn mark_trained(program: &Program, round: Option<usize>, store: &mut WeightStore) {
+    let rounds = program.rounds.iter().enumerate();
+    let rounds: Vec<_> = rounds.filter(|(i, _)| round.is_none_or(|r| r == *i)).collect();
+    let trained = |i: usize| rounds.iter().any(|(_, r)| r.trains[i]);
+    let calls = program.calls.iter().enumerate().filter(|(i, _)| trained(*i));
+    let owners: BTreeSet<&str> = calls.map(|(_, c)| c.owner.as_str()).collect();
     for (full, w) in store.iter_mut() {
         w.trains = w.spec.role != Role::Buffer
-            && program.calls.iter().any(|c| c.trains && inside(full, &c.owner))
+            && owners.iter().any(|owner| inside(full, owner))
             && !program.frozen.iter().any(|n| inside(full, n));
     }
 }

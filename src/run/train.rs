@@ -220,11 +220,12 @@ impl<'a> Training<'a> {
         }
         run.staging.begin()?;
         let again = || Ok(run.parts_again(k));
-        let (mut row, done) = (self.steps).update(state.store, state.optimizer, k, run.plan.length, again)?;
+        let done = (self.steps).update(state.store, state.optimizer, k, run.plan.length, again)?;
         run.staging.end()?;
         state.position.step = k + 1;
+        let mut row = done.values;
         row.push(("lr".into(), done.lr));
-        row.push(("grad_norm".into(), done.grad_norm));
+        row.extend(done.norms);
         Ok(Some(row))
     }
 
@@ -354,7 +355,8 @@ impl Smooth {
             Some(term) => term.weight.abs(),
             None => -1.0,
         };
-        let mut values: Vec<_> = self.0.iter().filter(|(n, _)| n != "lr" && n != "grad_norm").collect();
+        let is_word = |n: &str| n != "lr" && n.rsplit('/').next() != Some("grad_norm");
+        let mut values: Vec<_> = self.0.iter().filter(|(n, _)| is_word(n)).collect();
         values.sort_by(|a, b| weight(&b.0).total_cmp(&weight(&a.0)));
         values.into_iter().map(|(n, v)| format!("{n} {v:.3}")).collect()
     }

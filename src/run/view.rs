@@ -171,6 +171,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                     training: false,
                     progress: 1.0,
                     step: 0,
+                    round: 0,
                 };
                 let out = exec.forward(store, info, values, false, &mut tallies, None)?;
                 for id in &logits {

@@ -575,3 +575,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_loss_for_a_nodes_own_weights_reaches_no_other() {
+    let critic = "[nodes.critic]\nkind = \"critic\"\ninputs = { source = \"consensus.y@source\", target = \"consensus.y@target\" }\n\
+                  [phases.main.losses]\ndistance = { of = \"critic.distance\", weight = -0.1 }\npenalty = { of = \
+                  \"critic.penalty\", weight = 10.0 }";
+    let p = &checked(critic).phases["main"];
+    assert_eq!(sign(p, "distance", "backbone"), Some(-1));
+    assert_eq!(sign(p, "penalty", "backbone"), None);
+    assert_eq!(sign(p, "penalty", "critic"), Some(1));
+}

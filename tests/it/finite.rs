@@ -178,6 +178,27 @@ fn it_is_found_in_the_part_of_a_step_that_made_it() {
 }
 
 #[test]
+fn the_round_is_named() {
+    // In the second round of the second step: the first trains what the poison is not before.
+    let rounds = "drop = [\"phases.main.losses\"]\n[phases.main.rounds.order]\nlosses = { tol = 1.0 }\n\
+                  [phases.main.rounds.classes]\nlosses = { ce = 1.0 }\ntrain = [\"classify\", \"poison\"]\nrepeat = 3";
+    let (done, said) = steps(&poisoned("output", 1, rounds), 3);
+    let what = "phase `main`: step 1, round `classes` (1 of 3): `classes/ce` is NaN\n  the first number that is not finite: \
+                NaN in the output `y` of node `poison` (poison) in stream source";
+    assert_eq!(
+        (done, said),
+        (1, format!("{what}{}", TRY.replace("this step", "this round")))
+    );
+    let (done, said) = steps(&poisoned("weight", 1, rounds), 3);
+    assert!(
+        done == 1
+            && said.contains("step 1, round `classes` (1 of 3): the norm of the gradient")
+            && said.contains("`scale`"),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_node_of_the_library_that_multiplies_too_much_is_named() {
     let grl =
         |name: &str, x: &str| format!("[nodes.{name}]\nkind = \"grl\"\nscale = 1e30\ninputs = {{ x = \"{x}\" }}\n");

@@ -195,3 +195,63 @@ fn differences_are_listed() {
     };
     insta::assert_snapshot!(diff(&loaded(&full()), &loaded(&tuned)));
 }
+
+/// MCD with an overlay on it.
+fn mcd(overlay: &str) -> Graph {
+    let text = format!("extends = \"methods/mcd.toml\"\n{overlay}");
+    load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"))
+}
+
+#[test]
+fn a_layer_changes_one_round() {
+    let base = mcd("");
+    let changed = |overlay: &str| diff(&base, &mcd(overlay));
+    assert_eq!(
+        changed("set.phases.main.rounds.features.repeat = 2"),
+        "~ phases.main.rounds.features.repeat  4 → 2\n"
+    );
+    assert_eq!(
+        changed("append.phases.main.rounds.features.train = [\"classify\"]"),
+        "+ phases.main.rounds.features.train  classify\n"
+    );
+    assert_eq!(
+        changed("drop = [\"phases.main.rounds.all\"]"),
+        "- phases.main.rounds.all.losses.ce         1.0\n- phases.main.rounds.all.losses.second_ce  1.0\n"
+    );
+    let names = |g: &Graph| {
+        g.phases["main"]
+            .rounds
+            .iter()
+            .map(|r| r.name.clone())
+            .collect::<Vec<_>>()
+    };
+    // A loss is dropped from all rounds, and a round without one is left out; so is what names a node.
+    let alone = mcd("drop = [\"second\", \"second_ce\", \"apart\"]");
+    assert_eq!(names(&alone), ["all", "classifiers"]);
+    assert_eq!(
+        alone.phases["main"].losses.keys().collect::<Vec<_>>(),
+        ["all/ce", "classifiers/ce"]
+    );
+    let train = alone.phases["main"].rounds[1].train.as_ref().unwrap();
+    assert_eq!(train.iter().map(|n| n.value.as_str()).collect::<Vec<_>>(), ["classify"]);
+    let notes: Vec<&str> = alone.notes.iter().map(|n| n.message.as_str()).collect();
+    assert!(
+        notes.contains(&"round `features` of phase `main` has no loss, so it is left out"),
+        "{notes:?}"
+    );
+    assert!(!mcd("drop = [\"phases.main.rounds\"]").phases.contains_key("main"));
+    // Those of a layer above come after those below, and their order is a difference.
+    let after = mcd("[phases.main.rounds.last]\nlosses = { ce = 0.5 }");
+    assert_eq!(names(&after), ["all", "classifiers", "features", "last"]);
+    let turned =
+        "drop = [\"phases.main.rounds.all\"]\n[phases.main.rounds.all]\nlosses = { ce = 1.0, second_ce = 1.0 }";
+    assert_eq!(
+        changed(turned),
+        "~ phases.main.rounds  all, classifiers, features → classifiers, features, all\n"
+    );
+    let whole = explain(&base, "phases.main.rounds.features.repeat").unwrap();
+    assert_eq!(
+        whole,
+        "phases.main.rounds.features.repeat = 4\n  graphs/methods/mcd.toml:32 wrote 4\n"
+    );
+}

@@ -122,6 +122,43 @@ fn a_dropped_node_leaves_groups_and_roots() {
 }
 
 #[test]
+fn a_composites_defaults_may_use_its_other_parameters() {
+    let graph = r#"
+extends = "base.toml"
+
+[nodes.c]
+kind   = "c.toml"
+inputs = { x = "a.y" }
+
+[nodes.d]
+kind   = "c.toml"
+width  = 5
+inputs = { x = "a.y" }
+"#;
+    let composite = r#"
+[composite]
+inputs  = ["x"]
+outputs = { y = "n.y" }
+
+[composite.params]
+width  = 3
+hidden = "$width"
+
+[nodes.n]
+kind   = "k"
+hidden = "$hidden"
+width  = "$width"
+inputs = { x = "in.x" }
+"#;
+    let g = loaded(&[("g.toml", graph), ("c.toml", composite)], LoadOptions::of("g.toml")).unwrap_or_else(|p| panic!("{p}"));
+    for (node, width) in [("c.n", "3"), ("d.n", "5")] {
+        for name in ["width", "hidden"] {
+            assert_eq!(g.nodes[node].params[name].to_string(), width, "{node}.{name}");
+        }
+    }
+}
+
+#[test]
 fn layers_are_laid_once_and_in_order() {
     let files = [
         ("setting.toml", "dims.T = 4\nnodes.a.extra = 1"),

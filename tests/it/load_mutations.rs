@@ -119,7 +119,7 @@ fn damaged_files() {
     copy(Path::new("graphs"), folder.path(), Path::new(""), &mut files);
     files.sort();
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig {
-        cases: 400,
+        cases: std::env::var("PROPTEST_CASES").map_or(400, |n| n.parse().expect("a number of cases")),
         failure_persistence: None,
         ..ProptestConfig::default()
     });

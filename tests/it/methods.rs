@@ -50,16 +50,39 @@ fn rows(run: &Path, phase: &str) -> Vec<serde_json::Value> {
 
 #[test]
 fn comix_and_co2a_resume_to_the_same_bytes() {
-    let dir = tempfile::tempdir().unwrap();
-    for (method, terms) in [
-        ("comix", &["ce", "bgm", "tpl"][..]),
+    resume(&[
+        ("comix", &["ce", "bgm", "tpl"]),
         ("co2a", &["ce", "aug", "clip_aug", "source_label", "inter", "consist"]),
-    ] {
+    ]);
+}
+
+#[test]
+fn methods_in_rounds_resume_to_the_same_bytes() {
+    resume(&[
+        (
+            "mcd",
+            &[
+                "all/ce",
+                "classifiers/apart",
+                "features/apart",
+                "features/grad_norm",
+                "loss",
+            ],
+        ),
+        ("wdgrl", &["critic/distance", "critic/penalty", "features/ce"]),
+    ]);
+}
+
+/// Trains methods whole, and killed and resumed with other numbers of threads: both leave the same bytes, and none of these
+/// terms is 0 throughout.
+fn resume(methods: &[(&str, &[&str])]) {
+    let dir = tempfile::tempdir().unwrap();
+    for (method, terms) in methods {
         let (whole, cut) = (dir.path().join(method), dir.path().join(format!("{method}_cut")));
         ok(&args(method, &whole, &["--no-share", "--save-every", "2"]));
         let main = rows(&whole, "main");
         assert_eq!(main.len(), 6, "{method}");
-        for term in terms {
+        for term in *terms {
             let finite = |r: &serde_json::Value| r[*term].as_f64().is_some_and(f64::is_finite);
             assert!(main.iter().all(finite), "{method} {term}: {main:?}");
             let some = main.iter().any(|r| r[*term].as_f64() != Some(0.0));
@@ -74,7 +97,8 @@ fn comix_and_co2a_resume_to_the_same_bytes() {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        ok(&args(method, &cut, &["--no-share", "--save-every", "2", "--resume"]));
+        let more = ["--no-share", "--save-every", "2", "--resume", "--threads", "3"];
+        ok(&args(method, &cut, &more));
         assert_eq!(differing(&whole, &cut), Vec::<String>::new(), "{method}");
     }
 }
@@ -87,8 +111,8 @@ fn every_method_takes_steps() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    // The first two are trained above; the last on features (`features.rs`).
-    for method in ["comix", "co2a", "ta3n"] {
+    // The first four are trained above; the last on features (`features.rs`).
+    for method in ["comix", "co2a", "mcd", "wdgrl", "ta3n"] {
         assert!(names.remove(method), "{method}");
     }
     assert!(names.len() >= 15, "{names:?}");

@@ -214,6 +214,31 @@ fn phases_share_a_key_where_they_are_the_same() {
 }
 
 #[test]
+fn the_rounds_of_a_phase_belong_to_its_key() {
+    let round = |name: &str, keys: &str| format!("[phases.warmup.rounds.{name}]\nlosses = {{ tol = 1.0 }}\n{keys}\n");
+    let (all, heads) = (round("all", ""), round("heads", "train = [\"tol\"]"));
+    let of = |rounds: &[&str]| {
+        key(
+            &format!("drop = [\"phases.warmup.losses\"]\n{}", rounds.concat()),
+            "warmup",
+            1,
+        )
+    };
+    let whole = of(&[&all, &heads]);
+    assert_eq!(whole, of(&[&all, &heads]));
+    for other in [
+        of(&[&all]),
+        of(&[&heads, &all]),
+        of(&[&all, &round("heads", "")]),
+        of(&[&all, &round("heads", "train = [\"tol\"]\nrepeat = 2")]),
+        of(&[&all, &round("heads", "train = [\"tol\", \"backbone\"]")]),
+        of(&[&all, &round("other", "train = [\"tol\"]")]),
+    ] {
+        assert_ne!(whole, other);
+    }
+}
+
+#[test]
 fn precision_belongs_to_a_phase_where_it_is_computed_with() {
     let at = |precision: &str, device| key_on(&format!("precision = \"{precision}\""), "warmup", 1, device);
     // The CPU computes in f32 whatever the graph requests.

@@ -14,11 +14,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The critic of WDGRL (Shen et al., AAAI 2018): `c(x) = w₂ · relu(W₁ x + b₁)` and two losses. `distance` is `mean c(source)
-/// − mean c(target)`, which the critic maximises (give it a negative weight) and the features minimise (put a `grl` before
-/// them). `penalty` is the mean of `(‖∇c‖ − 1)²` over the rows of both domains and points between them, `α` of the target's
-/// row and `1 − α` of the source's with `α` drawn from U(0, 1) for each pair in each step; it trains the critic alone.
-/// The paper has its weight at 10. `∇c = W₁ᵀ (1[W₁x + b₁ > 0] ⊙ w₂)`, so that its gradient needs no second derivative. A
-/// bias of the last layer would change neither loss.
+/// − mean c(target)`, which the critic maximises (give it a negative weight) and the features minimise, in rounds of their
+/// own or, in one pass, behind a `grl`. `penalty` is the mean of `(‖∇c‖ − 1)²` over the rows of both domains and points
+/// between them, `α` of the target's row and `1 − α` of the source's with `α` drawn from U(0, 1) for each pair in each
+/// pass; it trains the critic alone. The paper has its weight at 10. `∇c = W₁ᵀ (1[W₁x + b₁ > 0] ⊙ w₂)`, so that its
+/// gradient needs no second derivative. A bias of the last layer would change neither loss.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Critic {
@@ -45,6 +45,7 @@ impl Kind for Critic {
                 "how much higher the critic's mean is on the source",
             )
             .output("penalty", "Loss[]", "how far the length of its gradient is from 1")
+            .for_weights()
             .random()
     }
 
@@ -246,6 +247,10 @@ mod tests {
             .unwrap()
             .unusual_weights();
         assert!(p.contract.random);
+        assert_eq!(
+            p.contract.outputs.iter().map(|o| o.passes).collect::<Vec<_>>(),
+            [true, false]
+        );
         let x = Args::default()
             .with("source", vec![normal(1, &[2, 3])])
             .with("target", vec![normal(2, &[2, 3])]);

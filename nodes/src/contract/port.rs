@@ -70,6 +70,8 @@ pub struct Output {
     pub ty: TypeExpr,
     /// The inputs that it is computed from; `None` is all of them.
     pub from: Option<Vec<String>>,
+    /// Whether its gradient passes to inputs, and not to weights alone.
+    pub passes: bool,
     /// The label of a sample: may not reach a training loss where the stream is held out.
     pub supervision: bool,
     /// What it is, for people.
@@ -229,6 +231,7 @@ impl Contract {
             name: name.into(),
             ty: TypeExpr::parse(ty),
             from: None,
+            passes: true,
             supervision: false,
             doc,
         });
@@ -239,6 +242,14 @@ impl Contract {
     #[must_use]
     pub fn from(mut self, inputs: &[&str]) -> Self {
         self.last_output().from = Some(inputs.iter().map(|s| s.to_string()).collect());
+        self
+    }
+
+    /// The gradient of the output added last trains the node's weights, and goes to no input: an input is a constant to
+    /// it.
+    #[must_use]
+    pub fn for_weights(mut self) -> Self {
+        self.last_output().passes = false;
         self
     }
 

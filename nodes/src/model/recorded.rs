@@ -83,7 +83,7 @@ pub(super) struct Open {
 impl Recordings {
     /// The features of clips `[rows · N, T, H, W, C]` by a recording. `None` if there is none and none is to be made:
     /// recording is off, no forward and backward pass of this shape has run yet, or the clips need a gradient.
-    pub fn forward(&self, network: &Sequence, step: &mut Step<'_>, clips: &Tensor) -> Result<Option<(Tensor, Open)>> {
+    pub(super) fn forward(&self, network: &Sequence, step: &mut Step<'_>, clips: &Tensor) -> Result<Option<(Tensor, Open)>> {
         let Some(gpu) = self.gpu(step)? else {
             return Ok(None);
         };
@@ -116,7 +116,7 @@ impl Recordings {
 
     /// Clips `[rows, N, T, H, W, C]` of a shape ran forward and backward without a recording: what runs only the first time (the
     /// choice of a kernel, its loading) has run, so the next such pass can be recorded.
-    pub fn ran(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<()> {
+    pub(super) fn ran(&self, network: &Sequence, step: &Step<'_>, dims: &[usize]) -> Result<()> {
         if self.gpu(step)?.is_none() {
             return Ok(());
         }
@@ -271,7 +271,7 @@ impl Backward {
 
 impl Open {
     /// Adds the gradients of the weights, for this gradient of the features `[clips, features]`.
-    pub fn backward(mut self, network: &Sequence, step: &mut Step<'_>, grad: &Tensor) -> Result<()> {
+    pub(super) fn backward(mut self, network: &Sequence, step: &mut Step<'_>, grad: &Tensor) -> Result<()> {
         let gpu = Gpu::at(step.device)?.context("a recording is asked for on a device without any")?;
         let mut recording = self.recording.take().context("a recording was used twice")?;
         if let Some(kept) = self.kept.take() {

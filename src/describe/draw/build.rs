@@ -134,7 +134,7 @@ fn node_box(s: &Scene, node: &NodeDef, frame: Option<usize>) -> NodeBox {
             p.losses
                 .iter()
                 .filter(move |t| t.values.iter().any(gives))
-                .map(|t| format!("{} × {}", p.name, t.weight))
+                .map(|t| format!("{} × {}", p.rounds[t.round].whole(&p.name), t.weight))
         });
     NodeBox {
         path: node.path.clone(),

@@ -104,6 +104,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         streams: vec!["source".into()],
         split: "train".into(),
         batch: 4,
+        parts: 1,
         dims: DimScope::default(),
         values: vec![
             value("videos.video", "Video", 0),
@@ -130,6 +131,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         ],
         sources: vec![0],
         weights: Default::default(),
+        rounds: vec![],
         losses: vec![],
         roots: vec![],
         reach: vec![],

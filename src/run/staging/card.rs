@@ -25,7 +25,7 @@ struct Clock {
 }
 
 impl CardStaging {
-    pub fn new(device: &CudaDevice) -> Result<CardStaging> {
+    pub(super) fn new(device: &CudaDevice) -> Result<CardStaging> {
         let card = Card::of(&device.cuda_stream())?;
         Ok(CardStaging {
             device: device.clone(),

@@ -117,6 +117,12 @@ pub(super) fn graph(changes: &str) -> (Graph, Checked) {
             None => all.push((name, lines)),
         }
     }
+    if all.iter().any(|(name, _)| name.starts_with("phases.main.rounds.")) {
+        // Their losses are the phase's.
+        let of_phase = |(name, _): &&mut (&str, Vec<&str>)| *name == "phases.main";
+        let lines = all.iter_mut().find(of_phase).map(|(_, lines)| lines);
+        lines.into_iter().for_each(|l| l.retain(|l| !l.starts_with("losses.")));
+    }
     let text = |(name, lines): &(&str, Vec<&str>)| match *name {
         "" => lines.join("\n"),
         name => format!("[{name}]\n{}", lines.join("\n")),
@@ -134,8 +140,10 @@ pub(super) struct Trained {
     pub weights: Vec<Numbers>,
     /// The lines of metrics.jsonl.
     pub rows: Vec<Value>,
-    /// The videos of each forward pass of a step's part, source first.
+    /// The videos of each forward pass of a step's part, source first, where each pass takes both streams.
     pub parts: Vec<Vec<Row>>,
+    /// The videos of each call that takes them.
+    pub calls: Vec<Vec<Row>>,
     /// Where the run stands.
     pub position: Position,
     /// All weights in the end.
@@ -275,6 +283,7 @@ pub(super) fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         weights: watcher.weights,
         rows: text.lines().map(|l| serde_json::from_str(l).unwrap()).collect(),
         parts: calls.chunks(2).map(<[_]>::concat).collect(),
+        calls,
         position,
         store,
         outcome,

@@ -7,6 +7,7 @@ mod methods;
 mod net;
 mod optimizer;
 mod parity;
+mod rounds;
 mod schedules;
 mod steps;
 mod ties;

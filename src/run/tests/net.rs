@@ -147,28 +147,8 @@ impl Training {
         let losses = [self.losses[0] * grown[0], self.losses[1] * grown[1]];
         let mut found = pass(weights, rows, losses, self.reversal[k]);
         found.grads.retain(|name, _| (self.trains)(name));
-        let norm = found.grads.values().flatten().map(|g| g * g).sum::<f64>().sqrt();
-        let clip = match self.clip {
-            Some(most) => (most / (norm + 1e-6)).min(1.0),
-            None => 1.0,
-        };
-        for (name, grad) in &found.grads {
-            let (scale, decay) = (self.group)(name);
-            let w = weights.get_mut(name).unwrap();
-            let rate = scale * self.lr[k];
-            let d: Vec<f64> = match self.adam {
-                Some(Adam { decoupled: true, .. }) => {
-                    w.iter_mut().for_each(|w| *w -= rate * decay * *w);
-                    grad.iter().map(|g| clip * g).collect()
-                }
-                _ => grad.iter().zip(&*w).map(|(g, w)| clip * g + decay * w).collect(),
-            };
-            let updates = match self.adam {
-                Some(adam) => adam.updates(k, &d, kept, name),
-                None => self.sgd(&d, &mut kept.first, name),
-            };
-            w.iter_mut().zip(updates).for_each(|(w, u)| *w -= rate * u);
-        }
+        let times = |_: &str| k + 1;
+        let norm = self.update(self.lr[k], &found.grads, weights, kept, times);
         vec![
             ("ce", found.ce),
             ("adv", found.adv),
@@ -178,6 +158,41 @@ impl Training {
             ("grad_norm", norm),
             ("lr", self.lr[k]),
         ]
+    }
+
+    /// Moves weights at a rate `lr`, and gives the norm of their gradient: `times` is how often a weight has been moved with
+    /// this.
+    pub(super) fn update(
+        &self,
+        lr: f64,
+        grads: &Numbers,
+        weights: &mut Numbers,
+        kept: &mut Moments,
+        mut times: impl FnMut(&str) -> usize,
+    ) -> f64 {
+        let norm = grads.values().flatten().map(|g| g * g).sum::<f64>().sqrt();
+        let clip = match self.clip {
+            Some(most) => (most / (norm + 1e-6)).min(1.0),
+            None => 1.0,
+        };
+        for (name, grad) in grads {
+            let (scale, decay) = (self.group)(name);
+            let w = weights.get_mut(name).unwrap();
+            let rate = scale * lr;
+            let d: Vec<f64> = match self.adam {
+                Some(Adam { decoupled: true, .. }) => {
+                    w.iter_mut().for_each(|w| *w -= rate * decay * *w);
+                    grad.iter().map(|g| clip * g).collect()
+                }
+                _ => grad.iter().zip(&*w).map(|(g, w)| clip * g + decay * w).collect(),
+            };
+            let updates = match self.adam {
+                Some(adam) => adam.updates(times(name), &d, kept, name),
+                None => self.sgd(&d, &mut kept.first, name),
+            };
+            w.iter_mut().zip(updates).for_each(|(w, u)| *w -= rate * u);
+        }
+        norm
     }
 
     /// What a weight moves by, of a learning rate of 1.
@@ -198,13 +213,13 @@ impl Training {
 }
 
 impl Adam {
-    /// What a weight moves by in step `k`, counted from 0, of a learning rate of 1.
-    fn updates(&self, k: usize, d: &[f64], kept: &mut Moments, name: &str) -> Vec<f64> {
+    /// What a weight moves by when it is moved for the `t`-th time, of a learning rate of 1.
+    fn updates(&self, t: usize, d: &[f64], kept: &mut Moments, name: &str) -> Vec<f64> {
         let [b1, b2] = self.betas;
         let zeros = || vec![0.0; d.len()];
         let first = kept.first.entry(name.to_owned()).or_insert_with(zeros);
         let second = kept.second.entry(name.to_owned()).or_insert_with(zeros);
-        let t = k as i32 + 1;
+        let t = t as i32;
         let update = |((d, m), v): ((&f64, &mut f64), &mut f64)| {
             *m = b1 * *m + (1.0 - b1) * d;
             *v = b2 * *v + (1.0 - b2) * d * d;

@@ -178,6 +178,7 @@ fn two_steps(name: &str, frames: usize, backbone: &str) -> Result<()> {
             training: true,
             progress,
             step: k as u64,
+            round: 0,
         };
         let batch = batch(program, &reference, frames);
         steps.part(
@@ -194,7 +195,7 @@ fn two_steps(name: &str, frames: usize, backbone: &str) -> Result<()> {
             }
         }
         let none = || -> Result<std::iter::Empty<Result<Part>>> { bail!("all is finite") };
-        let (found, _) = steps.update(&mut store, &mut optimizer, k as u64, length, none)?;
+        let found = steps.update(&mut store, &mut optimizer, k as u64, length, none)?.values;
         for (loss, right) in LOSSES.iter().zip(reference.floats(&format!("loss.{k}"))) {
             let found = found.iter().find(|(n, _)| n == loss).unwrap().1;
             let error = (found - f64::from(right)).abs() / f64::from(right);

@@ -162,6 +162,7 @@ fn a_node_over_several_streams_is_left_out_where_one_of_them_has_run_out() {
         training: false,
         progress: 0.0,
         step: 0,
+        round: 0,
     };
     let clips = Tensor::zeros((2, 1, 1, 1, 2, 3), DType::U8, &Device::Cpu).unwrap();
     let mut rows = |streams: &[&str]| {

@@ -10,19 +10,19 @@ static STREAM: LazyLock<Arc<CudaStream>> =
     LazyLock::new(|| CudaContext::new(0).expect("a card").new_stream().expect("a stream"));
 
 /// The GPU.
-pub struct Host(Card);
+pub(crate) struct Host(Card);
 
 impl Host {
-    pub fn new() -> Host {
+    pub(crate) fn new() -> Host {
         Host(Card::of(&STREAM).expect("the card"))
     }
 
     /// The GPU again: it runs threads in an unspecified order.
-    pub fn reversed() -> Host {
+    pub(crate) fn reversed() -> Host {
         Host::new()
     }
 
-    pub fn put<T: Copied>(&self, numbers: &[T]) -> HostMemory {
+    pub(crate) fn put<T: Copied>(&self, numbers: &[T]) -> HostMemory {
         let mut memory = self.alloc(numbers.len(), T::NUMBER).expect("memory of the card");
         if !numbers.is_empty() {
             STREAM
@@ -47,27 +47,27 @@ impl Gpu for Host {
 }
 
 /// Memory of the GPU.
-pub struct HostMemory(CardMemory);
+pub(crate) struct HostMemory(CardMemory);
 
 impl HostMemory {
-    pub fn numbers<T: Copied>(&self) -> Vec<T> {
+    pub(crate) fn numbers<T: Copied>(&self) -> Vec<T> {
         STREAM.clone_dtoh(T::slice(&self.0)).expect("a copy from the card")
     }
 
-    pub fn write<T: Copied>(&mut self, numbers: &[T]) {
+    pub(crate) fn write<T: Copied>(&mut self, numbers: &[T]) {
         STREAM
             .memcpy_htod(numbers, T::slice_mut(&mut self.0))
             .expect("a copy to the card");
     }
 
-    pub fn input_from(&self, skip: usize) -> In<'_> {
+    pub(crate) fn input_from(&self, skip: usize) -> In<'_> {
         let all = self.0.input();
         let address = all.address() + (skip * all.number().size()) as u64;
         // SAFETY: a part of memory that is borrowed for the same lifetime.
         unsafe { In::new(address, all.len() - skip, all.number()) }
     }
 
-    pub fn output_from(&mut self, skip: usize) -> Out<'_> {
+    pub(crate) fn output_from(&mut self, skip: usize) -> Out<'_> {
         let all = self.0.output();
         let address = all.address() + (skip * all.number().size()) as u64;
         // SAFETY: a part of memory that is mutably borrowed for the same lifetime.
@@ -86,7 +86,7 @@ impl Memory for HostMemory {
 }
 
 /// Element types that are copied to and from the GPU.
-pub trait Copied: Element + Clone + Default {
+pub(crate) trait Copied: Element + Clone + Default {
     fn slice(memory: &CardMemory) -> &CudaSlice<Self>;
     fn slice_mut(memory: &mut CardMemory) -> &mut CudaSlice<Self>;
 }

@@ -5,7 +5,7 @@
 mod card;
 
 #[cfg(feature = "card")]
-pub use card::{Host, HostMemory};
+pub(crate) use card::{Host, HostMemory};
 use glad_cuda::{In, Number, Out};
 #[cfg(not(feature = "card"))]
 pub(crate) use glad_cuda_host::{Host, HostMemory};

@@ -36,7 +36,7 @@ impl Modules {
     ///
     /// # Errors
     /// The driver is older than the compiler, or the device than the kernels' architecture.
-    pub fn load(context: &Arc<CudaContext>) -> Result<Modules> {
+    pub(super) fn load(context: &Arc<CudaContext>) -> Result<Modules> {
         context.bind_to_thread().doing(|| "choose the device".into())?;
         let mut all = Modules {
             context: context.clone(),
@@ -53,7 +53,7 @@ impl Modules {
     ///
     /// # Errors
     /// There is no such kernel, or it takes other arguments.
-    pub fn kernel(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<CUfunction> {
+    pub(super) fn kernel(&self, launch: &Launch, args: &[Arg<'_>]) -> Result<CUfunction> {
         let key = (launch.module, launch.kernel);
         // A panic elsewhere leaves the table valid: an entry is inserted complete.
         if let Some(kernel) = self.kernels.read().unwrap_or_else(PoisonError::into_inner).get(&key) {

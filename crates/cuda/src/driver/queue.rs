@@ -14,52 +14,52 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    pub fn new(stream: Arc<CudaStream>) -> Queue {
+    pub(super) fn new(stream: Arc<CudaStream>) -> Queue {
         Queue {
             stream,
             recording: AtomicBool::new(false),
         }
     }
 
-    pub fn stream(&self) -> &Arc<CudaStream> {
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.stream
     }
 
-    pub fn context(&self) -> &Arc<CudaContext> {
+    pub(super) fn context(&self) -> &Arc<CudaContext> {
         self.stream.context()
     }
 
     /// Binds the context to the calling thread, as every driver call requires.
-    pub fn bind(&self) -> Result<()> {
+    pub(super) fn bind(&self) -> Result<()> {
         self.context()
             .bind_to_thread()
             .doing(|| "go on (an earlier operation failed)".into())
     }
 
-    pub fn is_recording(&self) -> bool {
+    pub(super) fn is_recording(&self) -> bool {
         self.recording.load(Ordering::Acquire)
     }
 
     /// Returns whether it was recording before.
-    pub fn set_recording(&self, on: bool) -> bool {
+    pub(super) fn set_recording(&self, on: bool) -> bool {
         self.recording.swap(on, Ordering::AcqRel)
     }
 
     /// Waits until all queued work is done.
-    pub fn synchronize(&self) -> Result<()> {
+    pub(super) fn synchronize(&self) -> Result<()> {
         self.stream
             .synchronize()
             .doing(|| "finish what was queued on the device".into())
     }
 
     /// Returns freed memory that the pools keep to the device. Waits until all queued work is done.
-    pub fn release_kept(&self) -> Result<()> {
+    pub(super) fn release_kept(&self) -> Result<()> {
         self.synchronize()?;
         pool::trim(self.context())
     }
 
     /// Memory for `len` values of a type.
-    pub fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
+    pub(super) fn slice<T: DeviceRepr>(&self, len: usize) -> Result<CudaSlice<T>> {
         let size = len * size_of::<T>();
         // SAFETY: its contents are never read before they are written: kernels and copies get it as an output.
         // CUDA cannot allocate zero bytes, so a slice of length 0 holds one value.

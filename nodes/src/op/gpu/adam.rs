@@ -6,7 +6,7 @@ use crate::op::types::{Adam, AdamParameter};
 use anyhow::{Context, Result};
 use glad_cuda::adam;
 
-pub fn step(gpu: &Gpu, settings: &Adam, parameters: &[AdamParameter<'_>]) -> Result<()> {
+pub(crate) fn step(gpu: &Gpu, settings: &Adam, parameters: &[AdamParameter<'_>]) -> Result<()> {
     let lent = parameters
         .iter()
         .map(|p| {

@@ -27,7 +27,7 @@ fn with<R>(
     })
 }
 
-pub fn forward(
+pub(crate) fn forward(
     gpu: &Gpu,
     x: &Tensor,
     stats: &Stats,
@@ -46,7 +46,7 @@ pub fn forward(
 }
 
 #[allow(clippy::too_many_arguments, reason = "as the CPU's, and the device")]
-pub fn backward(
+pub(crate) fn backward(
     gpu: &Gpu,
     batch: bool,
     x: &Tensor,
@@ -89,7 +89,7 @@ pub fn backward(
 }
 
 /// Mean and biased variance of each channel of `x` `[…, channels]`.
-pub fn moments(gpu: &Gpu, x: &Tensor, channels: usize) -> Result<Stats> {
+pub(crate) fn moments(gpu: &Gpu, x: &Tensor, channels: usize) -> Result<Stats> {
     let mut mean = gpu.fresh(channels, DType::F32)?;
     let mut var = gpu.fresh(channels, DType::F32)?;
     norm::moments(&gpu.card, gpu.lend(x)?.input()?, channels, mean.output(), var.output())?;
@@ -99,7 +99,7 @@ pub fn moments(gpu: &Gpu, x: &Tensor, channels: usize) -> Result<Stats> {
     })
 }
 
-pub fn update_running(gpu: &Gpu, running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<()> {
+pub(crate) fn update_running(gpu: &Gpu, running: &Stats, batch: &Stats, rows: usize, momentum: f32) -> Result<()> {
     let (of_batch, var_of_batch) = (gpu.lend(&batch.mean)?, gpu.lend(&batch.var)?);
     let (of_batch, var_of_batch) = (of_batch.input()?, var_of_batch.input()?);
     gpu.change(&running.mean, |mut mean| {

@@ -13,7 +13,7 @@ fn rows(x: &Tensor) -> Result<[usize; 2]> {
     Ok([x.elem_count() / channels.max(1), channels])
 }
 
-pub fn join(gpu: &Gpu, parts: &[Tensor]) -> Result<Tensor> {
+pub(crate) fn join(gpu: &Gpu, parts: &[Tensor]) -> Result<Tensor> {
     let first = parts.first().context("no channels to join")?;
     let mut of = 0;
     for x in parts {
@@ -40,7 +40,7 @@ pub fn join(gpu: &Gpu, parts: &[Tensor]) -> Result<Tensor> {
     Ok(gpu.tensor(y, dims))
 }
 
-pub fn part(gpu: &Gpu, all: &Tensor, first: usize, n: usize) -> Result<Tensor> {
+pub(crate) fn part(gpu: &Gpu, all: &Tensor, first: usize, n: usize) -> Result<Tensor> {
     let [lines, of] = rows(all)?;
     let mut y = gpu.fresh(lines * n, all.dtype())?;
     let to = Channels { of: n, first: 0 };

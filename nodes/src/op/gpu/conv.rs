@@ -15,7 +15,7 @@ use std::sync::Mutex;
 /// Channels-last weights in the type of the activations. They are kept until the weights change: both passes of
 /// a step use the same.
 #[derive(Default)]
-pub struct FilterCache(Mutex<Option<Kept>>);
+pub(crate) struct FilterCache(Mutex<Option<Kept>>);
 
 struct Kept {
     of: (u64, TensorId, DType),
@@ -75,7 +75,7 @@ fn shape_of(op: &ConvOp, x: &Tensor) -> Result<Conv> {
     Ok(op.on(n, [t, h, w]))
 }
 
-pub fn forward(gpu: &Gpu, op: &ConvOp, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
+pub(crate) fn forward(gpu: &Gpu, op: &ConvOp, step: &Step<'_>, x: &Tensor, stats: bool) -> Result<(Tensor, Option<Stats>)> {
     let scope = &step.weights;
     let shape = shape_of(op, x)?;
     let ty = x.dtype();
@@ -95,7 +95,7 @@ pub fn forward(gpu: &Gpu, op: &ConvOp, step: &Step<'_>, x: &Tensor, stats: bool)
     Ok((y, stats))
 }
 
-pub fn backward(
+pub(crate) fn backward(
     gpu: &Gpu,
     op: &ConvOp,
     step: &mut Step<'_>,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use glad_cuda::{Memory, Value, dropout};
 
-pub fn dropout(gpu: &Gpu, key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
+pub(crate) fn dropout(gpu: &Gpu, key: Key, p: f64, x: &Tensor) -> Result<Tensor> {
     let mut y = gpu.fresh(x.elem_count(), x.dtype())?;
     let key = Value::Host(key.word());
     dropout::dropout(&gpu.card, key, p as f32, gpu.lend(x)?.input()?, y.output())?;

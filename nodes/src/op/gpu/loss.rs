@@ -6,7 +6,7 @@ use anyhow::Result;
 use candle_core::{DType, Tensor};
 use glad_cuda::{In, Memory, Out, loss};
 
-pub fn cross_entropy(
+pub(crate) fn cross_entropy(
     gpu: &Gpu,
     logits: &Tensor,
     labels: &[u32],
@@ -32,7 +32,7 @@ pub fn cross_entropy(
     })
 }
 
-pub fn bce_with_logits(gpu: &Gpu, logits: &Tensor, targets: &[f32]) -> Result<LossGrad> {
+pub(crate) fn bce_with_logits(gpu: &Gpu, logits: &Tensor, targets: &[f32]) -> Result<LossGrad> {
     let targets = gpu.upload(targets)?;
     let targets = gpu.lend(&targets)?;
     with_weights(gpu, logits, None, |logits, weights, mean, grad| {

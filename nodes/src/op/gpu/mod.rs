@@ -33,12 +33,12 @@ pub(crate) struct Gpu {
 
 impl Gpu {
     /// The GPU that a tensor is on; `None` for the CPU.
-    pub fn of(tensor: &Tensor) -> Result<Option<Gpu>> {
+    pub(crate) fn of(tensor: &Tensor) -> Result<Option<Gpu>> {
         Gpu::at(tensor.device())
     }
 
     /// The GPU of a device; `None` for the CPU.
-    pub fn at(device: &Device) -> Result<Option<Gpu>> {
+    pub(crate) fn at(device: &Device) -> Result<Option<Gpu>> {
         let Device::Cuda(device) = device else {
             return Ok(None);
         };

@@ -7,7 +7,7 @@ use glad_cuda::Memory;
 use glad_cuda::normalize::{self, Frames, Scale};
 
 /// `(x − mean) / std` of clips of bytes `[…, height, width, 3]`, in type `ty`.
-pub fn normalize(gpu: &Gpu, clips: &Tensor, mean: [f32; 3], std: [f32; 3], ty: DType) -> Result<Tensor> {
+pub(crate) fn normalize(gpu: &Gpu, clips: &Tensor, mean: [f32; 3], std: [f32; 3], ty: DType) -> Result<Tensor> {
     let clips = clips.contiguous()?;
     let shape = match clips.dims() {
         [frames @ .., height, width, _] => Frames {

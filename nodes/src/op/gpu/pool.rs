@@ -8,7 +8,7 @@ use glad_cuda::pool;
 use glad_ops::Pool;
 
 /// The maxima, and the position of each in its window, as bytes.
-pub fn max_forward(gpu: &Gpu, shape: &Pool, x: &Tensor) -> Result<(Tensor, Tensor)> {
+pub(crate) fn max_forward(gpu: &Gpu, shape: &Pool, x: &Tensor) -> Result<(Tensor, Tensor)> {
     let len = shape.output_len();
     let (mut y, mut index) = (gpu.fresh(len, x.dtype())?, gpu.fresh(len, DType::U8)?);
     pool::max_forward(&gpu.card, shape, gpu.lend(x)?.input()?, y.output(), index.output())?;
@@ -17,7 +17,7 @@ pub fn max_forward(gpu: &Gpu, shape: &Pool, x: &Tensor) -> Result<(Tensor, Tenso
     Ok((gpu.tensor(y, dims), gpu.tensor(index, dims)))
 }
 
-pub fn max_backward(gpu: &Gpu, shape: &Pool, dy: &Tensor, index: &Tensor) -> Result<Tensor> {
+pub(crate) fn max_backward(gpu: &Gpu, shape: &Pool, dy: &Tensor, index: &Tensor) -> Result<Tensor> {
     let mut dx = gpu.fresh(shape.input_len(), dy.dtype())?;
     let (dy, index) = (gpu.lend(dy)?, gpu.lend(index)?);
     pool::max_backward(&gpu.card, shape, dy.input()?, index.input()?, dx.output())?;
@@ -25,13 +25,13 @@ pub fn max_backward(gpu: &Gpu, shape: &Pool, dy: &Tensor, index: &Tensor) -> Res
     Ok(gpu.tensor(dx, (shape.n, t, h, w, shape.channels)))
 }
 
-pub fn mean(gpu: &Gpu, x: &Tensor, rows: usize, positions: usize, channels: usize) -> Result<Tensor> {
+pub(crate) fn mean(gpu: &Gpu, x: &Tensor, rows: usize, positions: usize, channels: usize) -> Result<Tensor> {
     let mut y = gpu.fresh(rows * channels, DType::F32)?;
     pool::global_mean(&gpu.card, rows, positions, channels, gpu.lend(x)?.input()?, y.output())?;
     Ok(gpu.tensor(y, (rows, channels)))
 }
 
-pub fn mean_backward(gpu: &Gpu, dy: &Tensor, shape: &[usize], ty: DType) -> Result<Tensor> {
+pub(crate) fn mean_backward(gpu: &Gpu, dy: &Tensor, shape: &[usize], ty: DType) -> Result<Tensor> {
     let (rows, channels) = dy.dims2()?;
     let len: usize = shape.iter().product();
     let positions = len / (rows * channels).max(1);

@@ -12,37 +12,37 @@ impl Gpu {
     ///
     /// # Errors
     /// Those of `body`, or the driver fails.
-    pub fn record<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<(Recorded, R)> {
+    pub(crate) fn record<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<(Recorded, R)> {
         self.card.release_kept()?;
         self.card.record(body)
     }
 
     /// Whether GPU work is being captured.
-    pub fn is_recording(&self) -> bool {
+    pub(crate) fn is_recording(&self) -> bool {
         self.card.is_recording()
     }
 
     /// A tensor with arbitrary contents.
-    pub fn room(&self, shape: impl Into<Shape>, ty: DType) -> Result<Tensor> {
+    pub(crate) fn room(&self, shape: impl Into<Shape>, ty: DType) -> Result<Tensor> {
         let shape = shape.into();
         Ok(self.tensor(self.fresh(shape.elem_count(), ty)?, shape))
     }
 
     /// A copy of a tensor.
-    pub fn copied(&self, tensor: &Tensor) -> Result<Tensor> {
+    pub(crate) fn copied(&self, tensor: &Tensor) -> Result<Tensor> {
         let mut copy = self.fresh(tensor.elem_count(), tensor.dtype())?;
         pointwise::cast(&self.card, self.lend(tensor)?.input()?, copy.output())?;
         Ok(self.tensor(copy, tensor.shape()))
     }
 
     /// Writes the values of a tensor into another, each f32 or bf16.
-    pub fn copy_into(&self, from: &Tensor, to: &Tensor) -> Result<()> {
+    pub(crate) fn copy_into(&self, from: &Tensor, to: &Tensor) -> Result<()> {
         let from = self.lend(from)?;
         self.change(to, |to| Ok(pointwise::cast(&self.card, from.input()?, to)?))
     }
 
     /// Fills a tensor with this multiple of another of its shape.
-    pub fn set(&self, to: &Tensor, factor: f32, of: &Tensor) -> Result<()> {
+    pub(crate) fn set(&self, to: &Tensor, factor: f32, of: &Tensor) -> Result<()> {
         let of = self.lend(of)?;
         self.change(to, |to| {
             Ok(pointwise::scale(&self.card, Value::Host(factor), of.input()?, to)?)
@@ -50,7 +50,7 @@ impl Gpu {
     }
 
     /// `sum += x` if the value of the tensor `add` is not 0, else `sum = x`.
-    pub fn accumulate(&self, add: &Tensor, x: &Tensor, sum: &Tensor) -> Result<()> {
+    pub(crate) fn accumulate(&self, add: &Tensor, x: &Tensor, sum: &Tensor) -> Result<()> {
         let (add, x) = (self.lend(add)?, self.lend(x)?);
         self.change(sum, |sum| {
             Ok(pointwise::accumulate(&self.card, add.input()?, x.input()?, sum)?)

@@ -5,7 +5,7 @@ use anyhow::Result;
 use candle_core::Tensor;
 use glad_cuda::{Memory, Value, pointwise};
 
-pub fn scale(gpu: &Gpu, x: &Tensor, factor: f64) -> Result<Tensor> {
+pub(crate) fn scale(gpu: &Gpu, x: &Tensor, factor: f64) -> Result<Tensor> {
     let mut y = gpu.fresh(x.elem_count(), x.dtype())?;
     let factor = Value::Host(factor as f32);
     pointwise::scale(&gpu.card, factor, gpu.lend(x)?.input()?, y.output())?;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use candle_core::{DType, Tensor};
 use glad_cuda::{In, Memory, Out, Value, sgd};
 
-pub fn norm(gpu: &Gpu, grads: &[&Tensor]) -> Result<f64> {
+pub(crate) fn norm(gpu: &Gpu, grads: &[&Tensor]) -> Result<f64> {
     let (mut norm, mut scale) = (gpu.fresh(1, DType::F32)?, gpu.fresh(1, DType::F32)?);
     let lent = grads.iter().map(|g| gpu.lend(g)).collect::<Result<Vec<_>>>()?;
     let inputs = lent.iter().map(|g| g.input()).collect::<Result<Vec<_>>>()?;
@@ -14,7 +14,7 @@ pub fn norm(gpu: &Gpu, grads: &[&Tensor]) -> Result<f64> {
     Ok(f64::from(gpu.tensor(norm, ()).to_scalar::<f32>()?))
 }
 
-pub fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
+pub(crate) fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> Result<()> {
     let scale = gpu.upload(&[settings.clip_scale as f32])?;
     let scale = gpu.lend(&scale)?;
     let settings = sgd::Sgd {

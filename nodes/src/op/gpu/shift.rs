@@ -6,19 +6,19 @@ use candle_core::Tensor;
 use glad_cuda::{Memory, shift};
 use glad_ops::Shift;
 
-pub fn forward(gpu: &Gpu, shape: &Shift, x: &Tensor) -> Result<Tensor> {
+pub(crate) fn forward(gpu: &Gpu, shape: &Shift, x: &Tensor) -> Result<Tensor> {
     let mut y = gpu.fresh(x.elem_count(), x.dtype())?;
     shift::forward(&gpu.card, shape, gpu.lend(x)?.input()?, y.output())?;
     Ok(gpu.tensor(y, x.shape()))
 }
 
-pub fn backward(gpu: &Gpu, shape: &Shift, dy: &Tensor) -> Result<Tensor> {
+pub(crate) fn backward(gpu: &Gpu, shape: &Shift, dy: &Tensor) -> Result<Tensor> {
     let mut dx = gpu.fresh(dy.elem_count(), dy.dtype())?;
     shift::backward(&gpu.card, shape, gpu.lend(dy)?.input()?, dx.output())?;
     Ok(gpu.tensor(dx, dy.shape()))
 }
 
-pub fn backward_add(gpu: &Gpu, shape: &Shift, dy: &Tensor, dx: &Tensor) -> Result<()> {
+pub(crate) fn backward_add(gpu: &Gpu, shape: &Shift, dy: &Tensor, dx: &Tensor) -> Result<()> {
     let dy = gpu.lend(dy)?;
     gpu.change(dx, |dx| Ok(shift::backward_add(&gpu.card, shape, dy.input()?, dx)?))
 }

@@ -31,7 +31,7 @@ pub(super) struct Choices {
 
 impl Choices {
     /// Reads a file's choices; none if there is no file, or if it is another device's.
-    pub fn open(path: &Path, device: &str) -> Result<Choices> {
+    pub(super) fn open(path: &Path, device: &str) -> Result<Choices> {
         let header = format!("plans of cuDNN {} on {device}", get_version());
         // A named pipe would block.
         let text = match fs::metadata(path).map(|there| there.is_file()) {
@@ -61,12 +61,12 @@ impl Choices {
         })
     }
 
-    pub fn get(&self, problem: &str) -> Option<Choice> {
+    pub(super) fn get(&self, problem: &str) -> Option<Choice> {
         self.lines.get(problem).copied()
     }
 
     /// Adds a choice to the file.
-    pub fn keep(&mut self, problem: &str, choice: Choice) -> Fault<()> {
+    pub(super) fn keep(&mut self, problem: &str, choice: Choice) -> Fault<()> {
         let Choice { mode, rank, engine } = choice;
         let mut line = format!("{problem}\t{mode}\t{rank}\t{engine}\n");
         let mut options = fs::OpenOptions::new();

@@ -48,7 +48,7 @@ unsafe impl Send for Descriptor {}
 unsafe impl Sync for Descriptor {}
 
 impl Descriptor {
-    pub fn new(kind: Kind) -> Fault<Self> {
+    pub(super) fn new(kind: Kind) -> Fault<Self> {
         let mut raw = ptr::null_mut();
         // SAFETY: cuDNN writes one descriptor.
         let status = unsafe { sys::cudnnBackendCreateDescriptor(kind, &raw mut raw) };
@@ -57,14 +57,14 @@ impl Descriptor {
     }
 
     /// Finalises the descriptor, for which cuDNN checks the attributes.
-    pub fn finish(self) -> Fault<Self> {
+    pub(super) fn finish(self) -> Fault<Self> {
         // SAFETY: a descriptor that is not finalised yet.
         let status = unsafe { sys::cudnnBackendFinalize(self.raw) };
         accepted(status, || format!("finalise {:?}", self.kind))?;
         Ok(self)
     }
 
-    pub fn raw(&self) -> cudnnBackendDescriptor_t {
+    pub(super) fn raw(&self) -> cudnnBackendDescriptor_t {
         self.raw
     }
 
@@ -79,46 +79,46 @@ impl Descriptor {
         Ok(self)
     }
 
-    pub fn longs(self, name: Name, values: &[i64]) -> Fault<Self> {
+    pub(super) fn longs(self, name: Name, values: &[i64]) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_INT64 is int64_t.
         unsafe { self.set(name, Type::CUDNN_TYPE_INT64, values.len(), values.as_ptr().cast()) }
     }
 
-    pub fn float(self, name: Name, value: f32) -> Fault<Self> {
+    pub(super) fn float(self, name: Name, value: f32) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_FLOAT is float.
         unsafe { self.set(name, Type::CUDNN_TYPE_FLOAT, 1, (&raw const value).cast()) }
     }
 
     #[cfg(test)]
-    pub fn text(self, name: Name, value: &CStr) -> Fault<Self> {
+    pub(super) fn text(self, name: Name, value: &CStr) -> Fault<Self> {
         let bytes = value.to_bytes_with_nul();
         // SAFETY: CUDNN_TYPE_CHAR is char.
         unsafe { self.set(name, Type::CUDNN_TYPE_CHAR, bytes.len(), bytes.as_ptr().cast()) }
     }
 
-    pub fn data_type(self, name: Name, value: sys::cudnnDataType_t) -> Fault<Self> {
+    pub(super) fn data_type(self, name: Name, value: sys::cudnnDataType_t) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_DATA_TYPE is cudnnDataType_t.
         unsafe { self.set(name, Type::CUDNN_TYPE_DATA_TYPE, 1, (&raw const value).cast()) }
     }
 
-    pub fn mode(self, name: Name, value: sys::cudnnConvolutionMode_t) -> Fault<Self> {
+    pub(super) fn mode(self, name: Name, value: sys::cudnnConvolutionMode_t) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_CONVOLUTION_MODE is cudnnConvolutionMode_t.
         unsafe { self.set(name, Type::CUDNN_TYPE_CONVOLUTION_MODE, 1, (&raw const value).cast()) }
     }
 
-    pub fn heuristic(self, name: Name, value: sys::cudnnBackendHeurMode_t) -> Fault<Self> {
+    pub(super) fn heuristic(self, name: Name, value: sys::cudnnBackendHeurMode_t) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_HEUR_MODE is cudnnBackendHeurMode_t.
         unsafe { self.set(name, Type::CUDNN_TYPE_HEUR_MODE, 1, (&raw const value).cast()) }
     }
 
     /// # Safety
     /// The handle is alive, and outlives this.
-    pub unsafe fn handle(self, name: Name, value: cudnnHandle_t) -> Fault<Self> {
+    pub(super) unsafe fn handle(self, name: Name, value: cudnnHandle_t) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_HANDLE is cudnnHandle_t.
         unsafe { self.set(name, Type::CUDNN_TYPE_HANDLE, 1, (&raw const value).cast()) }
     }
 
-    pub fn child(self, name: Name, value: &Descriptor) -> Fault<Self> {
+    pub(super) fn child(self, name: Name, value: &Descriptor) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_BACKEND_DESCRIPTOR is cudnnBackendDescriptor_t.
         unsafe {
             self.set(
@@ -131,7 +131,7 @@ impl Descriptor {
     }
 
     /// Addresses on the device: cuDNN passes them on and does not read them here.
-    pub fn addresses(self, name: Name, values: &[u64]) -> Fault<Self> {
+    pub(super) fn addresses(self, name: Name, values: &[u64]) -> Fault<Self> {
         // SAFETY: CUDNN_TYPE_VOID_PTR is void*, which has the 64 bits of a device address.
         unsafe { self.set(name, Type::CUDNN_TYPE_VOID_PTR, values.len(), values.as_ptr().cast()) }
     }
@@ -148,7 +148,7 @@ impl Descriptor {
     }
 
     /// One whole number.
-    pub fn long(&self, name: Name) -> Fault<i64> {
+    pub(super) fn long(&self, name: Name) -> Fault<i64> {
         let mut value = 0_i64;
         // SAFETY: CUDNN_TYPE_INT64 is int64_t.
         unsafe { self.get(name, Type::CUDNN_TYPE_INT64, 1, (&raw mut value).cast()) }?;
@@ -156,7 +156,7 @@ impl Descriptor {
     }
 
     /// The numerical notes of an engine, as numbers: a later cuDNN has more of them than these bindings name.
-    pub fn notes(&self, name: Name) -> Fault<Vec<u32>> {
+    pub(super) fn notes(&self, name: Name) -> Fault<Vec<u32>> {
         const ROOM: usize = 32;
         let mut values = [0_u32; ROOM];
         // SAFETY: CUDNN_TYPE_NUMERICAL_NOTE is an enum in C, of 4 bytes.
@@ -165,7 +165,7 @@ impl Descriptor {
     }
 
     /// The descriptors of an attribute that has any number of them.
-    pub fn children(&self, name: Name, kind: Kind) -> Fault<Vec<Descriptor>> {
+    pub(super) fn children(&self, name: Name, kind: Kind) -> Fault<Vec<Descriptor>> {
         // The first call returns the maximum count; then that many descriptors, created beforehand, are filled in; fewer may
         // be used.
         // SAFETY: no room is passed, so nothing is written.
@@ -179,7 +179,7 @@ impl Descriptor {
     }
 
     /// The one descriptor of an attribute.
-    pub fn only_child(&self, name: Name, kind: Kind) -> Fault<Descriptor> {
+    pub(super) fn only_child(&self, name: Name, kind: Kind) -> Fault<Descriptor> {
         let child = Descriptor::new(kind)?;
         let mut raw = child.raw;
         // SAFETY: CUDNN_TYPE_BACKEND_DESCRIPTOR is cudnnBackendDescriptor_t, and this is a live one of the right kind.

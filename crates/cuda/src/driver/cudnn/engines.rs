@@ -50,7 +50,7 @@ pub(super) struct Ranking {
 pub(super) const MODES: [Mode; 3] = [CUDNN_HEUR_MODE_A, CUDNN_HEUR_MODE_B, CUDNN_HEUR_MODE_FALLBACK];
 
 impl Ranking {
-    pub fn new(problem: &Problem, target: &Target, mode: Mode) -> Fault<Ranking> {
+    pub(super) fn new(problem: &Problem, target: &Target, mode: Mode) -> Fault<Ranking> {
         let graph = Arc::new(problem.graph(target)?);
         let question = Descriptor::new(CUDNN_BACKEND_ENGINEHEUR_DESCRIPTOR)?
             .child(CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH, &graph)?
@@ -74,7 +74,7 @@ impl Ranking {
     }
 
     /// Builds the plan of a configuration; an error if it does not support this problem.
-    pub fn plan(&self, candidate: Candidate, target: &Target) -> Fault<Plan> {
+    pub(super) fn plan(&self, candidate: Candidate, target: &Target) -> Fault<Plan> {
         let plan = Descriptor::new(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR)?
             .child(CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG, &candidate.config)?;
         let plan = target.on_plan(plan)?.finish()?;
@@ -136,7 +136,7 @@ pub(super) fn order(engines: &[(i64, bool)], limit: usize) -> Vec<usize> {
 
 impl Plan {
     /// Runs the plan on the addresses of input, weights and output, with a workspace of its size.
-    pub fn run(&self, target: &Target, [x, w, y]: [u64; 3], workspace: u64) -> Fault<()> {
+    pub(super) fn run(&self, target: &Target, [x, w, y]: [u64; 3], workspace: u64) -> Fault<()> {
         let pack = Descriptor::new(CUDNN_BACKEND_VARIANT_PACK_DESCRIPTOR)?
             .longs(CUDNN_ATTR_VARIANT_PACK_UNIQUE_IDS, &[X, W, Y])?
             .addresses(CUDNN_ATTR_VARIANT_PACK_DATA_POINTERS, &[x, w, y])?

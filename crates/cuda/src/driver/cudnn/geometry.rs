@@ -21,7 +21,7 @@ impl Geometry {
     /// - frame by frame (1×k×k): frames are samples;
     /// - along time alone (k×1×1): rows and columns are one axis;
     /// - else three axes.
-    pub fn of(conv: &Conv) -> Geometry {
+    pub(super) fn of(conv: &Conv) -> Geometry {
         // Along such an axis the output is as long as the input and each value depends on one input value.
         let still = |a: usize| conv.kernel[a] == 1 && conv.stride[a] == 1 && conv.pad[a] == 0 && conv.pad_end[a] == 0;
         let [t, h, w] = conv.input;

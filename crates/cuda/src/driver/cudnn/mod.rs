@@ -98,7 +98,7 @@ fn variable(name: &str, default: usize) -> Result<usize> {
 }
 
 impl Cudnn {
-    pub fn new() -> Result<Cudnn> {
+    pub(super) fn new() -> Result<Cudnn> {
         Ok(Cudnn {
             plans: HashMap::new(),
             target: None,
@@ -109,17 +109,17 @@ impl Cudnn {
         })
     }
 
-    pub fn set_deterministic(&mut self, on: bool) {
+    pub(super) fn set_deterministic(&mut self, on: bool) {
         self.deterministic = on;
     }
 
-    pub fn keep_choices(&mut self, path: &Path, device: &str) -> Result<()> {
+    pub(super) fn keep_choices(&mut self, path: &Path, device: &str) -> Result<()> {
         self.choices = Some(Choices::open(path, device)?);
         Ok(())
     }
 
     /// The plans in use, the slowest first.
-    pub fn report(&self) -> Vec<Chosen> {
+    pub(super) fn report(&self) -> Vec<Chosen> {
         let chosen = |(problem, plan): (&Problem, &Plan)| Chosen {
             problem: problem.to_string(),
             macs: problem.conv.macs(),
@@ -176,7 +176,7 @@ impl Cudnn {
     }
 
     /// The workspace of the plans chosen so far, for a recording to hold: a larger plan then allocates another one.
-    pub fn hold_workspace(&mut self, queue: &Queue) -> Result<Option<Arc<CudaSlice<u8>>>> {
+    pub(super) fn hold_workspace(&mut self, queue: &Queue) -> Result<Option<Arc<CudaSlice<u8>>>> {
         if self.workspace.needed == 0 {
             return Ok(None);
         }

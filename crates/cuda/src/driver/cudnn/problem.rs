@@ -75,7 +75,7 @@ pub(super) const Y: i64 = 3;
 
 impl Problem {
     /// The operation graph, which has one operation.
-    pub fn graph(&self, target: &Target) -> Fault<Descriptor> {
+    pub(super) fn graph(&self, target: &Target) -> Fault<Descriptor> {
         let g = Geometry::of(&self.conv);
         let data = match self.precision {
             Precision::Bf16 => CUDNN_DATA_BFLOAT16,

@@ -17,12 +17,12 @@ pub(super) enum Target {
 
 impl Target {
     /// The device of a stream, on which plans then run.
-    pub fn of(stream: &CudaStream) -> Fault<Target> {
+    pub(super) fn of(stream: &CudaStream) -> Fault<Target> {
         Handle::new(stream).map(Target::Device)
     }
 
     /// Sets the device of an operation graph.
-    pub fn on_graph(&self, graph: Descriptor) -> Fault<Descriptor> {
+    pub(super) fn on_graph(&self, graph: Descriptor) -> Fault<Descriptor> {
         match self {
             // SAFETY: the handle is alive, and lives as long as the plans made with it: both are `Cudnn`'s.
             Target::Device(h) => unsafe { graph.handle(CUDNN_ATTR_OPERATIONGRAPH_HANDLE, h.0) },
@@ -32,7 +32,7 @@ impl Target {
     }
 
     /// Sets the device of a heuristics query, which otherwise is the graph's.
-    pub fn on_heuristics(&self, question: Descriptor) -> Fault<Descriptor> {
+    pub(super) fn on_heuristics(&self, question: Descriptor) -> Fault<Descriptor> {
         match self {
             Target::Device(_) => Ok(question),
             #[cfg(test)]
@@ -41,7 +41,7 @@ impl Target {
     }
 
     /// Sets the device of a plan.
-    pub fn on_plan(&self, plan: Descriptor) -> Fault<Descriptor> {
+    pub(super) fn on_plan(&self, plan: Descriptor) -> Fault<Descriptor> {
         match self {
             // SAFETY: as above.
             Target::Device(h) => unsafe { plan.handle(CUDNN_ATTR_EXECUTION_PLAN_HANDLE, h.0) },
@@ -51,7 +51,7 @@ impl Target {
     }
 
     /// Runs a plan.
-    pub fn run(&self, plan: &Descriptor, pack: &Descriptor) -> Fault<()> {
+    pub(super) fn run(&self, plan: &Descriptor, pack: &Descriptor) -> Fault<()> {
         match self {
             Target::Device(h) => {
                 // SAFETY: both are finalised; the addresses in the pack are of live memory of the sizes that the plan was
