@@ -8,12 +8,14 @@ pub fn registry() -> Registry {
     let mut r = Registry::default();
     // data
     r.add::<data::VideoList>();
+    r.add::<data::FeatureList>();
     r.add::<data::UniformSampler>();
     r.add::<data::DenseSampler>();
     r.add::<data::GridSampler>();
     r.add::<data::WindowSampler>();
     r.add::<data::Regroup>();
     r.add::<data::Decoder>();
+    r.add::<data::GatherFeatures>();
     r.add::<data::Resize>();
     r.add::<data::MultiScaleCrop>();
     r.add::<data::RandomCrop>();
@@ -42,6 +44,7 @@ pub fn registry() -> Registry {
     r.add::<model::CoAttention>();
     r.add::<model::ClipAttention>();
     r.add::<model::GraphConv>();
+    r.add::<model::Relations>();
     // tensor
     r.add::<tensor::Split>();
     r.add::<tensor::ThinClips>();

@@ -11,7 +11,7 @@ pub mod data;
 #[cfg(feature = "kinds")]
 #[doc(hidden)]
 pub mod fuzzing {
-    pub use crate::model::weights;
+    pub use crate::model::{features, weights};
 }
 #[cfg(feature = "kinds")]
 pub mod formula;

@@ -46,6 +46,37 @@ fn no_file_of_weights_is_too_broken() {
     assert!((500..3000 * 4).contains(&good), "{good}");
 }
 
+#[test]
+fn no_file_of_features_is_too_broken() {
+    let _alone = alone();
+    let at = |name: &str| std::fs::read(format!("{}/tests/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let sources = [
+        ("features/rows.npy", None),
+        ("features/fortran.npy", None),
+        ("features/two.npz", Some("flow")),
+        ("features/nested.pkl", Some("features.RGB")),
+        ("features/protocol5.pkl", None),
+    ]
+    .map(|(name, key)| (at(name), key));
+    for (bytes, key) in &sources {
+        assert_eq!(fuzzing::features(bytes, *key, 2), 5);
+    }
+    let mut mutator = Mutator::new(0xfea7);
+    let mut good = 0;
+    for round in 0..4000 {
+        let (bytes, key) = &sources[round % sources.len()];
+        let mut bytes = bytes.clone();
+        let all = 0..bytes.len();
+        mutator.mutate(&mut bytes, all);
+        let before = MEMORY.current_usage();
+        MEMORY.reset_peak_usage();
+        good += usize::from(fuzzing::features(&bytes, *key, 2) > 0);
+        let taken = MEMORY.peak_usage().saturating_sub(before);
+        assert!(taken < 16 << 20, "round {round} took {taken} bytes");
+    }
+    assert!((400..3600).contains(&good), "{good}");
+}
+
 /// An archive of members that are not compressed.
 fn archive(members: &[(String, &[u8])]) -> Vec<u8> {
     let (mut all, mut directory) = (vec![], vec![]);

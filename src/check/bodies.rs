@@ -41,6 +41,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         // An output whose type is unknown, because its inputs are not needed, keeps its head and has no sizes.
         let head = |o: &Output| match &o.ty.head {
             HeadExpr::Is(h) => h.clone(),
+            HeadExpr::OneOf(heads) => heads[0].clone(),
             HeadExpr::Any(v) => Head::Other(v.clone()),
         };
         let outputs = at.contract.outputs.iter().zip(outputs);

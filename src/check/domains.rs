@@ -146,6 +146,10 @@ fn unreversed(draft: &Draft, stack: usize) {
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     let node = &draft.scene.cx.graph.nodes[&program.calls[stack].node];
     let upstream = flow::makers(program, &features);
+    // Scores may be stacked as well as features: the reversal is then before the stacking.
+    let turned_before = upstream
+        .iter()
+        .any(|c| program.calls[*c].gradient == Gradient::Reverses);
     for (i, loss) in program.calls.iter().enumerate() {
         if !loss.inputs.iter().any(|(_, ids)| ids.contains(domain)) {
             continue;
@@ -167,7 +171,7 @@ fn unreversed(draft: &Draft, stack: usize) {
             let arrives: Vec<Signs> = features.iter().filter_map(|v| values.get(v)).copied().collect();
             let all =
                 |turned: bool| !arrives.is_empty() && arrives.iter().all(|s| s.sign() == if turned { -1 } else { 1 });
-            if all(false) && term.weight > 0.0 {
+            if all(false) && term.weight > 0.0 && !turned_before {
                 let p = Problem::warning(format!(
                     "loss `{}` trains `{first}` to tell the domains apart: no gradient reversal is between",
                     term.name

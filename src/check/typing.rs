@@ -327,7 +327,7 @@ impl<'g> Typer<'g> {
 /// The pattern with the numbers that are known.
 fn show(p: &TypeExpr, b: &Bindings) -> String {
     let head = match &p.head {
-        glad_nodes::HeadExpr::Is(h) => h.to_string(),
+        h @ (glad_nodes::HeadExpr::Is(_) | glad_nodes::HeadExpr::OneOf(_)) => h.to_string(),
         glad_nodes::HeadExpr::Any(v) => b.heads.get(v).map_or_else(|| "any".into(), ToString::to_string),
     };
     let mut dims: Vec<String> = p

@@ -299,15 +299,18 @@ pub(super) enum Command {
         #[arg(long = "run", value_name = "DIR")]
         run: PathBuf,
         /// Video files or folders of frames.
-        #[arg(required = true)]
         videos: Vec<PathBuf>,
+        /// The videos of a list instead, one of the kind that the run's lists are.
+        #[arg(long, value_name = "LIST")]
+        list: Option<PathBuf>,
         /// The view.
         #[arg(long, default_value = "infer")]
         view: String,
         /// A port to write instead, such as `consensus.y`.
-        #[arg(long, value_name = "NODE.PORT", requires = "out")]
+        #[arg(long, value_name = "NODE.PORT")]
         port: Option<String>,
-        /// The file to write: `.csv` or `.json` for predictions (a CSV as a run's predictions.csv), `.safetensors` for --port.
+        /// What to write: for predictions a file, `.csv` (as a run's predictions.csv) or `.json`; for --port one file,
+        /// `.safetensors`, or a folder with an index and a file for each video, a name without ending, which `feature_list` reads.
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
         /// The machine.

@@ -167,6 +167,7 @@ pub(super) fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
         Some(Command::Predict {
             run,
             videos,
+            list,
             view,
             port,
             out,
@@ -176,8 +177,9 @@ pub(super) fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
                 view: &view,
                 port: port.as_deref(),
                 out: out.as_deref(),
+                videos: predict::Videos::of(&videos, list.as_deref())?,
             };
-            predict::predict(&run, &videos, what, &machine, registry)
+            predict::predict(&run, &what, &machine, registry)
         }
     }
 }

@@ -7,13 +7,14 @@ use super::model::{Model, array, differs, program, roots_without, source, videos
 use super::output::{ending, writable};
 use crate::check::lists_of;
 use crate::diag::{Severity, terminal};
-use crate::program::ValueId;
-use crate::report;
+use crate::program::{Program, ValueId};
+use crate::report::{self, FeatureFolder};
 use crate::run::{
-    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_out,
+    PortValue, Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_out,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use glad_nodes::{Head, Key, Registry, SourceError};
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// What `predict` is to compute.
@@ -22,8 +23,57 @@ pub(super) struct What<'a> {
     pub view: &'a str,
     /// A port, instead of probabilities.
     pub port: Option<&'a str>,
-    /// Where the port's values go.
+    /// Where it goes.
     pub out: Option<&'a Path>,
+    /// Of which videos.
+    pub videos: Videos<'a>,
+}
+
+/// The videos that `predict` is asked for.
+pub(super) enum Videos<'a> {
+    /// Files or folders of frames.
+    Named(&'a [PathBuf]),
+    /// Those of a list.
+    Listed(&'a Path),
+}
+
+impl<'a> Videos<'a> {
+    /// The videos of a command line.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: there are none, or both kinds.
+    pub(super) fn of(named: &'a [PathBuf], list: Option<&'a Path>) -> Result<Videos<'a>, Failure> {
+        match (named, list) {
+            ([], None) => Err(Failure::Usage(
+                "of which videos? Name their files, or a list of them: --list LIST".into(),
+            )),
+            (named, None) => Ok(Videos::Named(named)),
+            ([], Some(list)) => Ok(Videos::Listed(list)),
+            ([one, ..], Some(list)) => Err(Failure::Usage(format!(
+                "the videos are either named ({}) or those of a list (--list {}): leave one of the two out",
+                one.display(),
+                list.display()
+            ))),
+        }
+    }
+
+    /// That a file is not there.
+    fn absent(&self) -> Result<(), Failure> {
+        let one = std::slice::from_ref;
+        let list;
+        let all: &[PathBuf] = match self {
+            Videos::Named(all) => all,
+            Videos::Listed(path) => {
+                list = path.to_path_buf();
+                one(&list)
+            }
+        };
+        for path in all {
+            let there = std::fs::metadata(path).with_context(|| format!("cannot open {}", path.display()));
+            there.map_err(Failure::Absent)?;
+        }
+        Ok(())
+    }
 }
 
 /// Scores a finished run again, perhaps with another list. Streams whose lists are not there are left out, unless they were
@@ -60,7 +110,7 @@ pub(super) fn eval(
         progress.problems(&found);
     }
     let setup = set_up(program(&e, view)?, cache_folder().as_deref(), &progress)?;
-    let result = run_on(&model, &e, view, setup, &machine, &progress, &[])?;
+    let result = run_on(&model, &e, view, setup, &machine, &progress, &Taken::default())?;
     terminal::out(&report::view_text(&e.graph, view, &result));
     Ok(())
 }
@@ -114,22 +164,16 @@ fn available(
 /// The run or a video cannot be read, a node fails, or the output cannot be written.
 pub(super) fn predict(
     run: &Path,
-    videos: &[PathBuf],
-    what: What<'_>,
+    what: &What<'_>,
     machine_args: &MachineArgs,
     registry: &Registry,
 ) -> Result<(), Failure> {
-    let wanted = wanted(&what)?;
-    if let Some(out) = what.out {
-        writable(out)?;
-    }
-    for video in videos {
-        let there = std::fs::metadata(video).with_context(|| format!("cannot open {}", video.display()));
-        there.map_err(Failure::Absent)?;
-    }
+    let wanted = wanted(what)?;
+    wanted.writable()?;
+    what.videos.absent()?;
     let model = Model::open(run)?;
     let whole = model.experiment(what.view, &LayerArgs::default(), registry)?;
-    let layers = narrowed(&whole, &what)?;
+    let layers = narrowed(&whole, what)?;
     let e = model.experiment(what.view, &layers, registry)?;
     let machine = machine(machine_args)?;
     let progress = Progress::new(machine_args.quiet);
@@ -138,30 +182,51 @@ pub(super) fn predict(
         Some(_) => program.roots.clone(),
         None => vec![],
     };
-    let only = program.sources.first().copied();
-    let setup = set_up_with(program, cache_folder().as_deref(), &progress, &|call| match only {
-        Some(stream) if stream == call => videos_of(program, call, videos),
-        _ => bail!("view `{}` needs the whole list of another stream", what.view),
-    })?;
-    let result = run_on(&model, &e, what.view, setup, &machine, &progress, &ports)?;
+    let setup = match what.videos {
+        Videos::Named(files) => named(program, what.view, files, &progress)?,
+        Videos::Listed(_) => {
+            let found = lists_of(&e.graph, program);
+            if found.has_errors() {
+                return Err(Failure::Graph(found));
+            }
+            set_up(program, cache_folder().as_deref(), &progress)?
+        }
+    };
+    let videos = setup.lists.first().cloned().unwrap_or_default();
+    let classes = || model.classes(&e.graph, program);
+    let folder = match wanted {
+        Wanted::Folder(out) => Some(RefCell::new(FeatureFolder::begin(out)?)),
+        _ => None,
+    };
+    let add = |value: PortValue| match &folder {
+        Some(folder) => folder.borrow_mut().add(&value),
+        None => Ok(()),
+    };
+    let taken = Taken {
+        ports: &ports,
+        each: folder.as_ref().map(|_| &add as _),
+    };
+    let result = run_on(&model, &e, what.view, setup, &machine, &progress, &taken)?;
     for b in &result.bad {
-        terminal::err(&format!("error: {}", of_video(&videos[b.video], b.video, &b.reason)));
+        let video = &videos[b.video];
+        terminal::err(&format!("error: {}", of_video(what, &video.path, b.video, &b.reason)));
     }
     match wanted {
+        Wanted::Folder(_) => {
+            let written = folder.map(|f| f.into_inner().finish(&classes()?)).transpose()?;
+            progress.say(&format!("features of {} videos", written.unwrap_or(0)));
+        }
         Wanted::Port(out) => report::write_ports(out, &result.ports)?,
         Wanted::Csv(out) => {
-            let text = report::predictions_csv(&model.classes(&e.graph, program)?, &result.predictions)?;
+            let text = report::predictions_csv(&classes()?, &result.predictions)?;
             write_out(out, text.as_bytes())?;
         }
         Wanted::Json(out) => {
-            let all = report::predictions_json(&model.classes(&e.graph, program)?, &result.predictions);
+            let all = report::predictions_json(&classes()?, &result.predictions);
             let text = serde_json::to_string_pretty(&all).context("the predictions")? + "\n";
             write_out(out, text.as_bytes())?;
         }
-        Wanted::Text => {
-            let classes = model.classes(&e.graph, program)?;
-            terminal::out(&report::probabilities_text(&classes, &result.predictions));
-        }
+        Wanted::Text => terminal::out(&report::probabilities_text(&classes()?, &result.predictions)),
     }
     if result.bad.is_empty() {
         Ok(())
@@ -170,12 +235,26 @@ pub(super) fn predict(
     }
 }
 
-/// Why a video failed, with its path as it was given in front; not with what it is among the arguments, nor the node that it came to.
-fn of_video(video: &Path, at: usize, reason: &str) -> String {
+/// The set-up for files that a command names, in place of the list of the one stream.
+fn named(program: &Program, view: &str, files: &[PathBuf], progress: &Progress) -> Result<Setup> {
+    let only = program.sources.first().copied();
+    set_up_with(program, cache_folder().as_deref(), progress, &|call| match only {
+        Some(stream) if stream == call => videos_of(program, call, files),
+        _ => bail!("view `{view}` needs the whole list of another stream"),
+    })
+}
+
+/// Why a video failed. Of a file that was named with its path as it was given in front; not with what it is among the arguments,
+/// nor the node that it came to.
+fn of_video(what: &What<'_>, path: &Path, at: usize, reason: &str) -> String {
+    let Videos::Named(all) = what.videos else {
+        return format!("{}: {reason}", path.display());
+    };
+    let video = &all[at];
     let why = reason
         .split_once(&format!("argument:{}: ", at + 1))
         .map_or(reason, |(_, why)| why);
-    let whole = video.canonicalize().unwrap_or_else(|_| video.to_path_buf());
+    let whole = video.canonicalize().unwrap_or_else(|_| video.clone());
     let why = why.strip_prefix(&format!("{}: ", whole.display())).unwrap_or(why);
     format!("{}: {why}", video.display())
 }
@@ -186,21 +265,57 @@ enum Wanted<'a> {
     Csv(&'a Path),
     Json(&'a Path),
     Port(&'a Path),
+    Folder(&'a Path),
+}
+
+impl Wanted<'_> {
+    /// Finds out before the work whether it can be written.
+    fn writable(&self) -> Result<(), Failure> {
+        match self {
+            Wanted::Text => Ok(()),
+            Wanted::Csv(out) | Wanted::Json(out) | Wanted::Port(out) => Ok(writable(out)?),
+            Wanted::Folder(out) => {
+                FeatureFolder::free(out).map_err(|e| Failure::Refused(format!("{e:#}")))?;
+                // What it is made from lies next to it.
+                let partial = out.components().collect::<PathBuf>().with_extension("partial");
+                Ok(writable(&partial)?)
+            }
+        }
+    }
 }
 
 fn wanted<'a>(what: &What<'a>) -> Result<Wanted<'a>, Failure> {
     let Some(out) = what.out else {
-        return Ok(Wanted::Text);
+        return match what.port {
+            None => Ok(Wanted::Text),
+            Some(port) => Err(Failure::Usage(format!(
+                "the values of `{port}` go to a file: add --out FILE.safetensors, or --out FOLDER for a file of each video"
+            ))),
+        };
     };
     let usage = |why: &str| Err(Failure::Usage(format!("{why}, and --out is {}", out.display())));
     match (what.port, ending(out).as_deref()) {
         (Some(_), Some("safetensors")) => Ok(Wanted::Port(out)),
+        (Some(_), None) => Ok(Wanted::Folder(out)),
         (None, Some("csv")) => Ok(Wanted::Csv(out)),
         (None, Some("json")) => Ok(Wanted::Json(out)),
-        (Some(_), _) => usage("values of a port are written as `.safetensors`"),
+        (Some(_), Some(_)) => usage(
+            "values of a port are written as one file, `.safetensors`, or as a folder with a file for each video, a name \
+             without ending",
+        ),
         (None, Some("safetensors")) => usage("a `.safetensors` file takes the values of a port, which --port names"),
+        (None, None) => usage(
+            "predictions are written as `.csv` or `.json` (a folder takes the values of a port, which --port names)",
+        ),
         (None, _) => usage("predictions are written as `.csv` or `.json`"),
     }
+}
+
+/// Values of ports that are wanted, and what takes them.
+#[derive(Clone, Copy, Default)]
+struct Taken<'a> {
+    ports: &'a [ValueId],
+    each: Option<&'a dyn Fn(PortValue) -> Result<()>>,
 }
 
 fn run_on(
@@ -210,7 +325,7 @@ fn run_on(
     setup: Setup,
     machine: &Machine,
     progress: &Progress,
-    ports: &[ValueId],
+    taken: &Taken<'_>,
 ) -> Result<ViewResult, Failure> {
     let program = program(e, view)?;
     let store = model.weights(e, program, &machine.device, progress);
@@ -226,7 +341,8 @@ fn run_on(
             device: &machine.device,
             precision: e.graph.precision.value,
             progress,
-            ports,
+            ports: taken.ports,
+            each: taken.each,
             bad_limit: None,
             classes: e.graph.classes.as_ref().map(|c| c.value.as_slice()),
         },
@@ -242,20 +358,31 @@ fn narrowed(whole: &Experiment, what: &What<'_>) -> Result<LayerArgs, Failure> {
         Some(s) => s.value.clone(),
         None => program.streams.last().context("the view has no streams")?.clone(),
     };
-    let at = program.streams.iter().position(|s| *s == stream);
-    at.context("the view does not run that stream")?;
+    let at = program
+        .streams
+        .iter()
+        .position(|s| *s == stream)
+        .context("the view does not run that stream")?;
     let root = match what.port {
         Some(p) => format!("{p}@{stream}"),
         None => program
             .roots
             .iter()
             .map(|id| &program.values[id.0])
-            .find(|v| v.ty.head == Head::Logits && v.stream == at)
+            .find(|v| v.ty.head == Head::Logits && v.stream == Some(at))
             .map(|v| v.name.clone())
             .with_context(|| format!("view `{}` has no logits of stream `{stream}`", what.view))?,
     };
+    let mut set = vec![format!("views.{}.roots={}", what.view, array(&[root]))];
+    if let Videos::Listed(list) = what.videos {
+        let node = &program.calls[program.sources[at]].node;
+        let list = list
+            .to_str()
+            .with_context(|| format!("{} is no text", list.display()))?;
+        set.push(format!("nodes.{node}.{stream}.list={}", toml::Value::from(list)));
+    }
     Ok(LayerArgs {
-        set: vec![format!("views.{}.roots={}", what.view, array(&[root]))],
+        set,
         ..LayerArgs::default()
     })
 }

@@ -245,7 +245,7 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
 fn try_frames(video: &Video, count: usize) -> Option<String> {
     let wanted = [0, count / 2, count.saturating_sub(1)];
     // A parser may panic on damaged bytes; that is damage, too.
-    let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| video.footage.frames(&wanted)));
+    let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| video.footage.probe(&wanted)));
     match tried {
         Ok(Ok(_)) => None,
         // Several lists may have the video: the line is that of each, not the one of this video.

@@ -181,7 +181,7 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
     // Labels and masks are held as whole host values.
     ids.iter()
         .map(|id| {
-            if program.values[id.0].ty.head == Head::Clip {
+            if matches!(program.values[id.0].ty.head, Head::Clip | Head::Feature) {
                 value_bytes(program, *id, 1)
             } else {
                 16

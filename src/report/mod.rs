@@ -3,6 +3,7 @@
 mod chart;
 mod confusion;
 mod curves;
+mod features;
 mod gap;
 mod histogram;
 mod page;
@@ -14,6 +15,7 @@ mod times;
 mod trial;
 mod write;
 
+pub use features::FeatureFolder;
 pub use predictions::{predictions_csv, predictions_json, write_ports};
 pub use result::{probabilities_text, result_text, summary_json, view_text};
 pub use scores::class_names;

@@ -126,7 +126,7 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
-/// What crosses to the device, at random: bytes for clips, classes that the losses know for labels, 1 for masks (both stay on
+/// What crosses to the device, at random: bytes for clips, numbers from 0 to 1 for features, classes that the losses know for labels, 1 for masks (both stay on
 /// the host, as in a run).
 fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId, Tensor>> {
     let mut out = HashMap::new();
@@ -149,6 +149,10 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
                 }
                 bytes.truncate(n);
                 Tensor::from_vec(bytes, shape, device)?
+            }
+            Head::Feature => {
+                let numbers: Vec<f32> = (0..n).map(|_| draw.unit() as f32).collect();
+                Tensor::from_vec(numbers, shape, device)?
             }
             Head::Label => {
                 let classes = classes(program, *id);

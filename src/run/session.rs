@@ -368,6 +368,7 @@ impl Session<'_> {
             precision: self.graph.precision.value,
             progress: self.progress,
             ports: &[],
+            each: None,
             bad_limit: Some(self.graph.bad_videos),
             classes: self.graph.classes.as_ref().map(|c| c.value.as_slice()),
         };

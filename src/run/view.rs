@@ -40,6 +40,8 @@ pub struct PortValue {
     pub port: String,
     /// The video's path.
     pub video: String,
+    /// Its class, where the list has one.
+    pub label: Option<usize>,
     /// The value.
     pub value: Vec<f32>,
     /// Its shape, without the batch.
@@ -96,6 +98,8 @@ pub struct ViewCx<'a> {
     pub progress: &'a Progress,
     /// Ports whose values are wanted, besides the roots' scores.
     pub ports: &'a [ValueId],
+    /// Takes these values one after the other, as they come; without, the result holds all.
+    pub each: Option<&'a dyn Fn(PortValue) -> Result<()>>,
     /// The share of a list's videos that may be bad; `None` where each is reported and none ends it.
     pub bad_limit: Option<f64>,
     /// The graph's names of classes; without, those of the lists.
@@ -191,14 +195,17 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                         let t = t.to_dtype(DType::F32)?;
                         let shape = t.dims()[1..].to_vec();
                         for (i, video) in videos[stream].iter().enumerate() {
-                            let value = t.get(i)?.flatten_all()?.to_vec1::<f32>()?;
-                            let video = video.path.display().to_string();
-                            result.ports.push(PortValue {
+                            let value = PortValue {
                                 port: info.name.clone(),
-                                video,
-                                value,
+                                video: video.path.display().to_string(),
+                                label: video.label,
+                                value: t.get(i)?.flatten_all()?.to_vec1::<f32>()?,
                                 shape: shape.clone(),
-                            });
+                            };
+                            match cx.each {
+                                Some(take) => take(value)?,
+                                None => result.ports.push(value),
+                            }
                         }
                     }
                 }

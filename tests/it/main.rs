@@ -7,6 +7,7 @@ mod check;
 mod commands;
 mod common;
 mod draw;
+mod features;
 mod finite;
 mod frames;
 mod gap;

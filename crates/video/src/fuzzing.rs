@@ -134,7 +134,7 @@ pub fn list(bytes: &[u8]) -> usize {
     }
     let classes = || Some(vec!["jump".to_owned(), "run".to_owned()]);
     let mut found = 0;
-    let formats = [ListFormat::Auto, ListFormat::EpicKitchens];
+    let formats = [ListFormat::Auto, ListFormat::EpicKitchens, ListFormat::FeatureIndex];
     for (columns, format) in formats
         .map(|f| (None, f))
         .into_iter()

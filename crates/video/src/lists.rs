@@ -11,10 +11,12 @@ mod columns;
 mod doubt;
 mod encoding;
 mod epic;
+mod features;
 mod header;
 mod labels;
 mod names;
 mod nearby;
+mod rows;
 mod separator;
 mod table;
 mod text;
@@ -56,6 +58,9 @@ pub enum ListFormat {
     /// `classes`), in any order: frames `start_frame` to `stop_frame`, both included, of the folder
     /// `participant_id/video_id`.
     EpicKitchens,
+    /// CSV with the columns `file` and `label`, in any order, other columns ignored: the `index.csv` of a folder of features
+    /// that `glad-run predict` wrote. Detected where there is a column `shape`, too.
+    FeatureIndex,
 }
 
 impl ListFormat {
@@ -285,19 +290,20 @@ pub fn parse_list(bytes: &[u8], options: &ListOptions) -> Result<Entries, Vec<Ba
 /// If it is another kind of file.
 pub fn scan(bytes: &[u8], options: &ListOptions) -> Result<Scan, NotAList> {
     let encoding::Text { bytes, note } = encoding::text(bytes, &encoding::LIST).map_err(NotAList)?;
-    let table = match options.format {
-        ListFormat::EpicKitchens => options.columns.is_none(),
-        ListFormat::Auto => options.columns.is_none() && epic::has_header(&bytes),
-        _ => false,
+    let format = match options.format {
+        _ if options.columns.is_some() => ListFormat::Auto,
+        ListFormat::Auto if epic::has_header(&bytes) => ListFormat::EpicKitchens,
+        ListFormat::Auto if features::has_header(&bytes) => ListFormat::FeatureIndex,
+        format => format,
     };
-    let mut found = match table {
-        true => epic::scan(&bytes, options),
-        false => text::scan(&bytes, options),
+    let mut found = match format {
+        ListFormat::EpicKitchens => epic::scan(&bytes, options),
+        ListFormat::FeatureIndex => features::scan(&bytes, options),
+        _ => text::scan(&bytes, options),
     };
-    found.format = if table {
-        ListFormat::EpicKitchens
-    } else {
-        options.format
+    found.format = match format {
+        ListFormat::Auto => options.format,
+        format => format,
     };
     found.notes.extend(note.map(String::from));
     Ok(found)

@@ -5,10 +5,13 @@
 #[path = "../../src/model/init"]
 mod init {
     mod archive;
+    mod arrays;
     mod entry;
     mod file;
     pub mod fuzzing;
     mod header;
+    mod npy;
+    mod numpy;
     mod pickle;
     mod torch;
 }

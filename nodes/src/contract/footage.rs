@@ -19,6 +19,21 @@ pub trait Footage: Send + Sync {
     /// # Errors
     /// A frame is not there or damaged, or the file cannot be read.
     fn frames(&self, wanted: &[usize]) -> Result<Vec<Frame>, DataError>;
+    /// The rows `wanted` (any order, repeats allowed) of a list of features, one after the other, in that order.
+    ///
+    /// # Errors
+    /// There are frames and no features, a row is not there, or the file cannot be read.
+    fn rows(&self, wanted: &[usize]) -> Result<Vec<f32>, DataError> {
+        let _ = wanted;
+        Err(DataError::sample("the video has frames, and no features"))
+    }
+    /// Reads what is there of `wanted`, frames or features, and keeps nothing.
+    ///
+    /// # Errors
+    /// As [`Footage::frames`] or [`Footage::rows`].
+    fn probe(&self, wanted: &[usize]) -> Result<(), DataError> {
+        self.frames(wanted).map(drop)
+    }
     /// Passes each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
     /// never held together. An error of `take` ends it.
     ///

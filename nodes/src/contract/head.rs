@@ -13,9 +13,11 @@ pub enum Head {
     Clip,
     /// Images next to a video, such as backgrounds.
     Images,
+    /// The features of a video of a list, a row after the other, before any is read.
+    Sequence,
     /// Lengths in frames.
     Length,
-    /// What a network computes of a clip.
+    /// What a network computes of a clip, or computed before and wrote to a file.
     Feature,
     /// Scores of classes before the softmax.
     Logits,
@@ -32,11 +34,12 @@ pub enum Head {
 }
 
 /// All heads that have a name.
-const NAMED: [(&str, Head); 11] = [
+const NAMED: [(&str, Head); 12] = [
     ("Video", Head::Video),
     ("FrameIndex", Head::FrameIndex),
     ("Clip", Head::Clip),
     ("Images", Head::Images),
+    ("Sequence", Head::Sequence),
     ("Length", Head::Length),
     ("Feature", Head::Feature),
     ("Logits", Head::Logits),

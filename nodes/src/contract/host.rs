@@ -29,6 +29,15 @@ pub struct FrameIndex {
     pub data: Vec<usize>,
 }
 
+/// Rows of features of a video: `[N, D]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Features {
+    /// Rows, and numbers of each.
+    pub shape: [usize; 2],
+    /// `N · D` numbers, row by row.
+    pub data: Vec<f32>,
+}
+
 /// Images to draw from, such as the backgrounds of the source videos; their sizes may differ. An image may be read
 /// when it is asked for: tens of thousands need not fit the memory.
 pub trait ImageBank: fmt::Debug + Send + Sync {
@@ -56,7 +65,7 @@ impl ImageBank for Vec<Frame> {
 /// What travels between nodes of the data side.
 #[derive(Clone, Debug)]
 pub enum HostValue {
-    /// A video of a list: `Video[B]`.
+    /// A video of a list: `Video[B]`, or its features, before any is read: `Sequence[B,D]`.
     Video(Arc<Video>),
     /// A class: `Label[B]`.
     Label(u32),
@@ -66,6 +75,8 @@ pub enum HostValue {
     Index(Arc<FrameIndex>),
     /// Frames: `Clip[B,N,T,H,W,C]`.
     Clips(Arc<Clips>),
+    /// Features that were read: `Feature[B,N,D]`.
+    Features(Arc<Features>),
     /// Whether something is defined for this sample: `Mask[B]`.
     Mask(bool),
     /// A bank of images: `Images[]`.
@@ -78,6 +89,7 @@ impl HostValue {
         match self {
             HostValue::Index(i) => i.data.len() * 8,
             HostValue::Clips(c) => c.data.len(),
+            HostValue::Features(f) => f.data.len() * 4,
             _ => 16,
         }
     }

@@ -82,11 +82,13 @@ impl fmt::Display for Type {
 pub enum HeadExpr {
     /// This head and no other.
     Is(Head),
+    /// One of these heads, of an input alone. Written `Video|Sequence`.
+    OneOf(Vec<Head>),
     /// Any head; the same variable stands for the same head. Written `?X`.
     Any(String),
 }
 
-/// A type as a contract writes it: `Clip[B,N,T,H,W,3]`, `?X[B,*S]`.
+/// A type as a contract writes it: `Clip[B,N,T,H,W,3]`, `?X[B,*S]`, `Video|Sequence[B,*S]`.
 ///
 /// Letters are the node's own and unify over its edges; `$G` is one of the graph's `dims`; `*S` stands for
 /// all the remaining dimensions.
@@ -148,6 +150,7 @@ impl TypeExpr {
         let body = rest.strip_suffix(']').ok_or("missing `]`")?;
         let head = match head.strip_prefix('?') {
             Some(v) => HeadExpr::Any(v.into()),
+            None if head.contains('|') => HeadExpr::OneOf(head.split('|').map(Head::from).collect()),
             None => HeadExpr::Is(head.into()),
         };
         let (mut dims, mut tail) = (vec![], None);
@@ -171,7 +174,8 @@ impl TypeExpr {
         let mut bad = vec![];
         match &self.head {
             HeadExpr::Is(h) if *h != ty.head => return Err(vec![Misfit::Head]),
-            HeadExpr::Is(_) => {}
+            HeadExpr::OneOf(heads) if !heads.contains(&ty.head) => return Err(vec![Misfit::Head]),
+            HeadExpr::Is(_) | HeadExpr::OneOf(_) => {}
             HeadExpr::Any(v) => match b.heads.get(v) {
                 Some(h) if *h != ty.head => return Err(vec![Misfit::Head]),
                 Some(_) => {}
@@ -238,6 +242,7 @@ impl TypeExpr {
     pub fn resolve(&self, b: &Bindings) -> Result<Type, super::dim::DimError> {
         let head = match &self.head {
             HeadExpr::Is(h) => h.clone(),
+            HeadExpr::OneOf(_) => return Err(super::dim::DimError::Unbound(self.head.to_string())),
             HeadExpr::Any(v) => b
                 .heads
                 .get(v)
@@ -256,12 +261,23 @@ impl TypeExpr {
     }
 }
 
+/// `Clip`, `Video|Sequence`, `any`.
+impl fmt::Display for HeadExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HeadExpr::Is(h) => write!(f, "{h}"),
+            HeadExpr::OneOf(heads) => {
+                let names: Vec<&str> = heads.iter().map(Head::name).collect();
+                f.write_str(&names.join("|"))
+            }
+            HeadExpr::Any(_) => f.write_str("any"),
+        }
+    }
+}
+
 impl fmt::Display for TypeExpr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.head {
-            HeadExpr::Is(h) => write!(f, "{h}[")?,
-            HeadExpr::Any(_) => write!(f, "any[")?,
-        }
+        write!(f, "{}[", self.head)?;
         let mut parts: Vec<String> = self.dims.iter().map(|d| d.to_string()).collect();
         if self.rest.is_some() {
             parts.push("…".into());
@@ -301,5 +317,18 @@ mod tests {
         assert_eq!(any.resolve(&b).unwrap(), ty("Feature", &[3, 64]));
         let e = any.bind(&ty("Logits", &[3, 64]), &mut b).unwrap_err();
         assert!(matches!(e[..], [Misfit::Head]), "{e:?}");
+    }
+
+    #[test]
+    fn one_of_several_heads_is_any_of_these_alone() {
+        let either = TypeExpr::parse("Video|Sequence[B,*S]");
+        assert_eq!(either.to_string(), "Video|Sequence[B,…]");
+        for sound in [ty("Video", &[]), ty("Sequence", &[64])] {
+            either.bind(&sound, &mut Bindings::default()).unwrap();
+        }
+        let e = either.bind(&ty("Clip", &[]), &mut Bindings::default()).unwrap_err();
+        assert!(matches!(e[..], [Misfit::Head]), "{e:?}");
+        // An output is of one head.
+        assert!(either.resolve(&Bindings::default()).is_err());
     }
 }

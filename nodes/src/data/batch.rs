@@ -4,8 +4,9 @@ use crate::contract::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Stacks the samples of a batch on the device: clips as bytes `[B,N,T,H,W,C]`, labels as whole numbers `[B]`, masks as
-/// 0 or 1 `[B]`, lengths as whole numbers `[B]`. Everything before it works on one video, everything after it on a batch.
+/// Stacks the samples of a batch on the device: clips as bytes `[B,N,T,H,W,C]`, or features that were computed before
+/// `[B,N,D]`, labels as whole numbers `[B]`, masks as 0 or 1 `[B]`, lengths as whole numbers `[B]`. Everything before it
+/// works on one video, everything after it on a batch.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {}
@@ -16,17 +17,32 @@ impl Kind for Batch {
 
     fn contract(&self, wiring: &Wiring) -> Contract {
         // Without any wiring this is the reference page, which has all ports.
-        let has = |port| wiring.of(port) > 0 || wiring.of("clips") == 0;
-        let mut c = Contract::on(Side::Boundary)
-            .input("clips", "Clip[B,N,T,H,W,C]", "clips of one size")
+        let samples = wiring.of("clips") + wiring.of("features");
+        let has = |port| wiring.of(port) > 0 || samples == 0;
+        let mut c = Contract::on(Side::Boundary).input("clips", "Clip[B,N,T,H,W,C]", "clips of one size");
+        // Where there are features, there need not be clips.
+        if wiring.of("features") > 0 {
+            c = c.optional();
+        }
+        c = c
+            .input("features", "Feature[B,M,D]", "rows of features, of `gather_features`")
+            .optional()
             .input("label", "Label[B]", "the video's class")
             .optional()
             .input("valid", "Mask[B]", "whether the order of the clips is defined")
             .optional()
             .input("length", "Length[B]", "the video's length")
-            .optional()
-            .output("clips", "Clip[B,N,T,H,W,C]", "the clips, bytes")
-            .from(&["clips"]);
+            .optional();
+        if has("clips") {
+            c = c
+                .output("clips", "Clip[B,N,T,H,W,C]", "the clips, bytes")
+                .from(&["clips"]);
+        }
+        if has("features") {
+            c = c
+                .output("features", "Feature[B,M,D]", "the features")
+                .from(&["features"]);
+        }
         if has("label") {
             c = c.output("label", "Label[B]", "the classes").from(&["label"]);
         }
@@ -71,7 +87,9 @@ mod tests {
     fn gives_what_is_connected() {
         assert_eq!(ports(&["clips", "label"]), ["clips", "label"]);
         assert_eq!(ports(&["clips"]), ["clips"]);
-        assert_eq!(ports(&[]), ["clips", "label", "valid", "length"]);
+        assert_eq!(ports(&["features", "label"]), ["features", "label"]);
+        assert_eq!(ports(&["clips", "features"]), ["clips", "features"]);
+        assert_eq!(ports(&[]), ["clips", "features", "label", "valid", "length"]);
     }
 
     #[test]

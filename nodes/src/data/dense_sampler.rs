@@ -63,7 +63,7 @@ impl Kind for DenseSampler {
     fn contract(&self, _: &Wiring) -> Contract {
         let (n, t) = (&self.clips, &self.frames);
         let c = Contract::on(Side::Host)
-            .input("video", "Video[B]", "the video")
+            .input("video", "Video|Sequence[B,*S]", "the video, or its features")
             .output(
                 "index",
                 &format!("FrameIndex[B,{n},{t}]"),

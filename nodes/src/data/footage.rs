@@ -2,12 +2,12 @@
 
 use crate::contract::{Clue, DataError, Defect, Footage, Frame, ImagesStamp, Stated};
 use glad_video::lists::Nearby;
-use glad_video::{ImageError, OpenOptions, RgbFrame, Video, VideoError, Watch};
+use glad_video::{ImageError, OpenOptions, RgbFrame, Template, Video, VideoError, Watch};
 use std::collections::HashMap;
 use std::fmt::Write;
 use std::io::ErrorKind;
-use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::UNIX_EPOCH;
 
@@ -68,11 +68,7 @@ impl ListedFootage {
             VideoError::Stalled { .. } => DataError::fatal(format!(
                 "{text}; look at the disk, take the video off the list, or raise `stall_minutes` of `video_list`"
             )),
-            VideoError::Io { cause, .. } if is_missing(&cause) => match self.clue() {
-                Some(clue) if clue.found.is_empty() => DataError::sample(format!("{text}; {}", clue.advice)),
-                Some(clue) => DataError::sample(format!("{text}; {clue} there: {}", clue.advice)),
-                None => DataError::sample(text),
-            },
+            VideoError::Io { cause, .. } if is_missing(&cause) => not_there(text, self.clue()),
             _ => DataError::sample(text),
         }
     }
@@ -186,11 +182,7 @@ impl Footage for ListedFootage {
     }
 
     fn clue(&self) -> Option<Clue> {
-        let nearby = self.nearby.as_ref()?;
-        let written = self.path.strip_prefix(nearby.root()).unwrap_or(&self.path).to_str()?;
-        let numbers: Vec<usize> = self.stated.offset.into_iter().chain(self.stated.frames).collect();
-        let glad_video::lists::Clue { found, advice } = nearby.clue(written, &numbers)?;
-        Some(Clue { found, advice })
+        clue(self.nearby.as_ref()?, &self.path, self.stated)
     }
 
     fn fps(&self) -> Result<Option<f64>, DataError> {
@@ -257,28 +249,54 @@ impl Footage for ListedFootage {
             return None;
         }
         let first = start_index.saturating_add(*offset);
-        let (mut bytes, mut sizes, mut times) = (0u64, blake3::Hasher::new(), blake3::Hasher::new());
-        for number in first..first.saturating_add(frames.unwrap_or(usize::MAX)) {
-            let name = template.name(number);
-            let Ok(meta) = self.path.join(&name).metadata() else {
-                break;
-            };
-            let modified = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
-            bytes += meta.len();
-            sizes.update(format!("{name} {}\n", meta.len()).as_bytes());
-            times.update(&modified.as_nanos().to_le_bytes());
-        }
-        let short = |hash: blake3::Hasher| hash.finalize().to_hex()[..32].to_owned();
-        Some(ImagesStamp {
-            bytes,
-            sizes: short(sizes),
-            times: short(times),
-        })
+        files_of_folder(
+            &self.path,
+            template,
+            first..first.saturating_add(frames.unwrap_or(usize::MAX)),
+        )
     }
 }
 
+/// The files of a folder as they are now: those of these numbers, up to the first that is not there.
+pub(super) fn files_of_folder(folder: &Path, template: &Template, numbers: Range<usize>) -> Option<ImagesStamp> {
+    let (mut bytes, mut sizes, mut times) = (0u64, blake3::Hasher::new(), blake3::Hasher::new());
+    for number in numbers {
+        let name = template.name(number);
+        let Ok(meta) = folder.join(&name).metadata() else {
+            break;
+        };
+        let modified = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+        bytes += meta.len();
+        sizes.update(format!("{name} {}\n", meta.len()).as_bytes());
+        times.update(&modified.as_nanos().to_le_bytes());
+    }
+    let short = |hash: blake3::Hasher| hash.finalize().to_hex()[..32].to_owned();
+    Some(ImagesStamp {
+        bytes,
+        sizes: short(sizes),
+        times: short(times),
+    })
+}
+
+/// What may be meant by a path of a list where there is nothing.
+pub(super) fn clue(nearby: &Nearby, path: &Path, stated: Stated) -> Option<Clue> {
+    let written = path.strip_prefix(nearby.root()).unwrap_or(path).to_str()?;
+    let numbers: Vec<usize> = stated.offset.into_iter().chain(stated.frames).collect();
+    let glad_video::lists::Clue { found, advice } = nearby.clue(written, &numbers)?;
+    Some(Clue { found, advice })
+}
+
+/// That a file of a list is not there, with what may be meant.
+pub(super) fn not_there(text: String, clue: Option<Clue>) -> DataError {
+    DataError::sample(match clue {
+        Some(clue) if clue.found.is_empty() => format!("{text}; {}", clue.advice),
+        Some(clue) => format!("{text}; {clue} there: {}", clue.advice),
+        None => text,
+    })
+}
+
 /// Whether nothing is at a path, also where a part of it is a file and no folder.
-fn is_missing(e: &std::io::Error) -> bool {
+pub(super) fn is_missing(e: &std::io::Error) -> bool {
     matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
@@ -308,7 +326,6 @@ pub(super) fn to_rgb(f: Frame) -> Result<RgbFrame, ImageError> {
 mod tests {
     use super::*;
     use glad_video::{Backend, Sink};
-    use std::path::Path;
     use std::sync::{Condvar, Mutex};
     use std::time::Duration;
 

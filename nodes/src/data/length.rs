@@ -31,11 +31,9 @@ impl Kind for Length {
     const GROUP: Group = Group::Data;
 
     fn contract(&self, _: &Wiring) -> Contract {
-        Contract::on(Side::Host).input("video", "Video[B]", "the video").output(
-            "length",
-            "Length[B]",
-            "its number of frames",
-        )
+        Contract::on(Side::Host)
+            .input("video", "Video|Sequence[B,*S]", "the video, or its features")
+            .output("length", "Length[B]", "its number of frames")
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -62,11 +62,13 @@ impl Kind for UniformSampler {
 
     fn contract(&self, _: &Wiring) -> Contract {
         let (n, t) = (&self.clips, &self.frames);
-        let c = Contract::on(Side::Host).input("video", "Video[B]", "the video").output(
-            "index",
-            &format!("FrameIndex[B,{n},{t}]"),
-            "frame numbers, clip by clip",
-        );
+        let c = Contract::on(Side::Host)
+            .input("video", "Video|Sequence[B,*S]", "the video, or its features")
+            .output(
+                "index",
+                &format!("FrameIndex[B,{n},{t}]"),
+                "frame numbers, clip by clip",
+            );
         match self.draw {
             DrawFrom::Middle => c,
             _ => c.random(),

@@ -1,17 +1,16 @@
 //! `video_list`: the videos of a stream, by lists.
 
-mod paths;
 mod source;
 #[cfg(test)]
 mod tests;
-mod two_ways;
 
 use self::source::Listed;
 use super::classes::Classes;
+use super::listing;
 use super::lists::Lists;
 use crate::contract::*;
 use glad_mini::MiniConfig;
-use glad_video::lists::{Columns, ListFormat};
+use glad_video::lists::ListFormat;
 use glad_video::{DecoderChoice, Template};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -91,10 +90,6 @@ impl VideoList {
         Template::parse(self.template.as_deref().unwrap_or(format.template()))
     }
 
-    fn start_index(&self, format: ListFormat) -> usize {
-        self.start_index.unwrap_or(format.start_index())
-    }
-
     /// Data to make, where any list is of it.
     fn to_make(&self) -> Option<&MiniConfig> {
         let own = |(_, list): &(&str, &str)| Path::new(list).is_absolute();
@@ -108,15 +103,11 @@ impl Kind for VideoList {
     const GROUP: Group = Group::Data;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        let mut problems = vec![];
-        if let Some(columns) = &self.columns
-            && let Err(e) = Columns::parse(columns)
-        {
-            problems.push(ParamProblem::new("columns", e));
-        }
-        if self.columns.is_some() && self.format != ListFormat::Auto {
+        let mut problems = listing::problems(self.columns.as_deref(), self.format);
+        if self.format == ListFormat::FeatureIndex {
             problems.push(
-                ParamProblem::new("columns", "`format` says the columns already").help("leave one of the two out"),
+                ParamProblem::new("format", "`feature_index` lists files of features, not videos")
+                    .help("`kind = \"feature_list\"` reads them"),
             );
         }
         if let Err(e) = self.template(self.format) {

@@ -48,11 +48,13 @@ impl Kind for WindowSampler {
 
     fn contract(&self, _: &Wiring) -> Contract {
         let (n, t) = (&self.clips, &self.frames);
-        let c = Contract::on(Side::Host).input("video", "Video[B]", "the video").output(
-            "index",
-            &format!("FrameIndex[B,{n},{t}]"),
-            "frame numbers, clip by clip",
-        );
+        let c = Contract::on(Side::Host)
+            .input("video", "Video|Sequence[B,*S]", "the video, or its features")
+            .output(
+                "index",
+                &format!("FrameIndex[B,{n},{t}]"),
+                "frame numbers, clip by clip",
+            );
         if self.test_mode { c } else { c.random() }
     }
 

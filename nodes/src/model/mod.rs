@@ -21,6 +21,7 @@ mod mlp;
 mod non_local;
 #[cfg(feature = "cuda")]
 mod recorded;
+mod relations;
 mod resnet;
 mod resnet_2d;
 mod sequence;
@@ -38,10 +39,12 @@ pub use dropout::Dropout;
 pub use graph_conv::GraphConv;
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
+pub(crate) use init::ArrayFile;
 #[doc(hidden)]
-pub use init::fuzzing::weights;
+pub use init::fuzzing::{features, weights};
 pub use init::{Start, StartFile};
 pub use linear::Linear;
 pub use mlp::Mlp;
+pub use relations::Relations;
 pub use resnet_2d::ResNet2d;
 pub use tsm::{Depth, Tsm};

@@ -189,6 +189,7 @@ impl Compute for Gated {
 #[cfg(test)]
 mod tests {
     use crate::Args;
+    use crate::testing::golden::{self as cases, Case, near};
     use crate::testing::losses_golden::{agree, cotangent, golden, tensor};
     use crate::testing::{Probe, dense, f64s, normal, rejected, remarks, ty};
     use serde_json::json;
@@ -228,6 +229,32 @@ mod tests {
                 vec![x[0].iter().enumerate().map(y).collect()]
             });
         }
+    }
+
+    /// TA3N's attention, `x (2 − H)` with the entropy of the domain's scores, as `lib/domain_attention.toml` has it.
+    #[test]
+    fn golden_values_of_transferable_attention() {
+        let case = Case::of(
+            include_str!("../../tests/golden/methods.json"),
+            "transferable_attention",
+        );
+        let types = [("logits", vec![ty("Logits", "B,2")])];
+        let mut entropy = Probe::new("row_entropy", json!({}), &types, &[]).unwrap();
+        let types = [("x", vec![ty("Feature", "B,4")]), ("g", vec![ty("Feature", "B,1")])];
+        let params = json!({ "shift": 2.0, "scale": -1.0, "along": "rows" });
+        let mut gate = Probe::new("gate", params, &types, &[]).unwrap();
+        let logits = Args::default().with("logits", vec![case.input("domain").flatten(0, 1).unwrap()]);
+        let (h, of_entropy) = entropy.forward_kept(&logits).unwrap();
+        let x = case.input("x").flatten(0, 1).unwrap();
+        let x = Args::default().with("x", vec![x]).with("g", vec![h[0].clone()]);
+        let (y, of_gate) = gate.forward_kept(&x).unwrap();
+        near("y", &y[0], &case.output("y"));
+        near("w", &(1.0 - &h[0]).unwrap(), &case.output("w"));
+        let dy = cases::cotangent(&case.input("x")).flatten(0, 1).unwrap();
+        let grads = gate.backward(&x, of_gate, vec![Some(dy)]).unwrap();
+        near("dx", grads[0].as_ref().unwrap(), &case.grad("x"));
+        let d = entropy.backward(&logits, of_entropy, vec![grads[1].clone()]).unwrap();
+        near("domain", d[0].as_ref().unwrap(), &case.grad("domain"));
     }
 
     /// The features of one modality gated by a layer on the other: here the gate's values are given.

@@ -77,6 +77,7 @@ pub(crate) struct Stack<'a> {
 /// What one port has so far. Labels, lengths and masks stay on the host, where losses look at them.
 enum Column {
     Clips { shape: [usize; 5], bytes: Box<dyn Buffer> },
+    Features { shape: [usize; 2], data: Vec<f32> },
     Labels(Vec<u32>),
     Lengths(Vec<u32>),
     Masks(Vec<f32>),
@@ -86,6 +87,7 @@ impl Column {
     fn what(&self) -> &'static str {
         match self {
             Column::Clips { .. } => "clips",
+            Column::Features { .. } => "features",
             Column::Labels(_) => "labels",
             Column::Lengths(_) => "lengths",
             Column::Masks(_) => "masks",
@@ -129,6 +131,11 @@ impl<'a> Stack<'a> {
                     let whole = std::iter::once(rows).chain(shape).collect();
                     Moving::Clips(bytes.send()?, whole)
                 }
+                Column::Features { shape, data } => {
+                    let whole: Vec<usize> = std::iter::once(rows).chain(shape).collect();
+                    let numbers = Tensor::from_vec(data, whole, &Device::Cpu)?;
+                    Moving::There(numbers, self.stacker.staging.device())
+                }
                 Column::Labels(v) | Column::Lengths(v) => Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?),
                 Column::Masks(v) => Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?),
             };
@@ -149,6 +156,10 @@ fn add(column: &mut Option<Column>, value: &HostValue, rows: usize, staging: &dy
                 shape: c.shape,
                 bytes: staging.buffer(rows * c.data.len())?,
             },
+            HostValue::Features(f) => Column::Features {
+                shape: f.shape,
+                data: Vec::with_capacity(rows * f.data.len()),
+            },
             HostValue::Label(_) => Column::Labels(Vec::with_capacity(rows)),
             HostValue::Length(_) => Column::Lengths(Vec::with_capacity(rows)),
             HostValue::Mask(_) => Column::Masks(Vec::with_capacity(rows)),
@@ -168,6 +179,18 @@ fn add(column: &mut Option<Column>, value: &HostValue, rows: usize, staging: &dy
             }
             bytes.add(&c.data);
         }
+        (Column::Features { shape, data }, HostValue::Features(f)) => {
+            if f.shape != *shape {
+                bail!(
+                    "features of {}×{} and of {}×{} numbers do not stack",
+                    shape[0],
+                    shape[1],
+                    f.shape[0],
+                    f.shape[1]
+                );
+            }
+            data.extend_from_slice(&f.data);
+        }
         (Column::Labels(v), HostValue::Label(l)) => v.push(*l),
         (Column::Lengths(v), HostValue::Length(l)) => v.push(*l),
         (Column::Masks(v), HostValue::Mask(m)) => v.push(f32::from(u8::from(*m))),
@@ -185,6 +208,8 @@ pub(crate) struct Staged {
 
 enum Moving {
     Clips(Box<dyn Sent>, Vec<usize>),
+    /// Numbers, few enough to be copied when they are wanted.
+    There(Tensor, Device),
     Here(Tensor),
 }
 
@@ -197,6 +222,7 @@ impl Staged {
         let arrive = |(id, moving)| {
             Ok(match moving {
                 Moving::Clips(sent, shape) => (id, sent.arrive(&shape)?),
+                Moving::There(tensor, device) => (id, tensor.to_device(&device)?),
                 Moving::Here(tensor) => (id, tensor),
             })
         };
@@ -209,7 +235,7 @@ mod tests {
     use super::super::testing::{program, video};
     use super::*;
     use crate::run::staging::staging;
-    use glad_nodes::Clips;
+    use glad_nodes::{Clips, Features};
 
     fn sample(shape: [usize; 5], label: HostValue) -> Sample {
         let data = (0..shape.iter().product::<usize>()).map(|i| i as u8).collect();
@@ -240,6 +266,41 @@ mod tests {
         none.values.remove(&ValueId(2));
         let e = stacker.begin(&[1]).add(0, none).unwrap_err();
         assert_eq!(format!("{e:#}"), "a sample has no work.clips");
+    }
+
+    #[test]
+    fn features_are_rows_of_one_size() {
+        let program = program(Arc::default());
+        let staging = staging(&Device::Cpu).unwrap();
+        let stacker = Stacker::new(&program, staging.as_ref()).unwrap();
+        let sample = |n: usize, first: f32| {
+            let features = Features {
+                shape: [n, 2],
+                data: (0..2 * n).map(|i| first + i as f32).collect(),
+            };
+            Sample {
+                video: video(0, "v"),
+                values: HashMap::from([
+                    (ValueId(1), HostValue::Label(7)),
+                    (ValueId(2), HostValue::Features(Arc::new(features))),
+                ]),
+            }
+        };
+        let mut stack = stacker.begin(&[3]);
+        stack.add(0, sample(2, 0.5)).unwrap();
+        stack.add(0, sample(2, 9.0)).unwrap();
+        let e = stack.add(0, sample(3, 0.0)).unwrap_err();
+        assert_eq!(
+            format!("{e:#}"),
+            "batch.clips: features of 2×2 and of 3×2 numbers do not stack"
+        );
+        let mut stack = stacker.begin(&[3]);
+        stack.add(0, sample(2, 0.5)).unwrap();
+        stack.add(0, sample(2, 9.0)).unwrap();
+        let values = stack.send().unwrap().arrive().unwrap();
+        assert_eq!(values[&ValueId(4)].dims(), [2, 2, 2]);
+        let all: Vec<f32> = values[&ValueId(4)].flatten_all().unwrap().to_vec1().unwrap();
+        assert_eq!(all, [0.5, 1.5, 2.5, 3.5, 9., 10., 11., 12.]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Buffer, Sent, Staging};
 use anyhow::Result;
 use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, CudaStorage, Storage, Tensor};
+use candle_core::{CudaDevice, CudaStorage, Device, Storage, Tensor};
 use glad_cuda::driver::{Card, Pinned, Sent as Copied, Span, Timer, Upload};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -42,6 +42,10 @@ impl CardStaging {
 }
 
 impl Staging for CardStaging {
+    fn device(&self) -> Device {
+        Device::Cuda(self.device.clone())
+    }
+
     fn buffer(&self, len: usize) -> Result<Box<dyn Buffer>> {
         Ok(Box::new(Filling {
             bytes: self.upload.buffer(len)?,

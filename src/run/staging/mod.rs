@@ -16,6 +16,9 @@ pub(super) trait Staging: Send + Sync {
     /// There is no such memory left.
     fn buffer(&self, len: usize) -> Result<Box<dyn Buffer>>;
 
+    /// The device.
+    fn device(&self) -> Device;
+
     /// What is asked of the device from now on is the work that [`Staging::busy`] counts.
     ///
     /// # Errors
@@ -86,6 +89,10 @@ struct Plain {
 }
 
 impl Staging for Host {
+    fn device(&self) -> Device {
+        self.0.clone()
+    }
+
     fn buffer(&self, len: usize) -> Result<Box<dyn Buffer>> {
         Ok(Box::new(Plain {
             bytes: Vec::with_capacity(len),

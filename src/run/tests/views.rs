@@ -51,6 +51,7 @@ fn view(changes: &str, port: &str, limit: Option<f64>) -> (Result<ViewResult>, N
         precision: Precision::F32,
         progress: &progress,
         ports: &ports,
+        each: None,
         bad_limit: limit,
         classes: None,
     };

@@ -1,47 +1,47 @@
 //! The lists of a `video_list`, read, and their videos.
 
 use super::VideoList;
-use super::paths::{from_home, missing, without_detours};
-use super::two_ways::two_ways;
 use crate::contract::*;
 use crate::data::classes::Classes;
 use crate::data::footage::ListedFootage;
+use crate::data::listing::{
+    ListReader, argument, columns, from_home, listed, missing, sound, stated, values, without_detours,
+};
 use anyhow::{Context, Result, anyhow};
-use glad_video::lists::{Columns, ListEntry, ListError, ListOptions, Nearby, Scan, scan_list};
+use glad_video::lists::{ListEntry, ListFormat, Nearby, Scan};
 use glad_video::{OpenOptions, Watch};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The label of a video that has none.
-const UNKNOWN: u32 = u32::MAX;
-
 /// The source of a stream.
 pub(super) struct Listed {
     params: VideoList,
-    columns: Option<Columns>,
+    reader: ListReader,
     /// Where data that can be made is kept.
     cache: PathBuf,
-    /// The folder that relative paths of parameters are meant from.
-    base: PathBuf,
 }
 
 impl Listed {
     pub(super) fn new(params: &VideoList, folder: PathBuf) -> Result<Self, Vec<ParamProblem>> {
-        let problem = |path: &str, e: String| vec![ParamProblem::new(path, e)];
-        let columns = params.columns.as_deref().map(Columns::parse).transpose();
         let listed = Listed {
-            columns: columns.map_err(|e| problem("columns", e))?,
+            reader: ListReader {
+                lists: params.list.clone(),
+                root: params.root.clone(),
+                format: params.format,
+                columns: columns(params.columns.as_deref()).map_err(|p| vec![p])?,
+                start_index: params.start_index,
+                base: folder,
+            },
             params: params.clone(),
             cache: PathBuf::new(),
-            base: folder,
         };
         match params.to_make() {
             None => Ok(listed),
             Some(_) => match glad_mini::cache_dir() {
                 Ok(cache) => Ok(listed.made_in(cache)),
-                Err(e) => Err(problem("generate", e.to_string())),
+                Err(e) => Err(vec![ParamProblem::new("generate", e.to_string())]),
             },
         }
     }
@@ -49,7 +49,7 @@ impl Listed {
     /// With data that is made kept in `cache`.
     pub(super) fn made_in(mut self, cache: PathBuf) -> Self {
         if let Some(mini) = self.params.to_make() {
-            self.base = glad_mini::folder(&cache, mini);
+            self.reader.base = glad_mini::folder(&cache, mini);
         }
         self.cache = cache;
         self
@@ -58,19 +58,9 @@ impl Listed {
     /// The message where data is wanted that has not been made yet; `None` where there is nothing to make.
     fn unmade(&self) -> Option<String> {
         let mini = self.params.to_make()?;
-        (!glad_mini::is_complete(&self.base, mini))
-            .then(|| format!("the small data set is made on first use, in {}", self.base.display()))
-    }
-
-    fn list(&self, split: &str) -> Result<PathBuf, SourceError> {
-        match self.params.list.of(split) {
-            Some(list) => Ok(without_detours(self.base.join(list))),
-            None => Err(anyhow!(
-                "there is no list for split `{split}`, only for {}",
-                self.params.list.named()
-            )
-            .into()),
-        }
+        let base = &self.reader.base;
+        (!glad_mini::is_complete(base, mini))
+            .then(|| format!("the small data set is made on first use, in {}", base.display()))
     }
 
     fn class_names(&self) -> Result<Option<Vec<String>>, SourceError> {
@@ -84,7 +74,7 @@ impl Listed {
     /// Where the names of the classes are: next to the lists, or, where these are the user's (a finished run on other
     /// videos), still with the data that was made.
     fn classes_file(&self, file: &str) -> PathBuf {
-        let beside = without_detours(self.base.join(file));
+        let beside = without_detours(self.reader.base.join(file));
         let made = || {
             let mini = &self.params.generate.as_ref()?.mini;
             Some(glad_mini::folder(&glad_mini::cache_dir().ok()?, mini).join(file))
@@ -95,77 +85,48 @@ impl Listed {
         }
     }
 
-    fn options(&self, list: &Path) -> Result<ListOptions, SourceError> {
-        if let Some(unmade) = self.unmade() {
-            return Err(anyhow!("{} is not there yet: {unmade}", list.display()).into());
-        }
-        Ok(ListOptions {
-            format: self.params.format,
-            columns: self.columns.clone(),
-            classes: self.class_names()?,
-            first_frame: self.params.start_index(self.params.format),
-        })
-    }
-
-    /// The folder that the paths of a list are relative to.
-    fn root(&self, list: &Path) -> PathBuf {
-        match &self.params.root {
-            Some(root) => without_detours(self.base.join(root)),
-            None => list.parent().map(Path::to_path_buf).unwrap_or_default(),
+    /// The names that labels of a list may be.
+    ///
+    /// # Errors
+    /// They cannot be read, or the data is not made yet.
+    fn names(&self, list: &Path) -> Result<Option<Vec<String>>, SourceError> {
+        match self.unmade() {
+            Some(unmade) => Err(anyhow!("{} is not there yet: {unmade}", list.display()).into()),
+            None => self.class_names(),
         }
     }
 
     /// What can be read of a list.
     fn read(&self, list: &Path) -> Result<Scan, SourceError> {
-        let fault = |what: String, advice: &str| FileFault {
-            role: "the list",
-            file: list.to_owned(),
-            what,
-            advice: advice.into(),
-            lines: vec![],
-        };
-        let scan = scan_list(list, &self.options(list)?).map_err(|e| match e {
-            ListError::Io { cause, .. } => fault(
-                format!("cannot read the list: {cause}"),
-                "put it there, or correct its path (`list`)",
-            ),
-            ListError::NotAList { what, .. } => {
-                let (what, advice) = what.0.split_once(": ").unwrap_or((what.0.as_str(), ""));
-                fault(what.to_owned(), advice)
+        let scan = self.reader.read(list, self.names(list)?)?;
+        match scan.format {
+            ListFormat::FeatureIndex => Err(FileFault {
+                role: "the list",
+                file: list.to_owned(),
+                what: "lists files of features, not videos".into(),
+                advice: "`kind = \"feature_list\"` reads it".into(),
+                lines: vec![],
             }
-            e => fault(e.to_string(), ""),
-        })?;
-        Ok(scan)
-    }
-
-    /// All of a list that is sound.
-    fn sound(&self, list: &Path, root: &Path) -> Result<Scan, SourceError> {
-        let mut scan = self.read(list)?;
-        if let Some(at) = two_ways(&scan, root) {
-            scan.leave_open(at);
+            .into()),
+            _ => Ok(scan),
         }
-        let scan = scan.whole(list).map_err(anyhow::Error::from)?;
-        if scan.entries.is_empty() {
-            return Err(anyhow!("{}: the list names no videos", list.display()).into());
-        }
-        Ok(scan)
     }
 
     /// Makes the videos of a list.
-    fn opener<'a>(&'a self, list: &'a Path, root: &'a Path, scan: &Scan) -> Result<Opener<'a>> {
+    fn opener<'a>(&self, list: &'a Path, root: PathBuf, format: ListFormat) -> Result<Opener<'a>> {
         Ok(Opener {
             list,
-            root,
             options: OpenOptions {
                 decoder: self.params.backend,
-                template: self.params.template(scan.format).map_err(anyhow::Error::msg)?,
-                start_index: self.params.start_index(scan.format),
+                template: self.params.template(format).map_err(anyhow::Error::msg)?,
+                start_index: self.reader.start_index(format),
                 ..OpenOptions::default()
             },
             watch: Watch {
                 limit: Duration::from_secs_f64(60.0 * self.params.stall_minutes),
             },
-            nearby: Arc::new(Nearby::new(root.to_owned())),
+            nearby: Arc::new(Nearby::new(root.clone())),
+            root,
         })
     }
 }
@@ -173,14 +134,14 @@ impl Listed {
 /// What the videos of a list have in common.
 struct Opener<'a> {
     list: &'a Path,
-    root: &'a Path,
+    root: PathBuf,
     options: OpenOptions,
     watch: Watch,
     nearby: Arc<Nearby>,
 }
 
 impl Opener<'_> {
-    fn video(&self, index: usize, entry: ListEntry<'_>) -> Arc<Video> {
+    fn video(&self, (index, entry): (usize, ListEntry<'_>)) -> Arc<Video> {
         let path = self.root.join(from_home(entry.path));
         let line = format!("{}:{}", self.list.display(), entry.line);
         let options = OpenOptions {
@@ -190,11 +151,7 @@ impl Opener<'_> {
             checksum: entry.checksum,
             ..self.options.clone()
         };
-        let stated = Stated {
-            offset: entry.offset,
-            frames: entry.frames,
-        };
-        let footage = ListedFootage::new(path.clone(), line.clone(), options, stated, self.watch);
+        let footage = ListedFootage::new(path.clone(), line.clone(), options, stated(&entry), self.watch);
         Arc::new(Video {
             index,
             footage: Arc::new(footage.near(self.nearby.clone())),
@@ -207,69 +164,27 @@ impl Opener<'_> {
 
 impl Source for Listed {
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>, SourceError> {
-        let list = self.list(split)?;
-        let root = self.root(&list);
-        let scan = self.sound(&list, &root)?;
-        let opener = self.opener(&list, &root, &scan)?;
-        Ok(scan
-            .entries
-            .iter()
-            .enumerate()
-            .map(|(i, e)| opener.video(i, e))
-            .collect())
+        let list = self.reader.list(split)?;
+        let scan = sound(&list, self.read(&list)?)?;
+        let opener = self.opener(&list, self.reader.root(&list), scan.format)?;
+        Ok(scan.entries.iter().enumerate().map(|e| opener.video(e)).collect())
     }
 
     fn scan(&self, split: &str) -> Result<ListScan, SourceError> {
-        let list = self.list(split)?;
-        let root = self.root(&list);
-        let mut scan = self.read(&list)?;
-        if let Some(at) = two_ways(&scan, &root) {
-            scan.leave_open(at);
-        }
-        let opener = self.opener(&list, &root, &scan)?;
-        let malformed = scan.bad.iter().map(|b| Malformed {
-            line: format!("{}:{}", list.display(), b.line),
-            reason: b.reason.clone(),
-        });
-        let entries = scan.entries.iter().enumerate();
-        Ok(ListScan {
-            videos: entries.map(|(i, e)| opener.video(i, e)).collect(),
-            malformed: malformed.collect(),
-            undecided: scan.undecided,
-            numbered: scan.numbered,
-            columns: scan.columns.clone(),
-            notes: scan.notes.clone(),
-            file: Some(list.clone()),
-        })
+        let list = self.reader.list(split)?;
+        let scan = self.read(&list)?;
+        let opener = self.opener(&list, self.reader.root(&list), scan.format)?;
+        Ok(listed(&list, scan, |e| opener.video(e)))
     }
 
     fn each(&self, split: &str, take: &mut dyn FnMut(Listing<'_>)) -> Result<(), SourceError> {
-        let list = self.list(split)?;
-        let root = self.root(&list);
-        let scan = self.sound(&list, &root)?;
-        for e in scan.entries.iter() {
-            take(Listing {
-                list: &list,
-                line: e.line,
-                path: &root.join(from_home(e.path)),
-                label: e.label,
-                numbered: scan.numbered,
-                stated: Stated {
-                    offset: e.offset,
-                    frames: e.frames,
-                },
-            });
-        }
+        let list = self.reader.list(split)?;
+        self.reader.each(&list, &sound(&list, self.read(&list)?)?, take);
         Ok(())
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
-        let label = match video.label {
-            Some(l) => u32::try_from(l).ok().filter(|l| *l != UNKNOWN),
-            None => Some(UNKNOWN),
-        };
-        let label = label.with_context(|| format!("{}: the label is too large", video.line))?;
-        Ok(vec![HostValue::Video(video.clone()), HostValue::Label(label)])
+        values(video)
     }
 
     fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<(), SourceError> {
@@ -298,34 +213,17 @@ impl Source for Listed {
 
     fn generated(&self, split: &str) -> Option<(PathBuf, String)> {
         let mini = self.params.to_make()?;
-        let list = self.list(split).ok()?;
+        let (list, base) = (self.reader.list(split).ok()?, &self.reader.base);
         // A list of one's own may lie in that folder, too.
-        let made = |split: &glad_mini::Split| list == self.base.join(format!("{}.txt", split.name()));
-        let own = glad_mini::Split::ALL.iter().any(made) && self.root(&list) == self.base;
+        let made = |split: &glad_mini::Split| list == base.join(format!("{}.txt", split.name()));
+        let own = glad_mini::Split::ALL.iter().any(made) && self.reader.root(&list) == *base;
         let by = serde_json::to_string(mini).ok()?;
-        own.then(|| (self.base.clone(), format!("mini {} {by}", glad_mini::GENERATOR_VERSION)))
+        own.then(|| (base.clone(), format!("mini {} {by}", glad_mini::GENERATOR_VERSION)))
     }
 
     fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>, SourceError> {
-        let scan = Scan {
-            format: self.params.format,
-            ..Scan::default()
-        };
-        let opener = self.opener(Path::new("argument"), Path::new(""), &scan)?;
-        let video = |(index, path): (usize, &PathBuf)| {
-            let path = path
-                .to_str()
-                .with_context(|| format!("{} is no text", path.display()))?;
-            let entry = ListEntry {
-                path,
-                label: None,
-                frames: None,
-                offset: None,
-                checksum: None,
-                line: index + 1,
-            };
-            Ok(opener.video(index, entry))
-        };
+        let opener = self.opener(Path::new("argument"), PathBuf::new(), self.params.format)?;
+        let video = |at| Ok(opener.video(argument(at)?));
         paths.iter().enumerate().map(video).collect()
     }
 
@@ -337,8 +235,8 @@ impl Source for Listed {
         if let Some(Classes::File(file)) = &self.params.classes {
             absent.extend(missing(&self.classes_file(file)));
         }
-        for (split, list) in self.params.list.distinct() {
-            absent.extend(missing(&self.base.join(list)));
+        for (split, gone) in self.reader.missing() {
+            absent.extend(gone);
             // What is wrong with a list itself is reported by `videos`.
             if files && let Ok(videos) = self.videos(split) {
                 let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
@@ -349,7 +247,7 @@ impl Source for Listed {
     }
 
     fn splits(&self) -> Vec<String> {
-        self.params.list.splits()
+        self.reader.lists.splits()
     }
 
     fn classes(&self) -> Result<Option<Vec<String>>, SourceError> {

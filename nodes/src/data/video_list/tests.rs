@@ -1,8 +1,8 @@
 //! Lists of files that are there, and what is reported where they are not.
 
 use super::super::testing::{dims, problems};
-use super::paths::from_home;
 use super::*;
+use crate::data::listing::from_home;
 use anyhow::Result;
 use glad_video::write::VideoWriter;
 use serde_json::{Value, json};

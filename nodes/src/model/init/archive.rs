@@ -78,7 +78,7 @@ impl Archive {
         let member = self.zip.by_index_raw(i).context("the archive is damaged")?;
         ensure!(
             member.compression() == CompressionMethod::Stored && !member.encrypted(),
-            "the archive is compressed, as PyTorch's never are: unpack it, or save the weights again"
+            "the archive is compressed, as PyTorch's never are (nor those of `numpy.savez`): unpack it, or save it again"
         );
         let place = member.data_start().context("the archive is damaged")?;
         let end = place.checked_add(member.size()).filter(|end| *end <= self.len);

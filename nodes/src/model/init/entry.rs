@@ -35,6 +35,22 @@ impl DType {
         })
     }
 
+    /// Of NumPy's code, without the byte order: `f4`.
+    pub(super) fn of_numpy(code: &str) -> Option<DType> {
+        Some(match code {
+            "f8" => DType::F64,
+            "f4" => DType::F32,
+            "f2" => DType::F16,
+            "i8" => DType::I64,
+            "i4" => DType::I32,
+            "i2" => DType::I16,
+            "i1" => DType::I8,
+            "u1" => DType::U8,
+            "b1" => DType::Bool,
+            _ => return None,
+        })
+    }
+
     /// Bytes per value.
     pub(super) fn size(self) -> usize {
         match self {
@@ -162,6 +178,12 @@ pub(super) fn row_major(shape: &[usize]) -> Option<Vec<usize>> {
     Some(stride)
 }
 
+/// Strides of a tensor in column-major order, NumPy's `fortran_order`; `None` on overflow.
+pub(super) fn column_major(shape: &[usize]) -> Option<Vec<usize>> {
+    let turned: Vec<usize> = shape.iter().rev().copied().collect();
+    Some(row_major(&turned)?.into_iter().rev().collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +219,13 @@ mod tests {
         assert!(entry(&[0], &[1], 0).numbers(&bytes).unwrap().is_empty());
         let e = entry(&[2, 3], &[3, 1], 0).numbers(&bytes[..20]).unwrap_err();
         assert!(e.to_string().contains("cut short"), "{e}");
+    }
+
+    #[test]
+    fn strides_of_both_orders() {
+        assert_eq!(row_major(&[2, 3, 4]).unwrap(), [12, 4, 1]);
+        assert_eq!(column_major(&[2, 3, 4]).unwrap(), [1, 2, 6]);
+        assert_eq!(column_major(&[usize::MAX, 3, 4]), None);
     }
 
     #[test]

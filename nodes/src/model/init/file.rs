@@ -12,30 +12,33 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::Arc;
 
-/// An open file of weights.
+/// An open file of weights, or of other tensors.
 #[derive(Debug)]
 pub(super) struct WeightFile {
     pub dictionaries: Vec<Dictionary>,
-    file: BufReader<File>,
-    storages: Storages,
+    pub(super) file: BufReader<File>,
+    pub(super) storages: Storages,
 }
+
+/// What finds the tensors in a pickle.
+pub(super) type Find = fn(&Pickle) -> Result<Vec<Dictionary>>;
 
 /// The location of the storages' bytes.
 #[derive(Debug)]
-enum Storages {
+pub(super) enum Storages {
     /// PyTorch 1.6 and later: an archive with the pickle and one member per storage.
     Archive { archive: Archive, prefix: String },
     /// Earlier: several pickles, followed by the storages. Offset and size of each.
     Legacy(HashMap<Arc<str>, (u64, u64)>),
-    /// The key is the offset.
-    Safetensors,
+    /// Safetensors and NumPy: the key is the offset.
+    Offsets,
 }
 
 /// The magic number of legacy files, as a pickled integer.
 const LEGACY_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 const LEGACY_PROTOCOL: i64 = 1001;
 /// Maximum bytes of a pickle, including arrays inside it, which are skipped.
-const LARGEST_PICKLE: u64 = 1 << 28;
+pub(super) const LARGEST_PICKLE: u64 = 1 << 28;
 
 /// The kind of a path that is not a file. It is not opened, because opening a pipe would block.
 ///
@@ -82,6 +85,21 @@ fn mistaken(head: &[u8]) -> &'static str {
     }
 }
 
+/// Whether a file's first pickle is that of PyTorch's earlier format.
+pub(super) fn is_legacy(first: &Pickle) -> bool {
+    first.get(first.root()) == &Value::Long(LEGACY_MAGIC[..].into())
+}
+
+/// A file at its beginning, its first bytes, and its length.
+pub(super) fn opened(path: &Path) -> Result<(BufReader<File>, Vec<u8>, u64)> {
+    let mut file = glad_video::open_file(path)?;
+    let mut head = vec![];
+    Read::by_ref(&mut file).take(32).read_to_end(&mut head)?;
+    file.seek(SeekFrom::Start(0))?;
+    let len = file.metadata()?.len();
+    Ok((BufReader::new(file), head, len))
+}
+
 impl WeightFile {
     /// Opens a file, whatever its extension.
     ///
@@ -91,21 +109,16 @@ impl WeightFile {
         if let Some(what) = what(path)? {
             bail!("it is {what}, not a file of weights");
         }
-        let mut file = glad_video::open_file(path)?;
-        let mut head = vec![];
-        Read::by_ref(&mut file).take(32).read_to_end(&mut head)?;
-        file.seek(SeekFrom::Start(0))?;
-        let len = file.metadata()?.len();
-        let file = BufReader::new(file);
+        let (file, head, len) = opened(path)?;
         match head.as_slice() {
-            [b'P', b'K', ..] => Self::archive(file),
-            [0x80, 2..=5, ..] => Self::legacy(file, len),
+            [b'P', b'K', ..] => Self::archive(file, torch::dictionaries),
+            [0x80, 2..=5, ..] => Self::legacy(file, len, torch::dictionaries),
             [_, _, _, _, _, _, _, _, b'{', ..] => Self::safetensors(file, len),
             head => bail!(mistaken(head)),
         }
     }
 
-    fn archive(mut file: BufReader<File>) -> Result<WeightFile> {
+    pub(super) fn archive(mut file: BufReader<File>, find: Find) -> Result<WeightFile> {
         let mut archive = Archive::read(file.get_ref())?;
         // The outermost of several.
         let pickle = archive
@@ -129,17 +142,16 @@ impl WeightFile {
         );
         let p = Pickle::read(&mut Read::by_ref(&mut file).take(size))?;
         Ok(WeightFile {
-            dictionaries: torch::dictionaries(&p)?,
+            dictionaries: find(&p)?,
             file,
             storages: Storages::Archive { archive, prefix },
         })
     }
 
-    fn legacy(mut file: BufReader<File>, len: u64) -> Result<WeightFile> {
+    pub(super) fn legacy(mut file: BufReader<File>, len: u64, find: Find) -> Result<WeightFile> {
         let mut pickle = || Pickle::read(&mut Read::by_ref(&mut file).take(LARGEST_PICKLE));
         let magic = pickle()?;
-        let is_legacy = magic.get(magic.root()) == &Value::Long(LEGACY_MAGIC[..].into());
-        ensure!(is_legacy, "the file is a pickle, but not one of PyTorch's");
+        ensure!(is_legacy(&magic), "the file is a pickle, but not one of PyTorch's");
         let version = pickle()?;
         let version = version.int(version.root());
         ensure!(
@@ -153,7 +165,7 @@ impl WeightFile {
             "numbers in big-endian order are not read"
         );
         let object = pickle()?;
-        let dictionaries = torch::dictionaries(&object)?;
+        let dictionaries = find(&object)?;
         let named: HashMap<Arc<str>, Storage> = torch::storages(&object).map(|s| (s.key.clone(), s)).collect();
         drop(object);
         let keys = pickle()?;
@@ -187,11 +199,11 @@ impl WeightFile {
         })
     }
 
-    fn safetensors(mut file: BufReader<File>, len: u64) -> Result<WeightFile> {
+    pub(super) fn safetensors(mut file: BufReader<File>, len: u64) -> Result<WeightFile> {
         Ok(WeightFile {
             dictionaries: vec![header::read(&mut file, len)?],
             file,
-            storages: Storages::Safetensors,
+            storages: Storages::Offsets,
         })
     }
 
@@ -211,7 +223,7 @@ impl WeightFile {
                 .get(key)
                 .with_context(|| format!("the file has no storage `{key}`"))?,
             // Checked when the header was read.
-            Storages::Safetensors => (key.parse()?, needed),
+            Storages::Offsets => (key.parse()?, needed),
         };
         ensure!(needed <= there, "the storage of `{}` is cut short", entry.name);
         Ok(at)

@@ -34,18 +34,11 @@ pub(super) fn dictionaries(p: &Pickle) -> Result<Vec<Dictionary>> {
     if p.call(root).is_some() {
         bail!("the file holds a whole Python object, not a state dictionary: save `model.state_dict()` instead");
     }
-    let mut search = Search {
-        p,
-        seen: HashSet::new(),
-        found: vec![],
-        count: 0,
-        objects: vec![],
-    };
-    search.visit(root, "", 0)?;
-    if !search.found.is_empty() {
-        return Ok(search.found);
+    let (found, objects) = dictionaries_of(p, tensor)?;
+    if !found.is_empty() {
+        return Ok(found);
     }
-    match search.objects.first() {
+    match objects.first() {
         Some(name) => bail!(
             "`{name}` in the file is a whole Python object, not a state dictionary: save `model.state_dict()` instead"
         ),
@@ -54,8 +47,40 @@ pub(super) fn dictionaries(p: &Pickle) -> Result<Vec<Dictionary>> {
     }
 }
 
+/// As [`dictionaries`], of a file that may hold a single tensor.
+///
+/// # Errors
+/// There is neither.
+pub(super) fn tensors(p: &Pickle) -> Result<Vec<Dictionary>> {
+    match tensor(p, &"".into(), p.root())? {
+        Some(one) => Ok(vec![Dictionary {
+            tensors: vec![one],
+            ..Dictionary::default()
+        }]),
+        None => dictionaries(p),
+    }
+}
+
+/// The tensor that a value stands for, if it is one.
+pub(super) type Rebuild = fn(&Pickle, &Arc<str>, Id) -> Result<Option<Entry>>;
+
+/// All dictionaries with values that `rebuild` makes tensors of, and where objects of unknown classes are.
+pub(super) fn dictionaries_of(p: &Pickle, rebuild: Rebuild) -> Result<(Vec<Dictionary>, Vec<String>)> {
+    let mut search = Search {
+        p,
+        rebuild,
+        seen: HashSet::new(),
+        found: vec![],
+        count: 0,
+        objects: vec![],
+    };
+    search.visit(p.root(), "", 0)?;
+    Ok((search.found, search.objects))
+}
+
 struct Search<'a> {
     p: &'a Pickle,
+    rebuild: Rebuild,
     seen: HashSet<Id>,
     found: Vec<Dictionary>,
     count: usize,
@@ -114,7 +139,7 @@ impl Search<'_> {
         below: &impl Fn(&str) -> String,
         own: &mut Dictionary,
     ) -> Result<()> {
-        match tensor(self.p, name, value) {
+        match (self.rebuild)(self.p, name, value) {
             Ok(None) => {
                 let class = self.p.call(value).map_or("", |(class, _)| class);
                 let known = ["numpy", "torch", "collections", "_codecs", "argparse"];
@@ -173,7 +198,7 @@ fn tensor(p: &Pickle, name: &Arc<str>, id: Id) -> Result<Option<Entry>> {
     Ok(Some(entry))
 }
 
-fn whole(p: &Pickle, id: Id) -> Result<usize> {
+pub(super) fn whole(p: &Pickle, id: Id) -> Result<usize> {
     p.int(id)
         .and_then(|n| usize::try_from(n).ok())
         .context("a size is no whole number")

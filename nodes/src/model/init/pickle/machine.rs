@@ -1,6 +1,6 @@
 //! The stack machine that executes a pickle, with bounds on all its memory.
 
-use super::{BYTES, CONSTANTS, EMPTY, FLOAT, Id, SMALL, SMALL_INTS, Value};
+use super::{CONSTANTS, EMPTY, FLOAT, Id, NOTHING, SMALL, SMALL_INTS, Value};
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Machine {
             Value::Bool(true),
             Value::Bool(false),
             Value::Float,
-            Value::Bytes,
+            Value::Huge,
         ];
         values.push(Value::Tuple(Box::new([])));
         debug_assert_eq!(values.len(), SMALL as usize);
@@ -84,11 +84,6 @@ impl Machine {
 
     pub(super) fn push_float(&mut self) -> Result<()> {
         self.push_id(FLOAT)
-    }
-
-    /// Bytes, or a text too long for a name: the contents do not matter.
-    pub(super) fn push_bytes(&mut self) -> Result<()> {
-        self.push_id(BYTES)
     }
 
     /// A text that is kept and counts towards the limit.
@@ -209,7 +204,11 @@ impl Machine {
         let (args, function) = (self.pop()?, self.pop()?);
         let ordered = matches!(&self.values[function as usize], Value::Global(n) if &**n == "collections OrderedDict");
         if !ordered {
-            return self.push(Value::Call { function, args });
+            return self.push(Value::Call {
+                function,
+                args,
+                state: NOTHING,
+            });
         }
         // `OrderedDict()`, filled afterwards, or `OrderedDict([(key, value), …])`.
         let list = |id: Id| match &self.values[id as usize] {
@@ -231,5 +230,16 @@ impl Machine {
         let pairs = pairs.iter().filter_map(pair).collect();
         self.count(copied)?;
         self.push(Value::Dict(pairs))
+    }
+
+    /// Gives the state on top to the call below; other objects have none that matters, such as the versions of a state
+    /// dictionary.
+    pub(super) fn build(&mut self) -> Result<()> {
+        let given = self.pop()?;
+        let below = self.top()?;
+        if let Value::Call { state, .. } = &mut self.values[below as usize] {
+            *state = given;
+        }
+        Ok(())
     }
 }

@@ -21,8 +21,14 @@ pub(super) enum Value {
     Int(i64),
     /// Its value is not needed.
     Float,
-    /// Bytes, or a text or number too long to be needed.
-    Bytes,
+    /// An integer too long to be needed.
+    Huge,
+    /// Bytes, or a text that is too long for a name or not UTF-8: where they begin, counted from the pickle's first byte, and
+    /// how many they are. They are not kept.
+    Data {
+        at: u64,
+        len: u64,
+    },
     /// An integer of 9 to 16 bytes, little-endian.
     Long(Box<[u8]>),
     Text(Arc<str>),
@@ -32,10 +38,11 @@ pub(super) enum Value {
     Dict(Vec<(Id, Id)>),
     /// A class or function, `module name`.
     Global(Arc<str>),
-    /// A call of a class or function, which is not executed.
+    /// A call of a class or function, which is not executed, and the state that its result would be given.
     Call {
         function: Id,
         args: Id,
+        state: Id,
     },
     /// An object stored outside of the pickle, under this name.
     Persistent(Id),
@@ -46,7 +53,7 @@ const NOTHING: Id = 0;
 const TRUE: Id = 1;
 const FALSE: Id = 2;
 const FLOAT: Id = 3;
-const BYTES: Id = 4;
+const HUGE: Id = 4;
 const EMPTY: Id = 5;
 /// The first of the integers below [`SMALL_INTS`].
 const SMALL: Id = 6;
@@ -114,11 +121,19 @@ impl Pickle {
 
     /// The function's name and the arguments of a call.
     pub(super) fn call(&self, id: Id) -> Option<(&str, &[Id])> {
-        let Value::Call { function, args } = self.get(id) else {
+        let Value::Call { function, args, .. } = self.get(id) else {
             return None;
         };
         match self.get(*function) {
             Value::Global(name) => Some((name, self.items(*args)?)),
+            _ => None,
+        }
+    }
+
+    /// The state that the result of a call would be given.
+    pub(super) fn state(&self, id: Id) -> Option<&[Id]> {
+        match self.get(id) {
+            Value::Call { state, .. } => self.items(*state),
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::opcode::*;
-use super::{FALSE, NOTHING, Pickle, TRUE, Value};
+use super::{FALSE, HUGE, NOTHING, Pickle, TRUE, Value};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 
@@ -13,18 +13,18 @@ const LONGEST_LONG: u64 = 16;
 
 const UNEXPECTED_END: &str = "the pickle ends in the middle";
 
-fn bytes<const N: usize>(from: &mut impl Read) -> Result<[u8; N]> {
+fn bytes<const N: usize>(from: &mut At<impl Read>) -> Result<[u8; N]> {
     let mut b = [0; N];
     from.read_exact(&mut b).context(UNEXPECTED_END)?;
     Ok(b)
 }
 
-fn byte(from: &mut impl Read) -> Result<u8> {
+fn byte(from: &mut At<impl Read>) -> Result<u8> {
     Ok(bytes::<1>(from)?[0])
 }
 
 /// A length of 1, 4 or 8 bytes.
-fn length(from: &mut impl Read, size: usize) -> Result<u64> {
+fn length(from: &mut At<impl Read>, size: usize) -> Result<u64> {
     Ok(match size {
         1 => byte(from)?.into(),
         4 => u32::from_le_bytes(bytes(from)?).into(),
@@ -33,20 +33,20 @@ fn length(from: &mut impl Read, size: usize) -> Result<u64> {
 }
 
 /// Allocates only as much as can be read.
-fn block(from: &mut impl Read, len: u64) -> Result<Vec<u8>> {
+fn block(from: &mut At<impl Read>, len: u64) -> Result<Vec<u8>> {
     let mut b = vec![];
     from.take(len).read_to_end(&mut b)?;
     ensure!(b.len() as u64 == len, UNEXPECTED_END);
     Ok(b)
 }
 
-fn skip(from: &mut impl Read, len: u64) -> Result<()> {
+fn skip(from: &mut At<impl Read>, len: u64) -> Result<()> {
     let skipped = std::io::copy(&mut from.take(len), &mut std::io::sink())?;
     ensure!(skipped == len, UNEXPECTED_END);
     Ok(())
 }
 
-fn line(from: &mut impl Read) -> Result<String> {
+fn line(from: &mut At<impl Read>) -> Result<String> {
     let mut b = vec![];
     loop {
         match byte(from)? {
@@ -57,8 +57,23 @@ fn line(from: &mut impl Read) -> Result<String> {
     }
 }
 
+/// A reader that knows how many bytes it has read.
+struct At<R> {
+    from: R,
+    at: u64,
+}
+
+impl<R: Read> Read for At<R> {
+    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.from.read(to)?;
+        self.at += n as u64;
+        Ok(n)
+    }
+}
+
 /// Reads up to the end of the pickle, and nothing after it.
 pub(super) fn read(from: &mut impl Read) -> Result<Pickle> {
+    let from = &mut At { from, at: 0 };
     let mut m = Machine::new();
     loop {
         let op = byte(from)?;
@@ -104,7 +119,7 @@ fn stack(m: &mut Machine, op: u8) -> Result<()> {
     }
 }
 
-fn number(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
+fn number(m: &mut Machine, op: u8, from: &mut At<impl Read>) -> Result<()> {
     match op {
         NONE => m.push_id(NOTHING),
         NEWTRUE => m.push_id(TRUE),
@@ -124,10 +139,10 @@ fn number(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
 }
 
 /// An integer of any length, little-endian, in two's complement.
-fn long(m: &mut Machine, len: u64, from: &mut impl Read) -> Result<()> {
+fn long(m: &mut Machine, len: u64, from: &mut At<impl Read>) -> Result<()> {
     if len > LONGEST_LONG {
         skip(from, len)?;
-        return m.push_bytes();
+        return m.push_id(HUGE);
     }
     let b = block(from, len)?;
     if b.len() > 8 {
@@ -139,21 +154,29 @@ fn long(m: &mut Machine, len: u64, from: &mut impl Read) -> Result<()> {
     m.push_int(i64::from_le_bytes(all))
 }
 
-fn text(m: &mut Machine, size: usize, from: &mut impl Read) -> Result<()> {
+fn text(m: &mut Machine, size: usize, from: &mut At<impl Read>) -> Result<()> {
     let len = length(from, size)?;
+    let at = from.at;
     if len > LONGEST_NAME {
         skip(from, len)?;
-        return m.push_bytes();
+        return m.push(Value::Data { at, len });
     }
-    // Python 2 wrote strings that need not be UTF-8; none of them names a tensor.
-    let text = m.name(&String::from_utf8_lossy(&block(from, len)?))?;
-    m.push(Value::Text(text))
+    let text = block(from, len)?;
+    match std::str::from_utf8(&text) {
+        Ok(text) => {
+            let text = m.name(text)?;
+            m.push(Value::Text(text))
+        }
+        // Python 2 wrote bytes as strings.
+        Err(_) => m.push(Value::Data { at, len }),
+    }
 }
 
-fn data(m: &mut Machine, size: usize, from: &mut impl Read) -> Result<()> {
+fn data(m: &mut Machine, size: usize, from: &mut At<impl Read>) -> Result<()> {
     let len = length(from, size)?;
+    let at = from.at;
     skip(from, len)?;
-    m.push_bytes()
+    m.push(Value::Data { at, len })
 }
 
 fn tuple(m: &mut Machine, op: u8) -> Result<()> {
@@ -203,7 +226,7 @@ fn dict(m: &mut Machine, op: u8) -> Result<()> {
     }
 }
 
-fn memo(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
+fn memo(m: &mut Machine, op: u8, from: &mut At<impl Read>) -> Result<()> {
     match op {
         MEMOIZE => m.memoize(),
         BINPUT => m.remember(byte(from)?.into()),
@@ -213,7 +236,7 @@ fn memo(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
     }
 }
 
-fn object(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
+fn object(m: &mut Machine, op: u8, from: &mut At<impl Read>) -> Result<()> {
     match op {
         GLOBAL => {
             let (module, name) = (line(from)?, line(from)?);
@@ -227,8 +250,7 @@ fn object(m: &mut Machine, op: u8, from: &mut impl Read) -> Result<()> {
             m.pop()?;
             m.call()
         }
-        // The state of the object below; a state dictionary's contains only versions.
-        BUILD => m.pop().map(drop),
+        BUILD => m.build(),
         _ => {
             let id = m.pop()?;
             m.push(Value::Persistent(id))

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
 /// `settings/../data` as `data`, where links do not make that another folder: these paths are read by people.
-pub(super) fn without_detours(path: PathBuf) -> PathBuf {
+pub(in crate::data) fn without_detours(path: PathBuf) -> PathBuf {
     let mut short = PathBuf::new();
     for part in path.components() {
         match part {
@@ -30,7 +30,7 @@ pub(super) fn without_detours(path: PathBuf) -> PathBuf {
 }
 
 /// A path with `~/` or `$HOME/` at its beginning replaced by the home folder.
-pub(super) fn from_home(path: &str) -> Cow<'_, Path> {
+pub(in crate::data) fn from_home(path: &str) -> Cow<'_, Path> {
     let rest = ["~/", "$HOME/", "${HOME}/"]
         .iter()
         .find_map(|start| path.strip_prefix(start));
@@ -41,7 +41,7 @@ pub(super) fn from_home(path: &str) -> Cow<'_, Path> {
 }
 
 /// That a file is not there.
-pub(super) fn missing(path: &Path) -> Option<String> {
+pub(in crate::data) fn missing(path: &Path) -> Option<String> {
     let why = || variable(path).map_or(String::new(), |advice| format!("; {advice}"));
     (!path.exists()).then(|| format!("{} is not there{}", path.display(), why()))
 }

@@ -1,0 +1,206 @@
+//! Rows of arrays in files: `.npy`, `.npz`, `.pkl`, `.pth` and `.t7` of PyTorch, `.safetensors`.
+//!
+//! Untrusted input, under the bounds of weights: nothing is executed, and only what rows need is read.
+
+use super::archive::Archive;
+use super::entry::Entry;
+use super::file::{LARGEST_PICKLE, Storages, WeightFile, is_legacy, opened};
+use super::npy;
+use super::numpy;
+use super::pickle::Pickle;
+use super::torch::{self, Dictionary};
+use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// Names that a message shows.
+const SHOWN: usize = 6;
+
+/// One array of an open file, as rows of numbers.
+#[derive(Debug)]
+pub(crate) struct ArrayFile {
+    file: WeightFile,
+    entry: Entry,
+    /// The axes of a row's place; those after the row's own have one element.
+    axes: usize,
+    rows: usize,
+    size: usize,
+}
+
+impl ArrayFile {
+    /// Opens the array `key` of a file, whatever its extension; without, the only one. Its rows are along the last axis, but
+    /// for axes of one element, and of `size` numbers.
+    ///
+    /// # Errors
+    /// The file cannot be read, has none of the formats, no such array, or one of other rows.
+    pub(crate) fn open(path: &Path, key: Option<&str>, size: usize) -> Result<ArrayFile> {
+        let (file, head, len) = opened(path)?;
+        let mut file = open(file, &head, len)?;
+        let entry = select(std::mem::take(&mut file.dictionaries), key)?;
+        let shape = &entry.shape;
+        let used = shape.iter().rposition(|n| *n != 1).map_or(0, |last| last + 1);
+        // A row of one number has an axis of one element, too.
+        let axes = (used..=shape.len())
+            .find(|n| *n > 0 && shape[n - 1] == size)
+            .map(|n| n - 1);
+        let Some(axes) = axes else {
+            bail!(
+                "it has the shape {shape:?}, where rows of {size} numbers are expected (`size`): its last size should be {size}"
+            );
+        };
+        let rows = shape[..axes].iter().product();
+        Ok(ArrayFile {
+            file,
+            axes,
+            rows,
+            size,
+            entry,
+        })
+    }
+
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Appends row `row` to `to`. Only its own bytes are read.
+    ///
+    /// # Errors
+    /// There is no such row, the file cannot be read, or a number is not finite.
+    pub(crate) fn read(&mut self, row: usize, to: &mut Vec<f32>) -> Result<()> {
+        ensure!(row < self.rows, "there is no row {row}: it has {}", self.rows);
+        let (mut rest, mut offset) = (row, self.entry.offset);
+        for (size, stride) in self.entry.shape[..self.axes].iter().zip(&self.entry.stride).rev() {
+            offset += rest % size * stride;
+            rest /= size;
+        }
+        let one = Entry {
+            shape: vec![self.size],
+            stride: vec![self.entry.stride[self.axes]],
+            offset,
+            ..self.entry.clone()
+        };
+        let numbers = self.file.numbers(&one)?;
+        if let Some(bad) = numbers.iter().find(|x| !x.is_finite()) {
+            bail!("row {row} holds {bad}");
+        }
+        to.extend(numbers);
+        Ok(())
+    }
+}
+
+fn open(mut file: BufReader<File>, head: &[u8], len: u64) -> Result<WeightFile> {
+    let at_offsets = |dictionaries, file| WeightFile {
+        dictionaries,
+        file,
+        storages: Storages::Offsets,
+    };
+    match head {
+        [b'P', b'K', ..] => {
+            let archive = Archive::read(file.get_ref())?;
+            if archive.names()?.iter().all(|n| !n.ends_with(".npy")) {
+                return WeightFile::archive(file, torch::tensors);
+            }
+            let members = npz(&mut file, archive)?;
+            Ok(at_offsets(vec![members], file))
+        }
+        [0x80, 2..=5, ..] => {
+            let first = Pickle::read(&mut Read::by_ref(&mut file).take(LARGEST_PICKLE))?;
+            if is_legacy(&first) {
+                file.seek(SeekFrom::Start(0))?;
+                return WeightFile::legacy(file, len, torch::tensors);
+            }
+            Ok(at_offsets(numpy::arrays(&first)?, file))
+        }
+        [_, _, _, _, _, _, _, _, b'{', ..] if !head.starts_with(npy::MAGIC) => WeightFile::safetensors(file, len),
+        _ if head.starts_with(npy::MAGIC) => {
+            let one = npy::read(&mut file, &"".into(), 0, len)?;
+            let dictionary = Dictionary {
+                tensors: vec![one],
+                ..Dictionary::default()
+            };
+            Ok(at_offsets(vec![dictionary], file))
+        }
+        [] => bail!("the file is empty"),
+        _ if head.starts_with(b"version https://git-lfs") => {
+            bail!("the file is a pointer of Git LFS: fetch the features themselves (`git lfs pull`)")
+        }
+        _ => bail!(
+            "the file holds no arrays: .npy, .npz, .pkl (protocol 2 and later), .pth, .t7 of PyTorch and .safetensors are read"
+        ),
+    }
+}
+
+/// The arrays of an archive of NumPy's, `.npz`.
+fn npz(file: &mut BufReader<File>, mut archive: Archive) -> Result<Dictionary> {
+    let mut found = Dictionary::default();
+    let mut names = archive.names()?;
+    names.sort();
+    ensure!(
+        names.len() <= torch::MOST_TENSORS,
+        "the archive has more than {} members",
+        torch::MOST_TENSORS
+    );
+    for member in names {
+        let Some(name) = member.strip_suffix(".npy") else {
+            continue;
+        };
+        let name = name.into();
+        let mut array = || {
+            let (at, size) = archive.find(&member)?.context("the archive is damaged")?;
+            file.seek(SeekFrom::Start(at))?;
+            npy::read(&mut Read::by_ref(file).take(size), &name, at, size)
+        };
+        match array() {
+            Ok(entry) => found.tensors.push(entry),
+            Err(e) => found.unread.push((name, format!("{e:#}"))),
+        }
+    }
+    Ok(found)
+}
+
+/// The array that is meant.
+fn select(all: Vec<Dictionary>, key: Option<&str>) -> Result<Entry> {
+    let (mut found, mut unread) = (vec![], vec![]);
+    for dictionary in all {
+        let full = |name: &str| match dictionary.path.as_str() {
+            "" => name.to_owned(),
+            path => format!("{path}.{name}"),
+        };
+        found.extend(dictionary.tensors.iter().map(|t| (full(&t.name), t.clone())));
+        unread.extend(dictionary.unread.iter().map(|(n, why)| (full(n), why.clone())));
+    }
+    let names = || {
+        let all = found.iter().map(|(n, _)| n).chain(unread.iter().map(|(n, _)| n));
+        let mut shown: Vec<String> = all
+            .clone()
+            .take(SHOWN)
+            .map(|n| format!("`{}`", npy::shown(n)))
+            .collect();
+        if all.count() > SHOWN {
+            shown.push("…".into());
+        }
+        shown.join(", ")
+    };
+    let why = |why: &String| why.clone();
+    match (key, found.as_slice(), unread.as_slice()) {
+        // A file of one array without a name has the one that any key means.
+        (_, [(name, one)], []) if name.is_empty() || key.is_none_or(|k| k == name) => Ok(one.clone()),
+        (None, [], [(_, reason)]) => bail!(why(reason)),
+        (None, [], []) => bail!("it holds no arrays"),
+        (None, ..) => bail!("it holds several arrays, {}: say which by `key`", names()),
+        (Some(key), ..) => {
+            if let Some((_, one)) = found.iter().find(|(n, _)| n == key) {
+                return Ok(one.clone());
+            }
+            if let Some((_, reason)) = unread.iter().find(|(n, _)| n == key) {
+                bail!(why(reason));
+            }
+            bail!("it holds no array `{key}` (`key`), only {}", names())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

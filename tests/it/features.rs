@@ -1,0 +1,322 @@
+//! Features of videos, written once by `predict`, and heads that train on them.
+#![cfg(unix)]
+
+use crate::common::*;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A trained run of a few steps, in `folder/run`.
+fn trained(folder: &Path) -> String {
+    let run = folder.join("run").display().to_string();
+    let mut args = vec![graph("source_only.toml"), "--setting".into(), smoke(), "--quiet".into()];
+    args.extend(["--out".into(), run.clone()]);
+    for set in [
+        "phases.pretrain.steps=2",
+        "phases.pretrain.optimizer.warmup_steps=0",
+        "phases.main.steps=2",
+        "phases.main.optimizer.warmup_steps=0",
+    ] {
+        args.extend(["--set".into(), set.into()]);
+    }
+    ok(&args);
+    run
+}
+
+/// A list of the small data set of the smoke setting, as that run recorded it.
+fn list(run: &str, name: &str) -> String {
+    let inputs = fs::read_to_string(Path::new(run).join("inputs.jsonl")).unwrap();
+    assert!(!inputs.is_empty());
+    let mut found: Vec<PathBuf> = vec![];
+    let mut folders = vec![cache()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => found.extend((path.file_name().unwrap() == name).then_some(path)),
+            }
+        }
+    }
+    // Other tests generate larger ones.
+    let lines = |p: &PathBuf| fs::read_to_string(p).unwrap().lines().count();
+    found.sort_by_key(|p| (lines(p), p.clone()));
+    found
+        .first()
+        .expect("the data set is in the cache")
+        .display()
+        .to_string()
+}
+
+/// The numbers of the only tensor of a file, or of the one of this name, and its shape.
+fn tensor(path: &Path) -> (Vec<usize>, Vec<u8>) {
+    let bytes = fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let (_, one) = file.tensors().remove(0);
+    (one.shape().to_vec(), one.data().to_vec())
+}
+
+/// The rows of an index: video, label, file, shape.
+fn index(folder: &Path) -> Vec<[String; 4]> {
+    let text = fs::read_to_string(folder.join("index.csv")).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("video,label,file,shape"));
+    let row = |l: &str| {
+        let fields: Vec<String> = l.split(',').map(String::from).collect();
+        fields.try_into().unwrap()
+    };
+    lines.map(row).collect()
+}
+
+/// The arguments that name the folders of features.
+fn folders(folder: &Path) -> Vec<String> {
+    let at = |name: &str| folder.join(name).display().to_string();
+    let mut v = vec![];
+    for (stream, test) in [("source", "source_test"), ("target", "target_test")] {
+        let (train, test) = (at(&format!("{stream}_train")), at(test));
+        v.extend([
+            "--set".into(),
+            format!("nodes.videos.{stream}.list={{train='{train}',val='{test}',test='{test}'}}"),
+        ]);
+    }
+    v
+}
+
+#[test]
+fn heads_train_on_the_features_that_were_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = trained(dir.path());
+    let at = |name: &str| dir.path().join(name);
+    for name in ["source_train", "source_test", "target_train", "target_test"] {
+        let (list, out) = (list(&run, &format!("{name}.txt")), at(name).display().to_string());
+        ok(&[
+            "predict",
+            "--run",
+            &run,
+            "--list",
+            &list,
+            "--port",
+            "backbone.feature",
+            "--out",
+            &out,
+            "--quiet",
+        ]);
+        let rows = index(&at(name));
+        assert_eq!(rows.len(), fs::read_to_string(&list).unwrap().lines().count(), "{name}");
+        for [video, label, file, shape] in &rows {
+            assert!(label.parse::<usize>().is_ok_and(|l| l < 12), "{label}");
+            assert!(Path::new(video).exists() && shape == "3x64", "{video} {shape}");
+            assert_eq!(tensor(&at(name).join(file)).0, [3, 64]);
+        }
+        assert_eq!(
+            fs::read_to_string(at(name).join("classes.txt"))
+                .unwrap()
+                .lines()
+                .count(),
+            12
+        );
+    }
+    // As one file they are the same, to the bit.
+    let list = list(&run, "target_test.txt");
+    let one = at("one.safetensors").display().to_string();
+    ok(&[
+        "predict",
+        "--run",
+        &run,
+        "--list",
+        &list,
+        "--port",
+        "backbone.feature",
+        "--out",
+        &one,
+        "--quiet",
+    ]);
+    let (shape, all) = tensor(Path::new(&one));
+    let written: Vec<u8> = index(&at("target_test"))
+        .iter()
+        .flat_map(|[_, _, file, _]| tensor(&at("target_test").join(file)).1)
+        .collect();
+    assert_eq!((shape[1..].to_vec(), written), (vec![3, 64], all));
+
+    let heads = at("heads").display().to_string();
+    let mut args = vec![
+        graph("dann_features.toml"),
+        "--out".into(),
+        heads.clone(),
+        "--quiet".into(),
+    ];
+    args.extend(folders(dir.path()));
+    args.extend(["--set".into(), "phases.main.epochs=2".into()]);
+    let checked: Vec<String> = [
+        &["check".into(), "--files".into(), args[0].clone()][..],
+        &folders(dir.path()),
+    ]
+    .concat();
+    assert!(ok(&checked).starts_with("ok"));
+    let printed = ok(&args);
+    assert!(printed.contains("target"), "{printed}");
+    assert!(ok(&["eval", "--run", &heads]).contains("mean class accuracy"));
+    // TA3N, on as many rows as there are; killed or not, for any number of threads its bytes are the same.
+    let ta3n = |name: &str, threads: &str| {
+        let mut args = vec![graph("methods/ta3n.toml"), "--quiet".into(), "--no-share".into()];
+        args.extend([
+            "--out".into(),
+            at(name).display().to_string(),
+            "--threads".into(),
+            threads.into(),
+        ]);
+        args.extend(folders(dir.path()));
+        for set in ["dims.D=64", "phases.main.epochs=2", "phases.main.batch=16"] {
+            args.extend(["--set".into(), set.into()]);
+        }
+        ok(&args);
+    };
+    // Its domain classifiers' scores are stacked, behind their reversals: that is no adversary without one.
+    let printed = glad(&["check", &graph("methods/ta3n.toml")]);
+    let printed = String::from_utf8_lossy(&printed.stderr).into_owned();
+    assert!(!printed.contains("reversal"), "{printed}");
+    ta3n("ta3n", "2");
+    ta3n("ta3n_one", "1");
+    assert_eq!(differing(&at("ta3n"), &at("ta3n_one")), Vec::<String>::new());
+    let log = fs::read_to_string(at("ta3n").join("metrics.jsonl")).unwrap();
+    let first: serde_json::Value = serde_json::from_str(log.lines().next().unwrap()).unwrap();
+    for term in [
+        "ce",
+        "frame_adversary",
+        "relation_adversary",
+        "video_adversary",
+        "attentive_entropy",
+    ] {
+        assert!(
+            first[term].as_f64().is_some_and(|v| v.is_finite() && v > 0.0),
+            "{term}: {first}"
+        );
+    }
+    // Two domains that nothing tells apart yet, and as many classes: ln 2 and (1 + ln 2) ln 12.
+    let near = |term: &str, want: f64| assert!((first[term].as_f64().unwrap() - want).abs() < 1e-3, "{term}: {first}");
+    near("frame_adversary", 2f64.ln());
+    near("video_adversary", 2f64.ln());
+    near("attentive_entropy", (1.0 + 2f64.ln()) * 12f64.ln());
+
+    // What was read is what was written, to the bit.
+    let (test, back) = (
+        at("target_test").display().to_string(),
+        at("back").display().to_string(),
+    );
+    ok(&[
+        "predict",
+        "--run",
+        &heads,
+        "--list",
+        &test,
+        "--port",
+        "batch.features",
+        "--out",
+        &back,
+        "--quiet",
+    ]);
+    let (before, after) = (index(&at("target_test")), index(&at("back")));
+    assert_eq!(before.len(), after.len());
+    for ([_, label, a, _], [video, again, b, _]) in before.iter().zip(&after) {
+        assert_eq!((label, Path::new(video)), (again, at("target_test").join(a).as_path()));
+        assert_eq!(tensor(&at("target_test").join(a)), tensor(&at("back").join(b)));
+    }
+    // Predictions of a list, and of files.
+    let (csv, json) = (at("p.csv").display().to_string(), at("p.json").display().to_string());
+    ok(&["predict", "--run", &heads, "--list", &test, "--out", &csv, "--quiet"]);
+    assert_eq!(fs::read_to_string(&csv).unwrap().lines().count(), 1 + before.len());
+    let file = at("target_test").join(&before[0][2]).display().to_string();
+    ok(&["predict", "--run", &heads, &file, "--out", &json, "--quiet"]);
+    assert!(fs::read_to_string(&json).unwrap().contains("confidence"));
+
+    // Nothing is overwritten.
+    let out = glad(&[
+        "predict",
+        "--run",
+        &run,
+        "--list",
+        &list,
+        "--port",
+        "backbone.feature",
+        "--out",
+        &test,
+    ]);
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{printed}");
+    assert!(
+        printed.contains("target_test is there and not empty: name another folder"),
+        "{printed}"
+    );
+
+    // Other features are another run.
+    let file = at("source_train").join(&index(&at("source_train"))[3][2]);
+    fs::write(
+        &file,
+        fs::read(at("source_test").join(&index(&at("source_test"))[0][2])).unwrap(),
+    )
+    .unwrap();
+    fs::write(&file, [fs::read(&file).unwrap(), vec![0]].concat()).unwrap();
+    let out = glad(&[&args[..], &["--resume".into()]].concat());
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{printed}");
+    assert!(
+        printed.contains(&*file.file_name().unwrap().to_string_lossy()),
+        "{printed}"
+    );
+    // And `lint` finds what is wrong with the file.
+    let report = at("lint.md").display().to_string();
+    let linted: Vec<String> = [
+        &["lint".into(), args[0].clone(), "--out".into(), report.clone()][..],
+        &folders(dir.path()),
+    ]
+    .concat();
+    assert_eq!(glad(&linted).status.code(), Some(1));
+    let text = fs::read_to_string(report).unwrap();
+    assert!(text.contains("index.csv:5") && text.contains("unreadable"), "{text}");
+}
+
+/// Every combination that is none says what to write.
+#[test]
+fn combinations_that_are_none_are_refused() {
+    for (args, why) in [
+        (
+            &[][..],
+            "of which videos? Name their files, or a list of them: --list LIST",
+        ),
+        (
+            &["a.mp4", "--list", "l.txt"],
+            "the videos are either named (a.mp4) or those of a list (--list l.txt)",
+        ),
+        (
+            &["a.mp4", "--port", "x.y"],
+            "add --out FILE.safetensors, or --out FOLDER for a file of each video",
+        ),
+        (
+            &["a.mp4", "--port", "x.y", "--out", "x.csv"],
+            "`.safetensors`, or as a folder with a file for each video",
+        ),
+        (
+            &["--list", "l.txt", "--port", "x.y", "--out", "x.npy"],
+            "a name without ending, and --out is x.npy",
+        ),
+        (
+            &["--list", "l.txt", "--out", "x"],
+            "a folder takes the values of a port, which --port names",
+        ),
+        (
+            &["a.mp4", "--out", "x.safetensors"],
+            "takes the values of a port, which --port names",
+        ),
+        (
+            &["a.mp4", "--out", "x.txt"],
+            "predictions are written as `.csv` or `.json`, and --out is x.txt",
+        ),
+    ] {
+        let out = glad(&[&["predict", "--run", "none"][..], args].concat());
+        let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {printed}");
+        assert!(printed.contains(why), "{args:?}: {printed}");
+    }
+    let out = glad(&["predict", "--run", "none", "--list", "none.txt"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&out.stderr).contains("cannot open none.txt"));
+}
