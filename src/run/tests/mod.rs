@@ -7,6 +7,7 @@ mod methods;
 mod net;
 mod optimizer;
 mod parity;
+mod published;
 mod schedules;
 mod steps;
 mod ties;
