@@ -7,7 +7,7 @@ use super::prune::Needs;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
-use super::{domains, gradients, labels, leak, parts, phases, select, terms, unused, weights, wiring};
+use super::{batches, domains, gradients, labels, leak, parts, phases, select, terms, unused, weights, wiring};
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
@@ -86,6 +86,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         streams: vec![],
         split: scene.split.value.clone(),
         batch: scene.batch.0,
+        batches: vec![],
         dims: scene.dims.clone(),
         values: vec![],
         calls: vec![],
@@ -133,6 +134,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
     leak::check(&mut draft);
     labels::check(&mut draft);
     domains::check(&draft);
+    batches::check(&draft);
     ok &= draft.complete;
     if ok && scene.kind == ProgramKind::Phase {
         gradients::check(&mut draft);

@@ -8,6 +8,7 @@
 //! missing data, and `lists` checks the programs against the lists that exist.
 
 mod absent;
+mod batches;
 mod bodies;
 mod checker;
 mod cx;

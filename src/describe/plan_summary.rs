@@ -60,6 +60,10 @@ fn row(plan: &Plan, p: &ProgramPlan) -> Vec<String> {
         (_, None, n) => counted(n.unwrap_or(0), "step"),
     };
     let videos = match streams.len() {
+        _ if !p.batches.is_empty() => {
+            let each: Vec<String> = p.batches.values().map(usize::to_string).collect();
+            format!("{} videos", each.join(" + "))
+        }
         0 | 1 => counted(p.batch as u64, "video"),
         n => format!("{n} × {}", counted(p.batch as u64, "video")),
     };

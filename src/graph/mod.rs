@@ -1,5 +1,6 @@
 //! An experiment as plain data: all layers merged, composites expanded, every value with its place.
 
+mod batch;
 mod def;
 mod epoch;
 mod expect;
@@ -8,6 +9,7 @@ mod loss;
 mod optim;
 mod schedule;
 
+pub use batch::Batch;
 pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, ViewDef, bad_allowed};
 pub use epoch::{Epoch, EpochOver};
 pub use expect::Expect;

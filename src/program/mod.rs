@@ -139,8 +139,10 @@ pub struct Program {
     pub streams: Vec<String>,
     /// The split that it reads.
     pub split: String,
-    /// Videos per stream in one forward pass.
+    /// Videos per stream in one forward pass; the most of a stream where they differ.
     pub batch: usize,
+    /// Those of each stream, in the order of `streams`.
+    pub batches: Vec<usize>,
     /// The graph's `dims` in it.
     pub dims: DimScope,
     /// All values.
@@ -178,6 +180,17 @@ impl LabelUse {
 }
 
 impl Program {
+    /// Videos of the stream of a value in one forward pass; for a value of several streams the most.
+    pub fn batch_of(&self, id: ValueId) -> usize {
+        let stream = self.values[id.0].stream;
+        stream.map_or(self.batch, |s| self.batches[s])
+    }
+
+    /// Whether the streams have different numbers of videos in a forward pass.
+    pub fn uneven(&self) -> bool {
+        self.batches.iter().any(|n| *n != self.batch)
+    }
+
     /// The number of trainable parameters.
     pub fn parameters(&self) -> usize {
         self.weights

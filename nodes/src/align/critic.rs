@@ -45,6 +45,7 @@ impl Kind for Critic {
                 "how much higher the critic's mean is on the source",
             )
             .output("penalty", "Loss[]", "how far the length of its gradient is from 1")
+            .by_place("source", "target")
             .random()
     }
 

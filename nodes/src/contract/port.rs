@@ -105,6 +105,8 @@ pub struct Contract {
     pub random: bool,
     /// Whether it compares rows of a step with each other, so that parts of a step are another computation.
     pub whole_step: bool,
+    /// Two ports whose rows it pairs by their place, though they may be of different streams.
+    pub by_place: Option<[&'static str; 2]>,
 }
 
 /// What is connected to a node, as far as a contract may depend on it.
@@ -136,6 +138,7 @@ impl Contract {
             joint: false,
             random: false,
             whole_step: false,
+            by_place: None,
         }
     }
 
@@ -274,6 +277,14 @@ impl Contract {
     #[must_use]
     pub fn whole_step(mut self) -> Self {
         self.whole_step = true;
+        self
+    }
+
+    /// The node pairs the rows of these two ports by their place: there have to be as many of both, also where they are of
+    /// streams with batches of their own.
+    #[must_use]
+    pub fn by_place(mut self, a: &'static str, b: &'static str) -> Self {
+        self.by_place = Some([a, b]);
         self
     }
 

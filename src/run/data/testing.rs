@@ -104,6 +104,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         streams: vec!["source".into()],
         split: "train".into(),
         batch: 4,
+        batches: vec![4],
         dims: DimScope::default(),
         values: vec![
             value("videos.video", "Video", 0),

@@ -313,7 +313,12 @@ struct GivenRows {
 
 impl Compute for GivenRows {
     fn weights(&self) -> Vec<WeightSpec> {
-        vec![WeightSpec::new("feature", &self.shape, Init::Constant(0.0), Role::Weight)]
+        vec![WeightSpec::new(
+            "feature",
+            &self.shape,
+            Init::Constant(0.0),
+            Role::Weight,
+        )]
     }
 
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
@@ -325,7 +330,12 @@ impl Compute for GivenRows {
         Ok((vec![x], Box::new(rows)))
     }
 
-    fn backward(&self, step: &mut Step<'_>, saved: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+    fn backward(
+        &self,
+        step: &mut Step<'_>,
+        saved: Saved,
+        mut grads: Vec<Option<Tensor>>,
+    ) -> Result<Vec<Option<Tensor>>> {
         let rows = kept::<Tensor>(saved)?;
         if let Some(dy) = arrived(&mut grads, 0) {
             let dy = dy.pad_with_zeros(1, 0, self.shape[1] - self.clips)?;

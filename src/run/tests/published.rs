@@ -23,7 +23,12 @@ fn device() -> Device {
 }
 
 fn f64s(t: &Tensor) -> Vec<f64> {
-    t.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1().unwrap()
+    t.flatten_all()
+        .unwrap()
+        .to_dtype(DType::F64)
+        .unwrap()
+        .to_vec1()
+        .unwrap()
 }
 
 /// The data side and the backbone of either graph, and an optimiser whose step is the gradient.
@@ -192,6 +197,91 @@ fn seed_of_slow() -> u64 {
         draw.below(2) == 0 && draw.below(2) == 0
     };
     (0..).find(kept).unwrap()
+}
+
+const CO2A: &str = r#"
+extends     = "methods/co2a.toml"
+set.setting = "settings/smoke.toml"
+
+[set.dims]
+G = 2
+L = 2
+K = 3
+
+[replace.nodes.videos]
+kind          = "numbers"
+videos        = 4
+labels        = [0, 2, 1, 0]
+target.videos = 3
+
+[replace.nodes.backbone]
+kind   = "given"
+clips  = "G+L"
+shape  = [4, 3]
+videos = [4, 3]
+inputs = { clips = "batch.clips" }
+
+[nodes]
+contrast.hidden    = 4
+contrast.outputs   = 3
+contrast_2.hidden  = 4
+contrast_2.outputs = 3
+
+[set.nodes]
+classify.hidden   = 4
+classify_2.hidden = 4
+project.hidden    = 3
+project.outputs   = 3
+project_2.hidden  = 3
+project_2.outputs = 3
+pseudo.factor     = 1.5
+
+[set.phases.main]
+steps = 2
+batch = { source = 4, target = 3 }
+"#;
+
+#[test]
+fn co2a_trains_the_released_objective() {
+    let case = case("co2a_step");
+    let weights: Vec<Named> = [("attend.hidden.", "aw1"), ("attend.out.", "aw2")]
+        .into_iter()
+        .chain([("classify.0.", "cw1"), ("classify.1.", "cw2"), ("classify.2.", "ow")])
+        .chain([("contrast.layers.0.", "kw1"), ("contrast.layers.1.", "kw2")])
+        .chain([("contrast.project.0.", "pw1"), ("contrast.project.1.", "pw2")])
+        .chain([("project.0.", "qw1"), ("project.1.", "qw2")])
+        .flat_map(|(node, weight)| Named::linear(node, weight))
+        .collect();
+    let given = |w: &Named| (w.own.clone(), case.weight(&w.golden));
+    let mut start: Vec<(String, Tensor)> = weights.iter().map(given).collect();
+    // The second view of the source counts for nothing.
+    let second = case.input("f_s").zeros_like().unwrap();
+    let target = ["f_1", "f_2"].map(|name| case.input(name));
+    start.push((
+        "backbone.feature".into(),
+        feature([&[case.input("f_s"), second], &target]),
+    ));
+    let found = step(CO2A, start);
+
+    for (own, name) in [
+        ("consist", "consistency"),
+        ("inter", "inter"),
+        ("ce", "ce"),
+        ("aug", "aug"),
+    ] {
+        near(name, &found.loss(own), &case.output(name));
+    }
+    for name in ["clip_aug", "source_label", "loss"] {
+        near(name, &found.loss(name), &case.output(name));
+    }
+    found.hold(&case, &weights);
+    let x = &found.grads["backbone.feature"];
+    for (name, row, rows, clip) in [("f_s", 0, 4, 0), ("f_1", 4, 3, 0), ("f_2", 4, 3, 2)] {
+        let own = x.narrow(0, row, rows).unwrap().narrow(1, clip, 2).unwrap();
+        near(name, &own, &case.grad(name));
+    }
+    let unused = x.narrow(0, 0, 4).unwrap().narrow(1, 2, 2).unwrap();
+    near("the second view of the source", &unused, &[0.0; 4 * 2 * 3]);
 }
 
 #[test]
