@@ -3,7 +3,7 @@
 use super::cx::inside;
 use super::draft::Draft;
 use super::prune::pattern;
-use crate::diag::{Problem, suggest};
+use crate::diag::Problem;
 use crate::graph::{Batch, PhaseDef};
 use crate::program::{ProgramKind, ValueId};
 use glad_nodes::{DimExpr, Side, Size};
@@ -26,16 +26,9 @@ pub(super) fn check(draft: &Draft) {
             complete = false;
             let p = Problem::error(format!("stream `{stream}` has no batch size"))
                 .at(&batch.place, "by stream, and not for this one");
-            let known = named
-                .keys()
-                .map(String::as_str)
-                .filter(|s| !draft.program.streams.iter().any(|o| o == s));
-            let known: Vec<&str> = known.collect();
-            let write = format!("write `{stream} = …`, too, videos of it in a step");
-            draft.scene.push(match known.as_slice() {
-                [] => p.help(write),
-                _ => p.help(format!("{write}; {}", suggest(stream, "streams", known))),
-            });
+            draft
+                .scene
+                .push(p.help(format!("write `{stream} = …`, too: videos of it in a step")));
         }
     }
     if complete && draft.program.uneven() {

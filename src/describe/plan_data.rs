@@ -56,8 +56,8 @@ pub struct ProgramPlan {
     /// Videos of each stream in one forward pass, the most where they differ.
     pub micro_batch: usize,
     /// Videos in a step, by stream, where they differ.
-    #[serde(skip_serializing_if = "IndexMap::is_empty")]
-    pub batches: IndexMap<String, usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batches: Option<IndexMap<String, usize>>,
     /// The phase's epochs, where its length is given so.
     pub epochs: Option<usize>,
     /// The phase's steps, or the view's batches; null where they depend on a list that does not exist yet.
@@ -249,10 +249,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
         dims: p.dims.globals.iter().map(|(n, v)| (n.clone(), *v)).collect(),
         batch,
         micro_batch: p.batch,
-        batches: match p.uneven() {
-            true => p.streams.iter().cloned().zip(batches).collect(),
-            false => IndexMap::new(),
-        },
+        batches: (p.uneven()).then(|| p.streams.iter().cloned().zip(batches).collect()),
         epochs,
         steps,
         parameters: p.parameters(),

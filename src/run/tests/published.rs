@@ -32,7 +32,7 @@ fn f64s(t: &Tensor) -> Vec<f64> {
 }
 
 /// The data side and the backbone of either graph, and an optimiser whose step is the gradient.
-const GIVEN: &str = r#"
+pub(super) const GIVEN: &str = r#"
 [nodes.pixels]
 kind          = "pixels"
 stream        = 0
@@ -77,9 +77,9 @@ impl Named {
 }
 
 /// What a step did: its line in the log, and the gradients of all weights.
-struct Found {
-    row: serde_json::Value,
-    grads: BTreeMap<String, Tensor>,
+pub(super) struct Found {
+    pub row: serde_json::Value,
+    pub grads: BTreeMap<String, Tensor>,
 }
 
 impl Found {
@@ -99,25 +99,29 @@ impl Found {
 
 /// Takes the second step of the main phase of a graph that starts from these weights, which are all that it has.
 fn step(text: &str, start: Vec<(String, Tensor)>) -> Found {
+    let mut start: BTreeMap<String, Tensor> = start.into_iter().collect();
+    let found = step_from(text, |name, dims| {
+        let value = start.remove(name).unwrap_or_else(|| panic!("{name} is not given"));
+        assert_eq!(dims, value.dims(), "{name}");
+        value
+    });
+    assert!(start.is_empty(), "no weights {:?}", start.keys());
+    found
+}
+
+/// Takes the second step of the main phase of a graph that starts from the weights that `start` gives, by name and shape.
+pub(super) fn step_from(text: &str, mut start: impl FnMut(&str, &[usize]) -> Tensor) -> Found {
     let text = format!("{text}{GIVEN}");
     let graph = load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
     let checked = check(&graph, &registry()).unwrap_or_else(|p| panic!("{p}"));
     let (program, def) = (&checked.phases["main"], &graph.phases["main"]);
     let mut store = WeightStore::default();
     begin_phase(program, def, &mut store, true, 0, &Device::Cpu, &Progress::new(true)).unwrap();
-    assert_eq!(store.iter().count(), start.len(), "all weights are given");
-    for (name, value) in start {
-        let w = store.get_mut(&name).unwrap_or_else(|| panic!("no weight {name}"));
-        assert_eq!(w.value.dims(), value.dims(), "{name}");
-        w.value = value;
-    }
-    let shapes: Vec<(String, Vec<usize>)> = store
-        .iter()
-        .map(|(name, w)| (name.clone(), w.value.dims().to_vec()))
-        .collect();
-    // Weights change in place.
-    for (_, w) in store.iter_mut() {
-        w.value = w.value.copy().unwrap();
+    let mut shapes: Vec<(String, Vec<usize>)> = vec![];
+    for (name, w) in store.iter_mut() {
+        shapes.push((name.clone(), w.value.dims().to_vec()));
+        // Weights change in place.
+        w.value = start(name, w.value.dims()).copy().unwrap();
     }
     let how = How {
         from: Some((1, store, None)),
