@@ -75,10 +75,6 @@ impl Kind for PseudoLabel {
             }
             (Some(t), _) if !(0.0..=1.0).contains(&t) => bad("final_threshold", format!("{t} is not a probability")),
             (Some(1.0), _) if self.strict => bad("final_threshold", "no confidence is above 1".into()),
-            (Some(_), Schedule::Constant) => bad(
-                "final_threshold",
-                "a constant threshold has no other end: give a `schedule`, such as \"linear\"".into(),
-            ),
             (None, Schedule::Constant) | (Some(_), _) => {}
             (None, _) => bad(
                 "schedule",
@@ -100,6 +96,10 @@ impl Kind for PseudoLabel {
     }
 
     fn remarks(&self) -> Vec<ParamProblem> {
+        if self.final_threshold.is_some() && self.schedule == Schedule::Constant {
+            let what = "a constant schedule has it from the first step on";
+            return vec![ParamProblem::new("final_threshold", what).help("give a `schedule`, such as \"linear\"")];
+        }
         if self.final_threshold.is_some() && self.final_threshold == self.threshold {
             let what = "it is where the threshold begins: nothing changes";
             return vec![ParamProblem::new("final_threshold", what).help("leave it and `schedule` out")];
@@ -361,10 +361,6 @@ mod tests {
             ["factor: only `entropy` has a factor"]
         );
         assert_eq!(
-            of(json!({ "threshold": 0.5, "final_threshold": 0.9 })),
-            ["final_threshold: a constant threshold has no other end: give a `schedule`, such as \"linear\""]
-        );
-        assert_eq!(
             of(json!({ "threshold": 0.5, "schedule": "linear" })),
             ["schedule: the threshold goes nowhere without `final_threshold`"]
         );
@@ -375,6 +371,10 @@ mod tests {
         assert_eq!(
             of(json!({ "threshold": 0.5, "final_threshold": 1.5, "schedule": "linear" })),
             ["final_threshold: 1.5 is not a probability"]
+        );
+        assert_eq!(
+            remarks("pseudo_label", json!({ "threshold": 0.5, "final_threshold": 0.9 })),
+            ["final_threshold: a constant schedule has it from the first step on"]
         );
         assert_eq!(
             remarks(

@@ -1,7 +1,7 @@
 //! PADA and OSBP, whose losses are formulas: their graphs take a step of the real trainer, and losses and gradients are held to the
 //! papers' equations in f64, whose derivatives are central differences.
 
-use super::published::{Found, GIVEN, step_from};
+use super::published::{Found, step_from};
 use candle_core::{Device, Tensor};
 use std::collections::BTreeMap;
 
@@ -46,16 +46,13 @@ batch = { source = 4, target = 3 }
 /// A step of a method, with the weights that it starts from.
 fn step(method: &str) -> (Found, Numbers) {
     let mut start = Numbers::new();
-    let found = step_from(
-        &format!("extends = \"methods/{method}.toml\"\n{DATA}{GIVEN}"),
-        |name, dims| {
-            let phase = name.bytes().map(f64::from).sum::<f64>();
-            let count = dims.iter().product::<usize>();
-            let values: Vec<f32> = (0..count).map(|i| (phase + 1.7 * i as f64).sin() as f32).collect();
-            start.insert(name.into(), values.iter().map(|v| f64::from(*v)).collect());
-            Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
-        },
-    );
+    let found = step_from(&format!("extends = \"methods/{method}.toml\"\n{DATA}"), |name, dims| {
+        let phase = name.bytes().map(f64::from).sum::<f64>();
+        let count = dims.iter().product::<usize>();
+        let values: Vec<f32> = (0..count).map(|i| (phase + 1.7 * i as f64).sin() as f32).collect();
+        start.insert(name.into(), values.iter().map(|v| f64::from(*v)).collect());
+        Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
+    });
     (found, start)
 }
 
