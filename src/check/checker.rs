@@ -8,7 +8,8 @@ use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
 use super::{
-    copies, domains, gradients, labels, leak, parts, phases, rounds, select, statistics, terms, unused, weights, wiring,
+    batches, copies, domains, gradients, labels, leak, parts, phases, rounds, select, statistics, terms, unused,
+    weights, wiring,
 };
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref};
@@ -94,9 +95,10 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         split: scene.split.value.clone(),
         batch: scene.batch.0,
         parts: match scene.kind {
-            ProgramKind::Phase => (scene.cx.graph.phases[scene.name].batch.value).div_ceil(scene.batch.0.max(1)),
+            ProgramKind::Phase => (scene.cx.graph.phases[scene.name].batch.value.largest()).div_ceil(scene.batch.0.max(1)),
             ProgramKind::View => 1,
         },
+        batches: vec![],
         dims: scene.dims.clone(),
         values: vec![],
         calls: vec![],
@@ -148,6 +150,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
     leak::check(&mut draft);
     labels::check(&mut draft);
     domains::check(&draft);
+    batches::check(&draft);
     ok &= draft.complete;
     if ok && scene.kind == ProgramKind::Phase {
         gradients::check(&mut draft);

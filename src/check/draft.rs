@@ -6,7 +6,7 @@ use super::scene::{Inst, Out, Scene};
 use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
-use crate::program::{Call, Program, ValueId, ValueInfo};
+use crate::program::{Call, Program, ProgramKind, ValueId, ValueInfo};
 use glad_nodes::{Body, Contract, Gradient, Side, WeightSpec, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
@@ -152,6 +152,12 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
         runs.dedup();
         self.program.streams = runs.iter().map(|s| self.scene.streams[*s].to_string()).collect();
         self.running = runs.into_iter().enumerate().map(|(i, s)| (s, i)).collect();
+        let phase = self.scene.cx.graph.phases.get(self.scene.name);
+        let phase = phase.filter(|_| self.scene.kind == ProgramKind::Phase);
+        let batch = phase.map(|p| &p.micro_batch.as_ref().unwrap_or(&p.batch).value);
+        let of = |stream: &String| batch.map_or(self.scene.batch.0, |b| b.of(stream));
+        self.program.batches = self.program.streams.iter().map(of).collect();
+        self.program.batch = (self.program.batches.iter().copied().max()).unwrap_or(self.scene.batch.0);
     }
 
     /// Whether the outputs of an instance are computed from a whole list, before the phase: no sample of its stream, so

@@ -9,6 +9,7 @@
 //! data, and `lists` checks the programs against the lists that exist.
 
 mod absent;
+mod batches;
 mod bodies;
 mod checker;
 mod copies;

@@ -7,9 +7,11 @@ use crate::diag::Problem;
 /// Warns of nodes that compare the rows of a step, and get only those of a part of it.
 pub(super) fn check(draft: &Draft) {
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
-    let Some(part) = phase.micro_batch.as_ref().filter(|m| m.value < phase.batch.value) else {
+    let Some(part) = &phase.micro_batch else { return };
+    let streams = &draft.program.streams;
+    if streams.iter().all(|s| part.value.of(s) >= phase.batch.value.of(s)) {
         return;
-    };
+    }
     for (call, site) in draft.program.calls.iter().zip(&draft.sites) {
         if !site.contract.whole_step {
             continue;

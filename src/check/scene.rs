@@ -48,7 +48,7 @@ pub(super) struct Scene<'c, 'g> {
     pub streams_place: Option<&'g Place>,
     /// The split that it reads.
     pub split: &'g Spanned<String>,
-    /// Videos per stream in one forward pass, and where that was written.
+    /// Videos per stream in one forward pass, the most where streams differ, and where that was written.
     pub batch: (usize, &'g Place),
     /// Sizes.
     pub dims: DimScope,
@@ -76,7 +76,9 @@ impl<'c, 'g> Scene<'c, 'g> {
             (&p.streams, &p.split),
             p.micro_batch
                 .as_ref()
-                .map_or((p.batch.value, &p.batch.place), |m| (m.value, &m.place)),
+                .map_or((p.batch.value.largest(), &p.batch.place), |m| {
+                    (m.value.largest(), &m.place)
+                }),
             &p.dims,
             &p.nodes,
         )

@@ -157,7 +157,11 @@ fn fits(experiment: &Experiment, device: &Device) -> Result<(), Failure> {
             if side == Side::Device && !device.is_cpu() {
                 continue;
             }
-            let batch = if side == Side::Host { 1 } else { program.batch };
+            let batch = if side == Side::Host {
+                1
+            } else {
+                program.batch_of(ValueId(i))
+            };
             let takes = value_bytes(program, ValueId(i), batch);
             if takes > all {
                 return Err(Failure::Absent(anyhow::anyhow!(

@@ -111,7 +111,8 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     let _ = writeln!(out, " ({}{kept})", bytes(m.weights));
     match p.kind {
         ProgramKind::Phase => {
-            let parts = graph.phases[&p.name].batch.value.div_ceil(p.batch.max(1)) as u64;
+            let step = graph.phases[&p.name].batch.value.of_each(&p.streams);
+            let parts = step.into_iter().max().unwrap_or(0).div_ceil(p.batch.max(1)) as u64;
             let _ = writeln!(
                 out,
                 "  a step      {} multiply-adds forward, about {} with backward; memory at most about {}",
@@ -181,10 +182,22 @@ fn heading(p: &Program, graph: &Graph) -> String {
         .filter(|_| p.kind == ProgramKind::Phase)
         .map(length);
     let batch = match graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase) {
-        Some(d) if d.batch.value != p.batch => format!("{} videos in parts of {}", d.batch.value, p.batch),
-        _ => format!("{} videos", p.batch),
+        Some(d) => {
+            let (step, part) = (d.batch.value.of_each(&p.streams), &p.batches);
+            let parts = if step == *part {
+                String::new()
+            } else {
+                format!(" in parts of {}", of_streams(p, part))
+            };
+            format!("{} videos{parts}", of_streams(p, &step))
+        }
+        None => format!("{} videos", p.batch),
     };
-    let each = if p.streams.len() > 1 { " of each" } else { "" };
+    let each = if p.streams.len() > 1 && !p.uneven() {
+        " of each"
+    } else {
+        ""
+    };
     let parts: Vec<String> = [
         length,
         Some(format!("{batch}{each} at a time")),
@@ -196,6 +209,14 @@ fn heading(p: &Program, graph: &Graph) -> String {
     .collect();
     let _ = writeln!(out, ": {}", parts.join("; "));
     out
+}
+
+/// `24`, or `128 + 74` where streams differ.
+fn of_streams(p: &Program, batches: &[usize]) -> String {
+    match p.uneven() {
+        true => batches.iter().map(usize::to_string).collect::<Vec<_>>().join(" + "),
+        false => batches.iter().max().map_or(String::new(), usize::to_string),
+    }
 }
 
 fn length(d: &PhaseDef) -> String {
@@ -286,7 +307,10 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
 }
 
 fn batch_of(p: &Program, c: &Call) -> usize {
-    if c.side == Side::Host { 1 } else { p.batch }
+    match c.side {
+        Side::Host => 1,
+        _ => c.stream.map_or(p.batch, |s| p.batches[s]),
+    }
 }
 
 fn side(s: Side) -> &'static str {

@@ -53,10 +53,13 @@ pub struct ProgramPlan {
     pub videos: IndexMap<String, Option<usize>>,
     /// The graph's sizes here.
     pub dims: IndexMap<String, usize>,
-    /// Videos of each stream in a step; for a view, in a batch.
+    /// Videos of each stream in a step, the most where they differ; for a view, in a batch.
     pub batch: usize,
-    /// Videos of each stream in one forward pass.
+    /// Videos of each stream in one forward pass, the most where they differ.
     pub micro_batch: usize,
+    /// Videos in a step, by stream, where they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batches: Option<IndexMap<String, usize>>,
     /// The phase's epochs, where its length is given so.
     pub epochs: Option<usize>,
     /// The phase's steps, or the view's batches; null where they depend on a list that does not exist yet.
@@ -251,22 +254,23 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     let precision = graph.precision.value.on(target.device);
     let m = memory(p, precision);
     let def: Option<&PhaseDef> = graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase);
-    let batch = def.map_or(p.batch, |d| d.batch.value);
+    let batches = def.map_or_else(|| p.batches.clone(), |d| d.batch.value.of_each(&p.streams));
+    let batch = batches.iter().copied().max().unwrap_or(p.batch);
     let videos: IndexMap<String, Option<usize>> = (0..p.streams.len())
         .map(|s| (p.streams[s].clone(), lists.videos(p, s)))
         .collect();
-    let batches = |n: usize| n.div_ceil(batch.max(1)) as u64;
+    let passes = |n: usize| n.div_ceil(batch.max(1)) as u64;
     let epochs = def.and_then(|d| d.epochs.as_ref()).map(|e| e.value);
     let steps = match (def, epochs) {
         (Some(d), Some(e)) => {
             let lists = videos.values().take(d.epoch.lists(videos.len()));
             let sizes: Option<Vec<usize>> = lists.copied().collect();
-            sizes.map(|sizes| (e as u64).saturating_mul(d.epoch.steps(&sizes, batch)))
+            sizes.map(|sizes| (e as u64).saturating_mul(d.epoch.steps(&sizes, &batches)))
         }
         (Some(d), None) => d.steps.as_ref().map(|s| s.value as u64),
         (None, _) => {
             let all: Option<Vec<usize>> = videos.values().copied().collect();
-            all.and_then(|n| n.into_iter().max()).map(batches)
+            all.and_then(|n| n.into_iter().max()).map(passes)
         }
     };
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
@@ -282,6 +286,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
         dims: p.dims.globals.iter().map(|(n, v)| (n.clone(), *v)).collect(),
         batch,
         micro_batch: p.batch,
+        batches: (p.uneven()).then(|| p.streams.iter().cloned().zip(batches).collect()),
         epochs,
         steps,
         parameters: p.parameters(),

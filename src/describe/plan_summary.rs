@@ -59,9 +59,13 @@ fn row(plan: &Plan, p: &ProgramPlan) -> Vec<String> {
         (_, Some(e), None) => counted(e as u64, "epoch"),
         (_, None, n) => counted(n.unwrap_or(0), "step"),
     };
-    let videos = match streams.len() {
-        0 | 1 => counted(p.batch as u64, "video"),
-        n => format!("{n} × {}", counted(p.batch as u64, "video")),
+    let videos = match (streams.len(), &p.batches) {
+        (_, Some(batches)) => {
+            let each: Vec<String> = batches.values().map(usize::to_string).collect();
+            format!("{} videos", each.join(" + "))
+        }
+        (0 | 1, None) => counted(p.batch as u64, "video"),
+        (n, None) => format!("{n} × {}", counted(p.batch as u64, "video")),
     };
     let dash = |n: Option<u64>| n.map_or("–".to_string(), count);
     vec![

@@ -1,5 +1,6 @@
 //! The graph, its nodes, phases and views.
 
+use super::batch::Batch;
 use super::epoch::Epoch;
 use super::file::Select;
 use super::loss::Ramp;
@@ -143,10 +144,10 @@ pub struct PhaseDef {
     /// What an epoch is.
     pub epoch: Epoch,
     /// Videos per stream in an optimiser step.
-    pub batch: Spanned<usize>,
-    /// Videos per stream in one forward and backward pass; gradients of the step's parts add up, batch statistics are
+    pub batch: Spanned<Batch>,
+    /// Videos per stream in one forward and backward pass, in as many parts of each stream; gradients of the step's parts add up, batch statistics are
     /// those of each part.
-    pub micro_batch: Option<Spanned<usize>>,
+    pub micro_batch: Option<Spanned<Batch>>,
     /// Sizes that differ from the graph's.
     pub dims: IndexMap<String, Spanned<usize>>,
     /// Node parameters that differ, by node path; the same keys as in the node (streams included).

@@ -9,7 +9,7 @@ pub enum EpochOver {
     /// That of the first stream.
     #[default]
     First,
-    /// The longest, the first of equals: no video of any stream is left out of an epoch.
+    /// The one with the most steps, the first of equals: no video of any stream is left out of an epoch.
     Longest,
 }
 
@@ -35,11 +35,18 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    /// The stream over whose list a pass is an epoch, of streams with lists of these lengths.
-    pub fn stream(&self, sizes: &[usize]) -> usize {
+    /// The stream over whose list a pass is an epoch, of streams with lists of these lengths and so many videos of each in a
+    /// step.
+    pub fn stream(&self, sizes: &[usize], batches: &[usize]) -> usize {
+        // Lengths in steps, as fractions: none is 0 videos a step.
+        let steps = |s: usize| (sizes[s] as u128, batches[s].max(1) as u128);
+        let longer = |a: &usize, b: &usize| {
+            let ((n, per), (m, each)) = (steps(*a), steps(*b));
+            (n * each).cmp(&(m * per))
+        };
         match self.over.as_ref().map(|o| o.value).unwrap_or_default() {
             EpochOver::First => 0,
-            EpochOver::Longest => (0..sizes.len()).rev().max_by_key(|s| sizes[*s]).unwrap_or(0),
+            EpochOver::Longest => (0..sizes.len()).rev().max_by(longer).unwrap_or(0),
         }
     }
 
@@ -52,11 +59,15 @@ impl Epoch {
     }
 
     /// Steps in an epoch: 0 where the only one is left out.
-    pub fn steps(&self, sizes: &[usize], batch: usize) -> u64 {
-        let videos = sizes.get(self.stream(sizes)).copied().unwrap_or(0);
+    pub fn steps(&self, sizes: &[usize], batches: &[usize]) -> u64 {
+        let leads = self.stream(sizes, batches);
+        let (videos, batch) = (
+            sizes.get(leads).copied().unwrap_or(0),
+            batches.get(leads).map_or(1, |b| (*b).max(1)),
+        );
         let steps = match self.drop_last {
-            true => videos / batch.max(1),
-            false => videos.div_ceil(batch.max(1)),
+            true => videos / batch,
+            false => videos.div_ceil(batch),
         };
         steps as u64
     }
@@ -74,12 +85,25 @@ mod tests {
             drop_last,
         };
         let first = of(EpochOver::First, false);
-        assert_eq!(Epoch::default().steps(&[10, 14], 4), first.steps(&[10, 14], 4));
-        assert_eq!([10, 11, 12, 13].map(|n| first.steps(&[n, 40], 4)), [3, 3, 3, 4]);
+        assert_eq!(
+            Epoch::default().steps(&[10, 14], &[4; 2]),
+            first.steps(&[10, 14], &[4; 2])
+        );
+        assert_eq!([10, 11, 12, 13].map(|n| first.steps(&[n, 40], &[4; 2])), [3, 3, 3, 4]);
         let dropped = of(EpochOver::First, true);
-        assert_eq!([3, 10, 12, 13].map(|n| dropped.steps(&[n, 40], 4)), [0, 2, 3, 3]);
+        assert_eq!([3, 10, 12, 13].map(|n| dropped.steps(&[n, 40], &[4; 2])), [0, 2, 3, 3]);
         let longest = of(EpochOver::Longest, true);
-        assert_eq!([3, 10, 12, 13].map(|n| longest.steps(&[n, 11, 9], 4)), [2, 2, 3, 3]);
-        assert_eq!([[3, 5, 5], [5, 5, 3], [4, 4, 4]].map(|s| longest.stream(&s)), [1, 0, 0]);
+        assert_eq!(
+            [3, 10, 12, 13].map(|n| longest.steps(&[n, 11, 9], &[4; 3])),
+            [2, 2, 3, 3]
+        );
+        assert_eq!(
+            [[3, 5, 5], [5, 5, 3], [4, 4, 4]].map(|s| longest.stream(&s, &[4; 3])),
+            [1, 0, 0]
+        );
+        // Ten videos, two at a time, are more steps than twelve, four at a time; and as many as twenty.
+        assert_eq!([12, 20, 21].map(|n| longest.stream(&[n, 10], &[4, 2])), [1, 0, 0]);
+        assert_eq!([12, 20, 21].map(|n| longest.steps(&[n, 10], &[4, 2])), [5; 3]);
+        assert_eq!(first.steps(&[12, 10], &[4, 2]), 3);
     }
 }

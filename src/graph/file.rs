@@ -1,5 +1,6 @@
 //! The tables of a graph file, as written: their keys, defaults and documentation. [`super::def`] has what they mean.
 
+use super::batch::Batch;
 use super::epoch::EpochOver;
 use super::expect::Expect;
 use super::loss::LossKeys;
@@ -90,10 +91,10 @@ table! {
         /// Leaves out the last step of an epoch where it has fewer videos than the others, for losses that compare the videos of
         /// a batch.
         drop_last: bool;
-        /// Videos per stream in an optimiser step.
-        batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
-        /// Videos per stream in one forward and backward pass; gradients of the parts are summed.
-        micro_batch: Option<Spanned<usize>>, [least = 1.0, most = 1048576.0];
+        /// Videos per stream in an optimiser step: a number for all, or a table of streams.
+        batch: Option<Spanned<Batch>>, [least = 1.0, most = 1048576.0];
+        /// Videos per stream in one forward and backward pass, for all or by stream; gradients of the parts are summed.
+        micro_batch: Option<Spanned<Batch>>, [least = 1.0, most = 1048576.0];
         /// The phase's own seed, so that runs with other seeds share the phase.
         seed: Option<Spanned<u64>>;
         /// Sizes that differ from the graph's.

@@ -1,5 +1,6 @@
 //! An experiment as plain data: all layers merged, composites expanded, every value with its place.
 
+mod batch;
 mod def;
 mod epoch;
 mod expect;
@@ -9,6 +10,7 @@ mod optim;
 mod schedule;
 mod weights;
 
+pub use batch::Batch;
 pub use def::{Graph, LossDef, NodeDef, PhaseDef, Ref, RoundDef, ViewDef, bad_allowed};
 pub use epoch::{Epoch, EpochOver};
 pub use expect::Expect;

@@ -306,3 +306,29 @@ fn reason(e: &std::io::Error) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn a_file_of_the_largest_size_is_read_and_a_byte_more_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let bytes = vec![b'\n'; LARGEST as usize + 1];
+        std::fs::write(file.path(), &bytes[1..]).unwrap();
+        assert_eq!(read_all(file.path()).unwrap().len() as u64, LARGEST);
+        std::fs::write(file.path(), &bytes).unwrap();
+        let e = read_all(file.path()).unwrap_err();
+        assert_eq!(reason(&e), "it is too large to be a graph");
+    }
+
+    #[test]
+    fn reasons_have_no_numbers_of_the_operating_system() {
+        let of = |kind: ErrorKind| reason(&Error::from(kind));
+        assert_eq!(of(ErrorKind::NotFound), "there is no such file");
+        assert_eq!(of(ErrorKind::IsADirectory), "it is a folder");
+        assert_eq!(of(ErrorKind::PermissionDenied), "no permission");
+        assert_eq!(reason(&Error::from_raw_os_error(5)), "input/output error");
+    }
+}

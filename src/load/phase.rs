@@ -5,7 +5,7 @@ use super::node::known_streams;
 use super::optim::optimizer;
 use super::refs::{Resolver, Use};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{Epoch, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
+use crate::graph::{Batch, Epoch, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
 use crate::keys::{Free, Table};
 use crate::tree::{Out, Tree, TreeValue};
 use indexmap::IndexMap;
@@ -53,14 +53,11 @@ impl PhaseCx<'_, '_> {
                 "`batch = …`, videos per stream in a step",
             ));
         }
-        if let (Some(b), Some(m)) = (&keys.batch, &keys.micro_batch)
-            && b.value % m.value != 0
-        {
-            out.push(
-                Problem::error(format!("`micro_batch` {} does not divide `batch` {}", m.value, b.value))
-                    .at(&m.place, "parts of this size")
-                    .at(&b.place, "do not make up this"),
-            );
+        for batch in [&keys.batch, &keys.micro_batch].into_iter().flatten() {
+            self.streams_of(batch, out);
+        }
+        if let (Some(b), Some(m)) = (&keys.batch, &keys.micro_batch) {
+            in_parts(b, m).into_iter().for_each(|p| out.push(p));
         }
         let optimizer = match table.get("optimizer") {
             Some(t) => optimizer(&at("optimizer"), t, out),
@@ -88,7 +85,7 @@ impl PhaseCx<'_, '_> {
                 over: keys.epoch,
                 drop_last: keys.drop_last,
             },
-            batch: keys.batch.unwrap_or_else(|| Spanned::new(1, t.key.clone())),
+            batch: keys.batch.unwrap_or_else(|| Spanned::new(Batch::All(1), t.key.clone())),
             micro_batch: keys.micro_batch,
             dims,
             nodes,
@@ -177,6 +174,50 @@ impl PhaseCx<'_, '_> {
         let streams = streams.map(|s| known_streams(s, self.streams, out));
         (streams, dims, nodes)
     }
+
+    /// Refuses streams that the graph does not have.
+    fn streams_of(&self, batch: &Spanned<Batch>, out: &mut Out) {
+        let named = batch.value.named().into_iter().flatten();
+        let names = named.map(|(stream, n)| Spanned::new(stream.clone(), n.place.clone()));
+        known_streams(names.collect(), self.streams, out);
+    }
+}
+
+/// What is wrong with the parts of a step: sizes that do not divide it, or other numbers of parts for other streams.
+fn in_parts(batch: &Spanned<Batch>, micro: &Spanned<Batch>) -> Option<Problem> {
+    let named = [batch, micro].map(|b| b.value.named().map(|n| n.keys().collect::<Vec<_>>()));
+    let named: Vec<&String> = named.into_iter().flatten().flatten().collect();
+    let at = |p: Problem| {
+        p.at(&micro.place, "parts of this size")
+            .at(&batch.place, "do not make up this")
+    };
+    if named.is_empty() {
+        let (b, m) = (batch.value.largest(), micro.value.largest());
+        return (b % m != 0).then(|| at(Problem::error(format!("`micro_batch` {m} does not divide `batch` {b}"))));
+    }
+    let mut first: Option<(&String, usize)> = None;
+    for stream in named {
+        let (b, m) = (batch.value.of(stream), micro.value.of(stream));
+        if b % m != 0 {
+            let what = format!("`micro_batch` {m} does not divide `batch` {b} of stream `{stream}`");
+            return Some(at(Problem::error(what)));
+        }
+        match first {
+            Some((other, parts)) if parts != b / m => {
+                let what = format!(
+                    "a step has {parts} parts of stream `{other}` and {} of stream `{stream}`",
+                    b / m
+                );
+                let p = Problem::error(what)
+                    .at(&micro.place, "videos of a part")
+                    .at(&batch.place, "videos of a step");
+                return Some(p.help("give `micro_batch` by stream, too, so that all have as many parts"));
+            }
+            Some(_) => {}
+            None => first = Some((stream, b / m)),
+        }
+    }
+    None
 }
 
 /// The list that is read: what is written, else `default`, at the first key of the phase or view.

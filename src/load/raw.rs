@@ -141,3 +141,32 @@ impl Convert<'_> {
         TreeValue::Table(t.iter().map(entry).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::Files;
+
+    fn messages(text: &str) -> Vec<String> {
+        let mut problems = vec![];
+        let file = Files::default().add_text("x.toml", text);
+        parse(file, text, &mut problems);
+        problems.into_iter().map(|p| p.message).collect()
+    }
+
+    #[test]
+    fn the_nesting_of_tables_and_lists_is_limited_and_their_number_is_not() {
+        let nested = |n: usize| format!("a = {}{}\n", "[".repeat(n), "]".repeat(n));
+        assert_eq!(messages(&nested(DEEPEST)), [""; 0]);
+        let refused = ["tables and lists are nested more than 64 deep"];
+        assert_eq!(messages(&nested(DEEPEST + 1)), refused);
+        let tables = format!("[{}]\nx = 1\n", vec!["a"; DEEPEST + 1].join("."));
+        assert_eq!(messages(&tables), refused);
+        // Side by side.
+        let lists = format!("a = [{}]\n", "[[1]], ".repeat(2 * DEEPEST));
+        let tables: String = (0..2 * DEEPEST)
+            .map(|i| format!("[b.t{i}]\nx = {{ y = 1 }}\n"))
+            .collect();
+        assert_eq!(messages(&(lists + &tables)), [""; 0]);
+    }
+}

@@ -46,7 +46,10 @@ pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
 /// The cost of a call, for the program's batch, computed in `precision`.
 pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost {
     match &program.bodies[call.body] {
-        Body::Compute(c) => c.cost(program.batch, precision),
+        Body::Compute(c) => {
+            let batch = call.stream.map_or(program.batch, |s| program.batches[s]);
+            c.cost(batch, precision)
+        }
         _ => Cost::default(),
     }
 }
@@ -83,7 +86,7 @@ fn pass(program: &Program, index: usize, precision: Precision, again: bool) -> M
             program.calls[*i].side != Side::Host && (round.runs[*i] || program.calls[*i].side == Side::Boundary)
         })
         .collect();
-    let bytes = |id: &ValueId| value_bytes(program, *id, program.batch);
+    let bytes = |id: &ValueId| value_bytes(program, *id, program.batch_of(*id));
     let mut last: HashMap<ValueId, usize> = HashMap::new();
     for i in &device {
         let c = &program.calls[*i];
@@ -194,5 +197,5 @@ pub fn sample_bytes(program: &Program, stream: usize) -> u64 {
 pub(crate) fn batch_bytes(program: &Program) -> u64 {
     let boundary = program.calls.iter().filter(|c| c.side == Side::Boundary);
     let outputs = boundary.flat_map(|c| c.outputs.iter().flatten());
-    outputs.map(|id| value_bytes(program, *id, program.batch)).sum()
+    outputs.map(|id| value_bytes(program, *id, program.batch_of(*id))).sum()
 }

@@ -161,10 +161,12 @@ pub struct Program {
     pub streams: Vec<String>,
     /// The split that it reads.
     pub split: String,
-    /// Videos per stream in one forward pass.
+    /// Videos per stream in one forward pass; the most of a stream where they differ.
     pub batch: usize,
     /// How many such passes the batch of a step is divided into.
     pub parts: usize,
+    /// Those of each stream, in the order of `streams`.
+    pub batches: Vec<usize>,
     /// The graph's `dims` in it.
     pub dims: DimScope,
     /// All values.
@@ -216,6 +218,17 @@ impl Program {
     /// Whether a call trains the weights under the path `owner` here.
     pub fn trains(&self, owner: &str) -> bool {
         self.calls.iter().any(|c| c.owner == owner && c.trains)
+    }
+
+    /// Videos of the stream of a value in one forward pass; for a value of several streams the most.
+    pub fn batch_of(&self, id: ValueId) -> usize {
+        let stream = self.values[id.0].stream;
+        stream.map_or(self.batch, |s| self.batches[s])
+    }
+
+    /// Whether the streams have different numbers of videos in a forward pass.
+    pub fn uneven(&self) -> bool {
+        self.batches.iter().any(|n| *n != self.batch)
     }
 
     /// The number of trainable parameters.

@@ -19,7 +19,7 @@ pub fn batch_at(
     step: u64,
 ) -> Result<Vec<(String, Tensor)>> {
     let run = PhaseRun::new(program, def, setup, seed, &Device::Cpu)?;
-    let batch = run.batch(step, 0..run.order.length(step))?;
+    let batch = run.batch(step, &run.order.lengths(step).into_iter().map(|n| 0..n).collect())?;
     let mut values: Vec<(String, Tensor)> = batch
         .into_iter()
         .map(|(id, t)| (program.values[id.0].name.clone(), t))

@@ -17,15 +17,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// How many steps a phase has, what names their random numbers, and the parts that each is computed in.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct StepPlan {
     /// The phase's key: (seed, phase).
     pub key: Key,
     /// Its steps.
     pub length: Length,
-    /// Videos of a stream in a forward pass.
-    part: usize,
+    /// Videos of each stream in a forward pass.
+    parts: Vec<usize>,
 }
+
+/// The rows of each stream in a part of a step.
+pub(super) type Rows = Vec<Range<usize>>;
 
 impl StepPlan {
     /// Of `program` under `def`, with so many steps.
@@ -33,16 +36,19 @@ impl StepPlan {
         StepPlan {
             key: draw_key(def, seed),
             length,
-            part: program.batch.max(1),
+            parts: program.batches.clone(),
         }
     }
 
-    /// The parts of a step of so many videos of each stream: which of its rows.
-    pub(super) fn parts(&self, videos: usize) -> impl Iterator<Item = Range<usize>> + use<> {
-        let part = self.part;
-        (0..videos)
-            .step_by(part)
-            .map(move |from| from..(from + part).min(videos))
+    /// The parts of a step of so many videos of the streams: which of its rows. All streams have as many parts.
+    pub(super) fn parts(&self, videos: &[usize]) -> Vec<Rows> {
+        let of = |(n, part): (&usize, &usize)| n.div_ceil((*part).max(1));
+        let count = videos.iter().zip(&self.parts).map(of).max().unwrap_or(0);
+        let rows = |piece: usize| {
+            let of = |(n, part): (&usize, &usize)| (piece * part).min(*n)..((piece + 1) * part).min(*n);
+            videos.iter().zip(&self.parts).map(of).collect()
+        };
+        (0..count).map(rows).collect()
     }
 
     /// What a pass over part `piece` of step `k` knows.
@@ -94,7 +100,7 @@ impl<'a> PhaseRun<'a> {
             draw_key(def, seed),
             &program.streams,
             &sizes,
-            def.batch.value,
+            &def.batch.value.of_each(&program.streams),
             &def.epoch,
         )?;
         Ok(PhaseRun {
@@ -120,15 +126,14 @@ impl<'a> PhaseRun<'a> {
         consume: impl FnOnce(&mut Batches) -> Result<R, E>,
     ) -> Result<R, E> {
         let stacker = Stacker::new(self.program, self.staging.as_ref())?;
-        let streams = self.program.streams.len();
-        let rows = steps.clone().flat_map(|k| self.plan.parts(self.order.length(k)));
+        let rows = steps.clone().flat_map(|k| self.plan.parts(&self.order.lengths(k)));
         let mut cache = PassCache::default();
         let wants = steps.flat_map(|k| {
             let drawn = self.order.draw(k, &mut cache);
-            let parts = self.plan.parts(self.order.length(k));
-            parts.flat_map(move |rows| of_part(&drawn, rows)).collect::<Vec<_>>()
+            let parts = self.plan.parts(&self.order.lengths(k));
+            parts.iter().flat_map(|rows| of_part(&drawn, rows)).collect::<Vec<_>>()
         });
-        let rows = rows.map(|rows| vec![rows.len(); streams]);
+        let rows = rows.map(|rows| rows.iter().map(Range::len).collect());
         batches(&self.recipe(), options, &stacker, rows, wants, consume)
     }
 
@@ -137,16 +142,16 @@ impl<'a> PhaseRun<'a> {
     /// # Errors
     /// Of each part: as [`PhaseRun::batch`].
     pub(super) fn parts_again(&self, k: u64) -> impl Iterator<Item = Result<Part>> {
-        let parts = self.plan.parts(self.order.length(k)).enumerate();
-        parts.map(move |(piece, rows)| Ok(self.part(k, piece, rows.clone(), self.batch(k, rows)?)))
+        let parts = self.plan.parts(&self.order.lengths(k)).into_iter().enumerate();
+        parts.map(move |(piece, rows)| Ok(self.part(k, piece, &rows, self.batch(k, &rows)?)))
     }
 
     /// Part `piece` of step `k`, which has these of its rows.
-    pub(super) fn part(&self, k: u64, piece: usize, rows: Range<usize>, batch: HashMap<ValueId, Tensor>) -> Part {
+    pub(super) fn part(&self, k: u64, piece: usize, rows: &Rows, batch: HashMap<ValueId, Tensor>) -> Part {
         Part {
             info: self.plan.info(k, piece),
             batch,
-            share: rows.len() as f64 / self.order.length(k) as f64,
+            share: share(rows, &self.order.lengths(k)),
         }
     }
 
@@ -154,10 +159,10 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// What crosses to the device is not connected, no usable video is left, or the device failed.
-    pub(super) fn batch(&self, k: u64, rows: Range<usize>) -> Result<HashMap<ValueId, Tensor>> {
+    pub(super) fn batch(&self, k: u64, rows: &Rows) -> Result<HashMap<ValueId, Tensor>> {
         let stacker = Stacker::new(self.program, self.staging.as_ref())?;
         let drawn = self.order.draw(k, &mut PassCache::default());
-        let sizes = vec![rows.len(); self.program.streams.len()];
+        let sizes: Vec<usize> = rows.iter().map(Range::len).collect();
         again(&self.recipe(), &stacker, &sizes, of_part(&drawn, rows).into_iter())?.arrive()
     }
 
@@ -191,10 +196,15 @@ fn length(def: &PhaseDef, order: &Order) -> Length {
     }
 }
 
+/// The share of a step's videos, all streams together, that a part of it has.
+pub(super) fn share(rows: &Rows, videos: &[usize]) -> f64 {
+    rows.iter().map(Range::len).sum::<usize>() as f64 / videos.iter().sum::<usize>() as f64
+}
+
 /// The samples of these rows of a step, stream by stream.
-fn of_part(drawn: &[Vec<Drawn>], rows: Range<usize>) -> Vec<Want> {
+fn of_part(drawn: &[Vec<Drawn>], rows: &Rows) -> Vec<Want> {
     let of_stream = |(stream, row): (usize, &Vec<Drawn>)| {
-        let drawn = row[rows.clone()].to_vec();
+        let drawn = row[rows[stream].clone()].to_vec();
         drawn.into_iter().map(move |drawn| Want { stream, drawn })
     };
     drawn.iter().enumerate().flat_map(of_stream).collect()

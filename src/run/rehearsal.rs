@@ -2,7 +2,7 @@
 
 use super::exec::Part;
 use super::optim::{Length, Optimizer};
-use super::phase::StepPlan;
+use super::phase::{Rows, StepPlan, share};
 use super::progress::Progress;
 use super::start::begin_phase;
 use super::step::Steps;
@@ -24,8 +24,8 @@ pub struct Rehearsal<'a> {
     store: WeightStore,
     optimizer: Optimizer,
     plan: StepPlan,
-    /// Videos of a stream in a step.
-    videos: usize,
+    /// Videos of each stream in a step.
+    videos: Vec<usize>,
     /// What crosses to the device for one part of a step.
     batch: HashMap<ValueId, Tensor>,
     step: u64,
@@ -52,14 +52,15 @@ impl<'a> Rehearsal<'a> {
             per_epoch: Some(steps),
         };
         let plan = StepPlan::new(program, def, seed, length);
+        let batch = batch(program, plan.key.name("rehearsal"), device)?;
         Ok(Rehearsal {
             program,
             steps: Steps::new(program, def, device, graph.precision.value),
             store,
             optimizer: Optimizer::new(&def.optimizer),
             plan,
-            videos: def.batch.value,
-            batch: batch(program, plan.key.name("rehearsal"), device)?,
+            videos: def.batch.value.of_each(&program.streams),
+            batch,
             step: 0,
         })
     }
@@ -89,12 +90,12 @@ impl<'a> Rehearsal<'a> {
 
     /// The parts of the step.
     fn parts(&self) -> Vec<Result<Part>> {
-        let parts = self.plan.parts(self.videos).enumerate();
+        let parts = self.plan.parts(&self.videos).into_iter().enumerate();
         let made = parts.map(|(piece, rows)| {
             Ok(Part {
                 info: self.plan.info(self.step, piece),
-                batch: first_rows(&self.batch, rows.len())?,
-                share: rows.len() as f64 / self.videos as f64,
+                batch: first_rows(self.program, &self.batch, &rows)?,
+                share: share(&rows, &self.videos),
             })
         });
         made.collect()
@@ -113,7 +114,7 @@ impl<'a> Rehearsal<'a> {
 
     /// Multiply-adds of a step's forward passes; those of the backward passes are about twice as many.
     pub fn multiply_adds(&self) -> u64 {
-        memory(self.program, Precision::F32).macs * self.videos as u64 / self.program.batch.max(1) as u64
+        memory(self.program, Precision::F32).macs * self.plan.parts(&self.videos).len() as u64
     }
 
     /// The clips of each stream: their shape `[B, N, T, H, W, 3]`.
@@ -137,7 +138,7 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
         .flat_map(|c| c.outputs.iter().flatten())
     {
         let value = &program.values[id.0];
-        let shape = value.ty.shape(program.batch);
+        let shape = value.ty.shape(program.batch_of(*id));
         let shape = shape.with_context(|| format!("{} has the size {}, which is not fixed", value.name, value.ty))?;
         let n: usize = shape.iter().product();
         let mut draw = key.name(&value.name).rng();
@@ -178,9 +179,10 @@ fn classes(program: &Program, label: ValueId) -> usize {
     counts.min().unwrap_or(1)
 }
 
-/// The first `rows` samples of a batch.
-fn first_rows(batch: &HashMap<ValueId, Tensor>, rows: usize) -> Result<HashMap<ValueId, Tensor>> {
-    let cut = |(id, t): (&ValueId, &Tensor)| Ok((*id, t.narrow(0, 0, rows)?));
+/// The first samples of a batch, as many of each stream as `rows` has.
+fn first_rows(program: &Program, batch: &HashMap<ValueId, Tensor>, rows: &Rows) -> Result<HashMap<ValueId, Tensor>> {
+    let of = |id: &ValueId| program.values[id.0].stream.map_or(0, |s| rows[s].len());
+    let cut = |(id, t): (&ValueId, &Tensor)| Ok((*id, t.narrow(0, 0, of(id))?));
     batch.iter().map(cut).collect()
 }
 

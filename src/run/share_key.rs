@@ -133,7 +133,9 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
     writeln!(t, "epochs {:?} steps {:?}", value(&def.epochs), value(&def.steps))?;
     let over = def.epoch.over.as_ref().map(|o| o.value).unwrap_or_default();
     writeln!(t, "epoch {} drop_last {}", over.word(), def.epoch.drop_last)?;
-    writeln!(t, "batch {} micro_batch {:?}", def.batch.value, value(&def.micro_batch))?;
+    writeln!(t, "batch {}", def.batch.value)?;
+    let part = def.micro_batch.as_ref().map(|m| m.value.to_string());
+    writeln!(t, "micro_batch {part:?}")?;
     // What is logged on the way, and what is chosen by it, belongs to the result.
     writeln!(
         t,

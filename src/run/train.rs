@@ -204,7 +204,7 @@ impl<'a> Training<'a> {
     /// run is asked to stop while the first of the batches is not there: then the step has not begun.
     fn take_step(&mut self, k: u64, made: &mut Batches, state: &mut State<'_>) -> Result<Option<Vec<(String, f64)>>> {
         let run = self.run;
-        for (piece, rows) in run.plan.parts(run.order.length(k)).enumerate() {
+        for (piece, rows) in run.plan.parts(&run.order.lengths(k)).into_iter().enumerate() {
             // Between two steps a request to stop does not wait for a video that takes long, or hangs.
             let Some(ready) = made.next_unless(|| piece == 0 && stop::asked())? else {
                 return Ok(None);
@@ -213,7 +213,7 @@ impl<'a> Training<'a> {
                 state.position.note_bad(&run.program.streams, &run.lists, &[bad]);
                 self.check_bad(state.position)?;
             }
-            let part = run.part(k, piece, rows, ready.batch?.arrive()?);
+            let part = run.part(k, piece, &rows, ready.batch?.arrive()?);
             run.staging.begin()?;
             self.steps.part(state.store, part)?;
             run.staging.end()?;
@@ -248,7 +248,7 @@ impl<'a> Training<'a> {
         self.smooth.take(row);
         let report = &mut self.report;
         report.steps += 1;
-        report.samples += (run.order.length(k) * run.program.streams.len()) as u64;
+        report.samples += run.order.lengths(k).iter().sum::<usize>() as u64;
         report.wall = self.began.elapsed();
         (report.waited, report.held, report.data_busy) = (made.waited(), made.held(), made.busy());
         report.device_busy = run.staging.busy()?;

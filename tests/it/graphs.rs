@@ -41,6 +41,10 @@ fn methods_and_settings_combine() {
         "kinetics_babel_i3d",
         "kinetics_babel_inception",
         "own_videos",
+        "ucf_hmdb",
+        "hmdb_ucf",
+        "epic_kitchens",
+        "mixamo_kinetics",
     ] {
         let setting = repository()
             .join(format!("graphs/settings/{setting}.toml"))
@@ -62,6 +66,36 @@ fn methods_and_settings_combine() {
         }
         args.extend(["--setting".into(), setting]);
         ok(&args);
+    }
+}
+
+/// Each pair of kitchens has its own lists, and all else alike.
+#[test]
+fn settings_of_pairs_swap_lists_alone() {
+    let lists = |setting: &str| -> [String; 2] {
+        let options = LoadOptions {
+            setting: Some(setting.into()),
+            ..LoadOptions::of("full")
+        };
+        let graph = load(&options).unwrap_or_else(|p| panic!("{setting}: {p}"));
+        let videos = &graph.nodes["videos"];
+        assert_eq!(
+            videos.params["classes"].items().map(<[_]>::len),
+            Some(graph.dims["K"].value),
+            "{setting}"
+        );
+        ["source", "target"].map(|s| {
+            let train = videos.per_stream[s]["list"].entries().unwrap()["train"].text().unwrap();
+            let name = train.rsplit('/').next().unwrap();
+            name.split('_').next().unwrap().to_string()
+        })
+    };
+    assert_eq!(lists("ucf_hmdb"), ["ucf", "hmdb"]);
+    assert_eq!(lists("hmdb_ucf"), ["hmdb", "ucf"]);
+    assert_eq!(lists("epic_kitchens"), ["D1", "D2"]);
+    for (s, t) in [(1, 3), (2, 1), (2, 3), (3, 1), (3, 2)] {
+        let name = format!("epic_kitchens_d{s}_d{t}");
+        assert_eq!(lists(&name), [format!("D{s}"), format!("D{t}")], "{name}");
     }
 }
 

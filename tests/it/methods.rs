@@ -3,7 +3,7 @@
 
 use crate::common::*;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// A few steps of a method. CoMix has fewer clips than published, and a head start that they allow.
@@ -34,9 +34,22 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
     if method == "co2a" {
         set.push("nodes.pseudo.factor=1.001");
     }
+    let second;
+    if method == "mdan" {
+        second = format!("nodes.videos.source_2.list={}", second_source().display());
+        set.push(&second);
+    }
     v.extend(set.iter().flat_map(|s| ["--set".to_string(), s.to_string()]));
     v.extend(more.iter().map(|m| m.to_string()));
     v
+}
+
+/// A list that may be a second source: other videos of the small data set, which a method before has made.
+fn second_source() -> PathBuf {
+    let mut made = std::fs::read_dir(cache())
+        .unwrap()
+        .map(|e| e.unwrap().path().join("source_test.txt"));
+    made.find(|list| list.exists()).expect("the small data set")
 }
 
 fn rows(run: &Path, phase: &str) -> Vec<serde_json::Value> {

@@ -99,6 +99,38 @@ fn phases_by_other_optimizers_that_are_killed_equal_uninterrupted_ones() {
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
 }
 
+/// Streams with batches of their own, in parts, over epochs whose last step is short.
+#[test]
+fn batches_by_stream_that_are_killed_equal_uninterrupted_ones() {
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, cut, overlay) = (
+        dir.path().join("whole"),
+        dir.path().join("cut"),
+        dir.path().join("batches.toml"),
+    );
+    let text = r#"
+        drop    = ["phases.main.steps"]
+        set.run = ["main"]
+        [phases.main]
+        epochs      = 3
+        micro_batch = { source = 4, target = 2 }
+        [set.phases.main]
+        batch = { source = 16, target = 8 }
+        optimizer.warmup_steps = 2
+    "#;
+    std::fs::write(&overlay, text).unwrap();
+    let args = |out: &Path| [args(out), ["--with".into(), overlay.display().to_string()].into()].concat();
+    ok(&args(&whole));
+    // 36 videos, 16 at a time: two steps and a quarter of one.
+    let total = lines(&whole);
+    assert_eq!(total, 3 * 3 + 1);
+    let threads = ["--threads".to_string(), "1".into(), "--workers".into(), "1".into()];
+    let killed = kill_at(&[args(&cut), threads.into()].concat(), &cut, false, 5);
+    assert!(killed, "the kill did not come in time");
+    ok(&[args(&cut), ["--resume".into()].into()].concat());
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
+}
+
 #[test]
 fn ctrl_c_saves_and_says_how_to_go_on() {
     let dir = tempfile::tempdir().unwrap();

@@ -46,6 +46,7 @@ impl Kind for Critic {
             )
             .output("penalty", "Loss[]", "how far the length of its gradient is from 1")
             .for_weights()
+            .by_place("source", "target")
             .random()
     }
 

@@ -110,6 +110,8 @@ pub struct Contract {
     pub whole_step: bool,
     /// Roles of the weights of which each stream has its own (running statistics; scale and shift of norms).
     pub per_stream: Vec<Role>,
+    /// Two ports whose rows it pairs by their place, though they may be of different streams.
+    pub by_place: Option<[&'static str; 2]>,
 }
 
 /// What is connected to a node, as far as a contract may depend on it.
@@ -142,6 +144,7 @@ impl Contract {
             random: false,
             whole_step: false,
             per_stream: vec![],
+            by_place: None,
         }
     }
 
@@ -296,6 +299,14 @@ impl Contract {
     #[must_use]
     pub fn per_stream(mut self, roles: Vec<Role>) -> Self {
         self.per_stream = roles;
+        self
+    }
+
+    /// The node pairs the rows of these two ports by their place: there have to be as many of both, also where they are of
+    /// streams with batches of their own.
+    #[must_use]
+    pub fn by_place(mut self, a: &'static str, b: &'static str) -> Self {
+        self.by_place = Some([a, b]);
         self
     }
 

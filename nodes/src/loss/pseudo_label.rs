@@ -1,5 +1,6 @@
 //! `pseudo_label`: a classifier's own answers as labels.
 
+use crate::align::Schedule;
 use crate::input::{per_reference, several_classes};
 use crate::{Args, Body, BuildCx, Compute, Contract, Gradient, Group, Kind, ParamProblem, Saved, Side, Step, Wiring};
 use anyhow::{Context, Result};
@@ -20,6 +21,12 @@ pub struct PseudoLabel {
     /// The confidence, max p, that `confidence` needs.
     #[serde(default)]
     pub threshold: Option<f64>,
+    /// The threshold that is reached by `schedule`, from `threshold` on: threshold + λ (final_threshold − threshold).
+    #[serde(default)]
+    pub final_threshold: Option<f64>,
+    /// How λ grows in training, from 0 to 1; in views it is 1.
+    #[serde(default)]
+    pub schedule: Schedule,
     /// Whether a confidence of exactly `threshold` is too low (FixMatch), rather than enough (CoMix).
     #[serde(default)]
     pub strict: bool,
@@ -59,6 +66,21 @@ impl Kind for PseudoLabel {
             (Select::Entropy | Select::All, Some(_)) => bad("threshold", "only `confidence` has a threshold".into()),
             _ => {}
         }
+        match (self.final_threshold, self.schedule) {
+            (Some(_), _) if self.select != Select::Confidence || self.threshold.is_none() => {
+                bad(
+                    "final_threshold",
+                    "there is no `threshold` that it could begin with".into(),
+                );
+            }
+            (Some(t), _) if !(0.0..=1.0).contains(&t) => bad("final_threshold", format!("{t} is not a probability")),
+            (Some(1.0), _) if self.strict => bad("final_threshold", "no confidence is above 1".into()),
+            (None, Schedule::Constant) | (Some(_), _) => {}
+            (None, _) => bad(
+                "schedule",
+                "the threshold goes nowhere without `final_threshold`".into(),
+            ),
+        }
         match (self.select, self.factor) {
             (Select::Entropy, None) => bad("factor", "`entropy` needs a factor, such as 4".into()),
             (Select::Entropy, Some(f)) if !(f.is_finite() && f > 0.0) => {
@@ -74,9 +96,19 @@ impl Kind for PseudoLabel {
     }
 
     fn remarks(&self) -> Vec<ParamProblem> {
+        if self.final_threshold.is_some() && self.schedule == Schedule::Constant {
+            let what = "a constant schedule has it from the first step on";
+            return vec![ParamProblem::new("final_threshold", what).help("give a `schedule`, such as \"linear\"")];
+        }
+        if self.final_threshold.is_some() && self.final_threshold == self.threshold {
+            let what = "it is where the threshold begins: nothing changes";
+            return vec![ParamProblem::new("final_threshold", what).help("leave it and `schedule` out")];
+        }
         let all = |path: &str, message: &str| vec![ParamProblem::new(path, message).help("`select = \"all\"` says so")];
         match self.select {
-            Select::Confidence if self.threshold == Some(0.0) => all("threshold", "every confidence is above 0"),
+            Select::Confidence if self.threshold == Some(0.0) && self.final_threshold.is_none() => {
+                all("threshold", "every confidence is above 0")
+            }
             Select::Entropy if self.factor.is_some_and(|f| f < 1.0) => {
                 all("factor", "below 1 every row counts: no entropy is above ln K")
             }
@@ -105,9 +137,22 @@ impl Kind for PseudoLabel {
 }
 
 impl PseudoLabel {
-    /// Whether a row with probabilities `p` is trusted.
-    fn trusts(&self, p: &[f64], best: f64) -> bool {
-        match (self.select, self.threshold, self.factor) {
+    /// The confidence that is needed at this step.
+    fn threshold(&self, step: &Step<'_>) -> Option<f64> {
+        let first = self.threshold?;
+        let Some(last) = self.final_threshold else {
+            return Some(first);
+        };
+        let grown = match step.training {
+            true => self.schedule.strength(step.progress, step.step),
+            false => 1.0,
+        };
+        Some(first + grown * (last - first))
+    }
+
+    /// Whether a row with probabilities `p` is trusted, at a threshold.
+    fn trusts(&self, threshold: Option<f64>, p: &[f64], best: f64) -> bool {
+        match (self.select, threshold, self.factor) {
             (Select::All, ..) => true,
             (Select::Confidence, Some(t), _) if self.strict => best > t,
             (Select::Confidence, Some(t), _) => best >= t,
@@ -134,7 +179,8 @@ fn softmax(scores: &[f32]) -> (Vec<f64>, usize) {
 }
 
 impl Compute for PseudoLabel {
-    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let threshold = self.threshold(step);
         let all = inputs.all("logits");
         let (first, others) = all.split_first().context("no scores to label by")?;
         let (rows, classes) = first.dims2()?;
@@ -150,7 +196,7 @@ impl Compute for PseudoLabel {
         for row in scores.chunks(classes.max(1)) {
             let (p, best) = softmax(row);
             labels.push(best as u32);
-            mask.push(f32::from(u8::from(self.trusts(&p, p[best]))));
+            mask.push(f32::from(u8::from(self.trusts(threshold, &p, p[best]))));
         }
         // Scores that are not finite would only look like doubt: the step's numbers are to show them.
         let share = match scores.iter().all(|s| s.is_finite()) {
@@ -235,6 +281,40 @@ mod tests {
     }
 
     #[test]
+    fn a_threshold_moves_to_its_end_over_the_phase() {
+        // Confidences of 1 / (1 + e⁻ᶻ): 0.55, 0.65, 0.75, 0.85, 0.95.
+        let confidences = [0.55f64, 0.65, 0.75, 0.85, 0.95];
+        let rows: Vec<f32> = confidences
+            .iter()
+            .flat_map(|c| [(c / (1.0 - c)).ln() as f32, 0.0])
+            .collect();
+        let logits = Tensor::from_vec(rows, (5, 2), &device()).unwrap();
+        let kept = |params: Value, progress: f64, training: bool| {
+            let mut p = probe(params, 1, 2);
+            (p.progress, p.training) = (progress, training);
+            let out = p
+                .forward(&Args::default().with("logits", vec![logits.clone()]))
+                .unwrap();
+            f64s(&out[1]).iter().sum::<f64>()
+        };
+        let rising = |schedule: &str| json!({ "threshold": 0.5, "final_threshold": 0.9, "schedule": schedule });
+        // 0.5, 0.6, 0.7, 0.8 and 0.9.
+        let linear = [0.0, 0.25, 0.5, 0.75, 1.0].map(|p| kept(rising("linear"), p, true));
+        assert_eq!(linear, [5.0, 4.0, 3.0, 2.0, 1.0]);
+        let falling = json!({ "threshold": 0.9, "final_threshold": 0.5, "schedule": "linear" });
+        assert_eq!(
+            [0.0, 0.25, 1.0].map(|p| kept(falling.clone(), p, true)),
+            [1.0, 2.0, 5.0]
+        );
+        // 0.5 + 0.4 tanh(5 · 0.1) is 0.685, and 0.5 + 0.4 e^(−5 · 0.9²) is 0.507.
+        assert_eq!(
+            ["ganin", "sigmoid_warm_up"].map(|s| kept(rising(s), 0.1, true)),
+            [3.0, 5.0]
+        );
+        assert_eq!(kept(rising("linear"), 0.0, false), 1.0, "in views it is the last");
+    }
+
+    #[test]
     fn scores_that_are_not_finite_show() {
         let (_, mask, share) = of(json!({ "threshold": 0.5 }), [[f32::NAN, 1.], [0., 9.]]);
         assert_eq!(mask, [0., 1.]);
@@ -279,6 +359,29 @@ mod tests {
         assert_eq!(
             of(json!({ "threshold": 0.5, "factor": 4.0 })),
             ["factor: only `entropy` has a factor"]
+        );
+        assert_eq!(
+            of(json!({ "threshold": 0.5, "schedule": "linear" })),
+            ["schedule: the threshold goes nowhere without `final_threshold`"]
+        );
+        assert_eq!(
+            of(json!({ "select": "all", "final_threshold": 0.9, "schedule": "linear" })),
+            ["final_threshold: there is no `threshold` that it could begin with"]
+        );
+        assert_eq!(
+            of(json!({ "threshold": 0.5, "final_threshold": 1.5, "schedule": "linear" })),
+            ["final_threshold: 1.5 is not a probability"]
+        );
+        assert_eq!(
+            remarks("pseudo_label", json!({ "threshold": 0.5, "final_threshold": 0.9 })),
+            ["final_threshold: a constant schedule has it from the first step on"]
+        );
+        assert_eq!(
+            remarks(
+                "pseudo_label",
+                json!({ "threshold": 0.5, "final_threshold": 0.5, "schedule": "linear" })
+            ),
+            ["final_threshold: it is where the threshold begins: nothing changes"]
         );
         assert_eq!(
             remarks("pseudo_label", json!({ "threshold": 0.0 })),

@@ -33,6 +33,7 @@ impl Kind for CoAttention {
                 "the segments that are looked at, of a video for each row",
             )
             .output("y", "Feature[R,N,D]", "the other video at the times of the first")
+            .by_place("x", "other")
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -12,19 +12,20 @@ use glad_nodes::{Gradient, Kind};
 /// Checks a phase.
 pub(super) fn check(cx: &mut Cx, program: &Program) {
     let phase = &cx.graph.phases[&program.name];
-    let batch = phase.batch.value;
+    let batches = phase.batch.value.of_each(&program.streams);
     let mut found = vec![];
     let sizes: Option<Vec<usize>> = (0..phase.epoch.lists(program.streams.len()))
         .map(|s| Some(cx.lists.of(program, s)?.videos))
         .collect();
     for (s, stream) in program.streams.iter().enumerate() {
+        let batch = batches[s];
         let Some(n) = cx.lists.of(program, s).map(|l| l.videos).filter(|n| *n < batch) else {
             continue;
         };
         let source = &cx.graph.nodes[&program.calls[program.sources[s]].node];
         let what = format!("stream {stream} has fewer videos than a batch");
         // An epoch is a pass over this stream, and its last step may be short.
-        let leads = sizes.as_ref().map_or(0, |sizes| phase.epoch.stream(sizes)) == s;
+        let leads = sizes.as_ref().map_or(0, |sizes| phase.epoch.stream(sizes, &batches)) == s;
         if leads && phase.epoch.drop_last {
             let what = format!("an epoch of phase {} has no step", phase.name);
             let place = list_place(source, Some(stream), &program.split);
@@ -52,7 +53,7 @@ pub(super) fn check(cx: &mut Cx, program: &Program) {
                 .help(format!("add videos, or give the phase a batch of {n} at most")),
         );
     }
-    let per_epoch = sizes.map(|sizes| phase.epoch.steps(&sizes, batch));
+    let per_epoch = sizes.map(|sizes| phase.epoch.steps(&sizes, &batches));
     let steps = match (&phase.steps, &phase.epochs, per_epoch) {
         (Some(steps), ..) => Some(steps.value as u64),
         (None, Some(epochs), Some(n)) => {

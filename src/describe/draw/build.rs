@@ -242,12 +242,12 @@ fn cards(s: &Scene, p: &Picture) -> Vec<Card> {
 
 fn facts(graph: &Graph, name: &str, program: &Program) -> String {
     let mut facts = vec![];
-    let (mut dims, mut batch) = (None, program.batch);
+    let (mut dims, mut batch) = (None, program.batch.to_string());
     match (graph.phases.get(name), graph.views.get(name)) {
         (Some(p), _) => {
             facts.extend(p.epochs.as_ref().map(|e| format!("{} epochs", e.value)));
             facts.extend(p.steps.as_ref().map(|e| format!("{} steps", e.value)));
-            (dims, batch) = (Some(&p.dims), p.batch.value);
+            (dims, batch) = (Some(&p.dims), p.batch.value.to_string());
         }
         (None, Some(v)) => {
             facts.push(format!("split {}", program.split));

@@ -13,13 +13,14 @@ pub fn draw_key(def: &PhaseDef, seed: u64) -> Key {
 /// The order in which a phase goes through its lists.
 ///
 /// An epoch is one pass over the list of one stream; the other streams run on across their own passes, each pass in a
-/// fresh order. Only the last step of an epoch may be short, for all streams alike, unless such steps are left out.
+/// fresh order. Only the last step of an epoch may be short, for all streams in proportion, unless such steps are left out.
 #[derive(Clone, Debug)]
 pub(crate) struct Order {
     key: Key,
     streams: Vec<String>,
     sizes: Vec<usize>,
-    batch: usize,
+    /// Videos of each stream in a step that is not short.
+    batches: Vec<usize>,
     /// The stream over whose list a pass is an epoch.
     leads: usize,
     steps_per_epoch: u64,
@@ -36,23 +37,31 @@ pub(crate) struct Drawn {
 }
 
 impl Order {
-    /// `key` is that of the phase; `sizes` are the lengths of the streams' lists, none of them 0.
+    /// `key` is that of the phase; `sizes` are the lengths of the streams' lists, none of them 0, and `batches` how many videos
+    /// of each a step takes.
     ///
     /// # Errors
     /// An epoch has no step: the list has fewer videos than a batch, and short steps are left out.
-    pub(crate) fn new(key: Key, streams: &[String], sizes: &[usize], batch: usize, epoch: &Epoch) -> Result<Order> {
-        let (leads, steps_per_epoch) = (epoch.stream(sizes), epoch.steps(sizes, batch));
+    pub(crate) fn new(
+        key: Key,
+        streams: &[String],
+        sizes: &[usize],
+        batches: &[usize],
+        epoch: &Epoch,
+    ) -> Result<Order> {
+        let (leads, steps_per_epoch) = (epoch.stream(sizes, batches), epoch.steps(sizes, batches));
         ensure!(
             steps_per_epoch > 0,
-            "an epoch has no step: stream {} has {} videos, a batch {batch}, and `drop_last` leaves short steps out",
+            "an epoch has no step: stream {} has {} videos, a batch {}, and `drop_last` leaves short steps out",
             streams[leads],
-            sizes[leads]
+            sizes[leads],
+            batches[leads]
         );
         Ok(Order {
             key: key.name("order"),
             streams: streams.to_vec(),
             sizes: sizes.to_vec(),
-            batch,
+            batches: batches.to_vec(),
             leads,
             steps_per_epoch,
             drop_last: epoch.drop_last,
@@ -65,28 +74,36 @@ impl Order {
     }
 
     /// Videos of each stream in step `step`.
-    pub(crate) fn length(&self, step: u64) -> usize {
-        let done = (step % self.steps_per_epoch) as usize * self.batch;
-        self.batch.min(self.sizes[self.leads] - done)
+    pub(crate) fn lengths(&self, step: u64) -> Vec<usize> {
+        let batch = self.batches[self.leads];
+        let left = self.sizes[self.leads] - (step % self.steps_per_epoch) as usize * batch;
+        let in_proportion = |own: &usize| match left < batch {
+            true => (left * own).div_ceil(batch),
+            false => *own,
+        };
+        self.batches.iter().map(in_proportion).collect()
     }
 
     /// Where `step` begins in the passes over a stream's list, one after the other.
     fn before(&self, stream: usize, step: u64) -> u64 {
-        // The other streams have no end of an epoch, so nothing of them is left out.
-        if self.drop_last && stream != self.leads {
-            return step * self.batch as u64;
-        }
-        let per = self.steps_per_epoch;
-        (step / per) * self.sizes[self.leads] as u64 + (step % per) * self.batch as u64
+        let (per, batch) = (self.steps_per_epoch, self.batches[stream] as u64);
+        let of_epoch = match self.drop_last {
+            // What its last step leaves out is not taken.
+            true if stream == self.leads => self.sizes[stream] as u64,
+            // The other streams have no end of an epoch, so nothing of them is left out.
+            true => per * batch,
+            false => (per - 1) * batch + self.lengths(per - 1)[stream] as u64,
+        };
+        (step / per) * of_epoch + (step % per) * batch
     }
 
     /// The videos of `step`, for each stream in order. `cache` keeps permutations between calls.
     pub(crate) fn draw(&self, step: u64, cache: &mut PassCache) -> Vec<Vec<Drawn>> {
-        let n = self.length(step) as u64;
+        let lengths = self.lengths(step);
         (0..self.sizes.len())
             .map(|s| {
                 let start = self.before(s, step);
-                (start..start + n)
+                (start..start + lengths[s] as u64)
                     .map(|at| {
                         let size = self.sizes[s] as u64;
                         let (pass, i) = (at / size, (at % size) as usize);
@@ -152,14 +169,15 @@ mod tests {
 
     fn order(sizes: &[usize], batch: usize) -> Order {
         let names: Vec<String> = (0..sizes.len()).map(|i| format!("s{i}")).collect();
-        Order::new(Key::new(1), &names, sizes, batch, &Epoch::default()).unwrap()
+        Order::new(Key::new(1), &names, sizes, &vec![batch; sizes.len()], &Epoch::default()).unwrap()
     }
 
     #[test]
     fn an_epoch_is_a_pass_over_the_first_stream() {
         let o = order(&[10, 4], 4);
         assert_eq!(o.steps_per_epoch(), 3);
-        assert_eq!((0..6).map(|k| o.length(k)).collect::<Vec<_>>(), [4, 4, 2, 4, 4, 2]);
+        let lengths: Vec<Vec<usize>> = (0..6).map(|k| o.lengths(k)).collect();
+        assert_eq!(lengths, [4, 4, 2, 4, 4, 2].map(|n| vec![n; 2]));
         let mut cache = PassCache::default();
         let mut seen: Vec<usize> = (0..3)
             .flat_map(|k| o.draw(k, &mut cache)[0].clone())
@@ -179,14 +197,47 @@ mod tests {
             )),
             drop_last: true,
         };
-        Order::new(Key::new(1), &names, sizes, batch, &epoch)
+        Order::new(Key::new(1), &names, sizes, &vec![batch; sizes.len()], &epoch)
+    }
+
+    #[test]
+    fn streams_may_have_batches_of_their_own() {
+        let names = ["a", "b"].map(String::from);
+        let of = |sizes: &[usize], batches: &[usize], drop_last| {
+            let epoch = Epoch { over: None, drop_last };
+            Order::new(Key::new(1), &names, sizes, batches, &epoch).unwrap()
+        };
+        // Ten videos, four at a time: the last step has half of them, and half of the other stream's three, rounded up.
+        let o = of(&[10, 7], &[4, 3], false);
+        let lengths: Vec<Vec<usize>> = (0..6).map(|k| o.lengths(k)).collect();
+        assert_eq!(lengths, [[4, 3], [4, 3], [2, 2], [4, 3], [4, 3], [2, 2]]);
+        // Nothing is left out of either stream, or comes twice in a pass.
+        for (o, steps) in [(o, 30), (of(&[9, 5], &[2, 3], false), 30)] {
+            let mut cache = PassCache::default();
+            let all: Vec<Vec<Vec<Drawn>>> = (0..steps).map(|k| o.draw(k, &mut cache)).collect();
+            for s in 0..2 {
+                let of_stream: Vec<Drawn> = all.iter().flat_map(|step| step[s].clone()).collect();
+                for (i, d) in of_stream.iter().enumerate() {
+                    assert_eq!(d.pass, (i / o.sizes[s]) as u64, "stream {s}, video {i}");
+                }
+                let mut once: Vec<usize> = of_stream[..o.sizes[s]].iter().map(|d| d.video).collect();
+                once.sort();
+                assert_eq!(once, (0..o.sizes[s]).collect::<Vec<_>>());
+            }
+        }
+        // With whole steps alone the first stream starts anew with each epoch, and the other goes on.
+        let o = of(&[10, 7], &[4, 3], true);
+        assert_eq!(o.steps_per_epoch(), 2);
+        assert!((0..9).all(|k| o.lengths(k) == [4, 3]));
+        assert_eq!((0..5).map(|k| o.before(0, k)).collect::<Vec<_>>(), [0, 4, 10, 14, 20]);
+        assert_eq!((0..5).map(|k| o.before(1, k)).collect::<Vec<_>>(), [0, 3, 6, 9, 12]);
     }
 
     #[test]
     fn short_steps_may_be_left_out() {
         let o = longest(&[3, 10], 4).unwrap();
         assert_eq!(o.steps_per_epoch(), 2);
-        assert!((0..20).all(|k| o.length(k) == 4));
+        assert!((0..20).all(|k| o.lengths(k) == [4, 4]));
         let mut cache = PassCache::default();
         let rows: Vec<Vec<Vec<Drawn>>> = (0..6).map(|k| o.draw(k, &mut cache)).collect();
         // Each epoch is a pass of the longest list, of which two videos are left out.
@@ -209,7 +260,7 @@ mod tests {
     fn a_replacement_depends_on_all_that_names_it_and_may_be_any_video() {
         let of = |key: u64, stream, pass, video, attempt| {
             let names = ["a".to_string(), "b".to_string()];
-            let order = Order::new(Key::new(key), &names, &[1000, 1000], 4, &Epoch::default()).unwrap();
+            let order = Order::new(Key::new(key), &names, &[1000, 1000], &[4, 4], &Epoch::default()).unwrap();
             order.replacement(stream, Drawn { pass, video }, attempt)
         };
         let one = of(1, 0, 2, 3, 1);
@@ -249,7 +300,7 @@ mod tests {
             let mut count = std::collections::HashMap::new();
             for k in 0..200 {
                 for (s, row) in o.draw(k, &mut cache).into_iter().enumerate() {
-                    prop_assert_eq!(row.len(), o.length(k));
+                    prop_assert_eq!(row.len(), o.lengths(k)[s]);
                     for d in row {
                         *count.entry((s, d.pass, d.video)).or_insert(0) += 1;
                     }

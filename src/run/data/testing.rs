@@ -106,6 +106,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         split: "train".into(),
         batch: 4,
         parts: 1,
+        batches: vec![4],
         dims: DimScope::default(),
         values: vec![
             value("videos.video", "Video", 0),

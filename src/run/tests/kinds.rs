@@ -43,6 +43,7 @@ pub(super) fn registry() -> Registry {
     r.add::<Pixels>();
     r.add::<Rows>();
     r.add::<Together>();
+    r.add::<Given>();
     r
 }
 
@@ -56,6 +57,9 @@ pub(super) fn class(video: usize) -> usize {
 #[serde(deny_unknown_fields)]
 struct Numbers {
     videos: usize,
+    /// Their classes, in place of those that follow from their numbers.
+    #[serde(default)]
+    labels: Option<Vec<usize>>,
 }
 
 impl Kind for Numbers {
@@ -70,11 +74,13 @@ impl Kind for Numbers {
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        Ok(Body::Source(Box::new(Counted(self.videos))))
+        let label = |video| self.labels.as_ref().map_or_else(|| class(video), |all| all[video]);
+        Ok(Body::Source(Box::new(Counted((0..self.videos).map(label).collect()))))
     }
 }
 
-struct Counted(usize);
+/// The classes of the videos.
+struct Counted(Vec<usize>);
 
 impl Source for Counted {
     fn videos(&self, _: &str) -> Result<Vec<Arc<Video>>, SourceError> {
@@ -83,11 +89,11 @@ impl Source for Counted {
                 index,
                 path: format!("video{index}").into(),
                 line: format!("list:{}", index + 1),
-                label: Some(class(index)),
+                label: Some(self.0[index]),
                 footage: Arc::new(NoFootage),
             })
         };
-        Ok((0..self.0).map(video).collect())
+        Ok((0..self.0.len()).map(video).collect())
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
@@ -256,5 +262,86 @@ impl Compute for Together {
 
     fn backward(&self, _: &mut Step<'_>, _: Saved, _: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
         bail!("it is for views")
+    }
+}
+
+/// Takes the place of a backbone: the features of every video are a weight, found by the numbers that `pixels` writes.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Given {
+    /// Clips of a video: the first of those that are given.
+    clips: Count,
+    /// The shape of what is given for a video: clips, and values of a clip.
+    shape: [usize; 2],
+    /// Videos of each stream.
+    videos: Vec<usize>,
+}
+
+impl Kind for Given {
+    const NAME: &'static str = "given";
+    const GROUP: Group = Group::Model;
+
+    fn contract(&self, _: &Wiring) -> Contract {
+        Contract::on(Side::Device)
+            .input("clips", "Clip[B,N,T,H,W,C]", "clips")
+            .constant()
+            .output(
+                "feature",
+                &format!("Feature[B,{},{}]", self.clips, self.shape[1]),
+                "what is given for them",
+            )
+    }
+
+    fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
+        let Some(Size::Known(clips)) = cx.outputs[0].dims.get(1) else {
+            return Err(vec![ParamProblem::new("clips", "it is known by now")]);
+        };
+        Ok(Body::Compute(Box::new(GivenRows {
+            videos: self.videos.clone(),
+            shape: [self.videos.iter().sum(), self.shape[0], self.shape[1]],
+            clips: *clips,
+        })))
+    }
+}
+
+struct GivenRows {
+    videos: Vec<usize>,
+    /// Of all features, those of the first stream first.
+    shape: [usize; 3],
+    clips: usize,
+}
+
+impl Compute for GivenRows {
+    fn weights(&self) -> Vec<WeightSpec> {
+        vec![WeightSpec::new(
+            "feature",
+            &self.shape,
+            Init::Constant(0.0),
+            Role::Weight,
+        )]
+    }
+
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+        let bytes = inputs.one("clips")?.flatten_from(1)?.to_vec2::<u8>()?;
+        let at = |row: Vec<u8>| self.videos[..row[0] as usize].iter().sum::<usize>() as u32 + u32::from(row[1]);
+        let rows = Tensor::from_iter(bytes.into_iter().map(at), step.device)?;
+        let x = step.weights.value("feature")?.index_select(&rows, 0)?;
+        let x = x.narrow(1, 0, self.clips)?.contiguous()?;
+        Ok((vec![x], Box::new(rows)))
+    }
+
+    fn backward(
+        &self,
+        step: &mut Step<'_>,
+        saved: Saved,
+        mut grads: Vec<Option<Tensor>>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let rows = kept::<Tensor>(saved)?;
+        if let Some(dy) = arrived(&mut grads, 0) {
+            let dy = dy.pad_with_zeros(1, 0, self.shape[1] - self.clips)?;
+            let none = Tensor::zeros(&self.shape[..], DType::F32, step.device)?;
+            step.weights.add_grad("feature", none.index_add(&rows, &dy, 0)?)?;
+        }
+        Ok(vec![None])
     }
 }

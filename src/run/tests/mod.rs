@@ -1,6 +1,7 @@
 //! The arithmetic of training: a small graph, trained by the real trainer, held to numbers that are computed in f64 beside it.
 
 mod adam;
+mod class_sets;
 mod copies;
 mod harness;
 mod kinds;
@@ -8,6 +9,7 @@ mod methods;
 mod net;
 mod optimizer;
 mod parity;
+mod published;
 mod rounds;
 mod schedules;
 mod statistics;

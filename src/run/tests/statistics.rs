@@ -145,6 +145,7 @@ fn view(changes: &str, name: &str) -> (Vec<Vec<Row>>, Numbers) {
         precision: Precision::F32,
         progress: &progress,
         ports: &[],
+        each: None,
         bad_limit: Some(0.0),
         classes: None,
     };

@@ -114,6 +114,34 @@ fn the_parts_of_a_batch_are_one_step() {
 }
 
 #[test]
+fn streams_may_have_batches_of_their_own() {
+    // Ten videos of the source, six at a time: the second step has four, and three of the target's four (⌈4 · 4 / 6⌉).
+    let training = Training {
+        reversal: ganin(6),
+        momentum: 0.9,
+        ..Training::plain(&[0.1; 6])
+    };
+    let rest = "optimizer = { lr = 0.1, momentum = 0.9 }\n[nodes.grl]\nschedule = \"ganin\"";
+    let changes = format!("epochs = 3\nbatch = {{ source = 6, target = 4 }}\n{rest}");
+    let run = hold(&changes, &training, &[1; 6]);
+    let sizes: Vec<[usize; 2]> = (run.parts.iter())
+        .map(|p| [0, 1].map(|s| p.iter().filter(|r| r.stream == s).count()))
+        .collect();
+    assert_eq!(sizes, [[6, 4], [4, 3], [6, 4], [4, 3], [6, 4], [4, 3]]);
+    assert_eq!(run.outcome.unwrap().samples, 3 * (10 + 7));
+    // In parts, which are of both streams, too; without the short step.
+    let changes = format!(
+        "steps = 6\ndrop_last = true\nbatch = {{ source = 6, target = 4 }}\nmicro_batch = {{ source = 3, target = 2 }}\n{rest}"
+    );
+    let run = hold(&changes, &training, &[2; 6]);
+    assert!(
+        run.parts
+            .iter()
+            .all(|p| p.len() == 5 && p.iter().filter(|r| r.stream == 1).count() == 2)
+    );
+}
+
+#[test]
 fn what_is_frozen_stays_and_is_no_part_of_the_norm() {
     // It computes as in a view, too: its dropout does nothing.
     let training = Training {

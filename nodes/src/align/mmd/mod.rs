@@ -107,7 +107,7 @@ impl Kind for Mmd {
                 false => format!("?{head}[{rows},D]"),
             })
         };
-        Contract::on(Side::Device)
+        let c = Contract::on(Side::Device)
             .many(
                 "source",
                 &side("source", 'X', 'S'),
@@ -119,7 +119,11 @@ impl Kind for Mmd {
                 "features of the target, of the same layers",
             )
             .output("loss", "Loss[]", "the squared discrepancy")
-            .whole_step()
+            .whole_step();
+        match self.estimate {
+            Estimate::Linear => c.by_place("source", "target"),
+            _ => c,
+        }
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
