@@ -97,7 +97,7 @@ pub(super) fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             // Before anything computes: the number of threads is set once.
             if measure.is_some() {
-                super::experiment::threads(threads)?;
+                super::experiment::threads(threads, false)?;
             }
             let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
             if json {

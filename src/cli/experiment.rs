@@ -92,22 +92,23 @@ fn cores() -> usize {
 /// There is no such device, or the system allows fewer threads.
 pub(super) fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     keep_freed_memory();
-    threads(args.threads)?;
+    threads(args.threads, args.quiet)?;
     Ok(Machine {
         feed: feed_options(args.workers),
         device: device(&args.device).map_err(|e| Failure::Usage(format!("{e:#}")))?,
     })
 }
 
-/// Sets up so many threads (or as many as there are cores), or as many as can still be of use, which is reported.
+/// Sets up so many threads (or as many as there are cores), or as many as can still be of use, which is reported unless
+/// `quiet`.
 ///
 /// # Errors
 /// The system allows fewer threads.
-pub(super) fn threads(asked: Option<usize>) -> Result<(), Failure> {
+pub(super) fn threads(asked: Option<usize>, quiet: bool) -> Result<(), Failure> {
     let cores = cores();
     let asked = asked.unwrap_or(cores).max(1);
     let threads = asked.min(most_threads(cores));
-    if threads < asked {
+    if threads < asked && !quiet {
         terminal::err(&format!(
             "{threads} threads compute instead of {asked}: with so many more than there are cores ({cores}) they mostly wait \
              for one another; the results are the same"
