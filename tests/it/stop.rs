@@ -130,7 +130,7 @@ fn stopped_while_data_are_made() {
         );
         std::thread::sleep(Duration::from_millis(1));
     }
-    signal(&child, "-INT");
+    signal(&child, "-USR1");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(!out.exists());
