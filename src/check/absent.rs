@@ -1,13 +1,13 @@
 //! Missing data, and lists that are malformed or do not fit the graph.
 
-use super::lists::{self, About, Lists, list_place};
+use super::lists::{self, About, Lists, list_place, param};
 use super::sink::Sink;
 use crate::diag::shown;
 use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
-use crate::graph::Graph;
+use crate::graph::{Graph, NodeDef};
 use crate::program::{Call, Checked, Program, RESULT_VIEW};
 use glad_nodes::{Body, Compute, Source, StartsFrom};
-use glad_video::lists::variable;
+use glad_video::lists::meant;
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -102,8 +102,12 @@ pub fn lists_of(graph: &Graph, program: &Program) -> Problems {
             continue;
         };
         if let Err(e) = lists.read(program, call, source.as_ref()) {
-            let place = list_place(&graph.nodes[&call.node], Some(stream), &program.split);
-            list.push(unread(&e, &place, &format!("the list of stream {stream}")));
+            let node = &graph.nodes[&call.node];
+            let (place, whose) = of_classes(node, Some(stream), source.as_ref()).unwrap_or_else(|| {
+                let place = list_place(node, Some(stream), &program.split);
+                (place, format!("the list of stream {stream}"))
+            });
+            list.push(unread(&e, &place, &whose));
         }
     }
     lists::check(graph, &[program], &lists, About::All, &mut sink);
@@ -206,9 +210,15 @@ fn look(
         );
         return;
     }
+    // Classes come first in what is absent and in what is read.
+    let at_classes = of_classes(node, stream, source);
     let missing = source.absent(look_at == Look::Files);
-    for text in &missing {
-        let mut p = Problem::note(text.clone()).at(&place, whose.clone());
+    for (i, text) in missing.iter().enumerate() {
+        let (place, whose) = at_classes
+            .as_ref()
+            .filter(|_| i == 0)
+            .map_or((&place, &whose), |(p, w)| (p, w));
+        let mut p = Problem::note(text.clone()).at(place, whose.clone());
         if look_at != Look::Notes {
             p.severity = Severity::Error;
         }
@@ -218,8 +228,17 @@ fn look(
     if source.absent(false).is_empty()
         && let Err(e) = out.lists.read(program, call, source)
     {
-        out.add(&call.node, unread(&e, &place, &whose));
+        let (place, whose) = at_classes.as_ref().map_or((&place, &whose), |(p, w)| (p, w));
+        out.add(&call.node, unread(&e, place, whose));
     }
+}
+
+/// Where the names of the classes are written, and what to call them, where they cannot be read.
+fn of_classes(node: &NodeDef, stream: Option<&str>, source: &dyn Source) -> Option<(Place, String)> {
+    source.classes().err()?;
+    let classes = param(node, stream, "classes")?;
+    let whose = stream.map_or(String::new(), |s| format!(" of stream {s}"));
+    Some((classes.place.clone(), format!("the classes{whose}")))
 }
 
 /// The error of a list that cannot be read; where several lines are malformed, they are listed below it.
@@ -238,6 +257,25 @@ fn missing_file(compute: &dyn Compute) -> Option<&Path> {
     }
 }
 
+/// What may be meant by an `init` that names a file that is not there.
+fn start_meant(file: &Path) -> Option<String> {
+    let name = file.file_name()?.to_str()?;
+    if name.eq_ignore_ascii_case("random") {
+        Some("did you mean `random`?".into())
+    } else if file
+        .components()
+        .any(|part| ["http:", "https:"].iter().any(|scheme| part.as_os_str() == *scheme))
+    {
+        Some("files are not fetched from the network: fetch it, and write its path".into())
+    } else if let Some(advice) = meant(file) {
+        Some(advice)
+    } else {
+        let advice =
+            "`init` is `random`, or the path of a file of weights; none is found by the name of what it was trained on";
+        (!name.contains('.')).then(|| advice.into())
+    }
+}
+
 /// Reports a weights file that is missing or does not fit.
 fn weights(graph: &Graph, path: &str, compute: &dyn Compute, look_at: Look, out: &mut Found) {
     let node = &graph.nodes[path];
@@ -245,7 +283,7 @@ fn weights(graph: &Graph, path: &str, compute: &dyn Compute, look_at: Look, out:
     let label = "its weights are to start from it";
     if let Some(file) = missing_file(compute) {
         let mut p = Problem::note(format!("{} is not there", shown(file))).at(place, label);
-        p.help = variable(file).map(String::from);
+        p.help = start_meant(file);
         if look_at != Look::Notes {
             p.severity = Severity::Error;
         }

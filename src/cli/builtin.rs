@@ -1,6 +1,7 @@
 //! `glad-run list` and `glad-run new`: the graph files inside the program.
 
 use super::exit::Failure;
+use super::output::ends_in;
 use crate::describe::svg::shortened;
 use crate::diag::{one_line, suggest, terminal};
 use crate::load::{BuiltIn, Use, built_in, built_ins, copy_of};
@@ -69,6 +70,7 @@ pub(super) fn new(name: &str, out: Option<&Path>) -> Result<(), Failure> {
     let file = format!("{}.toml", found.name.rsplit('/').next().unwrap_or(found.name));
     let path = out.map_or_else(|| PathBuf::from(&file), Path::to_path_buf);
     let path = if path.is_dir() { path.join(file) } else { path };
+    ends_in(&path, "a graph file", &["toml"])?;
     match OpenOptions::new().write(true).create_new(true).open(&path) {
         Ok(mut to) => to
             .write_all(copy_of(found).as_bytes())

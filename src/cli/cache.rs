@@ -112,9 +112,12 @@ fn look(root: &Path) -> Result<Vec<Found>> {
         match part.endings() {
             None => of.paths.push(path),
             Some(endings) => {
-                let has = |p: &Path| p.extension().is_some_and(|e| endings.iter().any(|k| e == *k));
-                of.paths
-                    .extend(entries(&path)?.into_iter().map(|e| e.1).filter(|p| has(p)));
+                // Images are written under another name first.
+                let has = |name: &str, p: &Path| {
+                    p.extension().is_some_and(|e| endings.iter().any(|k| e == *k)) || name.starts_with(".tmp-")
+                };
+                let ours = entries(&path)?.into_iter().filter(|(name, p)| has(name, p));
+                of.paths.extend(ours.map(|e| e.1));
             }
         }
     }
@@ -177,6 +180,7 @@ mod tests {
             "phases/0f.safetensors",
             "phases/0f.jsonl",
             "backgrounds/ab.ppm",
+            "backgrounds/.tmp-3fA",
             "mini-0123456789abcdef/source/a.mp4",
             ".mini-0123456789abcdef.lock",
             "cudnn-plans.txt",
@@ -189,7 +193,7 @@ mod tests {
         }
         let found = look(dir.path()).unwrap();
         let counts: Vec<(u64, u64)> = found.iter().map(|f| (f.files, f.bytes)).collect();
-        assert_eq!(counts, [(2, 10), (1, 5), (2, 10), (1, 5)]);
+        assert_eq!(counts, [(2, 10), (2, 10), (2, 10), (1, 5)]);
         for path in found.iter().flat_map(|f| &f.paths) {
             remove(path).unwrap();
         }

@@ -1,6 +1,6 @@
 //! One function a command.
 
-use super::args::{Args, Command, GraphArgs, LayerArgs, MachineArgs, near_command};
+use super::args::{Args, Command, GraphArgs, LayerArgs, MachineArgs, near_command, no_verb};
 use super::exit::Failure;
 use super::experiment::{feed_options, open, open_args};
 use super::{builtin, cache, frames, lint, output, predict, train};
@@ -97,7 +97,7 @@ pub(super) fn run(args: Args, registry: &Registry) -> Result<(), Failure> {
             };
             // Before anything computes: the number of threads is set once.
             if measure.is_some() {
-                super::experiment::threads(threads)?;
+                super::experiment::threads(threads, false)?;
             }
             let keys = cache_keys(&e.checked, &e.graph, e.graph.seed.value, target.device);
             if json {
@@ -203,6 +203,9 @@ fn draw(graph: &GraphArgs, open: bool, out: Option<&Path>, registry: &Registry) 
 /// Refuses a graph that is none where a command of about its name may have been meant.
 fn not_a_command(graph: &Path) -> Result<(), Failure> {
     let there = graph.exists() || load::name_of(&load::from_command_line(graph, Role::Graph)).is_some();
+    if let Some(hint) = graph.to_str().and_then(|word| no_verb(word, None)).filter(|_| !there) {
+        return Err(Failure::Usage(hint));
+    }
     match graph.to_str().and_then(near_command).filter(|_| !there) {
         Some(command) => {
             let graph = graph.display();

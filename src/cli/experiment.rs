@@ -3,6 +3,7 @@
 use super::args::{GraphArgs, LayerArgs, MachineArgs};
 use super::exit::Failure;
 use crate::check::check;
+use crate::diag::terminal;
 use crate::graph::Graph;
 use crate::load::{LoadOptions, load};
 use crate::program::Checked;
@@ -76,6 +77,11 @@ pub(super) fn feed_options(workers: Option<usize>) -> FeedOptions {
     }
 }
 
+/// The largest number of threads that compute: beyond a few for each core, steps take minutes.
+fn most_threads(cores: usize) -> usize {
+    (4 * cores).max(16)
+}
+
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
@@ -86,19 +92,28 @@ fn cores() -> usize {
 /// There is no such device, or the system allows fewer threads.
 pub(super) fn machine(args: &MachineArgs) -> Result<Machine, Failure> {
     keep_freed_memory();
-    threads(args.threads)?;
+    threads(args.threads, args.quiet)?;
     Ok(Machine {
         feed: feed_options(args.workers),
         device: device(&args.device).map_err(|e| Failure::Usage(format!("{e:#}")))?,
     })
 }
 
-/// Sets up so many threads (or as many as there are cores).
+/// Sets up so many threads (or as many as there are cores), or as many as can still be of use, which is reported unless
+/// `quiet`.
 ///
 /// # Errors
 /// The system allows fewer threads.
-pub(super) fn threads(threads: Option<usize>) -> Result<(), Failure> {
-    let threads = threads.unwrap_or_else(cores).max(1);
+pub(super) fn threads(asked: Option<usize>, quiet: bool) -> Result<(), Failure> {
+    let cores = cores();
+    let asked = asked.unwrap_or(cores).max(1);
+    let threads = asked.min(most_threads(cores));
+    if threads < asked && !quiet {
+        terminal::err(&format!(
+            "{threads} threads compute instead of {asked}: with so many more than there are cores ({cores}) they mostly wait \
+             for one another; the results are the same"
+        ));
+    }
     match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
         Err(e) if std::error::Error::source(&e).is_some() => {
             let advice = "the system allows fewer: name a number with --threads";
@@ -108,5 +123,15 @@ pub(super) fn threads(threads: Option<usize>) -> Result<(), Failure> {
         }
         // Any other error means that the pool is there already (made by a program that uses this as a library): then it counts.
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_a_few_for_each_core() {
+        assert_eq!([1, 2, 4, 64].map(most_threads), [16, 16, 16, 256]);
     }
 }

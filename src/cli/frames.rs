@@ -3,6 +3,7 @@
 use super::args::LayerArgs;
 use super::exit::{Failure, some_failed};
 use super::experiment::{Experiment, open};
+use super::output::is_folder;
 use crate::diag::{one_line, terminal};
 use crate::program::Program;
 use crate::run::{Progress, draw_key, write_out};
@@ -56,6 +57,7 @@ pub(super) struct Picks<'a> {
 /// The command line does not fit, the graph is wrong, or a video failed.
 pub(super) fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -> Result<(), Failure> {
     no_flag_for_nothing(videos, what)?;
+    is_folder(what.out)?;
     let template = what.template.map(Template::parse).transpose().map_err(Failure::Usage)?;
     let sampler = match &what.picks {
         None => None,
@@ -151,7 +153,9 @@ fn one(
                 return Ok(());
             }
             let path = what.out.join(format!("{name}_{i:0digits$}.png"));
-            write_out(&path, &png(&frame).context("cannot make the picture")?)
+            let picture = png(&frame).context("cannot make the picture")?;
+            no_other(&path, &picture)?;
+            write_out(&path, &picture)
         });
         done += 1;
         progress.at(done, Vec::new);
@@ -190,6 +194,17 @@ fn one(
     let path = what.out.join(format!("{name}_sheet.png"));
     write_out(&path, &png(&sheet).context("cannot make the picture")?)?;
     Ok(format!("{size}; {} on {}{remark}", wanted.len(), path.display()))
+}
+
+/// An error where another picture is there: a video of the same name, in another folder, may have been written there before.
+fn no_other(path: &Path, picture: &[u8]) -> Result<()> {
+    if path.is_file() && glad_video::read_bytes(path)? != picture {
+        bail!(
+            "{} is there already and is another picture: name another folder with --out, or remove it",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 fn in_order(index: &[usize]) -> Vec<usize> {

@@ -39,7 +39,7 @@ pub(super) fn lint(graph: &GraphArgs, what: What<'_>, registry: &Registry) -> Re
     if let (Some(_), Err(e)) = (what.out, &place) {
         return Err(anyhow::anyhow!("{e:#}").into());
     }
-    threads(what.workers)?;
+    threads(what.workers, what.quiet)?;
     let progress = Progress::new(what.quiet);
     let lists = lists(&e.checked, what.decode, &progress)?;
     let found = findings(&lists, &between_lists(&e.graph, &e.checked), e.graph.bad_videos);

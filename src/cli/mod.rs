@@ -10,6 +10,7 @@ mod frames;
 mod lint;
 mod model;
 mod output;
+mod port;
 mod predict;
 mod train;
 

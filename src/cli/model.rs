@@ -6,7 +6,9 @@ use super::experiment::{Experiment, open};
 use crate::graph::{Graph, Select};
 use crate::program::{Program, ValueId};
 use crate::report;
-use crate::run::{Position, Progress, RunFolder, RunRecord, State, load, of_this_run};
+use crate::run::{
+    Position, Progress, RunFolder, RunRecord, State, is_graph_of, load, of_this_graph, of_this_run, put_back,
+};
 use crate::tree::Tree;
 use anyhow::{Context, Result, anyhow};
 use candle_core::Device;
@@ -29,7 +31,7 @@ impl Model {
     pub(super) fn open(run: &Path) -> Result<Model, Failure> {
         let read = || -> Result<Model> {
             let folder = RunFolder::existing(run)?;
-            let record = RunRecord::read(&folder.record())?;
+            let record = RunRecord::read(&folder.record()).map_err(put_back)?;
             Ok(Model { folder, record })
         };
         read().map_err(|e| Failure::Refused(format!("{e:#}")))
@@ -38,9 +40,14 @@ impl Model {
     /// The run's graph as it was trained.
     ///
     /// # Errors
-    /// It cannot be read, or a kind of it is not known to this program.
+    /// It cannot be read, is not the graph that the run is of, or a kind of it is not known to this program.
     pub(super) fn own(&self, registry: &Registry) -> Result<Experiment, Failure> {
-        open(&self.folder.graph(), &LayerArgs::default(), None, registry)
+        let path = self.folder.graph();
+        let own = open(&path, &LayerArgs::default(), None, registry)?;
+        if let Some(record) = &self.record {
+            is_graph_of(&own.graph, &path, record).map_err(|e| Failure::Refused(format!("{e:#}")))?;
+        }
+        Ok(own)
     }
 
     /// The run's graph with `layers` over it, and with the classes that the run was trained with where these name none.
@@ -147,9 +154,10 @@ impl Model {
     ) -> Result<WeightStore> {
         let best = e.graph.select.value == Select::Best;
         let path = if best { self.folder.best() } else { self.folder.last() };
-        let state = load(&path, device)?;
-        if let Some(record) = &self.record {
-            of_this_run(&state, &path, record)?;
+        let state = load(&path, device).map_err(put_back)?;
+        match &self.record {
+            Some(record) => of_this_run(&state, &path, record)?,
+            None => of_this_graph(&state, &path, &self.folder.graph())?,
         }
         let State {
             position, mut store, ..
@@ -176,14 +184,11 @@ impl Model {
             finished, entry, step, ..
         } = position;
         if !finished && !best {
-            let at = e
-                .graph
-                .run
-                .get(entry)
-                .map_or(String::new(), |p| format!(" of `{}`", p.value));
-            progress.say(&format!(
-                "the run is not finished: these are its weights after step {step}{at}"
-            ));
+            let mut left = e.graph.run.iter().skip(entry).map(|r| r.value.as_str());
+            progress.say(&match left.find(|name| e.graph.phases.contains_key(*name)) {
+                Some(phase) => format!("the run is not finished: these are its weights after step {step} of `{phase}`"),
+                None => "the run is not finished, but all its phases are trained: these are its weights".to_owned(),
+            });
         }
         Ok(store)
     }
@@ -211,14 +216,22 @@ pub(super) fn source(program: &Program, call: usize) -> Result<&dyn Source> {
     }
 }
 
-/// The videos of these files, as a program's only stream reads them.
+/// The videos of these files, as a program's only stream reads them, under the names that were given.
 ///
 /// # Errors
 /// A file is not there, or the source takes no single files.
 pub(super) fn videos(program: &Program, call: usize, files: &[PathBuf]) -> Result<Vec<Arc<Video>>> {
     let whole = |p: &PathBuf| p.canonicalize().with_context(|| format!("cannot open {}", p.display()));
-    let files = files.iter().map(whole).collect::<Result<Vec<_>>>()?;
-    Ok(source(program, call)?.of_files(&files)?)
+    let found = files.iter().map(whole).collect::<Result<Vec<_>>>()?;
+    let videos = source(program, call)?.of_files(&found)?;
+    let given = |(video, path): (Arc<Video>, &PathBuf)| {
+        let path = path.clone();
+        Arc::new(Video {
+            path,
+            ..(*video).clone()
+        })
+    };
+    Ok(videos.into_iter().zip(files).map(given).collect())
 }
 
 /// The roots of a view that are left where these streams are left out.

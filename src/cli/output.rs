@@ -22,6 +22,39 @@ pub(super) fn ends_in(out: &Path, what: &str, endings: &[&str]) -> Result<(), Fa
     )))
 }
 
+/// Refuses the name of a file where a folder is written.
+///
+/// # Errors
+/// [`Failure::Usage`]: the name ends as those of files do, and no such folder is there.
+pub(super) fn is_folder(out: &Path) -> Result<(), Failure> {
+    const FILES: [&str; 16] = [
+        "csv",
+        "html",
+        "jpeg",
+        "jpg",
+        "json",
+        "log",
+        "md",
+        "mov",
+        "mp4",
+        "pdf",
+        "png",
+        "pth",
+        "safetensors",
+        "svg",
+        "toml",
+        "txt",
+    ];
+    match ending(out).filter(|e| FILES.contains(&e.as_str()) && !out.is_dir()) {
+        Some(ending) => Err(Failure::Usage(format!(
+            "--out is a folder, and {} ends in `.{ending}`: write {}",
+            out.display(),
+            out.with_extension("").display()
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// The ending of a file's name, in lower case.
 pub(super) fn ending(out: &Path) -> Option<String> {
     Some(out.extension()?.to_string_lossy().to_lowercase())
@@ -66,6 +99,17 @@ mod tests {
             text,
             "a picture is written as `.svg`, and a/x.png ends in `.png`: write a/x.svg"
         );
+    }
+
+    #[test]
+    fn a_folder_is_not_named_as_a_file() {
+        for fine in ["runs/a", "runs/v1.5", "runs/a.2026", "."] {
+            assert!(is_folder(Path::new(fine)).is_ok(), "{fine}");
+        }
+        let Err(Failure::Usage(text)) = is_folder(Path::new("a/look.png")) else {
+            panic!("it is no folder")
+        };
+        assert_eq!(text, "--out is a folder, and a/look.png ends in `.png`: write a/look");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::exit::{Failure, some_failed};
 use super::experiment::{Experiment, Machine, machine};
 use super::model::{Model, array, differs, program, roots_without, source, videos as videos_of};
 use super::output::{ending, writable};
+use super::port;
 use crate::check::lists_of;
 use crate::diag::{Severity, terminal};
 use crate::program::{Program, ValueId};
@@ -105,6 +106,13 @@ pub(super) fn eval(
     if found.has_errors() {
         return Err(Failure::Graph(found));
     }
+    let asked_for = e
+        .checked
+        .notes
+        .list
+        .iter()
+        .filter(|p| !own.checked.notes.list.iter().any(|o| o.message == p.message));
+    found.list.splice(0..0, asked_for.cloned());
     found.list.retain(|p| p.severity == Severity::Warning);
     if !found.list.is_empty() {
         progress.problems(&found);
@@ -112,7 +120,11 @@ pub(super) fn eval(
     let setup = set_up(program(&e, view)?, cache_folder().as_deref(), &progress)?;
     let result = run_on(&model, &e, view, setup, &machine, &progress, &Taken::default())?;
     terminal::out(&report::view_text(&e.graph, view, &result));
-    Ok(())
+    let empty = result.counts.iter().find(|(_, scored)| *scored == 0);
+    match empty.zip(result.bad.first()) {
+        Some(((stream, _), _)) => Err(anyhow!("no video of stream {stream} could be used").into()),
+        None => Ok(()),
+    }
 }
 
 /// The roots of the streams whose lists are there, where some are not; those are reported. A list that was asked for has to be
@@ -174,10 +186,12 @@ pub(super) fn predict(
     let model = Model::open(run)?;
     let whole = model.experiment(what.view, &LayerArgs::default(), registry)?;
     let layers = narrowed(&whole, what)?;
-    let e = model.experiment(what.view, &layers, registry)?;
+    let e = model.experiment(what.view, &layers, registry);
+    let e = e.map_err(|failure| port::blamed(failure, what.port))?;
     let machine = machine(machine_args)?;
     let progress = Progress::new(machine_args.quiet);
     let program = program(&e, what.view)?;
+    port::on_device(what.port, program)?;
     let ports: Vec<ValueId> = match what.port {
         Some(_) => program.roots.clone(),
         None => vec![],
@@ -358,13 +372,14 @@ fn narrowed(whole: &Experiment, what: &What<'_>) -> Result<LayerArgs, Failure> {
         Some(s) => s.value.clone(),
         None => program.streams.last().context("the view has no streams")?.clone(),
     };
+    let stream = port::stream(what.port, program, stream)?;
     let at = program
         .streams
         .iter()
         .position(|s| *s == stream)
         .context("the view does not run that stream")?;
     let root = match what.port {
-        Some(p) => format!("{p}@{stream}"),
+        Some(p) => format!("{}@{stream}", port::split(p).0),
         None => program
             .roots
             .iter()

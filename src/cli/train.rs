@@ -3,6 +3,7 @@
 use super::args::{MachineArgs, RunArgs};
 use super::exit::Failure;
 use super::experiment::{Experiment, machine, open, stem};
+use super::output::is_folder;
 use crate::check::{Look, absent_of, left_out, not_given, runs};
 use crate::describe::{Target, bytes, plan_text};
 use crate::diag::{Problems, Severity, one_line, terminal};
@@ -26,6 +27,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(60);
 /// # Errors
 /// The graph is wrong, data is absent, the folder is refused, the run was stopped, or it failed.
 pub(super) fn train(path: &Path, args: &RunArgs, registry: &Registry) -> Result<(), Failure> {
+    if let Some(out) = &args.out {
+        is_folder(out)?;
+    }
     let experiment = open(path, &args.layers, args.seed, registry)?;
     has_start(&experiment)?;
     let machine = machine(&args.machine)?;

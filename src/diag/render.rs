@@ -4,10 +4,13 @@ use super::files::{FileId, Files, Place};
 use super::problem::{Problem, Problems, Severity};
 use super::text::{Quoted, one_line, printable};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode, SourceSpan};
+use std::borrow::Cow;
 use std::fmt;
 
 /// The most problems that are shown: more would hide the first.
 const SHOWN: usize = 100;
+/// The most letters of a line.
+const LONGEST: usize = 1000;
 
 /// The problems, then a line with their number. Places in several files are shown in one snippet per file. Text from
 /// files is made safe to print.
@@ -33,7 +36,8 @@ pub fn render(problems: &Problems, colour: bool) -> String {
         }
         out.push('\n');
     }
-    let text: Vec<&str> = out.lines().map(str::trim_end).collect();
+    let end = if colour { "…\u{1b}[0m" } else { "…" };
+    let text: Vec<Cow<'_, str>> = out.lines().map(|line| cut(line.trim_end(), end)).collect();
     let more = match problems.list.len().saturating_sub(SHOWN) {
         0 => String::new(),
         n => format!(", of which the last {n} are not shown"),
@@ -41,6 +45,14 @@ pub fn render(problems: &Problems, colour: bool) -> String {
     format!("{}\n{}{more}\n", text.join("\n"), count(&problems.list))
         .trim_start_matches('\n')
         .to_string()
+}
+
+/// The beginning of a line that no terminal shows in full: of a file of another kind, all of it may be one line.
+fn cut<'t>(line: &'t str, end: &str) -> Cow<'t, str> {
+    match line.char_indices().nth(LONGEST) {
+        Some((at, _)) => format!("{}{end}", &line[..at]).into(),
+        None => line.into(),
+    }
 }
 
 /// `3 errors, 2 warnings, 1 note`.
@@ -257,6 +269,23 @@ mod tests {
 
     fn column(line: &str, part: &str) -> usize {
         line[..line.find(part).expect(part)].chars().count()
+    }
+
+    #[test]
+    fn a_long_line_is_cut() {
+        let mut files = Files::default();
+        let a = files.add_file("a.toml".as_ref(), &format!("x = [{}]\n", "1, ".repeat(40_000)));
+        let problem = Problem::error("`x` is long").at(&Place { file: a, span: 0..1 }, "here");
+        let list = vec![problem];
+        let text = render(
+            &Problems {
+                files: Arc::new(files),
+                list,
+            },
+            false,
+        );
+        assert!(text.contains("x = [1, 1, ") && text.contains("…\n"), "{text}");
+        assert!(text.contains("here") && text.len() < 3000, "{}", text.len());
     }
 
     #[test]

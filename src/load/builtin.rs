@@ -105,7 +105,7 @@ pub(crate) fn resolve(folder: &Path, text: &str) -> PathBuf {
 }
 
 /// Expands `~` and `~/…` to the home folder.
-pub(super) fn home(text: &str) -> PathBuf {
+pub(crate) fn home(text: &str) -> PathBuf {
     let rest = match text.strip_prefix('~') {
         Some("") => "",
         Some(rest) if rest.starts_with('/') => rest.trim_start_matches('/'),

@@ -131,23 +131,37 @@ impl Reader {
 
     fn utf8(&mut self, path: &Path, bytes: Vec<u8>) -> String {
         match String::from_utf8(bytes) {
+            Ok(text) if text.contains('\0') => {
+                let file = self.files.add_file(&simplified(path), &text.replace('\0', ""));
+                let p = Problem::error("not UTF-8 text: it holds NUL characters, as UTF-16 does");
+                let p = p.at(&Place { file, span: 0..1 }, "the file begins here");
+                self.problems.push(p.help(SAVE_AS));
+                String::new()
+            }
             Ok(text) => text,
             Err(e) => {
                 let at = e.utf8_error().valid_up_to();
-                let text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+                let mut text = String::from_utf8_lossy(e.as_bytes()).into_owned();
+                if at == 0 {
+                    // Of UTF-16 every second byte is NUL.
+                    text = text.replace('\0', "");
+                }
                 let file = self.files.add_file(&simplified(path), &text);
                 let place = Place {
                     file,
                     span: at..at + '\u{fffd}'.len_utf8(),
                 };
                 let p = Problem::error("not UTF-8 text").at(&place, "the first byte that is none");
-                self.problems.push(p);
+                self.problems.push(p.help(SAVE_AS));
                 // What was read before the error would only be reported as incomplete.
                 String::new()
             }
         }
     }
 }
+
+/// What to do about another encoding.
+const SAVE_AS: &str = "save the file as UTF-8";
 
 /// The graph's layers, lowest first, and the setting that they name.
 pub(super) struct Stack<'a> {

@@ -11,8 +11,11 @@ const MOST: usize = 200;
 
 /// Help where there is no file `path`; `role` where the command line names it.
 pub(super) fn help(path: &Path, role: Option<Role>) -> Option<String> {
-    if let Some(advice) = glad_video::lists::variable(path) {
-        return Some(advice.to_string());
+    // Typos are looked for among graph files, below.
+    if path.to_str().is_some_and(|text| text.contains(['\\', '~', '$', '%']))
+        && let Some(advice) = glad_video::lists::meant(path)
+    {
+        return Some(advice);
     }
     let here = here(path.parent()?);
     let folder = here.as_ref().map_or("", |h| h.0.as_str());

@@ -72,7 +72,7 @@ mod ties;
 mod what;
 
 pub use builtin::{BuiltIn, Use, built_in, built_ins};
-pub(crate) use builtin::{from_command_line, name_of, resolve};
+pub(crate) use builtin::{from_command_line, home, name_of, resolve};
 pub use copy::copy_of;
 pub use diff::diff;
 pub use effective::{effective, experiment};

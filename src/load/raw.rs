@@ -21,6 +21,15 @@ pub(super) fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tr
         problems,
     };
     // A file of another kind has an error in each line.
+    if let (Some(first), Some(kind)) = (errors.first(), other_kind(text)) {
+        cx.syntax(first, text);
+        if let Some(last) = cx.problems.last_mut() {
+            last.help = Some(format!(
+                "this looks like {kind}, and graph files are TOML, such as `dims = {{ T = 4 }}`"
+            ));
+        }
+        return Tree::table(cx.place(0..0));
+    }
     let more = errors.len().saturating_sub(SHOWN);
     for e in errors.iter().take(SHOWN) {
         cx.syntax(e, text);
@@ -33,6 +42,26 @@ pub(super) fn parse(file: FileId, text: &str, problems: &mut Vec<Problem>) -> Tr
         value: cx.table(table.get_ref()),
         key: place.clone(),
         place,
+    }
+}
+
+/// What a text that is not TOML seems to be.
+fn other_kind(text: &str) -> Option<&'static str> {
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = lines.next()?;
+    let is_key = |key: &str| !key.is_empty() && key.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-');
+    let yaml = |line: &str| {
+        line.split_once(':')
+            .is_some_and(|(key, rest)| is_key(key) && (rest.is_empty() || rest.starts_with(' ')))
+    };
+    match first {
+        _ if first.starts_with('{') => Some("JSON"),
+        _ if first.starts_with('<') => Some("a web page or XML"),
+        _ if first == "---" || yaml(first) => Some("YAML"),
+        _ => None,
     }
 }
 

@@ -10,13 +10,20 @@ pub(super) enum Change {
     Same,
     /// The same content lies elsewhere or has other times: how, in words.
     Moved(String),
+    /// Another content of what nothing is trained from, and all else is the same.
+    Scored {
+        /// What differs first, in words.
+        what: String,
+        /// Whether the rest lies elsewhere, or has other times.
+        moved: bool,
+    },
     /// Another content: what differs first, in words.
     Other(String),
 }
 
-/// Compares what a run reads with what it began with.
-pub(super) fn compare(before: &Inputs, now: &Inputs) -> Change {
-    let mut moved = None;
+/// Compares what a run reads with what it began with. `trains` tells whether the weights depend on what a phase or view reads.
+pub(super) fn compare(before: &Inputs, now: &Inputs, trains: &dyn Fn(&str) -> bool) -> Change {
+    let (mut moved, mut scored) = (None, None);
     for list in &now.lists {
         let old = list.used.iter().find_map(|place| before.at(place));
         let Some(old) = old else {
@@ -24,12 +31,16 @@ pub(super) fn compare(before: &Inputs, now: &Inputs) -> Change {
             if list.optional {
                 continue;
             }
-            return Change::Other(format!("{} was not read before", named(list)));
+            return Change::Other(format!("{} was not read before", list.named()));
         };
         match lists(old, list) {
             Change::Same => {}
             Change::Moved(how) => {
                 moved.get_or_insert(how);
+            }
+            // Weights have as many outputs as there were classes.
+            Change::Other(what) if !list.is_read_by(trains) && old.classes == list.classes => {
+                scored.get_or_insert(what);
             }
             other => return other,
         }
@@ -50,17 +61,18 @@ pub(super) fn compare(before: &Inputs, now: &Inputs) -> Change {
             ));
         }
     }
-    moved.map_or(Change::Same, Change::Moved)
-}
-
-/// `the list data/a.txt (main videos@source, split train)`.
-fn named(list: &ListInput) -> String {
-    let used = list.used.first().map_or("", String::as_str);
-    format!("the list {} ({used}, split {})", list.file, list.split)
+    match (scored, moved) {
+        (Some(what), moved) => Change::Scored {
+            what,
+            moved: moved.is_some(),
+        },
+        (None, Some(how)) => Change::Moved(how),
+        (None, None) => Change::Same,
+    }
 }
 
 fn lists(before: &ListInput, now: &ListInput) -> Change {
-    let list = named(now);
+    let list = now.named();
     if before.generated.is_some() && now.generated.is_some() && before.generated != now.generated {
         return Change::Other(format!(
             "the data of {list} is generated in another way than the run began with"
@@ -224,7 +236,7 @@ mod tests {
             lists: vec![list(rows)],
             weights: vec![],
         };
-        compare(&inputs(before), &inputs(now))
+        compare(&inputs(before), &inputs(now), &|_| true)
     }
 
     fn other(what: &str) -> Change {
@@ -265,6 +277,36 @@ mod tests {
             change(&ROWS, &rows),
             other(&format!("w/c.mp4 of {of} has 10 bytes, and had 9 when the run began"))
         );
+    }
+
+    #[test]
+    fn what_only_views_read_may_be_another() {
+        let two = |train: &[(&str, u64, u64, u64)], test: &[(&str, u64, u64, u64)]| {
+            let used = ["infer videos@target", "scenes videos@target"]
+                .map(String::from)
+                .to_vec();
+            let test = ListInput { used, ..list(test) };
+            Inputs {
+                lists: vec![list(train), test],
+                weights: vec![],
+            }
+        };
+        let change = |now: Inputs, trains: &dyn Fn(&str) -> bool| compare(&two(&ROWS, &ROWS), &now, trains);
+        let phases = |name: &str| name == "main";
+        let Change::Scored { what, moved } = change(two(&ROWS, &ROWS[1..]), &phases) else {
+            panic!()
+        };
+        assert!(what.ends_with("3 videos before, 2 now") && !moved, "{what}");
+        let later = ROWS.map(|(path, class, bytes, time)| (path, class, bytes, time + 1));
+        let both = change(two(&later, &ROWS[1..]), &phases);
+        assert!(matches!(both, Change::Scored { moved: true, .. }), "{both:?}");
+        // A view that a phase is validated with, a list of a phase, and other classes.
+        let validated = |name: &str| ["main", "scenes"].contains(&name);
+        assert!(matches!(change(two(&ROWS, &ROWS[1..]), &validated), Change::Other(_)));
+        assert!(matches!(change(two(&ROWS[1..], &ROWS[1..]), &phases), Change::Other(_)));
+        let mut classes = two(&ROWS, &ROWS);
+        classes.lists[1].classes = None;
+        assert!(matches!(change(classes, &phases), Change::Other(_)));
     }
 
     #[test]
@@ -313,7 +355,7 @@ mod tests {
             edit(&mut inputs);
             inputs
         };
-        let after = |edit| compare(&inputs(|_| {}), &inputs(edit));
+        let after = |edit| compare(&inputs(|_| {}), &inputs(edit), &|_| true);
         let Change::Other(e) = after(|i| i.lists[0].classes.as_mut().unwrap().reverse()) else {
             panic!()
         };
@@ -341,7 +383,7 @@ mod tests {
         let with = |optional: bool| {
             let mut now = inputs(|_| {});
             added(optional)(&mut now);
-            compare(&inputs(|_| {}), &now)
+            compare(&inputs(|_| {}), &now, &|_| true)
         };
         assert_eq!(with(true), Change::Same);
         assert!(matches!(with(false), Change::Other(_)));

@@ -6,6 +6,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The folder of one run.
 #[derive(Clone, Debug)]
@@ -250,6 +251,28 @@ fn sweep(dir: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// How old a partial file of the cache has to be: what another process, here or on another machine, is writing is newer.
+const OLD: Duration = Duration::from_secs(24 * 3600);
+
+/// Removes the partial files that killed processes left in the cache. Nothing that a run needs: what fails is left.
+pub(super) fn sweep_cache(cache: &Path) {
+    let old = |entry: &fs::DirEntry| {
+        let written = entry.metadata().and_then(|m| m.modified());
+        written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > OLD))
+    };
+    for folder in ["phases", "backgrounds"] {
+        let entries = fs::read_dir(cache.join(folder)).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            // The second is how images are written.
+            if (is_partial(&name) || name.starts_with(".tmp-")) && old(&entry) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+    }
+}
+
 /// The precisions of two effective graphs that differ in nothing else.
 pub(super) fn other_precision(a: &str, b: &str) -> Option<(Precision, Precision)> {
     // The top of an effective graph has a line for each key.
@@ -420,6 +443,36 @@ mod tests {
             assert!(error(&root, Begin::GoOn).contains("holds no run"));
             assert!(root.join(name).exists());
         }
+    }
+
+    #[test]
+    fn old_partial_files_of_the_cache_are_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let old = [
+            "phases/0f.12.partial",
+            "backgrounds/.tmp-x1",
+            "backgrounds/ab.7.partial",
+        ];
+        let stay = [
+            "phases/0f.jsonl",
+            "phases/mine.partial",
+            "backgrounds/ab.ppm",
+            "phases/1e.9.partial",
+            "backgrounds/.tmp-x2",
+        ];
+        for (i, name) in old.iter().chain(&stay).enumerate() {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            let file = fs::File::create(&path).unwrap();
+            // The last two are being written.
+            if i < 6 {
+                file.set_modified(std::time::SystemTime::now() - 2 * OLD).unwrap();
+            }
+        }
+        sweep_cache(dir.path());
+        sweep_cache(&dir.path().join("none"));
+        assert!(old.iter().all(|name| !dir.path().join(name).exists()));
+        assert!(stay.iter().all(|name| dir.path().join(name).exists()));
     }
 
     #[test]

@@ -4,10 +4,10 @@
 use super::content::content_hash;
 use super::progress::Progress;
 use crate::check::runs;
-use crate::graph::Graph;
-use crate::program::{Call, Checked, Program};
+use crate::graph::{Graph, bad_allowed};
+use crate::program::{Call, Checked, Program, ValueId};
 use anyhow::{Context, Result};
-use glad_nodes::{Body, Source, StartsFrom, Video};
+use glad_nodes::{Body, Defect, Head, Source, StartsFrom, Video};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, HashSet};
@@ -47,6 +47,21 @@ pub struct ListInput {
     /// The videos, in order.
     #[serde(skip)]
     pub videos: Vec<VideoInput>,
+    /// Whether some program that reads it opens the files: a length may be the one that the list states.
+    #[serde(skip)]
+    pub opened: bool,
+    /// The videos that are not there.
+    #[serde(skip)]
+    pub missing: Option<Missing>,
+}
+
+/// Videos of a list that are not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// How many.
+    pub count: usize,
+    /// The first, with its line, and what may be meant.
+    pub first: String,
 }
 
 /// A video of a list.
@@ -135,7 +150,7 @@ impl Inputs {
     }
 
     fn add(&mut self, program: &Program, optional: bool, seen: &mut HashMap<String, usize>) -> Result<()> {
-        for call in &program.calls {
+        for (c, call) in program.calls.iter().enumerate() {
             match &program.bodies[call.body] {
                 Body::Source(source) => {
                     let place = place(program, call);
@@ -156,6 +171,7 @@ impl Inputs {
                     };
                     seen.insert(same, at);
                     self.lists[at].optional &= optional;
+                    self.lists[at].opened |= opens(program, c);
                     self.lists[at].used.push(place);
                 }
                 Body::Compute(compute) => {
@@ -211,13 +227,61 @@ impl Inputs {
         hash.finalize().to_hex().to_string()
     }
 
+    /// Why a run that reads this would end, where more videos of a list are not there than the `share` of it that may be bad: a
+    /// line for each such list.
+    pub fn too_many_missing(&self, share: f64) -> Option<String> {
+        let too_many = |list: &ListInput| {
+            let Missing { count, first } = list.missing.as_ref().filter(|_| list.opened)?;
+            let (of, most) = (list.videos.len(), bad_allowed(share, list.videos.len()));
+            (*count > most).then(|| {
+                format!(
+                    "\n  {count} of the {of} videos of {} are not there, more than the {most} that bad_videos = {share} allows; the \
+                     first is {first}",
+                    list.named()
+                )
+            })
+        };
+        let lists: String = self.lists.iter().filter_map(too_many).collect();
+        (!lists.is_empty()).then(|| {
+            format!(
+                "videos are missing, and nothing was run{lists}\n  correct the paths or put the videos there; glad-run lint shows \
+                 all that are missing, and names that are nearly the same"
+            )
+        })
+    }
+
     /// Gives the memory of the videos back, once they are written down.
     pub fn forget_videos(&mut self) {
         self.lists.iter_mut().for_each(|l| l.videos = vec![]);
     }
 }
 
+/// Whether what a source's videos are passed to opens their files. A view of lengths may read the lists alone.
+fn opens(program: &Program, source: usize) -> bool {
+    let is_video = |id: &ValueId| program.values[id.0].call == source && program.values[id.0].ty.head == Head::Video;
+    let takes = |call: &&Call| call.inputs.iter().any(|(_, ids)| ids.iter().any(is_video));
+    let mut given = program
+        .calls
+        .iter()
+        .filter(takes)
+        .flat_map(|call| call.outputs.iter().flatten());
+    given.any(|id| program.values[id.0].ty.head != Head::Length)
+}
+
 impl ListInput {
+    /// `the list data/a.txt (main videos@source, split train)`.
+    pub(super) fn named(&self) -> String {
+        let used = self.used.first().map_or("", String::as_str);
+        format!("the list {} ({used}, split {})", self.file, self.split)
+    }
+
+    /// Whether a program of which this holds reads it.
+    pub(super) fn is_read_by(&self, program: impl Fn(&str) -> bool) -> bool {
+        self.used
+            .iter()
+            .any(|place| program(place.split(' ').next().unwrap_or_default()))
+    }
+
     /// See [`ListInput::identity`].
     fn identify(&self) -> Option<String> {
         let mut hash = blake3::Hasher::new();
@@ -269,10 +333,27 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
     }
     let folders = real_folders(&videos);
     list.videos = videos.par_iter().map(|v| video(v, base, &folders)).collect();
+    list.missing = missing(&videos, &list.videos);
     if list.identity.is_none() {
         list.identity = list.identify();
     }
     Ok(list)
+}
+
+/// How many videos are not there, of those that have no file, and what is wrong with the first. One of a third party may be
+/// no file, and sound.
+fn missing(videos: &[Arc<Video>], inputs: &[VideoInput]) -> Option<Missing> {
+    let without = videos.par_iter().zip(inputs).filter(|(_, input)| input.5.is_none());
+    let gone: Vec<&Arc<Video>> = without
+        .map(|(video, _)| video)
+        .filter(|video| matches!(video.footage.inspect(), Err(Defect::Missing)))
+        .collect();
+    let first = gone.first()?;
+    let why = first.footage.frame_count().err();
+    Some(Missing {
+        count: gone.len(),
+        first: why.map_or_else(|| first.line.clone(), |e| format!("{e:#}")),
+    })
 }
 
 /// The folders of videos, with links resolved: resolving each video's whole path would look at every folder above it.

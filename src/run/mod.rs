@@ -36,7 +36,7 @@ mod train;
 mod trial;
 mod view;
 
-pub use begin::of_this_run;
+pub use begin::{is_graph_of, of_this_graph, of_this_run, put_back};
 pub use checkpoint::{Position, State, load};
 pub use content::content_hash;
 pub use data::{BadVideo, FeedOptions, draw_key, sample_key};

@@ -6,7 +6,7 @@ use super::data::FeedOptions;
 use super::device::device_identity;
 use super::error::RunError;
 use super::finite;
-use super::folder::{Begin, RunFolder, write_whole};
+use super::folder::{Begin, RunFolder, sweep_cache, write_whole};
 use super::idle::idle_losses;
 use super::inputs::Inputs;
 use super::log::Log;
@@ -23,6 +23,7 @@ use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use super::view::{NodeScores, ViewCx, ViewResult, run_view};
 use crate::check::{left_out, runs, starts_from};
 use crate::describe::other_precision;
+use crate::diag::printable;
 use crate::graph::{Graph, Select};
 use crate::program::Program;
 use crate::program::{Checked, RESULT_VIEW};
@@ -95,6 +96,9 @@ pub fn run(
     for program in runs(graph, checked) {
         make_data(program, progress)?;
     }
+    if let Some(cache) = &options.cache {
+        sweep_cache(cache);
+    }
     let left_out = left_out(graph, checked);
     let inputs = Inputs::of(graph, checked, &left_out, progress)?;
     // From here to the first saved state a request waits: the folder is a run's, or it is none.
@@ -109,7 +113,8 @@ pub fn run(
         moved,
         begins,
     } = begin(graph, effective, inputs, options, progress)?;
-    write_whole(&folder.plan(), plan.as_bytes())?;
+    // It is read in terminals.
+    write_whole(&folder.plan(), printable(plan).as_bytes())?;
     for line in note_precision(graph.precision.value, options.device.location(), &mut position) {
         progress.say(&line);
     }

@@ -115,7 +115,8 @@ fn follow(action: Action, message: &str) {
     }
 }
 
-/// Listens for requests from now on (SIGINT, SIGTERM, SIGHUP unless the process ignores it, as below `nohup`, and SIGUSR2).
+/// Listens for requests from now on (SIGINT, SIGTERM, SIGHUP unless the process ignores it, as below `nohup`, and SIGUSR1
+/// and SIGUSR2, which schedulers send before the time of a job is over).
 /// `message` is printed where the process ends with its state saved. To be called once.
 pub fn listen(message: String) {
     state().message = message;
@@ -129,8 +130,8 @@ pub fn listen(message: String) {
 
 #[cfg(unix)]
 fn listener(request: impl Fn() + Send + 'static) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR2};
-    let mut signals = vec![SIGINT, SIGTERM, SIGUSR2];
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
+    let mut signals = vec![SIGINT, SIGTERM, SIGUSR1, SIGUSR2];
     if !ignored(SIGHUP) {
         signals.push(SIGHUP);
     }

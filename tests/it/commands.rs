@@ -184,3 +184,62 @@ fn a_plan_may_be_measured() {
     let refused = glad(&["plan", "graphs/full.toml", "--threads", "2"]);
     assert_eq!(refused.status.code(), Some(2), "threads of a plan that is not measured");
 }
+
+#[test]
+fn paths_may_begin_with_the_home_folder() {
+    let home = tempfile::tempdir().unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let at_home = |args: &[&str]| {
+        let mut c = command(args);
+        let done = c
+            .current_dir(here.path())
+            .env("HOME", home.path())
+            .env("GLAD_CACHE", "~/gc")
+            .output()
+            .unwrap();
+        (
+            done.status.code(),
+            String::from_utf8_lossy(&[done.stdout, done.stderr].concat()).into_owned(),
+        )
+    };
+    assert_eq!(at_home(&["new", "own_videos", "--out=~/mine.toml"]).0, Some(0));
+    assert!(home.path().join("mine.toml").exists());
+    let video = home.path().join("v.mp4");
+    own::square(&video, 0, 0, Default::default());
+    let (code, printed) = at_home(&["frames", "~/v.mp4", "--index=0", "--out=~/look"]);
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(home.path().join("look/v_00000.png").exists());
+    let (code, printed) = at_home(&["frames", "~anna/v.mp4", "--out=look"]);
+    assert!(code == Some(2) && printed.contains("write the path out"), "{printed}");
+    let (_, printed) = at_home(&["cache"]);
+    assert!(
+        printed.contains(&home.path().join("gc").display().to_string()),
+        "{printed}"
+    );
+    assert_eq!(
+        std::fs::read_dir(here.path()).unwrap().count(),
+        0,
+        "something was made here"
+    );
+}
+
+#[test]
+fn words_of_the_command_line_that_mean_something_else() {
+    for (args, why) in [
+        (&["run", "full"][..], "glad-run full\n"),
+        (&["train", "full", "--seed", "2"], "glad-run full\n"),
+        (&["run"], "glad-run GRAPH"),
+        (&["check", "full", "--set", "dims.K"], "expected PATH=VALUE"),
+        (
+            &["full", "--out", "f.txt"],
+            "--out is a folder, and f.txt ends in `.txt`: write f",
+        ),
+        (&["frames", "v.mp4", "--sheet", "--out", "look.png"], "write look"),
+        (&["new", "full", "-o", "x.json"], "a graph file is written as `.toml`"),
+    ] {
+        let done = glad(args);
+        let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert_eq!(done.status.code(), Some(2), "{args:?}: {printed}");
+        assert!(printed.contains(why), "{args:?}: {printed}");
+    }
+}

@@ -156,3 +156,25 @@ fn what_cannot_be_had_is_reported() {
     assert!(printed.contains("did you mean `local`?"), "{printed}");
     assert_eq!(failed(&["frames", &file, "--index", "x", "--out", &to]).0, Some(2));
 }
+
+#[test]
+fn pictures_of_another_video_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    for (i, folder) in ["a", "b"].into_iter().enumerate() {
+        std::fs::create_dir(at(folder)).unwrap();
+        own::square(at(&format!("{folder}/x.mp4")).as_ref(), i, 3 * i, Default::default());
+    }
+    let frames = |video: &str| glad(&["frames", &at(video), "--index", "0,1", "--out", &at("look")]);
+    for _ in 0..2 {
+        assert!(frames("a/x.mp4").status.success(), "the same pictures again");
+    }
+    let before = std::fs::read(at("look/x_00000.png")).unwrap();
+    let out = frames("b/x.mp4");
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.code() == Some(3) && printed.contains("is another picture"),
+        "{printed}"
+    );
+    assert_eq!(std::fs::read(at("look/x_00000.png")).unwrap(), before);
+}

@@ -20,6 +20,7 @@ mod load;
 mod load_layers;
 mod load_mutations;
 mod methods;
+mod missing_videos;
 mod mixed_videos;
 mod numbers;
 mod outputs;

@@ -152,6 +152,10 @@ fn every_number_of_a_flag_is_used_or_refused() {
             assert_eq!(done.status.code(), Some(2), "{args:?} {value}: {printed}");
             assert!(printed.contains(flag) && printed.contains(range), "{printed}");
         }
+        // In words of their own, too, a negative number is a number.
+        let done = glad(&[args, &[flag, "-1"]].concat());
+        let printed = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(printed.contains(flag) && printed.contains(range), "{printed}");
     }
     for (flag, args, value) in [
         ("--threads", &run[..], "0"),

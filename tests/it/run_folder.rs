@@ -184,8 +184,36 @@ fn data_that_is_staged_anew_is_gone_on_with() {
 fn a_runs_folder_is_the_model() {
     let dir = tempfile::tempdir().unwrap();
     data(dir.path());
-    succeeded(&train_in(dir.path(), &["--out", "run"]));
+    let title = "title=\"\\u001b]0;hi\\u0007 a run\"";
+    succeeded(&train_in(dir.path(), &["--out", "run", "--set", title]));
+    for file in [
+        "plan.txt",
+        "graph.toml",
+        "summary.json",
+        "report.html",
+        "run.json",
+        "metrics.jsonl",
+    ] {
+        let bytes = fs::read(dir.path().join("run").join(file)).unwrap();
+        assert!(!bytes.contains(&0x1b), "{file} steers a terminal");
+    }
     let before = succeeded(&glad_in(dir.path(), &["eval", "--run", "run"]));
+    // Without the record, the state still has to be of the graph.
+    let (record, graph) = (dir.path().join("run/run.json"), dir.path().join("run/graph.toml"));
+    let (whole, text) = (fs::read(&record).unwrap(), fs::read_to_string(&graph).unwrap());
+    fs::remove_file(&record).unwrap();
+    succeeded(&glad_in(dir.path(), &["eval", "--run", "run"]));
+    let changed = text.replace("epochs = 24", "epochs = 23");
+    assert_ne!(text, changed);
+    fs::write(&graph, changed).unwrap();
+    let out = glad_in(dir.path(), &["eval", "--run", "run"]);
+    assert!(
+        out.status.code() == Some(1) && printed(&out).contains("state of a run of another graph"),
+        "{}",
+        printed(&out)
+    );
+    fs::write(&graph, text).unwrap();
+    fs::write(&record, whole).unwrap();
     // Another machine: the folder and some videos, nothing else.
     let other = tempfile::tempdir().unwrap();
     let copied = std::process::Command::new("cp")
@@ -211,6 +239,53 @@ fn a_runs_folder_is_the_model() {
         text.contains("#5 a clip.mp4") && text.contains("right") && text.contains("down"),
         "{text}"
     );
+
+    assert!(
+        text.contains("new/#5 a clip.mp4") && !text.contains(&*other.path().to_string_lossy()),
+        "{text}"
+    );
+
+    // Values of a port.
+    let port = |port: &str| {
+        at(&[
+            "predict",
+            "--run",
+            "model",
+            "new/clip 3.mp4",
+            "--port",
+            port,
+            "--out",
+            "p.safetensors",
+        ])
+    };
+    for fine in ["consensus.y", "consensus.y@source"] {
+        succeeded(&port(fine));
+        let bytes = fs::read(other.path().join("p.safetensors")).unwrap();
+        assert!(String::from_utf8_lossy(&bytes).contains("new/clip 3.mp4"), "{fine}");
+        fs::remove_file(other.path().join("p.safetensors")).unwrap();
+    }
+    for (wrong, why) in [
+        ("decode.clips", "`decode.clips` (Clip["),
+        (
+            "videos.label",
+            "is no device value, and --port writes those: name a port of the batch",
+        ),
+        (
+            "consensus.y@tagret",
+            "view `infer` has no stream `tagret` (of --port): did you mean `target`?",
+        ),
+        ("consensus.z", "--port consensus.z: "),
+        ("nothing.y", "--port nothing.y: "),
+    ] {
+        let out = port(wrong);
+        assert_eq!(out.status.code(), Some(2), "{wrong}: {}", printed(&out));
+        assert!(
+            printed(&out).contains(why) && !printed(&out).contains("--set:"),
+            "{}",
+            printed(&out)
+        );
+        assert!(!other.path().join("p.safetensors").exists(), "{wrong}");
+    }
 
     // A video that fails is reported once, by the path that was given.
     fs::write(other.path().join("broken.mp4"), "x").unwrap();
@@ -303,6 +378,21 @@ fn a_runs_folder_is_the_model() {
         "{}",
         printed(&out)
     );
+    let out = list_of("broken.mp4 right\n");
+    assert!(
+        out.status.code() == Some(3) && printed(&out).contains("no video of stream target could be used"),
+        "{}",
+        printed(&out)
+    );
+    let mean = "nodes.normalize.mean=[0.485,0.456,0.406]";
+    fs::write(other.path().join("mine.txt"), "new/clip 1.mp4 right\n").unwrap();
+    let out = at(&["eval", "--run", "model", "--set", list, "--set", mean]);
+    succeeded(&out);
+    assert!(
+        printed(&out).contains("looks meant for values from 0 to 1"),
+        "{}",
+        printed(&out)
+    );
     let out = list_of("new/clip 1.mp4 -\nnew/clip 2.mp4 -\n");
     assert!(
         printed(&out).contains("no video of stream target has a label, so it cannot be scored"),
@@ -321,12 +411,16 @@ fn a_runs_folder_is_the_model() {
     let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
     assert_eq!(out.status.code(), Some(1), "{}", printed(&out));
     assert!(
-        printed(&out).contains("state of a run of another graph"),
+        printed(&out).contains("model/graph.toml and run.json beside it are of different runs"),
         "{}",
         printed(&out)
     );
     fs::write(&record, text).unwrap();
     fs::write(&state, "x").unwrap();
     let out = at(&["predict", "--run", "model", "new/clip 1.mp4"]);
-    assert!(printed(&out).contains("last.safetensors"), "{}", printed(&out));
+    assert!(
+        printed(&out).contains("last.safetensors") && printed(&out).contains("put back the file"),
+        "{}",
+        printed(&out)
+    );
 }

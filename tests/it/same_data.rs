@@ -274,6 +274,10 @@ fn a_state_belongs_to_its_run() {
     fs::write(state(&a), &own[..own.len() - 1]).unwrap();
     let e = runs.refusal(dir.path(), &a, &[]);
     assert!(e.contains("cannot read") && e.contains("last.safetensors"), "{e}");
+    assert!(
+        e.contains("\n  put back the file that the run wrote, or begin anew"),
+        "{e}"
+    );
     fs::remove_file(state(&a)).unwrap();
     let e = runs.refusal(dir.path(), &a, &[]);
     assert!(e.contains("last.safetensors is not there any more"), "{e}");
@@ -281,7 +285,9 @@ fn a_state_belongs_to_its_run() {
 
     let e = runs.refusal(dir.path(), &a, &other);
     assert!(
-        e.contains("holds a run of another graph") && e.contains("glad-run diff"),
+        e.contains("holds a run of another graph")
+            && e.contains("\n    ~ phases.main.optimizer.lr  ")
+            && e.contains(" → 0.9\n  resume it as it was"),
         "{e}"
     );
     for (file, why) in [("inputs.jsonl", "it was altered"), ("run.json", "cannot read")] {
@@ -295,9 +301,21 @@ fn a_state_belongs_to_its_run() {
         )
         .unwrap();
         let e = runs.refusal(dir.path(), &a, &[]);
-        assert!(e.contains(file) && e.contains(why), "{e}");
+        assert!(
+            e.contains(file) && e.contains(why) && e.contains("\n  put back the file"),
+            "{e}"
+        );
         fs::write(a.join(file), whole).unwrap();
     }
+    // The graph of another run.
+    let whole = fs::read(a.join("graph.toml")).unwrap();
+    fs::copy(b.join("graph.toml"), a.join("graph.toml")).unwrap();
+    let e = runs.refusal(dir.path(), &a, &[]);
+    assert!(
+        e.contains("graph.toml and run.json beside it are of different runs"),
+        "{e}"
+    );
+    fs::write(a.join("graph.toml"), whole).unwrap();
     // A folder of the first format.
     fs::rename(a.join("run.json"), dir.path().join("run.json")).unwrap();
     let e = runs.refusal(dir.path(), &a, &[]);

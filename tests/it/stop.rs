@@ -70,6 +70,7 @@ fn stop_when(out: &Path, (name, number): (&str, u32), wait: u64, ready: impl Fn(
 const TERM: (&str, u32) = ("-TERM", 15);
 const INT: (&str, u32) = ("-INT", 2);
 const HUP: (&str, u32) = ("-HUP", 1);
+const USR1: (&str, u32) = ("-USR1", 10);
 const USR2: (&str, u32) = ("-USR2", 12);
 
 #[test]
@@ -86,7 +87,7 @@ fn two_signals_at_any_moment_lose_nothing() {
         (INT, 2, 0),
         (TERM, 6, 0),
         (USR2, 10, 0),
-        (TERM, 19, 0),
+        (USR1, 19, 0),
         (TERM, 19, 5),
         (INT, 21, 0),
         (HUP, 21, 5),
@@ -129,7 +130,7 @@ fn stopped_while_data_are_made() {
         );
         std::thread::sleep(Duration::from_millis(1));
     }
-    signal(&child, "-INT");
+    signal(&child, "-USR1");
     signal(&child, "-INT");
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert!(!out.exists());

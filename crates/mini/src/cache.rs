@@ -4,13 +4,22 @@ use std::path::PathBuf;
 
 use crate::error::MiniError;
 
-/// The folder for generated data sets: `GLAD_CACHE` if set, else `glad` in the platform's folder
+/// The folder for generated data sets: `GLAD_CACHE` if set (`~/` is the home folder), else `glad` in the platform's folder
 /// for caches, such as `~/.cache/glad`. It is not created here.
 ///
 /// # Errors
 /// [`MiniError::NoCacheDir`] if neither is known.
 pub fn cache_dir() -> Result<PathBuf, MiniError> {
-    choose(std::env::var_os("GLAD_CACHE").map(PathBuf::from), dirs::cache_dir())
+    let own = std::env::var_os("GLAD_CACHE").map(PathBuf::from);
+    choose(own.map(|path| from_home(path, dirs::home_dir())), dirs::cache_dir())
+}
+
+/// A path with `~` at its beginning replaced: a shell leaves it in quotes.
+fn from_home(path: PathBuf, home: Option<PathBuf>) -> PathBuf {
+    match (path.strip_prefix("~"), home) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
+    }
 }
 
 fn choose(own: Option<PathBuf>, platform: Option<PathBuf>) -> Result<PathBuf, MiniError> {
@@ -38,6 +47,10 @@ mod tests {
             choose(None, path("/home/.cache")).unwrap(),
             PathBuf::from("/home/.cache/glad")
         );
+        let home = |text: &str| from_home(PathBuf::from(text), path("/home/a"));
+        assert_eq!(home("~/gc"), PathBuf::from("/home/a/gc"));
+        assert_eq!(home("/x/~/gc"), PathBuf::from("/x/~/gc"));
+        assert_eq!(home("~b/gc"), PathBuf::from("~b/gc"));
         assert!(matches!(choose(None, None), Err(MiniError::NoCacheDir)));
     }
 }

@@ -24,7 +24,7 @@ mod words;
 
 pub use columns::{Column, Columns};
 pub use names::{BadNames, class_names, is_heading};
-pub use nearby::{Clue, Nearby, variable};
+pub use nearby::{Clue, Nearby, meant};
 pub use table::Entries;
 
 use std::io::{self, Read};

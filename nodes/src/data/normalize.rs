@@ -43,7 +43,7 @@ impl Kind for Normalize {
     fn remarks(&self) -> Vec<ParamProblem> {
         let listed = |of: [f64; 3], by: f64| of.map(|v| format!("{:.3}", v * by)).join(", ");
         // What is meant for values from 0 to 1; means of 0 are also those of bytes that are divided alone.
-        let unit_mean = self.mean.iter().all(|m| m.abs() <= 1.0) && self.mean.iter().any(|m| *m != 0.0);
+        let unit_mean = self.mean.iter().all(|m| (0.0..=1.0).contains(m)) && self.mean.iter().any(|m| *m != 0.0);
         let unit_std = self.std.iter().all(|s| *s <= 1.0) && self.std.iter().any(|s| *s != 1.0);
         let neither = self.mean == [0.0; 3] && self.std == [1.0; 3];
         if neither {
@@ -63,6 +63,19 @@ impl Kind for Normalize {
         }
         if unit_std {
             remarks.push(of_unit("std", self.std));
+        }
+        let swapped = (0..3).all(|c| 1.0 < self.mean[c] && self.mean[c] < self.std[c]);
+        if swapped {
+            let message = "every standard deviation is above its mean, as if the two were exchanged";
+            remarks.push(ParamProblem::new("mean", message).help(format!(
+                "mean = [{}], std = [{}]",
+                listed(self.std, 1.0),
+                listed(self.mean, 1.0)
+            )));
+        }
+        if self.mean.iter().any(|m| !(0.0..=255.0).contains(m)) && !unit_mean {
+            let message = format!("[{}] is outside of the bytes, 0 to 255", listed(self.mean, 1.0));
+            remarks.push(ParamProblem::new("mean", message));
         }
         // ImageNet's means in the order of OpenCV and Caffe.
         let [red, green, blue] = self.mean;
@@ -195,6 +208,33 @@ mod tests {
             .to_vec1::<f32>()
             .unwrap();
         assert_eq!(out, (18..36).map(|i| i as f32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_is_seldom_meant_is_reported() {
+        let remarks = |params: Value| -> Vec<String> {
+            let told = node::<Normalize>(params).remarks();
+            told.into_iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
+        };
+        let (mean, std) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]);
+        assert_eq!(remarks(json!({"mean": mean, "std": std})), [""; 0]);
+        assert_eq!(
+            remarks(json!({"mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]})),
+            [""; 0]
+        );
+        assert_eq!(
+            remarks(json!({"mean": std, "std": mean})),
+            ["mean: every standard deviation is above its mean, as if the two were exchanged"]
+        );
+        for mean in [[12367.5, 11628.0, 10353.0], [-1.0, -1.0, -1.0]] {
+            let told = remarks(json!({"mean": mean, "std": std}));
+            assert!(
+                told.len() == 1 && told[0].ends_with("is outside of the bytes, 0 to 255"),
+                "{told:?}"
+            );
+        }
+        let told = remarks(json!({"mean": [0.485, 0.456, 0.406], "std": std}));
+        assert!(told.len() == 1 && told[0].contains("values from 0 to 1"), "{told:?}");
     }
 
     #[test]

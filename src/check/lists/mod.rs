@@ -11,7 +11,7 @@ mod order;
 mod place;
 
 pub(super) use digest::Lists;
-pub(super) use place::list_place;
+pub(super) use place::{list_place, param};
 
 use super::sink::Sink;
 use crate::diag::Place;

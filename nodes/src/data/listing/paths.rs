@@ -1,6 +1,6 @@
 //! Paths as lists and parameters have them.
 
-use glad_video::lists::variable;
+use glad_video::lists::meant;
 use std::borrow::Cow;
 use std::path::{Component, Path, PathBuf};
 
@@ -42,6 +42,6 @@ pub(in crate::data) fn from_home(path: &str) -> Cow<'_, Path> {
 
 /// That a file is not there.
 pub(in crate::data) fn missing(path: &Path) -> Option<String> {
-    let why = || variable(path).map_or(String::new(), |advice| format!("; {advice}"));
+    let why = || meant(path).map_or(String::new(), |advice| format!("; {advice}"));
     (!path.exists()).then(|| format!("{} is not there{}", path.display(), why()))
 }
