@@ -87,7 +87,12 @@ mod tests {
                 }
                 Use::Composite => continue,
             };
-            assert_eq!(loaded(&copied), loaded(&built_in), "{}", b.name);
+            // Where the node of a list is in another built-in file, its path is in the folder of the copy.
+            let copied = loaded(&copied).replace(&format!("{}/", dir.path().display()), "");
+            // Long paths change how a table is written.
+            let read = |text: &str| raw::parse(Files::default().add_text("", text), text, &mut vec![]);
+            let built_in = loaded(&built_in);
+            assert!(read(&copied).same(&read(&built_in)), "{}\n{copied}\n{built_in}", b.name);
         }
     }
 
