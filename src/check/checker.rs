@@ -95,7 +95,9 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         split: scene.split.value.clone(),
         batch: scene.batch.0,
         parts: match scene.kind {
-            ProgramKind::Phase => (scene.cx.graph.phases[scene.name].batch.value.largest()).div_ceil(scene.batch.0.max(1)),
+            ProgramKind::Phase => {
+                (scene.cx.graph.phases[scene.name].batch.value.largest()).div_ceil(scene.batch.0.max(1))
+            }
             ProgramKind::View => 1,
         },
         batches: vec![],
