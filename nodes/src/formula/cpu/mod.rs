@@ -182,18 +182,28 @@ impl Cpu {
             slots.0[v] = Slot::Own(numbers);
         }
         backward.plan.run(&mut slots)?;
+        // Inputs may have the same gradient, as those of a sum have: the last one takes it.
+        let of = |input: &Option<usize>| {
+            input
+                .and_then(|i| backward.inputs[i])
+                .map(|v| backward.graph.storage(v))
+        };
+        let stored: Vec<Option<Val>> = tape.wanted.iter().map(of).collect();
         let mut found = vec![];
-        for input in &tape.wanted {
-            found.push(match input {
-                None => None,
-                Some(i) => {
-                    let input = &tape.inputs[*i];
-                    Some(match backward.inputs[*i] {
-                        Some(v) => tensor(slots.take(backward.graph.storage(v)), input.dims(), &Device::Cpu)?,
-                        None => input.zeros_like()?,
-                    })
+        for (at, input) in tape.wanted.iter().enumerate() {
+            let Some(i) = input else {
+                found.push(None);
+                continue;
+            };
+            let numbers = match stored[at] {
+                None => {
+                    found.push(Some(tape.inputs[*i].zeros_like()?));
+                    continue;
                 }
-            });
+                Some(v) if stored[at + 1..].contains(&Some(v)) => slots.numbers(v).to_vec(),
+                Some(v) => slots.take(v),
+            };
+            found.push(Some(tensor(numbers, tape.inputs[*i].dims(), &Device::Cpu)?));
         }
         Ok(found)
     }

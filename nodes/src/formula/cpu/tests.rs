@@ -347,3 +347,44 @@ fn parts_and_threads_change_no_bit() {
         assert!(run(threads) == one, "{threads} threads");
     }
 }
+
+/// The gradients of `a` and `b` of a formula.
+fn of_both(loops: bool, axes: &str, formula: &str, inputs: [&Tensor; 2]) -> Found {
+    let params = json!({ "axes": { "a": axes, "b": axes }, "loss": formula });
+    let head = if axes == "Loss[]" { "Loss" } else { "Feature" };
+    let ports = [("a", head, inputs[0]), ("b", head, inputs[1])];
+    let made = match loops {
+        true => crate::formula::tests::node(params, &ports),
+        false => by_candle(params, &ports),
+    };
+    let (mut probe, args) = made.unwrap();
+    let (_, saved) = probe.forward_kept(&args).unwrap();
+    let one = Tensor::full(1f32, (), &Device::Cpu).unwrap();
+    let grads = probe.backward(&args, saved, vec![Some(one)]).unwrap();
+    grads.iter().map(|g| f64s(g.as_ref().unwrap())).collect()
+}
+
+#[test]
+fn inputs_whose_gradient_is_the_same_get_it_both() {
+    let (a, b) = (normal(1, &[3, 4]), normal(2, &[3, 4]));
+    let scalars = [a.get(0).unwrap().get(0).unwrap(), b.get(0).unwrap().get(0).unwrap()];
+    let worst = "log(exp(a + b) + exp(2*(a + b)))";
+    for (axes, formula, inputs) in [
+        ("n,d", "sum((a + b)^2)", [&a, &b]),
+        ("n,d", "sum(a + b)", [&a, &b]),
+        ("n,d", "exp(mean(a) + mean(b))", [&a, &b]),
+        ("Loss[]", worst, [&scalars[0], &scalars[1]]),
+    ] {
+        let (found, want) = (
+            of_both(true, axes, formula, inputs),
+            of_both(false, axes, formula, inputs),
+        );
+        assert_eq!(found[0], found[1], "{formula}");
+        assert!(
+            gap(&found[0], &want[0]) < 1e-6,
+            "{formula}: {:?} {:?}",
+            found[0],
+            want[0]
+        );
+    }
+}
