@@ -10,7 +10,7 @@ use crate::diag::{Severity, terminal};
 use crate::program::ValueId;
 use crate::report;
 use crate::run::{
-    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_out,
+    Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, unusual, write_out,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use glad_nodes::{Head, Key, Registry, SourceError};
@@ -79,7 +79,7 @@ fn available(
     for (s, call) in program.sources.iter().enumerate() {
         let source = source(program, *call)?;
         // Of another split it may lack the list.
-        if source.absent(false).is_empty() {
+        if source.absent().is_empty() {
             continue;
         }
         let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
@@ -143,7 +143,13 @@ pub(super) fn predict(
         Some(stream) if stream == call => videos_of(program, call, videos),
         _ => bail!("view `{}` needs the whole list of another stream", what.view),
     })?;
+    let lists = setup.lists.clone();
     let result = run_on(&model, &e, what.view, setup, &machine, &progress, &ports)?;
+    for video in lists.iter().flatten() {
+        if let Some(line) = unusual(std::slice::from_ref(video)) {
+            progress.say(&line);
+        }
+    }
     for b in &result.bad {
         terminal::err(&format!("error: {}", of_video(&videos[b.video], b.video, &b.reason)));
     }

@@ -1,8 +1,8 @@
 //! Labels as written: numbers from 0, names of classes, or a mark for none.
 
-use super::separator::unquoted;
+use super::separator::{MARKS, unquoted};
 use super::words::{near, skeleton};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// Maximum number of labels of a list for which a similar name is searched: each is compared to all names.
@@ -13,6 +13,8 @@ pub(super) struct Labels<'a> {
     names: Option<Names<'a>>,
     suggested: Cell<usize>,
     written: Cell<Written>,
+    /// The first label that is neither a class nor like one.
+    foreign: RefCell<Option<String>>,
 }
 
 /// How the labels that were read are written.
@@ -32,6 +34,8 @@ struct Names<'a> {
     loose: HashMap<String, usize>,
     /// Words of the longest name.
     words: usize,
+    /// Whether a name has a mark that separates columns.
+    marked: bool,
 }
 
 /// A label at one end of a line.
@@ -54,13 +58,20 @@ impl<'a> Labels<'a> {
                 exact: all.iter().map(|n| joined(n)).zip(0..).collect(),
                 loose,
                 words: all.iter().map(|n| n.split_whitespace().count()).max().unwrap_or(1),
+                marked: all.iter().any(|n| n.bytes().any(|b| MARKS.contains(&b))),
             }
         });
         Self {
             names,
             suggested: Cell::default(),
             written: Cell::default(),
+            foreign: RefCell::default(),
         }
+    }
+
+    /// The first label that is neither a class nor like one.
+    pub(super) fn foreign(&self) -> Option<String> {
+        self.foreign.borrow().clone()
     }
 
     /// Whether the labels that were read are numbers, all of them.
@@ -128,6 +139,16 @@ impl<'a> Labels<'a> {
         })
     }
 
+    /// The class that the fields from some place on are, where a mark in its name has separated them.
+    pub(super) fn torn(&self, fields: &[&str], mark: char) -> Option<&'a str> {
+        let names = self.names.as_ref().filter(|n| n.marked)?;
+        (1..fields.len().saturating_sub(1)).find_map(|from| {
+            let whole = [format!("{mark} "), mark.to_string()].map(|between| joined(&fields[from..].join(&between)));
+            let at = whole.iter().find_map(|name| names.exact.get(name))?;
+            names.all.get(*at).map(String::as_str)
+        })
+    }
+
     /// `context` describes what was expected where.
     ///
     /// # Errors
@@ -172,9 +193,10 @@ impl<'a> Labels<'a> {
             (Some(label), _) => Ok(Some(label)),
             (None, Some(label)) if label < names.all.len() => Ok(Some(label)),
             (None, Some(label)) => Err(format!(
-                "label {label} {BEYOND} {} classes (0 to {})",
+                "label {label} {BEYOND} {} classes (0 to {}){}",
                 names.all.len(),
-                names.all.len().saturating_sub(1)
+                names.all.len().saturating_sub(1),
+                if label == 255 { UNLABELLED } else { "" }
             )),
             (None, None) => match names.loose.get(&skeleton(word)) {
                 Some(meant) => Err(format!(
@@ -182,13 +204,31 @@ impl<'a> Labels<'a> {
                     names.all[*meant]
                 )),
                 None if is_none(word) => Ok(None),
-                None => Err(format!(
-                    "label {word:?} is neither a class nor a number{}{}",
-                    self.suggestion(word, names),
-                    why_not(word)
-                )),
+                None => {
+                    let suggestion = self.suggestion(word, names);
+                    let mark = if suggestion.is_empty() { unlabelled(word) } else { "" };
+                    if suggestion.is_empty() && mark.is_empty() {
+                        self.foreign.borrow_mut().get_or_insert_with(|| word.to_owned());
+                    }
+                    Err(format!("label {word:?} {NEITHER}{suggestion}{}{mark}", why_not(word)))
+                }
             },
         }
+    }
+
+    /// The class of several words that the words at the end (or the beginning) of `words` most likely misspell, with those
+    /// words; `words` has a path, too.
+    pub(super) fn misspelt(&self, words: &[&str], end: bool) -> Option<String> {
+        let names = self.names.as_ref()?;
+        (2..=names.words.min(words.len().checked_sub(1)?)).rev().find_map(|n| {
+            let part = match end {
+                true => &words[words.len() - n..],
+                false => &words[..n],
+            };
+            let written = part.join(" ");
+            let suggestion = self.suggestion(&written, names);
+            (!suggestion.is_empty()).then(|| format!("label {written:?} {NEITHER}{suggestion}"))
+        })
     }
 
     fn suggestion(&self, word: &str, names: &Names<'_>) -> String {
@@ -202,6 +242,43 @@ impl<'a> Labels<'a> {
 
 /// In the reason of a label that is not the number of a class.
 pub(super) const BEYOND: &str = "is beyond the";
+
+/// In the reason of a label that is no class.
+pub(super) const NEITHER: &str = "is neither a class nor a number";
+
+/// After a label that may mean that there is none.
+const UNLABELLED: &str = "; a video without a label has \"-\"";
+
+/// [`UNLABELLED`], if a label that is no class may mean that: a negative number, a sign, or a word for it.
+fn unlabelled(word: &str) -> &'static str {
+    const WORDS: [&str; 12] = [
+        "?",
+        "ignore",
+        "missing",
+        "no_label",
+        "nolabel",
+        "unannotated",
+        "undefined",
+        "unk",
+        "unknown",
+        "unlabel",
+        "unlabeled",
+        "unlabelled",
+    ];
+    let minus = [
+        '-', '\u{2212}', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{ff0d}',
+    ];
+    let negative = word.strip_prefix(minus).is_some_and(is_count);
+    let sign = !word.chars().any(char::is_alphanumeric);
+    let plain = word
+        .trim_matches(['<', '>', '[', ']', '(', ')'])
+        .to_lowercase()
+        .replace([' ', '-'], "_");
+    match negative || sign || WORDS.contains(&plain.as_str()) {
+        true => UNLABELLED,
+        false => "",
+    }
+}
 
 /// Words separated by one space.
 fn joined(text: &str) -> String {

@@ -1,15 +1,14 @@
 //! The lists of a `video_list`, read, and their videos.
 
 use super::VideoList;
-use super::paths::{from_home, missing, without_detours};
+use super::paths::{from_home, home_and_rest, missing, without_detours};
 use super::two_ways::two_ways;
 use crate::contract::*;
 use crate::data::classes::Classes;
 use crate::data::footage::ListedFootage;
 use anyhow::{Context, Result, anyhow};
-use glad_video::lists::{Columns, ListEntry, ListError, ListOptions, Nearby, Scan, scan_list};
-use glad_video::{OpenOptions, Watch};
-use rayon::prelude::*;
+use glad_video::lists::{Columns, ListEntry, ListError, ListFormat, ListOptions, Nearby, Scan, scan_list};
+use glad_video::{Numbering, OpenOptions, Watch};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -124,7 +123,8 @@ impl Listed {
             advice: advice.into(),
             lines: vec![],
         };
-        let scan = scan_list(list, &self.options(list)?).map_err(|e| match e {
+        let options = self.options(list)?;
+        let scan = scan_list(list, &options).map_err(|e| match e {
             ListError::Io { cause, .. } => fault(
                 format!("cannot read the list: {cause}"),
                 "put it there, or correct its path (`list`)",
@@ -135,7 +135,38 @@ impl Listed {
             }
             e => fault(e.to_string(), ""),
         })?;
-        Ok(scan)
+        match self.other_classes(list, &scan, &options) {
+            Some(fault) => Err(fault.into()),
+            None => Ok(scan),
+        }
+    }
+
+    /// That the file of the classes is to blame, where no label of any list is one of its classes.
+    fn other_classes(&self, list: &Path, scan: &Scan, options: &ListOptions) -> Option<FileFault> {
+        let label = scan.foreign.as_deref()?;
+        let Some(Classes::File(file)) = &self.params.classes else {
+            return None;
+        };
+        let sound = |(_, other): (&str, &str)| {
+            let other = without_detours(self.base.join(other));
+            let labelled = |s: Scan| s.entries.iter().any(|e| e.label.is_some());
+            other != list && scan_list(&other, options).is_ok_and(labelled)
+        };
+        if self.params.list.distinct().into_iter().any(sound) {
+            return None;
+        }
+        let first = options.classes.as_ref()?.first()?;
+        Some(FileFault {
+            role: "the names of the classes",
+            file: self.classes_file(file),
+            what: format!(
+                "has no class that is a label: the first class is {first:?}, and the first label of {} {label:?}",
+                list.display()
+            ),
+            advice: "write the names of the classes as the lists have them, one a line, in the order of their numbers from 0"
+                .into(),
+            lines: vec![],
+        })
     }
 
     /// All of a list that is sound.
@@ -160,6 +191,11 @@ impl Listed {
                 decoder: self.params.backend,
                 template: self.params.template(scan.format).map_err(anyhow::Error::msg)?,
                 start_index: self.params.start_index(scan.format),
+                numbering: match self.params.start_index {
+                    Some(_) => Numbering::Stated,
+                    None if by_name(scan) => Numbering::ByName,
+                    None => Numbering::Assumed,
+                },
                 ..OpenOptions::default()
             },
             watch: Watch {
@@ -168,6 +204,12 @@ impl Listed {
             nearby: Arc::new(Nearby::new(root.to_owned())),
         })
     }
+}
+
+/// Whether a list gives segments by the numbers of their images.
+fn by_name(scan: &Scan) -> bool {
+    let of_table = scan.format == ListFormat::EpicKitchens && !scan.columns.is_empty();
+    of_table || scan.columns.split(' ').any(|column| column == "start")
 }
 
 /// What the videos of a list have in common.
@@ -197,7 +239,7 @@ impl Opener<'_> {
         let footage = ListedFootage::new(path.clone(), line.clone(), options, stated, self.watch);
         Arc::new(Video {
             index,
-            footage: Arc::new(footage.near(self.nearby.clone())),
+            footage: Arc::new(footage.near(self.nearby.clone(), home_and_rest(entry.path))),
             path,
             line,
             label: entry.label,
@@ -329,7 +371,7 @@ impl Source for Listed {
         paths.iter().enumerate().map(video).collect()
     }
 
-    fn absent(&self, files: bool) -> Vec<String> {
+    fn absent(&self) -> Vec<String> {
         if let Some(unmade) = self.unmade() {
             return vec![unmade];
         }
@@ -337,13 +379,8 @@ impl Source for Listed {
         if let Some(Classes::File(file)) = &self.params.classes {
             absent.extend(missing(&self.classes_file(file)));
         }
-        for (split, list) in self.params.list.distinct() {
+        for (_, list) in self.params.list.distinct() {
             absent.extend(missing(&self.base.join(list)));
-            // What is wrong with a list itself is reported by `videos`.
-            if files && let Ok(videos) = self.videos(split) {
-                let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
-                absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());
-            }
         }
         absent
     }
