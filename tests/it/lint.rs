@@ -368,7 +368,7 @@ fn a_file_that_this_build_does_not_read_is_reported_with_the_feature_that_does()
     std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
     let (code, printed, report) = lint(dir.path(), &[]);
     assert_eq!(code, Some(1), "{printed}");
-    let what = "2 videos of 3 of a kind that the backend `auto` does not read (with the other bad ones 2 of 3,";
+    let what = "2 videos of 3 of a kind that the backend `auto` does not read (a run ends above 1,";
     let finding = report
         .split("\n### ")
         .find(|f| f.starts_with(what))
@@ -514,10 +514,9 @@ fn a_file_of_other_classes_is_blamed_and_not_the_lists() {
     std::fs::write(data.join("classes.txt"), "#walk\n#run\n").unwrap();
     let (code, printed, report) = lint(dir.path(), &[]);
     assert_eq!(code, Some(1), "{printed}");
-    let wanted = "data/classes.txt: has no class that is a label: the first class is \"#walk\", and the first label of \
-                  data/source_train.txt \"walk\"";
-    assert!(printed.contains(wanted), "{printed}");
-    assert!(!report.contains("malformed"), "{report}");
+    let wanted = "data/classes.txt: has no class that the lists have: its first is \"#walk\", and they have \"walk\"\n";
+    assert_eq!(printed.matches(wanted).count(), 1, "{printed}");
+    assert!(!report.contains("of 4 malformed"), "{report}");
     // One list with a class: the lines of the others are what is wrong.
     std::fs::write(data.join("source_test.txt"), "a.mp4 #walk\nb.mp4 #run\n").unwrap();
     let (_, printed, _) = lint(dir.path(), &[]);
@@ -530,7 +529,7 @@ fn a_file_of_other_classes_is_blamed_and_not_the_lists() {
     std::fs::write(data.join("classes.txt"), "id,name\n1,run\n0,walk\n").unwrap();
     let (_, printed, _) = lint(dir.path(), &[]);
     assert!(
-        !printed.contains("malformed") && !printed.contains("cannot be read"),
+        !printed.contains("of 4 malformed") && !printed.contains("cannot be read"),
         "{printed}"
     );
 }
@@ -582,7 +581,7 @@ fn folders_of_images_are_looked_at_as_a_whole() {
     assert!(!sound.contains("data/cut") && !sound.contains("data/g:"), "{sound}");
     let decoded = lint(dir.path(), &["--decode"]).1;
     assert!(
-        decoded.contains("img_00004.jpg: frame 4 cannot be decoded: it is damaged: the checksum of a part of the png"),
+        decoded.contains("img_00004.jpg: frame 4 cannot be decoded: it is damaged: "),
         "{decoded}"
     );
 }

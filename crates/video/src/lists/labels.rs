@@ -13,8 +13,8 @@ pub(super) struct Labels<'a> {
     names: Option<Names<'a>>,
     suggested: Cell<usize>,
     written: Cell<Written>,
-    /// The first label that is neither a class nor like one.
-    foreign: RefCell<Option<String>>,
+    /// The first two labels that are no class, and whether one is like them.
+    foreign: RefCell<Vec<(String, bool)>>,
 }
 
 /// How the labels that were read are written.
@@ -69,9 +69,18 @@ impl<'a> Labels<'a> {
         }
     }
 
-    /// The first label that is neither a class nor like one.
+    /// The first label that is no class, unless it is the only one and like a class: then it may be misspelt.
     pub(super) fn foreign(&self) -> Option<String> {
-        self.foreign.borrow().clone()
+        let foreign = self.foreign.borrow();
+        let (first, like) = foreign.first()?;
+        (foreign.len() > 1 || !like).then(|| first.clone())
+    }
+
+    fn note_foreign(&self, word: &str, like: bool) {
+        let mut foreign = self.foreign.borrow_mut();
+        if foreign.len() < 2 && foreign.iter().all(|(known, _)| known != word) {
+            foreign.push((word.to_owned(), like));
+        }
     }
 
     /// Whether the labels that were read are numbers, all of them.
@@ -207,8 +216,8 @@ impl<'a> Labels<'a> {
                 None => {
                     let suggestion = self.suggestion(word, names);
                     let mark = if suggestion.is_empty() { unlabelled(word) } else { "" };
-                    if suggestion.is_empty() && mark.is_empty() {
-                        self.foreign.borrow_mut().get_or_insert_with(|| word.to_owned());
+                    if mark.is_empty() {
+                        self.note_foreign(word, !suggestion.is_empty());
                     }
                     Err(format!("label {word:?} {NEITHER}{suggestion}{}{mark}", why_not(word)))
                 }

@@ -472,7 +472,7 @@ fn classes_of_several_words_are_recognised_where_misspelt_or_torn() {
     assert_eq!(quoted.get(0).unwrap().label, Some(2));
 }
 
-/// The names of the classes may be what is wrong where all labels are, unless each is one letter off, or there is one line.
+/// The names of the classes may be what is wrong where all labels are, unless it is one that may be misspelt, or one line.
 #[test]
 fn labels_that_are_all_foreign_are_told_apart() {
     let foreign = |text: &str| {
@@ -490,6 +490,9 @@ fn labels_that_are_all_foreign_are_told_apart() {
     ] {
         assert_eq!(foreign(text), None, "{text}");
     }
+    let hashed = |text: &str| scan(text.as_bytes(), &classes(&["#walk", "#run"])).unwrap().foreign;
+    assert_eq!(hashed("a.mp4 walk\nb.mp4 run\n"), Some("walk".into()));
+    assert_eq!(hashed("a.mp4 walk\nb.mp4 walk\n"), None);
 }
 
 /// A doubt concerns all lines, and is not counted as one that is malformed.

@@ -159,10 +159,8 @@ impl Listed {
         Some(FileFault {
             role: "the names of the classes",
             file: self.classes_file(file),
-            what: format!(
-                "has no class that is a label: the first class is {first:?}, and the first label of {} {label:?}",
-                list.display()
-            ),
+            // The same for all lists, of which it is reported once.
+            what: format!("has no class that the lists have: its first is {first:?}, and they have {label:?}"),
             advice: "write the names of the classes as the lists have them, one a line, in the order of their numbers from 0"
                 .into(),
             lines: vec![],
