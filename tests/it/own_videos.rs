@@ -101,3 +101,49 @@ fn trains_on_lists_of_mp4_files() {
         "{printed}"
     );
 }
+
+/// As in a run: a bad video is reported, and is an error only where there are too many.
+#[test]
+fn bad_videos_are_errors_of_check_files_where_a_run_ends_by_them() {
+    let dir = tempfile::tempdir().unwrap();
+    own::lists(dir.path(), 4, |folder, class, i| {
+        let name = format!("{i}.mp4");
+        own::square(
+            &folder.join(&name),
+            class,
+            i,
+            glad_video::write::WriteOptions::default(),
+        );
+        name
+    });
+    let args = [
+        "check",
+        "--files",
+        &graph("full.toml"),
+        "--setting",
+        &own::setting(dir.path()),
+    ]
+    .map(String::from);
+    let check = || {
+        let out = command(&args).output().unwrap();
+        let printed = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+        (out.status.code(), printed)
+    };
+    let breaks = |i: usize| std::fs::write(dir.path().join(format!("data/source_train/{i}.mp4")), "").unwrap();
+    let says = "1 of 4 videos is bad; a run ends above 1, by `bad_videos`";
+    let (code, printed) = check();
+    assert!(code == Some(0) && !printed.contains("bad_videos"), "{printed}");
+    breaks(1);
+    let (code, printed) = check();
+    assert!(
+        code == Some(0) && printed.matches("the file is empty").count() == 1,
+        "{printed}"
+    );
+    assert_eq!(printed.matches(says).count(), 1, "{printed}");
+    breaks(2);
+    let (code, printed) = check();
+    assert!(
+        code == Some(1) && printed.matches("the file is empty").count() == 2,
+        "{printed}"
+    );
+}
