@@ -339,3 +339,85 @@ pub(super) fn why_not(word: &str) -> &'static str {
         ""
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::bad;
+    use super::super::{ListOptions, parse_list, scan};
+
+    fn classes(names: &[&str]) -> ListOptions {
+        ListOptions {
+            classes: Some(names.iter().map(|n| n.to_string()).collect()),
+            ..ListOptions::default()
+        }
+    }
+
+    #[test]
+    fn marks_for_no_label_that_are_not_read_get_the_one_that_is() {
+        let two = classes(&["walk", "run"]);
+        let hint = "; a video without a label has \"-\"";
+        for mark in [
+            "?",
+            "unknown",
+            "<UNK>",
+            "Unlabeled",
+            "--",
+            "_",
+            "-2",
+            "-100",
+            "\u{2212}1",
+            "\u{2014}",
+            "\"\"",
+            "255",
+        ] {
+            let found = bad(&format!("a.mp4 {mark}\nb.mp4 run\n"), &two);
+            assert!(found.len() == 1 && found[0].ends_with(hint), "{mark}: {found:?}");
+        }
+        for other in ["jump", "walkk", "7", "x-2"] {
+            let found = bad(&format!("a.mp4 {other}\nb.mp4 run\n"), &two);
+            assert!(found.len() == 1 && !found[0].contains(hint), "{other}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn classes_of_several_words_are_recognised_where_misspelt_or_torn() {
+        let named = classes(&["walk", "riding a bike", "pick up, throw"]);
+        assert_eq!(
+            bad("v/a.mp4 ridin a bike\nv/b.mp4 walk\n", &named),
+            ["1: label \"ridin a bike\" is neither a class nor a number; did you mean \"riding a bike\"?"]
+        );
+        assert_eq!(
+            bad("v/a.mp4 3 riding a bik\nv/b.mp4 4 walk\n", &named),
+            ["1: label \"riding a bik\" is neither a class nor a number; did you mean \"riding a bike\"?"]
+        );
+        let torn = bad("v/a.mp4,pick up, throw\nv/c.mp4,walk,\n", &named);
+        let reason =
+            "label \"pick up, throw\" holds the mark that separates the columns: put it in quotes, \"pick up, throw\"";
+        assert_eq!(torn, [format!("1: {reason}")], "{torn:?}");
+        let quoted = parse_list(b"v/a.mp4,\"pick up, throw\"\nv/c.mp4,walk\n", &named).unwrap();
+        assert_eq!(quoted.get(0).unwrap().label, Some(2));
+    }
+
+    /// The names of the classes may be what is wrong where all labels are, unless it is one that may be misspelt, or one line.
+    #[test]
+    fn labels_that_are_all_foreign_are_told_apart() {
+        let foreign = |text: &str| {
+            scan(text.as_bytes(), &classes(&["0 walking", "0 running"]))
+                .unwrap()
+                .foreign
+        };
+        assert_eq!(foreign("a.mp4 walk\nb.mp4 run\nc.mp4 -\n"), Some("walk".into()));
+        for text in [
+            "a.mp4 walk\n",
+            "a.mp4 walk\nb.mp4 1\n",
+            "a.mp4 ?\nb.mp4 ?\n",
+            "a.mp4 walk\nb.mp4 2\n",
+            "a.mp4 -\nb.mp4 -\n",
+        ] {
+            assert_eq!(foreign(text), None, "{text}");
+        }
+        let hashed = |text: &str| scan(text.as_bytes(), &classes(&["#walk", "#run"])).unwrap().foreign;
+        assert_eq!(hashed("a.mp4 walk\nb.mp4 run\n"), Some("walk".into()));
+        assert_eq!(hashed("a.mp4 walk\nb.mp4 walk\n"), None);
+    }
+}
