@@ -4,12 +4,14 @@ use super::lists::{self, About, Lists, list_place, param};
 use super::sink::Sink;
 use crate::diag::shown;
 use crate::diag::{Place, Problem, Problems, Severity, did_you_mean};
-use crate::graph::{Graph, NodeDef};
+use crate::graph::{Graph, NodeDef, bad_allowed};
 use crate::program::{Call, Checked, Program, RESULT_VIEW};
-use glad_nodes::{Body, Compute, Source, StartsFrom};
+use glad_nodes::{Body, Compute, Source, StartsFrom, Video};
 use glad_video::lists::meant;
+use rayon::prelude::*;
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 /// How missing data is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Look {
     Notes,
     /// As an error: the data is about to be read.
     Needed,
-    /// As an error; every video of every list is checked, too.
+    /// As an error; every video of every list is checked, too: too many bad ones are errors, fewer are warnings.
     Files,
 }
 
@@ -130,7 +132,7 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
         let missing = |call: &Call| match &program.bodies[call.body] {
             Body::Compute(compute) => missing_file(compute.as_ref())
                 .map(|f| format!("the weights of `{}` are not there: {}", call.node, shown(f))),
-            Body::Source(source) => source.absent(false).into_iter().next(),
+            Body::Source(source) => source.absent().into_iter().next(),
             _ => None,
         };
         program.calls.iter().find_map(missing)
@@ -168,7 +170,7 @@ struct Found {
     list: Vec<Problem>,
     seen: HashSet<(String, String)>,
     lists: Lists,
-    /// Nodes whose weights file was already examined.
+    /// Nodes whose weights file was already examined, and lists whose videos were.
     examined: HashSet<String>,
 }
 
@@ -212,7 +214,7 @@ fn look(
     }
     // Classes come first in what is absent and in what is read.
     let at_classes = of_classes(node, stream, source);
-    let missing = source.absent(look_at == Look::Files);
+    let missing = source.absent();
     for (i, text) in missing.iter().enumerate() {
         let (place, whose) = at_classes
             .as_ref()
@@ -225,11 +227,20 @@ fn look(
         out.add(&call.node, p);
     }
     // A list that exists must be readable.
-    if source.absent(false).is_empty()
+    if source.absent().is_empty()
         && let Err(e) = out.lists.read(program, call, source)
     {
         let (place, whose) = at_classes.as_ref().map_or((&place, &whose), |(p, w)| (p, w));
         out.add(&call.node, unread(&e, place, whose));
+    } else if look_at == Look::Files
+        && out
+            .examined
+            .insert(format!("{} {} {}", call.node, call.params, program.split))
+        && let Ok(videos) = source.videos(&program.split)
+    {
+        for p in files(&videos, graph.bad_videos) {
+            out.add(&call.node, p.at(&place, whose.clone()));
+        }
     }
 }
 
@@ -239,6 +250,37 @@ fn of_classes(node: &NodeDef, stream: Option<&str>, source: &dyn Source) -> Opti
     let classes = param(node, stream, "classes")?;
     let whose = stream.map_or(String::new(), |s| format!(" of stream {s}"));
     Some((classes.place.clone(), format!("the classes{whose}")))
+}
+
+/// What a look at every video of a list finds: bad videos, as warnings where a run allows that many, and what is unusual about
+/// others, as notes.
+fn files(videos: &[Arc<Video>], limit: f64) -> Vec<Problem> {
+    let looked: Vec<(Option<String>, Option<String>)> = videos
+        .par_iter()
+        .map(|v| {
+            let bad = v.footage.frame_count().err().map(|e| format!("{e:#}"));
+            let remark = v
+                .footage
+                .remark()
+                .map(|r| format!("{}: {}: {r}", v.line, v.path.display()));
+            (bad, remark)
+        })
+        .collect();
+    let bad = || looked.iter().filter_map(|(bad, _)| bad.as_ref());
+    let (n, all, allowed) = (bad().count(), videos.len(), bad_allowed(limit, videos.len()));
+    let ends = n > allowed || n == all;
+    let bad = bad().map(|text| match ends {
+        true => Problem::error(text.clone()),
+        false => Problem::warning(text.clone()).help(format!(
+            "{n} of {all} videos {} bad; a run ends above {allowed}, by `bad_videos`",
+            if n == 1 { "is" } else { "are" }
+        )),
+    });
+    let remarks = looked
+        .iter()
+        .filter_map(|(_, remark)| remark.clone())
+        .map(Problem::note);
+    bad.chain(remarks).collect()
 }
 
 /// The error of a list that cannot be read; where several lines are malformed, they are listed below it.

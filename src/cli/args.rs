@@ -223,7 +223,7 @@ pub(super) enum Command {
         /// Where the report goes (Markdown) [default: runs/lint-GRAPH.md].
         #[arg(long, short, value_name = "FILE", value_parser = path())]
         out: Option<PathBuf>,
-        /// Also decode the first, the middle and the last frame of every video.
+        /// Also decode the first, the middle and the last frame of every video file, and all images of folders.
         #[arg(long)]
         decode: bool,
         /// Threads that look at files [default: the number of cores].

@@ -9,7 +9,7 @@ use crate::program::Program;
 use crate::run::{Progress, draw_key, write_out};
 use anyhow::{Context, Result, bail};
 use glad_nodes::{Args, Body, DataError, HostValue, Key, Registry, SampleCx, Stage};
-use glad_video::{Cell, OpenOptions, RgbFrame, Template, Video, background_frames, contact_sheet, png};
+use glad_video::{Cell, Numbering, OpenOptions, RgbFrame, Template, Video, background_frames, contact_sheet, png};
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,10 @@ pub(super) fn frames(videos: &[PathBuf], what: &What<'_>, registry: &Registry) -
     let options = OpenOptions {
         template: template.unwrap_or_default(),
         start_index: what.start_index.unwrap_or(0),
+        numbering: match what.start_index {
+            Some(_) => Numbering::Stated,
+            None => Numbering::Assumed,
+        },
         ..OpenOptions::default()
     };
     let progress = Progress::new(what.quiet);

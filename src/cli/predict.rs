@@ -11,7 +11,8 @@ use crate::diag::{Severity, terminal};
 use crate::program::{Program, ValueId};
 use crate::report::{self, FeatureFolder};
 use crate::run::{
-    PortValue, Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, write_out,
+    PortValue, Progress, Setup, ViewCx, ViewResult, cache_folder, make_data, run_view, set_up, set_up_with, unusual,
+    write_out,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use glad_nodes::{Head, Key, Registry, SourceError};
@@ -141,7 +142,7 @@ fn available(
     for (s, call) in program.sources.iter().enumerate() {
         let source = source(program, *call)?;
         // Of another split it may lack the list.
-        if source.absent(false).is_empty() {
+        if source.absent().is_empty() {
             continue;
         }
         let (node, stream) = (&program.calls[*call].node, &program.streams[s]);
@@ -221,6 +222,11 @@ pub(super) fn predict(
         each: folder.as_ref().map(|_| &add as _),
     };
     let result = run_on(&model, &e, what.view, setup, &machine, &progress, &taken)?;
+    for video in videos.iter() {
+        if let Some(line) = unusual(std::slice::from_ref(video)) {
+            progress.say(&line);
+        }
+    }
     for b in &result.bad {
         let video = &videos[b.video];
         terminal::err(&format!("error: {}", of_video(what, &video.path, b.video, &b.reason)));

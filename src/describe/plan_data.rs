@@ -244,7 +244,7 @@ impl Lists {
         };
         let list = (call.node.clone(), p.streams[stream].clone(), p.split.clone());
         *self.0.entry(list).or_insert_with(|| {
-            let there = source.absent(false).is_empty();
+            let there = source.absent().is_empty();
             there.then(|| source.videos(&p.split).ok()).flatten().map(|v| v.len())
         })
     }

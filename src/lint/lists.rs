@@ -104,7 +104,7 @@ impl Listed {
 }
 
 /// Reads all lists of all phases and views, and looks at every file once, on all threads. With `decode`, the first, the
-/// middle and the last frame of each video are decoded, too.
+/// middle and the last frame of each file are decoded, too, and all images of a folder.
 ///
 /// # Errors
 /// Data that is generated cannot be made. What is wrong with a list is in its [`Listed`].
@@ -243,11 +243,15 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
 }
 
 fn try_frames(video: &Video, count: usize) -> Option<String> {
-    let wanted = [0, count / 2, count.saturating_sub(1)];
+    // Each image of a folder may be damaged by itself.
+    let wanted: Vec<usize> = match video.path.is_dir() {
+        true => (0..count).collect(),
+        false => vec![0, count / 2, count.saturating_sub(1)],
+    };
     // A parser may panic on damaged bytes; that is damage, too.
     let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| video.footage.probe(&wanted)));
     match tried {
-        Ok(Ok(_)) => None,
+        Ok(Ok(())) => None,
         // Several lists may have the video: the line is that of each, not the one of this video.
         Ok(Err(e)) => {
             let text = format!("{e:#}");

@@ -317,7 +317,7 @@ fn list(source: &dyn Source, split: &str) -> Result<ListInput> {
         // Its files are held to what was generated, so they need not be there yet.
         list.identity = Some(format!("generated {by}"));
     }
-    if !source.absent(false).is_empty() {
+    if !source.absent().is_empty() {
         return Ok(list);
     }
     let videos = source.videos(split)?;

@@ -39,7 +39,7 @@ mod view;
 pub use begin::{is_graph_of, of_this_graph, of_this_run, put_back};
 pub use checkpoint::{Position, State, load};
 pub use content::content_hash;
-pub use data::{BadVideo, FeedOptions, draw_key, sample_key};
+pub use data::{BadVideo, FeedOptions, draw_key, sample_key, unusual};
 pub use device::{DeviceMemory, device, device_memory, location, release_device_memory, reset_device_memory};
 pub use error::RunError;
 pub use folder::{Begin, RunFolder, cache_folder, write_out, write_whole};

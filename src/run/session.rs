@@ -2,7 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
-use super::data::FeedOptions;
+use super::data::{FeedOptions, unusual};
 use super::device::device_identity;
 use super::error::RunError;
 use super::finite;
@@ -335,6 +335,9 @@ impl Session<'_> {
                 .collect::<Vec<_>>()
                 .join("  ")
         ));
+        for line in run.lists.iter().filter_map(|list| unusual(list)) {
+            self.progress.say(&format!("{name}: {line}"));
+        }
         position.entry += 1;
         position.step = 0;
         self.save_state(None, store, position, log)?;

@@ -368,7 +368,7 @@ fn a_file_that_this_build_does_not_read_is_reported_with_the_feature_that_does()
     std::fs::write(data.join("c.mkv"), b"\x1a\x45\xdf\xa3\x01\0\0\0").unwrap();
     let (code, printed, report) = lint(dir.path(), &[]);
     assert_eq!(code, Some(1), "{printed}");
-    let what = "2 videos of 3 of a kind that the backend `auto` does not read (with the other bad ones 2 of 3,";
+    let what = "2 videos of 3 of a kind that the backend `auto` does not read (a run ends above 1,";
     let finding = report
         .split("\n### ")
         .find(|f| f.starts_with(what))
@@ -453,7 +453,9 @@ fn lists_as_people_have_them() {
     std::fs::write(data.join("v/6.mp4"), "").unwrap();
     let (_, printed, _) = lint(dir.path(), &[]);
     assert_eq!(
-        printed.matches("2 of 8, and a run ends above 1,").count(),
+        printed
+            .matches("2 videos of 8 unreadable (a run ends above 1, by `bad_videos`)")
+            .count(),
         4,
         "{printed}"
     );
@@ -493,6 +495,95 @@ fn a_broken_file_of_classes_is_blamed_once_and_paths_may_begin_at_home() {
     let printed = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(0), "{printed}");
     assert!(printed.contains("nothing is wrong, 1 note"), "{printed}");
+}
+
+/// Names that no label has are a mistake of their file, once, and not of every line of every list.
+#[test]
+fn a_file_of_other_classes_is_blamed_and_not_the_lists() {
+    let lines = |of: &str| -> String {
+        (0..4)
+            .map(|i| format!("{of}{i}.mp4 {}\n", ["walk", "run"][i % 2]))
+            .collect()
+    };
+    let lists = ["source_train", "source_test", "target_train", "target_test"];
+    let texts = lists.map(|list| (format!("{list}.txt"), lines(list)));
+    let (dir, data) = folder(&[]);
+    for (name, text) in &texts {
+        std::fs::write(data.join(name), text).unwrap();
+    }
+    std::fs::write(data.join("classes.txt"), "#walk\n#run\n").unwrap();
+    let (code, printed, report) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    let wanted = "data/classes.txt: has no class that the lists have: its first is \"#walk\", and they have \"walk\"\n";
+    assert_eq!(printed.matches(wanted).count(), 1, "{printed}");
+    assert!(!report.contains("of 4 malformed"), "{report}");
+    // One list with a class: the lines of the others are what is wrong.
+    std::fs::write(data.join("source_test.txt"), "a.mp4 #walk\nb.mp4 #run\n").unwrap();
+    let (_, printed, _) = lint(dir.path(), &[]);
+    assert!(
+        printed.contains("data/source_train.txt:1: label \"walk\" is neither a class"),
+        "{printed}"
+    );
+    // Numbers before the names are read, and nothing is malformed.
+    std::fs::write(data.join("source_test.txt"), &texts[1].1).unwrap();
+    std::fs::write(data.join("classes.txt"), "id,name\n1,run\n0,walk\n").unwrap();
+    let (_, printed, _) = lint(dir.path(), &[]);
+    assert!(
+        !printed.contains("of 4 malformed") && !printed.contains("cannot be read"),
+        "{printed}"
+    );
+}
+
+/// Folders of images whose first number, names or contents are not those that are expected.
+#[test]
+fn folders_of_images_are_looked_at_as_a_whole() {
+    let (dir, data) = folder(&[
+        ("source_train.txt", "g 10 5 walk\ng 0 8 run\n"),
+        ("source_test.txt", "zero walk\nmixed run\n"),
+        ("target_train.txt", "flow -\ncut -\n"),
+        ("target_test.txt", "zero walk\nzero run\n"),
+    ]);
+    let image =
+        |level: u8| glad_video::png(&glad_video::RgbFrame::new(40, 40, vec![level; 40 * 40 * 3]).unwrap()).unwrap();
+    let fill = |name: &str, numbers: std::ops::Range<u8>| {
+        std::fs::create_dir_all(data.join(name)).unwrap();
+        for i in numbers {
+            std::fs::write(data.join(name).join(format!("img_{i:05}.jpg")), image(9 * i)).unwrap();
+        }
+    };
+    fill("g", 1..21);
+    ["zero", "mixed", "flow", "cut"]
+        .into_iter()
+        .for_each(|name| fill(name, 0..12));
+    for i in 12..20 {
+        std::fs::write(data.join(format!("mixed/img_{i:05}.png")), image(7)).unwrap();
+    }
+    std::fs::write(data.join("flow/flow_x_00000.jpg"), image(7)).unwrap();
+    std::fs::write(data.join("cut/img_00004.jpg"), "").unwrap();
+    let (code, printed, _) = lint(dir.path(), &[]);
+    assert_eq!(code, Some(1), "{printed}");
+    for text in [
+        "data/g: not a readable video: its images begin with img_00001.jpg, and img_00000.jpg is taken for the first, since \
+         `start_index` is not stated: say `start_index = 1`, or `start_index = 0` if",
+        "data/mixed: not a readable video: the images of `img_%05d.jpg` end before img_00012.png",
+        "1 folder of 2 with images that are no frames",
+        "data/flow: it has 1 image that `img_%05d.jpg` does not name, such as flow_x_00000.jpg",
+        "data/cut/img_00004.jpg: frame 4 cannot be decoded: the file is empty",
+    ] {
+        assert!(printed.contains(text), "{text}:\n{printed}");
+    }
+    // Damage inside an image is found where all are decoded.
+    let mut bytes = image(9);
+    let at = bytes.windows(4).position(|w| w == b"IDAT").unwrap();
+    bytes[at + 6] ^= 0x55;
+    std::fs::write(data.join("cut/img_00004.jpg"), bytes).unwrap();
+    let sound = lint(dir.path(), &["--set", "nodes.videos.source.start_index=1"]).1;
+    assert!(!sound.contains("data/cut") && !sound.contains("data/g:"), "{sound}");
+    let decoded = lint(dir.path(), &["--decode"]).1;
+    assert!(
+        decoded.contains("img_00004.jpg: frame 4 cannot be decoded: it is damaged: "),
+        "{decoded}"
+    );
 }
 
 #[test]

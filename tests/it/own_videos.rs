@@ -81,11 +81,32 @@ fn trains_on_lists_of_mp4_files() {
         .unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 
+    // What is left out of a folder of images is reported, here and in training.
+    let images = dir.path().join("images");
+    std::fs::create_dir(&images).unwrap();
+    let image = glad_video::png(&glad_video::RgbFrame::new(64, 64, vec![90; 64 * 64 * 3]).unwrap()).unwrap();
+    for i in 0..12 {
+        std::fs::write(images.join(format!("img_{i:05}.jpg")), &image).unwrap();
+    }
+    std::fs::write(images.join("flow.png"), &image).unwrap();
+    let left_out = "images: it has 1 image that `img_%05d.jpg` does not name, such as flow.png";
+    let out = here(&["predict", "--run", "runs/mine", "images"].map(String::from));
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.success() && printed.matches(left_out).count() == 1,
+        "{printed}"
+    );
+    let list = data.join("source_train.txt");
+    let lines = std::fs::read_to_string(&list).unwrap();
+    std::fs::write(&list, format!("{lines}../images right\n")).unwrap();
+
     // a broken file does not stop training, and is reported
     std::fs::write(data.join("target_train/clip 5.mp4"), b"not a video").unwrap();
     args[4] = "bad".into();
     args.extend(["--set", "bad_videos=0.2", "--no-share"].map(String::from));
-    done(&args);
+    let out = here(&args);
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && printed.contains(left_out), "{printed}");
     let summary = std::fs::read_to_string(dir.path().join("bad/summary.json")).unwrap();
     assert!(summary.contains("clip 5.mp4"), "{summary}");
 
@@ -98,6 +119,52 @@ fn trains_on_lists_of_mp4_files() {
     let printed = String::from_utf8_lossy(&failed.stderr).into_owned();
     assert!(
         printed.contains("bad_videos") && printed.contains("target_train.txt"),
+        "{printed}"
+    );
+}
+
+/// As in a run: a bad video is reported, and is an error only where there are too many.
+#[test]
+fn bad_videos_are_errors_of_check_files_where_a_run_ends_by_them() {
+    let dir = tempfile::tempdir().unwrap();
+    own::lists(dir.path(), 4, |folder, class, i| {
+        let name = format!("{i}.mp4");
+        own::square(
+            &folder.join(&name),
+            class,
+            i,
+            glad_video::write::WriteOptions::default(),
+        );
+        name
+    });
+    let args = [
+        "check",
+        "--files",
+        &graph("full.toml"),
+        "--setting",
+        &own::setting(dir.path()),
+    ]
+    .map(String::from);
+    let check = || {
+        let out = command(&args).output().unwrap();
+        let printed = String::from_utf8(out.stdout).unwrap() + &String::from_utf8(out.stderr).unwrap();
+        (out.status.code(), printed)
+    };
+    let breaks = |i: usize| std::fs::write(dir.path().join(format!("data/source_train/{i}.mp4")), "").unwrap();
+    let says = "1 of 4 videos is bad; a run ends above 1, by `bad_videos`";
+    let (code, printed) = check();
+    assert!(code == Some(0) && !printed.contains("bad_videos"), "{printed}");
+    breaks(1);
+    let (code, printed) = check();
+    assert!(
+        code == Some(0) && printed.matches("the file is empty").count() == 1,
+        "{printed}"
+    );
+    assert_eq!(printed.matches(says).count(), 1, "{printed}");
+    breaks(2);
+    let (code, printed) = check();
+    assert!(
+        code == Some(1) && printed.matches("the file is empty").count() == 2,
         "{printed}"
     );
 }

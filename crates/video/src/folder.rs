@@ -1,12 +1,12 @@
 //! Folders of image files, one a frame.
 
-use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
-use std::fs;
+mod listing;
+
 use std::path::{Path, PathBuf};
 
+use self::listing::{Listing, Numbers};
 use crate::index::{Index, Place};
-use crate::{OpenOptions, Sink, Template, VideoError, picture};
+use crate::{Numbering, OpenOptions, Sink, Template, VideoError, picture};
 
 /// A folder whose files have been counted.
 #[derive(Debug)]
@@ -17,58 +17,64 @@ pub(crate) struct FolderIndex {
     pub count: usize,
     pub width: usize,
     pub height: usize,
+    /// Images of the folder that are no frames.
+    pub remark: Option<String>,
 }
 
 impl FolderIndex {
-    /// Counts the frames and reads the size of the first. A missing number is an error if others follow it.
+    /// Counts the frames and reads the size of the first. A missing number is an error if others follow it, and so are images
+    /// that begin elsewhere than at a first number which nobody stated.
     pub(crate) fn read(path: &Path, options: &OpenOptions) -> Result<Self, VideoError> {
-        let first = options.start_index.saturating_add(options.offset);
-        // One listing, not one request per file: folders are often on network disks.
-        let mut present = HashSet::new();
-        for entry in fs::read_dir(path).map_err(|e| VideoError::io(path, e))? {
-            present.insert(entry.map_err(|e| VideoError::io(path, e))?.file_name());
-            if present.len() as u64 > options.limits.max_samples {
-                return Err(VideoError::limit(
-                    path,
-                    "the number of files",
-                    present.len() as u64,
-                    options.limits.max_samples,
-                ));
-            }
+        let OpenOptions {
+            template,
+            start_index,
+            offset,
+            ..
+        } = options;
+        let first = start_index.saturating_add(*offset);
+        let listing = Listing::read(path, &options.limits)?;
+        let named = listing.numbers(template, 0);
+        if options.numbering == Numbering::Assumed
+            && let Some(wrong) = named.and_then(|n| other_start(options, n))
+        {
+            return Err(VideoError::malformed(path, wrong));
         }
         let most = options.frames.unwrap_or(usize::MAX);
         let count = (0..most)
-            .take_while(|i| present.contains(OsStr::new(&options.template.name(first + i))))
+            .take_while(|i| first.checked_add(*i).is_some_and(|n| listing.has(&template.name(n))))
             .count();
         if count == 0 {
-            return Err(VideoError::malformed(
-                path,
-                format!(
-                    "the folder has no frame {}; check the template, start index and offset",
-                    options.template.name(first)
-                ),
-            ));
+            return Err(VideoError::malformed(path, no_frame(&listing, named, options)));
         }
+        let missing = first + count;
         if let Some(wanted) = options.frames
             && count < wanted
         {
+            let otherwise = listing.otherwise(template, missing);
+            let otherwise = otherwise.map_or(String::new(), |name| format!(", and {name} is there"));
             return Err(VideoError::malformed(
                 path,
                 format!(
-                    "{wanted} frames are expected, but {} is missing",
-                    options.template.name(first + count)
+                    "{} expected, but {} is missing{otherwise}",
+                    if wanted == 1 {
+                        "1 frame is".to_owned()
+                    } else {
+                        format!("{wanted} frames are")
+                    },
+                    template.name(missing)
                 ),
             ));
         }
         if options.frames.is_none() {
-            no_gap(path, &options.template, &present, first + count)?;
+            whole(&listing, template, missing).map_err(|reason| VideoError::malformed(path, reason))?;
         }
         let mut index = Self {
-            template: options.template.clone(),
+            template: template.clone(),
             first,
             count,
             width: 0,
             height: 0,
+            remark: remark(&listing, named, options),
         };
         let file = index.file(path, 0);
         let (width, height) =
@@ -89,6 +95,16 @@ impl FolderIndex {
     fn file(&self, path: &Path, frame: usize) -> PathBuf {
         path.join(self.template.name(self.first + frame))
     }
+
+    fn same_size(&self, width: usize, height: usize) -> Result<(), String> {
+        match (width, height) == (self.width, self.height) {
+            true => Ok(()),
+            false => Err(format!(
+                "it has {width}x{height} pixels, the first frame has {}x{}",
+                self.width, self.height
+            )),
+        }
+    }
 }
 
 impl Index for FolderIndex {
@@ -104,25 +120,27 @@ impl Index for FolderIndex {
         true
     }
 
+    fn remark(&self) -> Option<&str> {
+        self.remark.as_deref()
+    }
+
+    fn examine(&self, place: &Place) -> Result<(), VideoError> {
+        for frame in 0..self.count {
+            let file = self.file(&place.path, frame);
+            picture::examine(&file, &place.limits)
+                .and_then(|(width, height)| self.same_size(width as usize, height as usize))
+                .map_err(|reason| VideoError::damaged(&file, frame, reason))?;
+        }
+        Ok(())
+    }
+
     /// In the requested order.
     fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {
         let Place { path, limits, .. } = place;
         for &frame in frames {
             let file = self.file(path, frame);
             let outcome = picture::read(&file, limits)
-                .and_then(|p| {
-                    if (p.width(), p.height()) == (self.width, self.height) {
-                        Ok(p)
-                    } else {
-                        Err(format!(
-                            "it has {}x{} pixels, the first frame has {}x{}",
-                            p.width(),
-                            p.height(),
-                            self.width,
-                            self.height
-                        ))
-                    }
-                })
+                .and_then(|p| self.same_size(p.width(), p.height()).map(|()| p))
                 .map_err(|reason| VideoError::damaged(&file, frame, reason));
             if sink(frame, outcome).is_break() {
                 break;
@@ -132,24 +150,109 @@ impl Index for FolderIndex {
     }
 }
 
-/// An error if the folder continues after `missing`, the first number without a file: the video would otherwise be cut short
-/// silently.
-fn no_gap(path: &Path, template: &Template, present: &HashSet<OsString>, missing: usize) -> Result<(), VideoError> {
-    let later = present
-        .iter()
-        .filter_map(|name| template.number(name.to_str()?))
-        .filter(|number| *number > missing);
-    let (count, last) = later.fold((0, 0), |(count, last), number| (count + 1, number.max(last)));
-    if count == 0 {
-        return Ok(());
+/// Why a first number that nobody stated cannot be the folder's: its images begin one later, or before it.
+fn other_start(options: &OpenOptions, named: Numbers) -> Option<String> {
+    let OpenOptions {
+        template, start_index, ..
+    } = options;
+    if named.first >= *start_index && named.first != start_index.saturating_add(1) {
+        return None;
     }
-    Err(VideoError::malformed(
-        path,
-        format!(
-            "{} is missing, and {count} {} after it, up to {}",
-            template.name(missing),
-            if count == 1 { "image comes" } else { "images come" },
-            template.name(last)
+    let numbers = match options.offset > 0 || options.frames.is_some() {
+        true => format!(
+            ", or `start_index = {start_index}` if the offsets count from {}",
+            template.name(*start_index)
         ),
+        false => String::new(),
+    };
+    Some(format!(
+        "its images begin with {}, and {} is taken for the first, since `start_index` is not stated: say `start_index = \
+         {}`{numbers}",
+        template.name(named.first),
+        template.name(*start_index),
+        named.first
     ))
+}
+
+/// What the folder has instead of its first frame, and what to say to read that.
+fn no_frame(listing: &Listing, named: Option<Numbers>, options: &OpenOptions) -> String {
+    let OpenOptions {
+        template,
+        start_index,
+        offset,
+        ..
+    } = options;
+    let wanted = template.name(start_index.saturating_add(*offset));
+    let start = |n: Numbers| match n.first == *start_index {
+        true => None,
+        false => Some(format!("`start_index = {}`", n.first)),
+    };
+    let (template, named, say) = match (named, listing.template()) {
+        (Some(n), _) => (template.clone(), n, start(n).filter(|_| *offset == 0)),
+        (None, Some((other, n))) => {
+            let other_template = format!("`template = \"{other}\"`");
+            let say = match start(n) {
+                Some(start) => format!("{other_template} and {start}"),
+                None => other_template,
+            };
+            (other, n, Some(say))
+        }
+        (None, None) => return format!("the folder has no frame {wanted}; {}", listing.contents()),
+    };
+    let there = match named.count {
+        1 => format!("its one image is {}", template.name(named.first)),
+        n => format!(
+            "its {n} images are {} to {}",
+            template.name(named.first),
+            template.name(named.last)
+        ),
+    };
+    let say = say.map_or(String::new(), |say| format!(": say {say}"));
+    format!("the folder has no frame {wanted}; {there}{say}")
+}
+
+/// An error if the folder continues after `missing`, the first number without a file, there or under other names: the video
+/// would otherwise be cut short silently.
+fn whole(listing: &Listing, template: &Template, missing: usize) -> Result<(), String> {
+    let images = |n: usize| if n == 1 { "image" } else { "images" };
+    if let Some(Numbers { count, last, .. }) = listing.numbers(template, missing) {
+        let come = if count == 1 { "image comes" } else { "images come" };
+        return Err(format!(
+            "{} is missing, and {count} {come} after it, up to {}",
+            template.name(missing),
+            template.name(last)
+        ));
+    }
+    let Some((name, others)) = listing.otherwise(template, missing).zip(listing.others(template)) else {
+        return Ok(());
+    };
+    Err(format!(
+        "the images of `{template}` end before {name}, which continues them under another name: the folder has {} {} that the \
+         template does not name; give all images names of one form",
+        others.count,
+        images(others.count)
+    ))
+}
+
+/// What is left out of the folder.
+fn remark(listing: &Listing, named: Option<Numbers>, options: &OpenOptions) -> Option<String> {
+    let OpenOptions {
+        template, start_index, ..
+    } = options;
+    if options.numbering == Numbering::ByName {
+        return None;
+    }
+    let before = named.filter(|n| n.first < *start_index).map(|n| {
+        let name = template.name(n.first);
+        format!("its images begin with {name}, which is left out, since `start_index` is {start_index}")
+    });
+    let others = listing.others(template).map(|o| {
+        let images = if o.count == 1 { "image" } else { "images" };
+        format!(
+            "it has {} {images} that `{template}` does not name, such as {}",
+            o.count, o.example
+        )
+    });
+    let parts: Vec<String> = before.into_iter().chain(others).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }

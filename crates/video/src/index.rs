@@ -38,6 +38,10 @@ pub(crate) trait Index: Send + Sync {
     fn is_folder(&self) -> bool {
         false
     }
+    /// Looks at every image of a folder without decoding it; the tables of a file were read when it was indexed.
+    fn examine(&self, _: &Place) -> Result<(), VideoError> {
+        Ok(())
+    }
     /// Decodes `frames`, ascending and each at most once, and passes each to `sink`.
     fn decode(&self, place: &Place, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError>;
 }

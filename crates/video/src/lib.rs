@@ -55,7 +55,7 @@ pub use frame::{ImageError, RgbFrame};
 pub use index::VideoIndex;
 pub use limits::Limits;
 pub use median::{BackgroundOptions, EvenMedian, Median, background, background_frames};
-pub use options::OpenOptions;
+pub use options::{Numbering, OpenOptions};
 pub use orientation::Orientation;
 pub use regular::{may_be_written, open_file, read_bytes, read_text};
 pub use sheet::{Cell, contact_sheet, png};

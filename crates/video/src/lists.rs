@@ -48,7 +48,8 @@ pub enum ListFormat {
     Plain,
     /// `path frames label`, of whole videos: Kinetics of Kinetics→BABEL.
     Kinetics,
-    /// `path offset frames label`, of segments of sequences: BABEL of Kinetics→BABEL (with `start_index = 1`).
+    /// `path offset frames label`, of segments of sequences: BABEL of Kinetics→BABEL, whose images begin with 1: say
+    /// `start_index = 1` with it.
     Babel,
     /// `path label` or `path frames label`, detected from the majority of lines: UCF101 and HMDB51 of UCF-HMDB.
     UcfHmdb,
@@ -133,6 +134,9 @@ pub struct Scan {
     pub undecided: bool,
     /// Whether all labels are numbers, not names of classes.
     pub numbered: bool,
+    /// The first label, where labels are names, no line has a class, and that is wrong with all lines: the names of the classes
+    /// may be what is wrong.
+    pub foreign: Option<String>,
     /// The first lines with a path and numbers, where the columns are a guess, without their checksums.
     pub first: Vec<(usize, String)>,
     /// The format, where it was recognised or given: EPIC-KITCHENS numbers images differently.

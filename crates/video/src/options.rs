@@ -20,6 +20,21 @@ pub struct OpenOptions {
     pub template: Template,
     /// For a folder: the number of its first file, commonly 0 or 1.
     pub start_index: usize,
+    /// For a folder: where `start_index` comes from.
+    pub numbering: Numbering,
     /// Bounds on memory and work.
     pub limits: Limits,
+}
+
+/// Where the number of a folder's first image comes from, and so what images before it mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Numbering {
+    /// It is stated: images before it are left out on purpose, which the remark of the video reports.
+    #[default]
+    Stated,
+    /// It is a default: a folder whose images begin one later, or before it, is an error, since all frames of a segment would be
+    /// other ones than are meant.
+    Assumed,
+    /// The offset was computed from the numbers of images, so that the frames are the same whatever the first number is.
+    ByName,
 }

@@ -1,5 +1,7 @@
 //! The kind of a file, by its first bytes.
 
+mod mpeg;
+
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -24,11 +26,9 @@ const FIRST_BOXES: [&[u8]; 10] = [
 ];
 
 /// Kinds by the bytes at an offset.
-const KINDS: [(usize, &[u8], Kind); 36] = [
+const KINDS: [(usize, &[u8], Kind); 28] = [
     (0, b"GIF8", Kind::Other("a GIF file")),
     (0, b"FLV", Kind::Other("a Flash video file")),
-    (0, &[0x30, 0x26, 0xb2, 0x75], Kind::Other("a Windows Media file")),
-    (0, &[0, 0, 1, 0xba], Kind::Other("an MPEG program stream")),
     (0, b"DKIF", Kind::Other("an IVF file")),
     (0, b"YUV4MPEG2", Kind::Other("a YUV4MPEG file")),
     (0, b".RMF", Kind::Other("a RealMedia file")),
@@ -57,36 +57,6 @@ const KINDS: [(usize, &[u8], Kind); 36] = [
     (0, &[0xfd, b'7', b'z', b'X', b'Z'], Kind::NoVideo("an archive (xz)")),
     (257, b"ustar", Kind::NoVideo("an archive (tar)")),
     (0, b"%PDF", Kind::NoVideo("a PDF document")),
-    (
-        0,
-        b"<!DOCTYPE",
-        Kind::NoVideo("a web page, as a download that fails leaves it"),
-    ),
-    (
-        0,
-        b"<!doctype",
-        Kind::NoVideo("a web page, as a download that fails leaves it"),
-    ),
-    (
-        0,
-        b"<html",
-        Kind::NoVideo("a web page, as a download that fails leaves it"),
-    ),
-    (
-        0,
-        b"<HTML",
-        Kind::NoVideo("a web page, as a download that fails leaves it"),
-    ),
-    (
-        0,
-        b"<?xml",
-        Kind::NoVideo("an XML document, as a download that fails leaves it"),
-    ),
-    (
-        0,
-        b"version https://git-lfs",
-        Kind::NoVideo("a Git LFS pointer in the place of the video: run `git lfs pull`"),
-    ),
     (0, &[0, 0, 1], Kind::Other("a raw video stream without a container")),
     (0, &[0, 0, 0, 1], Kind::Other("a raw video stream without a container")),
 ];
@@ -119,21 +89,68 @@ pub(crate) fn sniff(head: &[u8]) -> Kind {
             true => Kind::NoVideo("an Ogg file with sound alone"),
             false => Kind::Other("an Ogg file"),
         }
-    } else if is_transport_stream(head) {
-        Kind::Other("an MPEG transport stream")
+    } else if begins(&[0x30, 0x26, 0xb2, 0x75]) {
+        match has(head, &ASF_SOUND) && !has(head, &ASF_VIDEO) {
+            true => Kind::NoVideo("a Windows Media file with sound alone"),
+            false => Kind::Other("a Windows Media file"),
+        }
+    } else if begins(&[0, 0, 1, 0xba]) {
+        match mpeg::sound_alone_in_program(head) {
+            true => Kind::NoVideo("an MPEG program stream with sound alone"),
+            false => Kind::Other("an MPEG program stream"),
+        }
+    } else if let Some((from, packet)) = mpeg::packets(head) {
+        match mpeg::sound_alone_in_transport(head, from, packet) {
+            true => Kind::NoVideo("an MPEG transport stream with sound alone"),
+            false => Kind::Other("an MPEG transport stream"),
+        }
     } else {
         let found = KINDS.iter().find(|(place, magic, _)| at(*place, magic));
-        found.map_or(Kind::Unknown, |(_, _, kind)| *kind)
+        found.map_or_else(|| document(head), |(_, _, kind)| *kind)
     }
 }
 
-/// Packets of 188 bytes that each begin with the same byte, after four others on Blu-ray discs.
-fn is_transport_stream(head: &[u8]) -> bool {
-    [(0, 188), (4, 192), (0, 204)].into_iter().any(|(from, packet)| {
-        let mut begins = head.iter().skip(from).step_by(packet).take(5);
-        // One packet is not enough: text or an image may begin the same way.
-        begins.clone().count() > 1 && begins.all(|byte| *byte == 0x47)
-    })
+/// The types of the streams of a Windows Media file.
+const ASF_SOUND: [u8; 16] = asf_stream(0xf869_9e40, [0xa8, 0xfd, 0x00, 0x80, 0x5f, 0x5c, 0x44, 0x2b]);
+const ASF_VIDEO: [u8; 16] = asf_stream(0xbc19_efc0, [0xa8, 0xfd, 0x00, 0x80, 0x5f, 0x5c, 0x44, 0x2b]);
+
+/// The bytes of a GUID `first`-5B4D-11CF-`last`.
+const fn asf_stream(first: u32, last: [u8; 8]) -> [u8; 16] {
+    let [a, b, c, d] = first.to_le_bytes();
+    let [e, f, g, h, i, j, k, l] = last;
+    [a, b, c, d, 0x4d, 0x5b, 0xcf, 0x11, e, f, g, h, i, j, k, l]
+}
+
+/// Text that stands in the place of a video: what a server answered instead of it, or where it is kept.
+fn document(head: &[u8]) -> Kind {
+    let mut text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
+    while let Some(comment) = text.strip_prefix(b"<!--") {
+        let end = comment.windows(3).position(|w| w == b"-->");
+        text = end.map_or(&[][..], |end| comment[end + 3..].trim_ascii_start());
+    }
+    let begins = |start: &str| {
+        text.get(..start.len())
+            .is_some_and(|t| t.eq_ignore_ascii_case(start.as_bytes()))
+    };
+    let after = text.get(1..).unwrap_or_default().trim_ascii_start().first();
+    if ["<!doctype", "<html", "<head", "<body"]
+        .iter()
+        .any(|start| begins(start))
+    {
+        Kind::NoVideo("a web page, as a download that fails leaves it")
+    } else if begins("<?xml") || begins("<") && after.is_some_and(u8::is_ascii_alphabetic) {
+        Kind::NoVideo("an XML document, as a download that fails leaves it")
+    } else if begins("{") && matches!(after, Some(b'"' | b'}'))
+        || begins("[") && matches!(after, Some(b'"' | b'{' | b']'))
+    {
+        Kind::NoVideo("a JSON document, as a download that fails leaves it")
+    } else if begins("version https://git-lfs") {
+        Kind::NoVideo("a Git LFS pointer in the place of the video: run `git lfs pull`")
+    } else if head.len() < 4096 && has(head, b"/annex/objects/") {
+        Kind::NoVideo("a git-annex pointer in the place of the video: run `git annex get`")
+    } else {
+        Kind::Unknown
+    }
 }
 
 /// The element of a Matroska file that describes its tracks, if all of it is in the head.
@@ -229,5 +246,39 @@ mod tests {
         assert_eq!(sniff(b"OggS OpusHead"), Kind::NoVideo("an Ogg file with sound alone"));
         assert_eq!(sniff(b"OggS \x80theora \x01vorbis"), Kind::Other("an Ogg file"));
         assert_eq!(sniff(b"RIFF\x10\0\0\0WAVEfmt "), Kind::NoVideo("a sound file (WAV)"));
+        let asf = |streams: &[&[u8]]| sniff(&[&[0x30, 0x26, 0xb2, 0x75, 0x8e][..], &streams.concat()].concat());
+        // The GUIDs of the format's specification, as they lie in files.
+        let sound = b"\x40\x9e\x69\xf8\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b";
+        let video = b"\xc0\xef\x19\xbc\x4d\x5b\xcf\x11\xa8\xfd\x00\x80\x5f\x5c\x44\x2b";
+        assert_eq!(asf(&[sound]), Kind::NoVideo("a Windows Media file with sound alone"));
+        assert_eq!(asf(&[sound, video]), Kind::Other("a Windows Media file"));
+        assert_eq!(asf(&[]), Kind::Other("a Windows Media file"));
+    }
+
+    #[test]
+    fn what_servers_and_tools_leave_in_the_place_of_a_video() {
+        for (text, what) in [
+            ("<!DOCTYPE html><title>404</title>", "a web page"),
+            ("\n\n  <HTML>", "a web page"),
+            ("<!-- cached --><!-- twice -->\r\n<html lang=\"en\">", "a web page"),
+            ("\u{feff}<html>", "a web page"),
+            ("<?xml version=\"1.0\"?><Error/>", "an XML document"),
+            ("<Error><Code>AccessDenied</Code></Error>", "an XML document"),
+            ("{\"message\": \"not found\"}", "a JSON document"),
+            (" { }", "a JSON document"),
+            ("[{\"error\": 1}]", "a JSON document"),
+            ("version https://git-lfs.github.com/spec/v1\noid", "a Git LFS pointer"),
+            ("/annex/objects/SHA256E-s3--ab.mp4\n", "a git-annex pointer"),
+            ("../.git/annex/objects/a/b/SHA256E-s3--ab.mp4", "a git-annex pointer"),
+        ] {
+            let found = sniff(text.as_bytes());
+            assert!(
+                matches!(found, Kind::NoVideo(kind) if kind.starts_with(what)),
+                "{text:?}: {found:?}"
+            );
+        }
+        for text in ["<!-- never closed", "<", "< 3", "{", "[1, 2]", "a file", "  "] {
+            assert_eq!(sniff(text.as_bytes()), Kind::Unknown, "{text:?}");
+        }
     }
 }

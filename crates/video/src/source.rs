@@ -20,6 +20,13 @@ pub trait Backend: fmt::Debug + Send + Sync {
     fn size(&self) -> (usize, usize);
     /// Frames a second on average, if known.
     fn fps(&self) -> Option<f64>;
+    /// Looks at what opening has not read, without decoding: each image of a folder.
+    ///
+    /// # Errors
+    /// The first damage found.
+    fn examine(&self) -> Result<(), VideoError> {
+        Ok(())
+    }
     /// Decodes `frames`, ascending, without repeats and all below [`Backend::frame_count`], and
     /// passes each to `sink` once, in any order. The same frame is always the same bytes.
     ///

@@ -1,5 +1,7 @@
 //! Names of the images of a folder.
 
+use std::fmt;
+
 /// Names of the files of a folder: text around one number, such as `img_%05d.jpg`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
@@ -45,8 +47,15 @@ impl Template {
     /// The number of a file name, if it matches.
     pub(crate) fn number(&self, name: &str) -> Option<usize> {
         let digits = name.strip_prefix(&self.before)?.strip_suffix(&self.after)?;
-        let number = digits.parse().ok()?;
-        (self.name(number) == name).then_some(number)
+        // Zeros fill up to the width, and no further.
+        let zeros = digits.len() > self.digits && digits.len() > 1 && digits.starts_with('0');
+        let fits = digits.len() >= self.digits && !zeros && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse().ok().filter(|_| fits)
+    }
+
+    /// The text before the number.
+    pub(crate) fn before(&self) -> &str {
+        &self.before
     }
 
     /// The file name of a number.
@@ -54,6 +63,17 @@ impl Template {
     pub fn name(&self, number: usize) -> String {
         let Self { before, digits, after } = self;
         format!("{before}{number:0digits$}{after}")
+    }
+}
+
+/// As [`Template::parse`] reads it.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { before, digits, after } = self;
+        match digits {
+            0 => write!(f, "{before}%d{after}"),
+            _ => write!(f, "{before}%0{digits}d{after}"),
+        }
     }
 }
 

@@ -89,11 +89,14 @@ impl Video {
             return Err(VideoError::malformed(
                 path,
                 format!(
-                    "{} from frame {offset} on are expected, but it has {all} frames",
+                    "{} from frame {offset} on {} expected, but it has {all} frame{}",
                     match frames {
+                        Some(1) => "1 frame".to_owned(),
                         Some(n) => format!("{n} frames"),
                         None => "frames".to_owned(),
-                    }
+                    },
+                    if frames == Some(1) { "is" } else { "are" },
+                    if all == 1 { "" } else { "s" },
                 ),
             ));
         }
@@ -115,6 +118,15 @@ impl Video {
     #[must_use]
     pub fn remark(&self) -> Option<&str> {
         self.index.as_ref()?.content().remark()
+    }
+
+    /// Looks at each image of a folder without decoding it: that it is a file, complete at its end, and of the size of the
+    /// first. Of a file nothing is read: opening it has read its tables.
+    ///
+    /// # Errors
+    /// The first image that is damaged.
+    pub fn examine(&self) -> Result<(), VideoError> {
+        self.backend.examine()
     }
 
     /// Number of frames.
@@ -250,6 +262,10 @@ impl Backend for Opened {
 
     fn fps(&self) -> Option<f64> {
         self.index.content().fps()
+    }
+
+    fn examine(&self) -> Result<(), VideoError> {
+        self.index.content().examine(&self.place)
     }
 
     fn decode(&self, frames: &[usize], sink: &mut Sink<'_>) -> Result<(), VideoError> {

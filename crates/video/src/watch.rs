@@ -56,6 +56,22 @@ impl Watch {
         }
     }
 
+    /// [`Video::examine`].
+    ///
+    /// # Errors
+    /// As there, and [`VideoError::Stalled`].
+    pub fn examine(self, video: &Arc<Video>) -> Result<(), VideoError> {
+        let theirs = video.clone();
+        let from = start(video.path(), move |to| {
+            let _ = to.send(Message::End(theirs.examine()));
+        })?;
+        loop {
+            if let Message::End(found) = self.next(video.path(), &from)? {
+                return found;
+            }
+        }
+    }
+
     /// [`Video::visit`].
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use glad_video::{
-    BackgroundOptions, EvenMedian, Limits, OpenOptions, RgbFrame, Template, Video, VideoError, background,
+    BackgroundOptions, EvenMedian, Limits, Numbering, OpenOptions, RgbFrame, Template, Video, VideoError, background,
 };
 use image::{ImageFormat, RgbImage};
 
@@ -253,6 +253,240 @@ fn nothing_found_says_what_was_looked_for() {
     };
     let e = Video::open(folder.path(), &small).unwrap_err();
     assert!(matches!(e, VideoError::Limit { .. }), "{e}");
+}
+
+/// Images `of` numbers under names that are made of them, 6x4 pixels, red ten times the number.
+fn named(of: std::ops::Range<u8>, name: impl Fn(u8) -> String) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    of.for_each(|i| save(folder.path(), &name(i), ImageFormat::Png, 10 * i, 6, 4));
+    folder
+}
+
+fn opened(folder: &Path, options: &OpenOptions) -> Result<Video, String> {
+    let name = format!("{}: not a readable video: ", folder.display());
+    Video::open(folder, options).map_err(|e| e.to_string().replace(&name, ""))
+}
+
+#[test]
+fn a_first_number_that_nobody_stated_has_to_be_that_of_the_folder() {
+    let jpg = |i: u8| format!("img_{i:05}.jpg");
+    let with = |start_index, numbering, offset, frames| OpenOptions {
+        start_index,
+        numbering,
+        offset,
+        frames,
+        ..Default::default()
+    };
+    let first = |folder: &Path, options: &OpenOptions| {
+        opened(folder, options).map(|video| (video.frame_count(), red(&video.frames(&[0]).unwrap()[0])))
+    };
+    let from_one = named(1..11, jpg);
+    let segment = |numbering| with(0, numbering, 3, Some(4));
+    assert_eq!(
+        first(from_one.path(), &segment(Numbering::Assumed)),
+        Err(
+            "its images begin with img_00001.jpg, and img_00000.jpg is taken for the first, since `start_index` is not \
+             stated: say `start_index = 1`, or `start_index = 0` if the offsets count from img_00000.jpg"
+                .into()
+        )
+    );
+    assert_eq!(
+        first(from_one.path(), &with(0, Numbering::Assumed, 0, None)),
+        Err(
+            "its images begin with img_00001.jpg, and img_00000.jpg is taken for the first, since `start_index` is not \
+             stated: say `start_index = 1`"
+                .into()
+        )
+    );
+    for numbering in [Numbering::Stated, Numbering::ByName] {
+        assert_eq!(
+            first(from_one.path(), &segment(numbering)),
+            Ok((4, 30)),
+            "{numbering:?}"
+        );
+    }
+    // A part of a long video, extracted under the numbers that its images have there.
+    let part = named(3..11, jpg);
+    assert_eq!(first(part.path(), &segment(Numbering::Assumed)), Ok((4, 30)));
+    // An image before the first number.
+    let from_zero = named(0..10, jpg);
+    let e = first(from_zero.path(), &with(1, Numbering::Assumed, 0, None)).unwrap_err();
+    assert!(
+        e.contains("begin with img_00000.jpg, and img_00001.jpg is taken") && e.ends_with("`start_index = 0`"),
+        "{e}"
+    );
+    let stated = opened(from_zero.path(), &with(1, Numbering::Stated, 0, None)).unwrap();
+    assert_eq!(
+        (stated.frame_count(), stated.remark()),
+        (
+            9,
+            Some("its images begin with img_00000.jpg, which is left out, since `start_index` is 1")
+        )
+    );
+    assert_eq!(
+        opened(from_zero.path(), &with(1, Numbering::ByName, 1, Some(3)))
+            .unwrap()
+            .remark(),
+        None
+    );
+}
+
+#[test]
+fn images_that_go_on_under_other_names_are_damage_and_others_are_reported() {
+    let jpg = |i: u8| format!("img_{i:05}.jpg");
+    for other in [
+        |i: u8| format!("img_{i:05}.png"),
+        |i| format!("img_{i}.jpg"),
+        |i| format!("img_{i:06}.JPG"),
+    ] {
+        let folder = named(0..20, |i| if i < 12 { jpg(i) } else { other(i) });
+        let wanted = format!(
+            "the images of `img_%05d.jpg` end before {}, which continues them under another name: the folder has 8 images \
+             that the template does not name; give all images names of one form",
+            other(12)
+        );
+        assert_eq!(
+            opened(folder.path(), &OpenOptions::default()).map(|v| v.frame_count()),
+            Err(wanted)
+        );
+        // A segment that is whole without them.
+        let segment = |frames| OpenOptions {
+            offset: 2,
+            frames: Some(frames),
+            ..Default::default()
+        };
+        assert_eq!(opened(folder.path(), &segment(10)).unwrap().frame_count(), 10);
+        let e = opened(folder.path(), &segment(11)).unwrap_err();
+        let wanted = format!(
+            "11 frames are expected, but img_00012.jpg is missing, and {} is there",
+            other(12)
+        );
+        assert_eq!(e, wanted);
+    }
+    // Another modality, of the same numbers.
+    let folder = named(0..5, jpg);
+    assert_eq!(opened(folder.path(), &OpenOptions::default()).unwrap().remark(), None);
+    for i in 0..5 {
+        save(folder.path(), &format!("img_{i:05}.png"), ImageFormat::Png, 1, 6, 4);
+        save(folder.path(), &format!("flow_x_{i:05}.jpg"), ImageFormat::Png, 1, 6, 4);
+        fs::write(folder.path().join(format!("._img_{i:05}.jpg")), "").unwrap();
+    }
+    fs::write(folder.path().join("Thumbs.db"), "").unwrap();
+    let video = opened(folder.path(), &OpenOptions::default()).unwrap();
+    assert_eq!(
+        (video.frame_count(), video.remark()),
+        (
+            5,
+            Some("it has 10 images that `img_%05d.jpg` does not name, such as flow_x_00000.jpg")
+        )
+    );
+}
+
+#[test]
+fn a_folder_without_its_first_frame_says_what_it_has() {
+    let of = |numbers: std::ops::Range<u8>, name: fn(u8) -> String| {
+        let folder = named(numbers, name);
+        opened(folder.path(), &OpenOptions::default()).map(|_| ()).unwrap_err()
+    };
+    let says = |rest: &str| format!("the folder has no frame img_00000.jpg; {rest}");
+    for (numbers, name, rest) in [
+        (
+            1..11,
+            (|i| format!("img_{i:05}.jpg")) as fn(u8) -> String,
+            "its 10 images are img_00001.jpg to img_00010.jpg: say `start_index = 1`",
+        ),
+        (
+            0..11,
+            |i| format!("img_{i}.jpg"),
+            "its 11 images are img_0.jpg to img_10.jpg: say `template = \"img_%d.jpg\"`",
+        ),
+        (
+            0..3,
+            |i| format!("img_{i:05}.JPG"),
+            "its 3 images are img_00000.JPG to img_00002.JPG: say `template = \"img_%05d.JPG\"`",
+        ),
+        (
+            1..2,
+            |i| format!("frame_{i:04}.png"),
+            "its one image is frame_0001.png: say `template = \"frame_%04d.png\"` and `start_index = 1`",
+        ),
+    ] {
+        assert_eq!(of(numbers, name), says(rest));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let e = || opened(folder.path(), &OpenOptions::default()).map(|_| ()).unwrap_err();
+    assert_eq!(e(), says("the folder is empty"));
+    fs::write(folder.path().join("a.mp4"), "").unwrap();
+    assert_eq!(e(), says("the folder has no image, only a.mp4"));
+    fs::write(folder.path().join("b.mp4"), "").unwrap();
+    assert_eq!(
+        e(),
+        says("the folder has no image, but 2 other files or folders, such as a.mp4")
+    );
+    // What is said is right.
+    let folder = named(1..4, |i| format!("frame_{i:04}.png"));
+    let said = OpenOptions {
+        template: Template::parse("frame_%04d.png").unwrap(),
+        start_index: 1,
+        ..Default::default()
+    };
+    assert_eq!(opened(folder.path(), &said).unwrap().frame_count(), 3);
+}
+
+#[test]
+fn every_image_is_looked_at_without_decoding() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |i: usize, bytes: &[u8]| fs::write(folder.path().join(format!("img_{i:05}.jpg")), bytes).unwrap();
+    let found = || Video::open(folder.path(), &OpenOptions::default()).unwrap().examine();
+    for format in [ImageFormat::Jpeg, ImageFormat::Png] {
+        let whole = noise(format);
+        (0..9).for_each(|i| write(i, &whole));
+        assert!(found().is_ok());
+        // Far more after its end than is looked at.
+        write(5, &[&whole[..], &[7; 5000]].concat());
+        assert!(found().is_ok(), "{format:?}");
+        let small = {
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            RgbImage::new(5, 4).write_to(&mut bytes, format).unwrap();
+            bytes.into_inner()
+        };
+        for (bytes, what) in [
+            (&whole[..0], "the file is empty"),
+            (&whole[..whole.len() / 2], "it is cut short"),
+            (&small[..], "it has 5x4 pixels, the first frame has 64x48"),
+            (b"<html>", "it is neither jpeg nor png"),
+        ] {
+            write(5, bytes);
+            let e = found().unwrap_err();
+            assert!(
+                matches!(e, VideoError::Damaged { frame: 5, .. }) && e.to_string().contains(what),
+                "{e}"
+            );
+        }
+        write(5, &whole);
+    }
+    fs::remove_file(folder.path().join("img_00005.jpg")).unwrap();
+    fs::create_dir(folder.path().join("img_00005.jpg")).unwrap();
+    let e = found().unwrap_err().to_string();
+    assert!(
+        e.contains("img_00005.jpg: frame 5 cannot be decoded: it is a folder"),
+        "{e}"
+    );
+}
+
+#[test]
+fn a_damaged_png_is_reported_in_plain_words() {
+    let mut bytes = noise(ImageFormat::Png);
+    let data = bytes.windows(4).position(|w| w == b"IDAT").unwrap();
+    bytes[data + 40] ^= 1;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("img_00000.jpg"), bytes).unwrap();
+    let video = Video::open(folder.path(), &OpenOptions::default()).unwrap();
+    let e = video.frames(&[0]).map(|_| "a picture").unwrap_err().to_string();
+    assert!(
+        e.ends_with("it is damaged: the checksum of a part of the png does not fit its bytes"),
+        "{e}"
+    );
 }
 
 #[test]

@@ -108,6 +108,25 @@ fn stray_bytes_between_headers_hide_no_damage() {
     }
 }
 
+/// As FTP in text mode and some version control copy files to Windows.
+#[test]
+fn line_ends_that_were_converted_are_found() {
+    let mut found = 0;
+    for coding in CODINGS {
+        let bytes = file(coding);
+        let converted: Vec<u8> = bytes
+            .iter()
+            .flat_map(|b| if *b == b'\n' { vec![b'\r', b'\n'] } else { vec![*b] })
+            .collect();
+        if converted.len() == bytes.len() {
+            continue;
+        }
+        let e = read(&converted).map(|_| coding).unwrap_err();
+        found += usize::from(e.contains("it was copied as text, with a byte 0D put before each byte 0A"));
+    }
+    assert!(found > 0);
+}
+
 /// A scan that ends early, with the rest of the file as it should be.
 #[test]
 fn a_scan_that_ends_early_is_damage() {

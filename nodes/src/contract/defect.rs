@@ -50,10 +50,15 @@ impl fmt::Display for Defect {
             Defect::Missing => f.write_str("is not there"),
             Defect::Unreadable(reason) => f.write_str(reason),
             Defect::Unsupported { what, .. } => write!(f, "is {what}"),
-            Defect::Short { stated, found } => write!(f, "has {found} frames where the list says {stated}"),
-            Defect::Offset { offset, found } => write!(f, "has {found} frames, and the segment begins at {offset}"),
+            Defect::Short { stated, found } => write!(f, "has {} where the list says {stated}", frames(*found)),
+            Defect::Offset { offset, found } => write!(f, "has {}, and the segment begins at {offset}", frames(*found)),
         }
     }
+}
+
+/// `1 frame`, `3 frames`.
+fn frames(n: usize) -> String {
+    format!("{n} frame{}", if n == 1 { "" } else { "s" })
 }
 
 /// What may be meant by a path where there is nothing.

@@ -32,7 +32,7 @@ pub trait Footage: Send + Sync {
     /// # Errors
     /// As [`Footage::frames`] or [`Footage::rows`].
     fn probe(&self, wanted: &[usize]) -> Result<(), DataError> {
-        self.frames(wanted).map(drop)
+        self.visit(wanted, &mut |_, _| Ok(()))
     }
     /// Passes each of the frames `wanted` to `take` once, with its number, in any order, as they are decoded: they are
     /// never held together. An error of `take` ends it.

@@ -299,8 +299,8 @@ pub trait Source: Send + Sync {
         Err(anyhow!("this source of videos takes no single files, only its lists").into())
     }
     /// What is not there yet, for notes: `data/k400_train.txt is not there`, or that the first run will make it.
-    /// With `files`, every video of every list is looked at, too. Where [`Source::classes`] fails, what it lacks comes first.
-    fn absent(&self, files: bool) -> Vec<String>;
+    /// Where [`Source::classes`] fails, what it lacks comes first.
+    fn absent(&self) -> Vec<String>;
     /// The splits that there are.
     fn splits(&self) -> Vec<String>;
     /// Names of the classes, where known.

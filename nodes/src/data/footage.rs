@@ -20,6 +20,8 @@ pub(super) struct ListedFootage {
     watch: Watch,
     /// Where to look for a file that is not there.
     nearby: Option<Arc<Nearby>>,
+    /// What the list has for the home folder at the beginning of the path, and the rest.
+    home: Option<(&'static str, Box<str>)>,
     opened: OnceLock<Arc<Video>>,
     remark: OnceLock<String>,
 }
@@ -33,14 +35,17 @@ impl ListedFootage {
             stated,
             watch,
             nearby: None,
+            home: None,
             opened: OnceLock::new(),
             remark: OnceLock::new(),
         }
     }
 
-    /// With a place to look where the file is not there: the paths of its list are relative to that.
-    pub(super) fn near(mut self, nearby: Arc<Nearby>) -> Self {
+    /// With a place to look where the file is not there: the paths of its list are relative to that. `home` is how the path
+    /// begins with the home folder, and the rest.
+    pub(super) fn near(mut self, nearby: Arc<Nearby>, home: Option<(&'static str, &str)>) -> Self {
         self.nearby = Some(nearby);
+        self.home = home.map(|(start, rest)| (start, rest.into()));
         self
     }
 
@@ -133,7 +138,10 @@ impl Footage for ListedFootage {
                 let found = v.frame_count();
                 return match self.stated.frames {
                     Some(stated) if found < stated => Err(Defect::Short { stated, found }),
-                    _ => Ok(found),
+                    _ => match self.watch.examine(&Arc::new(v)) {
+                        Ok(()) => Ok(found),
+                        Err(e) => Err(Defect::Unreadable(e.to_string())),
+                    },
                 };
             }
             Err(VideoError::Unsupported { what, hint, .. }) => {
@@ -170,11 +178,12 @@ impl Footage for ListedFootage {
         let OpenOptions {
             template,
             start_index,
+            numbering,
             checksum,
             ..
         } = &self.options;
         let checksum = checksum.map_or(String::new(), |c| c.to_string());
-        format!("{} {start_index} {checksum}", template.name(0))
+        format!("{} {start_index} {numbering:?} {checksum}", template.name(0))
     }
 
     fn remark(&self) -> Option<String> {
@@ -182,7 +191,12 @@ impl Footage for ListedFootage {
     }
 
     fn clue(&self) -> Option<Clue> {
-        clue(self.nearby.as_ref()?, &self.path, self.stated)
+        let nearby = self.nearby.as_ref()?;
+        if let Some((start, rest)) = &self.home {
+            let glad_video::lists::Clue { found, advice } = nearby.clue_from_home(start, rest, &self.path)?;
+            return Some(Clue { found, advice });
+        }
+        clue(nearby, &self.path, self.stated)
     }
 
     fn fps(&self) -> Result<Option<f64>, DataError> {

@@ -3,7 +3,7 @@
 mod paths;
 mod two_ways;
 
-pub(super) use self::paths::{from_home, missing, without_detours};
+pub(super) use self::paths::{from_home, home_and_rest, missing, without_detours};
 use self::two_ways::two_ways;
 use super::lists::Lists;
 use crate::contract::*;
@@ -79,11 +79,16 @@ impl ListReader {
         }
     }
 
-    /// What can be read of a list, whose labels may be names of `classes`.
+    /// What can be read of a list, whose labels may be names of `classes`, of the file `named`.
     ///
     /// # Errors
-    /// [`SourceError::File`]: the file as a whole is of no use.
-    pub(super) fn read(&self, list: &Path, classes: Option<Vec<String>>) -> Result<Scan, SourceError> {
+    /// [`SourceError::File`]: the file as a whole is of no use, or that of the classes is not for these lists.
+    pub(super) fn read(
+        &self,
+        list: &Path,
+        classes: Option<Vec<String>>,
+        named: Option<PathBuf>,
+    ) -> Result<Scan, SourceError> {
         let fault = |what: String, advice: &str| FileFault {
             role: "the list",
             file: list.to_owned(),
@@ -108,10 +113,36 @@ impl ListReader {
             }
             e => fault(e.to_string(), ""),
         })?;
+        if let Some(fault) = named.and_then(|file| self.other_classes(list, &scan, &options, file)) {
+            return Err(fault.into());
+        }
         if let Some(at) = two_ways(&scan, &self.root(list)) {
             scan.leave_open(at);
         }
         Ok(scan)
+    }
+
+    /// That the file of the classes is to blame, where no label of any list is one of its classes.
+    fn other_classes(&self, list: &Path, scan: &Scan, options: &ListOptions, file: PathBuf) -> Option<FileFault> {
+        let label = scan.foreign.as_deref()?;
+        let sound = |(_, other): (&str, &str)| {
+            let other = self.file(other);
+            let labelled = |s: Scan| s.entries.iter().any(|e| e.label.is_some());
+            other != list && scan_list(&other, options).is_ok_and(labelled)
+        };
+        if self.lists.distinct().into_iter().any(sound) {
+            return None;
+        }
+        let first = options.classes.as_ref()?.first()?;
+        Some(FileFault {
+            role: "the names of the classes",
+            file,
+            // The same for all lists, of which it is reported once.
+            what: format!("has no class that the lists have: its first is {first:?}, and they have {label:?}"),
+            advice: "write the names of the classes as the lists have them, one a line, in the order of their numbers from 0"
+                .into(),
+            lines: vec![],
+        })
     }
 
     /// Passes each line of a list that was read to `take`.

@@ -48,7 +48,8 @@ pub struct VideoList {
     /// `"frame_%010d.jpg"`.
     #[serde(default)]
     pub template: Option<String>,
-    /// The number of a folder's first image; by default 0, of EPIC-KITCHENS 1.
+    /// The number of a folder's first image; by default 0, of EPIC-KITCHENS 1. Without it, a folder whose images begin one
+    /// later, or earlier, is a bad video.
     #[serde(default)]
     pub start_index: Option<usize>,
     /// Names of the classes, in order: a list, or a file with one on each line.

@@ -39,8 +39,18 @@ pub(in crate::check) struct Shown {
     pub to: u32,
     /// The line.
     pub line: u32,
-    /// Whether it has a label.
-    pub labelled: bool,
+    /// Its label, or [`UNLABELLED`].
+    pub label: u32,
+}
+
+/// The label of a video that has none.
+const UNLABELLED: u32 = u32::MAX;
+
+impl Shown {
+    /// Its label, if it has one.
+    pub(super) fn label(&self) -> Option<u32> {
+        Some(self.label).filter(|label| *label != UNLABELLED)
+    }
 }
 
 /// The list of a source for a split: the node and its parameters, and the split.
@@ -132,7 +142,7 @@ impl Lists {
             from,
             to,
             line: number(of.line),
-            labelled: of.label.is_some(),
+            label: of.label.map_or(UNLABELLED, number),
         });
     }
 
@@ -186,7 +196,7 @@ mod tests {
             from,
             to,
             line,
-            labelled: true,
+            label: 0,
         }
     }
 

@@ -92,7 +92,7 @@ fn line(r: &Read, shown: &Shown) -> String {
 fn leak(cx: &Cx, a: &Read, b: &Read) -> Option<Problem> {
     let both: Vec<(Shown, Shown)> = common(&a.list.shown, &b.list.shown)
         .into_iter()
-        .filter(|(shown, _)| shown.labelled)
+        .filter(|(shown, _)| shown.label().is_some())
         .collect();
     let (first, again) = both.iter().min_by_key(|(shown, _)| shown.line)?;
     let what = format!(

@@ -9,6 +9,7 @@ mod leak;
 mod length;
 mod order;
 mod place;
+mod torn;
 
 pub(super) use digest::Lists;
 pub(super) use place::{list_place, param};
@@ -58,6 +59,9 @@ pub(super) fn check(graph: &Graph, programs: &[&Program], lists: &Lists, about: 
             }
             order::check(&mut cx, program);
         }
+    }
+    if about == About::All {
+        torn::check(&mut cx, programs);
     }
     leak::check(&mut cx, programs);
 }
@@ -155,6 +159,48 @@ mod tests {
         let none = list("test", 8, &["-"]);
         let what = "no video of stream source has a label, so it cannot be scored (in view infer)";
         assert_eq!(list_warnings(&[("source_test", &none)], ""), [what]);
+    }
+
+    #[test]
+    fn a_video_has_one_label() {
+        // Lines 9 to 12: two of another label, one of the same, one without.
+        let again = "source/1.mp4 0\n./source/2.mp4 1\nsource/3.mp4 1\nsource/4.mp4 -\n";
+        let source = list("source", 8, &["0", "1"]) + again;
+        let test = source.replace("source/", "test/");
+        let found = lists(&[("source_test", &test)], "");
+        let what = "2 videos of stream source have several labels (in view infer)";
+        let torn = found.list.iter().filter(|p| p.message.contains("several labels"));
+        assert_eq!(torn.map(|p| p.message.as_str()).collect::<Vec<_>>(), [what], "{found}");
+        let text = found.to_string();
+        for part in [
+            "source_test.txt:2 has 1, and ",
+            "source_test.txt:9 has 0; one of 2",
+            "keep the right line",
+        ] {
+            assert!(text.contains(part), "{part}\n{text}");
+        }
+        // In training, too, and by the names of the classes.
+        let text = lists(&[("source_train", &source)], "classes = [\"a\", \"b\"]").to_string();
+        assert!(text.contains("have several labels (in phase "), "{text}");
+        assert!(
+            text.contains("has `b`, and ") && text.contains("has `a`; one of 2"),
+            "{text}"
+        );
+        // Segments of one file are several videos.
+        let segments: String = (0..8)
+            .map(|i| format!("source/0.mp4 {} 10 {}\n", 10 * i, i % 2))
+            .collect();
+        let others =
+            ["source_test", "target_train", "target_test"].map(|n| (n, segments.replace("source/", &format!("{n}/"))));
+        let target = others[1].1.replace(" 0\n", " -\n").replace(" 1\n", " -\n");
+        let given = [
+            ("source_train", segments.as_str()),
+            ("source_test", others[0].1.as_str()),
+            ("target_train", target.as_str()),
+            ("target_test", others[2].1.as_str()),
+        ];
+        let found = lists(&given, "columns = \"path offset frames label\"");
+        assert!(!found.to_string().contains("several labels"), "{found}");
     }
 
     #[test]

@@ -96,7 +96,8 @@ impl List<'_> {
                 }
                 Ok(n) => {
                     if let Some(remark) = &look.remark {
-                        remarks.push(item(format!("{}: {remark}", video.path.display())));
+                        let folder = video.path.is_dir();
+                        remarks.push((folder, item(format!("{}: {remark}", video.path.display()))));
                     }
                     if stated.offset.is_none()
                         && let Some(s) = stated.frames.filter(|s| s < n)
@@ -119,16 +120,22 @@ impl List<'_> {
         let allowed = bad_allowed(limit, all);
         let ends = bad > allowed || bad == all;
         let level = if ends { Level::Stops } else { Level::Hurts };
-        let consequence = if bad == all {
-            " (no video of the list can be used)".into()
-        } else if ends {
-            format!(" (with the other bad ones {bad} of {all}, and a run ends above {allowed}, by `bad_videos`)")
-        } else {
-            let then = match self.listed.trains {
-                true => "in training other videos take their places",
-                false => "they are not scored",
-            };
-            format!(" ({then}; a run ends above {allowed} of {all}, by `bad_videos`)")
+        let consequence = |n: usize| {
+            if bad == all {
+                " (no video of the list can be used)".into()
+            } else if ends {
+                let others = match n == bad {
+                    true => String::new(),
+                    false => format!("with the other bad ones {bad} of {all}, and "),
+                };
+                format!(" ({others}a run ends above {allowed}, by `bad_videos`)")
+            } else {
+                let then = match self.listed.trains {
+                    true => "in training other videos take their places",
+                    false => "they are not scored",
+                };
+                format!(" ({then}; a run ends above {allowed} of {all}, by `bad_videos`)")
+            }
         };
         for (clue, items) in missing {
             let (otherwise, advice) = match clue {
@@ -142,8 +149,9 @@ impl List<'_> {
                 ),
             };
             let what = format!(
-                "{} of {all} missing{otherwise}{consequence}",
-                count(items.len(), "video")
+                "{} of {all} missing{otherwise}{}",
+                count(items.len(), "video"),
+                consequence(items.len())
             );
             self.push(found, level, what, &advice, items);
         }
@@ -166,14 +174,19 @@ impl List<'_> {
         ];
         for ((backend, remedy), items) in unsupported {
             let what = format!(
-                "{} of {all} of a kind that the backend `{backend}` does not read{consequence}",
-                count(items.len(), "video")
+                "{} of {all} of a kind that the backend `{backend}` does not read{}",
+                count(items.len(), "video"),
+                consequence(items.len())
             );
             self.push(found, level, what, remedy, items);
         }
         for (items, what, advice) in kinds {
             if !items.is_empty() {
-                let what = format!("{} of {all} {what}{consequence}", count(items.len(), "video"));
+                let what = format!(
+                    "{} of {all} {what}{}",
+                    count(items.len(), "video"),
+                    consequence(items.len())
+                );
                 self.push(found, level, what, advice, items);
             }
         }
@@ -196,14 +209,26 @@ impl List<'_> {
                 few,
             );
         }
-        if !remarks.is_empty() {
+        let (folders, tracks): (Vec<_>, Vec<_>) = remarks.into_iter().partition(|(folder, _)| *folder);
+        let only = |remarks: Vec<(bool, Item)>| remarks.into_iter().map(|(_, item)| item).collect::<Vec<_>>();
+        if !tracks.is_empty() {
             self.push(
                 found,
                 Level::Note,
-                format!("{} of {all} of several video tracks", count(remarks.len(), "file")),
-                "none, if the largest is meant, which is read; else keep the one that is meant (ffmpeg -i IN -map 0:1 -c \
-                 copy OUT)",
-                remarks,
+                format!("{} of {all} of several video tracks", count(tracks.len(), "file")),
+                "none, if the track that is read is the one that is meant (of those that the file enables, the largest); else keep \
+                 that alone (ffmpeg -i IN -map 0:v:1 -c copy OUT, for the second)",
+                only(tracks),
+            );
+        }
+        if !folders.is_empty() {
+            self.push(
+                found,
+                Level::Note,
+                format!("{} of {all} with images that are no frames", count(folders.len(), "folder")),
+                "none, if they show something else (optical flow, masks); else correct `template` or `start_index` of the node, or \
+                 the names",
+                only(folders),
             );
         }
         if !longer.is_empty() {

@@ -172,6 +172,19 @@ impl HostSide<'_> {
     }
 }
 
+/// What is unusual about videos of a list that were opened, such as which of several tracks was read: the first, and how many
+/// more.
+pub fn unusual(list: &[Arc<Video>]) -> Option<String> {
+    let mut found = list.iter().filter_map(|v| Some((v, v.footage.remark()?)));
+    let (video, remark) = found.next()?;
+    let more = match found.count() {
+        0 => String::new(),
+        1 => " (and 1 more video of the list has something of the kind)".into(),
+        n => format!(" (and {n} more videos of the list have something of the kind)"),
+    };
+    Some(format!("{}: {remark}{more}", video.path.display()))
+}
+
 fn panic_text(p: &(dyn std::any::Any + Send)) -> String {
     p.downcast_ref::<String>()
         .cloned()

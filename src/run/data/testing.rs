@@ -29,7 +29,7 @@ impl Source for List {
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
         Ok(vec![HostValue::Video(video.clone())])
     }
-    fn absent(&self, _: bool) -> Vec<String> {
+    fn absent(&self) -> Vec<String> {
         vec![]
     }
     fn splits(&self) -> Vec<String> {

@@ -101,7 +101,7 @@ impl Source for Counted {
         Ok(vec![HostValue::Video(video.clone()), HostValue::Label(label as u32)])
     }
 
-    fn absent(&self, _: bool) -> Vec<String> {
+    fn absent(&self) -> Vec<String> {
         vec![]
     }
 

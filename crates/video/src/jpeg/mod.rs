@@ -19,6 +19,11 @@ pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<RgbFrame, String> {
     decode(&picture, limits)
 }
 
+/// Whether its segments reach the end of the picture; nothing is decoded.
+pub(crate) fn is_whole(bytes: &[u8]) -> Result<(), String> {
+    segments::split(bytes).map(drop)
+}
+
 /// Decodes in strict mode, where damage is an error; by default the decoder leaves unreadable parts grey.
 fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbFrame, String> {
     let side = usize::from(u16::MAX);

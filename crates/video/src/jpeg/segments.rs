@@ -2,6 +2,9 @@
 
 const CUT: &str = "it is cut short: the end of the picture (EOI) is missing";
 
+const CONVERTED: &str =
+    "it was copied as text, with a byte 0D put before each byte 0A: copy it again, as a binary file";
+
 /// A marker with its parameters, and after a start of scan its entropy-coded data.
 #[derive(Debug)]
 pub(super) struct Segment<'a> {
@@ -26,8 +29,12 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Vec<Segment<'_>>, Vec<u8>), String>
     let mut picture = Vec::with_capacity(bytes.len());
     picture.extend_from_slice(&[0xff, SOI]);
     let mut at = 2;
+    // Whether there are bytes between segments before the first scan; fill bytes are none.
+    let mut stray = false;
     loop {
+        let from = at;
         at = next_marker(bytes, at).ok_or(CUT)?;
+        stray |= segments.iter().all(|s: &Segment<'_>| s.marker != SOS) && bytes[from..at].iter().any(|b| *b != 0xff);
         let marker = bytes[at + 1];
         let start = at;
         at += 2;
@@ -44,6 +51,9 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Vec<Segment<'_>>, Vec<u8>), String>
         let parameters = bytes.get(at + 2..at + length).ok_or(CUT)?;
         at += length;
         let mut data = &[][..];
+        if marker == SOS && stray && line_ends_converted(bytes) {
+            return Err(CONVERTED.to_owned());
+        }
         if marker == SOS {
             let end = next_marker(bytes, at).ok_or(CUT)?;
             data = &bytes[at..end];
@@ -57,6 +67,13 @@ pub(super) fn split(bytes: &[u8]) -> Result<(Vec<Segment<'_>>, Vec<u8>), String>
             data,
         });
     }
+}
+
+/// Whether each line feed follows a carriage return, as in no picture: a program took the file for text. Its segments are then
+/// longer than they say, and what they hold is not what was written.
+fn line_ends_converted(bytes: &[u8]) -> bool {
+    let mut feeds = (0..bytes.len()).filter(|&i| bytes[i] == b'\n').peekable();
+    feeds.peek().is_some() && feeds.all(|i| i > 0 && bytes[i - 1] == b'\r')
 }
 
 /// The fill bytes and restart markers at the end of a scan's data: some encoders write them, and the decoder takes them for

@@ -1,8 +1,8 @@
 //! Labels as written: numbers from 0, names of classes, or a mark for none.
 
-use super::separator::unquoted;
+use super::separator::{MARKS, unquoted};
 use super::words::{near, skeleton};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
 /// Maximum number of labels of a list for which a similar name is searched: each is compared to all names.
@@ -13,6 +13,8 @@ pub(super) struct Labels<'a> {
     names: Option<Names<'a>>,
     suggested: Cell<usize>,
     written: Cell<Written>,
+    /// The first two labels that are no class, and whether one is like them.
+    foreign: RefCell<Vec<(String, bool)>>,
 }
 
 /// How the labels that were read are written.
@@ -32,6 +34,8 @@ struct Names<'a> {
     loose: HashMap<String, usize>,
     /// Words of the longest name.
     words: usize,
+    /// Whether a name has a mark that separates columns.
+    marked: bool,
 }
 
 /// A label at one end of a line.
@@ -54,12 +58,28 @@ impl<'a> Labels<'a> {
                 exact: all.iter().map(|n| joined(n)).zip(0..).collect(),
                 loose,
                 words: all.iter().map(|n| n.split_whitespace().count()).max().unwrap_or(1),
+                marked: all.iter().any(|n| n.bytes().any(|b| MARKS.contains(&b))),
             }
         });
         Self {
             names,
             suggested: Cell::default(),
             written: Cell::default(),
+            foreign: RefCell::default(),
+        }
+    }
+
+    /// The first label that is no class, unless it is the only one and like a class: then it may be misspelt.
+    pub(super) fn foreign(&self) -> Option<String> {
+        let foreign = self.foreign.borrow();
+        let (first, like) = foreign.first()?;
+        (foreign.len() > 1 || !like).then(|| first.clone())
+    }
+
+    fn note_foreign(&self, word: &str, like: bool) {
+        let mut foreign = self.foreign.borrow_mut();
+        if foreign.len() < 2 && foreign.iter().all(|(known, _)| known != word) {
+            foreign.push((word.to_owned(), like));
         }
     }
 
@@ -128,6 +148,16 @@ impl<'a> Labels<'a> {
         })
     }
 
+    /// The class that the fields from some place on are, where a mark in its name has separated them.
+    pub(super) fn torn(&self, fields: &[&str], mark: char) -> Option<&'a str> {
+        let names = self.names.as_ref().filter(|n| n.marked)?;
+        (1..fields.len().saturating_sub(1)).find_map(|from| {
+            let whole = [format!("{mark} "), mark.to_string()].map(|between| joined(&fields[from..].join(&between)));
+            let at = whole.iter().find_map(|name| names.exact.get(name))?;
+            names.all.get(*at).map(String::as_str)
+        })
+    }
+
     /// `context` describes what was expected where.
     ///
     /// # Errors
@@ -172,9 +202,10 @@ impl<'a> Labels<'a> {
             (Some(label), _) => Ok(Some(label)),
             (None, Some(label)) if label < names.all.len() => Ok(Some(label)),
             (None, Some(label)) => Err(format!(
-                "label {label} {BEYOND} {} classes (0 to {})",
+                "label {label} {BEYOND} {} classes (0 to {}){}",
                 names.all.len(),
-                names.all.len().saturating_sub(1)
+                names.all.len().saturating_sub(1),
+                if label == 255 { UNLABELLED } else { "" }
             )),
             (None, None) => match names.loose.get(&skeleton(word)) {
                 Some(meant) => Err(format!(
@@ -182,13 +213,31 @@ impl<'a> Labels<'a> {
                     names.all[*meant]
                 )),
                 None if is_none(word) => Ok(None),
-                None => Err(format!(
-                    "label {word:?} is neither a class nor a number{}{}",
-                    self.suggestion(word, names),
-                    why_not(word)
-                )),
+                None => {
+                    let suggestion = self.suggestion(word, names);
+                    let mark = if suggestion.is_empty() { unlabelled(word) } else { "" };
+                    if mark.is_empty() {
+                        self.note_foreign(word, !suggestion.is_empty());
+                    }
+                    Err(format!("label {word:?} {NEITHER}{suggestion}{}{mark}", why_not(word)))
+                }
             },
         }
+    }
+
+    /// The class of several words that the words at the end (or the beginning) of `words` most likely misspell, with those
+    /// words; `words` has a path, too.
+    pub(super) fn misspelt(&self, words: &[&str], end: bool) -> Option<String> {
+        let names = self.names.as_ref()?;
+        (2..=names.words.min(words.len().checked_sub(1)?)).rev().find_map(|n| {
+            let part = match end {
+                true => &words[words.len() - n..],
+                false => &words[..n],
+            };
+            let written = part.join(" ");
+            let suggestion = self.suggestion(&written, names);
+            (!suggestion.is_empty()).then(|| format!("label {written:?} {NEITHER}{suggestion}"))
+        })
     }
 
     fn suggestion(&self, word: &str, names: &Names<'_>) -> String {
@@ -202,6 +251,43 @@ impl<'a> Labels<'a> {
 
 /// In the reason of a label that is not the number of a class.
 pub(super) const BEYOND: &str = "is beyond the";
+
+/// In the reason of a label that is no class.
+pub(super) const NEITHER: &str = "is neither a class nor a number";
+
+/// After a label that may mean that there is none.
+const UNLABELLED: &str = "; a video without a label has \"-\"";
+
+/// [`UNLABELLED`], if a label that is no class may mean that: a negative number, a sign, or a word for it.
+fn unlabelled(word: &str) -> &'static str {
+    const WORDS: [&str; 12] = [
+        "?",
+        "ignore",
+        "missing",
+        "no_label",
+        "nolabel",
+        "unannotated",
+        "undefined",
+        "unk",
+        "unknown",
+        "unlabel",
+        "unlabeled",
+        "unlabelled",
+    ];
+    let minus = [
+        '-', '\u{2212}', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{ff0d}',
+    ];
+    let negative = word.strip_prefix(minus).is_some_and(is_count);
+    let sign = !word.chars().any(char::is_alphanumeric);
+    let plain = word
+        .trim_matches(['<', '>', '[', ']', '(', ')'])
+        .to_lowercase()
+        .replace([' ', '-'], "_");
+    match negative || sign || WORDS.contains(&plain.as_str()) {
+        true => UNLABELLED,
+        false => "",
+    }
+}
 
 /// Words separated by one space.
 fn joined(text: &str) -> String {
@@ -251,5 +337,87 @@ pub(super) fn why_not(word: &str) -> &'static str {
         " (take the quotes away)"
     } else {
         ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::bad;
+    use super::super::{ListOptions, parse_list, scan};
+
+    fn classes(names: &[&str]) -> ListOptions {
+        ListOptions {
+            classes: Some(names.iter().map(|n| n.to_string()).collect()),
+            ..ListOptions::default()
+        }
+    }
+
+    #[test]
+    fn marks_for_no_label_that_are_not_read_get_the_one_that_is() {
+        let two = classes(&["walk", "run"]);
+        let hint = "; a video without a label has \"-\"";
+        for mark in [
+            "?",
+            "unknown",
+            "<UNK>",
+            "Unlabeled",
+            "--",
+            "_",
+            "-2",
+            "-100",
+            "\u{2212}1",
+            "\u{2014}",
+            "\"\"",
+            "255",
+        ] {
+            let found = bad(&format!("a.mp4 {mark}\nb.mp4 run\n"), &two);
+            assert!(found.len() == 1 && found[0].ends_with(hint), "{mark}: {found:?}");
+        }
+        for other in ["jump", "walkk", "7", "x-2"] {
+            let found = bad(&format!("a.mp4 {other}\nb.mp4 run\n"), &two);
+            assert!(found.len() == 1 && !found[0].contains(hint), "{other}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn classes_of_several_words_are_recognised_where_misspelt_or_torn() {
+        let named = classes(&["walk", "riding a bike", "pick up, throw"]);
+        assert_eq!(
+            bad("v/a.mp4 ridin a bike\nv/b.mp4 walk\n", &named),
+            ["1: label \"ridin a bike\" is neither a class nor a number; did you mean \"riding a bike\"?"]
+        );
+        assert_eq!(
+            bad("v/a.mp4 3 riding a bik\nv/b.mp4 4 walk\n", &named),
+            ["1: label \"riding a bik\" is neither a class nor a number; did you mean \"riding a bike\"?"]
+        );
+        let torn = bad("v/a.mp4,pick up, throw\nv/c.mp4,walk,\n", &named);
+        let reason =
+            "label \"pick up, throw\" holds the mark that separates the columns: put it in quotes, \"pick up, throw\"";
+        assert_eq!(torn, [format!("1: {reason}")], "{torn:?}");
+        let quoted = parse_list(b"v/a.mp4,\"pick up, throw\"\nv/c.mp4,walk\n", &named).unwrap();
+        assert_eq!(quoted.get(0).unwrap().label, Some(2));
+    }
+
+    /// The names of the classes may be what is wrong where all labels are, unless it is one that may be misspelt, or one line.
+    #[test]
+    fn labels_that_are_all_foreign_are_told_apart() {
+        let foreign = |text: &str| {
+            scan(text.as_bytes(), &classes(&["0 walking", "0 running"]))
+                .unwrap()
+                .foreign
+        };
+        assert_eq!(foreign("a.mp4 walk\nb.mp4 run\nc.mp4 -\n"), Some("walk".into()));
+        for text in [
+            "a.mp4 walk\n",
+            "a.mp4 walk\nb.mp4 1\n",
+            "a.mp4 ?\nb.mp4 ?\n",
+            "a.mp4 walk\nb.mp4 2\n",
+            "a.mp4 -\nb.mp4 -\n",
+        ] {
+            assert_eq!(foreign(text), None, "{text}");
+        }
+        let hashed = |text: &str| scan(text.as_bytes(), &classes(&["#walk", "#run"])).unwrap().foreign;
+        assert_eq!(hashed("a.mp4 walk\nb.mp4 run\n"), Some("walk".into()));
+        assert_eq!(hashed("a.mp4 walk\nb.mp4 walk\n"), None);
     }
 }

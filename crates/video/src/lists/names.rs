@@ -1,5 +1,7 @@
 //! Files with the names of classes, one a line.
 
+mod numbers;
+
 use super::encoding::{self, Meant};
 use super::separator::unquoted;
 use super::text::lines;
@@ -24,10 +26,11 @@ const NAMES: Meant = Meant {
 
 const FORM: &str = "write the names of the classes, one a line, in the order of their numbers from 0";
 
-/// The names of the classes in a file, in order. Blank lines and comments (`#` and whitespace) are skipped.
+/// The names of the classes in a file, in order. Blank lines and comments (`#` and whitespace) are skipped. Lines may have
+/// the numbers of their classes before or after the names, as in `0 walk`, `walk,0` or a table with the heading `id,name`.
 ///
 /// # Errors
-/// If the file is not text, names a class twice, or numbers its lines.
+/// If the file is not text, names a class twice, or numbers its classes otherwise than from 0.
 pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
     let whole = |what: String| BadNames {
         what,
@@ -60,15 +63,18 @@ pub fn class_names(bytes: &[u8]) -> Result<Vec<String>, BadNames> {
     if names.is_empty() {
         return Err(whole("names no classes".into()));
     }
-    if let Some(from) = numbered(&names) {
+    if let Some(what) = other_file(&names) {
         return Err(BadNames {
-            what: format!("numbers its lines from {from}, as {:?} has it", names[0].1),
-            advice: "take the numbers away: a class's number is its place, from 0; labels that are numbers have to count from 0, \
-                     too"
-                .into(),
-            lines: names.iter().map(|(line, _)| *line).take(1).collect(),
+            lines: vec![names[0].0],
+            ..whole(what)
         });
     }
+    if names.iter().all(|(_, name)| name.starts_with("- ")) {
+        names
+            .iter_mut()
+            .for_each(|(_, name)| *name = unquoted(name[2..].trim()).to_owned());
+    }
+    let names = numbers::read(names)?;
     let mut first: HashMap<&str, usize> = HashMap::new();
     let mut twice: Vec<(&str, Vec<usize>)> = vec![];
     for (line, name) in &names {
@@ -110,21 +116,21 @@ pub fn is_heading(name: &str) -> bool {
     HEADINGS.contains(&name.trim().to_lowercase().replace([' ', '-'], "_").as_str())
 }
 
-/// The first number of names that are numbered in front, or after a comma: `0 walk`, `1 run` (of two or more).
-fn numbered(names: &[(usize, String)]) -> Option<usize> {
-    let number = |name: &str, end: bool| {
-        let mark = |c: char| matches!(c, ',' | ';' | '\t');
-        let parts = match end {
-            // A name may end in a number (`level 0`).
-            true => name.rsplit_once(mark).map(|(rest, n)| (n, rest)),
-            false => name.split_once(|c: char| c.is_whitespace() || mark(c) || matches!(c, ':' | '.' | ')')),
-        };
-        let (number, rest) = parts?;
-        number.trim().parse::<usize>().ok().filter(|_| !rest.trim().is_empty())
-    };
-    [false, true].into_iter().find_map(|end| {
-        let first = number(&names[0].1, end).filter(|n| *n < 2 && names.len() > 1)?;
-        let counts = |(i, (_, name)): (usize, &(usize, String))| number(name, end) == Some(first + i);
-        names.iter().enumerate().all(counts).then_some(first)
-    })
+/// What a file is whose lines are no names of classes, as a fragment.
+fn other_file(names: &[(usize, String)]) -> Option<String> {
+    const VIDEOS: [&str; 8] = [".mp4", ".avi", ".mkv", ".webm", ".mov", ".mpg", ".m4v", ".wmv"];
+    let (_, first) = names.first()?;
+    let is_video = |word: &str| VIDEOS.iter().any(|ending| word.to_ascii_lowercase().ends_with(ending));
+    let has_video = |name: &str| name.split([' ', '\t', ',', ';']).any(is_video);
+    if names.iter().all(|(_, name)| has_video(name)) {
+        Some(format!(
+            "is a list of videos, not a file of class names, as {first:?} has it"
+        ))
+    } else if first.strip_prefix("item").is_some_and(|rest| rest.trim() == "{") {
+        Some("is a label map (pbtxt), not a file of class names".into())
+    } else if names.len() == 1 && first.contains(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
+        Some(format!("names one class, {first:?}"))
+    } else {
+        None
+    }
 }

@@ -16,6 +16,12 @@ const ENTRIES: usize = 10_000;
 /// Maximum number of path components that are examined.
 const PARTS: usize = 24;
 
+/// Marks that people write between columns.
+const PARTING: [char; 10] = [',', ';', ':', '=', '|', '，', '；', '：', '、', '→'];
+
+/// Maximum number of words, or marks, after a path that are examined.
+const WORDS: usize = 8;
+
 /// Searches for the missing files of a list. Folders are read once and cached.
 #[derive(Debug)]
 pub struct Nearby {
@@ -77,6 +83,18 @@ impl Nearby {
         &self.root
     }
 
+    /// A suggestion for a missing path that was written from the home folder, as `start` and `rest`; `path` is the whole path.
+    pub fn clue_from_home(&self, start: &str, rest: &str, path: &Path) -> Option<Clue> {
+        let found = self.root.join(rest);
+        if !rest.is_empty() && found.exists() {
+            let advice = format!(
+                "the paths are relative to `root`, or the list's folder, not to the home folder: take `{start}` away"
+            );
+            return Some(Clue::new(found, advice));
+        }
+        self.spelled(path.to_str()?)
+    }
+
     /// A suggestion for `written`, a missing path; `numbers` are the columns after it.
     pub fn clue(&self, written: &str, numbers: &[usize]) -> Option<Clue> {
         if written.trim().is_empty() {
@@ -108,18 +126,22 @@ impl Nearby {
         let slashed = written.replace('\\', "/");
         let edge = |c: char| {
             c.is_whitespace()
-                || matches!(
-                    c,
-                    ',' | ';' | '"' | '\'' | '`' | '“' | '”' | '‘' | '’' | '„' | '«' | '»'
-                )
+                || PARTING.contains(&c)
+                || matches!(c, '"' | '\'' | '`' | '“' | '”' | '‘' | '’' | '„' | '«' | '»')
         };
         let bare = written.trim_matches(edge);
         let after_first = written
             .split_once(char::is_whitespace)
             .map_or("", |(_, rest)| rest.trim());
-        let before_last = written
-            .rsplit_once(char::is_whitespace)
-            .map_or("", |(rest, _)| rest.trim());
+        // Without one more word after the path each time.
+        let shorter = std::iter::successors(Some(written), |text| {
+            Some(text.rsplit_once(char::is_whitespace)?.0.trim_end())
+        });
+        let before_words = shorter
+            .skip(1)
+            .take(WORDS)
+            .flat_map(|text| [text, text.trim_end_matches(PARTING)]);
+        let before_marks = written.match_indices(PARTING).take(WORDS).map(|(at, _)| &written[..at]);
         let with_numbers = (1..=numbers.len()).map(|n| {
             let words: Vec<String> = numbers[..n].iter().map(usize::to_string).collect();
             format!("{written} {}", words.join(" "))
@@ -128,7 +150,7 @@ impl Nearby {
             (slashed.clone(), "the paths have backslashes: write `/`"),
             (
                 bare.to_owned(),
-                "take the commas, semicolons or quotes around the paths away",
+                "take the commas, colons or other marks, or quotes, around the paths away",
             ),
             (
                 bare.replace('\\', "/"),
@@ -142,15 +164,26 @@ impl Nearby {
                 after_first.to_owned(),
                 "what stands before the path is a column of its own: say so (`columns = \"_ path label\"`)",
             ),
-            (
-                before_last.to_owned(),
-                "what stands after the path is a column of its own: say which columns there are (`columns`)",
-            ),
         ];
+        let after_path = before_words.map(|text| {
+            (
+                text.to_owned(),
+                "what stands after the path is a column of its own: say which columns there are (`columns`)",
+            )
+        });
+        let marked = before_marks.map(|text| {
+            (
+                text.to_owned(),
+                "the mark after the path separates no columns: write a blank instead, or a tab, comma, semicolon or bar on all \
+                 lines",
+            )
+        });
         let numbered = with_numbers
             .map(|text| (text, "the number at the end belongs to the name: say which columns there are, such as `columns = \"path label\"`"));
         simple
             .into_iter()
+            .chain(after_path)
+            .chain(marked)
             .chain(numbered)
             .filter(|(text, _)| text != written)
             .find_map(|(text, advice)| Some(Clue::new(there(&text)?, advice)))
@@ -393,6 +426,25 @@ mod tests {
             (r"V\WALK\x", "v/Walk/x.avi", "with their endings, `.avi`"),
             ("0 v/a.mp4", "v/a.mp4", "before the path is a column"),
             ("v/a.mp4 walk", "v/a.mp4", "after the path is a column"),
+            ("v/a.mp4 0.0 1.5 walk", "v/a.mp4", "after the path is a column"),
+            ("v/b c.mp4 00:01 00:05 walk", "v/b c.mp4", "after the path is a column"),
+            ("v/a.mp4:", "v/a.mp4", "colons"),
+            ("v/a.mp4: walk", "v/a.mp4", "after the path is a column"),
+            (
+                "v/a.mp4=walk",
+                "v/a.mp4",
+                "the mark after the path separates no columns",
+            ),
+            (
+                "v/a.mp4，walk",
+                "v/a.mp4",
+                "the mark after the path separates no columns",
+            ),
+            (
+                "v/b c.mp4→riding a bike",
+                "v/b c.mp4",
+                "the mark after the path separates no columns",
+            ),
             ("/home/me/data/v/a.mp4", "v/a.mp4", "take `home/me/data/` away"),
             (r"C:\data\v\a.mp4", "v/a.mp4", "take `C:/data/` away"),
             ("data/v/a.mp4", "v/a.mp4", "`root = "),
@@ -411,6 +463,26 @@ mod tests {
         assert_eq!(clue(&there, "v/f.mp4", &[]), None);
         assert_eq!(clue(&there, "w/f.mp4", &[3]), None);
         assert_eq!(clue(&[], "", &[]), None);
+    }
+
+    #[test]
+    fn paths_from_home_that_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("data/v")).unwrap();
+        fs::create_dir_all(dir.path().join("home/v")).unwrap();
+        fs::write(dir.path().join("data/v/a.mp4"), "").unwrap();
+        fs::write(dir.path().join("home/v/B.mp4"), "").unwrap();
+        let nearby = Nearby::new(dir.path().join("data"));
+        let of = |rest: &str| nearby.clue_from_home("~/", rest, &dir.path().join("home").join(rest));
+        let clue = of("v/a.mp4").unwrap();
+        assert_eq!(clue.found, [dir.path().join("data/v/a.mp4")]);
+        assert!(
+            clue.advice.ends_with("not to the home folder: take `~/` away"),
+            "{}",
+            clue.advice
+        );
+        assert_eq!(of("v/b.mp4").unwrap().found, [dir.path().join("home/v/B.mp4")]);
+        assert_eq!(of("v/c.mp4"), None);
     }
 
     #[test]

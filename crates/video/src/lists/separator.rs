@@ -84,7 +84,10 @@ pub(super) fn detect<'a>(
             Separator::Mark(mark).split(line, &mut fields);
             // Tables often end with columns that are empty in every row.
             let used = fields.iter().rposition(|f| !f.is_empty())? + 1;
-            columns = used.max(columns);
+            // A class with the mark in its name makes no column.
+            if labels.torn(&fields[..used], char::from(mark)).is_none() {
+                columns = used.max(columns);
+            }
             let sound = |(i, field): (usize, &&str)| match i == path_at {
                 true => is_path(field, labels),
                 false => is_value(field, labels),

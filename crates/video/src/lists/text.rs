@@ -1,7 +1,7 @@
 //! Lists with one line per video.
 
 use super::doubt::{self, first_column};
-use super::labels::{BEYOND, Labels, is_count, whole, why_not};
+use super::labels::{BEYOND, Labels, NEITHER, is_count, whole, why_not};
 use super::separator::{self, MARKS, Separator, has_ending, unquoted};
 use super::{BadLine, Column, Columns, Entries, ListEntry, ListFormat, ListOptions, Scan, header};
 use crate::Checksum;
@@ -66,6 +66,11 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
     }
     found.entries.shrink();
     found.numbered = reader.labels.numbered();
+    // One line may be a mistake of its own.
+    let all = found.bad.len() > 1 && found.bad.iter().all(|bad| bad.reason.contains(NEITHER));
+    if all && found.entries.iter().all(|e| e.label.is_none()) {
+        found.foreign = reader.labels.foreign();
+    }
     if reader.labels.begin_with_one() {
         for bad in &mut found.bad {
             if bad.reason.contains(BEYOND) {
@@ -280,11 +285,18 @@ impl LineReader<'_> {
             let found = self.words_of(*kind, rest, true);
             let taken = found.words.min(rest.len());
             doubtful |= found.doubtful;
-            self.take(&mut fields, *kind, span(text, rest, rest.len() - taken, rest.len()))?;
+            let word = span(text, rest, rest.len() - taken, rest.len());
+            self.take(&mut fields, *kind, word).map_err(|e| match kind {
+                Column::Label if e.contains(NEITHER) => self.labels.misspelt(rest, true).unwrap_or(e),
+                _ => e,
+            })?;
             to -= taken;
         }
         if from >= to {
-            return Err(self.too_few(words.len()));
+            return Err(format!(
+                "has no path: all of it was read as the other columns ({})",
+                self.expected()
+            ));
         }
         let path = span(text, words, from, to);
         if doubtful && !has_ending(path) {
@@ -312,6 +324,13 @@ impl LineReader<'_> {
     fn marks<'t>(&self, line: usize, words: &[&'t str]) -> Result<ListEntry<'t>, String> {
         let columns = &self.shape.columns.0;
         let used = words.iter().rposition(|w| !w.is_empty()).map_or(0, |at| at + 1);
+        if let Separator::Mark(mark) = self.shape.separator
+            && let Some(class) = self.labels.torn(&words[..used], char::from(mark))
+        {
+            return Err(format!(
+                "label {class:?} holds the mark that separates the columns: put it in quotes, \"{class}\""
+            ));
+        }
         if words.len() < columns.len() {
             return Err(self.too_few(words.len()));
         }

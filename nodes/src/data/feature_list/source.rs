@@ -10,7 +10,6 @@ use crate::data::listing::{
 use anyhow::Result;
 use glad_video::Template;
 use glad_video::lists::{ListEntry, ListFormat, Nearby, Scan};
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,7 +47,11 @@ impl Listed {
 
     /// What can be read of a list.
     fn read(&self, list: &Path) -> Result<Scan, SourceError> {
-        self.reader.read(list, self.classes()?)
+        let file = match &self.classes {
+            Some(Classes::File(file)) => Some(self.classes_file(file)),
+            _ => None,
+        };
+        self.reader.read(list, self.classes()?, file)
     }
 
     /// What the features of a list have in common.
@@ -119,18 +122,13 @@ impl Source for Listed {
         paths.iter().enumerate().map(video).collect()
     }
 
-    fn absent(&self, files: bool) -> Vec<String> {
+    fn absent(&self) -> Vec<String> {
         let mut absent = vec![];
         if let Some(Classes::File(file)) = &self.classes {
             absent.extend(missing(&self.classes_file(file)));
         }
-        for (split, gone) in self.reader.missing() {
+        for (_, gone) in self.reader.missing() {
             absent.extend(gone);
-            // What is wrong with a list itself is reported by `videos`.
-            if files && let Ok(videos) = self.videos(split) {
-                let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
-                absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());
-            }
         }
         absent
     }

@@ -29,13 +29,18 @@ pub(in crate::data) fn without_detours(path: PathBuf) -> PathBuf {
     }
 }
 
+/// A path that begins with the home folder as `~/` or `$HOME/`: that, and the rest.
+pub(in crate::data) fn home_and_rest(path: &str) -> Option<(&'static str, &str)> {
+    let starts = ["~/", "$HOME/", "${HOME}/"].into_iter();
+    starts
+        .filter_map(|start| Some((start, path.strip_prefix(start)?)))
+        .next()
+}
+
 /// A path with `~/` or `$HOME/` at its beginning replaced by the home folder.
 pub(in crate::data) fn from_home(path: &str) -> Cow<'_, Path> {
-    let rest = ["~/", "$HOME/", "${HOME}/"]
-        .iter()
-        .find_map(|start| path.strip_prefix(start));
-    match (rest, std::env::home_dir()) {
-        (Some(rest), Some(home)) if !home.as_os_str().is_empty() => home.join(rest).into(),
+    match (home_and_rest(path), std::env::home_dir()) {
+        (Some((_, rest)), Some(home)) if !home.as_os_str().is_empty() => home.join(rest).into(),
         _ => Path::new(path).into(),
     }
 }

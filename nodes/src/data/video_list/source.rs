@@ -5,12 +5,11 @@ use crate::contract::*;
 use crate::data::classes::Classes;
 use crate::data::footage::ListedFootage;
 use crate::data::listing::{
-    ListReader, argument, columns, from_home, listed, missing, sound, stated, values, without_detours,
+    ListReader, argument, columns, from_home, home_and_rest, listed, missing, sound, stated, values, without_detours,
 };
 use anyhow::{Context, Result, anyhow};
 use glad_video::lists::{ListEntry, ListFormat, Nearby, Scan};
-use glad_video::{OpenOptions, Watch};
-use rayon::prelude::*;
+use glad_video::{Numbering, OpenOptions, Watch};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,9 +95,17 @@ impl Listed {
         }
     }
 
+    /// The file that has the names of the classes, where one has them.
+    fn file_of_classes(&self) -> Option<PathBuf> {
+        match &self.params.classes {
+            Some(Classes::File(file)) => Some(self.classes_file(file)),
+            _ => None,
+        }
+    }
+
     /// What can be read of a list.
     fn read(&self, list: &Path) -> Result<Scan, SourceError> {
-        let scan = self.reader.read(list, self.names(list)?)?;
+        let scan = self.reader.read(list, self.names(list)?, self.file_of_classes())?;
         match scan.format {
             ListFormat::FeatureIndex => Err(FileFault {
                 role: "the list",
@@ -113,13 +120,18 @@ impl Listed {
     }
 
     /// Makes the videos of a list.
-    fn opener<'a>(&self, list: &'a Path, root: PathBuf, format: ListFormat) -> Result<Opener<'a>> {
+    fn opener<'a>(&self, list: &'a Path, root: PathBuf, format: ListFormat, by_name: bool) -> Result<Opener<'a>> {
         Ok(Opener {
             list,
             options: OpenOptions {
                 decoder: self.params.backend,
                 template: self.params.template(format).map_err(anyhow::Error::msg)?,
                 start_index: self.reader.start_index(format),
+                numbering: match self.params.start_index {
+                    Some(_) => Numbering::Stated,
+                    None if by_name => Numbering::ByName,
+                    None => Numbering::Assumed,
+                },
                 ..OpenOptions::default()
             },
             watch: Watch {
@@ -129,6 +141,12 @@ impl Listed {
             root,
         })
     }
+}
+
+/// Whether a list gives segments by the numbers of their images.
+fn by_name(scan: &Scan) -> bool {
+    let of_table = scan.format == ListFormat::EpicKitchens && !scan.columns.is_empty();
+    of_table || scan.columns.split(' ').any(|column| column == "start")
 }
 
 /// What the videos of a list have in common.
@@ -154,7 +172,7 @@ impl Opener<'_> {
         let footage = ListedFootage::new(path.clone(), line.clone(), options, stated(&entry), self.watch);
         Arc::new(Video {
             index,
-            footage: Arc::new(footage.near(self.nearby.clone())),
+            footage: Arc::new(footage.near(self.nearby.clone(), home_and_rest(entry.path))),
             path,
             line,
             label: entry.label,
@@ -166,14 +184,14 @@ impl Source for Listed {
     fn videos(&self, split: &str) -> Result<Vec<Arc<Video>>, SourceError> {
         let list = self.reader.list(split)?;
         let scan = sound(&list, self.read(&list)?)?;
-        let opener = self.opener(&list, self.reader.root(&list), scan.format)?;
+        let opener = self.opener(&list, self.reader.root(&list), scan.format, by_name(&scan))?;
         Ok(scan.entries.iter().enumerate().map(|e| opener.video(e)).collect())
     }
 
     fn scan(&self, split: &str) -> Result<ListScan, SourceError> {
         let list = self.reader.list(split)?;
         let scan = self.read(&list)?;
-        let opener = self.opener(&list, self.reader.root(&list), scan.format)?;
+        let opener = self.opener(&list, self.reader.root(&list), scan.format, by_name(&scan))?;
         Ok(listed(&list, scan, |e| opener.video(e)))
     }
 
@@ -222,12 +240,12 @@ impl Source for Listed {
     }
 
     fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>, SourceError> {
-        let opener = self.opener(Path::new("argument"), PathBuf::new(), self.params.format)?;
+        let opener = self.opener(Path::new("argument"), PathBuf::new(), self.params.format, false)?;
         let video = |at| Ok(opener.video(argument(at)?));
         paths.iter().enumerate().map(video).collect()
     }
 
-    fn absent(&self, files: bool) -> Vec<String> {
+    fn absent(&self) -> Vec<String> {
         if let Some(unmade) = self.unmade() {
             return vec![unmade];
         }
@@ -235,13 +253,8 @@ impl Source for Listed {
         if let Some(Classes::File(file)) = &self.params.classes {
             absent.extend(missing(&self.classes_file(file)));
         }
-        for (split, gone) in self.reader.missing() {
+        for (_, gone) in self.reader.missing() {
             absent.extend(gone);
-            // What is wrong with a list itself is reported by `videos`.
-            if files && let Ok(videos) = self.videos(split) {
-                let bad = videos.par_iter().filter_map(|v| v.footage.frame_count().err());
-                absent.extend(bad.map(|e| format!("{e:#}")).collect::<Vec<_>>());
-            }
         }
         absent
     }

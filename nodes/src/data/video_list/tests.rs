@@ -42,6 +42,13 @@ fn read(text: &str, mut params: Value) -> Result<Vec<(usize, Option<usize>, usiz
     videos.iter().map(row).collect()
 }
 
+/// What is wrong with each video of a split that cannot be opened.
+fn unreadable(source: &dyn Source, split: &str) -> Vec<String> {
+    let videos = source.videos(split).unwrap();
+    let bad = videos.iter().filter_map(|v| v.footage.frame_count().err());
+    bad.map(|e| format!("{e:#}")).collect()
+}
+
 #[test]
 fn frames_are_counted_and_segments_taken_from_the_list() {
     let whole = [(1, Some(0), 12), (3, Some(1), 5)];
@@ -277,16 +284,15 @@ fn lists_by_split() {
     let e = source.videos("val").err().unwrap().to_string();
     assert!(e.contains("c.txt: cannot read"), "{e}");
     let c = dir.path().join("c.txt");
-    assert_eq!(source.absent(false), [format!("{} is not there", c.display())]);
+    assert_eq!(source.absent(), [format!("{} is not there", c.display())]);
     // the videos of lists/b.txt are beside it, which is not where they are
-    let absent = source.absent(true);
-    assert_eq!(absent.len(), 3, "{absent:?}");
+    let bad = unreadable(&source, "test");
     assert!(
-        absent[0].contains("b.txt:1: ") && absent[1].contains("b.txt:2: "),
-        "{absent:?}"
+        bad.len() == 2 && bad[0].contains("b.txt:1: ") && bad[1].contains("b.txt:2: "),
+        "{bad:?}"
     );
     let rooted = json!({"list": {"test": "lists/b.txt"}, "root": "."});
-    assert_eq!(self::source(dir.path(), rooted).absent(true), [""; 0]);
+    assert_eq!(unreadable(&self::source(dir.path(), rooted), "test"), [""; 0]);
 }
 
 #[test]
@@ -305,7 +311,7 @@ fn classes_of_a_file() {
         "{e}"
     );
     fs::remove_file(dir.path().join("classes.txt")).unwrap();
-    assert!(source.absent(false)[0].contains("classes.txt is not there"));
+    assert!(source.absent()[0].contains("classes.txt is not there"));
 }
 
 #[test]
@@ -323,7 +329,7 @@ fn data_is_made_on_first_use() {
         e.contains("source_train.txt is not there yet: the small data set is made on first use"),
         "{e}"
     );
-    assert_eq!(source.absent(true).len(), 1);
+    assert_eq!(source.absent().len(), 1);
     assert_eq!(source.classes().unwrap(), None);
     let last = std::sync::Mutex::new((0, 0));
     source
@@ -334,7 +340,8 @@ fn data_is_made_on_first_use() {
         })
         .unwrap();
     assert_eq!(*last.lock().unwrap(), (8, 8));
-    assert_eq!(source.absent(true), [""; 0]);
+    assert_eq!(source.absent(), [""; 0]);
+    assert_eq!(unreadable(&source, "train"), [""; 0]);
     let videos = source.videos("train").unwrap();
     assert_eq!(videos.len(), 2);
     assert!((10..20).contains(&videos[0].footage.frame_count().unwrap()));
@@ -449,7 +456,7 @@ fn lists_of_ones_own_need_no_data_to_be_made() {
     own_alone.ensure(&|what, _, _| panic!("{what}")).unwrap();
     assert_eq!(own_alone.videos("train").unwrap().len(), 1);
     let both = source(json!({"train": own, "test": "target_test.txt"})).made_in(cache);
-    assert_eq!(both.absent(false).len(), 1, "made on first use");
+    assert_eq!(both.absent().len(), 1, "made on first use");
 }
 
 #[test]
@@ -530,6 +537,43 @@ fn a_header_of_epic_kitchens_gives_what_its_format_gives() {
     assert!(format!("{e:#}").contains("img_4.png"), "{e:#}");
 }
 
+/// Segments by offset need the first number, and segments by numbers of images do not.
+#[test]
+fn a_folder_that_begins_one_later_is_a_bad_video_unless_its_first_number_is_stated() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("g")).unwrap();
+    for i in 1..=20 {
+        fs::write(dir.path().join(format!("g/img_{i:05}.jpg")), grey_png(10 * i as u8)).unwrap();
+    }
+    fs::write(dir.path().join("l.txt"), "g 5 3 0\ng 9 4 1\n").unwrap();
+    fs::write(dir.path().join("s.txt"), "g 5 9 0\n").unwrap();
+    let first = |params: Value| {
+        let videos = source(dir.path(), params).videos("train").unwrap();
+        let frames = videos[0].footage.frames(&[0]);
+        frames.map(|f| f[0].data[0]).map_err(|e| format!("{e:#}"))
+    };
+    for format in [json!("babel"), json!("auto")] {
+        let columns = if format == "auto" {
+            json!("path offset frames label")
+        } else {
+            json!(null)
+        };
+        let e = first(json!({"list": "l.txt", "format": format, "columns": columns})).unwrap_err();
+        assert!(
+            e.contains("l.txt:1: ") && e.contains("say `start_index = 1`, or `start_index = 0`"),
+            "{e}"
+        );
+        let stated = |n: usize| json!({"list": "l.txt", "format": format, "columns": columns, "start_index": n});
+        assert_eq!(first(stated(1)), Ok(60));
+        assert_eq!(first(stated(0)), Ok(50));
+    }
+    // Images 5 to 9, whatever the first number is.
+    assert_eq!(
+        first(json!({"list": "s.txt", "columns": "path start stop label"})),
+        Ok(50)
+    );
+}
+
 #[test]
 fn folders_whose_names_end_in_numbers_are_no_numbers_of_frames() {
     let dir = tempfile::tempdir().unwrap();
@@ -589,6 +633,14 @@ fn the_home_folder_may_begin_a_path() {
     fs::write(dir.path().join("l.txt"), "~/v/a.mp4 0\n").unwrap();
     let videos = source(dir.path(), json!({"list": "l.txt"})).videos("train").unwrap();
     assert_eq!(videos[0].path, home.join("v/a.mp4"));
+    // Not there, and below the list's folder: the advice is about what the list has.
+    let name = "a-name-that-no-home-folder-has.mp4";
+    fs::write(dir.path().join(name), "").unwrap();
+    fs::write(dir.path().join("l.txt"), format!("$HOME/{name} 0\n")).unwrap();
+    let videos = source(dir.path(), json!({"list": "l.txt"})).videos("train").unwrap();
+    let clue = videos[0].footage.clue().unwrap();
+    assert_eq!(clue.found, [dir.path().join(name)]);
+    assert!(clue.advice.ends_with("take `$HOME/` away"), "{}", clue.advice);
 }
 
 #[test]
@@ -607,7 +659,7 @@ fn a_file_that_is_not_there_is_looked_for_under_other_names() {
     assert_eq!(clue(3).unwrap().0, "");
     let e = format!("{:#}", videos[0].footage.frame_count().unwrap_err());
     assert!(e.contains("a.mp4 is there: write the names with their endings"), "{e}");
-    assert_eq!(source.absent(true).len(), 4);
+    assert_eq!(unreadable(&source, "train").len(), 4);
 }
 
 /// What a list says is the same whether its videos are made or not.
