@@ -1,30 +1,52 @@
 //! Copies of weights that follow them: teachers.
 
-use crate::program::{Copied, Program};
+use crate::program::{Checked, Copied, Program};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
 use glad_nodes::{Role, Weight, WeightSpec, WeightStore};
 
-/// Makes the copies of a program that `store` does not have, equal to what they copy. Gives their names.
+/// Makes what `store` does not have of a program's copies, equal to what they copy. A stream's own weight that a copy gains
+/// later, with a program of more streams, begins as the copy's of all streams. Gives the names.
 ///
 /// # Errors
 /// There is nothing to copy, or the device has no memory.
 pub(super) fn begin(program: &Program, store: &mut WeightStore) -> Result<Vec<String>> {
     let mut begun = vec![];
-    for copied in program
-        .copies
-        .iter()
-        .filter(|c| !store.has_node(&c.node))
-        .collect::<Vec<_>>()
-    {
+    for copied in &program.copies {
+        let fresh = !store.has_node(&copied.node);
         for spec in &program.weights[&copied.node] {
-            let value = original(store, copied, spec)?.value.copy()?;
             let name = full(&copied.node, &spec.name);
+            if store.get(&name).is_some() {
+                continue;
+            }
+            let of_all = spec.starts_as().filter(|_| !fresh && spec.role != Role::Buffer);
+            let own = of_all.and_then(|all| store.get(&full(&copied.node, all)));
+            let from = own.map_or_else(|| original(store, copied, spec), Ok)?;
+            let value = from.value.copy()?;
             store.insert(name.clone(), spec.clone(), value);
             begun.push(name);
         }
     }
     Ok(begun)
+}
+
+/// Gives copies that follow the running statistics that a view has computed anew for what they copy.
+///
+/// # Errors
+/// The device fails.
+pub(super) fn statistics(checked: &Checked, view: &Program, store: &mut WeightStore) -> Result<()> {
+    for program in checked.phases.values().chain(checked.views.values()) {
+        let follows = |c: &&Copied| c.ema != 1.0 && view.statistics.contains(&c.of);
+        for copied in program.copies.iter().filter(follows) {
+            for spec in program.weights[&copied.node].iter().filter(|s| s.role == Role::Buffer) {
+                let value = original(store, copied, spec)?.value.clone();
+                if let Some(copy) = store.get_mut(&full(&copied.node, &spec.name)) {
+                    write(copy, &value)?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Moves the copies after an update of what they copy: `copy ← ema · copy + (1 − ema) · weight` for what is trained, and the
@@ -44,10 +66,16 @@ pub(super) fn follow(program: &Program, store: &mut WeightStore) -> Result<()> {
                 Role::Buffer => weight,
                 _ => moved(&copy.value, &weight, copied.ema)?,
             };
-            copy.value.flatten_all()?.slice_set(&next.flatten_all()?, 0, 0)?;
-            copy.version += 1;
+            write(copy, &next)?;
         }
     }
+    Ok(())
+}
+
+/// In place.
+fn write(copy: &mut Weight, value: &Tensor) -> Result<()> {
+    copy.value.flatten_all()?.slice_set(&value.flatten_all()?, 0, 0)?;
+    copy.version += 1;
     Ok(())
 }
 

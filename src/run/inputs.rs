@@ -258,7 +258,10 @@ impl Inputs {
 
 /// Whether what a source's videos are passed to opens their files. A view of lengths may read the lists alone.
 fn opens(program: &Program, source: usize) -> bool {
-    let is_video = |id: &ValueId| program.values[id.0].call == source && program.values[id.0].ty.head == Head::Video;
+    let is_video = |id: &ValueId| {
+        let value = &program.values[id.0];
+        value.call == source && matches!(value.ty.head, Head::Video | Head::Sequence)
+    };
     let takes = |call: &&Call| call.inputs.iter().any(|(_, ids)| ids.iter().any(is_video));
     let mut given = program
         .calls

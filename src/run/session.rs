@@ -2,6 +2,7 @@
 
 use super::begin::{Begun, begin};
 use super::checkpoint::{self, Position};
+use super::copies;
 use super::data::{FeedOptions, unusual};
 use super::device::device_identity;
 use super::error::RunError;
@@ -162,6 +163,7 @@ pub fn run(
                 // It changes what later phases start from: once is enough.
                 if i >= position.entry {
                     session.view(program, &mut store)?;
+                    copies::statistics(checked, program, &mut store)?;
                     position.entry = i + 1;
                     session.save_state(None, &store, &mut position, &mut log)?;
                 }

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::time::Duration;
 
 fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
+    args_of(graph(&format!("methods/{method}.toml")), out, more)
+}
+
+fn args_of(graph: String, out: &Path, more: &[&str]) -> Vec<String> {
     let own = ["--setting", &smoke(), "--no-share", "--quiet", "--save-every", "2"].map(String::from);
-    let mut v = vec![
-        graph(&format!("methods/{method}.toml")),
-        "--out".into(),
-        out.display().to_string(),
-    ];
+    let mut v = vec![graph, "--out".into(), out.display().to_string()];
     v.extend(own);
     for set in [
         "phases.pretrain.steps=3",
@@ -123,4 +123,38 @@ fn statistics_of_the_target_are_computed_once() {
     assert_eq!(differing(&whole, &cut), Vec::<String>::new());
     let again = ok(&["eval", "--run", &whole.display().to_string()]);
     assert_eq!(scores(&again), scores(&printed));
+}
+
+/// A teacher of a network whose norms have statistics of each stream: trained with the source alone (AdaBN) or in a phase of both
+/// streams after one of another (DSBN), and scored on the target.
+#[test]
+fn a_teacher_gains_the_statistics_of_streams_that_come_later() {
+    let dir = tempfile::tempdir().unwrap();
+    for method in ["adabn", "dsbn"] {
+        let file = dir.path().join(format!("{method}.toml"));
+        let text = format!(
+            "extends = \"glad:methods/{method}\"\n[nodes.t]\nweights = {{ of = \"backbone\", ema = 0.9 }}\ninputs = {{ clips = \
+             \"normalize.clips\" }}\n[nodes.t_consensus]\nkind = \"mean\"\ninputs = {{ x = \"t.feature\" }}\n[nodes.t_classify]\n\
+             weights = {{ of = \"classify\", ema = 0.9 }}\ninputs = {{ x = \"t_consensus.y\" }}\n[set.nodes.scores.inputs]\nlogits = \
+             \"t_classify.logits\"\n[set.views.infer]\nroots = [\"t_classify.logits@target\", \
+             \"scores.mean_class_accuracy@target\"]\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let run = dir.path().join(method);
+        ok(&args_of(file.display().to_string(), &run, &[]));
+        let (student, teacher) = (below(&run, "backbone"), below(&run, "t"));
+        let of_target = student.keys().filter(|n| n.ends_with("@target")).count();
+        assert!(of_target > 5, "{method}: {:?}", student.keys());
+        for (name, numbers) in student.iter().filter(|(n, _)| n.contains("running_")) {
+            // Until its view, AdaBN has nothing of the target, and neither has what is saved of its teacher.
+            if let Some(found) = teacher.get(name) {
+                assert_eq!(found, numbers, "{method}: {name}");
+            }
+        }
+        assert!(
+            teacher.keys().any(|n| n.ends_with("@source")),
+            "{method}: {:?}",
+            teacher.keys()
+        );
+    }
 }

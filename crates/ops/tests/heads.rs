@@ -139,6 +139,8 @@ proptest! {
         let grads = grads.map(|g| g.iter().map(|x| x * scale).collect::<Vec<f32>>());
         let adam = Adam { lr: 0.05, betas: [b1, 0.999], eps: 1e-4, weight_decay: 0.1, decoupled, clip_scale: clip };
         let (mut w_want, mut m_want, mut v_want) = (wide(&w), vec![0.0; len], vec![0.0; len]);
+        // Gradient and decay may cancel: what is left has their rounding, which a small root of the moments makes large.
+        let mut rounding = 0f64;
         for (step, grad) in grads.iter().enumerate() {
             let t = step as i32 + 1;
             for i in 0..len {
@@ -152,6 +154,8 @@ proptest! {
                 v_want[i] = 0.999 * v_want[i] + (1.0 - 0.999) * d * d;
                 let root = f64::sqrt(v_want[i] / (1.0 - 0.999f64.powi(t)));
                 w_want[i] -= 0.05 * m_want[i] / (1.0 - b1.powi(t)) / (root + 1e-4);
+                let parts = clip * f64::from(grad[i]).abs() + if decoupled { 0.0 } else { 0.1 * w_want[i].abs() };
+                rounding = rounding.max(0.05 * f64::from(f32::EPSILON) * parts / (root + 1e-4));
             }
         }
         let run = || {
@@ -162,7 +166,7 @@ proptest! {
             vec![w, m, v]
         };
         on_all(run, |set, got| {
-            assert_near(&format!("{set}: w"), &got[0], &w_want, 1e-6);
+            assert_near(&format!("{set}: w"), &got[0], &w_want, 1e-6 + 3.0 * rounding);
             assert_near(&format!("{set}: m"), &got[1], &m_want, 1e-6);
             // Squares are far below 1: held relative to their own size.
             let most = v_want.iter().fold(1e-30, |most: f64, v| most.max(*v));

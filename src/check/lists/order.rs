@@ -85,7 +85,7 @@ fn maker(program: &Program, mask: ValueId) -> Option<(usize, usize)> {
             };
             let [video] = from.as_slice() else { return None };
             let port = call.outputs.iter().position(|o| *o == Some(mask))?;
-            (program.values[video.0].ty.head == Head::Video).then_some((info.call, port))
+            matches!(program.values[video.0].ty.head, Head::Video | Head::Sequence).then_some((info.call, port))
         }
         Side::Device => None,
     }
