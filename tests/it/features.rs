@@ -272,6 +272,21 @@ fn heads_train_on_the_features_that_were_written() {
     assert_eq!(glad(&linted).status.code(), Some(1));
     let text = fs::read_to_string(report).unwrap();
     assert!(text.contains("index.csv:5") && text.contains("unreadable"), "{text}");
+
+    // More missing files than may be bad are found before anything runs.
+    for row in index(&at("source_train")).iter().skip(1).step_by(2) {
+        fs::remove_file(at("source_train").join(&row[2])).unwrap();
+    }
+    let other = at("other").display().to_string();
+    let renamed: Vec<String> = args
+        .iter()
+        .map(|a| if *a == heads { other.clone() } else { a.clone() })
+        .collect();
+    let out = glad(&renamed);
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(1), "{printed}");
+    assert!(printed.contains("videos are missing, and nothing was run"), "{printed}");
+    assert!(!Path::new(&other).exists());
 }
 
 /// Every combination that is none says what to write.
