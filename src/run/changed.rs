@@ -148,9 +148,7 @@ fn files(before: Option<&FileInput>, now: Option<&FileInput>) -> Change {
         (Some(a), Some(b)) if a.bytes != b.bytes => {
             Change::Other(format!("has {} bytes, and had {} when the run began", b.bytes, a.bytes))
         }
-        (Some(a), Some(b)) if a.parts != b.parts => {
-            Change::Other("has images of other names or sizes than when the run began".into())
-        }
+        (Some(a), Some(b)) if a.parts != b.parts => Change::Other("has another content than when the run began".into()),
         (Some(a), Some(b)) if a.real != b.real => Change::Moved("is a link to another place".into()),
         (Some(a), Some(b)) if a.time != b.time => Change::Moved("has another time of its last change".into()),
         _ => Change::Same,

@@ -86,7 +86,7 @@ pub struct VideoInput(
 pub struct FileInput {
     /// Bytes.
     pub bytes: u64,
-    /// Of a folder: a hash over each image's name and bytes. Of what is no file: what names its content.
+    /// Of a folder: a hash over each image's name and bytes. Of features, and of what is no file: what names the content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<String>,
     /// The time of the last change: nanoseconds since 1970, or of a folder a hash over each image's.
@@ -425,7 +425,7 @@ fn file(video: &Video, folders: &HashMap<PathBuf, Option<PathBuf>>) -> Option<Fi
         let images = video.footage.images()?;
         return Some(FileInput {
             bytes: images.bytes,
-            parts: Some(images.sizes),
+            parts: Some(images.sizes + &video.footage.content().unwrap_or_default()),
             time: Some(images.times),
             real,
         });
@@ -435,6 +435,6 @@ fn file(video: &Video, folders: &HashMap<PathBuf, Option<PathBuf>>) -> Option<Fi
         bytes: meta.len(),
         time: Some(modified.as_nanos().to_string()),
         real,
-        ..named(None)
+        ..named(video.footage.content())
     })
 }

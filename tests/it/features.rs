@@ -249,19 +249,29 @@ fn heads_train_on_the_features_that_were_written() {
 
     // Other features are another run.
     let file = at("source_train").join(&index(&at("source_train"))[3][2]);
-    fs::write(
-        &file,
-        fs::read(at("source_test").join(&index(&at("source_test"))[0][2])).unwrap(),
-    )
-    .unwrap();
-    fs::write(&file, [fs::read(&file).unwrap(), vec![0]].concat()).unwrap();
-    let out = glad(&[&args[..], &["--resume".into()]].concat());
-    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert_eq!(out.status.code(), Some(1), "{printed}");
+    let before = fs::read(&file).unwrap();
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let resumed = || {
+        let out = glad(&[&args[..], &["--resume".into()]].concat());
+        (out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned())
+    };
+    // As of another network: as many bytes.
+    let mut other = before.clone();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(&file, &other).unwrap();
+    let (code, printed) = resumed();
+    assert_eq!(code, Some(1), "{printed}");
     assert!(
-        printed.contains(&*file.file_name().unwrap().to_string_lossy()),
+        printed.contains(&name) && printed.contains("has another content"),
         "{printed}"
     );
+    // The same bytes, written again, are the same features.
+    fs::write(&file, &before).unwrap();
+    assert_eq!(resumed().0, Some(0));
+    fs::write(&file, [before, vec![0]].concat()).unwrap();
+    let (code, printed) = resumed();
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains(&name) && printed.contains("bytes"), "{printed}");
     // And `lint` finds what is wrong with the file.
     let report = at("lint.md").display().to_string();
     let linted: Vec<String> = [

@@ -97,6 +97,11 @@ pub trait Footage: Send + Sync {
     fn stamp(&self) -> Option<String> {
         None
     }
+    /// A hash over what is in the file, read anew, where sizes do not tell one content from another: features of one network are
+    /// as large as those of another. `None` where size and time are enough.
+    fn content(&self) -> Option<String> {
+        None
+    }
     /// The images of a folder as they are now, without reading them; `None` where this is no folder of images. What is a
     /// file needs no answer: a comparison of runs looks at [`Video::path`].
     fn images(&self) -> Option<ImagesStamp> {
