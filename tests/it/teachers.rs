@@ -130,30 +130,38 @@ fn statistics_of_the_target_are_computed_once() {
 #[test]
 fn a_teacher_gains_the_statistics_of_streams_that_come_later() {
     let dir = tempfile::tempdir().unwrap();
-    for method in ["adabn", "dsbn"] {
-        let file = dir.path().join(format!("{method}.toml"));
+    // DSBN's target is computed anew after both have followed it in training.
+    let adapted = "append.run = [\"adapt\"]\n";
+    let view =
+        "[views.adapt]\nsplit = \"train\"\nbatch = 25\nstatistics = [\"backbone\"]\nroots = [\"consensus.y@target\"]\n";
+    for (name, method, verb, view) in [
+        ("adabn", "adabn", "", ""),
+        ("dsbn", "dsbn", "", ""),
+        ("anew", "dsbn", adapted, view),
+    ] {
+        let file = dir.path().join(format!("{name}.toml"));
         let text = format!(
-            "extends = \"glad:methods/{method}\"\n[nodes.t]\nweights = {{ of = \"backbone\", ema = 0.9 }}\ninputs = {{ clips = \
+            "extends = \"glad:methods/{method}\"\n{verb}{view}[nodes.t]\nweights = {{ of = \"backbone\", ema = 0.9 }}\ninputs = {{ clips = \
              \"normalize.clips\" }}\n[nodes.t_consensus]\nkind = \"mean\"\ninputs = {{ x = \"t.feature\" }}\n[nodes.t_classify]\n\
              weights = {{ of = \"classify\", ema = 0.9 }}\ninputs = {{ x = \"t_consensus.y\" }}\n[set.nodes.scores.inputs]\nlogits = \
              \"t_classify.logits\"\n[set.views.infer]\nroots = [\"t_classify.logits@target\", \
              \"scores.mean_class_accuracy@target\"]\n"
         );
         std::fs::write(&file, text).unwrap();
-        let run = dir.path().join(method);
+        let run = dir.path().join(name);
         ok(&args_of(file.display().to_string(), &run, &[]));
         let (student, teacher) = (below(&run, "backbone"), below(&run, "t"));
         let of_target = student.keys().filter(|n| n.ends_with("@target")).count();
-        assert!(of_target > 5, "{method}: {:?}", student.keys());
-        for (name, numbers) in student.iter().filter(|(n, _)| n.contains("running_")) {
+        assert!(of_target > 5, "{name}: {:?}", student.keys());
+        for (weight, numbers) in student.iter().filter(|(n, _)| n.contains("running_")) {
             // Until its view, AdaBN has nothing of the target, and neither has what is saved of its teacher.
-            if let Some(found) = teacher.get(name) {
-                assert_eq!(found, numbers, "{method}: {name}");
+            if let Some(found) = teacher.get(weight) {
+                assert_eq!(found, numbers, "{name}: {weight}");
             }
         }
         assert!(
             teacher.keys().any(|n| n.ends_with("@source")),
-            "{method}: {:?}",
+            "{name}: {:?}",
             teacher.keys()
         );
     }
