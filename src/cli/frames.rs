@@ -196,7 +196,9 @@ fn one(
     let cells: Vec<Vec<Cell>> = rows.iter().map(|r| r.iter().map(cell).collect()).collect();
     let sheet = contact_sheet(&cells, WIDTH)?;
     let path = what.out.join(format!("{name}_sheet.png"));
-    write_out(&path, &png(&sheet).context("cannot make the picture")?)?;
+    let picture = png(&sheet).context("cannot make the picture")?;
+    no_other(&path, &picture)?;
+    write_out(&path, &picture)?;
     Ok(format!("{size}; {} on {}{remark}", wanted.len(), path.display()))
 }
 

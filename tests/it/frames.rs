@@ -98,6 +98,16 @@ fn a_sheet_and_what_a_sampler_picks() {
     );
     // two rows of two: 4 pixels between frames of 96 by 64, under each 12 for its number
     assert_eq!(size(&sheet), (4 + 2 * 100, 4 + 2 * (64 + 12 + 4)));
+    // The same again is no other; of other frames it is not overwritten.
+    ok(&["frames", &file, "--sheet", "--index", "0,1,2,3", "--out", &to]);
+    let out = glad(&["frames", &file, "--sheet", "--index", "0,1", "--out", &to]);
+    let printed = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.code() == Some(3) && printed.contains("v_sheet.png is there already and is another picture"),
+        "{printed}"
+    );
+    assert_eq!(size(&sheet), (4 + 2 * 100, 4 + 2 * (64 + 12 + 4)));
+    std::fs::remove_file(&sheet).unwrap();
 
     // 2 local clips of 8 frames in the main phase, 3 in the warm-up
     let full = graph("full.toml");
