@@ -1,7 +1,7 @@
 //! Bounds of values.
 
 use crate::diag::Problem;
-use crate::tree::{Out, Tree, at_value};
+use crate::tree::{Out, Tree, TreeValue, at_value};
 use serde_json::{Map, Value as Json, json};
 
 /// Bounds of a key's value, and how the schema states them.
@@ -46,6 +46,11 @@ impl Rules {
             let bound = match bound {
                 b if b != 0.0 && b.abs() < 1e-4 => format!("{b:e}"),
                 b => b.to_string(),
+            };
+            // Beyond 2^53 a float is not the number that was written.
+            let n = match t.value {
+                TreeValue::Integer(n) => n.to_string(),
+                _ => n.to_string(),
             };
             let p = Problem::error(format!("`{at}` is {n}, and has to be {what} {bound}"));
             out.push(at_value(p, t, "this value"));

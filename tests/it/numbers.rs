@@ -170,3 +170,29 @@ fn every_number_of_a_flag_is_used_or_refused() {
     }
     assert!(!dir.path().join("run").exists());
 }
+
+#[test]
+fn a_number_is_reported_as_it_was_written() {
+    // Beyond 2^53 a float is not it.
+    for (set, what) in [
+        (
+            "phases.main.steps=9007199254740993",
+            "`phases.main.steps` is 9007199254740993, and has to be",
+        ),
+        (
+            "phases.main.batch=9223372036854775807",
+            "`phases.main.batch` is 9223372036854775807, and has to be",
+        ),
+        (
+            "nodes.local.interval=9007199254740993",
+            "is 9007199254740993, and has to be",
+        ),
+        (
+            "phases.main.optimizer.momentum=9007199254740993",
+            "is 9007199254740993, and has to be",
+        ),
+    ] {
+        let e = planned(set).unwrap_err();
+        assert!(e.contains(what), "{set}: {e}");
+    }
+}
