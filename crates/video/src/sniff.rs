@@ -25,8 +25,11 @@ const FIRST_BOXES: [&[u8]; 10] = [
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"moof", b"uuid",
 ];
 
+/// Files of NumPy, PyTorch and safetensors.
+const FEATURES: &str = "a file of arrays, such as features or weights; `feature_list` reads features";
+
 /// Kinds by the bytes at an offset.
-const KINDS: [(usize, &[u8], Kind); 28] = [
+const KINDS: [(usize, &[u8], Kind); 34] = [
     (0, b"GIF8", Kind::Other("a GIF file")),
     (0, b"FLV", Kind::Other("a Flash video file")),
     (0, b"DKIF", Kind::Other("an IVF file")),
@@ -50,7 +53,18 @@ const KINDS: [(usize, &[u8], Kind); 28] = [
     (0, &[0xff, 0xf1], Kind::NoVideo("a sound file (AAC)")),
     (0, &[0xff, 0xf9], Kind::NoVideo("a sound file (AAC)")),
     (0, b"fLaC", Kind::NoVideo("a sound file (FLAC)")),
-    (0, b"PK\x03\x04", Kind::NoVideo("an archive (zip)")),
+    (0, b"\x93NUMPY", Kind::NoVideo(FEATURES)),
+    // Safetensors.
+    (8, b"{\"", Kind::NoVideo(FEATURES)),
+    (0, &[0x80, 2], Kind::NoVideo(FEATURES)),
+    (0, &[0x80, 3], Kind::NoVideo(FEATURES)),
+    (0, &[0x80, 4], Kind::NoVideo(FEATURES)),
+    (0, &[0x80, 5], Kind::NoVideo(FEATURES)),
+    (
+        0,
+        b"PK\x03\x04",
+        Kind::NoVideo("an archive (zip), as files of features and weights are (.npz, .pth)"),
+    ),
     (0, &[0x1f, 0x8b], Kind::NoVideo("an archive (gzip)")),
     (0, b"7z\xbc\xaf", Kind::NoVideo("an archive (7z)")),
     (0, b"Rar!", Kind::NoVideo("an archive (rar)")),
