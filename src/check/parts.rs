@@ -3,6 +3,7 @@
 use super::cx::inside;
 use super::draft::Draft;
 use crate::diag::Problem;
+use glad_nodes::Head;
 
 /// Warns of nodes that compare the rows of a step, and get only those of a part of it.
 pub(super) fn check(draft: &Draft) {
@@ -17,15 +18,30 @@ pub(super) fn check(draft: &Draft) {
             continue;
         }
         let node = &draft.scene.cx.graph.nodes[&call.node];
+        let values = &draft.program.values;
+        let is_loss = call
+            .outputs
+            .iter()
+            .flatten()
+            .any(|id| values[id.0].ty.head == Head::Loss);
+        // Else it normalizes.
+        let (does, differs, expect) = match is_loss {
+            true => ("compares", "its loss is another one on parts", "the loss"),
+            false => (
+                "takes statistics of",
+                "its output is another one on parts",
+                "the statistics",
+            ),
+        };
         let p = Problem::warning(format!(
-            "`{}` compares the videos of a step, and gets {} of {} at a time",
+            "`{}` {does} the videos of a step, and gets {} of {} at a time",
             call.node, part.value, phase.batch.value
         ))
         .at(&part.place, "a part of a step")
-        .at(&node.place, "its loss is another one on parts");
+        .at(&node.place, differs);
         draft
             .scene
-            .push(inside(p, node).help("drop `micro_batch`, or expect the loss of a smaller batch"));
+            .push(inside(p, node).help(format!("drop `micro_batch`, or expect {expect} of a smaller batch")));
     }
 }
 
@@ -47,5 +63,14 @@ mod tests {
         let reported = "`gap` compares the videos of a step, and gets 2 of 8 at a time (in phase main)";
         assert_eq!(with("[phases.main]\nmicro_batch = 2"), [reported]);
         assert!(with("[phases.main]\nmicro_batch = 8").is_empty());
+    }
+
+    #[test]
+    fn statistics_are_reported_of_parts() {
+        let norm = "[nodes.norm]\nkind = \"batch_norm\"\ninputs = { x = \"consensus.y\" }\n[set.nodes.classify]\ninputs = { x = \
+                    \"norm.y\" }\n[set.phases.main]\nbatch = 8\n[phases.main]\nmicro_batch = 2";
+        let all = warnings(norm);
+        let reported = "`norm` takes statistics of the videos of a step, and gets 2 of 8 at a time (in phase main)";
+        assert!(all.iter().any(|w| w == reported), "{all:?}");
     }
 }
