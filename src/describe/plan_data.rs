@@ -60,6 +60,9 @@ pub struct ProgramPlan {
     /// Videos in a step, by stream, where they differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub batches: Option<IndexMap<String, usize>>,
+    /// Videos in one forward pass, by stream, where they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batches: Option<IndexMap<String, usize>>,
     /// The phase's epochs, where its length is given so.
     pub epochs: Option<usize>,
     /// The phase's steps, or the view's batches; null where they depend on a list that does not exist yet.
@@ -287,6 +290,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
         batch,
         micro_batch: p.batch,
         batches: (p.uneven()).then(|| p.streams.iter().cloned().zip(batches).collect()),
+        micro_batches: (p.uneven()).then(|| p.streams.iter().cloned().zip(p.batches.iter().copied()).collect()),
         epochs,
         steps,
         parameters: p.parameters(),
