@@ -9,7 +9,7 @@ const MUCH: f64 = 0.1;
 
 /// A table of the phases, with conclusions.
 pub fn trial_text(trials: &[Trial], on: &str) -> String {
-    let on_card = trials.iter().any(|t| t.memory.is_some());
+    let on_gpu = trials.iter().any(|t| t.memory.is_some());
     let mut rows = vec![
         [
             "phase",
@@ -22,7 +22,7 @@ pub fn trial_text(trials: &[Trial], on: &str) -> String {
         .map(String::from)
         .to_vec(),
     ];
-    if on_card {
+    if on_gpu {
         rows[0].extend(["GPU busy", "GPU memory"].map(String::from));
     }
     for t in trials {
@@ -63,7 +63,14 @@ pub fn trial_text(trials: &[Trial], on: &str) -> String {
 fn verdict(t: &Trial) -> &'static str {
     let share = |d: std::time::Duration| d.as_secs_f64() / t.report.wall.as_secs_f64().max(1e-9);
     if share(t.report.waited) > MUCH {
-        "compute waits for data: more --workers help while there are cores, and data that graphs/prepare.toml has prepared"
+        match t.decodes {
+            true => {
+                "compute waits for data: more --workers help while there are cores, and data that `glad-run prepare` has prepared"
+            }
+            false => {
+                "compute waits for data: more --workers help while there are cores, and a faster disk for the features"
+            }
+        }
     } else if share(t.report.held) > MUCH {
         "the data side waits: the time is that of computing, and more --workers give nothing"
     } else {
@@ -92,6 +99,7 @@ mod tests {
             },
             bad,
             memory: None,
+            decodes: true,
         }
     }
 
@@ -103,19 +111,25 @@ mod tests {
             "measured: 20 steps of each phase on cpu\n\n  \
              phase    a step  videos/s  compute waits  data waits  the phase takes\n  \
              main   200.0 ms        80         75.0 %       0.0 %  about 10 min 0 s (3000 steps)\n\n  \
-             main: compute waits for data: more --workers help while there are cores, and data that graphs/prepare.toml has \
+             main: compute waits for data: more --workers help while there are cores, and data that `glad-run prepare` has \
              prepared\n  main: 2 videos could not be used (glad-run lint says which and why)\n"
         );
+        let features = Trial {
+            decodes: false,
+            ..trial(3.0, 0.0, 0)
+        };
+        let text = trial_text(&[features], "");
+        assert!(text.contains("a faster disk") && !text.contains("prepare"), "{text}");
         assert!(trial_text(&[trial(0.1, 3.0, 0)], "").contains("the data side waits"));
         assert!(trial_text(&[trial(0.1, 0.3, 0)], "").contains("neither side waits"));
-        let on_card = Trial {
+        let on_gpu = Trial {
             memory: Some(DeviceMemory {
                 used: 3 << 30,
                 held: 4 << 30,
             }),
             ..trial(0.1, 0.3, 0)
         };
-        let text = trial_text(&[on_card], "");
+        let text = trial_text(&[on_gpu], "");
         assert!(
             text.contains("GPU busy") && text.contains("25.0 %") && text.contains("3.00 GiB"),
             "{text}"

@@ -15,7 +15,7 @@ use crate::graph::Graph;
 use crate::program::Checked;
 use anyhow::Result;
 use candle_core::Device;
-use glad_nodes::WeightStore;
+use glad_nodes::{Head, WeightStore};
 use std::path::Path;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct Trial {
     pub bad: usize,
     /// The peaks of a GPU's memory in these steps.
     pub memory: Option<DeviceMemory>,
+    /// Whether it decodes videos, and does not only read features.
+    pub decodes: bool,
 }
 
 impl Trial {
@@ -136,6 +138,7 @@ pub fn try_phases(
             report,
             bad,
             memory: device_memory(options.device)?,
+            decodes: program.values.iter().any(|v| v.ty.head == Head::Video),
         });
     }
     Ok(trials)
