@@ -1,5 +1,6 @@
 //! Missing data, and lists that are malformed or do not fit the graph.
 
+use super::examine::examine;
 use super::lists::{self, About, Lists, list_place, param};
 use super::sink::Sink;
 use crate::diag::shown;
@@ -42,6 +43,7 @@ pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>,
         seen: HashSet::new(),
         lists: Lists::default(),
         examined: HashSet::new(),
+        looked_into: HashSet::new(),
     };
     for program in &programs {
         let look_at = if is_optional(graph, program) {
@@ -78,14 +80,20 @@ pub fn absent_of<'c>(graph: &Graph, programs: impl Iterator<Item = &'c Program>,
 /// checks the lines of each list itself.
 pub fn between_lists(graph: &Graph, checked: &Checked) -> Problems {
     let programs: Vec<&Program> = runs(graph, checked).collect();
-    let (mut lists, mut sink) = (Lists::default(), Sink::default());
+    let (mut lists, mut sink, mut examined) = (Lists::default(), Sink::default(), vec![]);
     for program in &programs {
         for call in &program.calls {
             if let Body::Source(source) = &program.bodies[call.body] {
                 // A list that cannot be read is reported where its lines are read.
-                let _ = lists.read(program, call, source.as_ref());
+                if lists.read(program, call, source.as_ref()).is_ok() {
+                    let stream = call.stream.map(|s| program.streams[s].as_str());
+                    examined.extend(examine(graph, program, (call, stream), source.as_ref()));
+                }
             }
         }
+    }
+    for p in examined {
+        sink.push(p);
     }
     lists::check(graph, &programs, &lists, About::Lists, &mut sink);
     Problems {
@@ -110,6 +118,8 @@ pub fn lists_of(graph: &Graph, program: &Program) -> Problems {
                 (place, format!("the list of stream {stream}"))
             });
             list.push(unread(&e, &place, &whose));
+        } else {
+            list.extend(examine(graph, program, (call, Some(stream)), source.as_ref()));
         }
     }
     lists::check(graph, &[program], &lists, About::All, &mut sink);
@@ -172,6 +182,8 @@ struct Found {
     lists: Lists,
     /// Nodes whose weights file was already examined, and lists whose videos were.
     examined: HashSet<String>,
+    /// Lists of which some files were looked at.
+    looked_into: HashSet<String>,
 }
 
 impl Found {
@@ -232,7 +244,20 @@ fn look(
     {
         let (place, whose) = at_classes.as_ref().map_or((&place, &whose), |(p, w)| (p, w));
         out.add(&call.node, unread(&e, place, whose));
-    } else if look_at == Look::Files
+        return;
+    }
+    // What is wrong with all files is not reported of each.
+    if missing.is_empty()
+        && out.looked_into.insert(format!(
+            "{} {} {} {:?}",
+            call.node, call.params, program.split, program.dims.globals
+        ))
+        && let Some(p) = examine(graph, program, (call, stream), source)
+    {
+        out.add(&call.node, p);
+        return;
+    }
+    if look_at == Look::Files
         && out
             .examined
             .insert(format!("{} {} {}", call.node, call.params, program.split))

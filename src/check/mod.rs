@@ -17,6 +17,7 @@ mod cx;
 mod cycles;
 mod domains;
 mod draft;
+mod examine;
 mod flow;
 mod gradients;
 mod labels;

@@ -94,3 +94,43 @@ pub(super) fn list_warnings(given: &[(&str, &str)], overlay: &str) -> Vec<String
     assert!(!found.has_errors(), "{found}");
     of(&found.list, Severity::Warning)
 }
+
+/// The problems between a graph of heads on features and its lists: DANN over two classes, with the indices of folders that are
+/// given by name, sound ones for the others, and files next to the folders. `overlay` is laid over it.
+pub(super) fn features(given: &[(&str, &str)], files: &[(&str, Vec<u8>)], overlay: &str) -> Problems {
+    let dir = tempfile::tempdir().expect("a folder");
+    let index = |name: &str| {
+        let row = |i: usize| format!("/videos/{name}/{i}.mp4,{},{i}.npy,3x64\n", i % 12);
+        format!("video,label,file,shape\n{}", (0..32).map(row).collect::<String>())
+    };
+    let sound = ["source_train", "source_test", "target_train", "target_test"].map(|name| (name, index(name)));
+    for (name, text) in sound.iter().map(|(n, t)| (*n, t.as_str())).chain(given.iter().copied()) {
+        let folder = dir.path().join("features").join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("index.csv"), text).expect("written");
+    }
+    for (name, bytes) in files {
+        let file = dir.path().join("features").join(name);
+        std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        std::fs::write(file, bytes).expect("written");
+    }
+    let graphs = Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs");
+    let lists = |stream: &str| {
+        format!(
+            "{stream}.list = {{ train = \"features/{stream}_train\", val = \"features/{stream}_test\", test = \
+             \"features/{stream}_test\" }}\n"
+        )
+    };
+    let (videos, rest) = overlay
+        .strip_prefix("[nodes.videos]\n")
+        .map_or(("", overlay), |videos| (videos, ""));
+    let text = format!(
+        "extends = \"{}/dann_features.toml\"\n[replace.nodes.videos]\nkind = \"feature_list\"\nsize = \"D\"\n{}{}{videos}\n{rest}",
+        graphs.display(),
+        lists("source"),
+        lists("target")
+    );
+    let graph = load_text("own.toml", &text, dir.path()).unwrap_or_else(|p| panic!("{p}"));
+    let checked = try_check(&graph).unwrap_or_else(|p| panic!("{p}"));
+    absent(&graph, &checked, false)
+}

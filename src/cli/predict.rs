@@ -296,9 +296,9 @@ impl Wanted<'_> {
             Wanted::Csv(out) | Wanted::Json(out) | Wanted::Port(out) => Ok(writable(out)?),
             Wanted::Folder(out) => {
                 FeatureFolder::free(out).map_err(|e| Failure::Refused(format!("{e:#}")))?;
-                // What it is made from lies next to it.
-                let partial = out.components().collect::<PathBuf>().with_extension("partial");
-                Ok(writable(&partial)?)
+                // What it is made from is next to it.
+                let beside = out.components().collect::<PathBuf>().with_file_name("index.csv");
+                Ok(writable(&beside)?)
             }
         }
     }

@@ -49,7 +49,7 @@ pub struct Look {
     pub damage: Option<String>,
     /// What is unusual about the file.
     pub remark: Option<String>,
-    /// The file, by its path without links.
+    /// The file, by its path without links; of features that of the video that they were computed from.
     pub real: PathBuf,
 }
 
@@ -74,7 +74,7 @@ impl Listed {
     pub(super) fn segments(&self) -> impl Iterator<Item = (Segment<'_>, &Video)> {
         let videos = self.scan.iter().flat_map(|s| &s.videos);
         videos.zip(&self.looks).map(|(video, look)| {
-            let stated = video.footage.stated();
+            let stated = video.footage.origin().map_or(video.footage.stated(), |o| o.stated);
             let segment = stated.offset.map(|from| (from, stated.frames));
             ((look.real.as_path(), segment), video.as_ref())
         })
@@ -224,7 +224,8 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
                 _ => None,
             };
             let remark = video.footage.remark();
-            let real = video.path.canonicalize().unwrap_or_else(|_| video.path.clone());
+            let path = video.footage.origin().map_or(&video.path, |o| &o.path);
+            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
             progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, Vec::new);
             let look = Look {
                 frames,

@@ -1,16 +1,19 @@
 //! The values of a port as a folder that `feature_list` reads: an index, and a file for each video.
 
-use crate::run::{PortValue, write_whole};
+use crate::run::{PortValue, lock, write_whole};
 use anyhow::{Context, Result, bail};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The list of a folder's files.
 const INDEX: &str = "index.csv";
 /// The names of the classes, one a line.
 const CLASSES: &str = "classes.txt";
+/// Locked while a folder is filled.
+const LOCK: &str = ".lock";
 /// Letters of a video's name in the name of its file.
 const LONGEST: usize = 80;
 
@@ -19,35 +22,37 @@ const LONGEST: usize = 80;
 pub struct FeatureFolder {
     out: PathBuf,
     partial: PathBuf,
+    /// Held while it is filled; `None` where the file system knows no locks.
+    lock: Option<Arc<fs::File>>,
     index: csv::Writer<Vec<u8>>,
     count: usize,
     complete: bool,
 }
 
 impl FeatureFolder {
-    /// Begins the folder `out`, which is not there, or empty.
+    /// Begins the folder `out`, which is not there, or empty. What a process that was killed left of it is removed.
     ///
     /// # Errors
-    /// Something else is there, or no folder can be made next to it.
+    /// Something else is there, another process is writing it, or no folder can be made next to it.
     pub fn begin(out: &Path) -> Result<FeatureFolder> {
         FeatureFolder::free(out)?;
         // `features/` and `features` are one.
         let out: PathBuf = out.components().collect();
         let mut name = out.file_name().context("it has no name")?.to_owned();
-        name.push(format!(".{}.partial", std::process::id()));
+        name.push(".partial");
         let partial = out.with_file_name(name);
-        if let Some(folder) = out.parent() {
-            fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        }
-        fs::create_dir(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
+        let lock = emptied(&partial)?;
         let mut folder = FeatureFolder {
             out,
             partial,
+            lock,
             index: csv::Writer::from_writer(vec![]),
             count: 0,
             complete: false,
         };
-        folder.index.write_record(["video", "label", "file", "shape"])?;
+        folder
+            .index
+            .write_record(["video", "label", "file", "shape", "offset", "frames"])?;
         Ok(folder)
     }
 
@@ -83,8 +88,18 @@ impl FeatureFolder {
         fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
         let shape: Vec<String> = value.shape.iter().map(usize::to_string).collect();
         let label = value.label.map_or(String::new(), |l| l.to_string());
-        self.index
-            .write_record([value.video.as_str(), &label, &file, &shape.join("x")])?;
+        // From any folder, and on any list: what it was computed from decides what may be trained on it.
+        let video = std::path::absolute(&value.video).unwrap_or_else(|_| value.video.clone().into());
+        let [offset, frames] =
+            [value.segment.offset, value.segment.frames].map(|n| n.map_or(String::new(), |n| n.to_string()));
+        self.index.write_record([
+            &video.display().to_string(),
+            &label,
+            &file,
+            &shape.join("x"),
+            &offset,
+            &frames,
+        ])?;
         self.count += 1;
         Ok(())
     }
@@ -107,10 +122,34 @@ impl FeatureFolder {
         write_whole(&self.partial.join(INDEX), self.index.get_ref())?;
         // What came there in the meantime stays: only an empty folder is replaced.
         FeatureFolder::free(&self.out)?;
+        let lock = self.partial.join(LOCK);
+        fs::remove_file(&lock).with_context(|| format!("cannot remove {}", lock.display()))?;
+        self.lock = None;
         fs::rename(&self.partial, &self.out).with_context(|| format!("cannot write {}", self.out.display()))?;
         self.complete = true;
         Ok(self.count)
     }
+}
+
+/// Makes the folder that is filled, or empties what a killed process left of it. Returns the lock that this process has on it.
+fn emptied(partial: &Path) -> Result<Option<Arc<fs::File>>> {
+    let lock_file = partial.join(LOCK);
+    let entries = |what: &str| fs::read_dir(partial).with_context(|| format!("cannot {what} {}", partial.display()));
+    if partial.symlink_metadata().is_ok() && !lock_file.is_file() && entries("read")?.next().is_some() {
+        bail!(
+            "{} is there, and nothing that was left unfinished: move it away",
+            partial.display()
+        );
+    }
+    fs::create_dir_all(partial).with_context(|| format!("cannot make {}", partial.display()))?;
+    let lock = lock(&lock_file)?;
+    for entry in entries("empty")? {
+        let path = entry?.path();
+        if path != lock_file {
+            fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
+        }
+    }
+    Ok(lock)
 }
 
 /// What was not completed is not left behind.
@@ -137,11 +176,13 @@ fn plain(video: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use glad_nodes::Stated;
 
     fn value(video: &str, label: Option<usize>, rows: usize) -> PortValue {
         PortValue {
             port: "embed.y@target".into(),
             video: video.into(),
+            segment: Stated::default(),
             label,
             value: (0..2 * rows).map(|i| i as f32 / 4.0).collect(),
             shape: vec![rows, 2],
@@ -162,8 +203,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("made/features");
         let mut folder = FeatureFolder::begin(&out).unwrap();
-        folder.add(&value("a/b, \"c\".mp4", Some(1), 3)).unwrap();
-        folder.add(&value("d.mp4", None, 1)).unwrap();
+        folder.add(&value("/a/b, \"c\".mp4", Some(1), 3)).unwrap();
+        let segment = Stated {
+            offset: Some(5),
+            frames: Some(7),
+        };
+        folder
+            .add(&PortValue {
+                segment,
+                ..value("d.mp4", None, 1)
+            })
+            .unwrap();
         assert!(!out.exists());
         assert_eq!(folder.finish(&["run".into(), "sit".into()]).unwrap(), 2);
         assert_eq!(
@@ -176,14 +226,52 @@ mod tests {
             ]
         );
         assert_eq!(names(&dir.path().join("made")), ["features"]);
+        // The same from any folder.
+        let d = std::path::absolute("d.mp4").unwrap();
         assert_eq!(
             fs::read_to_string(out.join("index.csv")).unwrap(),
-            "video,label,file,shape\n\"a/b, \"\"c\"\".mp4\",1,000000-b___c_.safetensors,3x2\nd.mp4,,000001-d.safetensors,1x2\n"
+            format!(
+                "video,label,file,shape,offset,frames\n\"/a/b, \"\"c\"\".mp4\",1,000000-b___c_.safetensors,3x2,,\n\
+                 {},,000001-d.safetensors,1x2,5,7\n",
+                d.display()
+            )
         );
         let bytes = fs::read(out.join("000000-b___c_.safetensors")).unwrap();
         let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         let t = file.tensor("embed.y").unwrap();
         assert_eq!((t.shape(), &t.data()[4..8]), (&[3, 2][..], &0.25f32.to_le_bytes()[..]));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_begun_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (out, partial) = (dir.path().join("f"), dir.path().join("f.partial"));
+        let mut killed = FeatureFolder::begin(&out).unwrap();
+        killed.add(&value("a.mp4", None, 1)).unwrap();
+        killed.add(&value("b.mp4", None, 1)).unwrap();
+        // While it is at work, no other is.
+        let e = format!("{:#}", FeatureFolder::begin(&out).unwrap_err());
+        assert!(e.contains("another process is at work there"), "{e}");
+        killed.lock = None;
+        std::mem::forget(killed);
+        assert_eq!(
+            names(&partial),
+            [".lock", "000000-a.safetensors", "000001-b.safetensors"]
+        );
+        let mut folder = FeatureFolder::begin(&out).unwrap();
+        folder.add(&value("c.mp4", None, 1)).unwrap();
+        folder.finish(&[]).unwrap();
+        assert_eq!(names(dir.path()), ["f"]);
+        assert_eq!(names(&out), ["000000-c.safetensors", "index.csv"]);
+        // A folder of somebody's own stays as it is.
+        fs::remove_dir_all(&out).unwrap();
+        fs::create_dir_all(partial.join("mine")).unwrap();
+        let e = format!("{:#}", FeatureFolder::begin(&out).unwrap_err());
+        assert!(
+            e.contains("f.partial is there, and nothing that was left unfinished"),
+            "{e}"
+        );
+        assert_eq!(names(&partial), ["mine"]);
     }
 
     #[test]

@@ -180,6 +180,7 @@ mod tests {
         let value = |video: &str, x: f32| PortValue {
             port: "consensus.y@target".into(),
             video: video.into(),
+            segment: glad_nodes::Stated::default(),
             label: None,
             value: vec![x, x + 1.0],
             shape: vec![2],

@@ -224,7 +224,7 @@ enum Holds {
 const LOCK: &str = ".lock";
 
 /// Takes the lock of a folder; `None` where the file system knows no locks.
-fn lock(path: &Path) -> Result<Option<Arc<fs::File>>> {
+pub(crate) fn lock(path: &Path) -> Result<Option<Arc<fs::File>>> {
     glad_video::may_be_written(path).with_context(|| path.display().to_string())?;
     let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
     match file.try_lock() {

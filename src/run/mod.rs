@@ -42,6 +42,7 @@ pub use content::content_hash;
 pub use data::{BadVideo, FeedOptions, draw_key, sample_key, unusual};
 pub use device::{DeviceMemory, device, device_memory, location, release_device_memory, reset_device_memory};
 pub use error::RunError;
+pub(crate) use folder::lock;
 pub use folder::{Begin, RunFolder, cache_folder, write_out, write_whole};
 pub use inputs::Inputs;
 pub use memory::{keep_freed_memory, physical_memory};

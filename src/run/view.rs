@@ -9,7 +9,7 @@ use crate::graph::bad_allowed;
 use crate::program::{Program, ValueId};
 use anyhow::{Result, bail};
 use candle_core::{DType, Device, Tensor};
-use glad_nodes::{Body, Head, Key, Precision, Scores, Tally, Video, WeightStore};
+use glad_nodes::{Body, Head, Key, Precision, Scores, Stated, Tally, Video, WeightStore};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -38,8 +38,10 @@ pub struct ViewResult {
 pub struct PortValue {
     /// `node.port@stream`.
     pub port: String,
-    /// The video's path.
+    /// The video's path; of features that of the video that they were computed from.
     pub video: String,
+    /// Its segment, where it is one.
+    pub segment: Stated,
     /// Its class, where the list has one.
     pub label: Option<usize>,
     /// The value.
@@ -195,9 +197,14 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                         let t = t.to_dtype(DType::F32)?;
                         let shape = t.dims()[1..].to_vec();
                         for (i, video) in videos[stream].iter().enumerate() {
+                            let (path, stated) = match video.footage.origin() {
+                                Some(origin) => (&origin.path, origin.stated),
+                                None => (&video.path, video.footage.stated()),
+                            };
                             let value = PortValue {
                                 port: info.name.clone(),
-                                video: video.path.display().to_string(),
+                                video: path.display().to_string(),
+                                segment: stated.offset.map_or_else(Stated::default, |_| stated),
                                 label: video.label,
                                 value: t.get(i)?.flatten_all()?.to_vec1::<f32>()?,
                                 shape: shape.clone(),

@@ -6,7 +6,27 @@ use std::path::{Path, PathBuf};
 
 use self::listing::{Listing, Numbers};
 use crate::index::{Index, Place};
-use crate::{Numbering, OpenOptions, Sink, Template, VideoError, picture};
+use crate::{Limits, Numbering, OpenOptions, Sink, Template, VideoError, picture};
+
+/// The template that names the most files of a folder whose names have one of these endings (in lower case), and the first number
+/// of these; `None` where there is none, or the folder cannot be read.
+#[must_use]
+pub fn likely_template(folder: &Path, endings: &[&str]) -> Option<(Template, usize)> {
+    let listing = Listing::read(folder, &Limits::default()).ok()?;
+    let taken = |name: &str| {
+        let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+        endings.iter().any(|e| ending.eq_ignore_ascii_case(e))
+    };
+    let (template, numbers) = listing.template_of(taken)?;
+    Some((template, numbers.first))
+}
+
+/// The lowest number that a folder's files have by a template.
+#[must_use]
+pub fn first_number(folder: &Path, template: &Template) -> Option<usize> {
+    let listing = Listing::read(folder, &Limits::default()).ok()?;
+    Some(listing.numbers(template, 0)?.first)
+}
 
 /// A folder whose files have been counted.
 #[derive(Debug)]

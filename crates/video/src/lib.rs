@@ -51,6 +51,7 @@ pub use checksum::Checksum;
 pub use crops::{CropBox, MultiScaleCrop};
 pub use decoder_choice::{DecoderChoice, decoders};
 pub use error::VideoError;
+pub use folder::{first_number, likely_template};
 pub use frame::{ImageError, RgbFrame};
 pub use index::VideoIndex;
 pub use limits::Limits;

@@ -59,8 +59,9 @@ pub enum ListFormat {
     /// `classes`), in any order: frames `start_frame` to `stop_frame`, both included, of the folder
     /// `participant_id/video_id`.
     EpicKitchens,
-    /// CSV with the columns `file` and `label`, in any order, other columns ignored: the `index.csv` of a folder of features
-    /// that `glad-run predict` wrote. Detected where there is a column `shape`, too.
+    /// CSV with the columns `file` and `label`, in any order: the `index.csv` of a folder of features that `glad-run predict`
+    /// wrote. Detected where there is a column `shape`, too. `video` names the video that the features were computed from, and
+    /// `offset` and `frames` its segment, where it is one; other columns are ignored.
     FeatureIndex,
 }
 
@@ -106,8 +107,21 @@ pub struct ListEntry<'a> {
     pub offset: Option<usize>,
     /// The checksum of its file, if the list has it.
     pub checksum: Option<Checksum>,
+    /// What its features were computed from, if the list has it.
+    pub origin: Option<Origin<'a>>,
     /// The line, from 1.
     pub line: usize,
+}
+
+/// The video that features were computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Origin<'a> {
+    /// The video, as it is written.
+    pub path: &'a str,
+    /// Frames of the file before its first, where it is a segment.
+    pub offset: Option<usize>,
+    /// Frames of that segment.
+    pub frames: Option<usize>,
 }
 
 /// One line that cannot be understood.

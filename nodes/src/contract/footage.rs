@@ -56,6 +56,10 @@ pub trait Footage: Send + Sync {
     fn stated(&self) -> Stated {
         Stated::default()
     }
+    /// Where these are features: the video that they were computed from, where the list says it.
+    fn origin(&self) -> Option<&Origin> {
+        None
+    }
     /// What decodes these frames, where the list's node names it: a file may be read by one decoder and not by another.
     fn backend(&self) -> &'static str {
         ""
@@ -107,6 +111,15 @@ pub trait Footage: Send + Sync {
     fn images(&self) -> Option<ImagesStamp> {
         None
     }
+}
+
+/// The video that features were computed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Its segment, where it is one.
+    pub stated: Stated,
 }
 
 /// What distinguishes the images of a folder from others, without reading them.

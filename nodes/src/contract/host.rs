@@ -3,6 +3,7 @@
 use super::error::{DataError, SourceError};
 use super::footage::{Frame, Video};
 use super::lint::{ListScan, Listing};
+use super::problem::ParamProblem;
 use super::rng::Key;
 use anyhow::{Result, anyhow, bail};
 use std::fmt;
@@ -266,8 +267,18 @@ pub trait Source: Send + Sync {
                 label: video.label,
                 numbered: false,
                 stated: video.footage.stated(),
+                origin: video.footage.origin(),
             });
         }
+        Ok(())
+    }
+    /// Looks at a few files of the list of `split` for what is wrong with all of them by a parameter, such as rows of another
+    /// size: asked before anything runs, and only where the list is there and sound.
+    ///
+    /// # Errors
+    /// The parameter that has to be another, and what to write.
+    fn examine(&self, split: &str) -> Result<(), ParamProblem> {
+        let _ = split;
         Ok(())
     }
     /// The outputs for a video, in the contract's order.

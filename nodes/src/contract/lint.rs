@@ -1,7 +1,7 @@
 //! Lists as they are, sound or not: for reports that name every line.
 
 use super::defect::Stated;
-use super::footage::Video;
+use super::footage::{Origin, Video};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +55,8 @@ pub struct Listing<'a> {
     pub numbered: bool,
     /// What the line states about its frames.
     pub stated: Stated,
+    /// The video that features were computed from, where the line says it.
+    pub origin: Option<&'a Origin>,
 }
 
 /// A line that cannot be understood.

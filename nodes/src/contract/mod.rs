@@ -28,7 +28,7 @@ pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom
 pub use defect::{Clue, Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use error::{DataError, SourceError};
-pub use footage::{Footage, Frame, ImagesStamp, Video};
+pub use footage::{Footage, Frame, ImagesStamp, Origin, Video};
 pub use head::Head;
 pub use host::{Args, Clips, Features, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage};
 pub use kind::{Body, BuildCx, Group, Kind, Node};

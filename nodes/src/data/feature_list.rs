@@ -1,5 +1,6 @@
 //! `feature_list`: the features of a stream's videos, by lists.
 
+mod fit;
 mod footage;
 mod source;
 #[cfg(test)]
@@ -53,7 +54,7 @@ pub struct FeatureList {
     /// Which array is meant where files hold several, such as `"rgb"`, or `"features.RGB"` of nested dictionaries.
     #[serde(default)]
     pub key: Option<String>,
-    /// Names of the classes, in order: a list, or a file with one on each line.
+    /// Names of the classes, in order: a list, or a file with one on each line; without, the `classes.txt` of folders of features.
     #[serde(default)]
     pub classes: Option<Classes>,
 }

@@ -66,6 +66,16 @@ impl ListReader {
         without_detours(if index.is_file() { index } else { file })
     }
 
+    /// The indices of the lists that are folders of features.
+    pub(super) fn indices(&self) -> impl Iterator<Item = PathBuf> {
+        let folders = self
+            .lists
+            .distinct()
+            .into_iter()
+            .map(|(_, list)| self.base.join(list).join(INDEX));
+        folders.filter(|index| index.is_file()).map(without_detours)
+    }
+
     /// The number of a folder's first file, in a list of this format.
     pub(super) fn start_index(&self, format: ListFormat) -> usize {
         self.start_index.unwrap_or(format.start_index())
@@ -156,6 +166,7 @@ impl ListReader {
                 label: e.label,
                 numbered: scan.numbered,
                 stated: stated(&e),
+                origin: origin(&e, &root).as_ref(),
             });
         }
     }
@@ -179,12 +190,33 @@ pub(super) fn sound(list: &Path, scan: Scan) -> Result<Scan, SourceError> {
     Ok(scan)
 }
 
+/// How many entries of a list are looked at for what is wrong with all.
+const LOOKED_AT: usize = 8;
+
+/// Some of `n` entries, spread evenly, the first and the last among them.
+pub(super) fn some(n: usize) -> impl Iterator<Item = usize> {
+    let of = n.min(LOOKED_AT);
+    (0..of).map(move |i| i * (n - 1) / (of - 1).max(1))
+}
+
 /// What a line states about its frames.
 pub(super) fn stated(entry: &ListEntry<'_>) -> Stated {
     Stated {
         offset: entry.offset,
         frames: entry.frames,
     }
+}
+
+/// The video that the features of a line were computed from, relative to the `root` of its list.
+pub(super) fn origin(entry: &ListEntry<'_>, root: &Path) -> Option<Origin> {
+    let origin = entry.origin?;
+    Some(Origin {
+        path: root.join(from_home(origin.path)),
+        stated: Stated {
+            offset: origin.offset,
+            frames: origin.frames,
+        },
+    })
 }
 
 /// All of a list that was read, for reports.
@@ -231,6 +263,7 @@ pub(super) fn argument((index, path): (usize, &PathBuf)) -> Result<(usize, ListE
         frames: None,
         offset: None,
         checksum: None,
+        origin: None,
         line: index + 1,
     };
     Ok((index, entry))

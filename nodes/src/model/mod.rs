@@ -39,9 +39,9 @@ pub use dropout::Dropout;
 pub use graph_conv::GraphConv;
 pub use i3d_inception::I3dInception;
 pub use i3d_r50::I3dR50;
-pub(crate) use init::ArrayFile;
 #[doc(hidden)]
 pub use init::fuzzing::{features, weights};
+pub(crate) use init::{ArrayError, ArrayFile, row_size};
 pub use init::{Start, StartFile};
 pub use linear::Linear;
 pub use mlp::Mlp;

@@ -1,7 +1,7 @@
 //! Labels and class names against the scores that they are compared with.
 
 use super::digest::Digest;
-use super::place::{list_place, param};
+use super::place::{dim, list_place, param};
 use super::{About, Cx, title, videos};
 use crate::diag::{Place, Problem};
 use crate::graph::{Graph, NodeDef, Select};
@@ -108,21 +108,11 @@ impl<'a> Use<'a> {
         let mut places = vec![];
         if let Some(outputs) = node.params.get("outputs") {
             places.push((outputs.place.clone(), format!("outputs of `{}`", node.path)));
-            places.extend(outputs.text().and_then(|name| self.dim(name)));
+            places.extend(outputs.text().and_then(|name| dim(self.graph, self.program, name)));
         } else {
             places.push((node.place.clone(), format!("`{}` makes the scores", node.path)));
         }
         Some((node, places))
-    }
-
-    /// Where the number behind a name of `dims` was written.
-    fn dim(&self, name: &str) -> Option<(Place, String)> {
-        let own = match self.program.kind {
-            ProgramKind::Phase => &self.graph.phases[&self.program.name].dims,
-            ProgramKind::View => &self.graph.views[&self.program.name].dims,
-        };
-        let d = own.get(name).or_else(|| self.graph.dims.get(name))?;
-        Some((d.place.clone(), format!("{name} = {}", d.value)))
     }
 
     fn at_scores(&self, mut p: Problem) -> Problem {
@@ -140,7 +130,7 @@ impl<'a> Use<'a> {
     fn set_classes(&self, n: usize) -> String {
         let outputs = self.scorer().and_then(|s| s.0.params.get("outputs"));
         match outputs.and_then(Tree::text) {
-            Some(name) if self.dim(name).is_some() => format!("`dims.{name} = {n}`"),
+            Some(name) if dim(self.graph, self.program, name).is_some() => format!("`dims.{name} = {n}`"),
             _ => format!("`outputs = {n}` of `{}`", self.scorer_name()),
         }
     }

@@ -18,7 +18,7 @@ pub(in crate::check) struct Digest {
     pub labels: BTreeMap<Option<usize>, (usize, String)>,
     /// The number of videos per length in frames as stated by the list; `None` where it states none.
     pub frames: BTreeMap<Option<usize>, usize>,
-    /// What each video shows, by file.
+    /// What each video shows, by file; features, by the file of the video that they were computed from.
     pub shown: Vec<Shown>,
     /// The name of the list, as it stands in front of a line number.
     pub name: String,
@@ -132,13 +132,15 @@ impl Lists {
         entry.0 += 1;
         *digest.frames.entry(of.stated.frames).or_default() += 1;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let (from, to) = match (of.stated.offset, of.stated.frames) {
+        // Features show what the video shows that they were computed from.
+        let (path, stated) = of.origin.map_or((of.path, of.stated), |o| (o.path.as_path(), o.stated));
+        let (from, to) = match (stated.offset, stated.frames) {
             (Some(from), Some(n)) => (number(from), number(from.saturating_add(n))),
             (Some(from), None) => (number(from), u32::MAX),
             (None, _) => (0, u32::MAX),
         };
         digest.shown.push(Shown {
-            file: self.file(of.path),
+            file: self.file(path),
             from,
             to,
             line: number(of.line),

@@ -12,7 +12,7 @@ mod place;
 mod torn;
 
 pub(super) use digest::Lists;
-pub(super) use place::{list_place, param};
+pub(super) use place::{dim, list_place, param};
 
 use super::sink::Sink;
 use crate::diag::Place;
@@ -81,7 +81,7 @@ fn videos(n: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use crate::check::testing::{list, list_errors, list_warnings, lists};
+    use crate::check::testing::{features, list, list_errors, list_warnings, lists};
 
     #[test]
     fn sound_lists_are_accepted() {
@@ -293,6 +293,34 @@ mod tests {
             list_errors(&[("source_train", &source), ("target_train", &target)], ""),
             [what]
         );
+    }
+
+    /// Features are of the videos that they were computed from, wherever they are.
+    #[test]
+    fn features_of_held_out_videos_are_not_trained_on_with_labels() {
+        let head = "video,label,file,shape,offset,frames\n";
+        let source = |rows: &str| format!("{head}/videos/source_train/0.mp4,0,0.npy,3x64,,\n{rows}");
+        let target = format!("{head}/videos/t/a.mp4,,0.npy,3x64,,\n/videos/t/b.mp4,,1.npy,3x64,0,100\n");
+        let leaks = |rows: &str| {
+            let given = [("source_train", source(rows)), ("target_train", target.clone())];
+            let given = given.each_ref().map(|(n, t)| (*n, t.as_str()));
+            let found = features(&given, &[], "");
+            let leaks = found.list.iter().filter(|p| p.message.contains("held out"));
+            leaks.map(|p| p.message.clone()).collect::<Vec<_>>()
+        };
+        let what = "1 video of `target`, which is held out, is trained on with labels by stream source (in phase main)";
+        assert_eq!(leaks("/videos/t/a.mp4,3,copied.npy,3x64,,\n"), [what]);
+        assert_eq!(leaks("/videos/other/../t/a.mp4,3,copied.npy,3x64,,\n"), [what]);
+        assert_eq!(leaks("/videos/t/b.mp4,3,copied.npy,3x64,50,100\n"), [what]);
+        // Another segment, no label, another video of that name.
+        for fine in [
+            "/videos/t/b.mp4,3,copied.npy,3x64,100,100\n",
+            "/videos/t/a.mp4,,copied.npy,3x64,,\n",
+            "/videos/s/a.mp4,3,a.npy,3x64,,\n",
+            ",3,a.npy,3x64,,\n",
+        ] {
+            assert!(leaks(fine).is_empty(), "{fine}: {:?}", leaks(fine));
+        }
     }
 
     #[test]

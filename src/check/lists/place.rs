@@ -1,7 +1,8 @@
 //! Where a list and its parameters were written.
 
 use crate::diag::Place;
-use crate::graph::NodeDef;
+use crate::graph::{Graph, NodeDef};
+use crate::program::{Program, ProgramKind};
 use crate::tree::{Tree, TreeValue};
 
 /// A parameter of a source for a stream.
@@ -19,4 +20,14 @@ pub(in crate::check) fn list_place(node: &NodeDef, stream: Option<&str>, split: 
         TreeValue::Table(lists) => lists.get(split).map_or(&list.key, |t| &t.place).clone(),
         _ => list.place.clone(),
     }
+}
+
+/// Where the number behind a name of `dims` is written for a program, and that number.
+pub(in crate::check) fn dim(graph: &Graph, program: &Program, name: &str) -> Option<(Place, String)> {
+    let own = match program.kind {
+        ProgramKind::Phase => &graph.phases[&program.name].dims,
+        ProgramKind::View => &graph.views[&program.name].dims,
+    };
+    let d = own.get(name).or_else(|| graph.dims.get(name))?;
+    Some((d.place.clone(), format!("{name} = {}", d.value)))
 }

@@ -96,9 +96,14 @@ impl Listing {
 
     /// The template that names the most images of the folder, with these.
     pub(super) fn template(&self) -> Option<(Template, Numbers)> {
+        self.template_of(is_image)
+    }
+
+    /// The template that names the most of the files that `taken` takes, with these.
+    pub(super) fn template_of(&self, taken: impl Fn(&str) -> bool) -> Option<(Template, Numbers)> {
         // By the text before and after each number in their names: widths of the number.
         let mut forms: HashMap<(&str, &str), (usize, HashSet<usize>)> = HashMap::new();
-        for name in self.images() {
+        for name in self.names().filter(|name| taken(name)) {
             for (from, to) in runs(name) {
                 let (count, widths) = forms.entry((&name[..from], &name[to..])).or_default();
                 *count += 1;

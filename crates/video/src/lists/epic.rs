@@ -128,6 +128,7 @@ fn row<'p>(
         frames: Some(frames),
         offset: Some(offset),
         checksum: checksum.map(str::parse).transpose()?,
+        origin: None,
         line: 0,
     })
 }

@@ -1,13 +1,16 @@
-//! Indices of features: CSV with the columns `file` and `label`, as `glad-run predict` writes them.
+//! Indices of features: CSV with the columns `file`, `label` and `video`, as `glad-run predict` writes them.
 
 use super::labels::Labels;
 use super::rows::{Header, first_row, has, rows};
-use super::{BadLine, ListEntry, ListOptions, Scan};
+use super::{BadLine, ListEntry, ListOptions, Origin, Scan};
 use std::ops::ControlFlow;
 
 const FILE: &str = "file";
 const LABEL: &str = "label";
 const SHAPE: &str = "shape";
+const VIDEO: &str = "video";
+const OFFSET: &str = "offset";
+const FRAMES: &str = "frames";
 
 /// Whether the first row names the columns of an index.
 pub(super) fn has_header(bytes: &[u8]) -> bool {
@@ -46,12 +49,26 @@ pub(super) fn scan(bytes: &[u8], options: &ListOptions) -> Scan {
                 Some(word) => labels.read(word, &|| format!(" in {LABEL}"))?,
                 None => None,
             };
+            let number = |name: &str| match columns.field(record, name)?.map(|word| (word, word.parse())) {
+                None => Ok(None),
+                Some((_, Ok(n))) => Ok(Some(n)),
+                Some((word, Err(_))) => Err(format!("{name} {word:?} is not a number of frames")),
+            };
+            let origin = match columns.field(record, VIDEO)? {
+                Some(path) => Some(Origin {
+                    path,
+                    offset: number(OFFSET)?,
+                    frames: number(FRAMES)?,
+                }),
+                None => None,
+            };
             Ok(ListEntry {
                 path: columns.field(record, FILE)?.ok_or_else(|| format!("has no {FILE}"))?,
                 label,
                 frames: None,
                 offset: None,
                 checksum: None,
+                origin,
                 line,
             })
         };
@@ -86,6 +103,26 @@ mod tests {
             [(2, "0000-a.safetensors", Some(3)), (3, "0001-c.safetensors", None)]
         );
         assert!(found.numbered && found.bad.is_empty());
+    }
+
+    #[test]
+    fn the_video_and_its_segment_are_kept() {
+        let found = read(
+            "video,label,file,shape,offset,frames\n/v/a.mp4,3,0,1x4,10,20\n/v/a.mp4,3,1,1x4,,\n,3,2,1x4,,\n/v/b.mp4,,3,1x4,7,\n",
+        );
+        let origin = |path, offset, frames| Some(Origin { path, offset, frames });
+        let origins: Vec<_> = found.entries.iter().map(|e| e.origin).collect();
+        assert_eq!(
+            origins,
+            [
+                origin("/v/a.mp4", Some(10), Some(20)),
+                origin("/v/a.mp4", None, None),
+                None,
+                origin("/v/b.mp4", Some(7), None),
+            ]
+        );
+        let found = read("video,label,file,shape,offset\na.mp4,1,f,1x4,-1\n");
+        assert_eq!(found.bad[0].reason, "offset \"-1\" is not a number of frames");
     }
 
     #[test]

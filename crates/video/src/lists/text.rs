@@ -415,6 +415,7 @@ impl Fields {
             frames: self.frames,
             offset: self.offset,
             checksum: None,
+            origin: None,
             line: self.line,
         };
         if entry.path.is_empty() {

@@ -2,7 +2,8 @@
 
 use crate::contract::*;
 use crate::data::footage::{clue, files_of_folder, is_missing, not_there};
-use crate::model::ArrayFile;
+use crate::data::listing::INDEX;
+use crate::model::{ArrayError, ArrayFile};
 use anyhow::{Context, Result, bail, ensure};
 use glad_video::lists::Nearby;
 use glad_video::{Checksum, Template};
@@ -24,11 +25,12 @@ pub(super) struct Layout {
 
 /// A file or folder, looked at when its number of rows is wanted.
 pub(super) struct FeatureFootage {
-    path: PathBuf,
-    line: String,
-    layout: Arc<Layout>,
+    pub(super) path: PathBuf,
+    pub(super) line: String,
+    pub(super) layout: Arc<Layout>,
     stated: Stated,
     checksum: Option<Checksum>,
+    origin: Option<Origin>,
     /// Rows of the file; they are counted once.
     rows: OnceLock<usize>,
 }
@@ -47,13 +49,22 @@ impl FeatureFootage {
             layout,
             stated,
             checksum,
+            origin: None,
             rows: OnceLock::new(),
         }
+    }
+
+    /// Computed from this video, where it is known.
+    pub(super) fn of(self, origin: Option<Origin>) -> Self {
+        FeatureFootage { origin, ..self }
     }
 
     /// The folder's template, where the path is a folder.
     fn folder(&self) -> Result<Option<&Template>> {
         match (&self.layout.template, self.path.metadata()?.is_dir()) {
+            (None, true) if self.path.join(INDEX).is_file() => bail!(
+                "it is a folder of features with an index, which is a list: name it so (`list`, or --list of `glad-run predict`)"
+            ),
             (template, true) => template
                 .as_ref()
                 .map(Some)
@@ -63,7 +74,7 @@ impl FeatureFootage {
         }
     }
 
-    fn file(&self, path: &Path) -> Result<ArrayFile> {
+    pub(super) fn file(&self, path: &Path) -> Result<ArrayFile, ArrayError> {
         ArrayFile::open(path, self.layout.key.as_deref(), self.layout.size)
     }
 
@@ -92,7 +103,8 @@ impl FeatureFootage {
                     rows > 0,
                     "the folder has no {name}; look at `template` and `start_index`"
                 );
-                let one = self.file(&self.path.join(&name)).with_context(|| name.clone())?;
+                let one = self.file(&self.path.join(&name));
+                let one = one.map_err(anyhow::Error::from).with_context(|| name.clone())?;
                 ensure!(
                     one.rows() == 1,
                     "{name} has {} rows: a folder has a file for each row",
@@ -134,8 +146,8 @@ impl FeatureFootage {
             Some(template) => {
                 for row in wanted {
                     let name = template.name(self.layout.start_index.saturating_add(first + row));
-                    let one = self.file(&self.path.join(&name)).and_then(|mut f| f.read(0, &mut out));
-                    one.with_context(|| name.clone())?;
+                    let mut read = || self.file(&self.path.join(&name))?.read(0, &mut out);
+                    read().with_context(|| name.clone())?;
                 }
             }
         }
@@ -194,6 +206,10 @@ impl Footage for FeatureFootage {
 
     fn stated(&self) -> Stated {
         self.stated
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     fn inspect(&self) -> Result<usize, Defect> {

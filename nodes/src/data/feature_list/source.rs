@@ -5,13 +5,16 @@ use super::footage::{FeatureFootage, Layout};
 use crate::contract::*;
 use crate::data::classes::Classes;
 use crate::data::listing::{
-    ListReader, argument, columns, from_home, listed, missing, sound, stated, values, without_detours,
+    ListReader, argument, columns, from_home, listed, missing, origin, some, sound, stated, values, without_detours,
 };
 use anyhow::Result;
 use glad_video::Template;
 use glad_video::lists::{ListEntry, ListFormat, Nearby, Scan};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The names of the classes of a folder of features, next to its index.
+const CLASSES: &str = "classes.txt";
 
 /// The source of a stream.
 pub(super) struct Listed {
@@ -20,6 +23,8 @@ pub(super) struct Listed {
     template: Option<Template>,
     key: Option<String>,
     size: usize,
+    /// As the graph says it.
+    stated: Count,
 }
 
 impl Listed {
@@ -38,20 +43,28 @@ impl Listed {
             template: template.map_err(|e| vec![ParamProblem::new("template", e)])?,
             key: params.key.clone(),
             size,
+            stated: params.size.clone(),
         })
     }
 
-    fn classes_file(&self, file: &str) -> PathBuf {
-        without_detours(self.reader.base.join(file))
+    /// The file of the names of the classes: the parameter's, else that of the folders of features.
+    fn classes_file(&self) -> Option<PathBuf> {
+        match &self.classes {
+            Some(Classes::File(file)) => Some(without_detours(self.reader.base.join(file))),
+            Some(Classes::Names(_)) => None,
+            None => self.classes_of_folders().into_iter().next(),
+        }
+    }
+
+    /// The names of the classes that `predict` wrote next to each index.
+    fn classes_of_folders(&self) -> Vec<PathBuf> {
+        let beside = self.reader.indices().map(|index| index.with_file_name(CLASSES));
+        beside.filter(|file| file.is_file()).collect()
     }
 
     /// What can be read of a list.
     fn read(&self, list: &Path) -> Result<Scan, SourceError> {
-        let file = match &self.classes {
-            Some(Classes::File(file)) => Some(self.classes_file(file)),
-            _ => None,
-        };
-        self.reader.read(list, self.classes()?, file)
+        self.reader.read(list, self.classes()?, self.classes_file())
     }
 
     /// What the features of a list have in common.
@@ -77,16 +90,21 @@ struct Opener<'a> {
 }
 
 impl Opener<'_> {
-    fn video(&self, (index, entry): (usize, ListEntry<'_>)) -> Arc<Video> {
+    fn footage(&self, entry: &ListEntry<'_>) -> FeatureFootage {
         let path = self.root.join(from_home(entry.path));
         let line = format!("{}:{}", self.list.display(), entry.line);
-        let footage = FeatureFootage::new(&path, &line, self.layout.clone(), stated(&entry), entry.checksum);
+        FeatureFootage::new(&path, &line, self.layout.clone(), stated(entry), entry.checksum)
+            .of(origin(entry, &self.root))
+    }
+
+    fn video(&self, (index, entry): (usize, ListEntry<'_>)) -> Arc<Video> {
+        let footage = self.footage(&entry);
         Arc::new(Video {
             index,
-            footage: Arc::new(footage),
-            path,
-            line,
+            path: footage.path.clone(),
+            line: footage.line.clone(),
             label: entry.label,
+            footage: Arc::new(footage),
         })
     }
 }
@@ -112,6 +130,30 @@ impl Source for Listed {
         Ok(())
     }
 
+    fn examine(&self, split: &str) -> Result<(), ParamProblem> {
+        let list = self.reader.list(split);
+        let Some((list, scan)) = list.ok().and_then(|list| Some((list.clone(), self.read(&list).ok()?))) else {
+            return Ok(());
+        };
+        let opener = self.opener(&list, self.reader.root(&list), scan.format);
+        let mut fits = some(scan.entries.len())
+            .filter_map(|i| scan.entries.get(i))
+            .filter_map(|entry| {
+                let footage = opener.footage(&entry);
+                Some((footage.fit(&self.stated)?, footage.line))
+            });
+        // One that fits shows that the parameters are right, and the other files are not.
+        match fits.next() {
+            Some((Err(p), line)) if fits.all(|(fit, _)| fit.is_err_and(|other| other.path == p.path)) => {
+                Err(ParamProblem {
+                    message: format!("{line}: {}", p.message),
+                    ..p
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
         values(video)
     }
@@ -124,8 +166,8 @@ impl Source for Listed {
 
     fn absent(&self) -> Vec<String> {
         let mut absent = vec![];
-        if let Some(Classes::File(file)) = &self.classes {
-            absent.extend(missing(&self.classes_file(file)));
+        if let Some(file) = self.classes_file() {
+            absent.extend(missing(&file));
         }
         for (_, gone) in self.reader.missing() {
             absent.extend(gone);
@@ -138,10 +180,28 @@ impl Source for Listed {
     }
 
     fn classes(&self) -> Result<Option<Vec<String>>, SourceError> {
-        match &self.classes {
-            None => Ok(None),
-            Some(Classes::Names(names)) => Ok(Some(names.clone())),
-            Some(Classes::File(file)) => Ok(Some(Classes::read(&self.classes_file(file))?)),
+        if let Some(Classes::Names(names)) = &self.classes {
+            return Ok(Some(names.clone()));
         }
+        let Some(file) = self.classes_file() else {
+            return Ok(None);
+        };
+        let names = Classes::read(&file)?;
+        if self.classes.is_none() {
+            for other in self.classes_of_folders() {
+                if Classes::read(&other)? != names {
+                    return Err(FileFault {
+                        role: "the names of the classes",
+                        what: format!("has other classes than {}", file.display()),
+                        file: other,
+                        advice: "labels of one stream have to mean the same: write both folders with one run, or give `classes`"
+                            .into(),
+                        lines: vec![],
+                    }
+                    .into());
+                }
+            }
+        }
+        Ok(Some(names))
     }
 }

@@ -92,7 +92,7 @@ fn a_folder_of_predict_is_its_index() {
     fs::write(at.join("000000-x.npy"), npy(3, 1.0)).unwrap();
     fs::write(
         at.join("index.csv"),
-        "video,label,file,shape\n/videos/x.mp4,1,000000-x.npy,3x2\n",
+        "video,label,file,shape,offset,frames\n/videos/x.mp4,1,000000-x.npy,3x2,5,7\n",
     )
     .unwrap();
     let params = json!({"list": {"train": "features/train"}, "size": 2, "classes": ["run", "sit"]});
@@ -105,11 +105,56 @@ fn a_folder_of_predict_is_its_index() {
     );
     assert_eq!(videos[0].footage.rows(&[0]).unwrap(), [1., 2.]);
     assert!(source.absent().is_empty());
+    let origin = Origin {
+        path: "/videos/x.mp4".into(),
+        stated: Stated {
+            offset: Some(5),
+            frames: Some(7),
+        },
+    };
+    assert_eq!(videos[0].footage.origin(), Some(&origin));
     let mut lines = vec![];
     source
-        .each("train", &mut |l| lines.push((l.line, l.label, l.numbered)))
+        .each("train", &mut |l| {
+            lines.push((l.line, l.label, l.numbered, l.origin.cloned()));
+        })
         .unwrap();
-    assert_eq!(lines, [(2, Some(1), true)]);
+    assert_eq!(lines, [(2, Some(1), true, Some(origin))]);
+}
+
+#[test]
+fn the_classes_of_folders_are_those_next_to_their_indices() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = |folder: &str, classes: &str| {
+        let at = dir.path().join(folder);
+        fs::create_dir_all(&at).unwrap();
+        fs::write(at.join("index.csv"), "video,label,file,shape\nx.mp4,1,x.npy,3x2\n").unwrap();
+        fs::write(at.join("classes.txt"), classes).unwrap();
+    };
+    let classes = |params: Value| source(dir.path(), params).classes();
+    let lists = json!({"train": "a", "test": "b"});
+    index("a", "run\nsit\n");
+    index("b", "run\nsit\n");
+    let params = json!({"list": lists, "size": 2});
+    assert_eq!(classes(params.clone()).unwrap(), Some(vec!["run".into(), "sit".into()]));
+    // Labels beyond them are found.
+    index("a", "run\n");
+    index("b", "run\n");
+    let e = source(dir.path(), params.clone())
+        .videos("train")
+        .unwrap_err()
+        .to_string();
+    assert!(e.contains("label 1 is beyond the 1 class"), "{e}");
+    // Two that differ say nothing certain, but `classes` does.
+    index("b", "sit\nrun\n");
+    index("a", "run\nsit\n");
+    let e = classes(params).unwrap_err().to_string();
+    assert!(
+        e.contains("b/classes.txt: has other classes than ") && e.contains("give `classes`"),
+        "{e}"
+    );
+    let params = json!({"list": lists, "size": 2, "classes": ["walk", "sit"]});
+    assert_eq!(classes(params).unwrap(), Some(vec!["walk".into(), "sit".into()]));
 }
 
 #[test]

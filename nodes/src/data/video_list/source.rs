@@ -5,7 +5,8 @@ use crate::contract::*;
 use crate::data::classes::Classes;
 use crate::data::footage::ListedFootage;
 use crate::data::listing::{
-    ListReader, argument, columns, from_home, home_and_rest, listed, missing, sound, stated, values, without_detours,
+    ListReader, argument, columns, from_home, home_and_rest, listed, missing, some, sound, stated, values,
+    without_detours,
 };
 use anyhow::{Context, Result, anyhow};
 use glad_video::lists::{ListEntry, ListFormat, Nearby, Scan};
@@ -199,6 +200,29 @@ impl Source for Listed {
         let list = self.reader.list(split)?;
         self.reader.each(&list, &sound(&list, self.read(&list)?)?, take);
         Ok(())
+    }
+
+    fn examine(&self, split: &str) -> Result<(), ParamProblem> {
+        let list = self.reader.list(split);
+        let Some((list, scan)) = list.ok().and_then(|list| Some((list.clone(), self.read(&list).ok()?))) else {
+            return Ok(());
+        };
+        let Ok(opener) = self.opener(&list, self.reader.root(&list), scan.format, by_name(&scan)) else {
+            return Ok(());
+        };
+        let mut looked = some(scan.entries.len())
+            .filter_map(|i| Some(opener.video((i, scan.entries.get(i)?))))
+            .map(|video| (video.path.is_dir(), video.footage.inspect(), video));
+        // One that is sound shows that the parameters are right.
+        match looked.next() {
+            Some((true, Err(Defect::Unreadable(why)), first))
+                if looked.all(|(folder, look, _)| folder && matches!(look, Err(Defect::Unreadable(_)))) =>
+            {
+                let p = ParamProblem::new("template", format!("{}: {why}", first.line));
+                Err(p.help("no folder of this list that was looked at can be read"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {

@@ -9,7 +9,7 @@ use super::npy;
 use super::numpy;
 use super::pickle::Pickle;
 use super::torch::{self, Dictionary};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -34,21 +34,15 @@ impl ArrayFile {
     ///
     /// # Errors
     /// The file cannot be read, has none of the formats, no such array, or one of other rows.
-    pub(crate) fn open(path: &Path, key: Option<&str>, size: usize) -> Result<ArrayFile> {
+    pub(crate) fn open(path: &Path, key: Option<&str>, size: usize) -> Result<ArrayFile, ArrayError> {
         let (file, head, len) = opened(path)?;
         let mut file = open(file, &head, len)?;
         let entry = select(std::mem::take(&mut file.dictionaries), key)?;
         let shape = &entry.shape;
-        let used = shape.iter().rposition(|n| *n != 1).map_or(0, |last| last + 1);
-        // A row of one number has an axis of one element, too.
-        let axes = (used..=shape.len())
-            .find(|n| *n > 0 && shape[n - 1] == size)
-            .map(|n| n - 1);
-        let Some(axes) = axes else {
-            bail!(
-                "it has the shape {shape:?}, where rows of {size} numbers are expected (`size`): its last size should be {size}"
-            );
-        };
+        let axes = axes(shape, size).ok_or_else(|| ArrayError::Size {
+            shape: shape.clone(),
+            size,
+        })?;
         let rows = shape[..axes].iter().product();
         Ok(ArrayFile {
             file,
@@ -87,6 +81,49 @@ impl ArrayFile {
         }
         to.extend(numbers);
         Ok(())
+    }
+}
+
+/// How many axes are before that of a row of `size` numbers: the last but for axes of one element.
+fn axes(shape: &[usize], size: usize) -> Option<usize> {
+    let used = used(shape);
+    // A row of one number has an axis of one element, too.
+    (used..=shape.len())
+        .find(|n| *n > 0 && shape[n - 1] == size)
+        .map(|n| n - 1)
+}
+
+/// How many axes there are without the last ones of one element.
+fn used(shape: &[usize]) -> usize {
+    shape.iter().rposition(|n| *n != 1).map_or(0, |last| last + 1)
+}
+
+/// Why an array cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArrayError {
+    /// Its rows have another size than the parameter says.
+    #[error(
+        "it has the shape {shape:?}, where rows of {size} numbers are expected (`size`): its last size should be {size}"
+    )]
+    Size {
+        /// The array's.
+        shape: Vec<usize>,
+        /// The parameter.
+        size: usize,
+    },
+    /// The file has no array of that name, or several without one.
+    #[error("{0}")]
+    Key(String),
+    /// The file is damaged, of another kind, or cannot be read.
+    #[error(transparent)]
+    File(#[from] anyhow::Error),
+}
+
+/// The size of a row, as a shape has it.
+pub(crate) fn row_size(shape: &[usize]) -> usize {
+    match used(shape) {
+        0 => 1,
+        used => shape[used - 1],
     }
 }
 
@@ -161,7 +198,7 @@ fn npz(file: &mut BufReader<File>, mut archive: Archive) -> Result<Dictionary> {
 }
 
 /// The array that is meant.
-fn select(all: Vec<Dictionary>, key: Option<&str>) -> Result<Entry> {
+fn select(all: Vec<Dictionary>, key: Option<&str>) -> Result<Entry, ArrayError> {
     let (mut found, mut unread) = (vec![], vec![]);
     for dictionary in all {
         let full = |name: &str| match dictionary.path.as_str() {
@@ -187,17 +224,23 @@ fn select(all: Vec<Dictionary>, key: Option<&str>) -> Result<Entry> {
     match (key, found.as_slice(), unread.as_slice()) {
         // A file of one array without a name has the one that any key means.
         (_, [(name, one)], []) if name.is_empty() || key.is_none_or(|k| k == name) => Ok(one.clone()),
-        (None, [], [(_, reason)]) => bail!(why(reason)),
-        (None, [], []) => bail!("it holds no arrays"),
-        (None, ..) => bail!("it holds several arrays, {}: say which by `key`", names()),
+        (None, [], [(_, reason)]) => Err(anyhow!(why(reason)).into()),
+        (None, [], []) => Err(anyhow!("it holds no arrays").into()),
+        (None, ..) => Err(ArrayError::Key(format!(
+            "it holds several arrays, {}: say which by `key`",
+            names()
+        ))),
         (Some(key), ..) => {
             if let Some((_, one)) = found.iter().find(|(n, _)| n == key) {
                 return Ok(one.clone());
             }
             if let Some((_, reason)) = unread.iter().find(|(n, _)| n == key) {
-                bail!(why(reason));
+                return Err(anyhow!(why(reason)).into());
             }
-            bail!("it holds no array `{key}` (`key`), only {}", names())
+            Err(ArrayError::Key(format!(
+                "it holds no array `{key}` (`key`), only {}",
+                names()
+            )))
         }
     }
 }

@@ -23,6 +23,6 @@ mod pickle;
 mod start;
 mod torch;
 
-pub(crate) use arrays::ArrayFile;
+pub(crate) use arrays::{ArrayError, ArrayFile, row_size};
 pub(crate) use load::{examine, load};
 pub use start::{Start, StartFile};
