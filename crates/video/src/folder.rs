@@ -94,12 +94,12 @@ impl FolderIndex {
             count,
             width: 0,
             height: 0,
-            remark: remark(&listing, named, options),
+            remark: None,
         };
         let file = index.file(path, 0);
-        let (width, height) =
-            picture::size(&file, &options.limits).map_err(|reason| VideoError::malformed(&file, reason))?;
-        let pixels = u64::from(width) * u64::from(height);
+        let header = picture::header(&file, &options.limits).map_err(|reason| VideoError::malformed(&file, reason))?;
+        index.remark = remark(&listing, named, options, header.exif);
+        let pixels = header.width as u64 * header.height as u64;
         if pixels > options.limits.max_pixels {
             return Err(VideoError::limit(
                 &file,
@@ -108,7 +108,7 @@ impl FolderIndex {
                 options.limits.max_pixels,
             ));
         }
-        (index.width, index.height) = (width as usize, height as usize);
+        (index.width, index.height) = (header.width, header.height);
         Ok(index)
     }
 
@@ -148,7 +148,7 @@ impl Index for FolderIndex {
         for frame in 0..self.count {
             let file = self.file(&place.path, frame);
             picture::examine(&file, &place.limits)
-                .and_then(|(width, height)| self.same_size(width as usize, height as usize))
+                .and_then(|header| self.same_size(header.width, header.height))
                 .map_err(|reason| VideoError::damaged(&file, frame, reason))?;
         }
         Ok(())
@@ -254,13 +254,20 @@ fn whole(listing: &Listing, template: &Template, missing: usize) -> Result<(), S
     ))
 }
 
-/// What is left out of the folder.
-fn remark(listing: &Listing, named: Option<Numbers>, options: &OpenOptions) -> Option<String> {
+/// What is left out of the folder, and that its images are turned.
+fn remark(listing: &Listing, named: Option<Numbers>, options: &OpenOptions, exif: u8) -> Option<String> {
     let OpenOptions {
-        template, start_index, ..
+        template,
+        start_index,
+        offset,
+        ..
     } = options;
+    let turned = (exif != 1).then(|| {
+        let name = template.name(start_index.saturating_add(*offset));
+        format!("its images are turned upright, as people see them: {name} has the EXIF orientation {exif}")
+    });
     if options.numbering == Numbering::ByName {
-        return None;
+        return turned;
     }
     let before = named.filter(|n| n.first < *start_index).map(|n| {
         let name = template.name(n.first);
@@ -273,6 +280,6 @@ fn remark(listing: &Listing, named: Option<Numbers>, options: &OpenOptions) -> O
             o.count, o.example
         )
     });
-    let parts: Vec<String> = before.into_iter().chain(others).collect();
+    let parts: Vec<String> = before.into_iter().chain(others).chain(turned).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -3,7 +3,8 @@
 use crate::RgbFrame;
 
 /// How stored pictures are to be turned or mirrored to stand upright: one of the eight symmetries
-/// of a rectangle, from the display matrix of the track header (ISO/IEC 14496-12, 8.3.2).
+/// of a rectangle, from the display matrix of the track header (ISO/IEC 14496-12, 8.3.2), or the EXIF orientation of an image
+/// (CIPA DC-008, tag 0x0112).
 ///
 /// Column `(x, y)` of a picture is shown at `(a·x + c·y, b·x + d·y)`, up to a shift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,26 @@ impl Orientation {
                 flip_x: a < 0,
                 flip_y: d < 0,
             }
+        }
+    }
+
+    /// From the number of an EXIF orientation; what is none is upright.
+    #[must_use]
+    pub fn from_exif(number: u8) -> Self {
+        let (transpose, flip_x, flip_y) = match number {
+            2 => (false, true, false),
+            3 => (false, true, true),
+            4 => (false, false, true),
+            5 => (true, false, false),
+            6 => (true, true, false),
+            7 => (true, true, true),
+            8 => (true, false, true),
+            _ => (false, false, false),
+        };
+        Self {
+            transpose,
+            flip_x,
+            flip_y,
         }
     }
 
@@ -111,6 +132,31 @@ mod tests {
         assert_eq!(turned(matrix(-1, 0, 0, 1)), (3, 2, vec![3, 2, 1, 6, 5, 4]));
         assert_eq!(turned(matrix(1, 0, 0, -1)), (3, 2, vec![4, 5, 6, 1, 2, 3]));
         assert_eq!(turned(matrix(0, 1, 1, 0)), (2, 3, vec![1, 4, 2, 5, 3, 6]));
+    }
+
+    /// Row 0 and column 0 of the stored picture are at the visual side that the standard names.
+    #[test]
+    fn exif_numbers_name_the_sides() {
+        let turned = |number: u8| {
+            let f = Orientation::from_exif(number).apply(picture());
+            (f.width(), f.data().chunks(3).map(|p| p[0]).collect::<Vec<u8>>())
+        };
+        for (number, width, pixels) in [
+            (0, 3, [1, 2, 3, 4, 5, 6]),
+            // Top and left, top and right, bottom and right, bottom and left.
+            (1, 3, [1, 2, 3, 4, 5, 6]),
+            (2, 3, [3, 2, 1, 6, 5, 4]),
+            (3, 3, [6, 5, 4, 3, 2, 1]),
+            (4, 3, [4, 5, 6, 1, 2, 3]),
+            // Left and top, right and top, right and bottom, left and bottom.
+            (5, 2, [1, 4, 2, 5, 3, 6]),
+            (6, 2, [4, 1, 5, 2, 6, 3]),
+            (7, 2, [6, 3, 5, 2, 4, 1]),
+            (8, 2, [3, 6, 2, 5, 1, 4]),
+            (9, 3, [1, 2, 3, 4, 5, 6]),
+        ] {
+            assert_eq!(turned(number), (width, pixels.to_vec()), "{number}");
+        }
     }
 
     #[test]

@@ -1,18 +1,32 @@
-//! Image files, jpeg and png, complete ones only: a picture with a missing or damaged part is an error.
+//! Image files, jpeg and png, complete ones only: a picture with a missing or damaged part is an error. They are turned upright by
+//! their EXIF orientation, as videos are by their display matrix.
 
 use std::fs;
 use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use image::{ImageError, ImageFormat, ImageReader, Limits as ImageLimits};
+use image::metadata::Orientation as Exif;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits as ImageLimits};
 
 use crate::jpeg;
+use crate::orientation::Orientation;
 use crate::regular::open_file;
 use crate::{Limits, RgbFrame};
 
-/// Width and height of a picture, from its header. The error is a sentence fragment.
-pub(crate) fn size(file: &Path, limits: &Limits) -> Result<(u32, u32), String> {
+/// What the header of a picture says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Header {
+    /// Pixels across of the upright picture.
+    pub width: usize,
+    /// Pixels down of it.
+    pub height: usize,
+    /// The number of its EXIF orientation; 1 where it is stored upright.
+    pub exif: u8,
+}
+
+/// Reads the header of a picture. The error is a sentence fragment.
+pub(crate) fn header(file: &Path, limits: &Limits) -> Result<Header, String> {
     let opened = open_file(file).map_err(|e| e.to_string())?;
     let mut reader = ImageReader::new(BufReader::new(opened))
         .with_guessed_format()
@@ -22,13 +36,24 @@ pub(crate) fn size(file: &Path, limits: &Limits) -> Result<(u32, u32), String> {
         return Err(if empty { EMPTY } else { NEITHER }.to_owned());
     }
     reader.limits(bounds(limits));
-    guarded(|| reader.into_dimensions().map_err(|e| plain(&e)))
+    guarded(|| {
+        let mut decoder = reader.into_decoder().map_err(|e| plain(&e))?;
+        let (width, height) = decoder.dimensions();
+        let exif = exif(&mut decoder);
+        let (width, height) = Orientation::from_exif(exif).size(width as usize, height as usize);
+        Ok(Header { width, height, exif })
+    })
 }
 
-/// As [`size`], and an error where the end of the picture is missing. Only its header and its end are read, unless the end is
+/// The number of a picture's EXIF orientation. What cannot be read is none.
+fn exif(decoder: &mut impl ImageDecoder) -> u8 {
+    decoder.orientation().map_or(1, Exif::to_exif)
+}
+
+/// As [`header`], and an error where the end of the picture is missing. Only its header and its end are read, unless the end is
 /// not where it should be.
-pub(crate) fn examine(file: &Path, limits: &Limits) -> Result<(u32, u32), String> {
-    let size = size(file, limits)?;
+pub(crate) fn examine(file: &Path, limits: &Limits) -> Result<Header, String> {
+    let header = header(file, limits)?;
     let mut opened = open_file(file).map_err(|e| e.to_string())?;
     let length = opened.metadata().map_err(|e| e.to_string())?.len();
     let mut end = Vec::new();
@@ -38,14 +63,14 @@ pub(crate) fn examine(file: &Path, limits: &Limits) -> Result<(u32, u32), String
         .map_err(|e| e.to_string())?;
     let ends = |mark: &[u8]| end.windows(mark.len()).any(|w| w == mark);
     if ends(&[0xff, 0xd9]) || ends(b"IEND") {
-        return Ok(size);
+        return Ok(header);
     }
     let bytes = bytes(file, limits)?;
     guarded(|| match image::guess_format(&bytes) {
         Ok(ImageFormat::Jpeg) => jpeg::is_whole(&bytes),
         _ => png_is_whole(&bytes),
     })?;
-    Ok(size)
+    Ok(header)
 }
 
 /// Bytes at the end of a file among which the end of a picture is, commonly.
@@ -78,9 +103,11 @@ pub(crate) fn read(file: &Path, limits: &Limits) -> Result<RgbFrame, String> {
             png_is_whole(&bytes)?;
             let mut reader = ImageReader::with_format(Cursor::new(&bytes), ImageFormat::Png);
             reader.limits(bounds(limits));
-            let picture = reader.decode().map_err(|e| plain(&e))?.into_rgb8();
+            let mut decoder = reader.into_decoder().map_err(|e| plain(&e))?;
+            let exif = exif(&mut decoder);
+            let picture = DynamicImage::from_decoder(decoder).map_err(|e| plain(&e))?.into_rgb8();
             let (width, height) = (picture.width() as usize, picture.height() as usize);
-            Ok(RgbFrame::of(width, height, picture.into_raw()))
+            Ok(Orientation::from_exif(exif).apply(RgbFrame::of(width, height, picture.into_raw())))
         }
         _ if bytes.is_empty() => Err(EMPTY.to_owned()),
         _ => Err(NEITHER.to_owned()),

@@ -24,7 +24,8 @@ use std::path::Path;
 /// hexadecimal digits may stand, the BLAKE3 of the file (`transcode` writes it): a file that is another one is a bad video.
 /// Blank lines are passed over, and comments: lines that begin with `#` and a blank. Columns are separated by blanks, or all
 /// by tabs, commas or semicolons, and a first line may name them. A path is a video file, or a folder of images, one a
-/// frame; `~/` at its beginning is the home folder. Frames are counted when a video is opened: what a list says of whole
+/// frame; `~/` at its beginning is the home folder. Frames are upright: a video is turned by its display matrix, an image by
+/// its EXIF orientation. They are counted when a video is opened: what a list says of whole
 /// files is not relied on. `glad-run lint` goes through all lists of a graph.
 ///
 /// Relative paths of parameters are meant from the folder of the graph file that gives them, of the command line from

@@ -4,14 +4,16 @@ mod huffman;
 mod scan;
 mod segments;
 
+use image::metadata::Orientation as Exif;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use crate::orientation::Orientation;
 use crate::{Limits, RgbFrame};
 
-/// Decodes a picture. Damage is an error, a sentence fragment: a missing end, and a scan that does not code each of its
+/// Decodes a picture, and turns it upright. Damage is an error, a sentence fragment: a missing end, and a scan that does not code each of its
 /// MCUs. What follows the end of the picture is ignored (other pictures, padding), and so are bytes between segments.
 pub(crate) fn read(bytes: &[u8], limits: &Limits) -> Result<RgbFrame, String> {
     let (segments, picture) = segments::split(bytes)?;
@@ -43,9 +45,14 @@ fn decode(bytes: &[u8], limits: &Limits) -> Result<RgbFrame, String> {
     let grey = matches!(decoder.input_colorspace(), Some(ColorSpace::Luma));
     let colours = if grey { ColorSpace::Luma } else { ColorSpace::RGB };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
+    // Behind the six bytes `Exif\0\0` of the segment.
+    let exif = decoder.exif().and_then(|chunk| Exif::from_exif_chunk(chunk));
     let mut data = decoder.decode().map_err(|e| e.to_string())?;
     if grey {
         data = data.into_iter().flat_map(|level| [level; 3]).collect();
     }
-    RgbFrame::new(width, height, data).map_err(|e| e.to_string())
+    let frame = RgbFrame::new(width, height, data).map_err(|e| e.to_string())?;
+    Ok(exif
+        .map_or(Orientation::UPRIGHT, |exif| Orientation::from_exif(exif.to_exif()))
+        .apply(frame))
 }

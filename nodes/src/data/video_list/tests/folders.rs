@@ -27,8 +27,78 @@ fn folders_of_images() {
     assert!(images().bytes != found.bytes && images().sizes != found.sizes);
 }
 
-/// A png of one grey pixel, bytes stored as they are.
-fn grey_png(v: u8) -> Vec<u8> {
+/// A camera stores a portrait as a landscape with a number that says how to turn it.
+#[test]
+fn images_are_upright() {
+    let dir = tempfile::tempdir().unwrap();
+    let exif = |number: u8| {
+        let entry = [0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, number, 0, 0];
+        [&b"MM\0*\0\0\0\x08\0\x01"[..], &entry, &[0; 4]].concat()
+    };
+    let pixels: Vec<u8> = (0..16 * 8 * 3).map(|i| (i / 3 % 16 * 12) as u8).collect();
+    let mut jpeg = vec![];
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, 95)
+        .encode(&pixels, 16, 8, image::ExtendedColorType::Rgb8)
+        .unwrap();
+    let with = |number: u8| {
+        let body = [&b"Exif\0\0"[..], &exif(number)].concat();
+        let length = (2 + body.len() as u16).to_be_bytes();
+        [&jpeg[..2], &[0xff, 0xe1], &length, &body, &jpeg[2..]].concat()
+    };
+    let folder = |name: &str, files: &[(&str, Vec<u8>)]| {
+        fs::create_dir_all(dir.path().join(name)).unwrap();
+        for (file, bytes) in files {
+            fs::write(dir.path().join(name).join(file), bytes).unwrap();
+        }
+        fs::write(dir.path().join("l.txt"), format!("{name} 0\n")).unwrap();
+        let params = json!({"list": "l.txt", "template": files[0].0.replace('0', "%d")});
+        let video = source(dir.path(), params).videos("train").unwrap().remove(0);
+        (
+            video.footage.frames(&[0]).map(|mut f| f.remove(0)),
+            video.footage.remark(),
+        )
+    };
+    let (stored, remark) = folder("stored", &[("0.jpg", jpeg.clone())]);
+    let stored = stored.unwrap();
+    assert_eq!((stored.width, stored.height, remark), (16, 8, None));
+    let (turned, remark) = folder("turned", &[("0.jpg", with(6))]);
+    let turned = turned.unwrap();
+    assert_eq!((turned.width, turned.height), (8, 16));
+    for (x, y) in [(0, 0), (7, 0), (3, 11), (7, 15)] {
+        // A quarter turn clockwise.
+        let (from, to) = ((7 - x) * 16 + y, y * 8 + x);
+        assert_eq!(turned.data[3 * to..][..3], stored.data[3 * from..][..3], "{x} {y}");
+    }
+    assert_eq!(
+        remark.as_deref(),
+        Some("its images are turned upright, as people see them: 0.jpg has the EXIF orientation 6")
+    );
+    // What is no orientation changes nothing.
+    for number in [0, 1, 9] {
+        assert_eq!(folder("none", &[("0.jpg", with(number))]).0.unwrap(), stored);
+    }
+    // Each image by its own: these are then of several sizes.
+    let (mixed, _) = folder("mixed", &[("0.jpg", with(6)), ("1.jpg", jpeg.clone())]);
+    assert!(mixed.is_ok());
+    let params = json!({"list": "l.txt", "template": "%d.jpg"});
+    let e = source(dir.path(), params).videos("train").unwrap()[0]
+        .footage
+        .frames(&[1])
+        .unwrap_err();
+    assert!(
+        e.to_string().contains("it has 16x8 pixels, the first frame has 8x16"),
+        "{e}"
+    );
+    // In a png, too.
+    let png = grey_png(7);
+    let png = [&png[..33], &chunk(b"eXIf", &exif(3)), &png[33..]].concat();
+    let (grey, remark) = folder("png", &[("0.png", png)]);
+    assert_eq!(grey.unwrap().data[..], [7; 3]);
+    assert!(remark.unwrap().ends_with("0.png has the EXIF orientation 3"));
+}
+
+/// A chunk of a png.
+fn chunk(kind: &[u8], body: &[u8]) -> Vec<u8> {
     let sum = |bytes: &[u8]| {
         let step = |crc: u32| {
             if crc & 1 == 1 {
@@ -40,15 +110,17 @@ fn grey_png(v: u8) -> Vec<u8> {
         let byte = |crc: u32, b: &u8| (0..8).fold(crc ^ u32::from(*b), |c, _| step(c));
         !bytes.iter().fold(!0u32, byte)
     };
-    let chunk = |kind: &[u8], body: &[u8]| {
-        let named = [kind, body].concat();
-        [
-            &(body.len() as u32).to_be_bytes(),
-            &named[..],
-            &sum(&named).to_be_bytes(),
-        ]
-        .concat()
-    };
+    let named = [kind, body].concat();
+    [
+        &(body.len() as u32).to_be_bytes(),
+        &named[..],
+        &sum(&named).to_be_bytes(),
+    ]
+    .concat()
+}
+
+/// A png of one grey pixel, bytes stored as they are.
+fn grey_png(v: u8) -> Vec<u8> {
     // no filter, then the pixel; its adler32
     let (a, b) = (1 + u32::from(v), 1 + 1 + u32::from(v));
     let adler = (b << 16 | a).to_be_bytes();
