@@ -14,6 +14,7 @@ mod epic;
 mod features;
 mod header;
 mod labels;
+mod meant;
 mod names;
 mod nearby;
 mod rows;
@@ -23,8 +24,9 @@ mod text;
 mod words;
 
 pub use columns::{Column, Columns};
+pub use meant::meant;
 pub use names::{BadNames, class_names, is_heading};
-pub use nearby::{Clue, Nearby, meant};
+pub use nearby::{Clue, Nearby};
 pub use table::Entries;
 
 use std::io::{self, Read};
