@@ -2,10 +2,8 @@
 
 use super::cx::Cx;
 use crate::diag::Problem;
-use petgraph::algo::tarjan_scc;
+use petgraph::algo::{astar, tarjan_scc};
 use petgraph::graph::{DiGraph, NodeIndex};
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 
 /// Reports every cycle; true if there is none.
 pub(super) fn none(cx: &Cx) -> bool {
@@ -26,40 +24,21 @@ pub(super) fn none(cx: &Cx) -> bool {
     knots.iter_mut().for_each(|k| k.sort());
     knots.sort();
     for knot in &knots {
-        cx.push(cycle(cx, knot));
+        cx.push(cycle(cx, &g, knot));
     }
     knots.is_empty()
 }
 
 /// The shortest way from the first node of `knot` back to it.
-fn cycle(cx: &Cx, knot: &[usize]) -> Problem {
-    let start = knot[0];
-    let feeds = |i: usize| -> Vec<usize> {
-        let refs = cx.node(i).inputs.values().flatten();
-        refs.filter_map(|r| cx.graph.nodes.get_index_of(&r.value.node))
-            .filter(|f| knot.contains(f))
-            .collect()
-    };
-    // Backwards from `start`; `next[n]` is the node that `n` feeds on this path.
-    let (mut next, mut queue) = (HashMap::new(), VecDeque::from([start]));
-    let mut path = vec![start];
-    'search: while let Some(n) = queue.pop_front() {
-        for f in feeds(n) {
-            if f == start {
-                let mut at = n;
-                while at != start {
-                    path.push(at);
-                    at = next[&at];
-                }
-                break 'search;
-            }
-            if let Entry::Vacant(e) = next.entry(f) {
-                e.insert(n);
-                queue.push_back(f);
-            }
-        }
-    }
-    path.push(start);
+fn cycle(cx: &Cx, g: &DiGraph<(), ()>, knot: &[usize]) -> Problem {
+    let start = NodeIndex::new(knot[0]);
+    let back = |from| astar(g, from, |n| n == start, |_| 1, |_| 0);
+    let (_, way) = g
+        .neighbors(start)
+        .filter_map(back)
+        .min()
+        .expect("a knot has a way back");
+    let path: Vec<usize> = std::iter::once(start).chain(way).map(NodeIndex::index).collect();
     let names: Vec<&str> = path.iter().map(|i| cx.node(*i).path.as_str()).collect();
     let mut p = Problem::error(format!("nodes feed each other in a cycle: {}", names.join(" → ")));
     for pair in path.windows(2) {

@@ -32,7 +32,7 @@ pub(super) fn groups(scene: &Scene, needs: &Needs) -> Vec<Group> {
 }
 
 /// Sorts every group after those that it depends on; groups that are ready keep the order of the file, then of the
-/// streams.
+/// streams. Sums of gradients depend on it, so it may not be any topological order, as `petgraph`'s is.
 pub(super) fn in_order<'g>(scene: &Scene<'_, 'g>, needs: &mut Needs<'_, '_, 'g>, groups: &[Group]) -> Vec<usize> {
     let group_of: HashMap<Inst, usize> = groups
         .iter()
