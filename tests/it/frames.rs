@@ -117,7 +117,9 @@ fn a_sheet_and_what_a_sampler_picks() {
         ];
         args.extend(more);
         ok(&args);
-        size(&sheet)
+        let size = size(&sheet);
+        std::fs::remove_file(&sheet).unwrap();
+        size
     };
     assert_eq!(picks(&[]), (4 + 8 * 100, 4 + 2 * 80));
     assert_eq!(picks(&["--in", "warmup"]), (4 + 8 * 100, 4 + 3 * 80));
