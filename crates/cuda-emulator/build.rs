@@ -12,7 +12,7 @@ const FILES: [&str; 8] = [
 ];
 
 fn main() -> io::Result<()> {
-    if env::var_os("CARGO_FEATURE_CARD").is_none() {
+    if env::var_os("CARGO_FEATURE_GPU").is_none() {
         return Ok(());
     }
     println!("cargo::rerun-if-changed=shim");

@@ -45,8 +45,8 @@ fn keep_plans(device: &Device) -> Result<()> {
     let Some(folder) = super::cache_folder().filter(|f| std::fs::create_dir_all(f).is_ok()) else {
         return Ok(());
     };
-    if let Some(card) = card(device)? {
-        card.keep_plans(&folder.join("cudnn-plans.txt"))?;
+    if let Some(cuda) = cuda(device)? {
+        cuda.keep_plans(&folder.join("cudnn-plans.txt"))?;
     }
     Ok(())
 }
@@ -63,8 +63,8 @@ fn keep_plans(_: &Device) -> Result<()> {
 /// The driver does not report it.
 pub(super) fn device_identity(device: &Device) -> Result<String> {
     #[cfg(feature = "cuda")]
-    if let Some(card) = card(device)? {
-        return Ok(card.identity()?);
+    if let Some(cuda) = cuda(device)? {
+        return Ok(cuda.identity()?);
     }
     let _ = device;
     Ok(String::new())
@@ -85,10 +85,10 @@ pub struct DeviceMemory {
 /// The driver does not report it.
 #[cfg(feature = "cuda")]
 pub fn device_memory(device: &Device) -> Result<Option<DeviceMemory>> {
-    let Some(card) = card(device)? else { return Ok(None) };
+    let Some(cuda) = cuda(device)? else { return Ok(None) };
     Ok(Some(DeviceMemory {
-        used: card.peak_bytes()?,
-        held: card.peak_held_bytes()?,
+        used: cuda.peak_bytes()?,
+        held: cuda.peak_held_bytes()?,
     }))
 }
 
@@ -107,8 +107,8 @@ pub fn device_memory(_: &Device) -> Result<Option<DeviceMemory>> {
 /// The driver refuses, or something queued before failed.
 pub fn reset_device_memory(device: &Device) -> Result<()> {
     #[cfg(feature = "cuda")]
-    if let Some(card) = card(device)? {
-        card.reset_peak()?;
+    if let Some(cuda) = cuda(device)? {
+        cuda.reset_peak()?;
     }
     let _ = device;
     Ok(())
@@ -120,8 +120,8 @@ pub fn reset_device_memory(device: &Device) -> Result<()> {
 /// The driver refuses, or something queued before failed.
 pub fn release_device_memory(device: &Device) -> Result<()> {
     #[cfg(feature = "cuda")]
-    if let Some(card) = card(device)? {
-        card.release_kept()?;
+    if let Some(cuda) = cuda(device)? {
+        cuda.release_kept()?;
     }
     let _ = device;
     Ok(())
@@ -133,17 +133,17 @@ pub fn release_device_memory(device: &Device) -> Result<()> {
 /// The GPU cannot be used.
 pub(super) fn graphs_launched(device: &Device) -> Result<Option<u64>> {
     #[cfg(feature = "cuda")]
-    if let Some(card) = card(device)? {
-        return Ok(Some(card.graphs_launched()));
+    if let Some(cuda) = cuda(device)? {
+        return Ok(Some(cuda.graphs_launched()));
     }
     let _ = device;
     Ok(None)
 }
 
 #[cfg(feature = "cuda")]
-fn card(device: &Device) -> Result<Option<glad_cuda::driver::Card>> {
+fn cuda(device: &Device) -> Result<Option<glad_cuda::driver::CudaGpu>> {
     match device {
-        Device::Cuda(d) => Ok(Some(glad_cuda::driver::Card::of(&d.cuda_stream())?)),
+        Device::Cuda(d) => Ok(Some(glad_cuda::driver::CudaGpu::of(&d.cuda_stream())?)),
         _ => Ok(None),
     }
 }
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     #[cfg(not(feature = "cuda"))]
-    fn a_card_without_the_feature_is_reported() {
+    fn a_gpu_without_the_feature_is_reported() {
         let e = device("cuda:0").unwrap_err().to_string();
         assert!(e.contains("feature `cuda`"), "{e}");
     }

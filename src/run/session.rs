@@ -512,10 +512,10 @@ mod tests {
 
     #[test]
     fn going_on_with_another_precision_is_reported() {
-        let card = DeviceLocation::Cuda { gpu_id: 0 };
+        let gpu = DeviceLocation::Cuda { gpu_id: 0 };
         let mut position = Position::default();
-        assert!(note_precision(Bf16, card, &mut position).is_empty());
-        assert!(note_precision(Bf16, card, &mut position).is_empty());
+        assert!(note_precision(Bf16, gpu, &mut position).is_empty());
+        assert!(note_precision(Bf16, gpu, &mut position).is_empty());
         // The same graph goes on on the CPU.
         assert_eq!(
             note_precision(Bf16, DeviceLocation::Cpu, &mut position),
@@ -526,7 +526,7 @@ mod tests {
         );
         assert_eq!(position.precision, [Bf16, F32]);
         assert_eq!(
-            note_precision(Bf16, card, &mut position),
+            note_precision(Bf16, gpu, &mut position),
             ["precision: f32 so far, bf16 from here on"]
         );
         assert_eq!(position.precision, [Bf16, F32, Bf16]);

@@ -165,7 +165,7 @@ fn shipped_files_are_toml_1_0() {
 
 /// The training from files of `tools/gpu/measure.py`.
 #[test]
-fn the_setting_that_feeds_a_card_is_valid() {
+fn the_setting_that_feeds_a_gpu_is_valid() {
     let full = graph("full.toml");
     let fed = repository().join("tools/gpu/fed.toml").display().to_string();
     let sets = [

@@ -14,7 +14,7 @@ use glad_nodes::Role;
 use std::path::Path;
 
 const CPU: DeviceLocation = DeviceLocation::Cpu;
-const CARD: DeviceLocation = DeviceLocation::Cuda { gpu_id: 0 };
+const GPU: DeviceLocation = DeviceLocation::Cuda { gpu_id: 0 };
 
 fn of(overlay: &str) -> (Graph, Checked) {
     let text = format!("extends = \"full.toml\"\n{overlay}");
@@ -268,9 +268,9 @@ fn precision_belongs_to_a_phase_where_it_is_computed_with() {
     // The CPU computes in f32 whatever the graph requests.
     assert_eq!(at("f32", CPU), at("bf16", CPU));
     assert_eq!(at("f32", CPU), key("", "warmup", 1));
-    assert_ne!(at("f32", CARD), at("bf16", CARD));
-    assert_ne!(at("f32", CARD), at("tf32", CARD));
-    assert_ne!(at("f32", CARD), at("f32", CPU));
+    assert_ne!(at("f32", GPU), at("bf16", GPU));
+    assert_ne!(at("f32", GPU), at("tf32", GPU));
+    assert_ne!(at("f32", GPU), at("f32", CPU));
 }
 
 #[test]
@@ -295,13 +295,13 @@ fn the_plan_says_what_is_computed_with() {
         printed("tf32", CPU),
         ["precision: f32, for the CPU has no other (tf32 is for GPUs)"]
     );
-    assert_eq!(printed("f32", CARD), ["precision: f32"]);
+    assert_eq!(printed("f32", GPU), ["precision: f32"]);
     assert_eq!(
-        printed("tf32", CARD),
+        printed("tf32", GPU),
         ["precision: f32, whose products may round to TF32"]
     );
     assert_eq!(
-        printed("bf16", CARD),
+        printed("bf16", GPU),
         ["precision: bf16 inside backbones, f32 elsewhere"]
     );
 }

@@ -44,7 +44,7 @@ for file in crates/cuda-host/tests/*.rs; do
 done
 # With glad among the packages, so that dependencies have the same features as above and are not built again.
 executables test --no-run --release --locked -p glad -p glad-nodes -p glad-cuda -p glad-cuda-host \
-    --features glad/cuda,glad-cuda-host/card --lib --test card --test parity "${kernels[@]}" >target/gpu/tests
+    --features glad/cuda,glad-cuda-host/gpu --lib --test gpu --test parity "${kernels[@]}" >target/gpu/tests
 while read -r name kind crate path; do
     # Of these, only the kernels' tests use a device.
     case $crate-$kind in glad-lib | glad-cuda-host-lib) continue ;; esac
@@ -52,7 +52,7 @@ while read -r name kind crate path; do
     put "$path" "tests/$as"
     case $name in
     # Tests that need a GPU are ignored elsewhere.
-    card) echo "--include-ignored" ;;
+    gpu) echo "--include-ignored" ;;
     # Its other test is of weights files, independent of the device.
     parity) echo "backbones_compute_what_pytorch_does" ;;
     esac >"$package/bin/tests/$as.args"

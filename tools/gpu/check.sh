@@ -6,9 +6,9 @@ cd "$(dirname "$0")/../.."
 . tools/gpu/toolchain.sh
 
 export GLAD_CANDLE_KERNELS=none
-cargo clippy --release --locked -p glad -p glad-nodes -p glad-cuda -p glad-cuda-host --features glad/cuda,glad-cuda-host/card \
+cargo clippy --release --locked -p glad -p glad-nodes -p glad-cuda -p glad-cuda-host --features glad/cuda,glad-cuda-host/gpu \
     --all-targets -- -D warnings
-cargo clippy --release --locked -p glad-cuda-emulator --features card --all-targets -- -D warnings
+cargo clippy --release --locked -p glad-cuda-emulator --features gpu --all-targets -- -D warnings
 
 # cuDNN, the compiler that it uses, and the libraries that it calls (stubs that report that there is no device).
 fetch cudnn nvidia-cudnn-cu13==9.28.1.4 nvidia-cuda-nvrtc==13.0.88

@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 
-import card
+import gpu
 from machine import ROOT, Ended, last_line, say
 
 # Warm-up steps: kernels are chosen, and the queue of samples fills.
@@ -42,7 +42,7 @@ def measure(machine, videos):
     out = machine.out / "runs" / f"fed-{int(time.time())}"
     steps = out / "metrics.jsonl"
     say(f"training from files, {videos} videos a stream")
-    sampler = card.Sampler(machine.index)
+    sampler = gpu.Sampler(machine.index)
     process, log = machine.start("fed", command(machine, videos, out))
     ends, began, told = [], time.monotonic(), 0
     try:
@@ -80,7 +80,7 @@ def summary(ends, sampler):
         "steps": steps,
         "ms": 1e3 * (end - begin) / steps,
         "median_ms": 1e3 * statistics.median(took),
-        "card": sampler.between(begin, end),
+        "gpu": sampler.between(begin, end),
     }
 
 

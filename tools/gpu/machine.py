@@ -32,7 +32,7 @@ class Machine:
     budget: float
     # Seconds of a row's rounds, and of training from files.
     seconds: float
-    card: dict
+    gpu: dict
     # The environment of glad's programs.
     env: dict = field(default_factory=dict)
     # Small sizes, to try this program on a CPU.

@@ -31,7 +31,7 @@ import time
 import traceback
 from pathlib import Path
 
-import card
+import gpu
 import checks
 import fed
 import libraries
@@ -181,7 +181,7 @@ def start(args):
         precision=args.precision,
         budget=args.budget,
         seconds=2 if args.dry_run_cpu else args.seconds,
-        card=card.NONE,
+        gpu=gpu.NONE,
         tiny=args.dry_run_cpu,
     )
     lacks = [f"{p} is not there: make the package anew by tools/gpu/build.sh" for p in (machine.glad(), machine.package / "bin/step") if not p.exists()]
@@ -193,8 +193,8 @@ def start(args):
         except OSError as e:
             lacks.append(str(e))
     if args.device != "cpu":
-        machine.card = card.facts(machine.index, machine.env.get("LD_LIBRARY_PATH", ""))
-        if machine.card["name"] is None:
+        machine.gpu = gpu.facts(machine.index, machine.env.get("LD_LIBRARY_PATH", ""))
+        if machine.gpu["name"] is None:
             lacks.append(f"neither nvidia-smi nor NVIDIA's driver (libcuda.so.1) reports a GPU {machine.index}: is the driver installed?")
     if lacks:
         sys.exit("cannot begin:\n" + "\n".join(f"  {text}" for text in lacks))
@@ -205,7 +205,7 @@ def main():
     args = options()
     machine = start(args)
     found = json.loads(args.into.read_text()) if args.into else {"rows": {}, "failed": {}}
-    found |= {"date": time.strftime("%Y-%m-%d"), "device": args.device, "precision": args.precision, "card": machine.card}
+    found |= {"date": time.strftime("%Y-%m-%d"), "device": args.device, "precision": args.precision, "gpu": machine.gpu}
     found |= {"torch": torch_facts(), "cores": machine.cores}
     found["torch_precision"] = {"bf16": "bf16 autocast", "tf32": "TF32", "f32": "f32"}[args.precision]
     keep_earlier(args)

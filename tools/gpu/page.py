@@ -14,9 +14,9 @@ GOALS = {"eager": 1.25, "compile": 1.0, "memory": 0.8, "busy": 95}
 
 def head(found):
     """The machine and versions of the measurement."""
-    card, torch, at = found["card"], found.get("torch") or "PyTorch is not there", found["precision"]
-    name = card["name"] or found["device"]
-    memory = f", {card['total_mib'] / 1024:.0f} GiB, driver {card['driver']}" if card["total_mib"] else ""
+    gpu, torch, at = found["gpu"], found.get("torch") or "PyTorch is not there", found["precision"]
+    name = gpu["name"] or found["device"]
+    memory = f", {gpu['total_mib'] / 1024:.0f} GiB, driver {gpu['driver']}" if gpu["total_mib"] else ""
     return f"{found['date']}; {name}{memory}; {found['cores']} cores; {torch}; glad in {at}, PyTorch in {found['torch_precision']}."
 
 
@@ -96,13 +96,13 @@ def recorded(found):
 
 def fed(found):
     one = found["fed"]
-    card = one.get("card") or {}
+    gpu = one.get("gpu") or {}
     percent = lambda v: "–" if v is None else f"{v:.0f} %"
     alone = one.get("alone_ms")
     row = [f"{one['videos']} videos a stream, {one['steps']} steps", number(one["ms"]), number(alone) if alone else "–"]
-    row += [percent(100 * alone / one["ms"] if alone else None), percent(card.get("busy"))]
+    row += [percent(100 * alone / one["ms"] if alone else None), percent(gpu.get("busy"))]
     row += [percent(one[k]) for k in ("device_busy", "waits", "data_waits")]
-    row += [f"{2e3 * one['videos'] / one['ms']:.0f}", memory(card, "used_mib"), memory(card, "watts")]
+    row += [f"{2e3 * one['videos'] / one['ms']:.0f}", memory(gpu, "used_mib"), memory(gpu, "watts")]
     what = ["training from files", "a step, ms", "the step alone, ms", "alone / fed", "GPU busy (nvidia-smi)"]
     what += ["GPU busy (glad)", "compute waits for data", "data waits for compute"]
     what += ["videos/s", "GPU memory, MiB", "watts"]
@@ -137,7 +137,7 @@ def goals(found):
         g, t = by["glad"].get("device_mib"), by.get(best, {}).get("device_mib")
         if g and t:
             lines.append(goal(f"{title}: memory {g / t:.2f}× {best}", g / t <= GOALS["memory"], f"≤ {GOALS['memory']}×"))
-    busy = ((found.get("fed") or {}).get("card") or {}).get("busy")
+    busy = ((found.get("fed") or {}).get("gpu") or {}).get("busy")
     if busy is not None:
         lines.append(goal(f"fed from files: GPU busy {busy:.0f} %", busy >= GOALS["busy"], f"≥ {GOALS['busy']} %"))
     return "\n".join(lines)

@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-import card
+import gpu
 from machine import Machine, said, say
 
 # Time limit of one run, in seconds.
@@ -155,7 +155,7 @@ def main():
     parse.add_argument("--out", type=Path, required=True)
     parse.add_argument("--device", default="cuda:0")
     args = parse.parse_args()
-    machine = Machine(args.package.resolve(), args.out.resolve(), args.device, "f32", 0, 0, card.NONE)
+    machine = Machine(args.package.resolve(), args.out.resolve(), args.device, "f32", 0, 0, gpu.NONE)
     rows = []
     # An emulated GPU is slow.
     measure(machine, time.monotonic() + 3600, rows.append, longest=600)

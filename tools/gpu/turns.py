@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 
-import card
+import gpu
 from machine import ROOT, Ended, OverBudget, Worker, last_line, said, say
 
 import rows
@@ -95,7 +95,7 @@ class Program:
             answer = self.ask("1", longest)
         self.found["start_s"] = time.monotonic() - began
         self.count = max(1, min(50, int(1e3 * TURN / answer["ms"])))
-        self.found["smi_mib"] = card.held_by(self.worker.process.pid)
+        self.found["smi_mib"] = gpu.held_by(self.worker.process.pid)
         self.keep(answer)
         self.release()
 

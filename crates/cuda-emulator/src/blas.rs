@@ -1,6 +1,6 @@
 //! cuBLAS: products of column-major matrices.
 
-use crate::driver::{SUCCESS, on_card, on_stream, unrecorded};
+use crate::driver::{SUCCESS, on_gpu, on_stream, unrecorded};
 use half::bf16;
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -36,7 +36,7 @@ unsafe extern "C" fn cublasCreate_v2(handle: *mut u64) -> u32 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cublasDestroy_v2(_handle: u64) -> u32 {
     // It waits for the device.
-    match on_card(|card| card.break_all("the end of cuBLAS")) {
+    match on_gpu(|gpu| gpu.break_all("the end of cuBLAS")) {
         SUCCESS => 0,
         _ => NOT_INITIALIZED,
     }
@@ -138,8 +138,8 @@ unsafe extern "C" fn cublasGemmStridedBatchedEx(
     }
     // SAFETY: alpha and beta are 32-bit floats on the host, as the compute type requires.
     let (alpha, beta) = unsafe { (*alpha.cast::<f32>(), *beta.cast::<f32>()) };
-    let status = on_stream(stream, |card| {
-        card.work(
+    let status = on_stream(stream, |gpu| {
+        gpu.work(
             stream,
             format!("product of {batch} × {m} × {k} × {n}"),
             move |memory| {

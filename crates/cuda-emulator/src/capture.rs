@@ -9,7 +9,7 @@ use crate::driver::{
     CAPTURE_INVALIDATED, CAPTURE_ISOLATION, CAPTURE_UNSUPPORTED, CAPTURE_WRONG_THREAD, CAPTURED_EVENT, ILLEGAL_STATE,
     INVALID_HANDLE, INVALID_VALUE, OUT_OF_MEMORY, SUCCESS, Status,
 };
-use crate::queue::{Card, Item, Work};
+use crate::queue::{Gpu, Item, Work};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -69,9 +69,9 @@ impl Graphs {
 }
 
 /// Invalidates the recordings that `meant` selects, if any.
-fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &str, status: Status) -> Status {
+fn break_those(gpu: &mut Gpu, meant: impl Fn(u64, &Recording) -> bool, what: &str, status: Status) -> Status {
     let mut answer = SUCCESS;
-    for (&stream, r) in &mut card.graphs.recordings {
+    for (&stream, r) in &mut gpu.graphs.recordings {
         if !meant(stream, r) {
             continue;
         }
@@ -84,7 +84,7 @@ fn break_those(card: &mut Card, meant: impl Fn(u64, &Recording) -> bool, what: &
     answer
 }
 
-impl Card {
+impl Gpu {
     /// Whether work may be queued on a stream: not if its recording is invalid, or is another thread's.
     pub(crate) fn may_work(&mut self, stream: u64) -> Status {
         let Some(r) = self.graphs.recordings.get(&stream) else {

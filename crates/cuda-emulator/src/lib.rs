@@ -17,7 +17,7 @@
 //!
 //! It cannot test speed, nvcc's code, cuDNN's own rounding and limits, or races between threads.
 
-#![cfg(feature = "card")]
+#![cfg(feature = "gpu")]
 // The functions follow CUDA's rules, which the caller must keep; see NVIDIA's documentation of each.
 #![allow(clippy::missing_safety_doc, missing_docs, non_snake_case, clippy::too_many_arguments)]
 

@@ -165,7 +165,7 @@ impl Memory {
             ));
         }
         if !self.fill(at, bytes) {
-            return Err(format!("the card has no {bytes} bytes left"));
+            return Err(format!("the GPU has no {bytes} bytes left"));
         }
         self.graphs.take(bytes);
         Ok(())
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_card_has_is_all_that_it_gives() {
+    fn what_the_gpu_has_is_all_that_it_gives() {
         let mut memory = Memory::new();
         assert_eq!(memory.alloc(TOTAL + 1), None);
         let at = memory.alloc(1000).unwrap();

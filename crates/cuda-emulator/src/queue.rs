@@ -56,7 +56,7 @@ impl Event {
     }
 }
 
-pub(crate) struct Card {
+pub(crate) struct Gpu {
     pub memory: Memory,
     pub graphs: Graphs,
     streams: HashMap<u64, Stream>,
@@ -72,19 +72,19 @@ const ROOM: usize = 1024;
 /// How often a query reports an event as pending that could be complete.
 const PATIENCE: u32 = 2;
 
-static CARD: LazyLock<Mutex<Card>> = LazyLock::new(|| {
-    Mutex::new(Card::new(
+static GPU: LazyLock<Mutex<Gpu>> = LazyLock::new(|| {
+    Mutex::new(Gpu::new(
         std::env::var("GLAD_EMULATOR").is_ok_and(|mode| mode == "late"),
     ))
 });
 
-pub(crate) fn card() -> MutexGuard<'static, Card> {
-    CARD.lock().unwrap_or_else(PoisonError::into_inner)
+pub(crate) fn gpu() -> MutexGuard<'static, Gpu> {
+    GPU.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Card {
-    pub(crate) fn new(late: bool) -> Card {
-        Card {
+impl Gpu {
+    pub(crate) fn new(late: bool) -> Gpu {
+        Gpu {
             memory: Memory::new(),
             graphs: Graphs::default(),
             streams: HashMap::from([(0, Stream::default())]),
@@ -259,24 +259,24 @@ mod tests {
 
     /// The order in which two streams write; the host waits for the second, which waits for the first or not.
     fn order(late: bool, wait: bool) -> Vec<&'static str> {
-        let mut card = Card::new(late);
-        let (copies, computing) = (card.new_stream(), card.new_stream());
+        let mut gpu = Gpu::new(late);
+        let (copies, computing) = (gpu.new_stream(), gpu.new_stream());
         let printed = Arc::new(Mutex::new(Vec::<&str>::new()));
-        let say = |card: &mut Card, stream, word: &'static str| {
+        let say = |gpu: &mut Gpu, stream, word: &'static str| {
             let printed = printed.clone();
-            card.work(stream, word.into(), move |_| {
+            gpu.work(stream, word.into(), move |_| {
                 printed.lock().unwrap().push(word);
                 Ok(())
             });
         };
-        say(&mut card, copies, "copy");
-        let event = card.new_event(false);
-        card.record(event, copies);
+        say(&mut gpu, copies, "copy");
+        let event = gpu.new_event(false);
+        gpu.record(event, copies);
         if wait {
-            card.wait(computing, event);
+            gpu.wait(computing, event);
         }
-        say(&mut card, computing, "compute");
-        card.finish(computing);
+        say(&mut gpu, computing, "compute");
+        gpu.finish(computing);
         let printed = printed.lock().unwrap();
         printed.clone()
     }
@@ -290,21 +290,21 @@ mod tests {
 
     #[test]
     fn an_event_is_past_when_its_stream_has_come_there() {
-        let mut card = Card::new(true);
-        let stream = card.new_stream();
-        let event = card.new_event(true);
-        assert!(card.query(event), "never recorded");
-        card.record(event, stream);
-        assert!(!card.query(event));
-        card.reach(event);
-        assert!(card.query(event));
+        let mut gpu = Gpu::new(true);
+        let stream = gpu.new_stream();
+        let event = gpu.new_event(true);
+        assert!(gpu.query(event), "never recorded");
+        gpu.record(event, stream);
+        assert!(!gpu.query(event));
+        gpu.reach(event);
+        assert!(gpu.query(event));
     }
 
     #[test]
     fn nothing_runs_after_a_fault() {
-        let mut card = Card::new(false);
-        card.work(0, "first".into(), |_| Err("it is wrong".into()));
-        card.work(0, "second".into(), |_| panic!("it ran"));
-        assert_eq!(card.fault.as_deref(), Some("first: it is wrong"));
+        let mut gpu = Gpu::new(false);
+        gpu.work(0, "first".into(), |_| Err("it is wrong".into()));
+        gpu.work(0, "second".into(), |_| panic!("it ran"));
+        assert_eq!(gpu.fault.as_deref(), Some("first: it is wrong"));
     }
 }

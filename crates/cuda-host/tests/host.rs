@@ -1,5 +1,5 @@
 //! The device in this process is strict: it reports what a GPU would not.
-#![cfg(not(feature = "card"))]
+#![cfg(not(feature = "gpu"))]
 
 mod common;
 use common::F32;

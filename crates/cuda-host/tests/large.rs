@@ -1,6 +1,6 @@
 //! Tensors of more than 2³² values: tests that indices have 64 bits. Their memory is reserved and not mapped until it is
 //! touched, and only the last blocks of a grid run, which see the highest indices.
-#![cfg(not(feature = "card"))]
+#![cfg(not(feature = "gpu"))]
 
 mod common;
 use common::F32;

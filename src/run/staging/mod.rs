@@ -1,7 +1,7 @@
 //! The way of a batch's bytes to the device, and how busy the device is.
 
 #[cfg(feature = "cuda")]
-mod card;
+mod gpu;
 
 use anyhow::Result;
 use candle_core::{Device, Tensor};
@@ -74,7 +74,7 @@ pub(super) trait Sent: Send {
 pub(super) fn staging(device: &Device) -> Result<Arc<dyn Staging>> {
     #[cfg(feature = "cuda")]
     if let Device::Cuda(cuda) = device {
-        return Ok(Arc::new(card::CardStaging::new(cuda)?));
+        return Ok(Arc::new(gpu::GpuStaging::new(cuda)?));
     }
     Ok(Arc::new(Host(device.clone())))
 }

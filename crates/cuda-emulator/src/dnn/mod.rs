@@ -427,9 +427,9 @@ unsafe extern "C" fn cudnnBackendExecute(handle: u64, plan: u64, pack: u64) -> S
         return refuse(BAD_PARAM, "three addresses and a workspace");
     };
     let at = [x, w, y].map(|a| a as u64);
-    let status = on_stream(stream, |card| {
+    let status = on_stream(stream, |gpu| {
         let what = format!("{:?} convolution of {:?} with {:?}", conv.pass, conv.x, conv.w);
-        card.work(stream, what, move |memory| {
+        gpu.work(stream, what, move |memory| {
             if engine.workspace > 0 {
                 memory
                     .check(workspace as u64, engine.workspace)

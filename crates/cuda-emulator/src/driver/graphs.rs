@@ -1,26 +1,26 @@
 //! Recording, and graphs.
 
-use super::{INVALID_HANDLE, INVALID_VALUE, NOT_SUPPORTED, SUCCESS, Status, on_card, on_stream};
-use crate::queue::card;
+use super::{INVALID_HANDLE, INVALID_VALUE, NOT_SUPPORTED, SUCCESS, Status, on_gpu, on_stream};
+use crate::queue::gpu;
 use std::ffi::c_int;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamBeginCapture_v2(stream: u64, mode: u32) -> Status {
     const THREAD_LOCAL: u32 = 1;
-    on_card(|card| match card.is_stream(stream) {
+    on_gpu(|gpu| match gpu.is_stream(stream) {
         false => INVALID_HANDLE,
         true if mode != THREAD_LOCAL => NOT_SUPPORTED,
-        true => card.begin_recording(stream),
+        true => gpu.begin_recording(stream),
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamEndCapture(stream: u64, graph: *mut u64) -> Status {
-    on_card(|card| {
-        if !card.is_stream(stream) {
+    on_gpu(|gpu| {
+        if !gpu.is_stream(stream) {
             return INVALID_HANDLE;
         }
-        let ended = card.end_recording(stream);
+        let ended = gpu.end_recording(stream);
         // SAFETY: the caller has room for a handle.
         unsafe { *graph = ended.unwrap_or(0) };
         ended.err().unwrap_or(SUCCESS)
@@ -29,12 +29,12 @@ unsafe extern "C" fn cuStreamEndCapture(stream: u64, graph: *mut u64) -> Status 
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamIsCapturing(stream: u64, status: *mut u32) -> Status {
-    on_card(|card| {
-        if !card.is_stream(stream) {
+    on_gpu(|gpu| {
+        if !gpu.is_stream(stream) {
             return INVALID_HANDLE;
         }
         // SAFETY: the caller has room for a number.
-        unsafe { *status = card.graphs.status(stream) };
+        unsafe { *status = gpu.graphs.status(stream) };
         SUCCESS
     })
 }
@@ -42,11 +42,11 @@ unsafe extern "C" fn cuStreamIsCapturing(stream: u64, status: *mut u32) -> Statu
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphInstantiateWithFlags(ready: *mut u64, graph: u64, flags: u64) -> Status {
     const AUTO_FREE_ON_LAUNCH: u64 = 1;
-    on_card(|card| {
+    on_gpu(|gpu| {
         if flags & !AUTO_FREE_ON_LAUNCH != 0 {
             return INVALID_VALUE;
         }
-        match card.instantiate(graph, flags == AUTO_FREE_ON_LAUNCH) {
+        match gpu.instantiate(graph, flags == AUTO_FREE_ON_LAUNCH) {
             Ok(handle) => {
                 // SAFETY: the caller has room for a handle.
                 unsafe { *ready = handle };
@@ -60,7 +60,7 @@ unsafe extern "C" fn cuGraphInstantiateWithFlags(ready: *mut u64, graph: u64, fl
 /// Uploading needs no preparation here.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphUpload(ready: u64, stream: u64) -> Status {
-    on_stream(stream, |card| match card.is_ready(ready) {
+    on_stream(stream, |gpu| match gpu.is_ready(ready) {
         true => SUCCESS,
         false => INVALID_VALUE,
     })
@@ -68,24 +68,24 @@ unsafe extern "C" fn cuGraphUpload(ready: u64, stream: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphLaunch(ready: u64, stream: u64) -> Status {
-    on_stream(stream, |card| card.launch(ready, stream))
+    on_stream(stream, |gpu| gpu.launch(ready, stream))
 }
 
 // Dropped graphs are destroyed even if the device has failed.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphExecDestroy(ready: u64) -> Status {
-    card().destroy_ready(ready)
+    gpu().destroy_ready(ready)
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGraphDestroy(graph: u64) -> Status {
-    card().destroy_recorded(graph)
+    gpu().destroy_recorded(graph)
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGetGraphMemAttribute(_device: c_int, attribute: u32, value: *mut u64) -> Status {
-    let card = card();
-    let graphs = &card.memory.graphs;
+    let gpu = gpu();
+    let graphs = &gpu.memory.graphs;
     let number = match attribute {
         0 => graphs.used,
         1 => graphs.used_high,
@@ -102,8 +102,8 @@ unsafe extern "C" fn cuDeviceGetGraphMemAttribute(_device: c_int, attribute: u32
 unsafe extern "C" fn cuDeviceSetGraphMemAttribute(_device: c_int, attribute: u32, value: *const u64) -> Status {
     // SAFETY: these attributes are 64-bit numbers.
     let value = unsafe { *value };
-    let mut card = card();
-    let graphs = &mut card.memory.graphs;
+    let mut gpu = gpu();
+    let graphs = &mut gpu.memory.graphs;
     match (attribute, value) {
         (1, 0) => graphs.used_high = graphs.used,
         (3, 0) => graphs.held_high = graphs.held,
@@ -114,7 +114,7 @@ unsafe extern "C" fn cuDeviceSetGraphMemAttribute(_device: c_int, attribute: u32
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGraphMemTrim(_device: c_int) -> Status {
-    card().memory.graphs.trim(0);
+    gpu().memory.graphs.trim(0);
     SUCCESS
 }
 

@@ -1,7 +1,7 @@
 //! Modules and launches of kernels.
 
 use super::{
-    INVALID_HANDLE, INVALID_IMAGE, INVALID_VALUE, NOT_FOUND, NOT_SUPPORTED, SUCCESS, Status, on_card, on_stream,
+    INVALID_HANDLE, INVALID_IMAGE, INVALID_VALUE, NOT_FOUND, NOT_SUPPORTED, SUCCESS, Status, on_gpu, on_stream,
     unrecorded,
 };
 use glad_cuda_host::Entry;
@@ -43,8 +43,8 @@ unsafe extern "C" fn cuModuleLoadData(module: *mut u64, image: *const c_char) ->
         return INVALID_IMAGE;
     }
     let own = entries(text);
-    unrecorded("loading kernels", |card| {
-        let handle = card.handle();
+    unrecorded("loading kernels", |gpu| {
+        let handle = gpu.handle();
         let own = (!own.is_empty()).then_some(own);
         MODULES
             .lock()
@@ -103,8 +103,8 @@ unsafe extern "C" fn cuModuleGetFunction(function: *mut u64, module: u64, name: 
     let Some(entry) = found else {
         return NOT_FOUND;
     };
-    on_card(|card| {
-        let handle = card.handle();
+    on_gpu(|gpu| {
+        let handle = gpu.handle();
         FUNCTIONS
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -177,8 +177,8 @@ unsafe extern "C" fn cuLaunchKernel(
         }
         values.push(value);
     }
-    on_stream(stream, |card| {
-        card.work(stream, format!("kernel `{}`", entry.name()), move |memory| {
+    on_stream(stream, |gpu| {
+        gpu.work(stream, format!("kernel `{}`", entry.name()), move |memory| {
             for &(i, at) in &pointers {
                 if at != 0 {
                     memory.check(at, 0).map_err(|e| format!("argument {i}: {e}"))?;

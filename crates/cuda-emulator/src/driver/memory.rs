@@ -9,12 +9,12 @@ const WAITING: &str = "a copy that waits for the device";
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u64) -> Status {
-    on_stream(stream, |card| {
+    on_stream(stream, |gpu| {
         if bytes == 0 {
             return INVALID_VALUE;
         }
-        if card.graphs.recording(stream).is_some() {
-            return match card.record_take(stream, bytes) {
+        if gpu.graphs.recording(stream).is_some() {
+            return match gpu.record_take(stream, bytes) {
                 Ok(at) => {
                     // SAFETY: the caller has room for an address.
                     unsafe { *address = at as u64 };
@@ -23,11 +23,11 @@ unsafe extern "C" fn cuMemAllocAsync(address: *mut u64, bytes: usize, stream: u6
                 Err(refused) => refused,
             };
         }
-        let mut at = card.memory.alloc(bytes);
+        let mut at = gpu.memory.alloc(bytes);
         if at.is_none() {
             // Queued frees have not happened yet.
-            card.finish_all();
-            at = card.memory.alloc(bytes);
+            gpu.finish_all();
+            at = gpu.memory.alloc(bytes);
         }
         let Some(at) = at else {
             return OUT_OF_MEMORY;
@@ -49,35 +49,35 @@ unsafe extern "C" fn cuMemAlloc_v2(address: *mut u64, bytes: usize) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFreeAsync(address: u64, stream: u64) -> Status {
-    on_stream(stream, |card| {
+    on_stream(stream, |gpu| {
         let at = address as usize;
-        if card.graphs.recording(stream).is_some() {
-            return card.record_free(stream, at);
+        if gpu.graphs.recording(stream).is_some() {
+            return gpu.record_free(stream, at);
         }
-        if card.memory.is_given_up(at) {
+        if gpu.memory.is_given_up(at) {
             return INVALID_VALUE;
         }
-        card.work(stream, "free".into(), move |memory| memory.free(at));
+        gpu.work(stream, "free".into(), move |memory| memory.free(at));
         SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFree_v2(address: u64) -> Status {
-    unrecorded("freeing memory without a stream", |card| {
-        card.finish_all();
-        card.work(0, "free".into(), move |memory| memory.free(address as usize));
-        card.finish(0);
+    unrecorded("freeing memory without a stream", |gpu| {
+        gpu.finish_all();
+        gpu.work(0, "free".into(), move |memory| memory.free(address as usize));
+        gpu.finish(0);
         SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _flags: c_uint) -> Status {
-    unrecorded("locking memory of the host", |card| {
+    unrecorded("locking memory of the host", |gpu| {
         let mut pages = vec![0_u8; bytes];
         let at = pages.as_mut_ptr();
-        card.memory.pinned.insert(at as usize, pages);
+        gpu.memory.pinned.insert(at as usize, pages);
         // SAFETY: the caller has room for an address.
         unsafe { *address = at.cast() };
         SUCCESS
@@ -87,9 +87,9 @@ unsafe extern "C" fn cuMemHostAlloc(address: *mut *mut c_void, bytes: usize, _fl
 /// The real function waits for the device.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemFreeHost(address: *mut c_void) -> Status {
-    unrecorded("freeing memory of the host, which waits for the device", |card| {
-        card.finish_all();
-        match card.memory.pinned.remove(&(address as usize)) {
+    unrecorded("freeing memory of the host, which waits for the device", |gpu| {
+        gpu.finish_all();
+        match gpu.memory.pinned.remove(&(address as usize)) {
             Some(_) => SUCCESS,
             None => INVALID_VALUE,
         }
@@ -98,14 +98,14 @@ unsafe extern "C" fn cuMemFreeHost(address: *mut c_void) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: usize, stream: u64) -> Status {
-    on_stream(stream, |card| {
+    on_stream(stream, |gpu| {
         let from = from as usize;
-        if card.memory.is_device(from) {
+        if gpu.memory.is_device(from) {
             return INVALID_VALUE;
         }
         let what = format!("copy of {bytes} bytes to the device");
-        if card.memory.is_pinned(from, bytes) {
-            card.work(stream, what, move |memory| {
+        if gpu.memory.is_pinned(from, bytes) {
+            gpu.work(stream, what, move |memory| {
                 memory.check(to, bytes)?;
                 if !memory.is_pinned(from, bytes) {
                     return Err("the host's memory that it reads is gone".into());
@@ -114,8 +114,8 @@ unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: u
                 unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, bytes) };
                 Ok(())
             });
-        } else if card.graphs.recording(stream).is_some() {
-            return card.break_recording(
+        } else if gpu.graphs.recording(stream).is_some() {
+            return gpu.break_recording(
                 stream,
                 &format!(
                     "a {what} from memory of the host that is not page-locked, which each launch would read again"
@@ -125,7 +125,7 @@ unsafe extern "C" fn cuMemcpyHtoDAsync_v2(to: u64, from: *const c_void, bytes: u
             // Pageable memory is read before the call returns.
             // SAFETY: the caller's promise.
             let read = unsafe { std::slice::from_raw_parts(from as *const u8, bytes) }.to_vec();
-            card.work(stream, what, move |memory| {
+            gpu.work(stream, what, move |memory| {
                 memory.check(to, bytes)?;
                 // SAFETY: checked, and the bytes are owned.
                 unsafe { ptr::copy_nonoverlapping(read.as_ptr(), to as *mut u8, bytes) };
@@ -153,16 +153,16 @@ unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const c_void, bytes: usize)
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usize, stream: u64) -> Status {
-    on_stream(stream, |card| {
+    on_stream(stream, |gpu| {
         let to = to as usize;
-        if card.memory.is_device(to) {
+        if gpu.memory.is_device(to) {
             return INVALID_VALUE;
         }
-        if card.graphs.recording(stream).is_some() {
-            return card.break_recording(stream, &format!("a copy of {bytes} bytes to the host"));
+        if gpu.graphs.recording(stream).is_some() {
+            return gpu.break_recording(stream, &format!("a copy of {bytes} bytes to the host"));
         }
-        let pinned = card.memory.is_pinned(to, bytes);
-        card.work(
+        let pinned = gpu.memory.is_pinned(to, bytes);
+        gpu.work(
             stream,
             format!("copy of {bytes} bytes from the device"),
             move |memory| {
@@ -177,7 +177,7 @@ unsafe extern "C" fn cuMemcpyDtoHAsync_v2(to: *mut c_void, from: u64, bytes: usi
         );
         if !pinned {
             // A copy into pageable memory is done when the call returns.
-            card.finish(stream);
+            gpu.finish(stream);
         }
         SUCCESS
     })
@@ -194,8 +194,8 @@ unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut c_void, from: u64, bytes: usize) -
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stream: u64) -> Status {
-    on_stream(stream, |card| {
-        card.work(stream, format!("copy of {bytes} bytes on the device"), move |memory| {
+    on_stream(stream, |gpu| {
+        gpu.work(stream, format!("copy of {bytes} bytes on the device"), move |memory| {
             memory.check(from, bytes)?;
             memory.check(to, bytes)?;
             // SAFETY: both were checked.
@@ -208,8 +208,8 @@ unsafe extern "C" fn cuMemcpyDtoDAsync_v2(to: u64, from: u64, bytes: usize, stre
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemsetD8Async(at: u64, value: u8, bytes: usize, stream: u64) -> Status {
-    on_stream(stream, |card| {
-        card.work(stream, format!("setting of {bytes} bytes"), move |memory| {
+    on_stream(stream, |gpu| {
+        gpu.work(stream, format!("setting of {bytes} bytes"), move |memory| {
             memory.check(at, bytes)?;
             // SAFETY: checked.
             unsafe { (at as *mut u8).write_bytes(value, bytes) };

@@ -6,7 +6,7 @@ mod memory;
 mod streams;
 
 use crate::memory::TOTAL;
-use crate::queue::{Card, card};
+use crate::queue::{Gpu, gpu};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_uint};
 use std::ptr;
@@ -40,26 +40,26 @@ thread_local! {
 }
 
 /// Runs `act` on the emulated GPU, unless the thread has no context or the GPU has failed.
-pub(crate) fn on_card(act: impl FnOnce(&mut Card) -> Status) -> Status {
+pub(crate) fn on_gpu(act: impl FnOnce(&mut Gpu) -> Status) -> Status {
     if CURRENT.get() != CONTEXT {
         return INVALID_CONTEXT;
     }
-    let mut card = card();
-    if card.fault.is_some() {
+    let mut gpu = gpu();
+    if gpu.fault.is_some() {
         return LAUNCH_FAILED;
     }
-    let status = act(&mut card);
-    match card.fault {
+    let status = act(&mut gpu);
+    match gpu.fault {
         Some(_) => LAUNCH_FAILED,
         None => status,
     }
 }
 
 /// The same for work on an existing stream, which may be in capture.
-pub(crate) fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
-    on_card(|card| match card.is_stream(stream) {
-        true => match card.may_work(stream) {
-            SUCCESS => act(card),
+pub(crate) fn on_stream(stream: u64, act: impl FnOnce(&mut Gpu) -> Status) -> Status {
+    on_gpu(|gpu| match gpu.is_stream(stream) {
+        true => match gpu.may_work(stream) {
+            SUCCESS => act(gpu),
             refused => refused,
         },
         false => INVALID_HANDLE,
@@ -67,9 +67,9 @@ pub(crate) fn on_stream(stream: u64, act: impl FnOnce(&mut Card) -> Status) -> S
 }
 
 /// The same for calls that no thread may make while it records.
-pub(crate) fn unrecorded(what: &str, act: impl FnOnce(&mut Card) -> Status) -> Status {
-    on_card(|card| match card.break_own(what) {
-        SUCCESS => act(card),
+pub(crate) fn unrecorded(what: &str, act: impl FnOnce(&mut Gpu) -> Status) -> Status {
+    on_gpu(|gpu| match gpu.break_own(what) {
+        SUCCESS => act(gpu),
         refused => refused,
     })
 }
@@ -197,8 +197,8 @@ unsafe extern "C" fn cuMemPoolGetAttribute(pool: u64, attribute: u32, value: *mu
     if pool != POOL {
         return INVALID_HANDLE;
     }
-    let card = card();
-    let pool = &card.memory.pool;
+    let gpu = gpu();
+    let pool = &gpu.memory.pool;
     let number = match attribute {
         5 => pool.held,
         6 => pool.held_high,
@@ -218,8 +218,8 @@ unsafe extern "C" fn cuMemPoolSetAttribute(pool: u64, attribute: u32, value: *co
     }
     // SAFETY: these attributes are 64-bit numbers.
     let value = unsafe { *value };
-    let mut card = card();
-    let pool = &mut card.memory.pool;
+    let mut gpu = gpu();
+    let pool = &mut gpu.memory.pool;
     match (attribute, value) {
         // The release threshold: here all memory is kept.
         (4, _) => {}
@@ -235,7 +235,7 @@ unsafe extern "C" fn cuMemPoolTrimTo(pool: u64, keep: usize) -> Status {
     if pool != POOL {
         return INVALID_HANDLE;
     }
-    card().memory.pool.trim(keep);
+    gpu().memory.pool.trim(keep);
     SUCCESS
 }
 
@@ -274,9 +274,9 @@ unsafe extern "C" fn cuCtxSetCurrent(context: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuCtxSynchronize() -> Status {
-    on_card(|card| match card.break_all("waiting for the device") {
+    on_gpu(|gpu| match gpu.break_all("waiting for the device") {
         SUCCESS => {
-            card.finish_all();
+            gpu.finish_all();
             SUCCESS
         }
         refused => refused,
@@ -285,10 +285,10 @@ unsafe extern "C" fn cuCtxSynchronize() -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Status {
-    let card = card();
+    let gpu = gpu();
     // SAFETY: the caller has room for two numbers.
     unsafe {
-        *free = TOTAL - card.memory.used();
+        *free = TOTAL - gpu.memory.used();
         *total = TOTAL;
     }
     SUCCESS

@@ -1,27 +1,27 @@
 //! Streams and events.
 
-use super::{CAPTURED_EVENT, INVALID_HANDLE, NOT_READY, SUCCESS, Status, on_card, on_stream};
-use crate::queue::Card;
+use super::{CAPTURED_EVENT, INVALID_HANDLE, NOT_READY, SUCCESS, Status, on_gpu, on_stream};
+use crate::queue::Gpu;
 use std::ffi::c_uint;
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamCreate(stream: *mut u64, _flags: c_uint) -> Status {
-    on_card(|card| {
+    on_gpu(|gpu| {
         // SAFETY: the caller has room for a handle.
-        unsafe { *stream = card.new_stream() };
+        unsafe { *stream = gpu.new_stream() };
         SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamDestroy_v2(stream: u64) -> Status {
-    on_card(|card| {
-        if !card.is_stream(stream) {
+    on_gpu(|gpu| {
+        if !gpu.is_stream(stream) {
             return INVALID_HANDLE;
         }
-        match card.break_recording(stream, "the end of its stream") {
+        match gpu.break_recording(stream, "the end of its stream") {
             SUCCESS => {
-                card.end_stream(stream);
+                gpu.end_stream(stream);
                 SUCCESS
             }
             refused => refused,
@@ -31,18 +31,18 @@ unsafe extern "C" fn cuStreamDestroy_v2(stream: u64) -> Status {
 
 #[unsafe(no_mangle)]
 pub(super) unsafe extern "C" fn cuStreamSynchronize(stream: u64) -> Status {
-    on_card(|card| {
-        if !card.is_stream(stream) {
+    on_gpu(|gpu| {
+        if !gpu.is_stream(stream) {
             return INVALID_HANDLE;
         }
         let what = "waiting for a stream";
-        match card.break_recording(stream, what) {
+        match gpu.break_recording(stream, what) {
             SUCCESS => {}
             refused => return refused,
         }
-        let refused = card.break_own(what);
+        let refused = gpu.break_own(what);
         if refused == SUCCESS {
-            card.finish(stream);
+            gpu.finish(stream);
         }
         refused
     })
@@ -50,10 +50,10 @@ pub(super) unsafe extern "C" fn cuStreamSynchronize(stream: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuStreamWaitEvent(stream: u64, event: u64, _flags: c_uint) -> Status {
-    on_stream(stream, |card| {
-        let refused = card.may_wait(stream, event);
+    on_stream(stream, |gpu| {
+        let refused = gpu.may_wait(stream, event);
         if refused == SUCCESS {
-            card.wait(stream, event);
+            gpu.wait(stream, event);
         }
         refused
     })
@@ -62,43 +62,43 @@ unsafe extern "C" fn cuStreamWaitEvent(stream: u64, event: u64, _flags: c_uint) 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventCreate(event: *mut u64, flags: c_uint) -> Status {
     const DISABLE_TIMING: c_uint = 2;
-    on_card(|card| {
+    on_gpu(|gpu| {
         // SAFETY: the caller has room for a handle.
-        unsafe { *event = card.new_event(flags & DISABLE_TIMING == 0) };
+        unsafe { *event = gpu.new_event(flags & DISABLE_TIMING == 0) };
         SUCCESS
     })
 }
 
-fn on_event(event: u64, act: impl FnOnce(&mut Card) -> Status) -> Status {
-    on_card(|card| match card.events.contains_key(&event) {
-        true => act(card),
+fn on_event(event: u64, act: impl FnOnce(&mut Gpu) -> Status) -> Status {
+    on_gpu(|gpu| match gpu.events.contains_key(&event) {
+        true => act(gpu),
         false => INVALID_HANDLE,
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventDestroy_v2(event: u64) -> Status {
-    on_event(event, |card| {
-        card.events.remove(&event);
+    on_event(event, |gpu| {
+        gpu.events.remove(&event);
         SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventRecord(event: u64, stream: u64) -> Status {
-    on_stream(stream, |card| {
-        if !card.events.contains_key(&event) {
+    on_stream(stream, |gpu| {
+        if !gpu.events.contains_key(&event) {
             return INVALID_HANDLE;
         }
-        card.record(event, stream);
+        gpu.record(event, stream);
         SUCCESS
     })
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventQuery(event: u64) -> Status {
-    on_event(event, |card| match card.may_ask(event) {
-        SUCCESS if card.query(event) => SUCCESS,
+    on_event(event, |gpu| match gpu.may_ask(event) {
+        SUCCESS if gpu.query(event) => SUCCESS,
         SUCCESS => NOT_READY,
         refused => refused,
     })
@@ -106,10 +106,10 @@ unsafe extern "C" fn cuEventQuery(event: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventSynchronize(event: u64) -> Status {
-    on_event(event, |card| {
-        let refused = card.may_ask(event);
+    on_event(event, |gpu| {
+        let refused = gpu.may_ask(event);
         if refused == SUCCESS {
-            card.reach(event);
+            gpu.reach(event);
         }
         refused
     })
@@ -117,8 +117,8 @@ unsafe extern "C" fn cuEventSynchronize(event: u64) -> Status {
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuEventElapsedTime_v2(milliseconds: *mut f32, start: u64, end: u64) -> Status {
-    on_event(start, |card| {
-        let (Some(a), Some(b)) = (card.events.get(&start), card.events.get(&end)) else {
+    on_event(start, |gpu| {
+        let (Some(a), Some(b)) = (gpu.events.get(&start), gpu.events.get(&end)) else {
             return INVALID_HANDLE;
         };
         if !a.timed || !b.timed {

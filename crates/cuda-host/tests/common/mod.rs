@@ -1,14 +1,14 @@
 //! Shared by the tests: values from a seed, operands on a device, and tolerances.
 #![allow(dead_code, reason = "each test takes a part of it")]
 
-#[cfg(feature = "card")]
-mod card;
+#[cfg(feature = "gpu")]
+mod gpu;
 
-#[cfg(feature = "card")]
-pub(crate) use card::{Host, HostMemory};
 use glad_cuda::{In, Number, Out};
-#[cfg(not(feature = "card"))]
+#[cfg(not(feature = "gpu"))]
 pub(crate) use glad_cuda_host::{Host, HostMemory};
+#[cfg(feature = "gpu")]
+pub(crate) use gpu::{Host, HostMemory};
 use half::bf16;
 use proptest::prelude::*;
 

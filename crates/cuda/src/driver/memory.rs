@@ -26,7 +26,7 @@ impl Element for u32 {
 /// Memory allocated on a GPU. The slice inside is what a Candle tensor is made of
 /// (`CudaStorage::wrap_cuda_slice(slice, device)`).
 #[derive(Debug)]
-pub enum CardMemory {
+pub enum CudaMemory {
     /// 32-bit floating point.
     F32(CudaSlice<f32>),
     /// bfloat16.
@@ -37,28 +37,28 @@ pub enum CardMemory {
     U32(CudaSlice<u32>),
 }
 
-impl Memory for CardMemory {
+impl Memory for CudaMemory {
     fn input(&self) -> In<'_> {
         match self {
-            CardMemory::F32(s) => whole(s),
-            CardMemory::Bf16(s) => whole(s),
-            CardMemory::U8(s) => whole(s),
-            CardMemory::U32(s) => whole(s),
+            CudaMemory::F32(s) => whole(s),
+            CudaMemory::Bf16(s) => whole(s),
+            CudaMemory::U8(s) => whole(s),
+            CudaMemory::U32(s) => whole(s),
         }
     }
 
     fn output(&mut self) -> Out<'_> {
         match self {
-            CardMemory::F32(s) => whole_mut(s),
-            CardMemory::Bf16(s) => whole_mut(s),
-            CardMemory::U8(s) => whole_mut(s),
-            CardMemory::U32(s) => whole_mut(s),
+            CudaMemory::F32(s) => whole_mut(s),
+            CudaMemory::Bf16(s) => whole_mut(s),
+            CudaMemory::U8(s) => whole_mut(s),
+            CudaMemory::U32(s) => whole_mut(s),
         }
     }
 }
 
 /// The address of a slice. Reading the address queues no wait and records no event, since a GPU's context does not track
-/// its slices (see `Card::of`).
+/// its slices (see `CudaGpu::of`).
 fn address<T>(slice: &CudaSlice<T>) -> u64 {
     slice.device_ptr(slice.stream()).0
 }

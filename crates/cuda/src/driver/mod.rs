@@ -4,16 +4,16 @@
 //! or waiting:
 //!
 //! ```ignore
-//! let device = Device::new_cuda_with_stream(0)?;          // not `new_cuda`: see `Card::of`
-//! let card = Card::of(&device.as_cuda_device()?.cuda_stream())?;
+//! let device = Device::new_cuda_with_stream(0)?;          // not `new_cuda`: see `CudaGpu::of`
+//! let GPU = CudaGpu::of(&device.as_cuda_device()?.cuda_stream())?;
 //! ```
 //!
 //! `cudarc`'s safe interface does not cover the whole driver; the `unsafe` code here calls the driver and
 //! cuDNN, and each call states what it requires of its arguments.
 
-mod card;
 mod cudnn;
 mod fault;
+mod gpu;
 mod memory;
 mod modules;
 mod pool;
@@ -22,9 +22,9 @@ mod record;
 mod timer;
 mod upload;
 
-pub use card::Card;
 pub use cudnn::conv;
-pub use memory::{CardMemory, Element};
+pub use gpu::CudaGpu;
+pub use memory::{CudaMemory, Element};
 pub use record::Recorded;
 pub use timer::{Span, Timer};
 pub use upload::{Pinned, Sent, Upload};

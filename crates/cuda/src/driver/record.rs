@@ -1,7 +1,7 @@
 //! CUDA graphs: work that is captured once and then launched many times.
 
-use super::card::Card;
 use super::fault::{Doing, is_out_of_memory};
+use super::gpu::CudaGpu;
 use crate::{Error, Result};
 use cudarc::driver::sys::CUgraphInstantiate_flags;
 use cudarc::driver::sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
@@ -9,7 +9,7 @@ use cudarc::driver::{CudaGraph, CudaSlice, result};
 use std::fmt;
 use std::sync::Arc;
 
-impl Card {
+impl CudaGpu {
     /// Captures the work that `body` queues on the GPU's stream from this thread, without running it, and returns the graph
     /// together with `body`'s result. Kernel launches, convolutions, copies on the device, allocations and frees
     /// all become part of it. A launch costs one call, whatever the number of kernels, and reads and writes the
@@ -59,22 +59,22 @@ impl Card {
 
 /// A recording in progress. Dropping it ends it without a graph.
 struct Recording<'a> {
-    card: &'a Card,
+    gpu: &'a CudaGpu,
     /// Whether the stream is capturing.
     open: bool,
 }
 
 impl Recording<'_> {
-    fn begin(card: &Card) -> Result<Recording<'_>> {
-        card.bind()?;
-        if card.set_recording(true) {
+    fn begin(gpu: &CudaGpu) -> Result<Recording<'_>> {
+        gpu.bind()?;
+        if gpu.set_recording(true) {
             return Err(Error::Device(
-                "the card is recording a CUDA graph, and cannot record another inside of it".into(),
+                "the GPU is recording a CUDA graph, and cannot record another inside of it".into(),
             ));
         }
-        let mut recording = Recording { card, open: false };
+        let mut recording = Recording { gpu, open: false };
         // Thread-local mode: other threads may pin host memory and copy on another stream meanwhile.
-        card.stream()
+        gpu.stream()
             .begin_capture(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
             .doing(|| "begin to record a CUDA graph".into())?;
         recording.open = true;
@@ -83,7 +83,7 @@ impl Recording<'_> {
 
     fn end(mut self, workspace: Option<Arc<CudaSlice<u8>>>) -> Result<Recorded> {
         // An error of a drop inside would be returned by the next call, which must not be the one that ends the recording.
-        let dropped = self.card.context().check_err();
+        let dropped = self.gpu.context().check_err();
         self.open = false;
         let doing = || {
             "record a CUDA graph (something in it cannot be recorded: waiting for the device, a copy to the host or from \
@@ -91,7 +91,7 @@ impl Recording<'_> {
                 .to_owned()
         };
         let graph = self
-            .card
+            .gpu
             .stream()
             .end_capture(CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH)
             .doing(doing)?
@@ -99,7 +99,7 @@ impl Recording<'_> {
         dropped.doing(doing)?;
         Ok(Recorded {
             graph,
-            card: self.card.clone(),
+            gpu: self.gpu.clone(),
             _workspace: workspace,
         })
     }
@@ -109,28 +109,28 @@ impl Drop for Recording<'_> {
     fn drop(&mut self) {
         if self.open {
             // As in `end`; and `body` may have bound another context.
-            self.card.forget_errors();
-            let _ = self.card.bind();
+            self.gpu.forget_errors();
+            let _ = self.gpu.bind();
             // SAFETY: the stream is alive. It returns a graph that nothing else refers to, or, if the recording
             // failed, null.
             unsafe {
-                if let Ok(graph) = result::stream::end_capture(self.card.stream().cu_stream())
+                if let Ok(graph) = result::stream::end_capture(self.gpu.stream().cu_stream())
                     && !graph.is_null()
                 {
                     let _ = result::graph::destroy(graph);
                 }
             }
-            self.card.forget_errors();
+            self.gpu.forget_errors();
         }
-        self.card.set_recording(false);
+        self.gpu.set_recording(false);
     }
 }
 
-/// Work that was [recorded](Card::record). Dropping it destroys the graph; memory that it allocated and did not free stays
+/// Work that was [recorded](CudaGpu::record). Dropping it destroys the graph; memory that it allocated and did not free stays
 /// until that memory is dropped.
 pub struct Recorded {
     graph: CudaGraph,
-    card: Card,
+    gpu: CudaGpu,
     /// The workspace of its convolutions.
     _workspace: Option<Arc<CudaSlice<u8>>>,
 }
@@ -145,7 +145,7 @@ impl Recorded {
     /// # Errors
     /// The GPU is recording, or the driver fails; or something queued before failed.
     pub fn launch(&self) -> Result<()> {
-        if self.card.is_recording() {
+        if self.gpu.is_recording() {
             return Err(Error::Device(
                 "what was recorded cannot be launched inside of another recording".into(),
             ));
@@ -153,11 +153,11 @@ impl Recorded {
         let mut launched = self.graph.launch();
         if is_out_of_memory(&launched) {
             // Graphs have their own pool: memory that the other one keeps is not available to them.
-            self.card.release_kept()?;
+            self.gpu.release_kept()?;
             launched = self.graph.launch();
         }
         launched.doing(|| "launch a CUDA graph".into())?;
-        self.card.count_launch();
+        self.gpu.count_launch();
         Ok(())
     }
 }
@@ -165,7 +165,7 @@ impl Recorded {
 impl Drop for Recorded {
     fn drop(&mut self) {
         // The graph is destroyed after this, on whichever thread runs the drop.
-        let context = self.card.context();
+        let context = self.gpu.context();
         context.record_err(context.bind_to_thread());
     }
 }

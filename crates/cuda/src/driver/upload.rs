@@ -1,7 +1,7 @@
 //! Bytes from the host to the device while it computes.
 
-use super::card::Card;
 use super::fault::{Doing, bytes};
+use super::gpu::CudaGpu;
 use crate::{Error, Result};
 use cudarc::driver::{CudaContext, CudaEvent, CudaSlice, CudaStream, result};
 use std::collections::VecDeque;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Upload(Arc<Shared>);
 
 struct Shared {
-    card: Card,
+    gpu: CudaGpu,
     stream: Arc<CudaStream>,
     buffers: Mutex<Buffers>,
 }
@@ -37,13 +37,10 @@ impl Upload {
     ///
     /// # Errors
     /// The driver fails.
-    pub fn new(card: &Card) -> Result<Upload> {
-        let stream = card
-            .context()
-            .new_stream()
-            .doing(|| "make a stream for copies".into())?;
+    pub fn new(gpu: &CudaGpu) -> Result<Upload> {
+        let stream = gpu.context().new_stream().doing(|| "make a stream for copies".into())?;
         Ok(Upload(Arc::new(Shared {
-            card: card.clone(),
+            gpu: gpu.clone(),
             stream,
             buffers: Mutex::default(),
         })))
@@ -55,7 +52,7 @@ impl Upload {
     /// # Errors
     /// The host has no pinned memory left.
     pub fn buffer(&self, len: usize) -> Result<Pinned> {
-        self.0.card.bind()?;
+        self.0.gpu.bind()?;
         let mut buffers = self.0.buffers();
         buffers.recycle()?;
         // The smallest that is large enough; a last batch is smaller than the others.
@@ -71,7 +68,7 @@ impl Upload {
             None => {
                 // Of a size that is no longer used.
                 buffers.idle.clear();
-                Pages::new(self.0.card.context(), len)?
+                Pages::new(self.0.gpu.context(), len)?
             }
         };
         Ok(Pinned {
@@ -86,7 +83,7 @@ impl Upload {
     /// # Errors
     /// The device has no memory left, or the driver fails.
     pub fn send(&self, buffer: Pinned) -> Result<Sent> {
-        self.0.card.bind()?;
+        self.0.gpu.bind()?;
         let len = buffer.len;
         let queue = self.0.stream.cu_stream();
         let doing = || format!("copy {} to the device", bytes(len));
@@ -276,7 +273,7 @@ impl Drop for Sent {
 
 /// Moves memory from the copy's stream to the GPU's. On an error it leaks, because the device is then unusable.
 fn receive(address: u64, len: usize, event: &CudaEvent, owner: &Shared) -> Result<CudaSlice<u8>> {
-    let stream = owner.card.stream();
+    let stream = owner.gpu.stream();
     stream
         .wait(event)
         .doing(|| "have the computation wait for a batch".into())?;

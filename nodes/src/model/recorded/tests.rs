@@ -13,14 +13,14 @@ use candle_core::{Device, DeviceLocation, Tensor};
 /// The GPU of the tests, if there is one, for one test at a time, on their own stream: work that other
 /// tests queue on theirs meanwhile is not recorded. It is never dropped, which would wait for the whole device, nor created while
 /// another test records, which would, too.
-fn card() -> Option<MutexGuard<'static, Device>> {
-    static CARD: OnceLock<Option<Mutex<Device>>> = OnceLock::new();
+fn cuda() -> Option<MutexGuard<'static, Device>> {
+    static GPU: OnceLock<Option<Mutex<Device>>> = OnceLock::new();
     let made = || match device().location() {
         DeviceLocation::Cuda { gpu_id } => Some(Mutex::new(Device::new_cuda_with_stream(gpu_id).unwrap())),
         _ => None,
     };
-    let card = CARD.get_or_init(made).as_ref()?;
-    Some(card.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    let cuda = GPU.get_or_init(made).as_ref()?;
+    Some(cuda.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
 }
 
 fn network(recompute: bool) -> Sequence {
@@ -152,7 +152,7 @@ impl Trained {
 
 #[test]
 fn what_is_recorded_gives_the_same_bits() {
-    let Some(device) = card() else { return };
+    let Some(device) = cuda() else { return };
     for (precision, recompute) in [
         (Precision::F32, false),
         (Precision::F32, true),
@@ -191,7 +191,7 @@ fn what_is_recorded_gives_the_same_bits() {
 
 #[test]
 fn another_shape_or_weight_is_another_recording() {
-    let Some(device) = card() else { return };
+    let Some(device) = cuda() else { return };
     let mut trained = Trained::new(&device, Precision::F32, false, true);
     trained.step(0, [true, true]);
     trained.step(1, [true, true]);
@@ -211,7 +211,7 @@ fn another_shape_or_weight_is_another_recording() {
 
 #[test]
 fn what_nobody_asks_back_is_recorded_once() {
-    let Some(device) = card() else { return };
+    let Some(device) = cuda() else { return };
     let ran = [false, true].map(|record| {
         let mut trained = Trained::new(&device, Precision::F32, false, record);
         for (seed, asked) in [(0, true), (1, false), (2, false), (3, true)] {

@@ -33,5 +33,5 @@ pub(crate) fn step(gpu: &Gpu, settings: &Adam, parameters: &[AdamParameter<'_>])
         };
         all.push(inside().with_context(|| format!("update of `{}`", p.name))?);
     }
-    Ok(adam::step(&gpu.card, &settings.of(1.0, 0.0), &mut all)?)
+    Ok(adam::step(&gpu.cuda, &settings.of(1.0, 0.0), &mut all)?)
 }

@@ -40,7 +40,7 @@ pub(crate) fn forward(
     let residual = residual.map(|r| gpu.lend(r)).transpose()?;
     let residual = residual.as_ref().map(|r| r.input()).transpose()?;
     with(gpu, stats, affine, relu, |norm| {
-        Ok(norm.forward(&gpu.card, values.input()?, residual, y.output())?)
+        Ok(norm.forward(&gpu.cuda, values.input()?, residual, y.output())?)
     })?;
     Ok(gpu.tensor(y, x.shape()))
 }
@@ -73,7 +73,7 @@ pub(crate) fn backward(
                 _ => None,
             };
             let (dgamma, dbeta) = (dgamma.output(), dbeta.output());
-            Ok(norm.backward(&gpu.card, batch, values.input()?, grad, residual, dgamma, dbeta)?)
+            Ok(norm.backward(&gpu.cuda, batch, values.input()?, grad, residual, dgamma, dbeta)?)
         })
     })?;
     let (of_x, of_residual) = match dx {
@@ -92,7 +92,7 @@ pub(crate) fn backward(
 pub(crate) fn moments(gpu: &Gpu, x: &Tensor, channels: usize) -> Result<Stats> {
     let mut mean = gpu.fresh(channels, DType::F32)?;
     let mut var = gpu.fresh(channels, DType::F32)?;
-    norm::moments(&gpu.card, gpu.lend(x)?.input()?, channels, mean.output(), var.output())?;
+    norm::moments(&gpu.cuda, gpu.lend(x)?.input()?, channels, mean.output(), var.output())?;
     Ok(Stats {
         mean: gpu.tensor(mean, channels),
         var: gpu.tensor(var, channels),
@@ -106,7 +106,7 @@ pub(crate) fn update_running(gpu: &Gpu, running: &Stats, batch: &Stats, rows: us
         gpu.change(&running.var, |var| {
             let mean = mean.lend();
             Ok(norm::update_running(
-                &gpu.card,
+                &gpu.cuda,
                 of_batch,
                 var_of_batch,
                 rows,

@@ -27,7 +27,7 @@ pub(crate) fn join(gpu: &Gpu, parts: &[Tensor]) -> Result<Tensor> {
         let from = Channels { of: channels, first: 0 };
         let to = Channels { of, first: at };
         copy(
-            &gpu.card,
+            &gpu.cuda,
             [n, channels],
             (from, gpu.lend(x)?.input()?),
             (to, y.output()),
@@ -45,7 +45,7 @@ pub(crate) fn part(gpu: &Gpu, all: &Tensor, first: usize, n: usize) -> Result<Te
     let mut y = gpu.fresh(lines * n, all.dtype())?;
     let to = Channels { of: n, first: 0 };
     let from = Channels { of, first };
-    copy(&gpu.card, [lines, n], (from, gpu.lend(all)?.input()?), (to, y.output()))?;
+    copy(&gpu.cuda, [lines, n], (from, gpu.lend(all)?.input()?), (to, y.output()))?;
     let mut dims = all.dims().to_vec();
     dims.pop();
     dims.push(n);

@@ -38,7 +38,7 @@ impl FilterCache {
         let make = || -> Result<Tensor> {
             let filters = Filters::of(shape);
             let mut made = gpu.fresh(filters.padded_len(), ty)?;
-            layout::channels_last(&gpu.card, &filters, gpu.lend(value)?.input()?, made.output())?;
+            layout::channels_last(&gpu.cuda, &filters, gpu.lend(value)?.input()?, made.output())?;
             Ok(gpu.tensor(made, filters.padded_len()))
         };
         if gpu.is_recording() {
@@ -89,11 +89,11 @@ pub(crate) fn forward(
     let values = gpu.lend(x)?;
     op.filters.with(gpu, scope, &op.weight, &shape, ty, |filters| {
         let (x, y) = (values.input()?, y.output());
-        Ok(conv::forward(&gpu.card, &shape, factors(step, ty), x, filters, y)?)
+        Ok(conv::forward(&gpu.cuda, &shape, factors(step, ty), x, filters, y)?)
     })?;
     if let Some(bias) = &op.bias {
         let bias = gpu.lend(scope.value(bias)?)?;
-        pointwise::bias(&gpu.card, shape.co, bias.input()?, y.output())?;
+        pointwise::bias(&gpu.cuda, shape.co, bias.input()?, y.output())?;
     }
     let [t, h, w] = shape.output();
     let y = gpu.tensor(y, (shape.n, t, h, w, shape.co));
@@ -118,7 +118,7 @@ pub(crate) fn backward(
         let filters = Filters::of(&shape);
         let mut dw = gpu.fresh(filters.padded_len(), ty)?;
         conv::backward_weight(
-            &gpu.card,
+            &gpu.cuda,
             &shape,
             factors,
             gpu.lend(x)?.input()?,
@@ -126,13 +126,13 @@ pub(crate) fn backward(
             dw.output(),
         )?;
         let mut grad = gpu.fresh(filters.len(), DType::F32)?;
-        layout::channels_first(&gpu.card, &filters, dw.input(), grad.output())?;
+        layout::channels_first(&gpu.cuda, &filters, dw.input(), grad.output())?;
         let dims = scope.value(&op.weight)?.dims().to_vec();
         scope.add_grad(&op.weight, gpu.tensor(grad, dims))?;
     }
     if let Some(bias) = op.bias.as_ref().filter(|b| scope.trains(b)) {
         let mut db = gpu.fresh(shape.co, DType::F32)?;
-        norm::channel_sums(&gpu.card, dy.input()?, shape.co, db.output())?;
+        norm::channel_sums(&gpu.cuda, dy.input()?, shape.co, db.output())?;
         scope.add_grad(bias, gpu.tensor(db, shape.co))?;
     }
     match dx {
@@ -142,7 +142,7 @@ pub(crate) fn backward(
             op.filters.with(gpu, scope, &op.weight, &shape, ty, |filters| {
                 let (dy, dx) = (dy.input()?, out.output());
                 Ok(conv::backward_input(
-                    &gpu.card, &shape, factors, dy, filters, dx, false,
+                    &gpu.cuda, &shape, factors, dy, filters, dx, false,
                 )?)
             })?;
             Ok(Some(gpu.tensor(out, x.shape())))
@@ -151,7 +151,7 @@ pub(crate) fn backward(
             op.filters.with(gpu, scope, &op.weight, &shape, ty, |filters| {
                 gpu.change(sum, |dx| {
                     let dy = dy.input()?;
-                    Ok(conv::backward_input(&gpu.card, &shape, factors, dy, filters, dx, true)?)
+                    Ok(conv::backward_input(&gpu.cuda, &shape, factors, dy, filters, dx, true)?)
                 })
             })?;
             Ok(None)

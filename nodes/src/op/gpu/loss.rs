@@ -18,9 +18,9 @@ pub(crate) fn cross_entropy(
     let labels = gpu.lend(&labels)?;
     with_weights(gpu, logits, weights, |logits, weights, mean, grad| {
         let (labels, smoothing) = (labels.input()?, smoothing as f32);
-        let card = &gpu.card;
+        let cuda = &gpu.cuda;
         Ok(loss::cross_entropy(
-            card,
+            cuda,
             logits,
             classes,
             labels,
@@ -37,7 +37,7 @@ pub(crate) fn bce_with_logits(gpu: &Gpu, logits: &Tensor, targets: &[f32]) -> Re
     let targets = gpu.lend(&targets)?;
     with_weights(gpu, logits, None, |logits, weights, mean, grad| {
         Ok(loss::bce_with_logits(
-            &gpu.card,
+            &gpu.cuda,
             logits,
             targets.input()?,
             weights,

@@ -20,14 +20,14 @@ use candle_core::cuda_backend::{CudaDType, CudaStorageSlice};
 use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, CudaDevice, CudaStorage, DType, Device, InplaceOp1, Layout, Shape, Storage, StorageRef};
 use candle_core::{Tensor, cuda_backend::cudarc::driver::CudaSlice};
-use glad_cuda::driver::{Card, CardMemory, Element};
+use glad_cuda::driver::{CudaGpu, CudaMemory, Element};
 use glad_cuda::{Gpu as _, In, Number, Out};
 use std::cell::RefCell;
 use std::ops::Range;
 
 /// A GPU, as Candle's device and as `glad-cuda`'s.
 pub(crate) struct Gpu {
-    card: Card,
+    cuda: CudaGpu,
     device: CudaDevice,
 }
 
@@ -43,24 +43,24 @@ impl Gpu {
             return Ok(None);
         };
         Ok(Some(Gpu {
-            card: Card::of(&device.cuda_stream())?,
+            cuda: CudaGpu::of(&device.cuda_stream())?,
             device: device.clone(),
         }))
     }
 
     /// Memory for `len` values with arbitrary contents.
-    fn fresh(&self, len: usize, ty: DType) -> Result<CardMemory> {
-        Ok(self.card.alloc(len, number(ty)?)?)
+    fn fresh(&self, len: usize, ty: DType) -> Result<CudaMemory> {
+        Ok(self.cuda.alloc(len, number(ty)?)?)
     }
 
     /// Makes a tensor from written memory.
-    fn tensor(&self, memory: CardMemory, shape: impl Into<Shape>) -> Tensor {
+    fn tensor(&self, memory: CudaMemory, shape: impl Into<Shape>) -> Tensor {
         let device = self.device.clone();
         let storage = match memory {
-            CardMemory::F32(s) => CudaStorage::wrap_cuda_slice(s, device),
-            CardMemory::Bf16(s) => CudaStorage::wrap_cuda_slice(s, device),
-            CardMemory::U8(s) => CudaStorage::wrap_cuda_slice(s, device),
-            CardMemory::U32(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CudaMemory::F32(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CudaMemory::Bf16(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CudaMemory::U8(s) => CudaStorage::wrap_cuda_slice(s, device),
+            CudaMemory::U32(s) => CudaStorage::wrap_cuda_slice(s, device),
         };
         Tensor::from_storage(Storage::Cuda(storage), shape, BackpropOp::none(), false)
     }
@@ -78,7 +78,7 @@ impl Gpu {
             bail!("a tensor of the CPU came where one of the GPU is needed");
         }
         Ok(Lent {
-            card: &self.card,
+            cuda: &self.cuda,
             storage,
             part: start..end,
         })
@@ -90,9 +90,9 @@ impl Gpu {
     /// # Errors
     /// As [`Gpu::lend`], and those of `body`.
     fn change(&self, tensor: &Tensor, body: impl FnMut(Out<'_>) -> Result<()>) -> Result<()> {
-        let card = &self.card;
+        let cuda = &self.cuda;
         Ok(tensor.inplace_op1(&Mutate {
-            card,
+            cuda,
             body: RefCell::new(body),
         })?)
     }
@@ -120,7 +120,7 @@ fn number(ty: DType) -> Result<Number> {
 
 /// The borrowed values of a tensor.
 struct Lent<'a> {
-    card: &'a Card,
+    cuda: &'a CudaGpu,
     storage: StorageRef<'a>,
     part: Range<usize>,
 }
@@ -140,18 +140,18 @@ impl Lent<'_> {
     }
 
     fn part<'s, T: Element>(&self, slice: &'s CudaSlice<T>) -> Result<In<'s>> {
-        Ok(self.card.input(slice, self.part.clone())?)
+        Ok(self.cuda.input(slice, self.part.clone())?)
     }
 }
 
 struct Mutate<'a, F> {
-    card: &'a Card,
+    cuda: &'a CudaGpu,
     body: RefCell<F>,
 }
 
 impl<F: FnMut(Out<'_>) -> Result<()>> Mutate<'_, F> {
     fn run<T: Element + CudaDType>(&self, storage: &mut CudaStorage, part: Range<usize>) -> Result<()> {
-        let out = self.card.output(storage.as_cuda_slice_mut::<T>()?, part)?;
+        let out = self.cuda.output(storage.as_cuda_slice_mut::<T>()?, part)?;
         (self.body.borrow_mut())(out)
     }
 }

@@ -19,6 +19,6 @@ pub(crate) fn normalize(gpu: &Gpu, clips: &Tensor, mean: [f32; 3], std: [f32; 3]
     };
     let mut y = gpu.fresh(clips.elem_count(), ty)?;
     let (x, scale) = (gpu.lend(&clips)?, Scale { mean, std });
-    normalize::normalize(&gpu.card, &shape, x.input()?, &scale, 3, y.output())?;
+    normalize::normalize(&gpu.cuda, &shape, x.input()?, &scale, 3, y.output())?;
     Ok(gpu.tensor(y, clips.shape()))
 }

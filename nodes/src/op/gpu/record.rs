@@ -13,13 +13,13 @@ impl Gpu {
     /// # Errors
     /// Those of `body`, or the driver fails.
     pub(crate) fn record<R>(&self, body: impl FnOnce() -> Result<R>) -> Result<(Recorded, R)> {
-        self.card.release_kept()?;
-        self.card.record(body)
+        self.cuda.release_kept()?;
+        self.cuda.record(body)
     }
 
     /// Whether GPU work is being captured.
     pub(crate) fn is_recording(&self) -> bool {
-        self.card.is_recording()
+        self.cuda.is_recording()
     }
 
     /// A tensor with arbitrary contents.
@@ -31,21 +31,21 @@ impl Gpu {
     /// A copy of a tensor.
     pub(crate) fn copied(&self, tensor: &Tensor) -> Result<Tensor> {
         let mut copy = self.fresh(tensor.elem_count(), tensor.dtype())?;
-        pointwise::cast(&self.card, self.lend(tensor)?.input()?, copy.output())?;
+        pointwise::cast(&self.cuda, self.lend(tensor)?.input()?, copy.output())?;
         Ok(self.tensor(copy, tensor.shape()))
     }
 
     /// Writes the values of a tensor into another, each f32 or bf16.
     pub(crate) fn copy_into(&self, from: &Tensor, to: &Tensor) -> Result<()> {
         let from = self.lend(from)?;
-        self.change(to, |to| Ok(pointwise::cast(&self.card, from.input()?, to)?))
+        self.change(to, |to| Ok(pointwise::cast(&self.cuda, from.input()?, to)?))
     }
 
     /// Fills a tensor with this multiple of another of its shape.
     pub(crate) fn set(&self, to: &Tensor, factor: f32, of: &Tensor) -> Result<()> {
         let of = self.lend(of)?;
         self.change(to, |to| {
-            Ok(pointwise::scale(&self.card, Value::Host(factor), of.input()?, to)?)
+            Ok(pointwise::scale(&self.cuda, Value::Host(factor), of.input()?, to)?)
         })
     }
 
@@ -53,7 +53,7 @@ impl Gpu {
     pub(crate) fn accumulate(&self, add: &Tensor, x: &Tensor, sum: &Tensor) -> Result<()> {
         let (add, x) = (self.lend(add)?, self.lend(x)?);
         self.change(sum, |sum| {
-            Ok(pointwise::accumulate(&self.card, add.input()?, x.input()?, sum)?)
+            Ok(pointwise::accumulate(&self.cuda, add.input()?, x.input()?, sum)?)
         })
     }
 }

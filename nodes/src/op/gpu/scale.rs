@@ -8,6 +8,6 @@ use glad_cuda::{Memory, Value, pointwise};
 pub(crate) fn scale(gpu: &Gpu, x: &Tensor, factor: f64) -> Result<Tensor> {
     let mut y = gpu.fresh(x.elem_count(), x.dtype())?;
     let factor = Value::Host(factor as f32);
-    pointwise::scale(&gpu.card, factor, gpu.lend(x)?.input()?, y.output())?;
+    pointwise::scale(&gpu.cuda, factor, gpu.lend(x)?.input()?, y.output())?;
     Ok(gpu.tensor(y, x.shape()))
 }

@@ -10,7 +10,7 @@ pub(crate) fn norm(gpu: &Gpu, grads: &[&Tensor]) -> Result<f64> {
     let (mut norm, mut scale) = (gpu.fresh(1, DType::F32)?, gpu.fresh(1, DType::F32)?);
     let lent = grads.iter().map(|g| gpu.lend(g)).collect::<Result<Vec<_>>>()?;
     let inputs = lent.iter().map(|g| g.input()).collect::<Result<Vec<_>>>()?;
-    sgd::clip(&gpu.card, &inputs, None, norm.output(), scale.output())?;
+    sgd::clip(&gpu.cuda, &inputs, None, norm.output(), scale.output())?;
     Ok(f64::from(gpu.tensor(norm, ()).to_scalar::<f32>()?))
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn step(gpu: &Gpu, settings: &Sgd, parameters: &[Parameter<'_>]) -> R
         };
         all.push(inside().with_context(|| format!("update of `{}`", p.name))?);
     }
-    Ok(sgd::step(&gpu.card, &settings, &mut all)?)
+    Ok(sgd::step(&gpu.cuda, &settings, &mut all)?)
 }
 
 /// The same memory, for writing: of tensors that an optimiser's parameter gives exclusively to the step. (Candle lends one

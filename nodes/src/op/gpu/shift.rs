@@ -8,17 +8,17 @@ use glad_ops::Shift;
 
 pub(crate) fn forward(gpu: &Gpu, shape: &Shift, x: &Tensor) -> Result<Tensor> {
     let mut y = gpu.fresh(x.elem_count(), x.dtype())?;
-    shift::forward(&gpu.card, shape, gpu.lend(x)?.input()?, y.output())?;
+    shift::forward(&gpu.cuda, shape, gpu.lend(x)?.input()?, y.output())?;
     Ok(gpu.tensor(y, x.shape()))
 }
 
 pub(crate) fn backward(gpu: &Gpu, shape: &Shift, dy: &Tensor) -> Result<Tensor> {
     let mut dx = gpu.fresh(dy.elem_count(), dy.dtype())?;
-    shift::backward(&gpu.card, shape, gpu.lend(dy)?.input()?, dx.output())?;
+    shift::backward(&gpu.cuda, shape, gpu.lend(dy)?.input()?, dx.output())?;
     Ok(gpu.tensor(dx, dy.shape()))
 }
 
 pub(crate) fn backward_add(gpu: &Gpu, shape: &Shift, dy: &Tensor, dx: &Tensor) -> Result<()> {
     let dy = gpu.lend(dy)?;
-    gpu.change(dx, |dx| Ok(shift::backward_add(&gpu.card, shape, dy.input()?, dx)?))
+    gpu.change(dx, |dx| Ok(shift::backward_add(&gpu.cuda, shape, dy.input()?, dx)?))
 }

@@ -111,25 +111,25 @@ mod tests {
             engine: 62,
         };
         let two = Choice { rank: 0, ..one };
-        let mut choices = Choices::open(&path, "a card").unwrap();
+        let mut choices = Choices::open(&path, "a GPU").unwrap();
         assert_eq!(choices.get("a"), None);
         choices.keep("a", one).unwrap();
         choices.keep("b", two).unwrap();
-        let again = Choices::open(&path, "a card").unwrap();
+        let again = Choices::open(&path, "a GPU").unwrap();
         assert_eq!((again.get("a"), again.get("b")), (Some(one), Some(two)));
 
         // Another GPU has other lists: its choices start a new file.
-        let mut other = Choices::open(&path, "another card").unwrap();
+        let mut other = Choices::open(&path, "another GPU").unwrap();
         assert_eq!(other.get("a"), None);
         other.keep("c", one).unwrap();
-        assert_eq!(Choices::open(&path, "a card").unwrap().get("a"), None);
+        assert_eq!(Choices::open(&path, "a GPU").unwrap().get("a"), None);
 
         // A process that was killed while writing.
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, format!("{text}d\t0\t1")).unwrap();
-        let mut cut = Choices::open(&path, "another card").unwrap();
+        let mut cut = Choices::open(&path, "another GPU").unwrap();
         assert_eq!((cut.get("c"), cut.get("d")), (None, None));
         cut.keep("e", two).unwrap();
-        assert_eq!(Choices::open(&path, "another card").unwrap().get("e"), Some(two));
+        assert_eq!(Choices::open(&path, "another GPU").unwrap().get("e"), Some(two));
     }
 }

@@ -6,7 +6,7 @@
 pub use super::Chosen;
 pub use super::problem::Precision;
 use super::problem::{Pass, Problem};
-use crate::driver::Card;
+use crate::driver::CudaGpu;
 use crate::{Error, In, Number, Out, Result};
 use glad_ops::Conv;
 
@@ -14,21 +14,21 @@ const OP: &str = "convolution";
 
 /// The plans of all convolutions that the GPU has run, the slowest first, for a report on a network's
 /// speed.
-pub fn chosen(card: &Card) -> Vec<Chosen> {
-    card.lock_cudnn().report()
+pub fn chosen(gpu: &CudaGpu) -> Vec<Chosen> {
+    gpu.lock_cudnn().report()
 }
 
 /// The output `[n, t', h', w', co]` of an input `[n, t, h, w, ci]` and weights `[co, kt, kh, kw, ci / groups]`.
 ///
 /// # Errors
 /// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
-pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In<'_>, y: Out<'_>) -> Result<()> {
+pub fn forward(gpu: &CudaGpu, shape: &Conv, precision: Precision, x: In<'_>, w: In<'_>, y: Out<'_>) -> Result<()> {
     shape.validate()?;
     let number = precision.number();
     check("x", x, shape.input_len(), number)?;
     check("w", w, shape.weight_len(), number)?;
     check("y", y.read(), shape.output_len(), number)?;
-    call(card, Pass::Forward, shape, precision, [x, w, y.read()])
+    call(gpu, Pass::Forward, shape, precision, [x, w, y.read()])
 }
 
 /// The gradient `[n, t, h, w, ci]` of the input; with `accumulate` it is added to what `dx` holds.
@@ -36,7 +36,7 @@ pub fn forward(card: &Card, shape: &Conv, precision: Precision, x: In<'_>, w: In
 /// # Errors
 /// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn backward_input(
-    card: &Card,
+    gpu: &CudaGpu,
     shape: &Conv,
     precision: Precision,
     dy: In<'_>,
@@ -49,7 +49,7 @@ pub fn backward_input(
     check("dy", dy, shape.output_len(), number)?;
     check("w", w, shape.weight_len(), number)?;
     check("dx", dx.read(), shape.input_len(), number)?;
-    call(card, Pass::Input { accumulate }, shape, precision, [dx.read(), w, dy])
+    call(gpu, Pass::Input { accumulate }, shape, precision, [dx.read(), w, dy])
 }
 
 /// The gradient `[co, kt, kh, kw, ci / groups]` of the weights, in the precision's type of number: cuDNN has no kernel that
@@ -58,7 +58,7 @@ pub fn backward_input(
 /// # Errors
 /// A shape, length or type of number that does not fit; or cuDNN or the driver fails.
 pub fn backward_weight(
-    card: &Card,
+    gpu: &CudaGpu,
     shape: &Conv,
     precision: Precision,
     x: In<'_>,
@@ -70,7 +70,7 @@ pub fn backward_weight(
     check("x", x, shape.input_len(), number)?;
     check("dy", dy, shape.output_len(), number)?;
     check("dw", dw.read(), shape.weight_len(), number)?;
-    call(card, Pass::Weight, shape, precision, [x, dw.read(), dy])
+    call(gpu, Pass::Weight, shape, precision, [x, dw.read(), dy])
 }
 
 fn check(name: &'static str, operand: In<'_>, len: usize, number: Number) -> Result<()> {
@@ -94,7 +94,7 @@ fn check(name: &'static str, operand: In<'_>, len: usize, number: Number) -> Res
 }
 
 /// Runs a pass on its operands in the order input, weights, output, one of which is written.
-fn call(card: &Card, pass: Pass, shape: &Conv, precision: Precision, operands: [In<'_>; 3]) -> Result<()> {
+fn call(gpu: &CudaGpu, pass: Pass, shape: &Conv, precision: Precision, operands: [In<'_>; 3]) -> Result<()> {
     let at = operands.map(|o| o.address());
     let problem = Problem {
         pass,
@@ -103,7 +103,7 @@ fn call(card: &Card, pass: Pass, shape: &Conv, precision: Precision, operands: [
         alignment: alignment(at),
         deterministic: true,
     };
-    card.lock_cudnn().run(card.queue(), problem, at)
+    gpu.lock_cudnn().run(gpu.queue(), problem, at)
 }
 
 /// The common alignment of all addresses in bytes, at most 16: the fastest kernels read 16 bytes at a time.

@@ -6,10 +6,10 @@
 //! - `GLAD_CUDNN_PLANS` (10): how many plans are timed. 1 uses the heuristics' first plan without timing.
 //! - `GLAD_CUDNN_WORKSPACE_MIB` (1024): the maximum workspace of a plan.
 //!
-//! **The same bits.** Plans that may give different bits from run to run are not used (`Card::set_deterministic` allows them).
+//! **The same bits.** Plans that may give different bits from run to run are not used (`CudaGpu::set_deterministic` allows them).
 //! cuDNN 9.28's heuristics for an H100 list such engines only far behind, among those that support everything, so this
 //! costs nothing there (`tests.rs` checks this). Two plans may differ in the last bits, though, and which is fastest may
-//! differ from process to process: [`Card::keep_plans`](super::Card::keep_plans) caches the choices in a file, which makes
+//! differ from process to process: [`CudaGpu::keep_plans`](super::CudaGpu::keep_plans) caches the choices in a file, which makes
 //! runs on one machine repeatable, and lets them start faster.
 
 mod choices;

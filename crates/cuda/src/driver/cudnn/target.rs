@@ -68,7 +68,7 @@ impl Target {
 /// cuDNN's state for one stream.
 pub(super) struct Handle(cudnnHandle_t);
 
-// SAFETY: any thread may use a handle, one at a time: it is behind the mutex of `Card`.
+// SAFETY: any thread may use a handle, one at a time: it is behind the mutex of `CudaGpu`.
 unsafe impl Send for Handle {}
 
 impl Handle {
@@ -80,7 +80,7 @@ impl Handle {
         accepted(status, || "start".into())?;
         let handle = Handle(handle);
         // cuDNN's stream is the runtime's cudaStream_t, which is the driver's CUstream.
-        // SAFETY: the stream is alive, and outlives the handle: `Card` has both.
+        // SAFETY: the stream is alive, and outlives the handle: `CudaGpu` has both.
         let status = unsafe { sys::cudnnSetStream(handle.0, stream.cu_stream().cast()) };
         accepted(status, || "use a stream".into())?;
         Ok(handle)

@@ -4,14 +4,14 @@ use super::{Buffer, Sent, Staging};
 use anyhow::Result;
 use candle_core::op::BackpropOp;
 use candle_core::{CudaDevice, CudaStorage, Device, Storage, Tensor};
-use glad_cuda::driver::{Card, Pinned, Sent as Copied, Span, Timer, Upload};
+use glad_cuda::driver::{CudaGpu, Pinned, Sent as Copied, Span, Timer, Upload};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub(super) struct CardStaging {
+pub(super) struct GpuStaging {
     device: CudaDevice,
-    card: Card,
+    gpu: CudaGpu,
     upload: Upload,
     clock: Mutex<Clock>,
 }
@@ -24,13 +24,13 @@ struct Clock {
     busy: Duration,
 }
 
-impl CardStaging {
-    pub(super) fn new(device: &CudaDevice) -> Result<CardStaging> {
-        let card = Card::of(&device.cuda_stream())?;
-        Ok(CardStaging {
+impl GpuStaging {
+    pub(super) fn new(device: &CudaDevice) -> Result<GpuStaging> {
+        let gpu = CudaGpu::of(&device.cuda_stream())?;
+        Ok(GpuStaging {
             device: device.clone(),
-            upload: Upload::new(&card)?,
-            card,
+            upload: Upload::new(&gpu)?,
+            gpu,
             clock: Mutex::default(),
         })
     }
@@ -41,7 +41,7 @@ impl CardStaging {
     }
 }
 
-impl Staging for CardStaging {
+impl Staging for GpuStaging {
     fn device(&self) -> Device {
         Device::Cuda(self.device.clone())
     }
@@ -56,14 +56,14 @@ impl Staging for CardStaging {
     }
 
     fn begin(&self) -> Result<()> {
-        self.clock().running = Some(Timer::start(self.card.stream())?);
+        self.clock().running = Some(Timer::start(self.gpu.stream())?);
         Ok(())
     }
 
     fn end(&self) -> Result<()> {
         let mut clock = self.clock();
         if let Some(timer) = clock.running.take() {
-            clock.pending.push_back(timer.stop(self.card.stream())?);
+            clock.pending.push_back(timer.stop(self.gpu.stream())?);
         }
         Ok(())
     }

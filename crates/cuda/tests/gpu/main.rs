@@ -5,28 +5,28 @@ mod record;
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream, DeviceRepr};
 use glad_cuda::driver::conv::{self, Precision};
-use glad_cuda::driver::{Card, CardMemory, Timer, Upload};
+use glad_cuda::driver::{CudaGpu, CudaMemory, Timer, Upload};
 use glad_cuda::{Arg, Gpu, Launch, Memory, Number};
 use glad_ops::{Conv, Epilogue, PackedWeights, conv as cpu};
 use half::bf16;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 static STREAM: LazyLock<Arc<CudaStream>> =
-    LazyLock::new(|| CudaContext::new(0).expect("a card").new_stream().expect("a stream"));
+    LazyLock::new(|| CudaContext::new(0).expect("a GPU").new_stream().expect("a stream"));
 
 /// For the tests that reset the peaks of the device's memory.
 static PEAK: Mutex<()> = Mutex::new(());
 
-fn card() -> Card {
-    Card::of(&STREAM).expect("the card")
+fn gpu() -> CudaGpu {
+    CudaGpu::of(&STREAM).expect("the GPU")
 }
 
 fn to_device<T: DeviceRepr>(values: &[T]) -> CudaSlice<T> {
-    STREAM.clone_htod(values).expect("a copy to the card")
+    STREAM.clone_htod(values).expect("a copy to the GPU")
 }
 
 fn to_host<T: DeviceRepr + Clone + Default>(slice: &CudaSlice<T>) -> Vec<T> {
-    STREAM.clone_dtoh(slice).expect("a copy from the card")
+    STREAM.clone_dtoh(slice).expect("a copy from the GPU")
 }
 
 /// Pseudorandom numbers between -1 and 1, the same on every machine.
@@ -60,22 +60,22 @@ impl Values {
 
     fn input(&self) -> glad_cuda::In<'_> {
         match self {
-            Values::F32(s) => card().input(s, 0..s.len()),
-            Values::Bf16(s) => card().input(s, 0..s.len()),
+            Values::F32(s) => gpu().input(s, 0..s.len()),
+            Values::Bf16(s) => gpu().input(s, 0..s.len()),
         }
         .unwrap()
     }
 
     fn output(&mut self) -> glad_cuda::Out<'_> {
-        let card = card();
+        let gpu = gpu();
         match self {
             Values::F32(s) => {
                 let all = 0..s.len();
-                card.output(s, all)
+                gpu.output(s, all)
             }
             Values::Bf16(s) => {
                 let all = 0..s.len();
-                card.output(s, all)
+                gpu.output(s, all)
             }
         }
         .unwrap()
@@ -158,9 +158,9 @@ const PRECISIONS: [(Precision, f32); 3] = [
 ];
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn convolutions_are_those_of_the_cpu() {
-    let card = card();
+    let gpu = gpu();
     for shape in shapes() {
         for (precision, tolerance) in PRECISIONS {
             let x = rounded(precision, noise(shape.input_len(), 1));
@@ -176,7 +176,7 @@ fn convolutions_are_those_of_the_cpu() {
             cpu::forward(&shape, &x, &packed, Epilogue::default(), &mut expected).unwrap();
             // Values that are not written stay NaN.
             let mut y = Values::of(precision, &vec![f32::NAN; expected.len()]);
-            conv::forward(&card, &shape, precision, on_x.input(), on_w.input(), y.output()).unwrap();
+            conv::forward(&gpu, &shape, precision, on_x.input(), on_w.input(), y.output()).unwrap();
             let error = apart(&y.read(), &expected);
             assert!(error < tolerance, "{}: {error}", about("forward"));
 
@@ -186,7 +186,7 @@ fn convolutions_are_those_of_the_cpu() {
                 let before = if add { base.clone() } else { vec![f32::NAN; base.len()] };
                 let mut dx = Values::of(precision, &before);
                 // The first call tries several plans, and must still have added only once.
-                conv::backward_input(&card, &shape, precision, on_dy.input(), on_w.input(), dx.output(), add).unwrap();
+                conv::backward_input(&gpu, &shape, precision, on_dy.input(), on_w.input(), dx.output(), add).unwrap();
                 let error = apart(&dx.read(), &expected);
                 assert!(error < tolerance, "{}: {error}", about("gradient of the input"));
             }
@@ -194,7 +194,7 @@ fn convolutions_are_those_of_the_cpu() {
             let mut expected = vec![0.0; shape.weight_len()];
             cpu::backward_weight(&shape, &x, &dy, &mut expected).unwrap();
             let mut dw = Values::of(precision, &vec![f32::NAN; expected.len()]);
-            conv::backward_weight(&card, &shape, precision, on_x.input(), on_dy.input(), dw.output()).unwrap();
+            conv::backward_weight(&gpu, &shape, precision, on_x.input(), on_dy.input(), dw.output()).unwrap();
             let error = apart(&dw.read(), &channels_last(&shape, &expected));
             assert!(error < tolerance, "{}: {error}", about("gradient of the weights"));
         }
@@ -202,16 +202,16 @@ fn convolutions_are_those_of_the_cpu() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn the_same_convolution_gives_the_same_bits() {
-    let card = card();
+    let gpu = gpu();
     let shape = Conv::new_2d(16, [28, 28], 128, 128, 3, 1, 1);
     for (precision, _) in PRECISIONS {
         let x = Values::of(precision, &noise(shape.input_len(), 5));
         let dy = Values::of(precision, &noise(shape.output_len(), 6));
         let run = || {
             let mut dw = Values::of(precision, &vec![0.0; shape.weight_len()]);
-            conv::backward_weight(&card, &shape, precision, x.input(), dy.input(), dw.output()).unwrap();
+            conv::backward_weight(&gpu, &shape, precision, x.input(), dy.input(), dw.output()).unwrap();
             dw.read().into_iter().map(f32::to_bits).collect::<Vec<_>>()
         };
         let first = run();
@@ -220,30 +220,30 @@ fn the_same_convolution_gives_the_same_bits() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn plans_are_kept_in_a_file_and_reported() {
     // A separate GPU object: plans are chosen once for each.
     let stream = STREAM.context().new_stream().unwrap();
-    let card = Card::of(&stream).unwrap();
+    let gpu = CudaGpu::of(&stream).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plans.txt");
-    card.keep_plans(&path).unwrap();
+    gpu.keep_plans(&path).unwrap();
     let shape = Conv::new_2d(4, [20, 20], 32, 32, 3, 1, 1);
-    let run = |card: &Card| {
+    let run = |gpu: &CudaGpu| {
         let mut memory = [shape.input_len(), shape.weight_len(), shape.output_len()]
-            .map(|len| card.alloc(len, Number::Bf16).unwrap());
+            .map(|len| gpu.alloc(len, Number::Bf16).unwrap());
         let [x, w, y] = &mut memory;
-        conv::forward(card, &shape, Precision::Bf16, x.input(), w.input(), y.output()).unwrap();
+        conv::forward(gpu, &shape, Precision::Bf16, x.input(), w.input(), y.output()).unwrap();
     };
-    run(&card);
-    let chosen = conv::chosen(&card);
+    run(&gpu);
+    let chosen = conv::chosen(&gpu);
     assert_eq!(chosen.len(), 1);
     assert!(chosen[0].milliseconds.is_some_and(|ms| ms > 0.0), "{chosen:?}");
     assert!(chosen[0].tensor_cores, "{chosen:?}");
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 2, "{text}");
 
-    let again = Card::of(&STREAM.context().new_stream().unwrap()).unwrap();
+    let again = CudaGpu::of(&STREAM.context().new_stream().unwrap()).unwrap();
     again.keep_plans(&path).unwrap();
     run(&again);
     let recalled = conv::chosen(&again);
@@ -256,14 +256,14 @@ fn plans_are_kept_in_a_file_and_reported() {
 }
 
 #[test]
-#[ignore = "needs a card"]
-fn batches_arrive_whole_while_the_card_computes() {
+#[ignore = "needs a GPU"]
+fn batches_arrive_whole_while_the_gpu_computes() {
     const LEN: usize = 3 << 20;
-    let card = card();
-    let upload = Upload::new(&card).unwrap();
+    let gpu = gpu();
+    let upload = Upload::new(&gpu).unwrap();
     let shape = Conv::new_2d(32, [56, 56], 64, 64, 3, 1, 1);
     let mut memory =
-        [shape.input_len(), shape.weight_len(), shape.output_len()].map(|len| card.alloc(len, Number::Bf16).unwrap());
+        [shape.input_len(), shape.weight_len(), shape.output_len()].map(|len| gpu.alloc(len, Number::Bf16).unwrap());
     let mut waiting = Vec::new();
     for batch in 0..40_u8 {
         let mut buffer = upload.buffer(LEN - usize::from(batch)).unwrap();
@@ -271,7 +271,7 @@ fn batches_arrive_whole_while_the_card_computes() {
         buffer[0] = !batch;
         waiting.push((batch, upload.send(buffer).unwrap()));
         let [x, w, y] = &mut memory;
-        conv::forward(&card, &shape, Precision::Bf16, x.input(), w.input(), y.output()).unwrap();
+        conv::forward(&gpu, &shape, Precision::Bf16, x.input(), w.input(), y.output()).unwrap();
         // Two in flight, as in a training loop; every seventh is dropped unread.
         if waiting.len() > 2 {
             let (sent, bytes) = waiting.remove(0);
@@ -288,9 +288,9 @@ fn batches_arrive_whole_while_the_card_computes() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn an_unsent_or_empty_buffer_is_no_matter() {
-    let upload = Upload::new(&card()).unwrap();
+    let upload = Upload::new(&gpu()).unwrap();
     let buffer = upload.buffer(1000).unwrap();
     let at = buffer.as_ptr();
     drop(buffer);
@@ -303,36 +303,36 @@ fn an_unsent_or_empty_buffer_is_no_matter() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn time_and_memory_are_counted() {
     const LEN: usize = 64 << 20;
     let _one = PEAK.lock().unwrap_or_else(PoisonError::into_inner);
-    let card = card();
-    card.synchronize().unwrap();
-    card.reset_peak().unwrap();
-    let first = Timer::start(card.stream()).unwrap();
-    let memory: Vec<CardMemory> = (0..2).map(|_| card.alloc(LEN, Number::U8).unwrap()).collect();
+    let gpu = gpu();
+    gpu.synchronize().unwrap();
+    gpu.reset_peak().unwrap();
+    let first = Timer::start(gpu.stream()).unwrap();
+    let memory: Vec<CudaMemory> = (0..2).map(|_| gpu.alloc(LEN, Number::U8).unwrap()).collect();
     drop(memory);
-    let first = first.stop(card.stream()).unwrap();
-    let second = Timer::start(card.stream()).unwrap().stop(card.stream()).unwrap();
+    let first = first.stop(gpu.stream()).unwrap();
+    let second = Timer::start(gpu.stream()).unwrap().stop(gpu.stream()).unwrap();
     assert!(first.milliseconds().unwrap() >= 0.0);
     assert!(second.gap_after(&first).unwrap() >= 0.0);
     assert!(first.is_over().unwrap());
     // Other tests may take and free memory at the same time.
-    assert!(card.peak_bytes().unwrap() >= 2 * LEN as u64);
-    assert!(card.multiprocessors() > 0);
+    assert!(gpu.peak_bytes().unwrap() >= 2 * LEN as u64);
+    assert!(gpu.multiprocessors() > 0);
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn what_cannot_be_is_an_error_with_a_reason() {
-    let card = card();
+    let gpu = gpu();
     let printed = |e: glad_cuda::Error| e.to_string();
 
-    let too_much = printed(card.alloc(1 << 50, Number::U8).unwrap_err());
+    let too_much = printed(gpu.alloc(1 << 50, Number::U8).unwrap_err());
     assert!(too_much.contains("1073741824 MiB of the device's memory"), "{too_much}");
     // The GPU remains usable.
-    card.alloc(10, Number::F32).unwrap();
+    gpu.alloc(10, Number::F32).unwrap();
 
     let launch = |module, kernel| Launch {
         module,
@@ -341,37 +341,37 @@ fn what_cannot_be_is_an_error_with_a_reason() {
         block: [1; 3],
     };
     // SAFETY: neither is launched.
-    let missing = printed(unsafe { card.launch(&launch("pointwise", "nothing"), &[]) }.unwrap_err());
+    let missing = printed(unsafe { gpu.launch(&launch("pointwise", "nothing"), &[]) }.unwrap_err());
     assert!(
         missing.contains("find the kernel `nothing` in pointwise.cu"),
         "{missing}"
     );
     // SAFETY: as above.
-    let missing = printed(unsafe { card.launch(&launch("nothing", "nothing"), &[Arg::U32(1)]) }.unwrap_err());
+    let missing = printed(unsafe { gpu.launch(&launch("nothing", "nothing"), &[Arg::U32(1)]) }.unwrap_err());
     assert!(missing.contains("no file nothing.cu"), "{missing}");
 
-    let per_thread = Card::of(&STREAM.context().per_thread_stream())
+    let per_thread = CudaGpu::of(&STREAM.context().per_thread_stream())
         .err()
         .map(printed)
         .unwrap();
     assert!(per_thread.contains("new_cuda_with_stream"), "{per_thread}");
 
     let shape = Conv::new_2d(1, [8, 8], 4, 4, 3, 1, 1);
-    let mut memory = card.alloc(shape.output_len(), Number::F32).unwrap();
+    let mut memory = gpu.alloc(shape.output_len(), Number::F32).unwrap();
     let (x, w) = (
-        card.alloc(shape.input_len(), Number::F32).unwrap(),
-        card.alloc(1, Number::F32).unwrap(),
+        gpu.alloc(shape.input_len(), Number::F32).unwrap(),
+        gpu.alloc(1, Number::F32).unwrap(),
     );
-    let short = conv::forward(&card, &shape, Precision::F32, x.input(), w.input(), memory.output());
+    let short = conv::forward(&gpu, &shape, Precision::F32, x.input(), w.input(), memory.output());
     let short = printed(short.unwrap_err());
     assert!(short.contains("`w` holds 1 values, but 144 are expected"), "{short}");
-    let other = conv::forward(&card, &shape, Precision::Bf16, x.input(), w.input(), memory.output());
+    let other = conv::forward(&gpu, &shape, Precision::Bf16, x.input(), w.input(), memory.output());
     assert!(printed(other.unwrap_err()).contains("`x` holds F32, and Bf16 is needed"));
 }
 
 #[test]
-#[ignore = "needs a card"]
-fn a_stream_has_one_card() {
-    let (one, other) = (card(), card());
+#[ignore = "needs a GPU"]
+fn a_stream_has_one_gpu() {
+    let (one, other) = (gpu(), gpu());
     assert!(Arc::ptr_eq(one.stream(), other.stream()));
 }

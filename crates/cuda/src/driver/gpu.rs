@@ -2,7 +2,7 @@
 
 use super::cudnn::Cudnn;
 use super::fault::Doing;
-use super::memory::{CardMemory, Element, whole, whole_mut};
+use super::memory::{CudaMemory, Element, whole, whole_mut};
 use super::modules::Modules;
 use super::pool;
 use super::queue::Queue;
@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A GPU with its stream, kernels, and convolutions. Clones refer to the same GPU.
 #[derive(Clone)]
-pub struct Card(Arc<Inner>);
+pub struct CudaGpu(Arc<Inner>);
 
 struct Inner {
     queue: Queue,
@@ -31,9 +31,9 @@ struct Inner {
 
 /// The GPUs requested so far. They stay until the process ends, with their modules, plans and workspace:
 /// every step uses them.
-static CARDS: Mutex<Vec<Card>> = Mutex::new(Vec::new());
+static GPUS: Mutex<Vec<CudaGpu>> = Mutex::new(Vec::new());
 
-impl Card {
+impl CudaGpu {
     /// The GPU of a stream, which is a Candle device's (`CudaDevice::cuda_stream`). The same stream always returns
     /// the same GPU, so every operation may call this.
     ///
@@ -44,23 +44,23 @@ impl Card {
     /// # Errors
     /// The stream is CUDA's per-thread default, which differs on each thread (`Device::new_cuda` creates it; use
     /// `Device::new_cuda_with_stream`); or the driver cannot load the kernels.
-    pub fn of(stream: &Arc<CudaStream>) -> Result<Card> {
+    pub fn of(stream: &Arc<CudaStream>) -> Result<CudaGpu> {
         // A panic elsewhere leaves the list valid: it is only pushed to.
-        let mut cards = CARDS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(card) = cards.iter().find(|c| c.stream() == stream) {
-            return Ok(card.clone());
+        let mut gpus = GPUS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(gpu) = gpus.iter().find(|c| c.stream() == stream) {
+            return Ok(gpu.clone());
         }
         let context = stream.context();
-        let modules = cards
+        let modules = gpus
             .iter()
             .find(|c| c.context() == context)
             .map(|c| c.0.modules.clone());
-        let card = Card::new(stream, modules)?;
-        cards.push(card.clone());
-        Ok(card)
+        let gpu = CudaGpu::new(stream, modules)?;
+        gpus.push(gpu.clone());
+        Ok(gpu)
     }
 
-    fn new(stream: &Arc<CudaStream>, modules: Option<Arc<Modules>>) -> Result<Card> {
+    fn new(stream: &Arc<CudaStream>, modules: Option<Arc<Modules>>) -> Result<CudaGpu> {
         const PER_THREAD: usize = 2;
         if stream.cu_stream() as usize == PER_THREAD {
             return Err(Error::Device(
@@ -78,7 +78,7 @@ impl Card {
         let multiprocessors = context
             .attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)
             .doing(|| "count the device's multiprocessors".into())?;
-        Ok(Card(Arc::new(Inner {
+        Ok(CudaGpu(Arc::new(Inner {
             queue: Queue::new(stream.clone()),
             modules: match modules {
                 Some(m) => m,
@@ -256,15 +256,15 @@ fn offset<T>(part: &Range<usize>) -> u64 {
     (part.start * size_of::<T>()) as u64
 }
 
-impl Gpu for Card {
-    type Memory = CardMemory;
+impl Gpu for CudaGpu {
+    type Memory = CudaMemory;
 
-    fn alloc(&self, len: usize, number: Number) -> Result<CardMemory> {
+    fn alloc(&self, len: usize, number: Number) -> Result<CudaMemory> {
         Ok(match number {
-            Number::F32 => CardMemory::F32(self.slice::<f32>(len)?),
-            Number::Bf16 => CardMemory::Bf16(self.slice::<bf16>(len)?),
-            Number::U8 => CardMemory::U8(self.slice::<u8>(len)?),
-            Number::U32 => CardMemory::U32(self.slice::<u32>(len)?),
+            Number::F32 => CudaMemory::F32(self.slice::<f32>(len)?),
+            Number::Bf16 => CudaMemory::Bf16(self.slice::<bf16>(len)?),
+            Number::U8 => CudaMemory::U8(self.slice::<u8>(len)?),
+            Number::U32 => CudaMemory::U32(self.slice::<u32>(len)?),
         })
     }
 

@@ -34,8 +34,8 @@ def number(text):
 # In a separate process, with its own library path.
 NAME = """
 import ctypes, sys
-cuda, card, name = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.create_string_buffer(256)
-status = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(card), int(sys.argv[1])) or cuda.cuDeviceGetName(name, 256, card)
+cuda, gpu, name = ctypes.CDLL("libcuda.so.1"), ctypes.c_int(), ctypes.create_string_buffer(256)
+status = cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(gpu), int(sys.argv[1])) or cuda.cuDeviceGetName(name, 256, gpu)
 sys.exit(status) if status else print(name.value.decode())
 """
 

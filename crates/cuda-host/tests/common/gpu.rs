@@ -1,20 +1,20 @@
 //! A GPU instead of the device in this process, for the same tests.
 
 use cudarc::driver::{CudaContext, CudaSlice, CudaStream};
-use glad_cuda::driver::{Card, CardMemory, Element};
+use glad_cuda::driver::{CudaGpu, CudaMemory, Element};
 use glad_cuda::{Arg, Gpu, In, Launch, Memory, Number, Out, Result};
 use half::bf16;
 use std::sync::{Arc, LazyLock};
 
 static STREAM: LazyLock<Arc<CudaStream>> =
-    LazyLock::new(|| CudaContext::new(0).expect("a card").new_stream().expect("a stream"));
+    LazyLock::new(|| CudaContext::new(0).expect("a GPU").new_stream().expect("a stream"));
 
 /// The GPU.
-pub(crate) struct Host(Card);
+pub(crate) struct Host(CudaGpu);
 
 impl Host {
     pub(crate) fn new() -> Host {
-        Host(Card::of(&STREAM).expect("the card"))
+        Host(CudaGpu::of(&STREAM).expect("the GPU"))
     }
 
     /// The GPU again: it runs threads in an unspecified order.
@@ -23,11 +23,11 @@ impl Host {
     }
 
     pub(crate) fn put<T: Copied>(&self, numbers: &[T]) -> HostMemory {
-        let mut memory = self.alloc(numbers.len(), T::NUMBER).expect("memory of the card");
+        let mut memory = self.alloc(numbers.len(), T::NUMBER).expect("memory of the GPU");
         if !numbers.is_empty() {
             STREAM
                 .memcpy_htod(numbers, T::slice_mut(&mut memory.0))
-                .expect("a copy to the card");
+                .expect("a copy to the GPU");
         }
         memory
     }
@@ -47,17 +47,17 @@ impl Gpu for Host {
 }
 
 /// Memory of the GPU.
-pub(crate) struct HostMemory(CardMemory);
+pub(crate) struct HostMemory(CudaMemory);
 
 impl HostMemory {
     pub(crate) fn numbers<T: Copied>(&self) -> Vec<T> {
-        STREAM.clone_dtoh(T::slice(&self.0)).expect("a copy from the card")
+        STREAM.clone_dtoh(T::slice(&self.0)).expect("a copy from the GPU")
     }
 
     pub(crate) fn write<T: Copied>(&mut self, numbers: &[T]) {
         STREAM
             .memcpy_htod(numbers, T::slice_mut(&mut self.0))
-            .expect("a copy to the card");
+            .expect("a copy to the GPU");
     }
 
     pub(crate) fn input_from(&self, skip: usize) -> In<'_> {
@@ -87,23 +87,23 @@ impl Memory for HostMemory {
 
 /// Element types that are copied to and from the GPU.
 pub(crate) trait Copied: Element + Clone + Default {
-    fn slice(memory: &CardMemory) -> &CudaSlice<Self>;
-    fn slice_mut(memory: &mut CardMemory) -> &mut CudaSlice<Self>;
+    fn slice(memory: &CudaMemory) -> &CudaSlice<Self>;
+    fn slice_mut(memory: &mut CudaMemory) -> &mut CudaSlice<Self>;
 }
 
 macro_rules! copied {
     ($ty:ty, $variant:ident) => {
         impl Copied for $ty {
-            fn slice(memory: &CardMemory) -> &CudaSlice<Self> {
+            fn slice(memory: &CudaMemory) -> &CudaSlice<Self> {
                 match memory {
-                    CardMemory::$variant(slice) => slice,
+                    CudaMemory::$variant(slice) => slice,
                     other => panic!("memory of another type: {other:?}"),
                 }
             }
 
-            fn slice_mut(memory: &mut CardMemory) -> &mut CudaSlice<Self> {
+            fn slice_mut(memory: &mut CudaMemory) -> &mut CudaSlice<Self> {
                 match memory {
-                    CardMemory::$variant(slice) => slice,
+                    CudaMemory::$variant(slice) => slice,
                     other => panic!("memory of another type: {other:?}"),
                 }
             }

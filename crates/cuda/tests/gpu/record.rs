@@ -4,7 +4,7 @@
 use super::{PEAK, STREAM, noise};
 use cudarc::driver::CudaContext;
 use glad_cuda::driver::conv::{self, Precision};
-use glad_cuda::driver::{Card, CardMemory};
+use glad_cuda::driver::{CudaGpu, CudaMemory};
 use glad_cuda::norm::{self, BatchNorm};
 use glad_cuda::pointwise::{cast, scale};
 use glad_cuda::{Gpu, Memory, Number, Result, Value};
@@ -12,63 +12,63 @@ use glad_ops::Conv;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 
-fn card() -> Card {
-    Card::of(&STREAM.context().new_stream().expect("a stream")).expect("the card")
+fn gpu() -> CudaGpu {
+    CudaGpu::of(&STREAM.context().new_stream().expect("a stream")).expect("the GPU")
 }
 
 /// Writes values into existing memory.
-fn write(card: &Card, to: &mut CardMemory, values: &[f32]) {
-    let CardMemory::F32(to) = to else {
+fn write(gpu: &CudaGpu, to: &mut CudaMemory, values: &[f32]) {
+    let CudaMemory::F32(to) = to else {
         panic!("it holds other numbers")
     };
-    card.stream().memcpy_htod(values, to).expect("a copy to the card");
+    gpu.stream().memcpy_htod(values, to).expect("a copy to the GPU");
 }
 
-fn put(card: &Card, values: &[f32]) -> CardMemory {
-    let mut memory = card.alloc(values.len(), Number::F32).unwrap();
-    write(card, &mut memory, values);
+fn put(gpu: &CudaGpu, values: &[f32]) -> CudaMemory {
+    let mut memory = gpu.alloc(values.len(), Number::F32).unwrap();
+    write(gpu, &mut memory, values);
     memory
 }
 
-fn bits(card: &Card, memory: &CardMemory) -> Vec<u32> {
-    let CardMemory::F32(slice) = memory else {
+fn bits(gpu: &CudaGpu, memory: &CudaMemory) -> Vec<u32> {
+    let CudaMemory::F32(slice) = memory else {
         panic!("it holds other numbers")
     };
-    let values = card.stream().clone_dtoh(slice).expect("a copy from the card");
+    let values = gpu.stream().clone_dtoh(slice).expect("a copy from the GPU");
     values.into_iter().map(f32::to_bits).collect()
 }
 
 /// A convolution with a batch norm and ReLU in training, with everything that exists before and after its passes.
 struct Layer {
-    card: Card,
+    gpu: CudaGpu,
     shape: Conv,
     precision: Precision,
-    input: CardMemory,
-    weights: CardMemory,
-    gamma: CardMemory,
-    beta: CardMemory,
-    running_mean: CardMemory,
-    running_var: CardMemory,
-    output: CardMemory,
+    input: CudaMemory,
+    weights: CudaMemory,
+    gamma: CudaMemory,
+    beta: CudaMemory,
+    running_mean: CudaMemory,
+    running_var: CudaMemory,
+    output: CudaMemory,
     /// The gradient of the output.
-    grad: CardMemory,
-    input_grad: CardMemory,
-    weights_grad: CardMemory,
-    gamma_grad: CardMemory,
-    beta_grad: CardMemory,
+    grad: CudaMemory,
+    input_grad: CudaMemory,
+    weights_grad: CudaMemory,
+    gamma_grad: CudaMemory,
+    beta_grad: CudaMemory,
 }
 
 /// What the forward pass saves for the backward pass.
 struct Kept {
-    x: CardMemory,
-    w: CardMemory,
-    y: CardMemory,
-    mean: CardMemory,
-    var: CardMemory,
+    x: CudaMemory,
+    w: CudaMemory,
+    y: CudaMemory,
+    mean: CudaMemory,
+    var: CudaMemory,
 }
 
 impl Kept {
-    fn norm<'a>(&'a self, gamma: &'a CardMemory, beta: &'a CardMemory) -> BatchNorm<'a> {
+    fn norm<'a>(&'a self, gamma: &'a CudaMemory, beta: &'a CudaMemory) -> BatchNorm<'a> {
         BatchNorm {
             mean: self.mean.input(),
             var: self.var.input(),
@@ -81,12 +81,12 @@ impl Kept {
 }
 
 impl Layer {
-    fn new(card: &Card, precision: Precision) -> Layer {
+    fn new(gpu: &CudaGpu, precision: Precision) -> Layer {
         let shape = Conv::new_2d(2, [12, 12], 16, 24, 3, 1, 1);
-        let of = |len: usize, seed| put(card, &noise(len, seed));
-        let channel = |value: f32| put(card, &vec![value; shape.co]);
+        let of = |len: usize, seed| put(gpu, &noise(len, seed));
+        let channel = |value: f32| put(gpu, &vec![value; shape.co]);
         Layer {
-            card: card.clone(),
+            gpu: gpu.clone(),
             shape,
             precision,
             input: of(shape.input_len(), 0),
@@ -106,29 +106,29 @@ impl Layer {
 
     /// The input of a step.
     fn set(&mut self, step: u32) {
-        write(&self.card, &mut self.input, &noise(self.shape.input_len(), 100 + step));
-        write(&self.card, &mut self.grad, &noise(self.shape.output_len(), 200 + step));
+        write(&self.gpu, &mut self.input, &noise(self.shape.input_len(), 100 + step));
+        write(&self.gpu, &mut self.grad, &noise(self.shape.output_len(), 200 + step));
     }
 
     /// In the precision's type of number.
-    fn narrow(&self, from: &CardMemory) -> Result<CardMemory> {
+    fn narrow(&self, from: &CudaMemory) -> Result<CudaMemory> {
         let from = from.input();
-        let mut to = self.card.alloc(from.len(), self.precision.number())?;
-        cast(&self.card, from, to.output())?;
+        let mut to = self.gpu.alloc(from.len(), self.precision.number())?;
+        cast(&self.gpu, from, to.output())?;
         Ok(to)
     }
 
     fn forward(&mut self) -> Result<Kept> {
-        let (card, shape) = (self.card.clone(), self.shape);
+        let (gpu, shape) = (self.gpu.clone(), self.shape);
         let number = self.precision.number();
         let (x, w) = (self.narrow(&self.input)?, self.narrow(&self.weights)?);
-        let mut y = card.alloc(shape.output_len(), number)?;
-        conv::forward(&card, &shape, self.precision, x.input(), w.input(), y.output())?;
-        let mut mean = card.alloc(shape.co, Number::F32)?;
-        let mut var = card.alloc(shape.co, Number::F32)?;
-        norm::moments(&card, y.input(), shape.co, mean.output(), var.output())?;
+        let mut y = gpu.alloc(shape.output_len(), number)?;
+        conv::forward(&gpu, &shape, self.precision, x.input(), w.input(), y.output())?;
+        let mut mean = gpu.alloc(shape.co, Number::F32)?;
+        let mut var = gpu.alloc(shape.co, Number::F32)?;
+        norm::moments(&gpu, y.input(), shape.co, mean.output(), var.output())?;
         norm::update_running(
-            &card,
+            &gpu,
             mean.input(),
             var.input(),
             shape.output_len() / shape.co,
@@ -137,29 +137,29 @@ impl Layer {
             self.running_var.output(),
         )?;
         let kept = Kept { x, w, y, mean, var };
-        let mut normalised = card.alloc(shape.output_len(), number)?;
+        let mut normalised = gpu.alloc(shape.output_len(), number)?;
         kept.norm(&self.gamma, &self.beta)
-            .forward(&card, kept.y.input(), None, normalised.output())?;
-        cast(&card, normalised.input(), self.output.output())?;
+            .forward(&gpu, kept.y.input(), None, normalised.output())?;
+        cast(&gpu, normalised.input(), self.output.output())?;
         Ok(kept)
     }
 
     fn backward(&mut self, kept: Kept) -> Result<()> {
-        let (card, shape, precision) = (self.card.clone(), self.shape, self.precision);
+        let (gpu, shape, precision) = (self.gpu.clone(), self.shape, self.precision);
         let mut grad = self.narrow(&self.grad)?;
-        let mut gamma_grad = card.alloc(shape.co, Number::F32)?;
+        let mut gamma_grad = gpu.alloc(shape.co, Number::F32)?;
         let (dgamma, dbeta) = (gamma_grad.output(), self.beta_grad.output());
         kept.norm(&self.gamma, &self.beta)
-            .backward(&card, true, kept.y.input(), grad.output(), None, dgamma, dbeta)?;
-        scale(&card, Value::Host(0.5), gamma_grad.input(), self.gamma_grad.output())?;
+            .backward(&gpu, true, kept.y.input(), grad.output(), None, dgamma, dbeta)?;
+        scale(&gpu, Value::Host(0.5), gamma_grad.input(), self.gamma_grad.output())?;
         drop(kept.y);
-        let mut dw = card.alloc(shape.weight_len(), precision.number())?;
-        conv::backward_weight(&card, &shape, precision, kept.x.input(), grad.input(), dw.output())?;
-        cast(&card, dw.input(), self.weights_grad.output())?;
-        let mut dx = card.alloc(shape.input_len(), precision.number())?;
+        let mut dw = gpu.alloc(shape.weight_len(), precision.number())?;
+        conv::backward_weight(&gpu, &shape, precision, kept.x.input(), grad.input(), dw.output())?;
+        cast(&gpu, dw.input(), self.weights_grad.output())?;
+        let mut dx = gpu.alloc(shape.input_len(), precision.number())?;
         let (dy, w) = (grad.input(), kept.w.input());
-        conv::backward_input(&card, &shape, precision, dy, w, dx.output(), false)?;
-        cast(&card, dx.input(), self.input_grad.output())
+        conv::backward_input(&gpu, &shape, precision, dy, w, dx.output(), false)?;
+        cast(&gpu, dx.input(), self.input_grad.output())
     }
 
     /// Everything that its passes write.
@@ -173,24 +173,24 @@ impl Layer {
             &self.gamma_grad,
             &self.beta_grad,
         ];
-        all.into_iter().map(|memory| bits(&self.card, memory)).collect()
+        all.into_iter().map(|memory| bits(&self.gpu, memory)).collect()
     }
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn what_is_recorded_gives_the_same_bits_at_each_launch() {
     for precision in [Precision::F32, Precision::Bf16] {
-        let card = card();
-        let [mut plain, mut recorded] = [(); 2].map(|()| Layer::new(&card, precision));
+        let gpu = gpu();
+        let [mut plain, mut recorded] = [(); 2].map(|()| Layer::new(&gpu, precision));
         // Plans are chosen here.
-        let mut first = Layer::new(&card, precision);
+        let mut first = Layer::new(&gpu, precision);
         let kept = first.forward().unwrap();
         first.backward(kept).unwrap();
 
         let before = recorded.results();
-        let (forward, kept) = card.record(|| recorded.forward()).unwrap();
-        let (backward, ()) = card.record(|| recorded.backward(kept)).unwrap();
+        let (forward, kept) = gpu.record(|| recorded.forward()).unwrap();
+        let (backward, ()) = gpu.record(|| recorded.backward(kept)).unwrap();
         assert_eq!(
             recorded.results(),
             before,
@@ -202,7 +202,7 @@ fn what_is_recorded_gives_the_same_bits_at_each_launch() {
         } else {
             Precision::F32
         };
-        Layer::new(&card, other).forward().map(drop).unwrap();
+        Layer::new(&gpu, other).forward().map(drop).unwrap();
 
         let mut last = before;
         for step in 0..3 {
@@ -240,45 +240,45 @@ fn what_is_recorded_gives_the_same_bits_at_each_launch() {
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn memory_of_a_graph_stays_is_counted_and_is_freed() {
     const LEN: usize = 64 << 20;
     let _one = PEAK.lock().unwrap_or_else(PoisonError::into_inner);
-    let card = card();
-    let source = put(&card, &noise(LEN / 16, 1));
+    let gpu = gpu();
+    let source = put(&gpu, &noise(LEN / 16, 1));
     // Run once before it is recorded, to load its kernel.
     scale(
-        &card,
+        &gpu,
         Value::Host(2.0),
         source.input(),
-        put(&card, &noise(LEN / 16, 1)).output(),
+        put(&gpu, &noise(LEN / 16, 1)).output(),
     )
     .unwrap();
     let record = || {
-        card.record(|| -> Result<_> {
-            let mut memory = card.alloc(LEN / 16, Number::F32)?;
-            scale(&card, Value::Host(2.0), source.input(), memory.output())?;
+        gpu.record(|| -> Result<_> {
+            let mut memory = gpu.alloc(LEN / 16, Number::F32)?;
+            scale(&gpu, Value::Host(2.0), source.input(), memory.output())?;
             // More than all other tests have at a time.
-            Ok((memory, card.alloc(LEN, Number::F32)?))
+            Ok((memory, gpu.alloc(LEN, Number::F32)?))
         })
         .unwrap()
     };
     let (graph, (memory, large)) = record();
-    card.synchronize().unwrap();
+    gpu.synchronize().unwrap();
     graph.launch().unwrap();
     let expected: Vec<u32> = noise(LEN / 16, 1).into_iter().map(|v| (2.0 * v).to_bits()).collect();
-    assert_eq!(bits(&card, &memory), expected);
+    assert_eq!(bits(&gpu, &memory), expected);
     let least = 4 * LEN as u64;
-    let (peak, held) = (card.peak_bytes().unwrap(), card.peak_held_bytes().unwrap());
+    let (peak, held) = (gpu.peak_bytes().unwrap(), gpu.peak_held_bytes().unwrap());
     assert!(peak >= least && held >= peak, "{peak} and {held} bytes");
     // The graph may be dropped before its memory, which is freed like all memory, on any thread.
     drop(large);
     std::thread::spawn(move || drop(graph)).join().unwrap();
-    assert_eq!(bits(&card, &memory), expected);
+    assert_eq!(bits(&gpu, &memory), expected);
     drop(memory);
-    card.release_kept().unwrap();
-    card.reset_peak().unwrap();
-    let after = card.peak_bytes().unwrap();
+    gpu.release_kept().unwrap();
+    gpu.reset_peak().unwrap();
+    let after = gpu.peak_bytes().unwrap();
     assert!(after < peak, "{after} of {peak} bytes");
 
     // Memory that was not freed is freed by the next launch, which allocates it again.
@@ -286,37 +286,35 @@ fn memory_of_a_graph_stays_is_counted_and_is_freed() {
     graph.launch().unwrap();
     graph.launch().unwrap();
     drop(taken);
-    card.synchronize().unwrap();
+    gpu.synchronize().unwrap();
 }
 
 #[test]
-#[ignore = "needs a card"]
-fn a_recording_that_fails_leaves_the_card_as_it_was() {
+#[ignore = "needs a GPU"]
+fn a_recording_that_fails_leaves_the_gpu_as_it_was() {
     type Fault = Box<dyn std::error::Error + Send + Sync>;
-    let card = card();
-    let mut memory = put(&card, &[1.0; 100]);
-    let x = put(&card, &noise(100, 1));
-    let fails = card.record(|| {
-        scale(&card, Value::Host(2.0), x.input(), memory.output())?;
-        card.alloc(10, Number::F32)?;
-        assert!(card.is_recording());
+    let gpu = gpu();
+    let mut memory = put(&gpu, &[1.0; 100]);
+    let x = put(&gpu, &noise(100, 1));
+    let fails = gpu.record(|| {
+        scale(&gpu, Value::Host(2.0), x.input(), memory.output())?;
+        gpu.alloc(10, Number::F32)?;
+        assert!(gpu.is_recording());
         Err::<(), Fault>("it is enough".into())
     });
     assert_eq!(fails.unwrap_err().to_string(), "it is enough");
-    assert!(!card.is_recording());
-    assert_eq!(bits(&card, &memory), [1.0_f32.to_bits(); 100]);
+    assert!(!gpu.is_recording());
+    assert_eq!(bits(&gpu, &memory), [1.0_f32.to_bits(); 100]);
 
-    let panics = catch_unwind(AssertUnwindSafe(|| {
-        card.record(|| -> Result<()> { panic!("a test's") })
-    }));
+    let panics = catch_unwind(AssertUnwindSafe(|| gpu.record(|| -> Result<()> { panic!("a test's") })));
     assert!(panics.is_err());
-    assert!(!card.is_recording());
+    assert!(!gpu.is_recording());
 
     // Waiting invalidates a recording, whether or not the waiting call reports it.
-    let waits = card.record(|| card.synchronize()).unwrap_err().to_string();
+    let waits = gpu.record(|| gpu.synchronize()).unwrap_err().to_string();
     assert!(waits.contains("finish what was queued on the device"), "{waits}");
-    let hides = card.record(|| {
-        let _ = card.synchronize();
+    let hides = gpu.record(|| {
+        let _ = gpu.synchronize();
         Result::Ok(())
     });
     let hides = hides.unwrap_err().to_string();
@@ -325,61 +323,61 @@ fn a_recording_that_fails_leaves_the_card_as_it_was() {
         "{hides}"
     );
 
-    let (graph, ()) = card
-        .record(|| scale(&card, Value::Host(2.0), x.input(), memory.output()))
+    let (graph, ()) = gpu
+        .record(|| scale(&gpu, Value::Host(2.0), x.input(), memory.output()))
         .unwrap();
     graph.launch().unwrap();
     let expected: Vec<u32> = noise(100, 1).into_iter().map(|v| (2.0 * v).to_bits()).collect();
-    assert_eq!(bits(&card, &memory), expected);
+    assert_eq!(bits(&gpu, &memory), expected);
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn memory_of_a_broken_recording_may_be_dropped() {
     // A separate context object keeps the error of the drop from the other tests.
     let context = CudaContext::new(0).unwrap();
-    // SAFETY: as in `Card::of`, which does it too late here: creating the first stream of a tracking context waits for the
+    // SAFETY: as in `CudaGpu::of`, which does it too late here: creating the first stream of a tracking context waits for the
     // device, which invalidates the recordings of other tests.
     unsafe { context.disable_event_tracking() };
-    let card = Card::of(&context.new_stream().unwrap()).unwrap();
+    let gpu = CudaGpu::of(&context.new_stream().unwrap()).unwrap();
     let taken = |keep: bool| {
-        card.record(|| {
-            let memory = card.alloc(10, Number::F32)?;
-            let _ = card.synchronize();
+        gpu.record(|| {
+            let memory = gpu.alloc(10, Number::F32)?;
+            let _ = gpu.synchronize();
             Result::Ok(keep.then_some(memory))
         })
     };
     for keep in [false, true] {
         let why = taken(keep).map(drop).unwrap_err().to_string();
         assert!(why.contains("record a CUDA graph"), "{keep}: {why}");
-        card.alloc(10, Number::F32).map(drop).unwrap();
-        card.synchronize().unwrap();
+        gpu.alloc(10, Number::F32).map(drop).unwrap();
+        gpu.synchronize().unwrap();
     }
-    let fails = card.record(|| {
-        let _memory = card.alloc(10, Number::F32)?;
-        card.synchronize()
+    let fails = gpu.record(|| {
+        let _memory = gpu.alloc(10, Number::F32)?;
+        gpu.synchronize()
     });
     let why = fails.unwrap_err().to_string();
     assert!(why.contains("finish what was queued on the device"), "{why}");
-    card.alloc(10, Number::F32).map(drop).unwrap();
+    gpu.alloc(10, Number::F32).map(drop).unwrap();
 }
 
 #[test]
-#[ignore = "needs a card"]
+#[ignore = "needs a GPU"]
 fn what_may_not_be_inside_is_refused_with_a_reason() {
-    let card = card();
-    let mut memory = card.alloc(10, Number::F32).unwrap();
-    let x = put(&card, &noise(10, 1));
-    let (graph, ()) = card
+    let gpu = gpu();
+    let mut memory = gpu.alloc(10, Number::F32).unwrap();
+    let x = put(&gpu, &noise(10, 1));
+    let (graph, ()) = gpu
         .record(|| {
-            let inner = card.record(|| -> Result<()> { panic!("it was recorded") });
+            let inner = gpu.record(|| -> Result<()> { panic!("it was recorded") });
             let inner = inner.unwrap_err().to_string();
             assert!(inner.contains("cannot record another inside of it"), "{inner}");
-            assert!(card.is_recording(), "the refusal ended it");
-            scale(&card, Value::Host(3.0), x.input(), memory.output())
+            assert!(gpu.is_recording(), "the refusal ended it");
+            scale(&gpu, Value::Host(3.0), x.input(), memory.output())
         })
         .unwrap();
-    let (_, ()) = card
+    let (_, ()) = gpu
         .record(|| {
             let launch = graph.launch().unwrap_err().to_string();
             assert!(
@@ -391,15 +389,15 @@ fn what_may_not_be_inside_is_refused_with_a_reason() {
         .unwrap();
     graph.launch().unwrap();
     let expected: Vec<u32> = noise(10, 1).into_iter().map(|v| (3.0 * v).to_bits()).collect();
-    assert_eq!(bits(&card, &memory), expected);
+    assert_eq!(bits(&gpu, &memory), expected);
 
     // The first convolution of the GPU, for which cuDNN has not even started.
-    let mut layer = Layer::new(&card, Precision::F32);
-    let new = card.record(|| layer.forward()).err().map(|e| e.to_string()).unwrap();
+    let mut layer = Layer::new(&gpu, Precision::F32);
+    let new = gpu.record(|| layer.forward()).err().map(|e| e.to_string()).unwrap();
     assert!(
         new.contains("it is new, and cannot be timed while a CUDA graph is recorded: run it once before"),
         "{new}"
     );
     layer.forward().map(drop).unwrap();
-    card.synchronize().unwrap();
+    gpu.synchronize().unwrap();
 }
