@@ -61,6 +61,7 @@ pub fn registry() -> Registry {
     r.add::<tensor::Outer>();
     r.add::<tensor::Detach>();
     r.add::<tensor::Gate>();
+    r.add::<tensor::PerVideo>();
     // align
     r.add::<align::DomainRows>();
     r.add::<align::Grl>();
@@ -87,6 +88,8 @@ pub fn registry() -> Registry {
     r.add::<loss::CrossEntropy>();
     r.add::<loss::Contrastive>();
     r.add::<loss::PseudoLabel>();
+    r.add::<loss::CentroidLabels>();
+    r.add::<loss::SmallLoss>();
     r.add::<loss::Combine>();
     r.add::<formula::Formula>();
     // metric

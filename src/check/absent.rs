@@ -150,18 +150,17 @@ pub fn left_out(graph: &Graph, checked: &Checked) -> Vec<(String, String)> {
     optional.filter_map(|p| Some((p.name.clone(), reason(p)?))).collect()
 }
 
-/// The programs that a run uses: those listed in `run`, the views that validate its phases, and, where `run` lists no
+/// The programs that a run uses: those listed in `run`, the views that validate or refresh its phases, and, where `run` lists no
 /// view that scores, the one that does.
 pub fn runs<'c>(graph: &Graph, checked: &'c Checked) -> impl Iterator<Item = &'c Program> {
     let named: Vec<&str> = graph.run.iter().map(|r| r.value.as_str()).collect();
-    let validated = named
-        .iter()
-        .filter_map(|n| graph.phases.get(*n)?.validate.as_ref())
-        .map(|v| v.value.as_str());
+    let phases = named.iter().filter_map(|n| graph.phases.get(*n));
+    let within = phases.flat_map(|p| p.validate.iter().chain(p.refresh.as_ref().map(|r| &r.view)));
+    let within = within.map(|v| v.value.as_str());
     let used: HashSet<String> = named
         .iter()
         .copied()
-        .chain(validated)
+        .chain(within)
         .chain([RESULT_VIEW].into_iter().filter(|_| {
             !named
                 .iter()

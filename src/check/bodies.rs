@@ -215,7 +215,8 @@ fn fits(body: &Body, c: &Contract) -> bool {
         Body::Stage(_) => c.side == Side::Host && !c.inputs.is_empty() && !whole,
         Body::Resource(_) => c.side == Side::Host && whole,
         Body::Boundary => c.side == Side::Boundary,
-        Body::Compute(_) => c.side == Side::Device,
+        Body::Compute(_) => c.side == Side::Device && !c.over_list,
+        Body::OverList(_) => c.side == Side::Device && c.over_list && c.gradient == Gradient::Stops,
         Body::Metric(_) => c.side == Side::Device && c.gradient == Gradient::Stops,
     }
 }

@@ -4,15 +4,16 @@ use super::absent::runs;
 use super::cx::Cx;
 use super::draft::Draft;
 use super::prune::Needs;
+use super::refresh::AllLeft;
 use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
 use super::{
-    batches, copies, domains, gradients, labels, leak, parts, phases, rounds, select, statistics, terms, unused,
-    weights, wiring,
+    batches, copies, domains, gradients, labels, leak, parts, phases, refresh, rounds, select, statistics, terms,
+    unused, weights, wiring,
 };
 use crate::diag::{Problem, Problems, Spanned};
-use crate::graph::{Graph, Ramp, Ref};
+use crate::graph::{Graph, Ramp, Ref, ViewDef};
 use crate::program::{Checked, LossTerm, Program, ProgramKind, RESULT_VIEW, ValueId};
 use glad_nodes::Registry;
 use indexmap::IndexMap;
@@ -28,8 +29,20 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
     let (mut phases, mut views) = (IndexMap::new(), IndexMap::new());
     if wiring::check(&cx) {
         let mut used = Used::default();
+        // What a view leaves for the phases that it refreshes has to be known first.
+        let mut passes: IndexMap<&str, (Option<Program>, AllLeft)> = IndexMap::new();
+        for refresh in graph.phases.values().filter_map(|p| p.refresh.as_ref()) {
+            let name = refresh.view.value.as_str();
+            if let (Some(v), false) = (graph.views.get(name), passes.contains_key(name)) {
+                passes.insert(name, view(&cx, v, &mut used));
+            }
+        }
         for p in graph.phases.values() {
-            let scene = Scene::of_phase(&cx, p);
+            let refresh = p.refresh.as_ref().and_then(|r| {
+                let (program, left) = passes.get(r.view.value.as_str())?;
+                Some((&r.view, program.as_ref().map(|_| left)))
+            });
+            let scene = Scene::of_phase(&cx, p, refresh);
             let losses = p.losses.iter().map(|(n, l)| Root {
                 name: n,
                 weight: l.weight.value,
@@ -37,23 +50,18 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
                 round: l.round,
                 target: &l.target,
             });
-            if let Some(program) = compile(&scene, &losses.collect::<Vec<_>>(), &mut used) {
+            if let Some((program, _)) = compile(&scene, &losses.collect::<Vec<_>>(), &mut used) {
                 phases.insert(p.name.clone(), program);
             }
         }
         for v in graph.views.values() {
-            let scene = Scene::of_view(&cx, v);
-            let roots = v.roots.iter().map(|r| Root {
-                name: "",
-                weight: 0.0,
-                ramp: Ramp::default(),
-                round: 0,
-                target: r,
-            });
-            if let Some(program) = compile(&scene, &roots.collect::<Vec<_>>(), &mut used) {
-                views.insert(v.name.clone(), program);
-            }
+            let made = match passes.shift_remove(v.name.as_str()) {
+                Some((program, _)) => program,
+                None => view(&cx, v, &mut used).0,
+            };
+            views.extend(made.map(|program| (v.name.clone(), program)));
         }
+        refresh::check(&cx, &phases, &views);
         copies::check(&cx, &mut phases, &mut views);
         statistics::check(&cx, &phases, &mut views);
         weights::check(&cx, &phases, &views, RESULT_VIEW);
@@ -76,6 +84,22 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
     Ok(checked)
 }
 
+/// The program of a view, and what it leaves for the phases that it refreshes.
+fn view<'g>(cx: &Cx<'g>, v: &'g ViewDef, used: &mut Used) -> (Option<Program>, AllLeft<'g>) {
+    let scene = Scene::of_view(cx, v);
+    let roots = v.roots.iter().map(|r| Root {
+        name: "",
+        weight: 0.0,
+        ramp: Ramp::default(),
+        round: 0,
+        target: r,
+    });
+    match compile(&scene, &roots.collect::<Vec<_>>(), used) {
+        Some((program, left)) => (Some(program), left),
+        None => (None, AllLeft::default()),
+    }
+}
+
 /// A loss of a phase, or a root of a view.
 struct Root<'g> {
     name: &'g str,
@@ -85,8 +109,9 @@ struct Root<'g> {
     target: &'g Spanned<Ref>,
 }
 
-/// Builds one program; `None` where something is wrong with it (reported in the sink).
-fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Option<Program> {
+/// Builds one program, with what a view leaves of its nodes over lists; `None` where something is wrong with it (reported in
+/// the sink).
+fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Option<(Program, AllLeft<'g>)> {
     let before = scene.cx.sink.borrow().errors();
     let program = Program {
         name: scene.name.to_string(),
@@ -116,6 +141,13 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         frozen: vec![],
         reset: vec![],
         statistics: vec![],
+        refresh: match scene.kind {
+            ProgramKind::Phase => {
+                let refresh = scene.cx.graph.phases[scene.name].refresh.as_ref();
+                refresh.map(|r| (r.view.value.clone(), r.often.value))
+            }
+            ProgramKind::View => None,
+        },
         kept: match scene.kind {
             ProgramKind::Phase => scene.cx.graph.phases[scene.name].optimizer.kind.buffers().len(),
             ProgramKind::View => 0,
@@ -149,7 +181,8 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         }
     }
     rounds::fill(&mut draft);
-    leak::check(&mut draft);
+    let ways = leak::check(&mut draft);
+    refresh::rows(&draft);
     labels::check(&mut draft);
     domains::check(&draft);
     batches::check(&draft);
@@ -170,7 +203,8 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         }
     }
     let clean = scene.cx.sink.borrow().errors() == before;
-    (ok && clean).then_some(draft.program)
+    let left = refresh::left(&draft, &ways);
+    (ok && clean).then_some((draft.program, left))
 }
 
 fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {

@@ -133,9 +133,10 @@ fn nothing_yet(
             if Some(i) == begins && !there {
                 report(format!("phase {}", phase.name), &cx.graph.phases[&phase.name].place);
             }
-            let validates = cx.graph.phases[&phase.name].validate.as_ref();
-            if let Some(view) = validates
-                .and_then(|v| views.get(&v.value))
+            let def = &cx.graph.phases[&phase.name];
+            let within = def.validate.iter().chain(def.refresh.as_ref().map(|r| &r.view));
+            for view in within
+                .filter_map(|v| views.get(&v.value))
                 .filter(|v| needs(v) && !has(v) && !there)
             {
                 report(format!("view {}", view.name), &cx.graph.views[&view.name].place);

@@ -29,7 +29,7 @@ pub(super) struct Draft<'s, 'c, 'g> {
     pub first_user: HashMap<String, &'g str>,
     typer: Typer<'g>,
     /// The program's index of a stream that runs.
-    running: BTreeMap<usize, usize>,
+    pub(super) running: BTreeMap<usize, usize>,
 }
 
 /// The origin of a call.
@@ -140,6 +140,11 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
     fn find_streams(&mut self, needs: &mut Needs<'s, 'c, 'g>, roots: &[Out]) {
         let mut runs: Vec<usize> = roots.iter().filter_map(|o| o.inst.stream).collect();
         for inst in needs.ports.keys().copied().collect::<Vec<_>>() {
+            if self.scene.is_kept(inst) {
+                // Its rows are of videos of this stream.
+                let left = self.scene.left_of(inst).map(|left| left.stream.as_str());
+                runs.extend(left.and_then(|stream| self.scene.stream_index(stream)));
+            }
             let Some(c) = self.scene.contract(inst) else { continue };
             for input in needs.taken(inst, &c).into_iter().filter(|i| !i.whole_list) {
                 let edges = needs.kept(inst, input).unwrap_or_default();
@@ -200,6 +205,9 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
     fn call(&mut self, needs: &mut Needs<'s, 'c, 'g>, group: &Group) -> Option<()> {
         let scene = self.scene;
         let inst = group.insts[0];
+        if scene.is_kept(inst) {
+            return self.kept(needs, inst);
+        }
         let node = scene.node(inst);
         let parsed = scene.parsed(inst)?;
         let plain = scene.contract(inst)?;
@@ -274,6 +282,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             },
             per_stream: contract.per_stream.clone(),
             whole_list: whole_list(scene, &contract, &inputs),
+            over_list: contract.over_list,
             trains: false,
             params: parsed.params.clone(),
         };
@@ -293,6 +302,11 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
                         stream: match contract.joint {
                             true => one.stream.and_then(|s| self.running.get(&s).copied()),
                             false if call.whole_list.is_some() => None,
+                            // A row for each row of its first input.
+                            false if call.over_list => {
+                                let first = inputs.values().next().and_then(|v| v.first());
+                                first.and_then(|(_, id)| self.program.values[id.0].stream)
+                            }
                             false => stream.or_else(|| self.only_stream(&inputs)),
                         },
                         side: if contract.side == Side::Host {

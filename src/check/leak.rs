@@ -10,18 +10,18 @@ use std::collections::HashMap;
 /// How a held-out label reached a value: the reference that read it from its source, and the last reference that read a
 /// value which is still only a label.
 #[derive(Clone)]
-struct Way<'g> {
+pub(super) struct Way<'g> {
     stream: String,
     enters: Option<&'g Spanned<Ref>>,
     label: Option<&'g Spanned<Ref>>,
 }
 
 /// Marks what depends on a held-out label, and refuses losses that do, unless the graph is an oracle, which is then
-/// recorded.
-pub(super) fn check(draft: &mut Draft) {
+/// recorded. Gives how such labels reached what depends on them.
+pub(super) fn check<'g>(draft: &mut Draft<'_, '_, 'g>) -> HashMap<ValueId, Way<'g>> {
     let ways = mark(draft);
     if draft.program.kind != ProgramKind::Phase {
-        return;
+        return ways;
     }
     let graph = draft.scene.cx.graph;
     let phase = &graph.phases[draft.scene.name];
@@ -60,6 +60,7 @@ pub(super) fn check(draft: &mut Draft) {
         }
         draft.scene.push(p);
     }
+    ways
 }
 
 fn mark<'g>(draft: &mut Draft<'_, '_, 'g>) -> HashMap<ValueId, Way<'g>> {
@@ -81,6 +82,12 @@ fn mark<'g>(draft: &mut Draft<'_, '_, 'g>) -> HashMap<ValueId, Way<'g>> {
                         label: None,
                     },
                 );
+                continue;
+            }
+            // A pass over the list may have read labels, too.
+            let left = (draft.scene.refresh.as_ref()).and_then(|r| r.left?.get(&draft.program.values[id.0].name));
+            if let Some(way) = left.filter(|_| call.over_list).and_then(|left| left.way.as_ref()) {
+                ways.insert(*id, way.clone());
                 continue;
             }
             let froms = site.contract.inputs.iter().filter(|p| comes_from(output, p));

@@ -3,7 +3,7 @@
 //! Start reading at [`check`]. The order of the checks: problems of every phase (`wiring`, `params`, `phases`); then,
 //! for each phase and view (a `scene`), what is needed (`prune`), in which order and with which types (`draft`,
 //! `typing`), whether labels leak (`leak`) and match the scores (`labels`), whether two domains are really two
-//! (`domains`), and what is trained by what, in which round of a step (`rounds`, `gradients`, `terms`); then which copies
+//! (`domains`), which rows steps get of passes over lists (`refresh`), and what is trained by what, in which round of a step (`rounds`, `gradients`, `terms`); then which copies
 //! of weights move (`copies`), whose statistics (`statistics`), what passes from phase to phase (`weights`), and what
 //! chooses the result (`select`). None of these reads data or initialises weights. [`absent`] does: it reports missing
 //! data, and `lists` checks the programs against the lists that exist.
@@ -29,6 +29,7 @@ mod params;
 mod parts;
 mod phases;
 mod prune;
+mod refresh;
 mod refs;
 mod rounds;
 mod scene;

@@ -50,6 +50,9 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
             return;
         };
         self.ports.entry(out.inst).or_default().insert(out.port.clone());
+        if self.scene.is_kept(out.inst) {
+            return;
+        }
         for input in c.inputs.iter().filter(|i| comes_from(output, i)) {
             for e in self.kept(out.inst, input).unwrap_or_default() {
                 self.need(&e.out);
@@ -68,6 +71,9 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
     }
 
     fn infer(&mut self, out: &Out) -> Option<Type> {
+        if self.scene.is_kept(out.inst) {
+            return Some(self.scene.left(out)?.ty.clone());
+        }
         let c = self.scene.contract(out.inst)?;
         let output = c.outputs.iter().find(|o| o.name == out.port)?;
         let mut arrived: Vec<(String, Vec<Option<Type>>)> = vec![];
@@ -178,6 +184,9 @@ impl<'s, 'c, 'g> Needs<'s, 'c, 'g> {
 
     /// The inputs that the needed ports depend on.
     pub(super) fn taken<'i>(&self, inst: Inst, c: &'i Contract) -> Vec<&'i Input> {
+        if self.scene.is_kept(inst) {
+            return vec![];
+        }
         let ports = &self.ports[&inst];
         let needed: Vec<&Output> = c.outputs.iter().filter(|o| ports.contains(&o.name)).collect();
         c.inputs

@@ -2,6 +2,7 @@
 
 use super::cx::{Cx, inside};
 use super::params::{self, Parsed};
+use super::refresh::{AllLeft, Refreshed};
 use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, PhaseDef, Ref, ViewDef};
 use crate::program::ProgramKind;
@@ -54,6 +55,8 @@ pub(super) struct Scene<'c, 'g> {
     pub dims: DimScope,
     /// Where the sizes were written.
     pub dim_places: BTreeMap<&'g str, &'g Place>,
+    /// The view that the phase's `refresh` runs.
+    pub refresh: Option<Refreshed<'c, 'g>>,
     overrides: &'g IndexMap<String, Spanned<IndexMap<String, Tree>>>,
     parsed: RefCell<HashMap<Inst, Option<Rc<Parsed<'g>>>>>,
     contracts: RefCell<HashMap<Inst, Option<Rc<Contract>>>>,
@@ -67,8 +70,12 @@ const VIEW_BATCH: usize = 8;
 
 impl<'c, 'g> Scene<'c, 'g> {
     /// The scene of a phase.
-    pub(super) fn of_phase(cx: &'c Cx<'g>, p: &'g PhaseDef) -> Self {
-        Scene::new(
+    pub(super) fn of_phase(
+        cx: &'c Cx<'g>,
+        p: &'g PhaseDef,
+        refresh: Option<(&'g Spanned<String>, Option<&'c AllLeft<'g>>)>,
+    ) -> Self {
+        let scene = Scene::new(
             cx,
             &p.name,
             ProgramKind::Phase,
@@ -81,7 +88,9 @@ impl<'c, 'g> Scene<'c, 'g> {
                 }),
             &p.dims,
             &p.nodes,
-        )
+        );
+        let refresh = refresh.map(|(view, left)| Refreshed { view, left });
+        Scene { refresh, ..scene }
     }
 
     /// The scene of a view.
@@ -138,6 +147,7 @@ impl<'c, 'g> Scene<'c, 'g> {
             batch,
             dims: scope,
             dim_places,
+            refresh: None,
             overrides,
             parsed: RefCell::default(),
             contracts: RefCell::default(),
@@ -251,6 +261,11 @@ impl<'c, 'g> Scene<'c, 'g> {
             .nodes
             .get_index_of(&r.value.node)
             .is_some_and(|i| self.streamless(i))
+    }
+
+    /// Whether the outputs of an instance are rows that a pass over a list left, and not computed in a step.
+    pub(super) fn is_kept(&self, inst: Inst) -> bool {
+        self.kind == ProgramKind::Phase && self.contract(inst).is_some_and(|c| c.over_list)
     }
 
     /// The index of a stream.

@@ -57,7 +57,8 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
                     },
                 );
             }
-            if let Some((name, view)) = def.validate.as_ref().and_then(|v| Some((v, views.get(&v.value)?))) {
+            let within = def.validate.iter().chain(def.refresh.as_ref().map(|r| &r.view));
+            for (name, view) in within.filter_map(|v| Some((v, views.get(&v.value)?))) {
                 fits(cx, view, &held, Some(name));
             }
         } else if let Some(view) = views.get(&entry.value) {

@@ -160,7 +160,10 @@ impl Model {
             None => of_this_graph(&state, &path, &self.folder.graph())?,
         }
         let State {
-            position, mut store, ..
+            refreshed: _,
+            position,
+            mut store,
+            ..
         } = state;
         for (node, specs) in &program.weights {
             let missing = specs

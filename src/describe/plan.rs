@@ -6,7 +6,8 @@ use super::table::{bytes, count, table, thousands};
 use crate::check::starts_from;
 use crate::graph::{Graph, PhaseDef};
 use crate::program::{
-    Call, Checked, Copied, Program, ProgramKind, batch_bytes, cost, memory, sample_bytes, trainable, value_bytes,
+    Call, Checked, Copied, Program, ProgramKind, batch_bytes, cost, memory, row_bytes, sample_bytes, trainable,
+    value_bytes,
 };
 use candle_core::DeviceLocation;
 use glad_nodes::{Precision, Side, Size};
@@ -144,10 +145,28 @@ fn program_text(p: &Program, graph: &Graph, target: Target) -> String {
     for c in &p.copies {
         let _ = writeln!(out, "  copy        {}", copy(c, p.kind));
     }
+    out += &refresh(p);
     if p.kind == ProgramKind::Phase {
         out += &audit(p);
     }
     out
+}
+
+/// The passes over the lists of a phase, or in their view what they hold.
+fn refresh(p: &Program) -> String {
+    match (&p.refresh, p.kind) {
+        (Some((view, often)), _) => format!(
+            "  refresh     view {view} {often}; {} of each video stay from one pass to the next\n",
+            bytes(row_bytes(p))
+        ),
+        (None, ProgramKind::View) if row_bytes(p) > 0 => {
+            format!(
+                "  over lists  {} of each video are held until the last batch\n",
+                bytes(row_bytes(p))
+            )
+        }
+        _ => String::new(),
+    }
 }
 
 /// Whose copy weights are, and what becomes of it.

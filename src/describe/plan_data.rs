@@ -1,9 +1,10 @@
 //! The plan as plain data: the output of `glad-run plan --json`, and the source of the text's summary.
 
 use super::plan::Target;
-use crate::graph::{Graph, PhaseDef};
+use crate::graph::{Graph, Often, PhaseDef};
 use crate::program::{
-    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, sample_bytes, trainable,
+    Call, Checked, Program, ProgramKind, RESULT_VIEW, Round, batch_bytes, cost, memory, row_bytes, sample_bytes,
+    trainable,
 };
 use crate::tree::Role as Layer;
 use candle_core::DeviceLocation;
@@ -45,7 +46,7 @@ pub struct ProgramPlan {
     pub name: String,
     /// `phase` or `view`.
     pub kind: &'static str,
-    /// Whether it runs, or scores a phase that does.
+    /// Whether it runs, or scores or refreshes a phase that does.
     pub runs: bool,
     /// The split that it reads.
     pub split: String,
@@ -75,7 +76,7 @@ pub struct ProgramPlan {
     pub forward: u64,
     /// Approximate multiply-adds of a step with its backward passes; for a view as `forward`.
     pub step: u64,
-    /// Approximate multiply-adds of all steps.
+    /// Approximate multiply-adds of all steps, and of the passes over lists between them.
     pub total: Option<u64>,
     /// Approximate peak bytes of a step.
     pub memory: MemoryPlan,
@@ -95,6 +96,9 @@ pub struct ProgramPlan {
     pub statistics: Vec<String>,
     /// Weights that are a copy of another node's.
     pub copies: Vec<CopyPlan>,
+    /// The passes over its lists between steps; absent where it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refresh: Option<RefreshPlan>,
     /// The key under which runs share the phase; null for views, and where a list is malformed.
     pub key: Option<String>,
     /// Nodes in the order in which they run, once per stream.
@@ -137,6 +141,22 @@ pub struct Reached {
     pub node: String,
     /// 1, −1 or 0.
     pub sign: i8,
+}
+
+/// Passes over the lists of a phase between its steps.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshPlan {
+    /// The view.
+    pub view: String,
+    /// How many passes; null where they depend on a list that does not exist yet.
+    pub passes: Option<u64>,
+    /// Approximate multiply-adds of all passes.
+    pub total: Option<u64>,
+    /// Bytes of each video that stay from one pass to the next.
+    pub row: u64,
+    /// Bytes of each video that a pass holds until its last batch.
+    pub held: u64,
 }
 
 /// Weights that are a copy of another node's.
@@ -190,8 +210,9 @@ impl Plan {
         let mut programs: Vec<&Program> = checked.phases.values().chain(checked.views.values()).collect();
         programs.sort_by_key(|p| run.iter().position(|r| *r == p.name).unwrap_or(usize::MAX));
         let validates = |name: &str| {
-            let of = |r: &String| graph.phases.get(r).and_then(|p| p.validate.as_ref());
-            run.iter().filter_map(of).any(|v| v.value == name)
+            let phases = run.iter().filter_map(|r| graph.phases.get(r));
+            let mut views = phases.flat_map(|p| p.validate.iter().chain(p.refresh.as_ref().map(|r| &r.view)));
+            views.any(|v| v.value == name)
         };
         let mut lists = Lists::default();
         let setting = graph.history.layers.iter().rfind(|l| l.1 == Layer::Setting);
@@ -210,7 +231,7 @@ impl Plan {
                     key: (p.kind == ProgramKind::Phase)
                         .then(|| key(&p.name).ok().flatten())
                         .flatten(),
-                    ..program(p, graph, target, &mut lists)
+                    ..program((checked, p), graph, target, &mut lists)
                 })
                 .collect(),
             run,
@@ -253,7 +274,7 @@ impl Lists {
     }
 }
 
-fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> ProgramPlan {
+fn program((checked, p): (&Checked, &Program), graph: &Graph, target: Target, lists: &mut Lists) -> ProgramPlan {
     let precision = graph.precision.value.on(target.device);
     let m = memory(p, precision);
     let def: Option<&PhaseDef> = graph.phases.get(&p.name).filter(|_| p.kind == ProgramKind::Phase);
@@ -279,6 +300,8 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
     let forward = m.macs * parts;
     let step = m.both_ways() * parts;
+    let refresh = refresh((checked, p), graph, target, lists, (def, &videos, &batches, steps));
+    let passes = refresh.as_ref().map_or(Some(0), |r| r.total);
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     ProgramPlan {
         name: p.name.clone(),
@@ -302,7 +325,7 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
             .sum(),
         forward,
         step,
-        total: steps.map(|n| n.saturating_mul(step)),
+        total: (steps.zip(passes)).map(|(n, passes)| n.saturating_mul(step).saturating_add(passes)),
         memory: MemoryPlan {
             activations: m.peak,
             weights: m.weights,
@@ -334,9 +357,41 @@ fn program(p: &Program, graph: &Graph, target: Target, lists: &mut Lists) -> Pro
                 moves: c.moves,
             })
             .collect(),
+        refresh,
         key: None,
         calls: p.calls.iter().map(|c| call(p, c, precision)).collect(),
     }
+}
+
+/// The passes over the lists of a phase of so many videos by stream, videos of them in a step, and steps.
+fn refresh(
+    (checked, p): (&Checked, &Program),
+    graph: &Graph,
+    target: Target,
+    lists: &mut Lists,
+    (def, videos, batches, steps): (
+        Option<&PhaseDef>,
+        &IndexMap<String, Option<usize>>,
+        &[usize],
+        Option<u64>,
+    ),
+) -> Option<RefreshPlan> {
+    let ((view, often), def) = (p.refresh.as_ref()?, def?);
+    let pass = checked.views.get(view)?;
+    let sizes: Option<Vec<usize>> = videos.values().take(def.epoch.lists(videos.len())).copied().collect();
+    let per_epoch = match often {
+        Often::Epochs(_) => sizes.map(|sizes| def.epoch.steps(&sizes, batches)),
+        _ => Some(1),
+    };
+    let passes = steps.zip(per_epoch).map(|(steps, per)| often.passes(steps, per));
+    let once = program((checked, pass), graph, target, lists).total;
+    Some(RefreshPlan {
+        view: view.clone(),
+        passes,
+        total: passes.zip(once).map(|(n, once)| n.saturating_mul(once)),
+        row: row_bytes(p),
+        held: row_bytes(pass),
+    })
 }
 
 fn rounds(p: &Program) -> Vec<RoundPlan> {

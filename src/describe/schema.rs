@@ -1,7 +1,9 @@
 //! The JSON schema of graph files, for editors (draft 07, which taplo and others read).
 
 use super::nodes::{first_sentence, plain};
-use crate::graph::{CompositeKeys, GroupDef, NodeKeys, OptimizerDef, PhaseKeys, RoundKeys, TopKeys, ViewKeys};
+use crate::graph::{
+    CompositeKeys, GroupDef, NodeKeys, OptimizerDef, PhaseKeys, RefreshKeys, RoundKeys, TopKeys, ViewKeys,
+};
 use crate::keys::Table;
 use crate::keys::schema::{names, object, or_param, reference, to, typed};
 use glad_nodes::{KindEntry, Registry};
@@ -22,6 +24,7 @@ pub fn schema(registry: &Registry) -> Value {
         (GroupDef::NAME, GroupDef::definition()),
         (PhaseKeys::NAME, PhaseKeys::definition()),
         (RoundKeys::NAME, RoundKeys::definition()),
+        (RefreshKeys::NAME, RefreshKeys::definition()),
         (ViewKeys::NAME, ViewKeys::definition()),
         (CompositeKeys::NAME, CompositeKeys::definition()),
     ] {

@@ -5,6 +5,7 @@ use super::epoch::Epoch;
 use super::file::Select;
 use super::loss::Ramp;
 use super::optim::OptimizerDef;
+use super::refresh::RefreshDef;
 use super::weights::CopyDef;
 use crate::diag::{Files, Place, Problem, Spanned};
 use crate::tree::{History, Tree};
@@ -164,6 +165,8 @@ pub struct PhaseDef {
     pub seed: Option<Spanned<u64>>,
     /// The optimiser.
     pub optimizer: OptimizerDef,
+    /// A view that runs over its lists now and then, for the nodes over whole lists.
+    pub refresh: Option<RefreshDef>,
     /// A view that is scored every so many epochs (or every `steps / n`), besides at the end.
     pub validate: Option<Spanned<String>>,
 }

@@ -5,6 +5,7 @@ use super::epoch::EpochOver;
 use super::expect::Expect;
 use super::loss::LossKeys;
 use super::optim::OptimizerDef;
+use super::refresh::RefreshKeys;
 use super::weights::WeightsKeys;
 use crate::diag::Spanned;
 use crate::keys::{Free, Rules, Sub, Table, Value, Word, schema, table};
@@ -110,6 +111,9 @@ table! {
         reset: Vec<Spanned<String>>;
         /// Nodes or composites whose weights are frozen.
         frozen: Vec<Spanned<String>>;
+        /// A view that runs over the phase's lists before its first step and now and then again; what its nodes over whole lists
+        /// give a video stays until the next pass.
+        refresh: Option<Spanned<Sub<RefreshKeys>>>;
         /// A view that is scored after every epoch, and at the end.
         validate: Option<Spanned<String>>;
         /// The optimiser.

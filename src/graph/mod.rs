@@ -7,6 +7,7 @@ mod expect;
 mod file;
 mod loss;
 mod optim;
+mod refresh;
 mod schedule;
 mod weights;
 
@@ -17,5 +18,6 @@ pub use expect::Expect;
 pub use file::{CompositeKeys, Inputs, NodeKeys, Order, PhaseKeys, RoundKeys, Select, TopKeys, ViewKeys, is_node_key};
 pub use loss::{LossKeys, Ramp};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
+pub use refresh::{Often, RefreshDef, RefreshKeys};
 pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};
 pub use weights::{CopyDef, WeightsKeys};

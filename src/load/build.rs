@@ -385,7 +385,8 @@ fn run(
 }
 
 fn validate(graph: &Graph, views: &IndexMap<String, Tree>, out: &mut Out) {
-    for v in graph.phases.values().filter_map(|p| p.validate.as_ref()) {
+    let refresh = graph.phases.values().filter_map(|p| Some(&p.refresh.as_ref()?.view));
+    for v in graph.phases.values().filter_map(|p| p.validate.as_ref()).chain(refresh) {
         if !views.contains_key(&v.value) {
             let p = Problem::error(format!("unknown view `{}`", v.value)).at(&v.place, "no view of this name");
             out.push(p.help(suggest(&v.value, "views", views.keys().map(String::as_str))));

@@ -2,8 +2,8 @@
 
 use crate::diag::{Place, Spanned};
 use crate::graph::{
-    Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Order, PhaseDef, PhaseKeys, Ref, RoundDef, RoundKeys,
-    TopKeys, ViewDef, ViewKeys, WeightsKeys,
+    Expect, Graph, Inputs, LossDef, LossKeys, NodeDef, NodeKeys, Often, Order, PhaseDef, PhaseKeys, Ref, RefreshDef,
+    RefreshKeys, RoundDef, RoundKeys, TopKeys, ViewDef, ViewKeys, WeightsKeys,
 };
 use crate::keys::{Free, Sub, Table};
 use crate::tree::{Tree, TreeValue, Written, dotted, key};
@@ -261,9 +261,26 @@ fn phase(p: &PhaseDef) -> PhaseKeys {
             .collect(),
         reset: p.reset.clone(),
         frozen: p.frozen.clone(),
+        refresh: p.refresh.as_ref().map(refresh),
         validate: p.validate.clone(),
         optimizer: Some(Sub(p.optimizer.clone())),
     }
+}
+
+fn refresh(r: &RefreshDef) -> Spanned<Sub<RefreshKeys>> {
+    let of = |n: usize| Some(Spanned::new(n, r.often.place.clone()));
+    let (every, steps, times) = match r.often.value {
+        Often::Epochs(n) => (of(n), None, None),
+        Often::Steps(n) => (None, of(n), None),
+        Often::Times(n) => (None, None, of(n)),
+    };
+    let keys = RefreshKeys {
+        view: Some(r.view.clone()),
+        every,
+        steps,
+        times,
+    };
+    Spanned::new(Sub(keys), r.view.place.clone())
 }
 
 fn view(v: &ViewDef) -> ViewKeys {

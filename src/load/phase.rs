@@ -5,8 +5,8 @@ use super::node::known_streams;
 use super::optim::optimizer;
 use super::refs::{Resolver, Use};
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{Batch, Epoch, PhaseDef, PhaseKeys, ViewDef, ViewKeys, is_node_key};
-use crate::keys::{Free, Table};
+use crate::graph::{Batch, Epoch, Often, PhaseDef, PhaseKeys, RefreshDef, RefreshKeys, ViewDef, ViewKeys, is_node_key};
+use crate::keys::{Free, Sub, Table};
 use crate::tree::{Out, Tree, TreeValue};
 use indexmap::IndexMap;
 
@@ -95,6 +95,7 @@ impl PhaseCx<'_, '_> {
             frozen: known(keys.frozen),
             seed: keys.seed,
             optimizer: optimizer?,
+            refresh: keys.refresh.and_then(|r| refresh(name, r, out)),
             validate: keys.validate,
         })
     }
@@ -181,6 +182,40 @@ impl PhaseCx<'_, '_> {
         let names = named.map(|(stream, n)| Spanned::new(stream.clone(), n.place.clone()));
         known_streams(names.collect(), self.streams, out);
     }
+}
+
+/// When a phase runs which view over its lists.
+fn refresh(phase: &str, written: Spanned<Sub<RefreshKeys>>, out: &mut Out) -> Option<RefreshDef> {
+    let Spanned {
+        value: Sub(keys),
+        place,
+    } = written;
+    let often = [
+        ("every", keys.every, Often::Epochs as fn(usize) -> Often),
+        ("steps", keys.steps, Often::Steps),
+        ("times", keys.times, Often::Times),
+    ];
+    let often: Vec<_> = often
+        .into_iter()
+        .filter_map(|(key, n, of)| n.map(|n| (key, Spanned::new(of(n.value), n.place))))
+        .collect();
+    if let [(first, a), (second, b), ..] = &often[..] {
+        let p = Problem::error(format!(
+            "`refresh` of phase `{phase}` has two times: `{first}` and `{second}`"
+        ));
+        let p = p.at(&a.place, a.value.to_string()).at(&b.place, b.value.to_string());
+        out.push(p.help("`every` counts epochs, `steps` steps, `times` the passes of the phase: give one of them"));
+    }
+    let Some(view) = keys.view else {
+        let p = Problem::error(format!("`refresh` of phase `{phase}` has no view")).at(&place, "here");
+        out.push(p.help("write `refresh = { view = \"NAME\", every = 1 }`, with a view of the same lists"));
+        return None;
+    };
+    let often = often.into_iter().next().map(|(_, often)| often);
+    Some(RefreshDef {
+        view,
+        often: often.unwrap_or(Spanned::new(Often::Epochs(1), place)),
+    })
 }
 
 /// What is wrong with the parts of a step: sizes that do not divide it, or other numbers of parts for other streams.

@@ -2,6 +2,7 @@
 
 use super::{Call, Program, ProgramKind, ValueId};
 use glad_nodes::{Body, Cost, Gradient, Head, Precision, Side};
+use std::collections::BTreeSet;
 use std::collections::{HashMap, HashSet};
 
 /// An estimate of the cost of one forward (and backward) pass.
@@ -198,4 +199,14 @@ pub(crate) fn batch_bytes(program: &Program) -> u64 {
     let boundary = program.calls.iter().filter(|c| c.side == Side::Boundary);
     let outputs = boundary.flat_map(|c| c.outputs.iter().flatten());
     outputs.map(|id| value_bytes(program, *id, program.batch_of(*id))).sum()
+}
+
+/// Bytes that nodes over lists hold of each video: in a view what they take, until its last batch; in a phase what they gave.
+pub(crate) fn row_bytes(program: &Program) -> u64 {
+    let calls = || program.calls.iter().filter(|c| c.over_list);
+    let given = calls().flat_map(|c| c.outputs.iter().flatten());
+    let taken = calls().flat_map(|c| c.inputs.iter().flat_map(|(_, ids)| ids));
+    let all: BTreeSet<ValueId> = given.chain(taken).copied().collect();
+    let elements = |id: ValueId| program.values[id.0].ty.elements(1).unwrap_or(0) as u64;
+    all.into_iter().map(|id| 4 * elements(id)).fold(0, u64::saturating_add)
 }

@@ -6,10 +6,10 @@ mod round;
 
 pub use checked::{Checked, RESULT_VIEW};
 pub use memory::{Memory, memory, sample_bytes};
-pub(crate) use memory::{batch_bytes, cost, value_bytes};
+pub(crate) use memory::{batch_bytes, cost, row_bytes, value_bytes};
 pub use round::Round;
 
-use crate::graph::Ramp;
+use crate::graph::{Often, Ramp};
 use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
 use indexmap::IndexMap;
 use std::collections::HashSet;
@@ -78,6 +78,9 @@ pub struct Call {
     /// For a call that takes a whole list, once before the phase: the stream whose list, an index into
     /// [`Program::streams`] or the name of a stream that the phase does not run.
     pub whole_list: Option<String>,
+    /// Whether it is computed from the rows of a whole list at once: in a view after the last batch. In a phase its outputs
+    /// are rows that the phase's `refresh` left, and come with a batch.
+    pub over_list: bool,
     /// Whether its weights are trained in this phase, in any of its rounds.
     pub trains: bool,
     /// The parameters that it has here: those of the node, of its stream, and of the phase or view.
@@ -197,6 +200,8 @@ pub struct Program {
     pub reset: Vec<String>,
     /// Nodes whose running statistics a view computes anew.
     pub statistics: Vec<String>,
+    /// The view that a phase runs over its lists between steps, and when.
+    pub refresh: Option<(String, Often)>,
     /// How many values the optimiser's state has for each trained one: 0 in a view.
     pub kept: usize,
 }

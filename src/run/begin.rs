@@ -8,6 +8,7 @@ use super::inputs::Inputs;
 use super::optim::OptimizerState;
 use super::progress::Progress;
 use super::record::{FOLDER_FORMAT, RunRecord, read_inputs, write_inputs};
+use super::refreshed::Refreshed;
 use super::session::RunOptions;
 use crate::diag::Problems;
 use crate::graph::{Graph, PhaseDef};
@@ -30,6 +31,8 @@ pub(super) struct Begun {
     pub store: WeightStore,
     /// The state of the optimiser of the phase in which the run continues.
     pub optimizer: Option<OptimizerState>,
+    /// What the last pass over that phase's lists left.
+    pub refreshed: Option<Refreshed>,
     /// What it reads, without the videos.
     pub inputs: Inputs,
     /// Whether its data has been moved since it began: then nothing is shared with other runs.
@@ -88,6 +91,7 @@ pub(super) fn begin(
             record: now,
             store: WeightStore::default(),
             optimizer: None,
+            refreshed: None,
             inputs,
             moved: false,
             begins: true,
@@ -121,13 +125,14 @@ pub(super) fn begin(
     }
     inputs.forget_videos();
     let begins = state.is_none();
-    let (position, store, optimizer) = match state {
+    let (position, store, optimizer, refreshed) = match state {
         Some(State {
             position,
             store,
             optimizer,
-        }) => (position, store, optimizer),
-        None => (fresh(&record), WeightStore::default(), None),
+            refreshed,
+        }) => (position, store, optimizer, refreshed),
+        None => (fresh(&record), WeightStore::default(), None, None),
     };
     Ok(Begun {
         folder,
@@ -135,6 +140,7 @@ pub(super) fn begin(
         position,
         store,
         optimizer,
+        refreshed,
         inputs,
         moved,
         begins,
@@ -242,10 +248,14 @@ pub fn is_graph_of(graph: &Graph, path: &Path, record: &RunRecord) -> Result<()>
     Ok(())
 }
 
-/// Whether weights depend on what a phase or view reads: a phase's validation may choose the best of them.
+/// Whether weights depend on what a phase or view reads: a phase's validation may choose the best of them, and its `refresh`
+/// gives its steps labels.
 fn trains(graph: &Graph, name: &str) -> bool {
-    let validates = |phase: &PhaseDef| phase.validate.as_ref().is_some_and(|view| view.value == name);
-    graph.phases.contains_key(name) || graph.phases.values().any(validates)
+    let takes = |phase: &PhaseDef| {
+        let refresh = phase.refresh.as_ref().map(|r| &r.view);
+        phase.validate.iter().chain(refresh).any(|view| view.value == name)
+    };
+    graph.phases.contains_key(name) || graph.phases.values().any(takes)
 }
 
 /// An error where more videos are missing than may be: training would be for nothing.

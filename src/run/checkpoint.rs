@@ -5,6 +5,7 @@ use super::folder::write_whole;
 use super::log::LogEnd;
 use super::optim::{Kept, OptimizerState};
 use super::record::known_format;
+use super::refreshed::{Refreshed, Rows};
 use crate::graph::OptimizerKind;
 use crate::keys::Word;
 use anyhow::{Context, Result, bail, ensure};
@@ -91,6 +92,9 @@ impl Position {
 
 const META: &str = "glad";
 const WEIGHT: &str = "weight/";
+/// What a pass over the lists left, and of which videos.
+const ROWS: &str = "refreshed/";
+const VIDEOS: &str = "refreshed_videos/";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +105,9 @@ struct Meta {
     /// Of an optimiser that counts steps. Without it, the state is that of SGD.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     optimizer: Option<Counted>,
+    /// Of a phase with passes over its lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refreshed: Option<Pass>,
     /// BLAKE3 of everything else in the file.
     #[serde(default)]
     checksum: String,
@@ -114,6 +121,17 @@ struct Counted {
     steps: IndexMap<String, u64>,
 }
 
+/// A pass over the lists of a phase, whose rows are tensors.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pass {
+    /// The step that it came before.
+    step: u64,
+    streams: Vec<String>,
+    /// The stream of each value.
+    values: IndexMap<String, String>,
+}
+
 impl Meta {
     /// The checksum of a state with these tensors, which come in the order of their names.
     fn sum<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a [usize], &'a [u8])>) -> Result<String> {
@@ -121,6 +139,9 @@ impl Meta {
         hash.update(serde_json::to_string(&(&self.position, &self.roles))?.as_bytes());
         if let Some(optimizer) = &self.optimizer {
             hash.update(serde_json::to_string(optimizer)?.as_bytes());
+        }
+        if let Some(refreshed) = &self.refreshed {
+            hash.update(serde_json::to_string(refreshed)?.as_bytes());
         }
         for (name, shape, bytes) in tensors {
             hash.update(format!("\n{name} {shape:?} {}\n", bytes.len()).as_bytes());
@@ -130,7 +151,8 @@ impl Meta {
     }
 }
 
-/// Writes a state; `optimizer` is the state of the phase's optimiser, within a phase.
+/// Writes a state; `optimizer` is the state of the phase's optimiser, and `refreshed` what the last pass over its lists left,
+/// within a phase.
 ///
 /// # Errors
 /// The file cannot be written, a value of the optimiser's state is not finite, or the device fails.
@@ -139,6 +161,7 @@ pub(super) fn save(
     position: &Position,
     store: &WeightStore,
     optimizer: Option<&OptimizerState>,
+    refreshed: Option<&Refreshed>,
 ) -> Result<()> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = vec![];
     let mut roles = IndexMap::new();
@@ -160,6 +183,17 @@ pub(super) fn save(
         );
         tensors.push((name, vec![v.len()], bytes(&v)));
     }
+    if let Some(refreshed) = refreshed {
+        for (stream, videos) in &refreshed.videos {
+            // Places in a list are exact as long as it has fewer than 2^24 videos.
+            let places: Vec<f32> = videos.iter().map(|v| *v as f32).collect();
+            tensors.push((format!("{VIDEOS}{stream}"), vec![places.len()], bytes(&places)));
+        }
+        for (name, value) in &refreshed.values {
+            let v = value.rows.flatten_all()?.to_vec1::<f32>()?;
+            tensors.push((format!("{ROWS}{name}"), value.rows.dims().to_vec(), bytes(&v)));
+        }
+    }
     let views = tensors
         .iter()
         .map(|(n, shape, b)| Ok((n.as_str(), TensorView::new(Dtype::F32, shape.clone(), b)?)))
@@ -168,6 +202,15 @@ pub(super) fn save(
         position: position.clone(),
         roles,
         optimizer: optimizer.and_then(counted),
+        refreshed: refreshed.map(|r| Pass {
+            step: r.step,
+            streams: r.videos.keys().cloned().collect(),
+            values: r
+                .values
+                .iter()
+                .map(|(name, v)| (name.clone(), v.stream.clone()))
+                .collect(),
+        }),
         checksum: String::new(),
     };
     let mut sorted: Vec<_> = tensors.iter().map(|(n, s, b)| (n.as_str(), &s[..], &b[..])).collect();
@@ -186,6 +229,8 @@ pub struct State {
     pub store: WeightStore,
     /// The state of the phase's optimiser; `None` between phases, and before the first step.
     pub optimizer: Option<OptimizerState>,
+    /// What the last pass over the phase's lists left; `None` between phases, and where it has no such passes.
+    pub refreshed: Option<Refreshed>,
 }
 
 /// The optimiser's tensors of a weight, under their names in the file.
@@ -239,6 +284,25 @@ fn kept(counted: Option<Counted>, file: &SafeTensors<'_>, device: &Device) -> Re
     Ok((!state.weights.is_empty()).then_some(state))
 }
 
+/// What the last pass over the lists left, in a file.
+fn rows(pass: Pass, file: &SafeTensors<'_>) -> Result<Refreshed> {
+    let mut refreshed = Refreshed {
+        step: pass.step,
+        ..Refreshed::default()
+    };
+    for stream in pass.streams {
+        let places = floats(file.tensor(&format!("{VIDEOS}{stream}"))?.data());
+        let places = places.into_iter().map(|v| v as u32).collect();
+        refreshed.videos.insert(stream, places);
+    }
+    for (name, stream) in pass.values {
+        let t = file.tensor(&format!("{ROWS}{name}"))?;
+        let rows = Tensor::from_vec(floats(t.data()), t.shape(), &Device::Cpu)?;
+        refreshed.values.insert(name, Rows { stream, rows });
+    }
+    Ok(refreshed)
+}
+
 /// Reads a state.
 ///
 /// # Errors
@@ -290,6 +354,7 @@ pub fn load(path: &Path, device: &Device) -> Result<State> {
             position: meta.position,
             store,
             optimizer: kept(meta.optimizer, &file, device)?,
+            refreshed: meta.refreshed.map(|pass| rows(pass, &file)).transpose()?,
         })
     };
     read().with_context(|| format!("cannot read {}", path.display()))
@@ -334,7 +399,7 @@ mod tests {
     fn what_is_saved_is_loaded_and_each_flipped_bit_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.safetensors");
-        save(&path, &position(), &store(), None).unwrap();
+        save(&path, &position(), &store(), None, None).unwrap();
         let state = load(&path, &Device::Cpu).unwrap();
         assert_eq!(state.position, position());
         let names: Vec<&String> = state.store.iter().map(|(n, _)| n).collect();
@@ -359,7 +424,7 @@ mod tests {
             format: Position::FORMAT + 1,
             ..position()
         };
-        save(&path, &newer, &store(), None).unwrap();
+        save(&path, &newer, &store(), None, None).unwrap();
         let e = format!("{:#}", load(&path, &Device::Cpu).err().unwrap());
         assert!(
             e.contains("it is of format 3, of a newer glad; this one reads format 2"),

@@ -69,7 +69,7 @@ struct Walk {
 impl Walk {
     fn new(program: &Program, round: &Round, keep: &[ValueId]) -> Walk {
         let order: Vec<usize> = (0..program.calls.len())
-            .filter(|i| program.calls[*i].side == Side::Device && round.runs[*i])
+            .filter(|i| program.calls[*i].side == Side::Device && round.runs[*i] && !program.calls[*i].over_list)
             .collect();
         let mut last: HashMap<ValueId, usize> = HashMap::new();
         for (at, i) in order.iter().enumerate() {

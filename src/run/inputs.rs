@@ -145,6 +145,8 @@ impl Inputs {
         let mut seen = HashMap::new();
         for program in checked.phases.values() {
             inputs.add(program, false, &mut seen)?;
+            let view = program.refresh.as_ref().and_then(|(view, _)| checked.views.get(view));
+            view.map(|view| inputs.add(view, false, &mut seen)).transpose()?;
         }
         Ok(inputs)
     }

@@ -19,7 +19,9 @@ pub fn batch_at(
     step: u64,
 ) -> Result<Vec<(String, Tensor)>> {
     let run = PhaseRun::new(program, def, setup, seed, &Device::Cpu)?;
-    let batch = run.batch(step, &run.order.lengths(step).into_iter().map(|n| 0..n).collect())?;
+    let batch = run
+        .batch(step, &run.order.lengths(step).into_iter().map(|n| 0..n).collect())?
+        .arrive()?;
     let mut values: Vec<(String, Tensor)> = batch
         .into_iter()
         .map(|(id, t)| (program.values[id.0].name.clone(), t))

@@ -1,15 +1,16 @@
 //! What the steps of a phase are made of. Training, a trial, a rehearsal and a look at one batch make them alike from here.
 
 use super::data::{
-    Batches, Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Want, again, batches, draw_key,
+    Batches, Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Staged, Want, again, batches, draw_key,
 };
 use super::exec::{Part, PassInfo};
 use super::optim::Length;
+use super::refreshed::Refreshed;
 use super::setup::Setup;
 use super::staging::{Staging, staging};
-use crate::graph::PhaseDef;
+use crate::graph::{Often, PhaseDef};
 use crate::program::{Program, ValueId};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use glad_nodes::{Key, Video};
 use std::collections::HashMap;
@@ -141,9 +142,32 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// Of each part: as [`PhaseRun::batch`].
-    pub(super) fn parts_again(&self, k: u64) -> impl Iterator<Item = Result<Part>> {
+    pub(super) fn parts_again(&self, k: u64, refreshed: Option<&Refreshed>) -> impl Iterator<Item = Result<Part>> {
         let parts = self.plan.parts(&self.order.lengths(k)).into_iter().enumerate();
-        parts.map(move |(piece, rows)| Ok(self.part(k, piece, &rows, self.batch(k, &rows)?)))
+        parts.map(move |(piece, rows)| {
+            let batch = self.arrive(self.batch(k, &rows)?, refreshed)?;
+            Ok(self.part(k, piece, &rows, batch))
+        })
+    }
+
+    /// Whether there is a pass over the lists before step `k`.
+    pub(super) fn refreshes(&self, k: u64) -> bool {
+        let due = |often: Often| often.due(k, self.plan.length.steps, self.order.steps_per_epoch());
+        self.program.refresh.as_ref().is_some_and(|(_, often)| due(*often))
+    }
+
+    /// The tensors of a batch, with the rows that the last pass over the lists left of its videos.
+    ///
+    /// # Errors
+    /// The device fails, or there was no pass.
+    pub(super) fn arrive(&self, staged: Staged, refreshed: Option<&Refreshed>) -> Result<HashMap<ValueId, Tensor>> {
+        let videos = staged.videos.clone();
+        let mut batch = staged.arrive()?;
+        if self.program.calls.iter().any(|c| c.over_list) {
+            let refreshed = refreshed.context("there was no pass over the lists")?;
+            refreshed.add(self.program, &videos, self.device, &mut batch)?;
+        }
+        Ok(batch)
     }
 
     /// Part `piece` of step `k`, which has these of its rows.
@@ -159,11 +183,11 @@ impl<'a> PhaseRun<'a> {
     ///
     /// # Errors
     /// What crosses to the device is not connected, no usable video is left, or the device failed.
-    pub(super) fn batch(&self, k: u64, rows: &Rows) -> Result<HashMap<ValueId, Tensor>> {
+    pub(super) fn batch(&self, k: u64, rows: &Rows) -> Result<Staged> {
         let stacker = Stacker::new(self.program, self.staging.as_ref())?;
         let drawn = self.order.draw(k, &mut PassCache::default());
         let sizes: Vec<usize> = rows.iter().map(Range::len).collect();
-        again(&self.recipe(), &stacker, &sizes, of_part(&drawn, rows).into_iter())?.arrive()
+        again(&self.recipe(), &stacker, &sizes, of_part(&drawn, rows).into_iter())
     }
 
     fn recipe(&self) -> Recipe<'_> {

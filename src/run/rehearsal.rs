@@ -134,7 +134,7 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
     for id in program
         .calls
         .iter()
-        .filter(|c| c.side == Side::Boundary)
+        .filter(|c| c.side == Side::Boundary || c.over_list)
         .flat_map(|c| c.outputs.iter().flatten())
     {
         let value = &program.values[id.0];
@@ -151,7 +151,7 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
                 bytes.truncate(n);
                 Tensor::from_vec(bytes, shape, device)?
             }
-            Head::Feature => {
+            Head::Feature | Head::Logits => {
                 let numbers: Vec<f32> = (0..n).map(|_| draw.unit() as f32).collect();
                 Tensor::from_vec(numbers, shape, device)?
             }

@@ -15,6 +15,7 @@ use super::optim::{Optimizer, OptimizerState};
 use super::phase::PhaseRun;
 use super::progress::{Progress, duration};
 use super::record::RunRecord;
+use super::refreshed::Refreshed;
 use super::setup::{make_data, set_up};
 use super::share::{self, Kept, Shared};
 use super::share_key::cache_key;
@@ -110,6 +111,7 @@ pub fn run(
         mut position,
         mut store,
         mut optimizer,
+        mut refreshed,
         inputs,
         moved,
         begins,
@@ -147,7 +149,7 @@ pub fn run(
     };
     // From here on the run can be resumed, whenever it is stopped.
     if begins {
-        session.save_state(None, &store, &mut position, &mut log)?;
+        session.save_state((None, None), &store, &mut position, &mut log)?;
     }
     stop::enter(Section::Saved)?;
     for (i, entry) in graph.run.iter().enumerate() {
@@ -156,7 +158,14 @@ pub fn run(
             if i < position.entry {
                 continue;
             }
-            let report = session.phase(name, program, &mut store, &mut optimizer, &mut position, &mut log)?;
+            let report = session.phase(
+                name,
+                program,
+                &mut store,
+                (&mut optimizer, &mut refreshed),
+                &mut position,
+                &mut log,
+            )?;
             result.phases.push((name.clone(), report));
         } else if let Some(program) = checked.views.get(name) {
             if !program.statistics.is_empty() {
@@ -165,7 +174,7 @@ pub fn run(
                     session.view(program, &mut store)?;
                     copies::statistics(checked, program, &mut store)?;
                     position.entry = i + 1;
-                    session.save_state(None, &store, &mut position, &mut log)?;
+                    session.save_state((None, None), &store, &mut position, &mut log)?;
                 }
                 continue;
             }
@@ -214,7 +223,7 @@ pub fn run(
         .warnings
         .iter()
         .for_each(|w| progress.say(&format!("warning: {w}")));
-    session.save_state(None, &store, &mut position, &mut log)?;
+    session.save_state((None, None), &store, &mut position, &mut log)?;
     Ok(result)
 }
 
@@ -270,7 +279,7 @@ impl Session<'_> {
         name: &str,
         program: &Program,
         store: &mut WeightStore,
-        kept: &mut Option<OptimizerState>,
+        (kept, refreshed): (&mut Option<OptimizerState>, &mut Option<Refreshed>),
         position: &mut Position,
         log: &mut Log,
     ) -> Result<PhaseReport, RunError> {
@@ -292,7 +301,7 @@ impl Session<'_> {
                         "{name}: taken from an earlier run that trained it in the same way"
                     ));
                     position.entry += 1;
-                    self.save_state(None, store, position, log)?;
+                    self.save_state((None, None), store, position, log)?;
                     return Ok(PhaseReport::default());
                 }
             }
@@ -321,6 +330,7 @@ impl Session<'_> {
             optimizer: &mut optimizer,
             position: &mut *position,
             log: &mut *log,
+            refreshed: &mut *refreshed,
         };
         let report = train(&run, &mut state, &cx, self)?;
         let graphs = report.graphs.map(|n| format!(", {n} launches of CUDA graphs"));
@@ -342,7 +352,8 @@ impl Session<'_> {
         }
         position.entry += 1;
         position.step = 0;
-        self.save_state(None, store, position, log)?;
+        *refreshed = None;
+        self.save_state((None, None), store, position, log)?;
         stop::enter(Section::Saved)?;
         // A phase in which videos were replaced depends on files that may be mended: it is not for others.
         if let Some(key) = key.filter(|_| position.bad.is_empty()) {
@@ -406,14 +417,15 @@ impl Session<'_> {
 
     fn save_state(
         &mut self,
-        optimizer: Option<&Optimizer>,
+        (optimizer, refreshed): (Option<&Optimizer>, Option<&Refreshed>),
         store: &WeightStore,
         position: &mut Position,
         log: &mut Log,
     ) -> Result<()> {
         self.check_weights(store, position)?;
         position.set_log_end(log.end()?);
-        checkpoint::save(&self.folder.last(), position, store, optimizer.map(Optimizer::state))?;
+        let optimizer = optimizer.map(Optimizer::state);
+        checkpoint::save(&self.folder.last(), position, store, optimizer, refreshed)?;
         if !self.record.saved {
             self.record.saved = true;
             self.record.write(&self.folder.record())?;
@@ -423,41 +435,60 @@ impl Session<'_> {
 }
 
 impl PhaseHooks for Session<'_> {
-    fn save(
-        &mut self,
-        step: u64,
-        store: &WeightStore,
-        optimizer: &Optimizer,
-        position: &mut Position,
-        log: &mut Log,
-    ) -> Result<()> {
-        position.step = step;
-        self.save_state(Some(optimizer), store, position, log)
+    fn save(&mut self, step: u64, state: &mut State<'_>) -> Result<()> {
+        state.position.step = step;
+        let within = (Some(&*state.optimizer), state.refreshed.as_ref());
+        self.save_state(within, state.store, state.position, state.log)
     }
 
-    fn epoch(
-        &mut self,
-        step: u64,
-        store: &mut WeightStore,
-        optimizer: &Optimizer,
-        position: &mut Position,
-        log: &mut Log,
-    ) -> Result<(), RunError> {
-        let name = &self.graph.run[position.entry].value;
+    fn refresh(&mut self, step: u64, state: &mut State<'_>) -> Result<(), RunError> {
+        let name = &self.graph.run[state.position.entry].value;
+        let view = self.checked.phases[name].refresh.as_ref();
+        let view = view.and_then(|(view, _)| self.checked.views.get(view));
+        let program = view.context("the view of `refresh` is not there")?;
+        // It may take long: the run may be stopped or killed in it, and then begins the pass anew when it goes on.
+        self.save(step, state)?;
+        stop::enter(Section::Saved)?;
+        let result = self.view(program, state.store)?;
+        stop::enter(Section::Unsaved)?;
+        if !result.bad.is_empty() {
+            let lists = set_up(program, self.options.cache.as_deref(), self.progress)?.lists;
+            state.position.note_bad(&program.streams, &lists, &result.bad);
+        }
+        let refreshed = result
+            .refreshed
+            .context("the view of `refresh` computes nothing over its list")?;
+        let videos: Vec<String> = (result.counts.iter())
+            .map(|(stream, n)| format!("{n} videos of {stream}"))
+            .collect();
+        self.progress.say(&format!(
+            "{name} step {step}: {} over {}",
+            program.name,
+            videos.join(", ")
+        ));
+        *state.refreshed = Some(Refreshed { step, ..refreshed });
+        Ok(())
+    }
+
+    fn epoch(&mut self, step: u64, state: &mut State<'_>) -> Result<(), RunError> {
+        let name = &self.graph.run[state.position.entry].value;
         let Some(view) = self.graph.phases[name].validate.as_ref() else {
             return Ok(());
         };
         // A validation may take long: the run may be stopped or killed in it, and then validates when it goes on.
-        position.unvalidated = true;
-        self.save(step, store, optimizer, position, log)?;
+        state.position.unvalidated = true;
+        self.save(step, state)?;
         stop::enter(Section::Saved)?;
         let program = self
             .checked
             .views
             .get(&view.value)
             .context("the validation view is not there")?;
-        let result = self.view(program, store)?;
+        let result = self.view(program, state.store)?;
         stop::enter(Section::Unsaved)?;
+        let State {
+            store, position, log, ..
+        } = state;
         position.unvalidated = false;
         let mut row = vec![];
         for s in &result.scores {
@@ -487,7 +518,7 @@ impl PhaseHooks for Session<'_> {
                 .context("the validation view scores nothing")?;
             if position.best.is_none_or(|b| score > b) {
                 position.best = Some(score);
-                checkpoint::save(&self.folder.best(), position, store, None)?;
+                checkpoint::save(&self.folder.best(), position, store, None, None)?;
             }
         }
         Ok(())

@@ -78,7 +78,7 @@ impl Shared {
             metrics_hash: blake3::hash(log.as_bytes()).to_hex().to_string(),
             ..Position::default()
         };
-        checkpoint::save(&state_of(folder, key), &position, store, None)
+        checkpoint::save(&state_of(folder, key), &position, store, None, None)
     }
 }
 

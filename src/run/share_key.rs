@@ -44,7 +44,7 @@ pub fn cache_key(
             continue;
         };
         let def = &graph.phases[&entry.value];
-        let Some(key) = key((program, def), graph, inputs, seed, device, &before) else {
+        let Some(key) = key(checked, (program, def), graph, inputs, seed, device, &before) else {
             return Ok(None);
         };
         if entry.value == name {
@@ -57,7 +57,15 @@ pub fn cache_key(
         .phases
         .get(name)
         .with_context(|| format!("there is no phase `{name}`"))?;
-    Ok(key((program, &graph.phases[name]), graph, inputs, seed, device, &[]))
+    Ok(key(
+        checked,
+        (program, &graph.phases[name]),
+        graph,
+        inputs,
+        seed,
+        device,
+        &[],
+    ))
 }
 
 /// The keys of phases by name, as [`cache_key`] gives them, with what the files are when the first is asked for. `None` also on
@@ -88,6 +96,7 @@ pub fn cache_keys(
 }
 
 fn key(
+    checked: &Checked,
     (program, def): (&Program, &PhaseDef),
     graph: &Graph,
     inputs: &Inputs,
@@ -97,15 +106,16 @@ fn key(
 ) -> Option<String> {
     let mut t = String::from("glad phase key v2\n");
     describe(&mut t, program, def, graph, seed).expect("writing to a string");
-    for call in &program.calls {
-        match &program.bodies[call.body] {
-            Body::Source(_) => list(&mut t, inputs, program, call)?,
-            Body::Compute(_) => {
-                let start = inputs.weights.iter().find(|w| w.node == call.node);
-                t.extend(start.map(|w| format!("weights of {} {}\n", w.node, w.hash)));
-            }
-            _ => {}
-        }
+    files(&mut t, inputs, program)?;
+    if let Some((name, often)) = &program.refresh {
+        // The pass over the lists draws by the run's seed.
+        let view = checked.views.get(name)?;
+        t += &format!(
+            "refresh {often:?} seed {seed} streams {:?} split {}\n",
+            view.streams, view.split
+        );
+        calls(&mut t, view).expect("writing to a string");
+        files(&mut t, inputs, view)?;
     }
     t.extend(before.iter().map(|k| format!("after {k}\n")));
     let place = match location {
@@ -120,6 +130,21 @@ fn key(
     t += &format!("code {} on {}\n", code_version()?, instruction_set());
     t += &format!("decoders {}\n", glad_video::decoders());
     Some(blake3::hash(t.as_bytes()).to_hex().to_string())
+}
+
+/// The lists and files of weights of a program.
+fn files(t: &mut String, inputs: &Inputs, program: &Program) -> Option<()> {
+    for call in &program.calls {
+        match &program.bodies[call.body] {
+            Body::Source(_) => list(t, inputs, program, call)?,
+            Body::Compute(_) => {
+                let start = inputs.weights.iter().find(|w| w.node == call.node);
+                t.extend(start.map(|w| format!("weights of {} {}\n", w.node, w.hash)));
+            }
+            _ => {}
+        }
+    }
+    Some(())
 }
 
 fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u64) -> std::fmt::Result {
@@ -144,6 +169,31 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         graph.select.value.word()
     )?;
     writeln!(t, "bad videos {}", graph.bad_videos)?;
+    calls(t, p)?;
+    for c in &p.copies {
+        writeln!(
+            t,
+            "copy {} of {} {} begins {} moves {}",
+            c.node, c.of, c.ema, c.begins, c.moves
+        )?;
+    }
+    for l in &p.losses {
+        let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();
+        writeln!(t, "loss {} {names:?} {} {:?}", l.name, l.weight, l.ramp)?;
+    }
+    for r in p.rounds.iter().filter(|r| !r.name.is_empty()) {
+        let trained: Vec<usize> = (0..r.trains.len()).filter(|i| r.trains[*i]).collect();
+        writeln!(t, "round {} {} trains calls {trained:?}", r.name, r.repeat)?;
+    }
+    writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
+    let mut optimizer = Written::nowhere();
+    def.optimizer.write(&mut optimizer);
+    writeln!(t, "optimizer {}", optimizer.tree())?;
+    Ok(())
+}
+
+/// The calls of a program, and its weights.
+fn calls(t: &mut String, p: &Program) -> std::fmt::Result {
     for c in &p.calls {
         let names =
             |ids: &[crate::program::ValueId]| ids.iter().map(|i| p.values[i.0].name.as_str()).collect::<Vec<_>>();
@@ -165,25 +215,6 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
             writeln!(t, "weight {node}.{} {:?} {:?} {:?}", s.name, s.shape, s.init, s.role)?;
         }
     }
-    for c in &p.copies {
-        writeln!(
-            t,
-            "copy {} of {} {} begins {} moves {}",
-            c.node, c.of, c.ema, c.begins, c.moves
-        )?;
-    }
-    for l in &p.losses {
-        let names: Vec<&str> = l.values.iter().map(|i| p.values[i.0].name.as_str()).collect();
-        writeln!(t, "loss {} {names:?} {} {:?}", l.name, l.weight, l.ramp)?;
-    }
-    for r in p.rounds.iter().filter(|r| !r.name.is_empty()) {
-        let trained: Vec<usize> = (0..r.trains.len()).filter(|i| r.trains[*i]).collect();
-        writeln!(t, "round {} {} trains calls {trained:?}", r.name, r.repeat)?;
-    }
-    writeln!(t, "frozen {:?} reset {:?}", p.frozen, p.reset)?;
-    let mut optimizer = Written::nowhere();
-    def.optimizer.write(&mut optimizer);
-    writeln!(t, "optimizer {}", optimizer.tree())?;
     Ok(())
 }
 

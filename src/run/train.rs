@@ -8,6 +8,7 @@ use super::log::Log;
 use super::optim::Optimizer;
 use super::phase::PhaseRun;
 use super::progress::Progress;
+use super::refreshed::Refreshed;
 use super::step::Steps;
 use super::stop;
 use crate::graph::bad_allowed;
@@ -41,26 +42,17 @@ pub(super) trait PhaseHooks {
     ///
     /// # Errors
     /// The state cannot be saved, or a weight is not finite.
-    fn save(
-        &mut self,
-        step: u64,
-        store: &WeightStore,
-        optimizer: &Optimizer,
-        position: &mut Position,
-        log: &mut Log,
-    ) -> Result<()>;
+    fn save(&mut self, step: u64, state: &mut State<'_>) -> Result<()>;
     /// After an epoch (and at the end): validation.
     ///
     /// # Errors
     /// [`RunError::Stopped`] where the run was asked to stop, else what fails in the validation.
-    fn epoch(
-        &mut self,
-        step: u64,
-        store: &mut WeightStore,
-        optimizer: &Optimizer,
-        position: &mut Position,
-        log: &mut Log,
-    ) -> Result<(), RunError>;
+    fn epoch(&mut self, step: u64, state: &mut State<'_>) -> Result<(), RunError>;
+    /// Before step `step`: a pass over the lists, of which the state gets what the steps take.
+    ///
+    /// # Errors
+    /// As [`PhaseHooks::epoch`].
+    fn refresh(&mut self, step: u64, state: &mut State<'_>) -> Result<(), RunError>;
 }
 
 /// How a phase went.
@@ -135,6 +127,8 @@ pub(super) struct State<'a> {
     pub position: &'a mut Position,
     /// Its metrics.
     pub log: &'a mut Log,
+    /// What the last pass over its lists left, of a phase with `refresh`.
+    pub refreshed: &'a mut Option<Refreshed>,
 }
 
 /// Trains from `position.step` to the end of the phase, or until the run is asked to stop.
@@ -150,14 +144,18 @@ pub(super) fn train(
 ) -> Result<PhaseReport, RunError> {
     let steps = state.position.step..run.plan.length.steps;
     if state.position.unvalidated {
-        hooks.epoch(steps.start, state.store, state.optimizer, state.position, state.log)?;
+        hooks.epoch(steps.start, state)?;
     }
     let mut training = Training::new(run, cx)?;
     cx.progress.begin(&run.program.name, steps.start, steps.end);
     let outcome = run.feed(cx.feed, steps.clone(), |made| {
         for k in steps {
+            // A run that goes on at this step may have had the pass.
+            if run.refreshes(k) && state.refreshed.as_ref().is_none_or(|r| r.step != k) {
+                hooks.refresh(k, state)?;
+            }
             let Some(row) = training.take_step(k, made, state)? else {
-                hooks.save(k, state.store, state.optimizer, state.position, state.log)?;
+                hooks.save(k, state)?;
                 stop::saved();
                 return Err(RunError::Stopped);
             };
@@ -213,13 +211,15 @@ impl<'a> Training<'a> {
                 state.position.note_bad(&run.program.streams, &run.lists, &[bad]);
                 self.check_bad(state.position)?;
             }
-            let part = run.part(k, piece, &rows, ready.batch?.arrive()?);
+            let batch = run.arrive(ready.batch?, state.refreshed.as_ref())?;
+            let part = run.part(k, piece, &rows, batch);
             run.staging.begin()?;
             self.steps.part(state.store, part)?;
             run.staging.end()?;
         }
         run.staging.begin()?;
-        let again = || Ok(run.parts_again(k));
+        let refreshed = state.refreshed.as_ref();
+        let again = || Ok(run.parts_again(k, refreshed));
         let done = (self.steps).update(state.store, state.optimizer, k, run.plan.length, again)?;
         run.staging.end()?;
         state.position.step = k + 1;
@@ -261,12 +261,12 @@ impl<'a> Training<'a> {
             words
         });
         if done.is_multiple_of(per_epoch) || done == of {
-            hooks.epoch(done, state.store, state.optimizer, state.position, state.log)?;
+            hooks.epoch(done, state)?;
         }
         let stopping = stop::asked();
         let due = self.saved.elapsed() >= cx.save_every || cx.save_steps.is_some_and(|s| done.is_multiple_of(s));
         if stopping || (due && done < of) {
-            hooks.save(done, state.store, state.optimizer, state.position, state.log)?;
+            hooks.save(done, state)?;
             self.saved = Instant::now();
         }
         if stopping {

@@ -8,11 +8,12 @@ use super::log::Log;
 use super::optim::{Length, Optimizer};
 use super::phase::PhaseRun;
 use super::progress::Progress;
+use super::refreshed::Refreshed;
 use super::setup::set_up;
 use super::start::begin_phase;
 use super::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
 use crate::graph::Graph;
-use crate::program::Checked;
+use crate::program::{Checked, Program};
 use anyhow::Result;
 use candle_core::Device;
 use glad_nodes::{Head, WeightStore};
@@ -60,22 +61,23 @@ impl Trial {
     }
 }
 
-/// Nothing is saved or validated.
-struct Nothing;
+/// Nothing is saved or validated, and passes over lists of these lengths leave zeros.
+struct Nothing<'a> {
+    program: &'a Program,
+    sizes: Vec<usize>,
+}
 
-impl PhaseHooks for Nothing {
-    fn save(&mut self, _: u64, _: &WeightStore, _: &Optimizer, _: &mut Position, _: &mut Log) -> Result<()> {
+impl PhaseHooks for Nothing<'_> {
+    fn save(&mut self, _: u64, _: &mut State<'_>) -> Result<()> {
         Ok(())
     }
 
-    fn epoch(
-        &mut self,
-        _: u64,
-        _: &mut WeightStore,
-        _: &Optimizer,
-        _: &mut Position,
-        _: &mut Log,
-    ) -> Result<(), RunError> {
+    fn epoch(&mut self, _: u64, _: &mut State<'_>) -> Result<(), RunError> {
+        Ok(())
+    }
+
+    fn refresh(&mut self, step: u64, state: &mut State<'_>) -> Result<(), RunError> {
+        *state.refreshed = Some(Refreshed::blank(self.program, &self.sizes, step)?);
         Ok(())
     }
 }
@@ -125,8 +127,10 @@ pub fn try_phases(
                 optimizer: &mut optimizer,
                 position: &mut position,
                 log: &mut log,
+                refreshed: &mut None,
             };
-            let report = train(&run, &mut state, &cx, &mut Nothing)?;
+            let sizes = run.lists.iter().map(Vec::len).collect();
+            let report = train(&run, &mut state, &cx, &mut Nothing { program, sizes })?;
             Ok((report, position.bad.values().map(|of_stream| of_stream.len()).sum()))
         };
         run(BEFORE)?;

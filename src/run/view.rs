@@ -3,6 +3,7 @@
 use super::data::{BadVideo, Drawn, FeedOptions, HostSide, Recipe, Stacker, Want, batches};
 use super::exec::{Exec, PassInfo};
 use super::progress::Progress;
+use super::refreshed::{Collect, Refreshed};
 use super::setup::Setup;
 use super::staging::staging;
 use crate::graph::bad_allowed;
@@ -31,6 +32,8 @@ pub struct ViewResult {
     pub counts: Vec<(String, usize)>,
     /// What nodes that leave files behind report about them.
     pub printed: Vec<String>,
+    /// What nodes over whole lists give each video.
+    pub refreshed: Option<Refreshed>,
 }
 
 /// One video's value of a port that was asked for.
@@ -137,7 +140,9 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
     });
     let total: usize = sizes.iter().sum();
     cx.progress.begin(&program.name, 0, total as u64);
-    let mut exec = Exec::new(program, cx.device, cx.precision, cx.ports);
+    let mut collect = Collect::new(program);
+    let keep = [cx.ports, &collect.ids].concat();
+    let mut exec = Exec::new(program, cx.device, cx.precision, &keep);
     let mut tallies: HashMap<usize, Box<dyn Tally>> = HashMap::new();
     let mut result = ViewResult::default();
     let logits: Vec<ValueId> = program
@@ -176,6 +181,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
                     round: 0,
                 };
                 let out = exec.forward(store, info, values, false, &mut tallies, None)?;
+                collect.take(&out.kept, &videos)?;
                 for id in &logits {
                     let stream = program.values[id.0].stream.expect("filtered above");
                     if let Some(t) = out.kept.get(id) {
@@ -225,6 +231,7 @@ pub fn run_view(program: &Program, setup: Setup, store: &mut WeightStore, cx: &V
         },
     )?;
     cx.progress.end("");
+    result.refreshed = collect.finish()?;
     for (s, list) in lists.iter().enumerate() {
         let of_stream = result.bad.iter().filter(|b| b.stream == s);
         let bad: Vec<(usize, String)> = of_stream.map(|b| (b.video, b.reason.clone())).collect();

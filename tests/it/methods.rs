@@ -34,6 +34,12 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
     if method == "co2a" {
         set.push("nodes.pseudo.factor=1.001");
     }
+    if method == "shot" {
+        set.push("phases.main.refresh.times=3");
+    }
+    if ["shot", "cleanadapt"].contains(&method) {
+        set.push("phases.warmup.steps=3");
+    }
     let second;
     if method == "mdan" {
         second = format!("nodes.videos.source_2.list={}", second_source().display());
@@ -87,6 +93,14 @@ fn methods_in_rounds_resume_to_the_same_bytes() {
     ]);
 }
 
+#[test]
+fn methods_with_passes_over_lists_resume_to_the_same_bytes() {
+    resume(&[
+        ("shot", &["certain", "diverse", "pseudo_ce"]),
+        ("cleanadapt", &["clean_ce"]),
+    ]);
+}
+
 /// Trains methods whole, and killed and resumed with other numbers of threads: both leave the same bytes, and none of these
 /// terms is 0 throughout.
 fn resume(methods: &[(&str, &[&str])]) {
@@ -125,8 +139,8 @@ fn every_method_takes_steps() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    // The first five are trained above; the last on features (`features.rs`).
-    for method in ["comix", "co2a", "mcd", "wdgrl", "adda", "ta3n"] {
+    // The first seven are trained above; the last on features (`features.rs`).
+    for method in ["comix", "co2a", "mcd", "wdgrl", "adda", "shot", "cleanadapt", "ta3n"] {
         assert!(names.remove(method), "{method}");
     }
     assert!(names.len() >= 15, "{names:?}");

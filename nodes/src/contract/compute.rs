@@ -119,6 +119,16 @@ pub struct Cost {
     pub scratch: u64,
 }
 
+/// Computes values of each video from the rows of all videos of a list, such as labels by clusters.
+pub trait OverList: Send + Sync {
+    /// Takes the rows of all videos that the pass could use, on the CPU and in the order of the list, and returns the outputs
+    /// in the contract's order: as many rows as the first port has. Their bits may not depend on the number of threads.
+    ///
+    /// # Errors
+    /// The rows do not fit together, or are not finite.
+    fn compute(&self, inputs: &Args<Tensor>) -> Result<Vec<Tensor>>;
+}
+
 /// A score over a split, such as mean class accuracy, or a measure between the lists of several streams.
 pub trait Metric: Send + Sync {
     /// Starts to count.

@@ -1,6 +1,6 @@
 //! Node kinds.
 
-use super::compute::{Compute, Metric};
+use super::compute::{Compute, Metric, OverList};
 use super::dim::DimScope;
 use super::host::{Resource, Source, Stage};
 use super::port::{Contract, Wiring};
@@ -72,10 +72,12 @@ pub enum Body {
     Stage(Box<dyn Stage>),
     /// Works on a whole list, once before a phase.
     Resource(Box<dyn Resource>),
-    /// Stacks samples into batches on the device; the scheduler does it.
+    /// Gives a batch its values: stacks samples, or takes rows that a pass over the list left. The scheduler does it.
     Boundary,
     /// Works on a batch.
     Compute(Box<dyn Compute>),
+    /// Works on the rows of a whole list, after a pass over it.
+    OverList(Box<dyn OverList>),
     /// Scores a split.
     Metric(Box<dyn Metric>),
 }

@@ -24,7 +24,7 @@ mod types;
 mod weights;
 
 pub use autodiff::{Autodiff, Differentiable, Tracked};
-pub use compute::{Compute, Cost, Distribution, Metric, Saved, Scores, StartsFrom, Step, Tally};
+pub use compute::{Compute, Cost, Distribution, Metric, OverList, Saved, Scores, StartsFrom, Step, Tally};
 pub use defect::{Clue, Defect, Stated};
 pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use error::{DataError, SourceError};

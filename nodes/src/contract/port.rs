@@ -112,6 +112,8 @@ pub struct Contract {
     pub per_stream: Vec<Role>,
     /// Two ports whose rows it pairs by their place, though they may be of different streams.
     pub by_place: Option<[&'static str; 2]>,
+    /// Whether it is computed from the rows of all videos of a list at once, after a pass over them.
+    pub over_list: bool,
 }
 
 /// What is connected to a node, as far as a contract may depend on it.
@@ -145,6 +147,7 @@ impl Contract {
             whole_step: false,
             per_stream: vec![],
             by_place: None,
+            over_list: false,
         }
     }
 
@@ -307,6 +310,16 @@ impl Contract {
     #[must_use]
     pub fn by_place(mut self, a: &'static str, b: &'static str) -> Self {
         self.by_place = Some([a, b]);
+        self
+    }
+
+    /// The node is computed from the rows of all videos of a list at once, one row a video, and gives one row for each video
+    /// of its first port: in a view after the last batch. In a phase its outputs are those of the phase's `refresh`, for the
+    /// videos of the step ([`crate::OverList`]). No gradient passes.
+    #[must_use]
+    pub fn over_list(mut self) -> Self {
+        self.over_list = true;
+        self.gradient = Gradient::Stops;
         self
     }
 

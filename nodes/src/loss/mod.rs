@@ -1,17 +1,22 @@
 //! Losses, and the labels that nodes make for them.
 
+mod centroid_labels;
 mod combine;
 mod contrastive;
 mod cross_entropy;
 mod pairs;
 mod pseudo_label;
+mod rows;
 pub(crate) mod scalar;
+mod small_loss;
 
+pub use centroid_labels::CentroidLabels;
 pub use combine::Combine;
 pub use contrastive::Contrastive;
 pub use cross_entropy::{CrossEntropy, Reduction};
 pub use pairs::Pairs;
 pub use pseudo_label::{PseudoLabel, Select};
+pub use small_loss::SmallLoss;
 
 /// What a loss answers where a row that counts has no label.
 const UNLABELLED: &str = "a video without a label reached a loss: add labels to the list of its stream, or leave the stream out of this loss";

@@ -1,6 +1,7 @@
 //! `linear`: one linear layer, such as the class head.
 
 use super::dense::{Head, Layer, LayerInit, check_dropout, width};
+use super::weight_norm::WeightNorm;
 use crate::input::{input, known, rows_per_sample};
 use crate::op::dropout::dropout;
 use crate::{
@@ -31,6 +32,10 @@ pub struct Linear {
     /// U(±1/√inputs).
     #[serde(default)]
     pub init_std: Option<f64>,
+    /// Whether W has rows of a learned norm, `y = x (g v/‖v‖)ᵀ + b` (weight normalisation, Salimans and Kingma, NeurIPS 2016): the
+    /// classifier of SHOT. The gain g starts at about the norm that rows v start with.
+    #[serde(default)]
+    pub weight_norm: bool,
 }
 
 fn yes() -> bool {
@@ -49,6 +54,13 @@ impl Kind for Linear {
                 format!("{s} is not a number of zero or more"),
             ));
         }
+        if self.weight_norm && self.dropout > 0.0 {
+            let p = ParamProblem::new("dropout", "a layer with `weight_norm` has no dropout of its own");
+            problems.push(p.help("put a `dropout` node before it"));
+        }
+        if self.weight_norm && self.init_std == Some(0.0) {
+            problems.push(ParamProblem::new("init_std", "weights of 0 have no direction"));
+        }
         problems
     }
 
@@ -62,6 +74,17 @@ impl Kind for Linear {
         let x = input(cx, "x")?;
         let inputs = known(x, 1)?;
         let outputs = width("outputs", &self.outputs, cx.dims)?;
+        if self.weight_norm {
+            let (bias, init_std, rows) = (self.bias, self.init_std, rows_per_sample(x));
+            let layer = WeightNorm {
+                inputs,
+                outputs,
+                bias,
+                init_std,
+                rows,
+            };
+            return Ok(Body::Compute(layer.compute()));
+        }
         let init = match self.init_std {
             Some(s) => LayerInit::Normal(s as f32),
             None => LayerInit::Torch,

@@ -28,6 +28,7 @@ mod sequence;
 mod tsm;
 #[cfg(test)]
 mod volume;
+mod weight_norm;
 
 pub use activation::{Activation, Function};
 pub use backbone::{BatchStats, Sharing};

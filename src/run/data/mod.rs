@@ -15,4 +15,4 @@ pub(super) use host::HostSide;
 pub use host::unusual;
 pub use order::draw_key;
 pub(super) use order::{Drawn, Order, PassCache};
-pub(super) use stack::Stacker;
+pub(super) use stack::{Stacker, Staged};

@@ -84,6 +84,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         owner: String::new(),
         per_stream: vec![],
         whole_list: None,
+        over_list: false,
         trains: false,
         params: serde_json::Value::Null,
     };
@@ -142,6 +143,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         frozen: vec![],
         reset: vec![],
         statistics: vec![],
+        refresh: None,
         kept: 1,
     }
 }

@@ -182,11 +182,11 @@ fn a_phase_that_goes_on_from_a_file_is_the_same() {
             step: *step,
             ..Position::default()
         };
-        checkpoint::save(&path, &position, weights, state.as_ref()).unwrap();
+        checkpoint::save(&path, &position, weights, state.as_ref(), None).unwrap();
         let mut loaded = checkpoint::load(&path, &Device::Cpu).unwrap();
         // The same state is the same bytes.
         let again = dir.path().join("again");
-        checkpoint::save(&again, &loaded.position, &loaded.store, loaded.optimizer.as_ref()).unwrap();
+        checkpoint::save(&again, &loaded.position, &loaded.store, loaded.optimizer.as_ref(), None).unwrap();
         assert_eq!(std::fs::read(&again).unwrap(), std::fs::read(&path).unwrap());
         // Files do not say what trains: the phase does.
         loaded.store.iter_mut().for_each(|(_, w)| w.trains = true);
@@ -220,7 +220,7 @@ fn a_state_of_another_optimiser_is_refused_by_name() {
             format: Position::FORMAT,
             ..Position::default()
         };
-        checkpoint::save(&path, &position, &weights, state.as_ref()).unwrap();
+        checkpoint::save(&path, &position, &weights, state.as_ref(), None).unwrap();
         checkpoint::load(&path, &Device::Cpu).unwrap().optimizer.unwrap()
     };
     let states = [state("lr = 0.1"), state("kind = \"adam\", lr = 0.1"), state(GOES_ON)];
@@ -271,7 +271,7 @@ fn a_second_moment_that_overflows_ends_the_run_by_name() {
     assert_eq!(name, "second_moment/slow.bias");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("state");
-    let found = checkpoint::save(&path, &Position::default(), &store, Some(optimizer.state()));
+    let found = checkpoint::save(&path, &Position::default(), &store, Some(optimizer.state()), None);
     let printed = found.unwrap_err().to_string();
     assert!(
         printed.starts_with("`second_moment/slow.bias` of the optimizer's state holds values"),

@@ -1,6 +1,6 @@
 //! Trains the small graph by the real trainer, and looks at everything on the way.
 
-use super::kinds::{Row, registry, seen};
+use super::kinds::{Row, put_back, registry, seen};
 use super::net::{Moments, Numbers, Training};
 use crate::check::check;
 use crate::graph::Graph;
@@ -13,12 +13,14 @@ use crate::run::log::{Log, LogEnd};
 use crate::run::optim::{Kept, Optimizer, OptimizerState};
 use crate::run::phase::PhaseRun;
 use crate::run::progress::Progress;
+use crate::run::refreshed::Refreshed;
 use crate::run::setup::set_up;
 use crate::run::start::begin_phase;
 use crate::run::train::{PhaseHooks, PhaseReport, State, TrainCx, train};
+use crate::run::view::{ViewCx, run_view};
 use anyhow::Result;
 use candle_core::{Device, Tensor};
-use glad_nodes::{Precision, WeightStore};
+use glad_nodes::{Key, Precision, WeightStore};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -154,6 +156,8 @@ pub(super) struct Trained {
     pub saved: Vec<Saved>,
     /// After how many steps an epoch was over.
     pub epochs: Vec<u64>,
+    /// What the last pass over the lists had left, at each save.
+    pub passes: Vec<Option<Refreshed>>,
 }
 
 /// A saved state: after how many steps, weights and what the optimiser keeps.
@@ -165,6 +169,8 @@ pub(super) struct How {
     pub phase: &'static str,
     /// Steps of it done before, with weights and what the optimiser keeps.
     pub from: Option<Saved>,
+    /// What the last pass over the lists left then.
+    pub refreshed: Option<Refreshed>,
     pub workers: usize,
     pub save_steps: Option<u64>,
     pub save_every: Duration,
@@ -175,6 +181,7 @@ impl Default for How {
         How {
             phase: "main",
             from: None,
+            refreshed: None,
             workers: 2,
             save_steps: Some(1),
             save_every: Duration::MAX,
@@ -183,22 +190,20 @@ impl Default for How {
 }
 
 /// Sees every step.
-#[derive(Default)]
-struct Watcher {
+struct Watcher<'a> {
+    of: (&'a Graph, &'a Checked),
+    phase: &'static str,
+    workers: usize,
+    passes: Vec<Option<Refreshed>>,
     weights: Vec<Numbers>,
     saved: Vec<Saved>,
     epochs: Vec<u64>,
 }
 
-impl PhaseHooks for Watcher {
-    fn save(
-        &mut self,
-        step: u64,
-        store: &WeightStore,
-        optimizer: &Optimizer,
-        _: &mut Position,
-        _: &mut Log,
-    ) -> Result<()> {
+impl PhaseHooks for Watcher<'_> {
+    fn save(&mut self, step: u64, state: &mut State<'_>) -> Result<()> {
+        let (store, optimizer) = (&*state.store, &*state.optimizer);
+        self.passes.push(state.refreshed.clone());
         self.weights.push(numbers(store));
         // Weights change in place.
         let mut state = optimizer.state().clone();
@@ -213,15 +218,38 @@ impl PhaseHooks for Watcher {
         Ok(())
     }
 
-    fn epoch(
-        &mut self,
-        step: u64,
-        _: &mut WeightStore,
-        _: &Optimizer,
-        _: &mut Position,
-        _: &mut Log,
-    ) -> Result<(), RunError> {
+    fn epoch(&mut self, step: u64, _: &mut State<'_>) -> Result<(), RunError> {
         self.epochs.push(step);
+        Ok(())
+    }
+
+    fn refresh(&mut self, step: u64, state: &mut State<'_>) -> Result<(), RunError> {
+        let (graph, checked) = self.of;
+        let phase = &checked.phases[self.phase];
+        let program = &checked.views[&phase.refresh.as_ref().unwrap().0];
+        let progress = Progress::new(true);
+        let cx = ViewCx {
+            key: Key::new(graph.seed.value).name("view").name(&program.name),
+            feed: FeedOptions {
+                workers: self.workers,
+                ahead: 7,
+            },
+            device: &Device::Cpu,
+            precision: Precision::F32,
+            progress: &progress,
+            ports: &[],
+            each: None,
+            bad_limit: Some(graph.bad_videos),
+            classes: None,
+        };
+        let before = seen();
+        let setup = set_up(program, None, &progress)?;
+        let result = run_view(program, setup, state.store, &cx)?;
+        // What the pass took is none of the steps' batches.
+        seen();
+        put_back(before);
+        let refreshed = result.refreshed.unwrap();
+        *state.refreshed = Some(Refreshed { step, ..refreshed });
         Ok(())
     }
 }
@@ -251,6 +279,7 @@ pub(super) fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         (position.step, store) = (step, weights);
         state.into_iter().for_each(|state| optimizer.restore(state).unwrap());
     }
+    let mut refreshed = how.refreshed;
     let device = Device::Cpu;
     let (fresh, seed) = (position.step == 0, graph.seed.value);
     begin_phase(program, def, &mut store, fresh, seed, &device, &progress).unwrap();
@@ -266,7 +295,15 @@ pub(super) fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         save_every: how.save_every,
         save_steps: how.save_steps,
     };
-    let mut watcher = Watcher::default();
+    let mut watcher = Watcher {
+        of: (graph, checked),
+        phase: how.phase,
+        workers: how.workers,
+        passes: vec![],
+        weights: vec![],
+        saved: vec![],
+        epochs: vec![],
+    };
     watcher.weights.push(numbers(&store));
     let run = PhaseRun::new(program, def, setup, seed, &device).unwrap();
     let mut state = State {
@@ -274,6 +311,7 @@ pub(super) fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         optimizer: &mut optimizer,
         position: &mut position,
         log: &mut log,
+        refreshed: &mut refreshed,
     };
     let outcome = train(&run, &mut state, &cx, &mut watcher);
     watcher.weights.push(numbers(&store));
@@ -289,6 +327,7 @@ pub(super) fn trained(graph: &Graph, checked: &Checked, how: How) -> Trained {
         outcome,
         saved: watcher.saved,
         epochs: watcher.epochs,
+        passes: watcher.passes,
     }
 }
 

@@ -36,6 +36,11 @@ pub(super) fn seen() -> Vec<Vec<Row>> {
     SEEN.take()
 }
 
+/// Makes that which [`seen`] took seen again.
+pub(super) fn put_back(rows: Vec<Vec<Row>>) {
+    SEEN.set(rows);
+}
+
 /// The library's kinds and these.
 pub(super) fn registry() -> Registry {
     let mut r = glad_nodes::registry();

@@ -10,6 +10,7 @@ mod net;
 mod optimizer;
 mod parity;
 mod published;
+mod refresh;
 mod rounds;
 mod schedules;
 mod statistics;

@@ -22,7 +22,7 @@ pub(super) struct Pass {
 }
 
 /// `W x + b`.
-fn linear(w: &[f64], b: &[f64], x: &[f64]) -> Vec<f64> {
+pub(super) fn linear(w: &[f64], b: &[f64], x: &[f64]) -> Vec<f64> {
     let row = |(w, b): (&[f64], &f64)| b + w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
     w.chunks(x.len()).zip(b).map(row).collect()
 }

@@ -279,7 +279,7 @@ fn a_phase_in_rounds_goes_on_from_a_file() {
             step: *step,
             ..Position::default()
         };
-        checkpoint::save(&path, &position, weights, state.as_ref()).unwrap();
+        checkpoint::save(&path, &position, weights, state.as_ref(), None).unwrap();
         let loaded = checkpoint::load(&path, &Device::Cpu).unwrap();
         let from = Some((*step, loaded.store, loaded.optimizer));
         let rest = trained(

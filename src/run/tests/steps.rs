@@ -173,6 +173,7 @@ fn a_phase_that_goes_on_is_the_same() {
             How {
                 phase: "main",
                 from: Some(whole.saved[from].clone()),
+                refreshed: None,
                 workers: 1,
                 save_steps: None,
                 save_every: Duration::MAX,
