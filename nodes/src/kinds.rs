@@ -45,6 +45,8 @@ pub fn registry() -> Registry {
     r.add::<model::ClipAttention>();
     r.add::<model::GraphConv>();
     r.add::<model::Relations>();
+    r.add::<model::Lstm>();
+    r.add::<model::Rnn>();
     // tensor
     r.add::<tensor::Split>();
     r.add::<tensor::ThinClips>();
@@ -63,6 +65,7 @@ pub fn registry() -> Registry {
     r.add::<tensor::Gate>();
     // align
     r.add::<align::DomainRows>();
+    r.add::<align::MatchRows>();
     r.add::<align::Grl>();
     r.add::<align::DomainBce>();
     r.add::<align::Mmd>();
@@ -87,6 +90,10 @@ pub fn registry() -> Registry {
     r.add::<loss::CrossEntropy>();
     r.add::<loss::Contrastive>();
     r.add::<loss::PseudoLabel>();
+    r.add::<loss::SquaredError>();
+    r.add::<loss::KlNormal>();
+    r.add::<loss::Triplet>();
+    r.add::<loss::MutualInformation>();
     r.add::<loss::Combine>();
     r.add::<formula::Formula>();
     // metric

@@ -3,15 +3,23 @@
 mod combine;
 mod contrastive;
 mod cross_entropy;
+mod kl_normal;
+mod mutual_information;
 mod pairs;
 mod pseudo_label;
 pub(crate) mod scalar;
+mod squared_error;
+mod triplet;
 
 pub use combine::Combine;
 pub use contrastive::Contrastive;
 pub use cross_entropy::{CrossEntropy, Reduction};
+pub use kl_normal::KlNormal;
+pub use mutual_information::MutualInformation;
 pub use pairs::Pairs;
 pub use pseudo_label::{PseudoLabel, Select};
+pub use squared_error::SquaredError;
+pub use triplet::Triplet;
 
 /// What a loss answers where a row that counts has no label.
 const UNLABELLED: &str = "a video without a label reached a loss: add labels to the list of its stream, or leave the stream out of this loss";
