@@ -33,6 +33,8 @@ impl Kind for MatchRows {
             .output("y", "?X[Q,*D]", "a row of this class for each")
             .output("mask", "Mask[Q]", "1 where there is one, 0 where there is not")
             .from(&["label", "want"])
+            .output("share", "Metric[]", "the share of rows that have one")
+            .from(&["label", "want"])
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
@@ -65,14 +67,15 @@ impl Compute for MatchRows {
         let chosen = choose(&labels(inputs.one("label")?)?, &labels(inputs.one("want")?)?);
         let shape = [&[chosen.len()], &x.dims()[1..]].concat();
         let there: Vec<f32> = chosen.iter().map(|c| f32::from(u8::from(c.is_some()))).collect();
+        let share = Tensor::new(there.iter().sum::<f32>() / there.len().max(1) as f32, &Device::Cpu)?;
         let mask = Tensor::from_vec(there, chosen.len(), &Device::Cpu)?;
         if chosen.is_empty() {
-            return Ok((vec![nothing(x, shape)?, mask], Box::new(None::<Tensor> as Chosen)));
+            return Ok((vec![nothing(x, shape)?, mask, share], Box::new(None::<Tensor> as Chosen)));
         }
         let rows = x.dim(0)?;
         if rows == 0 {
             let none = Tensor::zeros(shape, DType::F32, step.device)?;
-            return Ok((vec![none, mask], Box::new(None::<Tensor> as Chosen)));
+            return Ok((vec![none, mask, share], Box::new(None::<Tensor> as Chosen)));
         }
         let mut one_hot = vec![0f32; chosen.len() * rows];
         for (row, from) in chosen.iter().enumerate() {
@@ -83,7 +86,7 @@ impl Compute for MatchRows {
         let one_hot = tensor(one_hot, (1, chosen.len(), rows), step.device)?;
         // A product, since what adds rows up by their numbers has no order on a GPU.
         let y = ab(&one_hot, &x.contiguous()?.reshape((1, rows, ()))?)?;
-        Ok((vec![y.reshape(shape)?, mask], Box::new(Some(one_hot))))
+        Ok((vec![y.reshape(shape)?, mask, share], Box::new(Some(one_hot))))
     }
 
     fn backward(&self, _: &mut Step<'_>, saved: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
@@ -131,8 +134,9 @@ mod tests {
         ] {
             probe().check(&args(label, want), |x, _| {
                 let of = |row: &Option<usize>| row.map_or(vec![0.0; 6], |r| x[0][r * 6..(r + 1) * 6].to_vec());
-                let mask = rows.iter().map(|r| f64::from(u8::from(r.is_some()))).collect();
-                vec![rows.iter().flat_map(of).collect(), mask]
+                let mask: Vec<f64> = rows.iter().map(|r| f64::from(u8::from(r.is_some()))).collect();
+                let share = mask.iter().sum::<f64>() / rows.len() as f64;
+                vec![rows.iter().flat_map(of).collect(), mask, vec![share]]
             });
         }
     }
@@ -142,6 +146,6 @@ mod tests {
         let out = probe().forward(&args(&[], &[1, 2])).unwrap();
         assert_eq!((f64s(&out[0]), f64s(&out[1])), (vec![0.0; 12], vec![0.0; 2]));
         let out = probe().forward(&args(&[1], &[])).unwrap();
-        assert_eq!(out[0].dims(), [0, 2, 3]);
+        assert_eq!((out[0].dims(), f64s(&out[2])), (&[0, 2, 3][..], vec![0.0]));
     }
 }
