@@ -45,6 +45,8 @@ pub fn registry() -> Registry {
     r.add::<model::ClipAttention>();
     r.add::<model::GraphConv>();
     r.add::<model::Relations>();
+    r.add::<model::Lstm>();
+    r.add::<model::Rnn>();
     // tensor
     r.add::<tensor::Split>();
     r.add::<tensor::ThinClips>();
@@ -64,6 +66,7 @@ pub fn registry() -> Registry {
     r.add::<tensor::PerVideo>();
     // align
     r.add::<align::DomainRows>();
+    r.add::<align::MatchRows>();
     r.add::<align::Grl>();
     r.add::<align::DomainBce>();
     r.add::<align::Mmd>();
@@ -90,6 +93,10 @@ pub fn registry() -> Registry {
     r.add::<loss::PseudoLabel>();
     r.add::<loss::CentroidLabels>();
     r.add::<loss::SmallLoss>();
+    r.add::<loss::SquaredError>();
+    r.add::<loss::KlNormal>();
+    r.add::<loss::Triplet>();
+    r.add::<loss::MutualInformation>();
     r.add::<loss::Combine>();
     r.add::<formula::Formula>();
     // metric

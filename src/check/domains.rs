@@ -29,7 +29,7 @@ fn sides(draft: &Draft, call: usize, ports: [usize; 2]) {
     let node = &draft.scene.cx.graph.nodes[&program.calls[call].node];
     let values = ports.map(|p| &program.calls[call].inputs[p].1);
     let refs = ports.map(|p| &draft.sites[call].refs[p]);
-    let streams: [BTreeSet<usize>; 2] = values.map(|v| v.iter().flat_map(|v| flow::streams(program, *v)).collect());
+    let streams: [BTreeSet<usize>; 2] = values.map(|v| v.iter().flat_map(|v| program.streams_of(*v)).collect());
     let names = |of: &BTreeSet<usize>| {
         of.iter()
             .map(|s| program.streams[*s].as_str())
@@ -65,7 +65,7 @@ fn sides(draft: &Draft, call: usize, ports: [usize; 2]) {
         let what = format!("stream {} is on both sides of `{}`", names(&shared), node.path);
         let of = |side: usize| {
             let mut all = values[side].iter();
-            all.position(|v| !flow::streams(program, *v).is_disjoint(&shared))
+            all.position(|v| !program.streams_of(*v).is_disjoint(&shared))
                 .unwrap_or(0)
         };
         let p = both(Problem::warning(what), of(0), of(1));

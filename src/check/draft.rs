@@ -260,6 +260,12 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             owner: node.owner().to_string(),
             kind: scene.cx.registry.get(&node.kind.value)?.name,
             stream,
+            batch: match stream {
+                Some(s) => self.program.batches[s],
+                None => self
+                    .program
+                    .batch_of_inputs(inputs.values().flatten().map(|(_, id)| *id)),
+            },
             joint: contract.joint.then(|| {
                 group
                     .insts

@@ -16,25 +16,6 @@ pub(super) fn makers(program: &Program, of: &[ValueId]) -> BTreeSet<usize> {
     found
 }
 
-/// The streams whose samples a value is computed from.
-pub(super) fn streams(program: &Program, value: ValueId) -> BTreeSet<usize> {
-    let (mut found, mut seen, mut asked) = (BTreeSet::new(), BTreeSet::new(), vec![value]);
-    while let Some(v) = asked.pop() {
-        let info = &program.values[v.0];
-        match info.stream {
-            Some(s) => {
-                found.insert(s);
-            }
-            None if seen.insert(v) => {
-                let inputs = program.calls[info.call].inputs.iter();
-                asked.extend(inputs.flat_map(|(_, ids)| ids));
-            }
-            None => {}
-        }
-    }
-    found
-}
-
 /// The values at a port of a call.
 pub(super) fn at<'p>(program: &'p Program, call: usize, port: &str) -> &'p [ValueId] {
     let inputs = &program.calls[call].inputs;

@@ -304,7 +304,7 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
         let held: u64 = same
             .iter()
             .flat_map(|o| o.outputs.iter().flatten())
-            .map(|id| value_bytes(p, *id, batch_of(p, c)))
+            .map(|id| value_bytes(p, *id, batch_of(c)))
             .sum();
         let kept = if p.kind == ProgramKind::Phase { cost.1 } else { 0 };
         let dash = |n: u64, f: &dyn Fn(u64) -> String| if n == 0 { String::new() } else { f(n) };
@@ -325,10 +325,10 @@ fn calls(p: &Program, precision: Precision) -> Vec<Vec<String>> {
     rows
 }
 
-fn batch_of(p: &Program, c: &Call) -> usize {
+fn batch_of(c: &Call) -> usize {
     match c.side {
         Side::Host => 1,
-        _ => c.stream.map_or(p.batch, |s| p.batches[s]),
+        _ => c.batch,
     }
 }
 

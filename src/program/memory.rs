@@ -44,13 +44,10 @@ pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     v.ty.elements(batch).map_or(0, |n| n as u64 * each)
 }
 
-/// The cost of a call, for the program's batch, computed in `precision`.
+/// The cost of a call, for the videos that it has, computed in `precision`.
 pub(crate) fn cost(program: &Program, call: &Call, precision: Precision) -> Cost {
     match &program.bodies[call.body] {
-        Body::Compute(c) => {
-            let batch = call.stream.map_or(program.batch, |s| program.batches[s]);
-            c.cost(batch, precision)
-        }
+        Body::Compute(c) => c.cost(call.batch, precision),
         _ => Cost::default(),
     }
 }

@@ -10,9 +10,9 @@ pub(crate) use memory::{batch_bytes, cost, row_bytes, value_bytes};
 pub use round::Round;
 
 use crate::graph::{Often, Ramp};
-use glad_nodes::{Body, DimScope, Gradient, Role, Side, Type, WeightSpec};
+use glad_nodes::{Body, DimScope, Gradient, Role, Side, Size, Type, WeightSpec};
 use indexmap::IndexMap;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// An index into [`Program::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,6 +58,9 @@ pub struct Call {
     pub kind: &'static str,
     /// The stream, an index into [`Program::streams`]; `None` for a node across streams.
     pub stream: Option<usize>,
+    /// Videos of its stream in one forward pass. Where it takes several streams the mean of theirs, in which each counts as
+    /// often as its numbers are among the inputs, rounded up.
+    pub batch: usize,
     /// For a joint node: the streams of this call, in order; its inputs have one value per stream, its outputs are
     /// those of the first stream, then of the next.
     pub joint: Option<Vec<usize>>,
@@ -225,10 +228,48 @@ impl Program {
         self.calls.iter().any(|c| c.owner == owner && c.trains)
     }
 
-    /// Videos of the stream of a value in one forward pass; for a value of several streams the most.
+    /// Videos of the stream of a value in one forward pass; for a value of several streams their mean, see [`Call::batch`].
     pub fn batch_of(&self, id: ValueId) -> usize {
-        let stream = self.values[id.0].stream;
-        stream.map_or(self.batch, |s| self.batches[s])
+        let value = &self.values[id.0];
+        value
+            .stream
+            .map_or_else(|| self.calls[value.call].batch, |s| self.batches[s])
+    }
+
+    /// The streams whose videos a value is computed from.
+    pub fn streams_of(&self, id: ValueId) -> BTreeSet<usize> {
+        let (mut found, mut seen, mut asked) = (BTreeSet::new(), BTreeSet::new(), vec![id]);
+        while let Some(v) = asked.pop() {
+            let info = &self.values[v.0];
+            match info.stream {
+                Some(s) => {
+                    found.insert(s);
+                }
+                None if seen.insert(v) => {
+                    let inputs = self.calls[info.call].inputs.iter();
+                    asked.extend(inputs.flat_map(|(_, ids)| ids));
+                }
+                None => {}
+            }
+        }
+        found
+    }
+
+    /// [`Call::batch`] of a call with these inputs, whose own values are all there.
+    pub(crate) fn batch_of_inputs(&self, inputs: impl Iterator<Item = ValueId>) -> usize {
+        let (mut videos, mut numbers) = (0u128, 0u128);
+        for id in inputs {
+            let ty = &self.values[id.0].ty;
+            if ty.dims.iter().any(|d| matches!(d, Size::Batch(_))) {
+                let of_one = ty.elements(1).unwrap_or(1) as u128;
+                numbers += of_one;
+                videos += of_one * self.batch_of(id) as u128;
+            }
+        }
+        match numbers {
+            0 => self.batch,
+            _ => videos.div_ceil(numbers) as usize,
+        }
     }
 
     /// Whether the streams have different numbers of videos in a forward pass.

@@ -40,8 +40,39 @@ pub(super) struct Part {
     pub info: PassInfo,
     /// What crosses to the device.
     pub batch: HashMap<ValueId, Tensor>,
-    /// Its share of the step's videos.
-    pub share: f64,
+    /// How much of the step it is.
+    pub share: Share,
+}
+
+/// How much of a step a part is: of each stream the videos of the part and those of the step.
+#[derive(Clone, Debug)]
+pub(super) struct Share(pub Vec<[usize; 2]>);
+
+impl Share {
+    /// All of a step.
+    #[cfg(test)]
+    pub(super) fn whole() -> Share {
+        Share(vec![[1, 1]])
+    }
+
+    /// The part's share of the videos that a value is computed from: what a mean over them counts in the mean over the step.
+    /// Streams may divide differently where the last step of an epoch is short.
+    pub(super) fn of(&self, program: &Program, id: ValueId) -> f64 {
+        if self.0.iter().all(|[part, step]| part == step) {
+            return 1.0;
+        }
+        let named = program.streams_of(id);
+        let sums = |all: bool| {
+            let counts = |s: &usize| all || named.contains(s);
+            let rows = self.0.iter().enumerate().filter(|(s, _)| counts(s)).map(|(_, n)| n);
+            rows.fold([0, 0], |[part, step], [p, s]| [part + p, step + s])
+        };
+        let [part, step] = match sums(false) {
+            [_, 0] => sums(true),
+            own => own,
+        };
+        part as f64 / step as f64
+    }
 }
 
 /// Device calls of a program, with when each value is last used in each round.
@@ -231,8 +262,8 @@ impl<'a> Exec<'a> {
         Ok(Forward { kept: values, saved })
     }
 
-    /// Runs the calls backwards from the losses of the round, each weighted by its term's weight times `scale`, and adds to the
-    /// gradients in `store`.
+    /// Runs the calls backwards from the losses of the round, each weighted by its term's weight times its `share` of the step,
+    /// and adds to the gradients in `store`.
     ///
     /// # Errors
     /// A node fails.
@@ -241,7 +272,7 @@ impl<'a> Exec<'a> {
         store: &mut WeightStore,
         info: PassInfo,
         forward: Forward,
-        scale: f64,
+        share: &Share,
         mut watch: Option<&mut Watch<'_>>,
     ) -> Result<()> {
         let Forward { kept, mut saved } = forward;
@@ -250,7 +281,7 @@ impl<'a> Exec<'a> {
             for id in &term.values {
                 if let Some(loss) = kept.get(id) {
                     let g = Tensor::full(
-                        (term.weight_at(info.progress, info.step) * scale) as f32,
+                        (term.weight_at(info.progress, info.step) * share.of(self.program, *id)) as f32,
                         loss.shape(),
                         &self.device,
                     )?;

@@ -192,7 +192,7 @@ pub(super) fn first(
         };
         let pass = exec
             .forward(store, info, batch, true, &mut HashMap::new(), Some(&mut watch))
-            .and_then(|out| exec.backward(store, info, out, share, Some(&mut watch)));
+            .and_then(|out| exec.backward(store, info, out, &share, Some(&mut watch)));
         match (found, pass) {
             (Some((mut culprit, node)), _) => {
                 if matches!(culprit.place, Place::Output(_)) {

@@ -3,7 +3,7 @@
 use super::data::{
     Batches, Drawn, FeedOptions, HostSide, Order, PassCache, Recipe, Stacker, Staged, Want, again, batches, draw_key,
 };
-use super::exec::{Part, PassInfo};
+use super::exec::{Part, PassInfo, Share};
 use super::optim::Length;
 use super::refreshed::Refreshed;
 use super::setup::Setup;
@@ -220,9 +220,10 @@ fn length(def: &PhaseDef, order: &Order) -> Length {
     }
 }
 
-/// The share of a step's videos, all streams together, that a part of it has.
-pub(super) fn share(rows: &Rows, videos: &[usize]) -> f64 {
-    rows.iter().map(Range::len).sum::<usize>() as f64 / videos.iter().sum::<usize>() as f64
+/// How much of a step of so many videos these rows are.
+pub(super) fn share(rows: &Rows, videos: &[usize]) -> Share {
+    let of = |(rows, all): (&Range<usize>, &usize)| [rows.len(), *all];
+    Share(rows.iter().zip(videos).map(of).collect())
 }
 
 /// The samples of these rows of a step, stream by stream.

@@ -2,7 +2,7 @@
 //! times on the same batch. Nothing that is not finite gets past it.
 
 use super::copies;
-use super::exec::{Exec, Part, PassInfo, scalar};
+use super::exec::{Exec, Part, PassInfo, Share, scalar};
 use super::finite::{self, Symptom};
 use super::optim::{Length, Optimizer, StepReport, Taken};
 use super::start::mark_trained;
@@ -50,8 +50,8 @@ pub(super) struct Done {
 struct Unread {
     scalars: Vec<(ValueId, Tensor)>,
     info: PassInfo,
-    /// The part's share of the step.
-    share: f64,
+    /// How much of the step the part is.
+    share: Share,
 }
 
 impl<'a> Steps<'a> {
@@ -101,11 +101,12 @@ impl<'a> Steps<'a> {
         let out = self.exec.forward(store, info, batch, true, &mut HashMap::new(), None)?;
         let scalars = out.kept.iter().filter(|(id, _)| self.is_reported(**id, round));
         let scalars = scalars.map(|(id, t)| (*id, t.clone())).collect();
+        let own = share.clone();
         self.unread.push(Unread { scalars, info, share });
         if !self.late && !self.read()? {
             return Ok(());
         }
-        self.exec.backward(store, info, out, share, None)
+        self.exec.backward(store, info, out, &own, None)
     }
 
     /// The update after all parts, and the passes after the first, each with its update.
@@ -250,13 +251,19 @@ impl<'a> Steps<'a> {
     /// Reads losses and metrics. Says whether all are finite.
     fn read(&mut self) -> Result<bool> {
         for Unread { scalars, info, share } in std::mem::take(&mut self.unread) {
-            for (name, v) in reported(self.program, info, &numbers(&scalars)?) {
-                if !v.is_finite() && self.symptom.is_none() {
-                    self.symptom = Some(Symptom::Value(name.clone(), v));
-                }
+            let mut numbers = numbers(&scalars)?;
+            if self.symptom.is_none() {
+                let odd = reported(self.program, info, &numbers);
+                let odd = odd.into_iter().find(|(_, v)| !v.is_finite());
+                self.symptom = odd.map(|(name, v)| Symptom::Value(name, v));
+            }
+            for (id, v) in &mut numbers {
+                *v *= share.of(self.program, *id);
+            }
+            for (name, v) in reported(self.program, info, &numbers) {
                 match self.values.iter_mut().find(|(n, _)| *n == name) {
-                    Some((_, sum)) => *sum += v * share,
-                    None => self.values.push((name, v * share)),
+                    Some((_, sum)) => *sum += v,
+                    None => self.values.push((name, v)),
                 }
             }
         }

@@ -201,6 +201,8 @@ fn heads_train_on_the_features_that_were_written() {
     near("video_adversary", 2f64.ln());
     near("attentive_entropy", (1.0 + 2f64.ln()) * 12f64.ln());
 
+    transvae(dir.path());
+
     // What was read is what was written, to the bit.
     let (test, back) = (
         at("target_test").display().to_string(),
@@ -305,6 +307,77 @@ fn heads_train_on_the_features_that_were_written() {
     assert_eq!(out.status.code(), Some(1), "{printed}");
     assert!(printed.contains("videos are missing, and nothing was run"), "{printed}");
     assert!(!Path::new(&other).exists());
+}
+
+/// TranSVAE trains on these features; killed and resumed with other numbers of threads its bytes are the same.
+fn transvae(folder: &Path) {
+    let at = |name: &str| folder.join(name);
+    let args = |name: &str, more: &[&str]| {
+        let mut args = vec![graph("methods/transvae.toml"), "--quiet".into(), "--no-share".into()];
+        args.extend(["--out".into(), at(name).display().to_string()]);
+        args.extend(["--save-every".into(), "2".into()]);
+        args.extend(folders(folder));
+        for set in [
+            "dims.D=64",
+            "phases.main.epochs=4",
+            "phases.main.batch=12",
+            "nodes.pseudo.threshold=0.08",
+        ] {
+            args.extend(["--set".into(), set.into()]);
+        }
+        args.extend(more.iter().map(|m| m.to_string()));
+        args
+    };
+    let (whole, cut) = (at("transvae"), at("transvae_cut"));
+    let log = |run: &Path| -> Vec<serde_json::Value> {
+        let text = fs::read_to_string(run.join("metrics.jsonl")).unwrap_or_default();
+        text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()
+    };
+    ok(&args("transvae", &[]));
+    let rows = log(&whole);
+    let value = |row: &serde_json::Value, term: &str| row[term].as_f64().unwrap_or(f64::NAN);
+    for term in [
+        "ce",
+        "reconstruction",
+        "kl_f",
+        "kl_z",
+        "information",
+        "triplet_s",
+        "triplet_t",
+        "segment_adversary",
+        "relation_adversary",
+        "video_adversary",
+        "pseudo_ce",
+    ] {
+        let steps: Vec<f64> = rows
+            .iter()
+            .filter(|r| r.get(term).is_some())
+            .map(|r| value(r, term))
+            .collect();
+        assert!(
+            steps.len() >= 8 && steps.iter().all(|v| v.is_finite()),
+            "{term}: {steps:?}"
+        );
+        assert!(steps.iter().any(|v| *v > 0.0), "{term}: {steps:?}");
+    }
+    // The decoder learns: features are far from 0 at first.
+    let steps: Vec<f64> = rows
+        .iter()
+        .filter(|r| r.get("reconstruction").is_some())
+        .map(|r| value(r, "reconstruction"))
+        .collect();
+    assert!(steps[steps.len() - 1] < 0.9 * steps[0], "{steps:?}");
+
+    let mut child = command(&args("transvae_cut", &["--threads", "1", "--workers", "1"]))
+        .spawn()
+        .unwrap();
+    while child.try_wait().unwrap().is_none() && log(&cut).len() < 4 {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    ok(&args("transvae_cut", &["--resume", "--threads", "3"]));
+    assert_eq!(differing(&whole, &cut), Vec::<String>::new());
 }
 
 /// Every combination that is none says what to write.

@@ -2,7 +2,7 @@
 
 use crate::{Args, Compute, Saved, Step, arrived, kept};
 use anyhow::Result;
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 /// A loss, and what else the node gives, with the gradient of the loss.
 pub(crate) struct Found {
@@ -28,6 +28,12 @@ impl Found {
             grads: vec![None; inputs.flat().count()],
         })
     }
+}
+
+/// The sum of all numbers of `[R, …]`: those of a row, and of rows in double precision.
+pub(super) fn total(each: &Tensor) -> Result<Tensor> {
+    let rows = each.flatten_from(1)?.sum(1)?;
+    Ok(rows.to_dtype(DType::F64)?.sum_all()?.to_dtype(DType::F32)?)
 }
 
 /// What a kind of loss computes.

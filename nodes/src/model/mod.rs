@@ -16,14 +16,17 @@ mod i3d_inception;
 mod i3d_r50;
 mod init;
 mod linear;
+mod lstm;
 mod mixed;
 mod mlp;
 mod non_local;
 #[cfg(feature = "cuda")]
 mod recorded;
+mod recurrent;
 mod relations;
 mod resnet;
 mod resnet_2d;
+mod rnn;
 mod sequence;
 mod tsm;
 #[cfg(test)]
@@ -45,7 +48,9 @@ pub use init::fuzzing::{features, weights};
 pub(crate) use init::{ArrayError, ArrayFile, row_size};
 pub use init::{Start, StartFile};
 pub use linear::Linear;
+pub use lstm::Lstm;
 pub use mlp::Mlp;
 pub use relations::Relations;
 pub use resnet_2d::ResNet2d;
+pub use rnn::Rnn;
 pub use tsm::{Depth, Tsm};

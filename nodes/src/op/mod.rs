@@ -22,6 +22,7 @@ pub(crate) mod dropout;
 pub(crate) mod gpu;
 pub(crate) mod linear;
 pub(crate) mod loss;
+pub(crate) mod lstm;
 pub(crate) mod matmul;
 pub(crate) mod normalize;
 pub(crate) mod pool;

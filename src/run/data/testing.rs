@@ -71,6 +71,7 @@ pub(super) fn program(begun: Arc<AtomicUsize>) -> Program {
         node: node.into(),
         kind: "test",
         stream: Some(0),
+        batch: 4,
         joint: None,
         side,
         inputs,

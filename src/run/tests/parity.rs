@@ -4,7 +4,7 @@ use crate::check::check;
 use crate::graph::Graph;
 use crate::load::load_text;
 use crate::program::Program;
-use crate::run::exec::{Part, PassInfo};
+use crate::run::exec::{Part, PassInfo, Share};
 use crate::run::optim::{Length, Optimizer};
 use crate::run::progress::Progress;
 use crate::run::start::begin_phase;
@@ -186,7 +186,7 @@ fn two_steps(name: &str, frames: usize, backbone: &str) -> Result<()> {
             Part {
                 info,
                 batch,
-                share: 1.0,
+                share: Share::whole(),
             },
         )?;
         if k == 0 {

@@ -1,8 +1,11 @@
 //! What a step is made of: parts of a batch, weights of losses, the gradient reversal, frozen nodes; and phases.
 
 use super::harness::{How, graph, hold, near, numbers, trained};
+use super::kinds::FEATURES;
 use super::net::{Moments, Training};
+use crate::program::memory;
 use crate::run::train::{NodeTime, PhaseReport, node_times};
+use glad_nodes::Precision;
 use std::time::Duration;
 
 /// tanh(5p), which is 2 / (1 + e^(-10p)) - 1.
@@ -139,6 +142,31 @@ fn streams_may_have_batches_of_their_own() {
             .iter()
             .all(|p| p.len() == 5 && p.iter().filter(|r| r.stream == 1).count() == 2)
     );
+    // With it: four videos are a part of three and one of one, three are two and one. The mean over the source counts its
+    // first part three times as much as the second, the mean over all videos five times to two.
+    let changes =
+        format!("epochs = 3\nbatch = {{ source = 6, target = 4 }}\nmicro_batch = {{ source = 3, target = 2 }}\n{rest}");
+    let run = hold(&changes, &training, &[2; 6]);
+    let sizes: Vec<usize> = run.parts.iter().map(Vec::len).collect();
+    assert_eq!(sizes[..4], [5, 5, 5, 2]);
+}
+
+#[test]
+fn the_plan_counts_the_videos_of_each_stream() {
+    let estimate = |batch: &str| {
+        let (_, checked) = graph(&format!("steps = 1\nbatch = {batch}\noptimizer = {{ lr = 0.1 }}"));
+        memory(&checked.phases["main"], Precision::F32)
+    };
+    // Multiply-adds: `embed` has 12 weights and takes both streams, as `judge` with its 4; `classify` has 12 and the source.
+    let macs = |source: u64, target: u64| (FEATURES as u64 * 4 + 4) * (source + target) + 12 * source;
+    for (source, target) in [(6, 6), (6, 2), (1, 5), (128, 74)] {
+        let found = estimate(&format!("{{ source = {source}, target = {target} }}"));
+        assert_eq!(found.macs, macs(source, target), "{source} and {target}");
+    }
+    // What no stream has cannot take part of the peak: this is linear in the rows, but for what does not depend on them.
+    let peak = |batch: &str| estimate(batch).peak;
+    let [even, fewer] = [peak("6"), peak("{ source = 6, target = 2 }")];
+    assert_eq!(peak("{ source = 6, target = 4 }"), (even + fewer) / 2);
 }
 
 #[test]
