@@ -64,6 +64,8 @@ pub fn registry() -> Registry {
     r.add::<tensor::Detach>();
     r.add::<tensor::Gate>();
     r.add::<tensor::PerVideo>();
+    r.add::<tensor::Bank>();
+    r.add::<tensor::Neighbours>();
     // align
     r.add::<align::DomainRows>();
     r.add::<align::MatchRows>();

@@ -9,8 +9,8 @@ use super::scene::{Out, Scene};
 use super::starts::not_given;
 use super::unused::Used;
 use super::{
-    batches, copies, domains, gradients, labels, leak, parts, phases, refresh, rounds, select, statistics, terms,
-    unused, weights, wiring,
+    banks, batches, copies, domains, gradients, labels, leak, parts, phases, refresh, rounds, select, statistics,
+    terms, unused, weights, wiring,
 };
 use crate::diag::{Problem, Problems, Spanned};
 use crate::graph::{Graph, Ramp, Ref, ViewDef};
@@ -64,7 +64,8 @@ pub fn check(graph: &Graph, registry: &Registry) -> Result<Checked, Problems> {
         refresh::check(&cx, &phases, &views);
         copies::check(&cx, &mut phases, &mut views);
         statistics::check(&cx, &phases, &mut views);
-        weights::check(&cx, &phases, &views, RESULT_VIEW);
+        let banks = banks::check(&cx, &phases, &views);
+        weights::check(&cx, &phases, &views, (RESULT_VIEW, &banks));
         select::check(&cx, &phases, &views);
         if cx.sink.borrow().errors() == 0 {
             unused::check(&cx, &used, &phases, &views);
@@ -192,7 +193,7 @@ fn compile<'g>(scene: &Scene<'_, 'g>, roots: &[Root<'g>], used: &mut Used) -> Op
         domains::adversaries(&draft);
         terms::check(&draft);
         terms::clips(&draft);
-        parts::check(&draft);
+        parts::check(&mut draft);
         let cx = scene.cx;
         for name in &cx.graph.phases[scene.name].reset {
             for node in cx.named(&name.value) {
@@ -224,6 +225,7 @@ fn loss(draft: &mut Draft, root: &Root, ids: Vec<ValueId>) {
         values: ids,
         weight: root.weight,
         ramp: root.ramp,
+        divided: false,
     });
 }
 

@@ -7,7 +7,7 @@ use super::typing::{Node, Typer};
 use crate::diag::{Problem, Spanned};
 use crate::graph::Ref;
 use crate::program::{Call, Program, ProgramKind, ValueId, ValueInfo};
-use glad_nodes::{Body, Contract, Gradient, Side, WeightSpec, Wiring};
+use glad_nodes::{Body, Contract, Gradient, Side, Size, WeightSpec, Wiring};
 use indexmap::IndexMap;
 use std::collections::{BTreeMap, HashMap};
 
@@ -173,6 +173,17 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             .is_some_and(|c| c.inputs.iter().any(|i| i.whole_list))
     }
 
+    /// How many videos the list of a stream has; ragged where it is not there yet.
+    fn videos(&self, stream: Option<usize>) -> Size {
+        let of_stream = self.program.calls.iter().filter(|c| c.stream == stream);
+        let source = of_stream.into_iter().find_map(|c| match &self.program.bodies[c.body] {
+            Body::Source(source) => Some(source),
+            _ => None,
+        });
+        let count = source.and_then(|s| s.count(&self.program.split));
+        count.map_or(Size::Ragged, Size::Known)
+    }
+
     /// One source per stream.
     fn find_sources(&mut self) {
         for s in 0..self.program.streams.len() {
@@ -250,10 +261,14 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             contract: &contract,
             written: &parsed.written,
         };
+        let videos = match contract.side == Side::Boundary && needs.ports[&inst].contains("index") {
+            true => Some(self.videos(stream)),
+            false => None,
+        };
         let values = &self.program.values;
         let typed = self
             .typer
-            .node(&at, group.insts.len(), &inputs, |id: ValueId| &values[id.0].ty)?;
+            .node(&at, group.insts.len(), &inputs, videos, |id: ValueId| &values[id.0].ty)?;
         let index = self.program.calls.len();
         let mut call = Call {
             node: node.path.clone(),

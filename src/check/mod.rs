@@ -3,12 +3,14 @@
 //! Start reading at [`check`]. The order of the checks: problems of every phase (`wiring`, `params`, `phases`); then,
 //! for each phase and view (a `scene`), what is needed (`prune`), in which order and with which types (`draft`,
 //! `typing`), whether labels leak (`leak`) and match the scores (`labels`), whether two domains are really two
-//! (`domains`), which rows steps get of passes over lists (`refresh`), and what is trained by what, in which round of a step (`rounds`, `gradients`, `terms`); then which copies
-//! of weights move (`copies`), whose statistics (`statistics`), what passes from phase to phase (`weights`), and what
-//! chooses the result (`select`). None of these reads data or initialises weights. [`absent`] does: it reports missing
-//! data, and `lists` checks the programs against the lists that exist.
+//! (`domains`), which rows steps get of passes over lists (`refresh`), and what is trained by what, in which round of a
+//! step (`rounds`, `gradients`, `terms`); then which copies of weights move (`copies`), whose statistics (`statistics`),
+//! which list a bank keeps rows of (`banks`), what passes from phase to phase (`weights`), and what chooses the result
+//! (`select`). None of these reads data or initialises weights, but for the number of videos in a list of which a bank has
+//! rows. [`absent`] does: it reports missing data, and `lists` checks the programs against the lists that exist.
 
 mod absent;
+mod banks;
 mod batches;
 mod bodies;
 mod checker;

@@ -3,10 +3,11 @@
 use super::cx::inside;
 use super::draft::Draft;
 use crate::diag::Problem;
+use crate::program::ValueId;
 use glad_nodes::Head;
 
-/// Warns of nodes that compare the rows of a step, and get only those of a part of it.
-pub(super) fn check(draft: &Draft) {
+/// Warns of nodes that compare the rows of a step, and get only those of a part of it; marks the losses that they are.
+pub(super) fn check(draft: &mut Draft) {
     let phase = &draft.scene.cx.graph.phases[draft.scene.name];
     let Some(part) = &phase.micro_batch else { return };
     let streams = &draft.program.streams;
@@ -42,6 +43,13 @@ pub(super) fn check(draft: &Draft) {
         draft
             .scene
             .push(inside(p, node).help(format!("drop `micro_batch`, or expect {expect} of a smaller batch")));
+    }
+    let compares = |v: &ValueId| draft.sites[draft.program.values[v.0].call].contract.whole_step;
+    let marked: Vec<bool> = (draft.program.losses.iter())
+        .map(|term| term.values.iter().any(compares))
+        .collect();
+    for (term, divided) in draft.program.losses.iter_mut().zip(marked) {
+        term.divided = divided;
     }
 }
 

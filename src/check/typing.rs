@@ -12,6 +12,9 @@ use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
+/// The name that the boundary's contract has for the number of videos of a stream's list.
+const VIDEOS: &str = "V";
+
 /// The node being typed.
 pub(super) struct Node<'a, 's, 'c, 'g> {
     /// The phase or view.
@@ -45,13 +48,14 @@ pub(super) struct Typer<'g> {
 }
 
 impl<'g> Typer<'g> {
-    /// The types of a node's outputs (in one stream), `None` for those computed from something that is not needed;
+    /// With `videos`, the size of the list of the boundary's stream. The types of a node's outputs (in one stream), `None` for those computed from something that is not needed;
     /// nothing at all where something is wrong (reported).
     pub(super) fn node<'v>(
         &mut self,
         at: &Node<'_, '_, '_, 'g>,
         streams: usize,
         inputs: &IndexMap<String, Vec<(Edge<'g>, ValueId)>>,
+        videos: Option<Size>,
         ty: impl Fn(ValueId) -> &'v Type,
     ) -> Option<Vec<Option<Type>>> {
         self.locals.clear();
@@ -61,6 +65,8 @@ impl<'g> Typer<'g> {
             scope: at.scene.dims.clone(),
             ..Bindings::default()
         };
+        // The size of the list is no size of what arrives.
+        b.scope.locals.extend(videos.map(|v| (VIDEOS.to_string(), v)));
         let mut ok = true;
         for input in &at.contract.inputs {
             let values = inputs.get(&input.name).map_or(&[][..], |v| v.as_slice());

@@ -6,7 +6,7 @@ use crate::graph::NodeDef;
 use crate::program::Program;
 use glad_nodes::WeightSpec;
 use indexmap::IndexMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// How two lists of weights differ, in words; `None` where they are the same. A stream's own weights come and go with the
 /// stream.
@@ -30,7 +30,13 @@ struct Held<'p> {
 }
 
 /// Goes through `run` with the weights that each phase leaves. `result` is the view that scores a run.
-pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>, result: &str) {
+/// Banks of several lists are reported already.
+pub(super) fn check(
+    cx: &Cx,
+    phases: &IndexMap<String, Program>,
+    views: &IndexMap<String, Program>,
+    (result, banks): (&str, &HashSet<String>),
+) {
     let mut held: IndexMap<&str, Held> = IndexMap::new();
     let mut of_run = cx.graph.run.iter().filter(|r| cx.graph.phases.contains_key(&r.value));
     let all_there = of_run.all(|r| phases.contains_key(&r.value));
@@ -42,7 +48,7 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
                     .iter()
                     .for_each(|name| never_ran(cx, name, &held, &program.name));
             }
-            for (node, specs) in &program.weights {
+            for (node, specs) in program.weights.iter().filter(|(n, _)| !banks.contains(*n)) {
                 if let Some(h) = held.get(node.as_str())
                     && !program.reset.contains(node)
                     && let Some(d) = difference(h.specs, specs)

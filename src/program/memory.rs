@@ -41,7 +41,11 @@ pub(crate) fn value_bytes(program: &Program, id: ValueId, batch: usize) -> u64 {
     } else {
         4
     };
-    v.ty.elements(batch).map_or(0, |n| n as u64 * each)
+    match v.ty.head {
+        // The size of the list is a part of the type alone.
+        Head::Index => 4 * batch as u64,
+        _ => v.ty.elements(batch).map_or(0, |n| n as u64 * each),
+    }
 }
 
 /// The cost of a call, for the videos that it has, computed in `precision`.

@@ -103,6 +103,9 @@ pub struct LossTerm {
     pub weight: f64,
     /// How the weight grows.
     pub ramp: Ramp,
+    /// Whether it compares the rows of a step that is divided into parts: how many parts gave 0 is logged then, as those do in
+    /// which it has no pair.
+    pub divided: bool,
 }
 
 impl LossTerm {

@@ -127,8 +127,8 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
-/// What crosses to the device, at random: bytes for clips, numbers from 0 to 1 for features, classes that the losses know for labels, 1 for masks (both stay on
-/// the host, as in a run).
+/// What crosses to the device, at random: bytes for clips, numbers from 0 to 1 for features, classes that the losses know for
+/// labels, places in a list of as many videos, 1 for masks (all but clips and features stay on the host, as in a run).
 fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId, Tensor>> {
     let mut out = HashMap::new();
     for id in program
@@ -161,6 +161,11 @@ fn batch(program: &Program, key: Key, device: &Device) -> Result<HashMap<ValueId
                 Tensor::from_vec(labels, shape, &Device::Cpu)?
             }
             Head::Mask => Tensor::from_vec(vec![1f32; n], shape, &Device::Cpu)?,
+            Head::Index => {
+                let (rows, videos) = (shape[0], shape[1]);
+                let places: Vec<u32> = (0..rows).map(|_| draw.below(videos) as u32).collect();
+                Tensor::from_vec(places, rows, &Device::Cpu)?
+            }
             other => anyhow::bail!("{}: there are no random values of the type `{other}`", value.name),
         };
         out.insert(*id, made);

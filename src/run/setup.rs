@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use crate::program::{Program, ValueId};
 use anyhow::{Context, Result, bail};
-use glad_nodes::{Body, DataError, HostValue, PrepareCx, Source, Video};
+use glad_nodes::{Body, DataError, Head, HostValue, PrepareCx, Size, Source, Video};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ pub fn set_up_with(
         let list = list(*call).with_context(|| format!("stream `{stream}`"))?;
         lists.push(list);
     }
+    as_checked(program, &lists)?;
     let mut resources = HashMap::new();
     for call in program.calls.iter().filter(|c| c.whole_list.is_some()) {
         let Body::Resource(node) = &program.bodies[call.body] else {
@@ -69,6 +70,28 @@ pub fn set_up_with(
         }
     }
     Ok(Setup { lists, resources })
+}
+
+/// What is kept for each video of a list was made for as many videos as there were when the graph was checked.
+fn as_checked(program: &Program, lists: &[Vec<Arc<Video>>]) -> Result<()> {
+    for value in program.values.iter().filter(|v| v.ty.head == Head::Index) {
+        let Some((stream, [_, size])) = value.stream.zip(value.ty.dims.first_chunk()) else {
+            continue;
+        };
+        let (name, videos) = (&program.streams[stream], lists[stream].len());
+        match size {
+            Size::Known(n) if *n == videos => {}
+            Size::Known(n) => bail!(
+                "stream `{name}`: {} is of a list of {n} videos, as it was when the graph was checked, and there are {videos}: start again",
+                value.name
+            ),
+            _ => bail!(
+                "stream `{name}`: {} is of a list that was not there when the graph was checked, and is there now: start again",
+                value.name
+            ),
+        }
+    }
+    Ok(())
 }
 
 /// Makes the data of a program that can be made and is not there.

@@ -7,7 +7,7 @@ use super::finite::{self, Symptom};
 use super::optim::{Length, Optimizer, StepReport, Taken};
 use super::start::mark_trained;
 use crate::graph::PhaseDef;
-use crate::program::{Program, ValueId};
+use crate::program::{LossTerm, Program, ValueId};
 use anyhow::{Result, anyhow};
 use candle_core::{DType, Device, Tensor};
 use glad_nodes::{Head, Precision, WeightStore};
@@ -37,7 +37,7 @@ pub(super) struct Steps<'a> {
 /// What a step gave.
 #[derive(Debug)]
 pub(super) struct Done {
-    /// Its losses and metrics by name, each the mean over the step's videos; of a round that is taken several times those of
+    /// Its losses and metrics by name, each the mean over the step's videos, and how many parts of it had no pair; of a round that is taken several times those of
     /// the last.
     pub values: Vec<(String, f64)>,
     /// Its learning rate before groups.
@@ -257,18 +257,33 @@ impl<'a> Steps<'a> {
                 let odd = odd.into_iter().find(|(_, v)| !v.is_finite());
                 self.symptom = odd.map(|(name, v)| Symptom::Value(name, v));
             }
+            let without = without_pairs(self.program, info, &numbers);
             for (id, v) in &mut numbers {
                 *v *= share.of(self.program, *id);
             }
-            for (name, v) in reported(self.program, info, &numbers) {
-                match self.values.iter_mut().find(|(n, _)| *n == name) {
-                    Some((_, sum)) => *sum += v,
-                    None => self.values.push((name, v)),
-                }
+            for (name, v) in reported(self.program, info, &numbers).into_iter().chain(without) {
+                count(&mut self.values, name, v);
             }
         }
         Ok(self.symptom.is_none())
     }
+}
+
+/// Adds to the number of this name.
+fn count(values: &mut Vec<(String, f64)>, name: String, v: f64) {
+    match values.iter_mut().find(|(n, _)| *n == name) {
+        Some((_, sum)) => *sum += v,
+        None => values.push((name, v)),
+    }
+}
+
+/// For each loss that compares the rows of a part: 1 where it is exactly 0, as without a pair, else 0.
+fn without_pairs(program: &Program, info: PassInfo, numbers: &HashMap<ValueId, f64>) -> Vec<(String, f64)> {
+    let terms = program.losses.iter().filter(|t| t.divided && t.round == info.round);
+    let none = |t: &LossTerm| t.values.iter().all(|v| numbers.get(v).is_none_or(|v| *v == 0.0));
+    terms
+        .map(|t| (format!("{}.parts_of_0", t.name), f64::from(u8::from(none(t)))))
+        .collect()
 }
 
 /// Scalars as numbers; those that are on the device by one copy.

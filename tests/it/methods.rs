@@ -76,6 +76,11 @@ fn comix_and_co2a_resume_to_the_same_bytes() {
 }
 
 #[test]
+fn banks_resume_to_the_same_bytes() {
+    resume(&[("atdoc", &["ce", "agree", "nearest.share"])]);
+}
+
+#[test]
 fn methods_in_rounds_resume_to_the_same_bytes() {
     resume(&[
         (
@@ -139,8 +144,19 @@ fn every_method_takes_steps() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    // The first seven are trained above; the last two on features (`features.rs`).
-    for method in ["comix", "co2a", "mcd", "wdgrl", "adda", "shot", "cleanadapt", "ta3n", "transvae"] {
+    // The first eight are trained above; the last two on features (`features.rs`).
+    for method in [
+        "comix",
+        "co2a",
+        "atdoc",
+        "mcd",
+        "wdgrl",
+        "adda",
+        "shot",
+        "cleanadapt",
+        "ta3n",
+        "transvae",
+    ] {
         assert!(names.remove(method), "{method}");
     }
     assert!(names.len() >= 15, "{names:?}");

@@ -17,6 +17,8 @@ pub enum Head {
     Sequence,
     /// Lengths in frames.
     Length,
+    /// Places of videos in their list.
+    Index,
     /// What a network computes of a clip, or computed before and wrote to a file.
     Feature,
     /// Scores of classes before the softmax.
@@ -34,13 +36,14 @@ pub enum Head {
 }
 
 /// All heads that have a name.
-const NAMED: [(&str, Head); 12] = [
+const NAMED: [(&str, Head); 13] = [
     ("Video", Head::Video),
     ("FrameIndex", Head::FrameIndex),
     ("Clip", Head::Clip),
     ("Images", Head::Images),
     ("Sequence", Head::Sequence),
     ("Length", Head::Length),
+    ("Index", Head::Index),
     ("Feature", Head::Feature),
     ("Logits", Head::Logits),
     ("Label", Head::Label),

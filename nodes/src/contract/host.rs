@@ -281,6 +281,13 @@ pub trait Source: Send + Sync {
         let _ = split;
         Ok(())
     }
+    /// How many videos the list of `split` has, where that is known before anything runs: what is kept for each of them is made
+    /// for so many. `None` where the list is not there or cannot be read.
+    fn count(&self, split: &str) -> Option<usize> {
+        let mut count = 0;
+        self.each(split, &mut |_| count += 1).ok()?;
+        Some(count)
+    }
     /// The outputs for a video, in the contract's order.
     ///
     /// # Errors

@@ -6,7 +6,8 @@ use serde::Deserialize;
 
 /// Stacks the samples of a batch on the device: clips as bytes `[B,N,T,H,W,C]`, or features that were computed before
 /// `[B,N,D]`, labels as whole numbers `[B]`, masks as 0 or 1 `[B]`, lengths as whole numbers `[B]`. Everything before it
-/// works on one video, everything after it on a batch.
+/// works on one video, everything after it on a batch. `index` needs no input: it says which videos of the list these are, of
+/// V in all, so that nodes can keep something for each video (`bank`).
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {}
@@ -52,7 +53,9 @@ impl Kind for Batch {
         if has("length") {
             c = c.output("length", "Length[B]", "the lengths").from(&["length"]);
         }
-        c
+        let of = if wiring.of("features") > 0 { "features" } else { "clips" };
+        c.output("index", "Index[B,V]", "each video's place in its list of V, from 0")
+            .from(&[of])
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
@@ -85,11 +88,11 @@ mod tests {
 
     #[test]
     fn gives_what_is_connected() {
-        assert_eq!(ports(&["clips", "label"]), ["clips", "label"]);
-        assert_eq!(ports(&["clips"]), ["clips"]);
-        assert_eq!(ports(&["features", "label"]), ["features", "label"]);
-        assert_eq!(ports(&["clips", "features"]), ["clips", "features"]);
-        assert_eq!(ports(&[]), ["clips", "features", "label", "valid", "length"]);
+        assert_eq!(ports(&["clips", "label"]), ["clips", "label", "index"]);
+        assert_eq!(ports(&["clips"]), ["clips", "index"]);
+        assert_eq!(ports(&["features", "label"]), ["features", "label", "index"]);
+        assert_eq!(ports(&["clips", "features"]), ["clips", "features", "index"]);
+        assert_eq!(ports(&[]), ["clips", "features", "label", "valid", "length", "index"]);
     }
 
     #[test]

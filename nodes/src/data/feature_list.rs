@@ -21,7 +21,7 @@ use serde::Deserialize;
 /// seconds. Lists, labels and classes are those of `video_list`; a list may also be a folder that `glad-run predict --port`
 /// wrote (its `index.csv`).
 ///
-/// A path is a file with the rows of a video, one a frame or clip: `.npy`, `.npz` (not compressed), `.safetensors`, PyTorch's
+/// A path is a file with the rows of a video, one a frame or clip: `.npy`, `.npz`, `.safetensors`, PyTorch's
 /// `.pth`, `.pt` or `.t7`, or `.pkl` with arrays of NumPy, by its content, whatever its ending. Or it is a folder with a file
 /// for each row, named by `template`. The last axis of an array is a row, but for axes of one element; the others are the
 /// rows in order. Nothing in a file is executed. Segments of a list (`path offset frames label`) count rows.

@@ -28,6 +28,16 @@ impl Found {
             grads: vec![None; inputs.flat().count()],
         })
     }
+
+    /// Of inputs among whose rows there is no pair: 0, with a gradient of 0, so that which weights are moved does not depend on
+    /// the rows.
+    pub(crate) fn zero(step: &Step<'_>, inputs: &Args<Tensor>, outputs: usize) -> Result<Found> {
+        let of = |x: &Tensor| (x.elem_count() > 0).then(|| x.zeros_like()).transpose();
+        Ok(Found {
+            grads: inputs.flat().map(of).collect::<candle_core::Result<_>>()?,
+            ..Found::nothing(step, inputs, outputs)?
+        })
+    }
 }
 
 /// The sum of all numbers of `[R, …]`: those of a row, and of rows in double precision.

@@ -1,12 +1,14 @@
 //! Kinds that rearrange tensors.
 
 mod add;
+mod bank;
 mod concat;
 mod detach;
 mod fold;
 mod gate;
 mod join_rows;
 mod mean;
+mod neighbours;
 pub(crate) mod normalize_rows;
 mod outer;
 pub(crate) mod parts;
@@ -19,12 +21,14 @@ mod thin_clips;
 mod unfold;
 
 pub use add::Add;
+pub use bank::Bank;
 pub use concat::Concat;
 pub use detach::Detach;
 pub use fold::Fold;
 pub use gate::{Along, Gate};
 pub use join_rows::JoinRows;
 pub use mean::Mean;
+pub use neighbours::Neighbours;
 pub use normalize_rows::NormalizeRows;
 pub use outer::Outer;
 pub use per_video::PerVideo;

@@ -5,7 +5,7 @@ use crate::program::{Program, ValueId};
 use crate::run::staging::{Buffer, Sent, Staging};
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
-use glad_nodes::{HostValue, Side, Video};
+use glad_nodes::{Head, HostValue, Side, Video};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,8 +19,8 @@ pub(crate) struct Stacker<'a> {
 
 struct Port {
     stream: usize,
-    /// A sample's value.
-    from: ValueId,
+    /// A sample's value; `None`: the video's place in its list.
+    from: Option<ValueId>,
     /// The batch's.
     to: ValueId,
 }
@@ -38,12 +38,17 @@ impl<'a> Stacker<'a> {
             };
             for (port, id) in call.ports.iter().zip(&call.outputs) {
                 let Some(to) = *id else { continue };
+                if program.values[to.0].ty.head == Head::Index {
+                    ports.push(Port { stream, from: None, to });
+                    continue;
+                }
                 let from = *call
                     .inputs
                     .iter()
                     .find(|(p, _)| p == port)
                     .and_then(|(_, ids)| ids.first())
                     .with_context(|| format!("nothing is connected to `{port}` of node `{}`", call.node))?;
+                let from = Some(from);
                 ports.push(Port { stream, from, to });
             }
         }
@@ -74,12 +79,13 @@ pub(crate) struct Stack<'a> {
     videos: Vec<Vec<Arc<Video>>>,
 }
 
-/// What one port has so far. Labels, lengths and masks stay on the host, where losses look at them.
+/// What one port has so far. Labels, lengths, places in lists and masks stay on the host, where losses look at them.
 enum Column {
     Clips { shape: [usize; 5], bytes: Box<dyn Buffer> },
     Features { shape: [usize; 2], data: Vec<f32> },
     Labels(Vec<u32>),
     Lengths(Vec<u32>),
+    Places(Vec<u32>),
     Masks(Vec<f32>),
 }
 
@@ -90,6 +96,7 @@ impl Column {
             Column::Features { .. } => "features",
             Column::Labels(_) => "labels",
             Column::Lengths(_) => "lengths",
+            Column::Places(_) => "places in a list",
             Column::Masks(_) => "masks",
         }
     }
@@ -107,8 +114,12 @@ impl<'a> Stack<'a> {
             ports,
         } = self.stacker;
         for (port, column) in ports.iter().zip(&mut self.columns).filter(|(p, _)| p.stream == stream) {
-            let name = || program.values[port.from.0].name.clone();
-            let value = sample.values.get(&port.from);
+            let Some(from) = port.from else {
+                place(column, sample.video.index, self.rows[stream])?;
+                continue;
+            };
+            let name = || program.values[from.0].name.clone();
+            let value = sample.values.get(&from);
             let value = value.with_context(|| format!("a sample has no {}", name()))?;
             add(column, value, self.rows[stream], *staging).with_context(|| program.values[port.to.0].name.clone())?;
         }
@@ -136,7 +147,9 @@ impl<'a> Stack<'a> {
                     let numbers = Tensor::from_vec(data, whole, &Device::Cpu)?;
                     Moving::There(numbers, self.stacker.staging.device())
                 }
-                Column::Labels(v) | Column::Lengths(v) => Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?),
+                Column::Labels(v) | Column::Lengths(v) | Column::Places(v) => {
+                    Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?)
+                }
                 Column::Masks(v) => Moving::Here(Tensor::from_vec(v, rows, &Device::Cpu)?),
             };
             values.push((port.to, moving));
@@ -146,6 +159,17 @@ impl<'a> Stack<'a> {
             videos: self.videos,
         })
     }
+}
+
+/// Adds the place of a sample's video in its list.
+fn place(column: &mut Option<Column>, index: usize, rows: usize) -> Result<()> {
+    let column = column.get_or_insert_with(|| Column::Places(Vec::with_capacity(rows)));
+    let index = u32::try_from(index).with_context(|| format!("video {index} of a list"))?;
+    match column {
+        Column::Places(places) => places.push(index),
+        other => bail!("a batch of {} holds something else", other.what()),
+    }
+    Ok(())
 }
 
 fn add(column: &mut Option<Column>, value: &HostValue, rows: usize, staging: &dyn Staging) -> Result<()> {

@@ -270,7 +270,7 @@ impl Compute for Together {
     }
 }
 
-/// Takes the place of a backbone: the features of every video are a weight, found by the numbers that `pixels` writes.
+/// Takes the place of a backbone: the features of every video are a weight, found by the numbers that `pixels` writes. Notes what it gets.
 #[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Given {
@@ -328,6 +328,13 @@ impl Compute for GivenRows {
 
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let bytes = inputs.one("clips")?.flatten_from(1)?.to_vec2::<u8>()?;
+        let seen = |row: &Vec<u8>| Row {
+            stream: row[0] as usize,
+            video: row[1] as usize,
+            drawn: row[2] as usize,
+            x: vec![],
+        };
+        SEEN.with_borrow_mut(|all| all.push(bytes.iter().map(seen).collect()));
         let at = |row: Vec<u8>| self.videos[..row[0] as usize].iter().sum::<usize>() as u32 + u32::from(row[1]);
         let rows = Tensor::from_iter(bytes.into_iter().map(at), step.device)?;
         let x = step.weights.value("feature")?.index_select(&rows, 0)?;

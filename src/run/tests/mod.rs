@@ -1,6 +1,7 @@
 //! The arithmetic of training: a small graph, trained by the real trainer, held to numbers that are computed in f64 beside it.
 
 mod adam;
+mod banks;
 mod class_sets;
 mod copies;
 mod harness;

@@ -32,7 +32,7 @@ fn f64s(t: &Tensor) -> Vec<f64> {
 }
 
 /// The data side and the backbone of either graph, and an optimiser whose step is the gradient.
-const GIVEN: &str = r#"
+pub(super) const GIVEN: &str = r#"
 [nodes.pixels]
 kind          = "pixels"
 stream        = 0

@@ -1,7 +1,7 @@
 //! What a step is made of: parts of a batch, weights of losses, the gradient reversal, frozen nodes; and phases.
 
 use super::harness::{How, graph, hold, near, numbers, trained};
-use super::kinds::FEATURES;
+use super::kinds::{FEATURES, Row, class};
 use super::net::{Moments, Training};
 use crate::program::memory;
 use crate::run::train::{NodeTime, PhaseReport, node_times};
@@ -387,4 +387,35 @@ fn an_epoch_may_be_over_the_longest_list_and_without_its_short_step() {
     assert_eq!(steps("epoch = \"longest\"", turned), 2 * 3);
     assert_eq!(steps("epoch = \"longest\"\ndrop_last = true", turned), 2 * 2);
     assert_eq!(steps("epoch = \"first\"", both), 2 * 3);
+}
+
+#[test]
+fn parts_without_a_pair_are_counted() {
+    let near = "[nodes.near]\nkind = \"contrastive\"\ntemperature = 0.5\ninputs = { x = \"embed.y@source\", label = \
+                \"batch.label@source\" }";
+    let run = |more: &str| {
+        let changes = format!(
+            "steps = 8\nbatch = 6\noptimizer = {{ lr = 0.01 }}\nlosses.near = 0.1\n{more}\n{near}\n[nodes.videos]\nsource.videos = 12"
+        );
+        let (graph, checked) = graph(&changes);
+        let run = trained(&graph, &checked, How::default());
+        run.outcome.as_ref().unwrap();
+        run
+    };
+    let divided = run("micro_batch = 3");
+    let (mut none, mut some) = (0, 0);
+    for (row, parts) in divided.rows.iter().zip(divided.parts.chunks(2)) {
+        let alone = |part: &&Vec<Row>| {
+            let classes: Vec<usize> = part.iter().filter(|r| r.stream == 0).map(|r| class(r.video)).collect();
+            assert_eq!(classes.len(), 3);
+            classes[0] != classes[1] && classes[0] != classes[2] && classes[1] != classes[2]
+        };
+        let right = parts.iter().filter(alone).count();
+        assert_eq!(row["near.parts_of_0"].as_f64(), Some(right as f64), "{row}");
+        (none, some) = (none + right, some + 2 - right);
+    }
+    assert!(none > 0 && some > 0, "{none} {some}");
+    // Whole steps, and losses that compare no rows, are not counted.
+    assert!(run("").rows.iter().all(|r| r.get("near.parts_of_0").is_none()));
+    assert!(divided.rows.iter().all(|r| r.get("ce.parts_of_0").is_none()));
 }

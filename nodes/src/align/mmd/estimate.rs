@@ -12,7 +12,7 @@ pub enum Estimate {
     /// Over all pairs, rows with themselves included: never negative.
     #[default]
     Biased,
-    /// Over pairs of different rows; of a domain of one row there is none, and its mean is left out.
+    /// Over pairs of different rows.
     Unbiased,
     /// Over pairs of neighbouring rows alone, the last one next to the first: the linear-time estimate.
     Linear,

@@ -22,7 +22,8 @@ use serde::Deserialize;
 /// with `k(x,y) = Σᵢ exp(−‖x−y‖² / bᵢ)` (Gretton et al., JMLR 2012; DAN, Long et al., ICML 2015). The bandwidths are `bᵢ =
 /// b·factor^(i − ⌊kernels/2⌋)`, where `b` is the mean of `‖x−y‖²` over pairs of rows of both domains, a constant to the
 /// gradient, unless `bandwidth` or `bandwidths` fix them. With several references on each side (the same layers in the
-/// same order) the kernel is the product of the layers' kernels (JAN, Long et al., ICML 2017).
+/// same order) the kernel is the product of the layers' kernels (JAN, Long et al., ICML 2017). Where a domain has no rows, or for
+/// an estimate over different rows only one, it is 0.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mmd {
@@ -204,6 +205,10 @@ impl Term for Mmd {
             self.estimate != Estimate::Linear || ns == nt,
             "the linear estimate pairs rows: {ns} of the source and {nt} of the target came"
         );
+        // Without a pair of any kind that the estimate compares there is none.
+        if ns.min(nt) < if self.estimate == Estimate::Biased { 1 } else { 2 } {
+            return Found::zero(step, inputs, 1);
+        }
         let own = self.own();
         let layers = source.iter().zip(target).enumerate().map(|(i, (s, t))| {
             let kernels = self.layers.as_ref().map_or(&own, |l| &l[i]);

@@ -55,6 +55,14 @@ impl Listed {
         self
     }
 
+    /// How many videos the list of a split will have, where it has not been made yet.
+    fn to_be_made(&self, split: &str) -> Option<usize> {
+        self.unmade()?;
+        let (mini, list) = (self.params.to_make()?, self.reader.list(split).ok()?);
+        let made = |s: &&glad_mini::Split| list == self.reader.base.join(format!("{}.txt", s.name()));
+        glad_mini::Split::ALL.iter().find(made).map(|s| mini.videos(*s))
+    }
+
     /// The message where data is wanted that has not been made yet; `None` where there is nothing to make.
     fn unmade(&self) -> Option<String> {
         let mini = self.params.to_make()?;
@@ -223,6 +231,15 @@ impl Source for Listed {
             }
             _ => Ok(()),
         }
+    }
+
+    fn count(&self, split: &str) -> Option<usize> {
+        let mut count = 0;
+        match self.to_be_made(split) {
+            Some(videos) => count = videos,
+            None => self.each(split, &mut |_| count += 1).ok()?,
+        }
+        Some(count)
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {

@@ -222,6 +222,44 @@ fn discrepancies() {
     );
 }
 
+/// The weight of a temporal scale in ATCoN (Xu et al., ECCV 2022), and its scores: those of the scales, weighted, and those of
+/// the weighted sum of their features.
+#[test]
+fn confident_scales() {
+    check(
+        "atcon_weight",
+        json!({
+            "axes": { "logits": "n,k" },
+            "let": { "c": "sum(1 + softmax(5*logits, k)*log_softmax(5*logits, k), k)" },
+            "outputs": { "y": "c / mean(c)" },
+        }),
+    );
+    let scale = |f: &str| {
+        [
+            (format!("z{f}"), format!("sum(f{f}[n,d]*w[k,d], d) + b")),
+            (
+                format!("c{f}"),
+                format!("sum(1 + softmax(5*z{f}, k)*log_softmax(5*z{f}, k), k)"),
+            ),
+            (format!("a{f}"), format!("c{f} / mean(c{f})")),
+        ]
+    };
+    let all: serde_json::Map<String, Value> = ["1", "2"]
+        .into_iter()
+        .flat_map(scale)
+        .chain([("x".into(), "a1*f1 + a2*f2".into())])
+        .map(|(name, text)| (name, json!(text)))
+        .collect();
+    check(
+        "atcon_scores",
+        json!({
+            "axes": { "f1": "n,d", "f2": "n,d", "w": "k,d", "b": "k" },
+            "let": all,
+            "outputs": { "y": "(a1*z1 + a2*z2)/2 + sum(x[n,d]*w[k,d], d) + b" },
+        }),
+    );
+}
+
 #[test]
 fn mean_discrepancies() {
     check(

@@ -2,7 +2,8 @@
 //!
 //! Untrusted input, under the bounds of weights: nothing is executed, and only what rows need is read.
 
-use super::archive::Archive;
+use super::archive::{Archive, Member};
+use super::bytes::Bytes;
 use super::entry::Entry;
 use super::file::{LARGEST_PICKLE, Storages, WeightFile, is_legacy, opened};
 use super::npy;
@@ -10,9 +11,11 @@ use super::numpy;
 use super::pickle::Pickle;
 use super::torch::{self, Dictionary};
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufReader, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Names that a message shows.
 const SHOWN: usize = 6;
@@ -36,8 +39,11 @@ impl ArrayFile {
     /// The file cannot be read, has none of the formats, no such array, or one of other rows.
     pub(crate) fn open(path: &Path, key: Option<&str>, size: usize) -> Result<ArrayFile, ArrayError> {
         let (file, head, len) = opened(path)?;
-        let mut file = open(file, &head, len)?;
+        let (mut file, packed) = open(file, &head, len)?;
         let entry = select(std::mem::take(&mut file.dictionaries), key)?;
+        if let Some(member) = packed.get(&entry.name) {
+            file.file = Bytes::Memory(Cursor::new(member.unpacked(&mut file.file)?));
+        }
         let shape = &entry.shape;
         let axes = axes(shape, size).ok_or_else(|| ArrayError::Size {
             shape: shape.clone(),
@@ -127,37 +133,40 @@ pub(crate) fn row_size(shape: &[usize]) -> usize {
     }
 }
 
-fn open(mut file: BufReader<File>, head: &[u8], len: u64) -> Result<WeightFile> {
-    let at_offsets = |dictionaries, file| WeightFile {
+/// Compressed members of an archive, by the names of their arrays: the places of these are in the unpacked bytes.
+type Packed = HashMap<Arc<str>, Member>;
+
+fn open(mut file: BufReader<File>, head: &[u8], len: u64) -> Result<(WeightFile, Packed)> {
+    let at_offsets = |dictionaries, file: BufReader<File>| WeightFile {
         dictionaries,
-        file,
+        file: file.into(),
         storages: Storages::Offsets,
     };
-    match head {
+    let found = match head {
         [b'P', b'K', ..] => {
             let archive = Archive::read(file.get_ref())?;
             if archive.names()?.iter().all(|n| !n.ends_with(".npy")) {
-                return WeightFile::archive(file, torch::tensors);
+                return Ok((WeightFile::archive(file, torch::tensors)?, Packed::new()));
             }
-            let members = npz(&mut file, archive)?;
-            Ok(at_offsets(vec![members], file))
+            let (members, packed) = npz(&mut file, archive)?;
+            return Ok((at_offsets(vec![members], file), packed));
         }
         [0x80, 2..=5, ..] => {
             let first = Pickle::read(&mut Read::by_ref(&mut file).take(LARGEST_PICKLE))?;
             if is_legacy(&first) {
                 file.seek(SeekFrom::Start(0))?;
-                return WeightFile::legacy(file, len, torch::tensors);
+                return Ok((WeightFile::legacy(file, len, torch::tensors)?, Packed::new()));
             }
-            Ok(at_offsets(numpy::arrays(&first)?, file))
+            at_offsets(numpy::arrays(&first)?, file)
         }
-        [_, _, _, _, _, _, _, _, b'{', ..] if !head.starts_with(npy::MAGIC) => WeightFile::safetensors(file, len),
+        [_, _, _, _, _, _, _, _, b'{', ..] if !head.starts_with(npy::MAGIC) => WeightFile::safetensors(file, len)?,
         _ if head.starts_with(npy::MAGIC) => {
             let one = npy::read(&mut file, &"".into(), 0, len)?;
             let dictionary = Dictionary {
                 tensors: vec![one],
                 ..Dictionary::default()
             };
-            Ok(at_offsets(vec![dictionary], file))
+            at_offsets(vec![dictionary], file)
         }
         [] => bail!("the file is empty"),
         _ if head.starts_with(b"version https://git-lfs") => {
@@ -166,11 +175,13 @@ fn open(mut file: BufReader<File>, head: &[u8], len: u64) -> Result<WeightFile> 
         _ => bail!(
             "the file holds no arrays: .npy, .npz, .pkl (protocol 2 and later), .pth, .t7 of PyTorch and .safetensors are read"
         ),
-    }
+    };
+    Ok((found, Packed::new()))
 }
 
-/// The arrays of an archive of NumPy's, `.npz`.
-fn npz(file: &mut BufReader<File>, mut archive: Archive) -> Result<Dictionary> {
+/// The arrays of an archive of NumPy's, `.npz`: of compressed ones only the beginning is unpacked.
+fn npz(file: &mut BufReader<File>, mut archive: Archive) -> Result<(Dictionary, Packed)> {
+    let mut packed = Packed::new();
     let mut found = Dictionary::default();
     let mut names = archive.names()?;
     names.sort();
@@ -183,18 +194,23 @@ fn npz(file: &mut BufReader<File>, mut archive: Archive) -> Result<Dictionary> {
         let Some(name) = member.strip_suffix(".npy") else {
             continue;
         };
-        let name = name.into();
+        let name: Arc<str> = name.into();
         let mut array = || {
-            let (at, size) = archive.find(&member)?.context("the archive is damaged")?;
-            file.seek(SeekFrom::Start(at))?;
-            npy::read(&mut Read::by_ref(file).take(size), &name, at, size)
+            let member = archive.member(&member)?.context("the archive is damaged")?;
+            if member.compressed {
+                packed.insert(name.clone(), member);
+                let head = member.head(file, npy::LARGEST_HEAD)?;
+                return npy::read(&mut &head[..], &name, 0, member.size);
+            }
+            file.seek(SeekFrom::Start(member.at))?;
+            npy::read(&mut Read::by_ref(file).take(member.size), &name, member.at, member.size)
         };
         match array() {
             Ok(entry) => found.tensors.push(entry),
             Err(e) => found.unread.push((name, format!("{e:#}"))),
         }
     }
-    Ok(found)
+    Ok((found, packed))
 }
 
 /// The array that is meant.

@@ -1,6 +1,7 @@
 //! Files of weights: their tensors, and the tensors' values.
 
 use super::archive::Archive;
+use super::bytes::Bytes;
 use super::entry::{Entry, Storage};
 use super::header;
 use super::pickle::{Pickle, Value};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(super) struct WeightFile {
     pub dictionaries: Vec<Dictionary>,
-    pub(super) file: BufReader<File>,
+    pub(super) file: Bytes,
     pub(super) storages: Storages,
 }
 
@@ -143,7 +144,7 @@ impl WeightFile {
         let p = Pickle::read(&mut Read::by_ref(&mut file).take(size))?;
         Ok(WeightFile {
             dictionaries: find(&p)?,
-            file,
+            file: file.into(),
             storages: Storages::Archive { archive, prefix },
         })
     }
@@ -194,7 +195,7 @@ impl WeightFile {
         }
         Ok(WeightFile {
             dictionaries,
-            file,
+            file: file.into(),
             storages: Storages::Legacy(places),
         })
     }
@@ -202,7 +203,7 @@ impl WeightFile {
     pub(super) fn safetensors(mut file: BufReader<File>, len: u64) -> Result<WeightFile> {
         Ok(WeightFile {
             dictionaries: vec![header::read(&mut file, len)?],
-            file,
+            file: file.into(),
             storages: Storages::Offsets,
         })
     }

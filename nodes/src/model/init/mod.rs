@@ -9,6 +9,7 @@
 
 mod archive;
 mod arrays;
+mod bytes;
 mod choose;
 mod entry;
 mod family;

@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub(super) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Maximum bytes of a header; those of plain arrays have 118.
 const LARGEST: usize = 1 << 16;
+/// Bytes from which the largest header that is read follows.
+pub(super) const LARGEST_HEAD: usize = 12 + LARGEST;
 
 /// The array of a file or member whose `len` bytes begin at `begin` of the whole file, where `from` is.
 ///
