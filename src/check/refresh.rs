@@ -121,6 +121,7 @@ impl<'s, 'c, 'g> Draft<'s, 'c, 'g> {
             owner: node.owner().to_string(),
             kind: scene.cx.registry.get(&node.kind.value)?.name,
             stream,
+            batch: stream.map_or(self.program.batch, |s| self.program.batches[s]),
             joint: None,
             side: contract.side,
             inputs: vec![],
