@@ -9,7 +9,12 @@ pub(super) fn finite(name: &str, v: f64) -> Option<ParamProblem> {
 
 /// A number above zero.
 pub(super) fn positive(name: &str, v: f64) -> Option<ParamProblem> {
-    (!(v.is_finite() && v > 0.0)).then(|| ParamProblem::new(name, format!("{v} is not a number above zero")))
+    not_above_zero(v).map(|what| ParamProblem::new(name, what))
+}
+
+/// What is wrong with a number that has to be above zero.
+pub(crate) fn not_above_zero(v: f64) -> Option<String> {
+    (!(v.is_finite() && v > 0.0)).then(|| format!("{v} is not a number above zero"))
 }
 
 /// A number of zero or more.

@@ -4,7 +4,7 @@ use super::bounds;
 use crate::input::several_classes;
 use crate::loss::scalar::{Found, Scalar, Term};
 use crate::op::softmax::{entropy, softmax, through};
-use crate::{Args, Body, BuildCx, Contract, Group, Kind, ParamProblem, Side, Step, Wiring};
+use crate::{Args, Body, BuildCx, Contract, Group, Kind, ParamProblem, Scheduled, Side, Step, Wiring};
 use anyhow::Result;
 use candle_core::Tensor;
 use schemars::JsonSchema;
@@ -18,11 +18,11 @@ use serde::Deserialize;
 pub struct ClassConfusion {
     /// What the scores are divided by before the softmax.
     #[serde(default = "paper")]
-    pub temperature: f64,
+    pub temperature: Scheduled,
 }
 
-fn paper() -> f64 {
-    2.5
+fn paper() -> Scheduled {
+    Scheduled::Number(2.5)
 }
 
 impl Kind for ClassConfusion {
@@ -30,7 +30,7 @@ impl Kind for ClassConfusion {
     const GROUP: Group = Group::Align;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        bounds::positive("temperature", self.temperature).into_iter().collect()
+        self.temperature.problems("temperature", bounds::not_above_zero)
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
@@ -53,7 +53,8 @@ impl Term for ClassConfusion {
         if rows == 0 {
             return Found::nothing(step, inputs, 1);
         }
-        let z = (logits * (1.0 / self.temperature))?;
+        let temperature = self.temperature.at(step);
+        let z = (logits * (1.0 / temperature))?;
         let p = softmax(&z)?;
         let weight = (entropy(&z, 1e-5)?.0.neg()?.exp()? + 1.0)?;
         let weight = (weight.broadcast_div(&weight.sum_keepdim(0)?)? * rows as f64)?;
@@ -64,7 +65,7 @@ impl Term for ClassConfusion {
         let share = ((&weighted * &p)?.sum_keepdim(0)? / &s)?;
         let loss = share.mean_all()?.affine(-1.0, 1.0)?;
         let dp = (&p * 2.0)?.broadcast_sub(&share)?.broadcast_div(&s)?;
-        let dp = (dp.broadcast_mul(&weight)? * (-1.0 / (classes as f64 * self.temperature)))?;
+        let dp = (dp.broadcast_mul(&weight)? * (-1.0 / (classes as f64 * temperature)))?;
         Ok(Found::loss(loss, vec![Some(through(&p, &dp)?)]))
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::op::scale::scale;
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Gradient, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived,
+    Args, Body, BuildCx, Compute, Contract, Gradient, Group, Kind, ParamProblem, Saved, Schedule, Scheduled, Side,
+    Step, Wiring, arrived,
 };
 use anyhow::Result;
 use candle_core::Tensor;
@@ -20,42 +21,11 @@ pub struct Grl {
     pub schedule: Schedule,
     /// The factor of λ.
     #[serde(default = "one")]
-    pub scale: f64,
+    pub scale: Scheduled,
 }
 
-fn one() -> f64 {
-    1.0
-}
-
-/// How the strength λ of a gradient reversal layer, or the weight of a loss, grows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// λ = 1.
-    #[default]
-    Constant,
-    /// λ = p with p the fraction of the phase that is done.
-    Linear,
-    /// λ = e^(−5(1−p)²) (Laine and Aila, ICLR 2017).
-    SigmoidWarmUp,
-    /// λ = 2 / (1 + e^(−10p)) − 1.
-    Ganin,
-    /// λ = 2 / (1 + e^(−i/1000)) − 1 with i the steps done in the phase.
-    WarmStart,
-}
-
-impl Schedule {
-    /// λ at a fraction `progress` of the phase, after `step` steps.
-    pub fn strength(self, progress: f64, step: u64) -> f64 {
-        let ramp = |x: f64| 2.0 / (1.0 + (-x).exp()) - 1.0;
-        match self {
-            Schedule::Constant => 1.0,
-            Schedule::Linear => progress,
-            Schedule::SigmoidWarmUp => (-5.0 * (1.0 - progress).powi(2)).exp(),
-            Schedule::Ganin => ramp(10.0 * progress),
-            Schedule::WarmStart => ramp(step as f64 / 1000.0),
-        }
-    }
+fn one() -> Scheduled {
+    Scheduled::Number(1.0)
 }
 
 impl Kind for Grl {
@@ -63,20 +33,17 @@ impl Kind for Grl {
     const GROUP: Group = Group::Align;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        match self.scale.is_finite() && self.scale >= 0.0 {
-            true => vec![],
-            false => vec![
-                ParamProblem::new(
-                    "scale",
-                    format!("a scale of {} is not a number of zero or more", self.scale),
-                )
-                .help("the layer itself reverses the sign"),
-            ],
-        }
+        let bad = |v: f64| !(v.is_finite() && v >= 0.0);
+        let wrong = |v: f64| bad(v).then(|| format!("a scale of {v} is not a number of zero or more"));
+        let help = |p: ParamProblem| match p.help {
+            None => p.help("the layer itself reverses the sign"),
+            Some(_) => p,
+        };
+        self.scale.problems("scale", wrong).into_iter().map(help).collect()
     }
 
     fn remarks(&self) -> Vec<ParamProblem> {
-        match self.scale == 0.0 {
+        match self.scale == Scheduled::Number(0.0) {
             false => vec![],
             true => vec![
                 ParamProblem::new("scale", "with 0 no gradient passes: nothing before it is aligned")
@@ -103,7 +70,7 @@ impl Compute for Grl {
     }
 
     fn backward(&self, step: &mut Step<'_>, _: Saved, mut grads: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
-        let strength = self.scale * self.schedule.strength(step.progress, step.step);
+        let strength = self.scale.at(step) * self.schedule.strength(step.progress, step.step);
         Ok(vec![match arrived(&mut grads, 0) {
             Some(g) => Some(scale(&g, -strength)?),
             None => None,

@@ -1,7 +1,7 @@
 //! Kinds that align domains.
 
 mod balance;
-mod bounds;
+pub(crate) mod bounds;
 mod class_confusion;
 mod critic;
 mod cross_correlation;
@@ -21,6 +21,7 @@ mod row_entropy;
 mod spectral;
 mod weighted_consistency;
 
+pub use crate::contract::Schedule;
 pub use balance::{Balance, Form as BalanceForm};
 pub use class_confusion::ClassConfusion;
 pub use critic::Critic;
@@ -30,7 +31,7 @@ pub use domain_bce::{DomainBce, Normalise};
 pub use domain_rows::DomainRows;
 pub use entropy::Entropy;
 pub use feature_norm::FeatureNorm;
-pub use grl::{Grl, Schedule};
+pub use grl::Grl;
 pub use margin_disparity::MarginDisparity;
 pub use match_rows::MatchRows;
 pub use mmd::{Estimate, Kernels, Mean as MmdMean, Mmd};

@@ -5,7 +5,8 @@ use crate::model::activation::sigmoid;
 use crate::op::linear::product;
 use crate::tensor::normalize_rows::Directions;
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Scheduled, Side, Step, Wiring, arrived,
+    kept,
 };
 use anyhow::Result;
 use candle_core::{DType, Tensor};
@@ -21,11 +22,11 @@ use serde::Deserialize;
 pub struct PairConsistency {
     /// The cosine above which a pair is to be classified alike.
     #[serde(default = "half")]
-    pub threshold: f64,
+    pub threshold: Scheduled,
 }
 
-fn half() -> f64 {
-    0.5
+fn half() -> Scheduled {
+    Scheduled::Number(0.5)
 }
 
 impl Kind for PairConsistency {
@@ -33,13 +34,10 @@ impl Kind for PairConsistency {
     const GROUP: Group = Group::Align;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        match (-1.0..1.0).contains(&self.threshold) {
-            true => vec![],
-            false => vec![ParamProblem::new(
-                "threshold",
-                format!("{} is not a cosine of at least -1 and below 1", self.threshold),
-            )],
-        }
+        self.threshold.problems("threshold", |v| {
+            let wrong = !(-1.0..1.0).contains(&v);
+            wrong.then(|| format!("{v} is not a cosine of at least -1 and below 1"))
+        })
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
@@ -78,7 +76,7 @@ impl Compute for PairConsistency {
         }
         let (a, b) = (inputs.one("source_feature")?, inputs.one("target_feature")?);
         let cosines = product(&Directions::of(a)?.rows, &Directions::of(b)?.rows)?;
-        let alike = cosines.gt(self.threshold as f32)?.to_dtype(DType::F32)?;
+        let alike = cosines.gt(self.threshold.at(step) as f32)?.to_dtype(DType::F32)?;
         let s = product(&source, &target)?;
         // max(s, 0) − s·t + ln(1 + e^(−|s|))
         let soft = ((s.abs()?.neg()?.exp()? + 1.0)?.log()? + s.relu()?)?;

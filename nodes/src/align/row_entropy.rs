@@ -4,7 +4,8 @@ use crate::input::several_classes;
 use crate::op::softmax::entropy;
 use crate::tensor::parts::part;
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
+    Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Scheduled, Side, Step, Wiring, arrived,
+    kept,
 };
 use anyhow::Result;
 use candle_core::Tensor;
@@ -23,7 +24,7 @@ pub struct RowEntropy {
     pub eps: f64,
     /// What the scores are divided by before the softmax.
     #[serde(default = "one")]
-    pub temperature: f64,
+    pub temperature: Scheduled,
     /// Gives `e^(−H)` instead of `H`.
     #[serde(default)]
     pub exp: bool,
@@ -32,8 +33,8 @@ pub struct RowEntropy {
     pub shift: f64,
 }
 
-fn one() -> f64 {
-    1.0
+fn one() -> Scheduled {
+    Scheduled::Number(1.0)
 }
 
 impl Kind for RowEntropy {
@@ -43,7 +44,7 @@ impl Kind for RowEntropy {
     fn validate(&self) -> Vec<ParamProblem> {
         let mut problems = vec![];
         problems.extend(super::bounds::eps("eps", self.eps));
-        problems.extend(super::bounds::positive("temperature", self.temperature));
+        problems.extend(self.temperature.problems("temperature", super::bounds::not_above_zero));
         problems.extend(super::bounds::finite("shift", self.shift));
         problems
     }
@@ -61,13 +62,14 @@ impl Kind for RowEntropy {
 }
 
 impl Compute for RowEntropy {
-    fn forward(&self, _: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
+    fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let logits = inputs.one("logits")?;
         if logits.dim(0)? == 0 {
             return Ok((vec![part(logits, 1, 0, 1)?], Box::new(None::<Tensor>)));
         }
-        let (h, dz) = entropy(&(logits * (1.0 / self.temperature))?, self.eps)?;
-        let dz = (dz * (1.0 / self.temperature))?;
+        let temperature = self.temperature.at(step);
+        let (h, dz) = entropy(&(logits * (1.0 / temperature))?, self.eps)?;
+        let dz = (dz * (1.0 / temperature))?;
         let (y, slope) = match self.exp {
             true => {
                 let y = h.neg()?.exp()?;

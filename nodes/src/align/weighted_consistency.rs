@@ -4,25 +4,26 @@ use super::bounds;
 use crate::input::{per_reference, several_classes};
 use crate::loss::scalar::{Found, Scalar, Term};
 use crate::op::softmax::{entropy, through};
-use crate::{Args, Body, BuildCx, Contract, Group, Kind, ParamProblem, Side, Step, Wiring};
+use crate::{Args, Body, BuildCx, Contract, Group, Kind, ParamProblem, Scheduled, Side, Step, Wiring};
 use anyhow::Result;
 use candle_core::{D, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// The mean over references n and rows of `wₙ · KL(p̄ ‖ pₙ)` with the mean prediction `p̄` (ATCoN, Xu et al., ECCV 2022). The weight of a row is `K − H(softmax(z/temperature))`, divided by its mean over the rows of the reference; the
-/// paper writes `1 − H`, its released code sums `1 + p ln p` over classes. Nothing is a constant to the gradient.
+/// The mean over references n and rows of `wₙ · KL(p̄ ‖ pₙ)` with the mean prediction `p̄` (ATCoN, Xu et al., ECCV 2022). The
+/// weight of a row is `K − H(softmax(z/temperature))`, divided by its mean over the rows of the reference; the paper writes
+/// `1 − H`, its released code sums `1 + p ln p` over classes. Nothing is a constant to the gradient.
 /// The released factor of the whole is 18.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct WeightedConsistency {
     /// What scores are divided by for the weights.
     #[serde(default = "tenth")]
-    pub temperature: f64,
+    pub temperature: Scheduled,
 }
 
-fn tenth() -> f64 {
-    0.1
+fn tenth() -> Scheduled {
+    Scheduled::Number(0.1)
 }
 
 impl Kind for WeightedConsistency {
@@ -30,7 +31,7 @@ impl Kind for WeightedConsistency {
     const GROUP: Group = Group::Align;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        bounds::positive("temperature", self.temperature).into_iter().collect()
+        self.temperature.problems("temperature", bounds::not_above_zero)
     }
 
     fn contract(&self, wiring: &Wiring) -> Contract {
@@ -55,6 +56,7 @@ impl Term for WeightedConsistency {
         if rows == 0 {
             return Found::nothing(step, inputs, 1);
         }
+        let temperature = self.temperature.at(step);
         let count = all.len() as f64;
         let share = 1.0 / (count * rows as f64);
         let logs = all.iter().map(|z| candle_nn::ops::log_softmax(z, D::Minus1));
@@ -72,7 +74,7 @@ impl Term for WeightedConsistency {
         for (z, log) in all.iter().zip(&logs) {
             let ratio = (&log_mean - log)?;
             let divergence = (&mean * &ratio)?.sum_keepdim(D::Minus1)?;
-            let (h, slope) = entropy(&(z * (1.0 / self.temperature))?, 0.0)?;
+            let (h, slope) = entropy(&(z * (1.0 / temperature))?, 0.0)?;
             let certainty = h.affine(-1.0, classes as f64)?;
             let level = certainty.mean_keepdim(0)?;
             let weight = certainty.broadcast_div(&level)?;
@@ -83,7 +85,7 @@ impl Term for WeightedConsistency {
             let dh = divergence
                 .broadcast_sub(&weighted.mean_keepdim(0)?)?
                 .broadcast_div(&level)?;
-            let dz = slope.broadcast_mul(&(dh * (-1.0 / self.temperature))?)?;
+            let dz = slope.broadcast_mul(&(dh * (-1.0 / temperature))?)?;
             grads.push((dz + (log.exp()? - &mean)?.broadcast_mul(&weight)?)?);
         }
         let of_mean = (of_mean / count)?;

@@ -20,6 +20,7 @@ mod problem;
 mod registry;
 mod rng;
 mod saved;
+mod schedule;
 mod types;
 mod weights;
 
@@ -40,5 +41,6 @@ pub use problem::ParamProblem;
 pub use registry::{KindEntry, Registry};
 pub use rng::{Draw, Key};
 pub use saved::{arrived, kept};
+pub use schedule::{Change, Schedule, Scheduled};
 pub use types::{Bindings, HeadExpr, Misfit, Type, TypeExpr};
 pub use weights::{Init, LoadedWeights, Role, Scope, Weight, WeightSpec, WeightStore};

@@ -1,14 +1,15 @@
 //! `contrastive`: rows that belong together come closer than the others.
 
 use super::pairs::{Choice, Pairs};
+use crate::align::bounds::not_above_zero;
 use crate::input::per_reference;
 use crate::kernel::{labels, marks};
 use crate::op::linear::product;
 use crate::tensor::normalize_rows::Directions;
 use crate::tensor::parts::{cut, join, sizes};
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Count, Group, Kind, ParamProblem, Saved, Side, Size, Step, Wiring, arrived,
-    kept,
+    Args, Body, BuildCx, Compute, Contract, Count, Group, Kind, ParamProblem, Saved, Scheduled, Side, Size, Step,
+    Wiring, arrived, kept,
 };
 use anyhow::{Result, bail};
 use candle_core::{D, DType, Tensor};
@@ -26,7 +27,7 @@ use serde::Deserialize;
 #[schemars(extend("examples" = [{ "temperature": 0.5 }]))]
 pub struct Contrastive {
     /// What products are divided by.
-    pub temperature: f64,
+    pub temperature: Scheduled,
     /// What the loss is multiplied by: CoMix has temperature/0.07 = 7.142857.
     #[serde(default = "one")]
     pub scale: f64,
@@ -54,11 +55,7 @@ impl Kind for Contrastive {
     const GROUP: Group = Group::Loss;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        let mut problems = vec![];
-        if !(self.temperature.is_finite() && self.temperature > 0.0) {
-            let message = format!("{} is not a number above zero", self.temperature);
-            problems.push(ParamProblem::new("temperature", message));
-        }
+        let mut problems = self.temperature.problems("temperature", not_above_zero);
         if !(self.scale.is_finite() && self.scale >= 0.0) {
             let message = format!("{} is not a number of zero or more", self.scale);
             problems.push(ParamProblem::new("scale", message));
@@ -245,7 +242,7 @@ impl Compute for Loss {
         let z = directions.as_ref().map_or(&x, |d| &d.rows).clone();
         let n = choice.rows;
         let square = |values: Vec<f32>| Tensor::from_vec(values, (n, n), step.device);
-        let scores = ((product(&z, &z)? / self.own.temperature)? + square(choice.closed)?)?;
+        let scores = ((product(&z, &z)? / self.own.temperature.at(step))? + square(choice.closed)?)?;
         let log_p = candle_nn::ops::log_softmax(&scores, D::Minus1)?;
         let weights = (square(choice.weights)? * self.own.scale)?;
         let loss = (&weights * &log_p)?.to_dtype(DType::F64)?.sum_all()?.neg()?;
@@ -275,7 +272,7 @@ impl Compute for Loss {
             None if z.elem_count() == 0 => z,
             None => z.zeros_like()?,
             Some(Found { directions, slope }) => {
-                let both = ((&slope + slope.t()?)? / self.own.temperature)?;
+                let both = ((&slope + slope.t()?)? / self.own.temperature.at(step))?;
                 let dz = product(&both, &z.t()?)?.broadcast_mul(&grad)?;
                 match directions {
                     Some(d) => d.backward(&dz)?,

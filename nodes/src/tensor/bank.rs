@@ -3,7 +3,7 @@
 use crate::input::{input, known};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Gradient, Group, Init, Kind, ParamProblem, Precision, Role, Saved,
-    Side, Size, Step, WeightSpec, Wiring,
+    Scheduled, Side, Size, Step, WeightSpec, Wiring,
 };
 use anyhow::{Result, bail};
 use candle_core::{Device, Tensor};
@@ -19,8 +19,12 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct Bank {
     /// The share of a row that stays when the video comes again, from 0 to below 1.
-    #[serde(default)]
-    pub keep: f64,
+    #[serde(default = "nothing")]
+    pub keep: Scheduled,
+}
+
+fn nothing() -> Scheduled {
+    Scheduled::Number(0.0)
 }
 
 impl Kind for Bank {
@@ -28,12 +32,11 @@ impl Kind for Bank {
     const GROUP: Group = Group::Tensor;
 
     fn validate(&self) -> Vec<ParamProblem> {
-        let bad = |what: &str| vec![ParamProblem::new("keep", format!("{} {what}", self.keep))];
-        match self.keep {
-            k if k == 1.0 => bad("keeps all of a row: it would stay as it was first written"),
-            k if (0.0..1.0).contains(&k) => vec![],
-            _ => bad("is not a share from 0 to below 1"),
-        }
+        self.keep.problems("keep", |k| match k {
+            1.0 => Some("1 keeps all of a row: it would stay as it was first written".into()),
+            k if (0.0..1.0).contains(&k) => None,
+            k => Some(format!("{k} is not a share from 0 to below 1")),
+        })
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
@@ -71,7 +74,7 @@ impl Kind for Bank {
 }
 
 struct Rows {
-    keep: f64,
+    keep: Scheduled,
     videos: usize,
     columns: usize,
 }
@@ -101,9 +104,10 @@ impl Compute for Rows {
         if step.training && !step.again && step.average.is_none() && !places.is_empty() {
             let x = inputs.one("x")?.contiguous()?;
             let at = Tensor::from_slice(&places, places.len(), step.device)?;
-            let moved = match self.keep > 0.0 {
+            let keep = self.keep.at(step);
+            let moved = match keep > 0.0 {
                 true => {
-                    let (old, stays) = (rows.index_select(&at, 0)?, (known.index_select(&at, 0)? * self.keep)?);
+                    let (old, stays) = (rows.index_select(&at, 0)?, (known.index_select(&at, 0)? * keep)?);
                     (&x + (old - &x)?.broadcast_mul(&stays)?)?
                 }
                 false => x,
