@@ -23,7 +23,7 @@ mod text;
 mod words;
 
 pub use columns::{Column, Columns};
-pub use names::{BadNames, class_names, is_heading};
+pub use names::{BadNames, VIDEO_ENDINGS, class_names, is_heading};
 pub use nearby::{Clue, Nearby, meant};
 pub use table::Entries;
 

@@ -28,7 +28,7 @@ fn folders_of_images() {
 }
 
 /// A png of one grey pixel, bytes stored as they are.
-fn grey_png(v: u8) -> Vec<u8> {
+pub(super) fn grey_png(v: u8) -> Vec<u8> {
     let sum = |bytes: &[u8]| {
         let step = |crc: u32| {
             if crc & 1 == 1 {
