@@ -15,6 +15,7 @@ pub fn registry() -> Registry {
     r.add::<data::WindowSampler>();
     r.add::<data::Regroup>();
     r.add::<data::Decoder>();
+    r.add::<data::FlowDecoder>();
     r.add::<data::GatherFeatures>();
     r.add::<data::Resize>();
     r.add::<data::MultiScaleCrop>();
@@ -54,6 +55,7 @@ pub fn registry() -> Registry {
     r.add::<tensor::Fold>();
     r.add::<tensor::Unfold>();
     r.add::<tensor::JoinRows>();
+    r.add::<tensor::Mismatch>();
     r.add::<tensor::Mean>();
     r.add::<tensor::Sum>();
     r.add::<tensor::Add>();

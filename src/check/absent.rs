@@ -282,12 +282,13 @@ fn files(videos: &[Arc<Video>], limit: f64) -> Vec<Problem> {
     let looked: Vec<(Option<String>, Option<String>)> = videos
         .par_iter()
         .map(|v| {
-            let bad = v.footage.frame_count().err().map(|e| format!("{e:#}"));
-            let remark = v
-                .footage
-                .remark()
-                .map(|r| format!("{}: {}: {r}", v.line, v.path.display()));
-            (bad, remark)
+            let modalities = || std::iter::once(v).chain(v.footage.other());
+            let bad = modalities().find_map(|m| m.footage.frame_count().err());
+            let remark = modalities().find_map(|m| {
+                let remark = m.footage.remark()?;
+                Some(format!("{}: {}: {remark}", m.line, m.path.display()))
+            });
+            (bad.map(|e| format!("{e:#}")), remark)
         })
         .collect();
     let bad = || looked.iter().filter_map(|(bad, _)| bad.as_ref());

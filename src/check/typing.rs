@@ -7,7 +7,7 @@ use super::scene::{Inst, Scene};
 use crate::diag::{Place, Problem, Spanned};
 use crate::graph::{NodeDef, Ref};
 use crate::program::ValueId;
-use glad_nodes::{Bindings, Contract, DimError, DimExpr, Misfit, Output, Side, Size, Type, TypeExpr};
+use glad_nodes::{Bindings, Contract, DimError, DimExpr, FLOW, Head, Misfit, Output, RGB, Side, Size, Type, TypeExpr};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -241,6 +241,12 @@ impl<'g> Typer<'g> {
         for m in misfits {
             match m {
                 Misfit::Head => {
+                    if ty.head == Head::Flow {
+                        advice = Some(
+                            "optical flow has no pictures and no colours: samplers take it, and `flow_decoder` decodes it"
+                                .to_string(),
+                        );
+                    }
                     p = p.at(&maker.place, format!("`{}` makes it", maker.path));
                     if let glad_nodes::HeadExpr::Any(v) = &pattern.head
                         && let Some(other) = self.heads.get(v)
@@ -254,11 +260,7 @@ impl<'g> Typer<'g> {
                         p = p.at(&other.place, "has another number of sizes");
                     }
                     let heads_agree = !matches!(&pattern.head, glad_nodes::HeadExpr::Is(h) if *h != ty.head);
-                    if heads_agree
-                        && ty.head == glad_nodes::Head::Feature
-                        && ty.dims.len() == 3
-                        && pattern.dims.len() == 2
-                    {
+                    if heads_agree && ty.head == Head::Feature && ty.dims.len() == 3 && pattern.dims.len() == 2 {
                         advice = Some("a `mean` node makes one feature of those of several clips".to_string());
                     }
                 }
@@ -268,6 +270,13 @@ impl<'g> Typer<'g> {
                     got,
                     bound_by,
                 } => {
+                    if (&ty.head, got, want) == (&Head::Clip, &Size::Known(FLOW), &Size::Known(RGB)) {
+                        advice = Some(
+                            "clips of 2 channels are optical flow, which has no colours; `normalize` takes them with a `mean` and a \
+                             `std` of two values"
+                                .to_string(),
+                        );
+                    }
                     if let Some(o) = self.made.get(&id).and_then(|v| v.get(*index)) {
                         p = label(p, o, format!("the {got} comes from `{}`", o.node));
                         globals.extend(o.globals.iter().cloned());

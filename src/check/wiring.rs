@@ -186,7 +186,10 @@ pub(super) fn no_node(cx: &Cx, r: &Spanned<Ref>) -> Problem {
 pub(super) fn no_port(from: &NodeDef, made: &Contract, r: &Spanned<Ref>) -> Problem {
     let port = &r.value.port;
     let near = did_you_mean(port, made.outputs.iter().map(|o| o.name.as_str()));
-    let help = format!("its outputs: {}", outputs_of(made));
+    let mut help = format!("its outputs: {}", outputs_of(made));
+    if from.kind.value == "video_list" && matches!(port.as_str(), "video" | "flow") {
+        help += "; its `modalities` say which of pictures and optical flow it has, and [\"rgb\", \"flow\"] are both";
+    }
     Problem::error(format!("`{}` has no output `{port}`", from.path))
         .at(&r.place, "no such output")
         .at(&from.place, format!("`{}` is a `{}`", from.path, from.kind.value))

@@ -272,7 +272,9 @@ impl Sampler {
         let samplers = || {
             let programs = checked.phases.values().chain(checked.views.values());
             let calls = programs.flat_map(|p| p.calls.iter().map(move |c| (p, c)));
-            calls.filter(|(p, c)| gives_index(p, c)).map(|(_, c)| c.node.as_str())
+            calls
+                .filter(|(p, c)| gives_index(p, c) && !takes_flow(p, c))
+                .map(|(_, c)| c.node.as_str())
         };
         let mut known: Vec<&str> = samplers().collect();
         known.sort_unstable();
@@ -301,6 +303,10 @@ impl Sampler {
         let program = self.program();
         let call = &program.calls[self.call];
         match &program.bodies[call.body] {
+            Body::Stage(_) if takes_flow(program, call) => Err(Failure::Usage(format!(
+                "`{}` names images of optical flow, and these are frames: name a sampler of the videos themselves",
+                self.node
+            ))),
             Body::Stage(stage) if gives_index(program, call) => Ok(stage.as_ref()),
             _ => Err(Failure::Usage(format!(
                 "`{}` is a `{}`, which names no frames",
@@ -353,6 +359,12 @@ impl Sampler {
 fn gives_index(program: &Program, call: &crate::program::Call) -> bool {
     let mut outputs = call.outputs.iter().flatten();
     outputs.any(|id| program.values[id.0].ty.head == glad_nodes::Head::FrameIndex)
+}
+
+/// Whether a call works on optical flow.
+fn takes_flow(program: &Program, call: &crate::program::Call) -> bool {
+    let mut values = call.inputs.iter().flat_map(|(_, ids)| ids);
+    values.any(|id| program.values[id.0].ty.head == glad_nodes::Head::Flow)
 }
 
 /// All that a sampler asks of a video.

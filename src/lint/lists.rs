@@ -51,6 +51,15 @@ pub struct Look {
     pub remark: Option<String>,
     /// The file, by its path without links; of features that of the video that they were computed from.
     pub real: PathBuf,
+    /// What the file of its other modality is like.
+    pub other: Option<Box<Look>>,
+}
+
+impl Look {
+    /// Whether the file is of no use.
+    pub(super) fn is_bad(&self) -> bool {
+        self.frames.is_err() || self.damage.is_some()
+    }
 }
 
 /// What a video is among others: its file, and its segment where it is one.
@@ -218,21 +227,11 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
         .par_iter()
         .with_max_len(1)
         .map(|(id, video)| {
-            let frames = video.footage.inspect();
-            let damage = match &frames {
-                Ok(n) if decode => try_frames(video, *n),
-                _ => None,
-            };
-            let remark = video.footage.remark();
-            let path = video.footage.origin().map_or(&video.path, |o| &o.path);
-            let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, Vec::new);
             let look = Look {
-                frames,
-                damage,
-                remark,
-                real,
+                other: video.footage.other().map(|other| Box::new(look_at(other, decode))),
+                ..look_at(video, decode)
             };
+            progress.at(done.fetch_add(1, Ordering::Relaxed) + 1, Vec::new);
             (id, look)
         })
         .collect();
@@ -240,6 +239,22 @@ fn look(all: &mut [Listed], decode: bool, progress: &Progress) {
     for listed in all {
         let videos = listed.scan.iter().flat_map(|s| &s.videos);
         listed.looks = videos.map(|v| looked[&identity(v)].clone()).collect();
+    }
+}
+
+fn look_at(video: &Video, decode: bool) -> Look {
+    let frames = video.footage.inspect();
+    let damage = match &frames {
+        Ok(n) if decode => try_frames(video, *n),
+        _ => None,
+    };
+    let path = video.footage.origin().map_or(&video.path, |o| &o.path);
+    Look {
+        frames,
+        damage,
+        remark: video.footage.remark(),
+        real: path.canonicalize().unwrap_or_else(|_| path.clone()),
+        other: None,
     }
 }
 

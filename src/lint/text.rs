@@ -56,10 +56,16 @@ pub(super) fn row(l: &Listed) -> [String; 8] {
         Ok(s) => (s.videos.len(), s.malformed.len(), s.columns.clone()),
         Err(_) => (0, 0, "not readable".into()),
     };
-    let of = |which: &dyn Fn(&Defect) -> bool| l.looks.iter().filter(|k| k.frames.as_ref().is_err_and(which)).count();
+    let looks = || {
+        l.looks.iter().map(|k| match &k.other {
+            Some(other) if !k.is_bad() => other.as_ref(),
+            _ => k,
+        })
+    };
+    let of = |which: &dyn Fn(&Defect) -> bool| looks().filter(|k| k.frames.as_ref().is_err_and(which)).count();
     let missing = of(&|d| *d == Defect::Missing);
     let short = of(&|d| matches!(d, Defect::Short { .. } | Defect::Offset { .. }));
-    let unreadable = l.looks.iter().filter(|k| k.damage.is_some()).count()
+    let unreadable = looks().filter(|k| k.damage.is_some()).count()
         + of(&|d| matches!(d, Defect::Unreadable(_) | Defect::Unsupported { .. }));
     [
         l.stream.clone(),

@@ -53,6 +53,7 @@ fn without_places(node: &mut Tree, streams: &[&str]) {
     let Some(params) = node.entries_mut() else { return };
     params.shift_remove("folder");
     params.shift_remove("root");
+    params.shift_remove("flow_root");
     for (name, value) in params {
         match (name.as_str(), &mut value.value) {
             ("list" | "classes", TreeValue::String(s)) => s.clear(),

@@ -11,7 +11,7 @@ use indexmap::IndexMap;
 use std::path::PathBuf;
 
 /// Parameters that name files. On the command line they are relative to the current folder, as in other programs.
-const FILES: [&str; 5] = ["list", "root", "classes", "init", "out"];
+const FILES: [&str; 6] = ["list", "root", "flow_root", "classes", "init", "out"];
 
 /// What the relative paths of a node are resolved against.
 #[derive(Clone, Copy)]

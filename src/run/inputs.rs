@@ -262,7 +262,7 @@ impl Inputs {
 fn opens(program: &Program, source: usize) -> bool {
     let is_video = |id: &ValueId| {
         let value = &program.values[id.0];
-        value.call == source && matches!(value.ty.head, Head::Video | Head::Sequence)
+        value.call == source && matches!(value.ty.head, Head::Video | Head::Flow | Head::Sequence)
     };
     let takes = |call: &&Call| call.inputs.iter().any(|(_, ids)| ids.iter().any(is_video));
     let mut given = program
@@ -351,7 +351,10 @@ fn missing(videos: &[Arc<Video>], inputs: &[VideoInput]) -> Option<Missing> {
     let without = videos.par_iter().zip(inputs).filter(|(_, input)| input.5.is_none());
     let gone: Vec<&Arc<Video>> = without
         .map(|(video, _)| video)
-        .filter(|video| matches!(video.footage.inspect(), Err(Defect::Missing)))
+        .filter_map(|video| {
+            let mut files = std::iter::once(video).chain(video.footage.other());
+            files.find(|file| matches!(file.footage.inspect(), Err(Defect::Missing)))
+        })
         .collect();
     let first = gone.first()?;
     let why = first.footage.frame_count().err();
@@ -363,7 +366,8 @@ fn missing(videos: &[Arc<Video>], inputs: &[VideoInput]) -> Option<Missing> {
 
 /// The folders of videos, with links resolved: resolving each video's whole path would look at every folder above it.
 fn real_folders(videos: &[Arc<Video>]) -> HashMap<PathBuf, Option<PathBuf>> {
-    let folders: HashSet<&Path> = videos.iter().filter_map(|v| v.path.parent()).collect();
+    let all = videos.iter().flat_map(|v| std::iter::once(v).chain(v.footage.other()));
+    let folders: HashSet<&Path> = all.filter_map(|v| v.path.parent()).collect();
     let real = |folder: &Path| {
         let named = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -402,8 +406,28 @@ fn video(video: &Video, base: Option<&Path>, folders: &HashMap<PathBuf, Option<P
     )
 }
 
-/// The file of a video, as it is now; `None` where there is none, or where its content is unknown.
+/// The file of a video, and of its other modality, as they are now; `None` where one is not there, or its content is unknown.
 fn file(video: &Video, folders: &HashMap<PathBuf, Option<PathBuf>>) -> Option<FileInput> {
+    let one = file_of_one(video, folders)?;
+    let Some(other) = video.footage.other() else {
+        return Some(one);
+    };
+    let two = file_of_one(other, folders)?;
+    let path = |video: &Video| video.path.to_string_lossy().into_owned();
+    let both = |a: Option<String>, b: Option<String>| match (a, b) {
+        (None, None) => None,
+        (a, b) => Some(format!("{} {}", a.unwrap_or_default(), b.unwrap_or_default())),
+    };
+    let real = |input: &FileInput, video| input.real.clone().unwrap_or_else(|| path(video));
+    Some(FileInput {
+        bytes: one.bytes + two.bytes,
+        real: Some(format!("{}\n{}", real(&one, video), real(&two, other))),
+        parts: both(one.parts, two.parts),
+        time: both(one.time, two.time),
+    })
+}
+
+fn file_of_one(video: &Video, folders: &HashMap<PathBuf, Option<PathBuf>>) -> Option<FileInput> {
     let named = |parts: Option<String>| FileInput {
         bytes: 0,
         parts,

@@ -45,7 +45,10 @@ fn methods_and_settings_combine() {
         "hmdb_ucf",
         "epic_kitchens",
         "mixamo_kinetics",
+        "mini_flow",
+        "epic_kitchens_flow",
     ] {
+        let has_flow = setting.ends_with("_flow");
         let setting = repository()
             .join(format!("graphs/settings/{setting}.toml"))
             .display()
@@ -67,6 +70,8 @@ fn methods_and_settings_combine() {
                         .iter()
                         .any(|own| p.ends_with(own))
                     })
+                    // Nodes of the flow's network read those of the method.
+                    .filter(|p| p.ends_with("mm_sada.toml") == has_flow)
                     .map(|p| p.display().to_string()),
             );
         }

@@ -9,6 +9,7 @@ mod common;
 mod draw;
 mod features;
 mod finite;
+mod flow;
 mod frames;
 mod gap;
 mod graphs;

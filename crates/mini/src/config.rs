@@ -44,6 +44,11 @@ pub struct MiniConfig {
     /// Frames from one key frame of the H.264 files to the next.
     pub gop: u32,
 
+    /// Whether the optical flow of every video is written, too. `modalities` of `video_list` asks for it, so it need not be
+    /// given.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub flow: bool,
+
     /// Probability that a source background comes from the family of the video's class; else it
     /// comes from any of the twelve. At 0 the background says nothing about the class, at 1 it determines it.
     pub rho: f32,
@@ -102,6 +107,7 @@ impl Default for MiniConfig {
             fps: 24.0,
             qp: 20,
             gop: 12,
+            flow: false,
             rho: 0.9,
             contrast: 0.3,
             texture: 0.4,

@@ -19,11 +19,46 @@ use crate::split::{Domain, Split};
 /// older data set is mistaken for a new one.
 pub const GENERATOR_VERSION: u32 = 1;
 
+/// Version of the generator of optical flow, as [`GENERATOR_VERSION`].
+const FLOW_VERSION: u32 = 1;
+
+/// The folder of the optical flow, in that of the data set: a folder for each video, by its path without the ending.
+pub const FLOW_FOLDER: &str = "flow";
+
+/// The files of a video's flow, across and down: grey videos, of one frame less than the video has.
+pub const FLOW_FILES: [&str; 2] = ["flow_x.mp4", "flow_y.mp4"];
+
+/// Quantiser of the files of flow, which are to be near to what was computed.
+const FLOW_QP: u8 = 4;
+
 /// What a data set was made from; written last, as `mini.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Manifest {
     generator: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flow: Option<u32>,
     config: MiniConfig,
+}
+
+impl Manifest {
+    fn of(config: &MiniConfig) -> Self {
+        Self {
+            generator: GENERATOR_VERSION,
+            flow: config.flow.then_some(FLOW_VERSION),
+            config: config.clone(),
+        }
+    }
+}
+
+/// All that the content of the data set of `config` depends on: the versions of the generator, and the settings.
+pub fn identity(config: &MiniConfig) -> String {
+    let settings = serde_json::to_string(config).expect("plain settings have a JSON form");
+    let flow = if config.flow {
+        format!("flow {FLOW_VERSION} ")
+    } else {
+        String::new()
+    };
+    format!("{GENERATOR_VERSION} {flow}{settings}")
 }
 
 const MANIFEST: &str = "mini.json";
@@ -64,11 +99,7 @@ fn name(config: &MiniConfig) -> String {
 }
 
 fn manifest_text(config: &MiniConfig) -> String {
-    let manifest = Manifest {
-        generator: GENERATOR_VERSION,
-        config: config.clone(),
-    };
-    serde_json::to_string_pretty(&manifest).expect("plain settings have a JSON form") + "\n"
+    serde_json::to_string_pretty(&Manifest::of(config)).expect("plain settings have a JSON form") + "\n"
 }
 
 /// Whether `folder` holds the whole data set of `config`: settings and version as recorded, every
@@ -76,15 +107,12 @@ fn manifest_text(config: &MiniConfig) -> String {
 pub fn is_complete(folder: &Path, config: &MiniConfig) -> bool {
     let recorded = glad_video::read_text(&folder.join(MANIFEST)).ok();
     let recorded = recorded.and_then(|text| serde_json::from_str::<Manifest>(&text).ok());
-    let expected = Manifest {
-        generator: GENERATOR_VERSION,
-        config: config.clone(),
-    };
-    recorded.is_some_and(|recorded| recorded == expected)
+    recorded.is_some_and(|recorded| recorded == Manifest::of(config))
         && folder.join(SUMS).is_file()
         && Split::ALL.iter().all(|&split| {
             let videos = fs::read_dir(folder.join(split.folder())).map_or(0, |entries| entries.flatten().count());
-            videos == config.videos(split) && list_path(folder, split).is_file()
+            let flow = fs::read_dir(flow_path(folder, split)).map_or(0, |entries| entries.flatten().count());
+            videos == config.videos(split) && (!config.flow || flow == videos) && list_path(folder, split).is_file()
         })
 }
 
@@ -130,6 +158,10 @@ fn beside(folder: &Path) -> PathBuf {
     (1..).map(name).find(|p| !p.exists()).expect("some number is free")
 }
 
+fn flow_path(folder: &Path, split: Split) -> PathBuf {
+    folder.join(FLOW_FOLDER).join(split.folder())
+}
+
 fn list_path(folder: &Path, split: Split) -> PathBuf {
     folder.join(format!("{}.txt", split.name()))
 }
@@ -140,6 +172,8 @@ fn list_path(folder: &Path, split: Split) -> PathBuf {
 /// - `source_train.txt` and so on: a list for each split with a line `path frames label` for each
 ///   video, paths relative to the list. The target lists carry labels too: not using them is
 ///   up to the user;
+/// - with `flow`: `flow/source/train/00003_kick/flow_x.mp4` and `flow_y.mp4` and so on, the motion of every pixel to the next
+///   frame as [`Scene::flow`] has it, in grey;
 /// - `classes.txt` and `auxiliary_classes.txt`: the names of the labels, one a line;
 /// - `b3sums.txt`: the hash of each of these files;
 /// - `mini.json`: the settings and the generator's version.
@@ -307,5 +341,33 @@ fn write_video(fresh: &Path, config: &MiniConfig, split: Split, index: usize) ->
         video.push(&rgb)?;
     }
     let frames = video.finish()?;
+    if config.flow {
+        let name = relative.trim_end_matches(".mp4");
+        write_flow(&fresh.join(FLOW_FOLDER).join(name), config, &scene)?;
+    }
     Ok(format!("{relative} {frames} {label}\n"))
+}
+
+/// Writes the optical flow of one video into the new folder `folder`.
+fn write_flow(folder: &Path, config: &MiniConfig, scene: &Scene) -> Result<(), MiniError> {
+    fs::create_dir_all(folder).map_err(MiniError::io(folder))?;
+    let options = WriteOptions {
+        qp: FLOW_QP,
+        gop: config.gop,
+        effort: Effort::Fast,
+        ..WriteOptions::default()
+    };
+    let (size, fps) = (config.size, f64::from(config.fps));
+    let create = |name: &str| VideoWriter::create_with(folder.join(name), size, size, fps, options.clone());
+    let mut files = [create(FLOW_FILES[0])?, create(FLOW_FILES[1])?];
+    for frame in 0..scene.flow_count() {
+        for (file, component) in files.iter_mut().zip(scene.flow(frame)) {
+            let grey: Vec<u8> = component.into_iter().flat_map(|v| [v; 3]).collect();
+            file.push(&grey)?;
+        }
+    }
+    for file in files {
+        file.finish()?;
+    }
+    Ok(())
 }

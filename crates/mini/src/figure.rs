@@ -8,6 +8,16 @@ use crate::stream::Stream;
 /// No part is thinner than this, in pixels, because thinner lines would break up.
 const THINNEST: f32 = 0.75;
 
+/// A part of the body: the points within a distance of a segment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Part {
+    pub a: Point,
+    pub b: Point,
+    /// In pixels.
+    pub radius: f32,
+    pub colour: Rgb,
+}
+
 /// Colours and cloth of one person.
 #[derive(Debug, Clone)]
 pub(crate) struct Figure {
@@ -67,22 +77,34 @@ impl Figure {
 
     /// Draws the body, far side first; `scale` is its height in pixels.
     pub(crate) fn draw(&self, picture: &mut Picture, joints: &Joints, scale: f32) {
+        for Part { a, b, radius, colour } in self.parts(joints, scale) {
+            picture.capsule(a, b, radius, colour, self.cloth.as_deref());
+        }
+    }
+
+    /// The parts of the body in the order in which they cover each other.
+    pub(crate) fn parts(&self, joints: &Joints, scale: f32) -> [Part; 11] {
         let shade = |colour: Rgb, factor: f32| colour.map(|value| value * factor);
-        let mut part = |a: Point, b: Point, radius: f32, colour: Rgb| {
-            picture.capsule(a, b, (radius * scale).max(THINNEST), colour, self.cloth.as_deref());
+        let part = |a: Point, b: Point, radius: f32, colour: Rgb| Part {
+            a,
+            b,
+            radius: (radius * scale).max(THINNEST),
+            colour,
         };
         let j = joints;
         let (near, far) = (0, 1);
-        part(j.shoulders, j.elbow[far], 0.030, shade(self.sleeves, self.far));
-        part(j.elbow[far], j.hand[far], 0.027, shade(self.skin, self.far));
-        part(j.pelvis, j.knee[far], 0.046, shade(self.thighs, self.far));
-        part(j.knee[far], j.foot[far], 0.034, shade(self.shins, self.far));
-        part(j.pelvis, j.neck, 0.066, self.torso);
-        part(j.neck, j.neck, 0.040, self.skin);
-        part(j.head, j.head, 0.072, self.skin);
-        part(j.pelvis, j.knee[near], 0.046, self.thighs);
-        part(j.knee[near], j.foot[near], 0.034, self.shins);
-        part(j.shoulders, j.elbow[near], 0.030, self.sleeves);
-        part(j.elbow[near], j.hand[near], 0.027, self.skin);
+        [
+            part(j.shoulders, j.elbow[far], 0.030, shade(self.sleeves, self.far)),
+            part(j.elbow[far], j.hand[far], 0.027, shade(self.skin, self.far)),
+            part(j.pelvis, j.knee[far], 0.046, shade(self.thighs, self.far)),
+            part(j.knee[far], j.foot[far], 0.034, shade(self.shins, self.far)),
+            part(j.pelvis, j.neck, 0.066, self.torso),
+            part(j.neck, j.neck, 0.040, self.skin),
+            part(j.head, j.head, 0.072, self.skin),
+            part(j.pelvis, j.knee[near], 0.046, self.thighs),
+            part(j.knee[near], j.foot[near], 0.034, self.shins),
+            part(j.shoulders, j.elbow[near], 0.030, self.sleeves),
+            part(j.elbow[near], j.hand[near], 0.027, self.skin),
+        ]
     }
 }

@@ -28,6 +28,7 @@ mod config;
 mod dataset;
 mod error;
 mod figure;
+mod flow;
 mod motion;
 mod pose;
 mod raster;
@@ -41,7 +42,7 @@ mod target;
 
 pub use cache::cache_dir;
 pub use config::{MiniConfig, Range};
-pub use dataset::{GENERATOR_VERSION, Progress, folder, generate, is_complete};
+pub use dataset::{FLOW_FILES, FLOW_FOLDER, GENERATOR_VERSION, Progress, folder, generate, identity, is_complete};
 pub use error::MiniError;
 pub use motion::Class;
 pub use scene::Scene;

@@ -62,6 +62,57 @@ fn threads_do_not_matter_and_seeds_do() {
     assert_eq!(same.collect::<Vec<_>>(), ["auxiliary_classes.txt", "classes.txt"]);
 }
 
+/// With flow, everything else is as without, and the files have what the scenes say.
+#[test]
+fn flow_is_next_to_the_same_videos() {
+    let dirs = [0; 2].map(|_| tempfile::tempdir().unwrap());
+    let flow = MiniConfig { flow: true, ..tiny() };
+    let plain = on_threads(2, dirs[0].path(), &tiny());
+    let both = on_threads(2, dirs[1].path(), &flow);
+    let same = plain
+        .iter()
+        .filter(|(name, _)| !["b3sums.txt", "mini.json"].contains(&name.as_str()));
+    for (name, bytes) in same {
+        assert_eq!(both.get(name), Some(bytes), "{name}");
+    }
+    let files = both.keys().filter(|name| name.starts_with("flow/")).count();
+    assert_eq!(files, 2 * flow.total_videos());
+    assert_ne!(folder(dirs[0].path(), &flow), folder(dirs[0].path(), &tiny()));
+    assert!(
+        glad_mini::identity(&flow).starts_with("1 flow 1 {"),
+        "{}",
+        glad_mini::identity(&flow)
+    );
+    let made = folder(dirs[1].path(), &flow);
+    assert!(is_complete(&made, &flow) && !is_complete(&made, &tiny()));
+    let scene = Scene::new(&flow, Split::SourceTrain, 3).unwrap();
+    let of = made
+        .join("flow/source/train")
+        .read_dir()
+        .unwrap()
+        .map(|e| e.unwrap().path());
+    let of = of
+        .into_iter()
+        .find(|p| p.file_name().unwrap().to_string_lossy().starts_with("00003_"))
+        .unwrap();
+    for (c, name) in glad_mini::FLOW_FILES.into_iter().enumerate() {
+        let video = Video::open(&of.join(name), &OpenOptions::default()).unwrap();
+        assert_eq!(video.frame_count(), scene.flow_count());
+        let mut off = 0.0;
+        for i in [0, 5, 11] {
+            let frame = video.frames(&[i]).unwrap().remove(0);
+            for (pixel, want) in frame.data().chunks(3).zip(&scene.flow(i)[c]) {
+                assert!(pixel[0] == pixel[1] && pixel[1] == pixel[2], "flow is grey");
+                assert!(pixel[0].abs_diff(*want) <= 12, "{} {want}", pixel[0]);
+                off += f64::from(pixel[0].abs_diff(*want));
+            }
+        }
+        assert!(off / (3.0 * 48.0 * 48.0) < 1.0, "{off}");
+    }
+    fs::remove_dir_all(of).unwrap();
+    assert!(!is_complete(&made, &flow));
+}
+
 #[test]
 fn more_videos_leave_the_first_ones_as_they_are() {
     let dirs = [0; 2].map(|_| tempfile::tempdir().unwrap());

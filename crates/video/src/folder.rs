@@ -173,20 +173,23 @@ impl Index for FolderIndex {
 /// Why a first number that nobody stated cannot be the folder's: its images begin one later, or before it.
 fn other_start(options: &OpenOptions, named: Numbers) -> Option<String> {
     let OpenOptions {
-        template, start_index, ..
+        template,
+        start_index,
+        prefix,
+        ..
     } = options;
     if named.first >= *start_index && named.first != start_index.saturating_add(1) {
         return None;
     }
     let numbers = match options.offset > 0 || options.frames.is_some() {
         true => format!(
-            ", or `start_index = {start_index}` if the offsets count from {}",
+            ", or `{prefix}start_index = {start_index}` if the offsets count from {}",
             template.name(*start_index)
         ),
         false => String::new(),
     };
     Some(format!(
-        "its images begin with {}, and {} is taken for the first, since `start_index` is not stated: say `start_index = \
+        "its images begin with {}, and {} is taken for the first, since `{prefix}start_index` is not stated: say `{prefix}start_index = \
          {}`{numbers}",
         template.name(named.first),
         template.name(*start_index),
@@ -200,17 +203,18 @@ fn no_frame(listing: &Listing, named: Option<Numbers>, options: &OpenOptions) ->
         template,
         start_index,
         offset,
+        prefix,
         ..
     } = options;
     let wanted = template.name(start_index.saturating_add(*offset));
     let start = |n: Numbers| match n.first == *start_index {
         true => None,
-        false => Some(format!("`start_index = {}`", n.first)),
+        false => Some(format!("`{prefix}start_index = {}`", n.first)),
     };
     let (template, named, say) = match (named, listing.template()) {
         (Some(n), _) => (template.clone(), n, start(n).filter(|_| *offset == 0)),
         (None, Some((other, n))) => {
-            let other_template = format!("`template = \"{other}\"`");
+            let other_template = format!("`{prefix}template = \"{other}\"`");
             let say = match start(n) {
                 Some(start) => format!("{other_template} and {start}"),
                 None => other_template,
@@ -243,7 +247,7 @@ fn whole(listing: &Listing, template: &Template, missing: usize) -> Result<(), S
             template.name(last)
         ));
     }
-    let Some((name, others)) = listing.otherwise(template, missing).zip(listing.others(template)) else {
+    let Some((name, others)) = listing.otherwise(template, missing).zip(listing.others(template, &[])) else {
         return Ok(());
     };
     Err(format!(
@@ -260,6 +264,7 @@ fn remark(listing: &Listing, named: Option<Numbers>, options: &OpenOptions, exif
         template,
         start_index,
         offset,
+        prefix,
         ..
     } = options;
     let turned = (exif != 1).then(|| {
@@ -271,9 +276,9 @@ fn remark(listing: &Listing, named: Option<Numbers>, options: &OpenOptions, exif
     }
     let before = named.filter(|n| n.first < *start_index).map(|n| {
         let name = template.name(n.first);
-        format!("its images begin with {name}, which is left out, since `start_index` is {start_index}")
+        format!("its images begin with {name}, which is left out, since `{prefix}start_index` is {start_index}")
     });
-    let others = listing.others(template).map(|o| {
+    let others = listing.others(template, &options.others).map(|o| {
         let images = if o.count == 1 { "image" } else { "images" };
         format!(
             "it has {} {images} that `{template}` does not name, such as {}",

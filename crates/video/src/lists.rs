@@ -25,7 +25,7 @@ mod words;
 
 pub use columns::{Column, Columns};
 pub use meant::meant;
-pub use names::{BadNames, class_names, is_heading};
+pub use names::{BadNames, VIDEO_ENDINGS, class_names, is_heading};
 pub use nearby::{Clue, Nearby};
 pub use table::Entries;
 

@@ -18,6 +18,10 @@ pub struct OpenOptions {
     pub frames: Option<usize>,
     /// For a folder: the names of its files.
     pub template: Template,
+    /// For a folder: what the names of the parameters `template` and `start_index` begin with, in messages.
+    pub prefix: &'static str,
+    /// For a folder: the names of other images in it, which are no frames, and no reason for a remark.
+    pub others: Vec<Template>,
     /// For a folder: the number of its first file, commonly 0 or 1.
     pub start_index: usize,
     /// For a folder: where `start_index` comes from.

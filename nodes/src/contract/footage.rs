@@ -14,7 +14,7 @@ pub trait Footage: Send + Sync {
     /// The file cannot be read.
     fn frame_count(&self) -> Result<usize, DataError>;
     /// The frames `wanted` (any order, repeats allowed), in that order; a repeated frame is decoded once and shared.
-    /// All frames are RGB, 8 bits.
+    /// All frames are RGB, 8 bits; of optical flow they have two channels, motion across and down.
     ///
     /// # Errors
     /// A frame is not there or damaged, or the file cannot be read.
@@ -101,6 +101,11 @@ pub trait Footage: Send + Sync {
     fn stamp(&self) -> Option<String> {
         None
     }
+    /// Another modality of the same video, with a file of its own: its optical flow, where this has its pictures. A video is bad
+    /// where one of the two is.
+    fn other(&self) -> Option<&Arc<Video>> {
+        None
+    }
     /// A hash over what is in the file, read anew, where sizes do not tell one content from another: features of one network are
     /// as large as those of another. `None` where size and time are enough.
     fn content(&self) -> Option<String> {
@@ -133,14 +138,14 @@ pub struct ImagesStamp {
     pub times: String,
 }
 
-/// One RGB image, 8 bits a channel, rows top to bottom.
+/// One image, 8 bits a channel, rows top to bottom: RGB, or optical flow.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
     /// Pixels across.
     pub width: usize,
     /// Pixels down.
     pub height: usize,
-    /// `height · width · 3` bytes.
+    /// `height · width · 3` bytes; of optical flow `height · width · 2`.
     pub data: Arc<Vec<u8>>,
 }
 

@@ -13,6 +13,8 @@ pub enum Head {
     Clip,
     /// Images next to a video, such as backgrounds.
     Images,
+    /// The optical flow of a video of a list, before anything of it is read.
+    Flow,
     /// The features of a video of a list, a row after the other, before any is read.
     Sequence,
     /// Lengths in frames.
@@ -41,6 +43,7 @@ const NAMED: [(&str, Head); 13] = [
     ("FrameIndex", Head::FrameIndex),
     ("Clip", Head::Clip),
     ("Images", Head::Images),
+    ("Flow", Head::Flow),
     ("Sequence", Head::Sequence),
     ("Length", Head::Length),
     ("Index", Head::Index),
@@ -87,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_name_and_its_head_are_one() {
-        for name in ["Video", "Clip", "Loss", "Metric", "Flow"] {
+        for name in ["Video", "Flow", "Clip", "Loss", "Metric", "Audio"] {
             assert_eq!(Head::from(name).name(), name);
         }
         assert_eq!(Head::from("Clip"), Head::Clip);

@@ -10,6 +10,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Channels of clips of pictures: red, green and blue.
+pub const RGB: usize = 3;
+
+/// Channels of clips of optical flow: motion across and down.
+pub const FLOW: usize = 2;
+
 /// A clip stack: `clips · frames` images of one size, and which clip has which.
 ///
 /// Bytes are laid out `[N, T, H, W, C]`.
@@ -66,7 +72,7 @@ impl ImageBank for Vec<Frame> {
 /// What travels between nodes of the data side.
 #[derive(Clone, Debug)]
 pub enum HostValue {
-    /// A video of a list: `Video[B]`, or its features, before any is read: `Sequence[B,D]`.
+    /// A video of a list: `Video[B]`; its optical flow, `Flow[B]`, or its features, `Sequence[B,D]`, before any is read.
     Video(Arc<Video>),
     /// A class: `Label[B]`.
     Label(u32),

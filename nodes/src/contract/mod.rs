@@ -31,7 +31,9 @@ pub use dim::{DimError, DimExpr, DimScope, Size};
 pub use error::{DataError, SourceError};
 pub use footage::{Footage, Frame, ImagesStamp, Origin, Video};
 pub use head::Head;
-pub use host::{Args, Clips, Features, FrameIndex, HostValue, ImageBank, PrepareCx, Resource, SampleCx, Source, Stage};
+pub use host::{
+    Args, Clips, FLOW, Features, FrameIndex, HostValue, ImageBank, PrepareCx, RGB, Resource, SampleCx, Source, Stage,
+};
 pub use kind::{Body, BuildCx, Group, Kind, Node};
 pub use lint::{FileFault, ListScan, Listing, Malformed};
 pub use params::Count;

@@ -147,6 +147,8 @@ pub struct LoadedWeights {
     pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
     /// How many values were made from kernels of two dimensions, repeated along time and divided by its length.
     pub inflated: usize,
+    /// How many values were made from kernels for RGB, averaged over its channels for optical flow.
+    pub averaged: usize,
 }
 
 /// What was loaded, and what was not, in one line.
@@ -170,6 +172,9 @@ impl fmt::Display for LoadedWeights {
         }
         if self.inflated > 0 {
             write!(f, " ({} inflated from two dimensions)", self.inflated)?;
+        }
+        if self.averaged > 0 {
+            f.write_str(" (the stem is the mean of one for RGB, for optical flow)")?;
         }
         some(f, "missing", &self.missing)?;
         let shapes: Vec<String> = self

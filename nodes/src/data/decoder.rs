@@ -17,24 +17,37 @@ impl Kind for Decoder {
     const GROUP: Group = Group::Data;
 
     fn contract(&self, wiring: &Wiring) -> Contract {
-        let clips: Vec<String> = (0..wiring.of("index").max(1)).map(|i| format!("N{i}")).collect();
-        let index: Vec<String> = clips.iter().map(|n| format!("FrameIndex[B,{n},T]")).collect();
-        Contract::on(Side::Host)
-            .input("video", "Video[B]", "the video")
-            .many("index", &index, "frame numbers; clips of one length")
-            .output("clips", &format!("Clip[B,{},T,~,~,3]", clips.join("+")), "the clips")
+        let frames = Contract::on(Side::Host).input("video", "Video[B]", "the video");
+        clips_of(frames, wiring, RGB)
     }
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        Ok(Body::Stage(Box::new(Decode)))
+        Ok(Body::Stage(Box::new(Decode {
+            port: "video",
+            channels: RGB,
+        })))
     }
 }
 
-struct Decode;
+/// `from`, which has frames of so many channels, with the frame numbers and the clips.
+pub(super) fn clips_of(from: Contract, wiring: &Wiring, channels: usize) -> Contract {
+    let clips: Vec<String> = (0..wiring.of("index").max(1)).map(|i| format!("N{i}")).collect();
+    let index: Vec<String> = clips.iter().map(|n| format!("FrameIndex[B,{n},T]")).collect();
+    let clips = format!("Clip[B,{},T,~,~,{channels}]", clips.join("+"));
+    from.many("index", &index, "frame numbers; clips of one length")
+        .output("clips", &clips, "the clips")
+}
+
+/// Decodes frames of so many channels.
+pub(super) struct Decode {
+    /// The port of the video.
+    pub port: &'static str,
+    pub channels: usize,
+}
 
 impl Stage for Decode {
     fn run(&self, _: &SampleCx, inputs: &Args<HostValue>) -> Result<Vec<HostValue>, DataError> {
-        let video = inputs.video("video")?;
+        let video = inputs.video(self.port)?;
         let mut wanted = vec![];
         let mut frames = 0;
         for value in inputs.all("index") {
@@ -47,14 +60,14 @@ impl Stage for Decode {
         if wanted.is_empty() {
             return Err(DataError::sample("no frames are asked for"));
         }
-        let mut layout = Layout::of(&wanted);
+        let mut layout = Layout::of(&wanted, self.channels);
         video.footage.visit(&wanted, &mut |number, frame| {
             Ok(layout
                 .put(number, &frame)
                 .with_context(|| format!("{}: {}", video.line, video.path.display()))?)
         })?;
         let (width, height) = layout.size.context("the video gave no frames")?;
-        let shape = [wanted.len() / frames, frames, height, width, 3];
+        let shape = [wanted.len() / frames, frames, height, width, self.channels];
         let data = layout.data;
         Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
     }
@@ -66,16 +79,18 @@ struct Layout {
     places: Vec<(usize, usize)>,
     /// Width and height of all frames, those of the first that came.
     size: Option<(usize, usize)>,
+    channels: usize,
     data: Vec<u8>,
 }
 
 impl Layout {
-    fn of(wanted: &[usize]) -> Layout {
+    fn of(wanted: &[usize], channels: usize) -> Layout {
         let mut places: Vec<(usize, usize)> = wanted.iter().copied().zip(0..).collect();
         places.sort_unstable();
         Layout {
             places,
             size: None,
+            channels,
             data: vec![],
         }
     }
@@ -88,6 +103,11 @@ impl Layout {
             "frame {number} has {}x{} pixels, another one {width}x{height}; all must be of one size",
             frame.width,
             frame.height,
+        );
+        ensure!(
+            bytes == width * height * self.channels,
+            "frame {number} of {width}x{height} pixels has {bytes} bytes, not {} a pixel",
+            self.channels
         );
         self.data.resize(self.places.len() * bytes, 0);
         let first = self.places.partition_point(|(f, _)| *f < number);

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::sync::Arc;
 
-/// Mirrors the clips of a video left to right, all of them or none: one draw a video, in training only.
+/// Mirrors the clips of a video left to right, all of them or none: one draw a video, in training only. Clips of two channels are
+/// optical flow, whose motion across (u) changes its sign with the sides: a byte of it becomes 255 − u.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Flip {
@@ -56,6 +57,9 @@ impl Stage for Mirror {
             row.rchunks_exact(channels)
                 .for_each(|pixel| data.extend_from_slice(pixel));
         }
+        if channels == FLOW {
+            data.iter_mut().step_by(FLOW).for_each(|u| *u = 255 - *u);
+        }
         let shape = clips.shape;
         Ok(vec![HostValue::Clips(Arc::new(Clips { shape, data }))])
     }
@@ -76,6 +80,20 @@ mod tests {
         for (a, b) in after.data.chunks(15).zip(before.data.chunks(15)) {
             for x in 0..5 {
                 assert_eq!(a[x * 3..][..3], b[(4 - x) * 3..][..3]);
+            }
+        }
+        assert_eq!(clips_through(&*stage, sample(1, true), &after), before);
+    }
+
+    #[test]
+    fn motion_across_changes_its_sign() {
+        let stage = built::<Flip>(json!({"prob": 1.0}));
+        let before = clips([1, 2, 3, 4, 2]);
+        let after = clips_through(&*stage, sample(1, true), &before);
+        for (a, b) in after.data.chunks(8).zip(before.data.chunks(8)) {
+            for x in 0..4 {
+                let [u, v] = [b[(3 - x) * 2], b[(3 - x) * 2 + 1]];
+                assert_eq!(a[x * 2..][..2], [255 - u, v]);
             }
         }
         assert_eq!(clips_through(&*stage, sample(1, true), &after), before);

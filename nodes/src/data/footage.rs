@@ -1,6 +1,6 @@
 //! Frames of a listed video, by way of [`glad_video`].
 
-use crate::contract::{Clue, DataError, Defect, Footage, Frame, ImagesStamp, Stated};
+use crate::contract::{Clue, DataError, Defect, Footage, Frame, ImagesStamp, Stated, Video as ListedVideo};
 use glad_video::lists::Nearby;
 use glad_video::{ImageError, OpenOptions, RgbFrame, Template, Video, VideoError, Watch};
 use std::collections::HashMap;
@@ -22,6 +22,8 @@ pub(super) struct ListedFootage {
     nearby: Option<Arc<Nearby>>,
     /// What the list has for the home folder at the beginning of the path, and the rest.
     home: Option<(&'static str, Box<str>)>,
+    /// The optical flow of the video.
+    flow: Option<Arc<ListedVideo>>,
     opened: OnceLock<Arc<Video>>,
     remark: OnceLock<String>,
 }
@@ -36,6 +38,7 @@ impl ListedFootage {
             watch,
             nearby: None,
             home: None,
+            flow: None,
             opened: OnceLock::new(),
             remark: OnceLock::new(),
         }
@@ -47,6 +50,25 @@ impl ListedFootage {
         self.nearby = Some(nearby);
         self.home = home.map(|(start, rest)| (start, rest.into()));
         self
+    }
+
+    /// With its optical flow.
+    pub(super) fn with_flow(mut self, flow: Option<Arc<ListedVideo>>) -> Self {
+        self.flow = flow;
+        self
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file or the images of the folder, as they are now.
+    pub(super) fn files(&self) -> Option<ImagesStamp> {
+        if self.path.is_dir() {
+            return self.images();
+        }
+        let name = self.path.file_name()?.to_str()?.to_owned();
+        stamp_of(self.path.parent()?, std::iter::once(name))
     }
 
     fn video(&self) -> Result<&Arc<Video>, DataError> {
@@ -251,6 +273,10 @@ impl Footage for ListedFootage {
         Some(s)
     }
 
+    fn other(&self) -> Option<&Arc<ListedVideo>> {
+        self.flow.as_ref()
+    }
+
     fn images(&self) -> Option<ImagesStamp> {
         let OpenOptions {
             offset,
@@ -273,9 +299,13 @@ impl Footage for ListedFootage {
 
 /// The files of a folder as they are now: those of these numbers, up to the first that is not there.
 pub(super) fn files_of_folder(folder: &Path, template: &Template, numbers: Range<usize>) -> Option<ImagesStamp> {
+    stamp_of(folder, numbers.map(|number| template.name(number)))
+}
+
+/// The files of these names, up to the first that is not there.
+fn stamp_of(folder: &Path, names: impl Iterator<Item = String>) -> Option<ImagesStamp> {
     let (mut bytes, mut sizes, mut times) = (0u64, blake3::Hasher::new(), blake3::Hasher::new());
-    for number in numbers {
-        let name = template.name(number);
+    for name in names {
         let Ok(meta) = folder.join(&name).metadata() else {
             break;
         };

@@ -67,7 +67,11 @@ impl Kind for GridSampler {
     fn contract(&self, _: &Wiring) -> Contract {
         let (n, t, g, l) = (&self.clips, &self.frames, self.columns.len(), self.rows.len());
         let c = Contract::on(Side::Host)
-            .input("video", "Video|Sequence[B,*S]", "the video, or its features")
+            .input(
+                "video",
+                "Video|Flow|Sequence[B,*S]",
+                "the video, its optical flow, or its features",
+            )
             .output(
                 "global",
                 &format!("FrameIndex[B,{g},{n}]"),

@@ -1,6 +1,6 @@
 //! Image operations on every frame of a video's clips.
 
-use crate::contract::Clips;
+use crate::contract::{Clips, FLOW};
 use anyhow::{Result, ensure};
 use glad_video::{CropBox, RgbFrame};
 use std::sync::Arc;
@@ -67,8 +67,15 @@ pub(super) fn resize(
     }
     let mut data = Vec::with_capacity(n * t * height * width * c);
     for frame in clips.data.chunks_exact((h * w * c).max(1)) {
-        let changed = change(&RgbFrame::new(w, h, frame.to_vec())?)?;
-        data.extend_from_slice(changed.data());
+        match c {
+            // Channels are resized each for itself, so a third one changes nothing.
+            FLOW => {
+                let padded = frame.chunks_exact(FLOW).flat_map(|p| [p[0], p[1], 0]).collect();
+                let changed = change(&RgbFrame::new(w, h, padded)?)?;
+                data.extend(changed.data().chunks_exact(3).flat_map(|p| [p[0], p[1]]));
+            }
+            _ => data.extend_from_slice(change(&RgbFrame::new(w, h, frame.to_vec())?)?.data()),
+        }
     }
     let shape = [n, t, height, width, c];
     Ok(Arc::new(Clips { shape, data }))

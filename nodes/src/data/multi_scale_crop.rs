@@ -59,7 +59,7 @@ impl Kind for MultiScaleCrop {
 
     fn contract(&self, _: &Wiring) -> Contract {
         let Extent { height, width } = &self.size;
-        clips_stage("Clip[B,N,T,H,W,3]", &format!("Clip[B,N,T,{height},{width},3]")).random()
+        clips_stage("Clip[B,N,T,H,W,C]", &format!("Clip[B,N,T,{height},{width},C]")).random()
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -7,24 +7,27 @@ use candle_core::{DType, Tensor};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// `(x − mean) / std` of every channel, on the device: clips of bytes, 0 to 255, become clips of 32-bit floats.
+/// `(x − mean) / std` of every channel, on the device: clips of bytes, 0 to 255, become clips of 32-bit floats. Optical flow has
+/// two channels, and so two means and standard deviations: `[128, 128]` for both is x/128 − 1, which is 0 without motion.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Normalize {
-    /// What is subtracted from red, green and blue; by default ImageNet's means.
+    /// What is subtracted from red, green and blue, or from the two components of optical flow; by default ImageNet's means.
     #[serde(default = "imagenet_mean")]
-    pub mean: [f64; 3],
+    #[schemars(length(min = 2, max = 3))]
+    pub mean: Vec<f64>,
     /// What they are divided by then; by default ImageNet's standard deviations.
     #[serde(default = "imagenet_std")]
-    pub std: [f64; 3],
+    #[schemars(length(min = 2, max = 3))]
+    pub std: Vec<f64>,
 }
 
-fn imagenet_mean() -> [f64; 3] {
-    [123.675, 116.28, 103.53]
+fn imagenet_mean() -> Vec<f64> {
+    vec![123.675, 116.28, 103.53]
 }
 
-fn imagenet_std() -> [f64; 3] {
-    [58.395, 57.12, 57.375]
+fn imagenet_std() -> Vec<f64> {
+    vec![58.395, 57.12, 57.375]
 }
 
 impl Kind for Normalize {
@@ -34,6 +37,13 @@ impl Kind for Normalize {
     fn validate(&self) -> Vec<ParamProblem> {
         let bad_std = |s: &f64| !(s.is_finite() && *s > 0.0);
         let mut problems = vec![];
+        if ![2, 3].contains(&self.mean.len()) {
+            let message = format!("{}, and a channel has one", values(self.mean.len()));
+            problems.push(ParamProblem::new("mean", message).help("give 3 for RGB, 2 for optical flow"));
+        } else if self.std.len() != self.mean.len() {
+            let message = format!("{}, and `mean` has {}", values(self.std.len()), self.mean.len());
+            problems.push(ParamProblem::new("std", message).help("give both 3 for RGB, 2 for optical flow"));
+        }
         for (i, s) in self.std.iter().enumerate().filter(|(_, s)| bad_std(s)) {
             problems.push(ParamProblem::new(format!("std[{i}]"), format!("{s} is not above 0")));
         }
@@ -41,17 +51,22 @@ impl Kind for Normalize {
     }
 
     fn remarks(&self) -> Vec<ParamProblem> {
-        let listed = |of: [f64; 3], by: f64| of.map(|v| format!("{:.3}", v * by)).join(", ");
+        let listed = |of: &[f64], by: f64| {
+            let values: Vec<String> = of.iter().map(|v| format!("{:.3}", v * by)).collect();
+            values.join(", ")
+        };
         // What is meant for values from 0 to 1; means of 0 are also those of bytes that are divided alone.
         let unit_mean = self.mean.iter().all(|m| (0.0..=1.0).contains(m)) && self.mean.iter().any(|m| *m != 0.0);
         let unit_std = self.std.iter().all(|s| *s <= 1.0) && self.std.iter().any(|s| *s != 1.0);
-        let neither = self.mean == [0.0; 3] && self.std == [1.0; 3];
+        let neither = self.mean.iter().all(|m| *m == 0.0) && self.std.iter().all(|s| *s == 1.0);
         if neither {
             let message = "mean 0 and standard deviation 1 leave the bytes as they are, from 0 to 255";
-            return vec![ParamProblem::new("std", message).help("for values from 0 to 1, give std = [255, 255, 255]")];
+            let bytes = vec!["255"; self.std.len()].join(", ");
+            let help = format!("for values from 0 to 1, give std = [{bytes}]");
+            return vec![ParamProblem::new("std", message).help(help)];
         }
         let mut remarks = vec![];
-        let of_unit = |name: &str, of: [f64; 3]| {
+        let of_unit = |name: &str, of: &[f64]| {
             let message = format!(
                 "[{}] looks meant for values from 0 to 1, and the clips are bytes, 0 to 255",
                 listed(of, 1.0)
@@ -59,58 +74,67 @@ impl Kind for Normalize {
             ParamProblem::new(name, message).help(format!("times 255: {name} = [{}]", listed(of, 255.0)))
         };
         if unit_mean {
-            remarks.push(of_unit("mean", self.mean));
+            remarks.push(of_unit("mean", &self.mean));
         }
         if unit_std {
-            remarks.push(of_unit("std", self.std));
+            remarks.push(of_unit("std", &self.std));
         }
-        let swapped = (0..3).all(|c| 1.0 < self.mean[c] && self.mean[c] < self.std[c]);
+        let mut pairs = self.mean.iter().zip(&self.std);
+        let swapped = pairs.all(|(mean, std)| 1.0 < *mean && mean < std);
         if swapped {
             let message = "every standard deviation is above its mean, as if the two were exchanged";
             remarks.push(ParamProblem::new("mean", message).help(format!(
                 "mean = [{}], std = [{}]",
-                listed(self.std, 1.0),
-                listed(self.mean, 1.0)
+                listed(&self.std, 1.0),
+                listed(&self.mean, 1.0)
             )));
         }
         if self.mean.iter().any(|m| !(0.0..=255.0).contains(m)) && !unit_mean {
-            let message = format!("[{}] is outside of the bytes, 0 to 255", listed(self.mean, 1.0));
+            let message = format!("[{}] is outside of the bytes, 0 to 255", listed(&self.mean, 1.0));
             remarks.push(ParamProblem::new("mean", message));
         }
         // ImageNet's means in the order of OpenCV and Caffe.
-        let [red, green, blue] = self.mean;
+        let [red, green, blue] = self.mean[..] else {
+            return remarks;
+        };
         let near = |a: f64, b: f64| (a - b).abs() < 1.0;
         if near(red, 103.9) && near(green, 116.5) && near(blue, 123.4) {
             let message = format!(
                 "[{}] are ImageNet's means of blue, green and red",
-                listed(self.mean, 1.0)
+                listed(&self.mean, 1.0)
             );
-            let swapped = listed([blue, green, red], 1.0);
+            let swapped = listed(&[blue, green, red], 1.0);
             remarks.push(ParamProblem::new("mean", message).help(format!("frames are RGB: mean = [{swapped}]")));
         }
         remarks
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
+        let ty = format!("Clip[B,N,T,H,W,{}]", self.mean.len());
         Contract::on(Side::Device)
-            .input("clips", "Clip[B,N,T,H,W,3]", "the clips, bytes")
+            .input("clips", &ty, "the clips, bytes")
             .constant()
-            .output("clips", "Clip[B,N,T,H,W,3]", "the clips, floats")
+            .output("clips", &ty, "the clips, floats")
             .gradient(Gradient::Stops)
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         Ok(Body::Compute(Box::new(Normalizer {
-            mean: self.mean.map(|m| m as f32),
-            std: self.std.map(|s| s as f32),
+            mean: self.mean.iter().map(|m| *m as f32).collect(),
+            std: self.std.iter().map(|s| *s as f32).collect(),
             clips: cx.input("clips").cloned(),
         })))
     }
 }
 
+/// `3 values`, `1 value`.
+fn values(n: usize) -> String {
+    format!("{n} value{}", if n == 1 { "" } else { "s" })
+}
+
 struct Normalizer {
-    mean: [f32; 3],
-    std: [f32; 3],
+    mean: Vec<f32>,
+    std: Vec<f32>,
     clips: Option<Type>,
 }
 
@@ -118,12 +142,13 @@ impl Compute for Normalizer {
     fn forward(&self, step: &mut Step<'_>, inputs: &Args<Tensor>) -> Result<(Vec<Tensor>, Saved)> {
         let clips = inputs.one("clips")?;
         ensure!(
-            clips.dtype() == DType::U8 && clips.dims().last() == Some(&3),
-            "clips of bytes with 3 channels are needed, not {:?} {:?}",
+            clips.dtype() == DType::U8 && clips.dims().last() == Some(&self.mean.len()),
+            "clips of bytes with {} channels are needed, not {:?} {:?}",
+            self.mean.len(),
             clips.dtype(),
             clips.dims()
         );
-        let out = normalize(clips, self.mean, self.std, step.precision.activations())?;
+        let out = normalize(clips, &self.mean, &self.std, step.precision.activations())?;
         Ok((vec![out], Box::new(())))
     }
 
@@ -196,6 +221,20 @@ mod tests {
     }
 
     #[test]
+    fn optical_flow_has_two_channels() {
+        let bytes: Vec<u8> = (0..2 * 3 * 5 * 2).map(|i| (i * 37 % 256) as u8).collect();
+        let clips = Tensor::from_vec(bytes.clone(), (1, 1, 2, 3, 5, 2), &device()).unwrap();
+        let out = forward(json!({"mean": [128, 120], "std": [128, 64]}), &clips).unwrap();
+        assert_eq!(out.dims(), clips.dims());
+        let (mean, std) = ([128.0, 120.0], [128.0, 64.0]);
+        for (i, y) in out.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().enumerate() {
+            assert_eq!(f64::from(*y), (f64::from(bytes[i]) - mean[i % 2]) / std[i % 2], "{i}");
+        }
+        let e = forward(json!({}), &clips).unwrap_err().to_string();
+        assert!(e.starts_with("clips of bytes with 3 channels are needed"), "{e}");
+    }
+
+    #[test]
     fn a_view_of_clips_is_read_in_its_own_order() {
         let bytes: Vec<u8> = (0..36).collect();
         let clips = Tensor::from_vec(bytes, (2, 1, 1, 2, 3, 3), &device()).unwrap();
@@ -248,5 +287,9 @@ mod tests {
         assert!(forward(json!({}), &floats).unwrap_err().to_string().contains("bytes"));
         let found = problems::<Normalize>(json!({"std": [1.0, 0.0, 1.0]}), &dims(&[]));
         assert_eq!(found, ["std[1]: 0 is not above 0"]);
+        let found = problems::<Normalize>(json!({"mean": [128.0]}), &dims(&[]));
+        assert_eq!(found, ["mean: 1 value, and a channel has one"]);
+        let found = problems::<Normalize>(json!({"mean": [128.0, 128.0]}), &dims(&[]));
+        assert_eq!(found, ["std: 3 values, and `mean` has 2"]);
     }
 }

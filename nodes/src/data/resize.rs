@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Resizes the frames: to a length of their shorter side, or to a size whatever their proportions. Frames that have it
-/// stay as they are.
+/// stay as they are. Optical flow is resized as a picture, as the field does: its values stay those of the original size.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("examples" = [{ "short": 256 }]))]
@@ -39,10 +39,10 @@ impl Kind for Resize {
 
     fn contract(&self, _: &Wiring) -> Contract {
         let to = match &self.size {
-            Some(Extent { height, width }) => format!("Clip[B,N,T,{height},{width},3]"),
-            None => "Clip[B,N,T,~,~,3]".into(),
+            Some(Extent { height, width }) => format!("Clip[B,N,T,{height},{width},C]"),
+            None => "Clip[B,N,T,~,~,C]".into(),
         };
-        clips_stage("Clip[B,N,T,H,W,3]", &to)
+        clips_stage("Clip[B,N,T,H,W,C]", &to)
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
@@ -117,6 +117,23 @@ mod tests {
     }
 
     #[test]
+    fn channels_of_optical_flow_are_resized_as_those_of_pictures() {
+        for p in [json!({"short": 6}), json!({"size": [4, 6], "filter": "antialiased"})] {
+            let stage = built::<Resize>(p);
+            let rgb = clips([2, 1, 9, 12, 3]);
+            let two = |c: &Clips| c.data.chunks(3).flat_map(|p| [p[0], p[1]]).collect::<Vec<u8>>();
+            let flow = Arc::new(Clips {
+                shape: [2, 1, 9, 12, 2],
+                data: two(&rgb),
+            });
+            let want = clips_through(&*stage, sample(0, true), &rgb);
+            let got = clips_through(&*stage, sample(0, true), &flow);
+            assert_eq!((got.shape[..4].to_vec(), got.shape[4]), (want.shape[..4].to_vec(), 2));
+            assert_eq!(got.data, two(&want));
+        }
+    }
+
+    #[test]
     fn frames_of_that_size_are_not_copied() {
         let before = clips([1, 2, 6, 8, 3]);
         for p in [json!({"short": 6}), json!({"size": [6, 8]})] {
@@ -131,9 +148,9 @@ mod tests {
             let contract = node::<Resize>(p).contract(&Wiring::default());
             contract.outputs[0].ty.to_string()
         };
-        assert_eq!(to(json!({"short": 256})), "Clip[B,N,T,~,~,3]");
-        assert_eq!(to(json!({"size": "S"})), "Clip[B,N,T,S,S,3]");
-        assert_eq!(to(json!({"size": [112, 224]})), "Clip[B,N,T,112,224,3]");
+        assert_eq!(to(json!({"short": 256})), "Clip[B,N,T,~,~,C]");
+        assert_eq!(to(json!({"size": "S"})), "Clip[B,N,T,S,S,C]");
+        assert_eq!(to(json!({"size": [112, 224]})), "Clip[B,N,T,112,224,C]");
     }
 
     #[test]

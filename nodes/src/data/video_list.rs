@@ -6,6 +6,7 @@ mod tests;
 
 use self::source::Listed;
 use super::classes::Classes;
+use super::flow::{Component, Modality};
 use super::listing;
 use super::lists::Lists;
 use crate::contract::*;
@@ -53,6 +54,26 @@ pub struct VideoList {
     /// later, or earlier, is a bad video.
     #[serde(default)]
     pub start_index: Option<usize>,
+    /// What is read of a video: its pictures, which are the port `video`, its optical flow, which is the port `flow`, or both.
+    #[serde(default = "rgb")]
+    pub modalities: Vec<Modality>,
+    /// The folder of the optical flow, which has a folder for each video: named as its path in the list, without the ending of a
+    /// video file. Without it flow is where the videos are: next to the images of a folder.
+    #[serde(default)]
+    pub flow_root: Option<String>,
+    /// The files of a video's flow, across (x or u) and down (y or v): grey images of a folder, with one number in their names,
+    /// or, without a number, two videos. By default `["flow_x_%05d.jpg", "flow_y_%05d.jpg"]`, of EPIC-KITCHENS
+    /// `["u/frame_%010d.jpg", "v/frame_%010d.jpg"]`.
+    #[serde(default)]
+    pub flow_template: Option<[String; 2]>,
+    /// The number of the first image of flow; by default that of the videos' images.
+    #[serde(default)]
+    pub flow_start_index: Option<usize>,
+    /// Frames of the video from one image of flow to the next: 2 for the flow of EPIC-KITCHENS. A segment of frames has the flow
+    /// between any two of them.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1))]
+    pub flow_stride: usize,
     /// Names of the classes, in order: a list, or a file with one on each line.
     #[serde(default)]
     pub classes: Option<Classes>,
@@ -71,6 +92,14 @@ pub struct VideoList {
 
 fn ten() -> f64 {
     10.0
+}
+
+fn rgb() -> Vec<Modality> {
+    vec![Modality::Rgb]
+}
+
+fn one() -> usize {
+    1
 }
 
 /// The longest time that can be asked for, in minutes.
@@ -92,11 +121,65 @@ impl VideoList {
         Template::parse(self.template.as_deref().unwrap_or(format.template()))
     }
 
+    /// Whether videos have this modality.
+    fn has(&self, modality: Modality) -> bool {
+        self.modalities.contains(&modality)
+    }
+
+    /// The files of a video's optical flow, in a list of this format, and which parameter is wrong.
+    fn components(&self, format: ListFormat) -> Result<[Component; 2], ParamProblem> {
+        let names = match (&self.flow_template, self.to_make()) {
+            (Some(names), _) => names.each_ref().map(String::as_str),
+            (None, Some(_)) => glad_mini::FLOW_FILES,
+            (None, None) => match format {
+                ListFormat::EpicKitchens => ["u/frame_%010d.jpg", "v/frame_%010d.jpg"],
+                _ => ["flow_x_%05d.jpg", "flow_y_%05d.jpg"],
+            },
+        };
+        let [across, down] = names.map(Component::parse);
+        let at = |i: usize| move |e| ParamProblem::new(format!("flow_template[{i}]"), e);
+        let both = [across.map_err(at(0))?, down.map_err(at(1))?];
+        match both[0] == both[1] {
+            true => {
+                let p = ParamProblem::new("flow_template", "both components of the flow are the same files");
+                Err(p.help("the first is the motion across (x or u), the second down (y or v)"))
+            }
+            false => Ok(both),
+        }
+    }
+
     /// Data to make, where any list is of it.
-    fn to_make(&self) -> Option<&MiniConfig> {
+    fn to_make(&self) -> Option<MiniConfig> {
         let own = |(_, list): &(&str, &str)| Path::new(list).is_absolute();
         let needed = !self.list.distinct().iter().all(own);
-        self.generate.as_ref().map(|g| &g.mini).filter(|_| needed)
+        let mini = &self.generate.as_ref().filter(|_| needed)?.mini;
+        Some(MiniConfig {
+            flow: mini.flow || self.has(Modality::Flow),
+            ..mini.clone()
+        })
+    }
+}
+
+impl VideoList {
+    /// What is wrong with the parameters of optical flow.
+    fn flow_problems(&self) -> Vec<ParamProblem> {
+        let mut problems = vec![];
+        let twice = |m: &Modality| self.modalities.iter().filter(|other| *other == m).count() > 1;
+        if self.modalities.is_empty() {
+            problems.push(
+                ParamProblem::new("modalities", "nothing is read of the videos").help("give \"rgb\", \"flow\" or both"),
+            );
+        } else if self.modalities.iter().any(twice) {
+            problems.push(ParamProblem::new("modalities", "names a modality twice"));
+        }
+        if self.flow_stride == 0 {
+            let message = "every image of flow would be of the same frame";
+            problems.push(
+                ParamProblem::new("flow_stride", message).help("1: an image for each frame; 2: for every second"),
+            );
+        }
+        problems.extend(self.components(self.format).err());
+        problems
     }
 }
 
@@ -115,6 +198,7 @@ impl Kind for VideoList {
         if let Err(e) = self.template(self.format) {
             problems.push(ParamProblem::new("template", e));
         }
+        problems.extend(self.flow_problems());
         if !(self.stall_minutes > 0.0 && self.stall_minutes <= YEAR) {
             let message = "`stall_minutes` must be above 0, and no more than a year";
             problems.push(ParamProblem::new("stall_minutes", message));
@@ -137,10 +221,15 @@ impl Kind for VideoList {
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        Contract::on(Side::Host)
-            .output("video", "Video[B]", "the video")
-            .output("label", "Label[B]", "its class")
-            .supervision()
+        let mut c = Contract::on(Side::Host);
+        if self.has(Modality::Rgb) {
+            c = c.output("video", "Video[B]", "the video");
+        }
+        c = c.output("label", "Label[B]", "its class").supervision();
+        if self.has(Modality::Flow) {
+            c = c.output("flow", "Flow[B]", "its optical flow");
+        }
+        c
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {

@@ -49,7 +49,11 @@ impl Kind for WindowSampler {
     fn contract(&self, _: &Wiring) -> Contract {
         let (n, t) = (&self.clips, &self.frames);
         let c = Contract::on(Side::Host)
-            .input("video", "Video|Sequence[B,*S]", "the video, or its features")
+            .input(
+                "video",
+                "Video|Flow|Sequence[B,*S]",
+                "the video, its optical flow, or its features",
+            )
             .output(
                 "index",
                 &format!("FrameIndex[B,{n},{t}]"),

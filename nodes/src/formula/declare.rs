@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 /// Texts of one node.
 const MOST_TEXTS: usize = 64;
 /// Heads that no formula makes: what is on the host.
-const HOST: [Head; 8] = [
+const HOST: [Head; 9] = [
     Head::Video,
+    Head::Flow,
     Head::Sequence,
     Head::FrameIndex,
     Head::Clip,

@@ -7,8 +7,8 @@ use super::sequence::{self, Sequence};
 use crate::input::known;
 use crate::tensor::parts::by_rows;
 use crate::{
-    Args, Body, BuildCx, Compute, Contract, Cost, Count, LoadedWeights, ParamProblem, Precision, Role, Saved, Side,
-    StartsFrom, Step, Type, WeightSpec, kept,
+    Args, Body, BuildCx, Compute, Contract, Cost, Count, FLOW, LoadedWeights, ParamProblem, Precision, RGB, Role,
+    Saved, Side, StartsFrom, Step, Type, WeightSpec, kept,
 };
 use anyhow::{Context, Result, bail};
 use candle_core::{DType, Device, Tensor};
@@ -93,7 +93,11 @@ pub(crate) fn check_width(width: usize) -> Option<ParamProblem> {
 /// The contract of a backbone with features of `features` values.
 pub(crate) fn contract(features: usize, stats: BatchStats, norms: Norms) -> Contract {
     Contract::on(Side::Device)
-        .input("clips", "Clip[B,N,T,H,W,3]", "normalised frames, channels last")
+        .input(
+            "clips",
+            "Clip[B,N,T,H,W,C]",
+            "normalised frames, channels last: RGB, or optical flow",
+        )
         .output(
             "feature",
             &format!("Feature[B,N,{features}]"),
@@ -103,9 +107,9 @@ pub(crate) fn contract(features: usize, stats: BatchStats, norms: Norms) -> Cont
         .per_stream(norms.roles())
 }
 
-/// The node around a network from clips `[clips, T, H, W, 3]` to features `[clips, D]`.
+/// The node around a network from clips `[clips, T, H, W, C]` to features `[clips, D]`, by the clips' channels.
 pub(crate) fn build(
-    network: Sequence,
+    network: impl Fn(usize) -> Sequence,
     cx: &BuildCx<'_>,
     views: Option<&[Count]>,
     init: Option<&Start>,
@@ -121,8 +125,15 @@ pub(crate) fn build(
         ]);
     }
     let clips = known(first, 1)?;
+    let channels = known(first, 5)?;
+    if ![RGB, FLOW].contains(&channels) {
+        return Err(vec![
+            ParamProblem::new("", format!("clips of {channels} channels arrive (`{first}`)"))
+                .help("a backbone takes RGB, which has 3, or optical flow, which has 2"),
+        ]);
+    }
     Ok(Body::Compute(Box::new(Backbone {
-        network,
+        network: network(channels),
         views: view_sizes(views, cx, clips)?,
         clips: types.len() * clips,
         size: [known(first, 2)?, known(first, 3)?, known(first, 4)?],

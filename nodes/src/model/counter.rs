@@ -36,12 +36,12 @@ pub(crate) struct Own {
 }
 
 impl Counter {
-    /// At the input of a network that takes images of three channels.
-    pub(super) fn new(samples: usize, size: [usize; 3], precision: Precision) -> Counter {
+    /// At the input of a network that takes images of so many channels.
+    pub(super) fn new(samples: usize, size: [usize; 3], channels: usize, precision: Precision) -> Counter {
         Counter {
             samples,
             size,
-            channels: 3,
+            channels,
             number: precision.activation_bytes(),
             macs: 0,
             workspace: 0,

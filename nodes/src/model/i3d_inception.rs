@@ -6,7 +6,7 @@ use super::init::Start;
 use super::mixed::Mixed;
 use super::sequence::{Part, Sequence};
 use crate::op::pool::MaxPool;
-use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
+use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, RGB, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -69,7 +69,8 @@ pub struct I3dInception {
     pub recompute: bool,
     /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, of this
     /// program or pytorch-i3d. It must fit completely; a table names what it may lack:
-    /// `{ file = "…", partial = ["Mixed_5c"] }`. Without it no run starts.
+    /// `{ file = "…", partial = ["Mixed_5c"] }`. Without it no run starts. For
+    /// clips of optical flow a stem for RGB is averaged over its channels, and one for flow is taken as it is.
     #[serde(default)]
     pub init: Option<Start>,
 }
@@ -86,27 +87,28 @@ impl I3dInception {
         }
     }
 
-    pub(super) fn network(&self) -> Sequence {
+    pub(super) fn network(&self, channels: usize) -> Sequence {
         let scaled = |channels: usize| (channels * self.width).div_ceil(64);
         let (stem, wide) = (scaled(64), scaled(192));
         let mut parts: Vec<Box<dyn Part>> = vec![
-            Box::new(ConvBn::inception("Conv3d_1a_7x7", 3, stem, 7, 2)),
+            Box::new(ConvBn::inception("Conv3d_1a_7x7", channels, stem, 7, 2)),
             Box::new(MaxPool::same([1, 3, 3], [1, 2, 2])),
             Box::new(ConvBn::inception("Conv3d_2b_1x1", stem, stem, 1, 1)),
             Box::new(ConvBn::inception("Conv3d_2c_3x3", stem, wide, 3, 1)),
         ];
-        let mut channels = wide;
+        let mut features = wide;
         for (pool, modules) in STAGES {
             parts.push(Box::new(pool));
             for (name, widths) in modules {
-                let module = Mixed::new(name, channels, widths.map(scaled));
-                channels = module.channels();
+                let module = Mixed::new(name, features, widths.map(scaled));
+                features = module.channels();
                 parts.push(Box::new(module));
             }
         }
         Sequence {
             parts,
-            features: channels,
+            channels,
+            features,
             recompute: self.recompute,
         }
     }
@@ -124,11 +126,16 @@ impl Kind for I3dInception {
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features, self.batch_stats, self.norms())
+        backbone::contract(self.network(RGB).features, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_ref())
+        backbone::build(
+            |channels| self.network(channels),
+            cx,
+            self.views.as_deref(),
+            self.init.as_ref(),
+        )
     }
 }
 

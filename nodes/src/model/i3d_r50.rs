@@ -52,7 +52,8 @@ pub struct I3dR50 {
     pub recompute: bool,
     /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, of this
     /// program or mmaction; 2-D kernels (torchvision's ResNet-50) are inflated. It must fit completely; a
-    /// table names what it may lack: `{ file = "…", partial = ["*.non_local_block"] }`. Without it no run starts.
+    /// table names what it may lack: `{ file = "…", partial = ["*.non_local_block"] }`. Without it no run starts. For
+    /// clips of optical flow a stem for RGB is averaged over its channels, and one for flow is taken as it is.
     #[serde(default)]
     pub init: Option<Start>,
 }
@@ -73,22 +74,22 @@ impl I3dR50 {
         }
     }
 
-    pub(super) fn network(&self) -> Sequence {
-        let stem = Conv::new_3d(1, [1; 3], 3, self.width, [5, 7, 7], [2; 3], [2, 3, 3]);
+    pub(super) fn network(&self, channels: usize) -> Sequence {
+        let stem = Conv::new_3d(1, [1; 3], channels, self.width, [5, 7, 7], [2; 3], [2, 3, 3]);
         let mut parts: Vec<Box<dyn Part>> = vec![
             Box::new(ConvBn::solid("conv1", stem, true)),
             Box::new(MaxPool::new([1, 3, 3], [2; 3], [0, 1, 1])),
         ];
-        let mut channels = self.width;
+        let mut wide = self.width;
         for layer in 0..4 {
             let width = self.width << layer;
             for (i, frames) in INFLATE[layer].iter().enumerate() {
                 let name = format!("layer{}.{i}", layer + 1);
                 let stride = if i == 0 && layer > 0 { 2 } else { 1 };
-                parts.push(Box::new(Block::inflated(&name, channels, width, stride, *frames)));
-                channels = 4 * width;
+                parts.push(Box::new(Block::inflated(&name, wide, width, stride, *frames)));
+                wide = 4 * width;
                 if self.non_local && NON_LOCAL[layer].contains(&i) {
-                    parts.push(Box::new(NonLocal::new(&format!("{name}.non_local_block"), channels)));
+                    parts.push(Box::new(NonLocal::new(&format!("{name}.non_local_block"), wide)));
                 }
             }
             if layer == 0 {
@@ -97,7 +98,8 @@ impl I3dR50 {
         }
         Sequence {
             parts,
-            features: channels,
+            channels,
+            features: wide,
             recompute: self.recompute,
         }
     }
@@ -119,7 +121,12 @@ impl Kind for I3dR50 {
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_ref())
+        backbone::build(
+            |channels| self.network(channels),
+            cx,
+            self.views.as_deref(),
+            self.init.as_ref(),
+        )
     }
 }
 

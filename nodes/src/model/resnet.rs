@@ -20,25 +20,26 @@ pub(crate) struct Layout {
     pub strides: [usize; 4],
 }
 
-/// A residual network whose convolutions are within single frames. `widths`: channels of the stem and of the four layers (of a
-/// bottleneck: inside; outside they are four times as many). `shift`: with a temporal shift before every residual
-/// branch, one channel in this many each way.
-pub(crate) fn network(layout: Layout, widths: [usize; 5], shift: Option<usize>) -> Sequence {
-    let mut parts: Vec<Box<dyn Part>> = vec![Box::new(ConvBn::flat("conv1", 3, widths[0], layout.stem, 2, true))];
+/// A residual network whose convolutions are within single frames, of so many `channels`. `widths`: channels of the stem and of
+/// the four layers (of a bottleneck: inside; outside they are four times as many). `shift`: with a temporal shift before every
+/// residual branch, one channel in this many each way.
+pub(crate) fn network(layout: Layout, channels: usize, widths: [usize; 5], shift: Option<usize>) -> Sequence {
+    let stem = ConvBn::flat("conv1", channels, widths[0], layout.stem, 2, true);
+    let mut parts: Vec<Box<dyn Part>> = vec![Box::new(stem)];
     if layout.pool {
         parts.push(Box::new(MaxPool::new([1, 3, 3], [1, 2, 2], [0, 1, 1])));
     }
-    let mut channels = widths[0];
+    let mut wide = widths[0];
     for layer in 0..4 {
         for i in 0..layout.blocks[layer] {
             let name = format!("layer{}.{i}", layer + 1);
             let stride = if i == 0 { layout.strides[layer] } else { 1 };
             let width = widths[layer + 1];
             let block = match layout.bottleneck {
-                true => Block::bottleneck(&name, channels, width, stride),
-                false => Block::basic(&name, channels, width, stride),
+                true => Block::bottleneck(&name, wide, width, stride),
+                false => Block::basic(&name, wide, width, stride),
             };
-            channels = width * if layout.bottleneck { 4 } else { 1 };
+            wide = width * if layout.bottleneck { 4 } else { 1 };
             parts.push(Box::new(match shift {
                 Some(fold) => block.shifted(fold),
                 None => block,
@@ -47,7 +48,8 @@ pub(crate) fn network(layout: Layout, widths: [usize; 5], shift: Option<usize>) 
     }
     Sequence {
         parts,
-        features: channels,
+        channels,
+        features: wide,
         recompute: false,
     }
 }

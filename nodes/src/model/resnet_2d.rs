@@ -5,7 +5,7 @@ use super::init::Start;
 use super::resnet;
 use super::sequence::Sequence;
 use super::tsm::Depth;
-use crate::{Body, BuildCx, Contract, Group, Kind, ParamProblem, Wiring};
+use crate::{Body, BuildCx, Contract, Group, Kind, ParamProblem, RGB, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -36,7 +36,8 @@ pub struct ResNet2d {
     pub recompute: bool,
     /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, with names
     /// as in torchvision, such as those of Places365, or of this program. It must fit completely; a table names what it
-    /// may lack: `{ file = "…", partial = ["layer4"] }`. Without it no run starts.
+    /// may lack: `{ file = "…", partial = ["layer4"] }`. Without it no run starts. For
+    /// clips of optical flow a stem for RGB is averaged over its channels, and one for flow is taken as it is.
     #[serde(default)]
     pub init: Option<Start>,
 }
@@ -53,11 +54,11 @@ impl ResNet2d {
         }
     }
 
-    fn network(&self) -> Sequence {
+    fn network(&self, channels: usize) -> Sequence {
         let widths = self.widths.unwrap_or(self.depth.widths());
         Sequence {
             recompute: self.recompute,
-            ..resnet::network(self.depth.layout(), widths, None)
+            ..resnet::network(self.depth.layout(), channels, widths, None)
         }
     }
 }
@@ -77,10 +78,10 @@ impl Kind for ResNet2d {
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features, self.batch_stats, self.norms())
+        backbone::contract(self.network(RGB).features, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, None, self.init.as_ref())
+        backbone::build(|channels| self.network(channels), cx, None, self.init.as_ref())
     }
 }

@@ -37,10 +37,12 @@ impl Part for MaxPool {
     }
 }
 
-/// A network from clips `[clips, T, H, W, 3]` to features `[clips, D]`: parts in order, and the mean over time and space
+/// A network from clips `[clips, T, H, W, C]` to features `[clips, D]`: parts in order, and the mean over time and space
 /// after them.
 pub(crate) struct Sequence {
     pub parts: Vec<Box<dyn Part>>,
+    /// Channels of the clips.
+    pub channels: usize,
     /// Channels of the last part, which is the length of a feature.
     pub features: usize,
     /// Whether only the parts' inputs are kept for the backward pass, which then reruns each part forward: a third
@@ -106,7 +108,7 @@ impl Sequence {
 
     /// The cost of `clips` clips of this (time, height, width), with activations of `precision`.
     pub(super) fn cost(&self, clips: usize, size: [usize; 3], precision: Precision) -> Cost {
-        let mut count = Counter::new(clips, size, precision);
+        let mut count = Counter::new(clips, size, self.channels, precision);
         // What is kept before each part, and the peak while a part runs backwards.
         let (mut kept, mut most, mut workspace) = (0, 0, 0);
         let mut grads: u64 = self.weights().iter().map(WeightSpec::gradient_bytes).sum();

@@ -4,7 +4,7 @@ use super::backbone::{self, BatchStats, Norms, Sharing};
 use super::init::Start;
 use super::resnet::{self, Layout};
 use super::sequence::Sequence;
-use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, Wiring};
+use crate::{Body, BuildCx, Contract, Count, Group, Kind, ParamProblem, RGB, Wiring};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -44,7 +44,8 @@ pub struct Tsm {
     pub recompute: bool,
     /// The initial weights: `"random"`, or a file, `.pth` or `.safetensors`, relative to the graph's file, of this
     /// program, mmaction, torchvision or TSM's own code. It must fit completely; a table names what it may lack:
-    /// `{ file = "…", partial = ["layer4"] }`. Without it no run starts.
+    /// `{ file = "…", partial = ["layer4"] }`. Without it no run starts. For
+    /// clips of optical flow a stem for RGB is averaged over its channels, and one for flow is taken as it is.
     #[serde(default)]
     pub init: Option<Start>,
 }
@@ -124,11 +125,11 @@ impl Tsm {
         }
     }
 
-    pub(super) fn network(&self) -> Sequence {
+    pub(super) fn network(&self, channels: usize) -> Sequence {
         let widths = self.widths.unwrap_or(self.depth.widths());
         Sequence {
             recompute: self.recompute,
-            ..resnet::network(self.depth.layout(), widths, Some(self.shift_div))
+            ..resnet::network(self.depth.layout(), channels, widths, Some(self.shift_div))
         }
     }
 }
@@ -152,11 +153,16 @@ impl Kind for Tsm {
     }
 
     fn contract(&self, _: &Wiring) -> Contract {
-        backbone::contract(self.network().features, self.batch_stats, self.norms())
+        backbone::contract(self.network(RGB).features, self.batch_stats, self.norms())
     }
 
     fn build(&self, cx: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
-        backbone::build(self.network(), cx, self.views.as_deref(), self.init.as_ref())
+        backbone::build(
+            |channels| self.network(channels),
+            cx,
+            self.views.as_deref(),
+            self.init.as_ref(),
+        )
     }
 }
 

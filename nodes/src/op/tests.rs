@@ -335,14 +335,17 @@ fn masks_factors_and_bytes() {
         let x = place.activation(1, &[9, 31]);
         vec![("y", scale::scale(&x, -0.462).unwrap())]
     });
-    everywhere("normalisation", |place| {
-        let bytes: Vec<u8> = (0..2 * 3 * 5 * 7 * 3).map(|i| (i * 37 % 256) as u8).collect();
-        let clips = place.put(&Tensor::from_vec(bytes, (2, 3, 5, 7, 3), &Device::Cpu).unwrap());
-        let ty = place.precision.activations();
-        let y = normalize::normalize(&clips, [123.7, 116.3, 103.5], [58.4, 57.1, 57.4], ty).unwrap();
-        assert_eq!(y.dtype(), ty);
-        vec![("y", y)]
-    });
+    for channels in [3, 2] {
+        everywhere(&format!("normalisation of {channels} channels"), |place| {
+            let bytes: Vec<u8> = (0..2 * 3 * 5 * 7 * channels).map(|i| (i * 37 % 256) as u8).collect();
+            let clips = place.put(&Tensor::from_vec(bytes, (2, 3, 5, 7, channels), &Device::Cpu).unwrap());
+            let ty = place.precision.activations();
+            let (mean, std) = ([123.7, 116.3, 103.5], [58.4, 57.1, 57.4]);
+            let y = normalize::normalize(&clips, &mean[..channels], &std[..channels], ty).unwrap();
+            assert_eq!(y.dtype(), ty);
+            vec![("y", y)]
+        });
+    }
 }
 
 #[test]

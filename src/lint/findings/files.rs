@@ -2,6 +2,7 @@
 
 use super::{Finding, Item, Level, List, count, shown};
 use crate::graph::bad_allowed;
+use crate::lint::lists::Look;
 use glad_nodes::Defect;
 use indexmap::IndexMap;
 
@@ -65,6 +66,25 @@ impl List<'_> {
         let mut remarks = vec![];
         let least = self.listed.clip.unwrap_or(6);
         for (video, look) in self.scan.videos.iter().zip(&self.listed.looks) {
+            let (video, look) = match (video.footage.other(), &look.other) {
+                // One of the two is enough to make a video bad.
+                (Some(video), Some(other)) if other.is_bad() && !look.is_bad() => (video, other.as_ref()),
+                _ => (video, look),
+            };
+            if let (
+                Some(other),
+                Some(Look {
+                    remark: Some(remark), ..
+                }),
+            ) = (video.footage.other(), look.other.as_deref())
+            {
+                let text = format!("{}: {remark}", other.path.display());
+                let item = Item {
+                    place: video.line.clone(),
+                    text,
+                };
+                remarks.push((other.path.is_dir(), item));
+            }
             let item = |text: String| Item {
                 place: video.line.clone(),
                 text,

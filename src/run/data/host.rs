@@ -175,7 +175,8 @@ impl HostSide<'_> {
 /// What is unusual about videos of a list that were opened, such as which of several tracks was read: the first, and how many
 /// more.
 pub fn unusual(list: &[Arc<Video>]) -> Option<String> {
-    let mut found = list.iter().filter_map(|v| Some((v, v.footage.remark()?)));
+    let modalities = list.iter().flat_map(|v| std::iter::once(v).chain(v.footage.other()));
+    let mut found = modalities.filter_map(|v| Some((v, v.footage.remark()?)));
     let (video, remark) = found.next()?;
     let more = match found.count() {
         0 => String::new(),

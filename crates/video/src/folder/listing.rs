@@ -73,9 +73,10 @@ impl Listing {
         })
     }
 
-    /// The images that `template` does not name.
-    pub(super) fn others(&self, template: &Template) -> Option<Others> {
-        let others = || self.images().filter(|name| template.number(name).is_none());
+    /// The images that `template` does not name, nor any of `known`.
+    pub(super) fn others(&self, template: &Template, known: &[Template]) -> Option<Others> {
+        let named = |name: &str| std::iter::once(template).chain(known).any(|t| t.number(name).is_some());
+        let others = || self.images().filter(|name| !named(name));
         Some(Others {
             count: others().count(),
             example: others().min()?.to_owned(),

@@ -116,11 +116,16 @@ pub fn is_heading(name: &str) -> bool {
     HEADINGS.contains(&name.trim().to_lowercase().replace([' ', '-'], "_").as_str())
 }
 
+/// The endings of the names of video files.
+pub const VIDEO_ENDINGS: [&str; 8] = ["mp4", "avi", "mkv", "webm", "mov", "mpg", "m4v", "wmv"];
+
 /// What a file is whose lines are no names of classes, as a fragment.
 fn other_file(names: &[(usize, String)]) -> Option<String> {
-    const VIDEOS: [&str; 8] = [".mp4", ".avi", ".mkv", ".webm", ".mov", ".mpg", ".m4v", ".wmv"];
     let (_, first) = names.first()?;
-    let is_video = |word: &str| VIDEOS.iter().any(|ending| word.to_ascii_lowercase().ends_with(ending));
+    let is_video = |word: &str| {
+        let ending = word.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        ending.is_some_and(|e| VIDEO_ENDINGS.contains(&e.as_str()))
+    };
     let has_video = |name: &str| name.split([' ', '\t', ',', ';']).any(is_video);
     if names.iter().all(|(_, name)| has_video(name)) {
         Some(format!(

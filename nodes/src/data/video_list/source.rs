@@ -3,6 +3,7 @@
 use super::VideoList;
 use crate::contract::*;
 use crate::data::classes::Classes;
+use crate::data::flow::{Component, FlowFootage, Modality, segment};
 use crate::data::footage::ListedFootage;
 use crate::data::listing::{
     ListReader, argument, columns, from_home, home_and_rest, listed, missing, some, sound, stated, values,
@@ -10,7 +11,7 @@ use crate::data::listing::{
 };
 use anyhow::{Context, Result, anyhow};
 use glad_video::lists::{ListEntry, ListFormat, Nearby, Scan};
-use glad_video::{Numbering, OpenOptions, Watch};
+use glad_video::{Numbering, OpenOptions, Template, Watch};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +50,7 @@ impl Listed {
     /// With data that is made kept in `cache`.
     pub(super) fn made_in(mut self, cache: PathBuf) -> Self {
         if let Some(mini) = self.params.to_make() {
-            self.reader.base = glad_mini::folder(&cache, mini);
+            self.reader.base = glad_mini::folder(&cache, &mini);
         }
         self.cache = cache;
         self
@@ -67,7 +68,7 @@ impl Listed {
     fn unmade(&self) -> Option<String> {
         let mini = self.params.to_make()?;
         let base = &self.reader.base;
-        (!glad_mini::is_complete(base, mini))
+        (!glad_mini::is_complete(base, &mini))
             .then(|| format!("the small data set is made on first use, in {}", base.display()))
     }
 
@@ -128,19 +129,53 @@ impl Listed {
         }
     }
 
+    /// Where the optical flow of the videos below `root` is, and how it is read.
+    fn flow(&self, root: &Path, format: ListFormat, by_name: bool) -> Result<Flow> {
+        let p = &self.params;
+        let components = p.components(format).map_err(|p| anyhow!(p.message))?;
+        let given = p.flow_root.as_deref().or(p.to_make().map(|_| glad_mini::FLOW_FOLDER));
+        let below = root.to_owned();
+        let root = match given {
+            Some(folder) => without_detours(self.reader.base.join(folder)),
+            None => below.clone(),
+        };
+        let first = p.flow_start_index.or(p.start_index);
+        let start_index = first.unwrap_or(format.start_index());
+        let others = components.iter().filter_map(Component::template).cloned();
+        Ok(Flow {
+            options: OpenOptions {
+                decoder: p.backend,
+                start_index,
+                numbering: numbering(first, by_name),
+                others: others.chain(p.template(format).ok()).collect(),
+                prefix: "flow_",
+                ..OpenOptions::default()
+            },
+            nearby: Arc::new(Nearby::new(root.clone())),
+            components,
+            root,
+            below,
+            stride: p.flow_stride.max(1),
+        })
+    }
+
     /// Makes the videos of a list.
     fn opener<'a>(&self, list: &'a Path, root: PathBuf, format: ListFormat, by_name: bool) -> Result<Opener<'a>> {
+        let flow = match self.params.has(Modality::Flow) {
+            true => Some(self.flow(&root, format, by_name)?),
+            false => None,
+        };
+        let others = flow.iter().flat_map(|f| f.templates()).cloned().collect();
         Ok(Opener {
             list,
+            flow,
+            rgb: self.params.has(Modality::Rgb),
             options: OpenOptions {
+                others,
                 decoder: self.params.backend,
                 template: self.params.template(format).map_err(anyhow::Error::msg)?,
                 start_index: self.reader.start_index(format),
-                numbering: match self.params.start_index {
-                    Some(_) => Numbering::Stated,
-                    None if by_name => Numbering::ByName,
-                    None => Numbering::Assumed,
-                },
+                numbering: numbering(self.params.start_index, by_name),
                 ..OpenOptions::default()
             },
             watch: Watch {
@@ -165,6 +200,56 @@ struct Opener<'a> {
     options: OpenOptions,
     watch: Watch,
     nearby: Arc<Nearby>,
+    /// Whether its pictures are read.
+    rgb: bool,
+    flow: Option<Flow>,
+}
+
+/// What the optical flow of the videos of a list has in common.
+struct Flow {
+    components: [Component; 2],
+    /// The folder of the folders of the videos.
+    root: PathBuf,
+    /// What the paths of the videos are named from.
+    below: PathBuf,
+    nearby: Arc<Nearby>,
+    options: OpenOptions,
+    stride: usize,
+}
+
+impl Flow {
+    fn templates(&self) -> impl Iterator<Item = &Template> {
+        self.components.iter().filter_map(Component::template)
+    }
+
+    /// The folder of a video's flow: below `root` as the video is below its own, or, of a video elsewhere, where that is.
+    fn folder(&self, path: &Path) -> PathBuf {
+        let whole = |p: &Path| std::path::absolute(p).unwrap_or_else(|_| p.to_owned());
+        let (path_whole, below, root) = (whole(path), whole(&self.below), whole(&self.root));
+        let inner = path
+            .strip_prefix(&self.below)
+            .or_else(|_| path_whole.strip_prefix(below));
+        let inner = inner.or_else(|_| path_whole.strip_prefix(root)).unwrap_or(&path_whole);
+        self.root.join(without_ending(inner))
+    }
+}
+
+/// A path without the ending of a video file. Names of folders may have dots, too.
+fn without_ending(path: &Path) -> PathBuf {
+    let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    match ending.is_some_and(|e| glad_video::lists::VIDEO_ENDINGS.contains(&e.as_str())) {
+        true => path.with_extension(""),
+        false => path.to_owned(),
+    }
+}
+
+/// Where the number of a folder's first image comes from.
+fn numbering(stated: Option<usize>, by_name: bool) -> Numbering {
+    match stated {
+        Some(_) => Numbering::Stated,
+        None if by_name => Numbering::ByName,
+        None => Numbering::Assumed,
+    }
 }
 
 impl Opener<'_> {
@@ -178,14 +263,45 @@ impl Opener<'_> {
             checksum: entry.checksum,
             ..self.options.clone()
         };
-        let footage = ListedFootage::new(path.clone(), line.clone(), options, stated(&entry), self.watch);
+        let stated = stated(&entry);
+        let flow = self.flow.as_ref().map(|flow| {
+            let folder = flow.folder(&path);
+            Arc::new(Video {
+                index,
+                footage: Arc::new(self.flow(flow, &folder, &line, stated)),
+                path: folder,
+                line: line.clone(),
+                label: entry.label,
+            })
+        });
+        if let (Some(flow), false) = (&flow, self.rgb) {
+            return flow.clone();
+        }
+        let footage = ListedFootage::new(path.clone(), line.clone(), options, stated, self.watch);
+        let footage = footage.near(self.nearby.clone(), home_and_rest(entry.path));
         Arc::new(Video {
             index,
-            footage: Arc::new(footage.near(self.nearby.clone(), home_and_rest(entry.path))),
+            footage: Arc::new(footage.with_flow(flow)),
             path,
             line,
             label: entry.label,
         })
+    }
+
+    /// The flow of a video.
+    fn flow(&self, flow: &Flow, folder: &Path, line: &str, stated: Stated) -> FlowFootage {
+        let stated = segment(stated, flow.stride);
+        let part = |component: &Component| {
+            let options = OpenOptions {
+                offset: stated.offset.unwrap_or(0),
+                frames: stated.offset.and(stated.frames),
+                template: component.template().cloned().unwrap_or_default(),
+                ..flow.options.clone()
+            };
+            let part = ListedFootage::new(component.path(folder), line.to_owned(), options, stated, self.watch);
+            part.near(flow.nearby.clone(), None)
+        };
+        FlowFootage::new(folder.to_owned(), line.to_owned(), flow.components.each_ref().map(part))
     }
 }
 
@@ -243,14 +359,21 @@ impl Source for Listed {
     }
 
     fn values(&self, video: &Arc<Video>) -> Result<Vec<HostValue>, DataError> {
-        values(video)
+        let mut values = values(video)?;
+        // With flow alone the label is first, and the video is its flow.
+        if !self.params.has(Modality::Rgb) {
+            values.reverse();
+        } else if let Some(flow) = video.footage.other() {
+            values.push(HostValue::Video(flow.clone()));
+        }
+        Ok(values)
     }
 
     fn ensure(&self, progress: &(dyn Fn(&str, usize, usize) + Sync)) -> Result<(), SourceError> {
         let Some(mini) = self.params.to_make() else {
             return Ok(());
         };
-        glad_mini::generate(&self.cache, mini, &|p| match p {
+        glad_mini::generate(&self.cache, &mini, &|p| match p {
             glad_mini::Progress::Altered { file, kept } => {
                 let kept = kept.display();
                 let text = format!(
@@ -276,12 +399,21 @@ impl Source for Listed {
         // A list of one's own may lie in that folder, too.
         let made = |split: &glad_mini::Split| list == base.join(format!("{}.txt", split.name()));
         let own = glad_mini::Split::ALL.iter().any(made) && self.reader.root(&list) == *base;
-        let by = serde_json::to_string(mini).ok()?;
-        own.then(|| (base.clone(), format!("mini {} {by}", glad_mini::GENERATOR_VERSION)))
+        own.then(|| (base.clone(), format!("mini {}", glad_mini::identity(&mini))))
     }
 
     fn of_files(&self, paths: &[PathBuf]) -> Result<Vec<Arc<Video>>, SourceError> {
-        let opener = self.opener(Path::new("argument"), PathBuf::new(), self.params.format, false)?;
+        let mut opener = self.opener(Path::new("argument"), PathBuf::new(), self.params.format, false)?;
+        if let Some(flow) = &mut opener.flow {
+            // A file below the folder of the lists has its flow where those of the lists have it.
+            let first = self.reader.lists.distinct().into_iter().next();
+            let list = first.map(|(split, _)| self.reader.list(split)).transpose()?;
+            let below = list.map(|list| self.reader.root(&list)).unwrap_or_default();
+            if self.params.flow_root.is_none() && self.params.to_make().is_none() {
+                flow.root.clone_from(&below);
+            }
+            flow.below = below;
+        }
         let video = |at| Ok(opener.video(argument(at)?));
         paths.iter().enumerate().map(video).collect()
     }

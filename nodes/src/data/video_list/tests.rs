@@ -1,5 +1,6 @@
 //! Lists of files that are there, and what is reported where they are not.
 
+mod flow;
 mod folders;
 
 use super::super::testing::{dims, problems};

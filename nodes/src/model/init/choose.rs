@@ -4,7 +4,7 @@
 use super::entry::Entry;
 use super::names;
 use super::torch::Dictionary;
-use crate::WeightSpec;
+use crate::{FLOW, RGB, WeightSpec};
 use std::collections::{BTreeMap, HashMap};
 
 /// How a tensor of a file is converted to a weight.
@@ -15,6 +15,30 @@ pub(super) enum Fit {
     /// A 2-D kernel repeated for this many frames and divided by their number: on a clip of identical frames
     /// the layer has the same output as on one frame (Carreira and Zisserman, CVPR 2017, Section 3.1).
     Inflated(usize),
+    /// A stem for RGB on clips of optical flow: each of its two channels is the mean of the three (Wang et al., ECCV 2016,
+    /// Section 3.2), repeated for this many frames as [`Fit::Inflated`].
+    Averaged(usize),
+}
+
+/// How a tensor is converted to the stem's kernel.
+fn fit_stem(found: &[usize], wanted: &[usize]) -> Option<Fit> {
+    let mut averaged = found.to_vec();
+    if (found.get(1), wanted.get(1)) == (Some(&RGB), Some(&FLOW)) {
+        averaged[1] = FLOW;
+    }
+    match (fit(found, wanted), fit(&averaged, wanted)?) {
+        (Some(as_it_is), _) => Some(as_it_is),
+        (None, Fit::Inflated(frames)) => Some(Fit::Averaged(frames)),
+        (None, _) => Some(Fit::Averaged(1)),
+    }
+}
+
+/// How a tensor is converted to the weight `specs[index]`. A network's first weight is the kernel of its stem.
+pub(super) fn fit_at(found: &[usize], specs: &[WeightSpec], index: usize) -> Option<Fit> {
+    match index {
+        0 => fit_stem(found, &specs[0].shape),
+        _ => fit(found, &specs[index].shape),
+    }
 }
 
 pub(super) fn fit(found: &[usize], wanted: &[usize]) -> Option<Fit> {
@@ -91,7 +115,7 @@ pub(super) fn candidates<'f>(dictionaries: &'f [Dictionary], specs: &[WeightSpec
             }
         }
         for (front, pairs) in by_front {
-            let fits = pairs.iter().filter(|(i, t)| fit(&t.shape, &specs[**i].shape).is_some());
+            let fits = pairs.iter().filter(|(i, t)| fit_at(&t.shape, specs, **i).is_some());
             all.push(Candidate {
                 dictionary,
                 front: front.to_string(),

@@ -1,13 +1,13 @@
 //! From a file to the weights of a network, strictly: a mismatch is an error unless the graph allows it to be
 //! left out.
 
-use super::choose::{Candidate, Fit, candidates, choose, fit};
+use super::choose::{Candidate, Fit, candidates, choose, fit_at};
 use super::entry::Entry;
 use super::family::{Seems, is_head};
 use super::file::WeightFile;
 use super::names;
 use super::start::StartFile;
-use crate::{LoadedWeights, ParamProblem, WeightSpec};
+use crate::{FLOW, LoadedWeights, ParamProblem, RGB, WeightSpec};
 use anyhow::{Context, Result, anyhow};
 use candle_core::{Device, Tensor};
 use std::collections::HashSet;
@@ -67,14 +67,29 @@ pub(crate) fn load(start: &StartFile, specs: &[WeightSpec], device: &Device) -> 
     for (index, entry, fit) in values {
         let spec = &specs[index];
         let mut numbers = file.numbers(&entry).with_context(from)?;
-        if let Fit::Inflated(frames) = fit {
+        if let Fit::Averaged(_) = fit {
+            numbers = average(&numbers, entry.shape[2..].iter().product());
+            left.averaged += 1;
+        }
+        if let Fit::Inflated(frames) | Fit::Averaged(frames) = fit
+            && frames > 1
+        {
             numbers = inflate(&numbers, spec.shape[3] * spec.shape[4], frames);
-            left.inflated += usize::from(frames > 1);
+            left.inflated += 1;
         }
         let value = Tensor::from_vec(numbers, spec.shape.as_slice(), device)?;
         left.values.push((spec.name.clone(), value));
     }
     Ok(left)
+}
+
+/// The mean of each three kernels of `size` numbers, for both channels of optical flow.
+fn average(numbers: &[f32], size: usize) -> Vec<f32> {
+    let mean = |rgb: &[f32]| {
+        let one = |i| (rgb[i] + rgb[size + i] + rgb[2 * size + i]) / RGB as f32;
+        (0..size).map(one).collect::<Vec<_>>().repeat(FLOW)
+    };
+    numbers.chunks_exact((RGB * size).max(1)).flat_map(mean).collect()
 }
 
 fn inflate(numbers: &[f32], plane: usize, frames: usize) -> Vec<f32> {
@@ -121,7 +136,7 @@ fn matched(file: &mut WeightFile, start: &StartFile, specs: &[WeightSpec]) -> Re
                 Some(why) => misfit.unread.push((spec.name.clone(), why)),
                 None => misfit.missing.push(spec.name.clone()),
             },
-            Some(t) => match fit(&t.shape, &spec.shape) {
+            Some(t) => match fit_at(&t.shape, specs, i) {
                 Some(fit) => values.push((i, (*t).clone(), fit)),
                 None => misfit
                     .misshapen

@@ -120,7 +120,7 @@ fn chunk(kind: &[u8], body: &[u8]) -> Vec<u8> {
 }
 
 /// A png of one grey pixel, bytes stored as they are.
-fn grey_png(v: u8) -> Vec<u8> {
+pub(super) fn grey_png(v: u8) -> Vec<u8> {
     // no filter, then the pixel; its adler32
     let (a, b) = (1 + u32::from(v), 1 + 1 + u32::from(v));
     let adler = (b << 16 | a).to_be_bytes();

@@ -1,3 +1,4 @@
+use super::super::choose::fit;
 use super::super::start::StartFile;
 use super::*;
 use crate::model::i3d_inception::I3dInception;
@@ -83,19 +84,19 @@ fn resnet50() -> Tensors {
 
 fn tsm(depth: usize) -> Vec<WeightSpec> {
     let tsm: Tsm = serde_json::from_value(json!({ "depth": depth, "widths": WIDTHS, "batch_stats": "joint" })).unwrap();
-    tsm.network().weights()
+    tsm.network(3).weights()
 }
 
 fn i3d(non_local: bool) -> Vec<WeightSpec> {
     let kind = json!({ "width": 2, "non_local": non_local, "batch_stats": "joint" });
-    serde_json::from_value::<I3dR50>(kind).unwrap().network().weights()
+    serde_json::from_value::<I3dR50>(kind).unwrap().network(3).weights()
 }
 
 fn inception() -> Vec<WeightSpec> {
     let kind = json!({ "width": 3, "batch_stats": "joint" });
     serde_json::from_value::<I3dInception>(kind)
         .unwrap()
-        .network()
+        .network(3)
         .weights()
 }
 
@@ -311,6 +312,42 @@ fn planes_are_repeated_along_time() {
     let inflated: Vec<f32> = loaded.values[0].1.flatten_all().unwrap().to_vec1().unwrap();
     let third = |v: f32| [v / 3.0; 3];
     assert_eq!(inflated, [third(0.), third(1.), third(2.), third(3.)].concat());
+}
+
+#[test]
+fn a_stem_for_rgb_is_averaged_for_optical_flow() {
+    // Two outputs, three channels of two numbers, which count up.
+    let numbers: Vec<f32> = (0..12).map(|v| v as f32).collect();
+    assert_eq!(average(&numbers, 2), [2., 3., 2., 3., 8., 9., 8., 9.]);
+    let stem = |shape: &[usize]| [spec("conv1.conv.weight", shape), spec("b.w", &[2, 2, 1, 1])];
+    let file = |shape: &[usize]| tensors(&[("conv1.weight", shape), ("b.w", &[2, 2, 1, 1])]);
+    let flat = loads(&file(&[2, 3, 1, 2]), &stem(&[2, 2, 1, 2]), &[]);
+    let values: Vec<f32> = flat.values[0].1.flatten_all().unwrap().to_vec1().unwrap();
+    assert_eq!(values, [2., 3., 2., 3., 8., 9., 8., 9.]);
+    assert_eq!(
+        flat.to_string(),
+        "2 of 2 weights loaded (the stem is the mean of one for RGB, for optical flow)"
+    );
+    let deep = loads(&file(&[2, 3, 1, 2]), &stem(&[2, 2, 4, 1, 2]), &[]);
+    assert_eq!((deep.inflated, deep.averaged), (1, 1));
+    let values: Vec<f32> = deep.values[0].1.flatten_all().unwrap().to_vec1().unwrap();
+    let quarters = |a: f32, b: f32| [a / 4.0, b / 4.0].repeat(4);
+    assert_eq!(
+        values,
+        [quarters(2., 3.).repeat(2), quarters(8., 9.).repeat(2)].concat()
+    );
+    // A network for flow is read as it is; one for flow is none for RGB, and only a stem is averaged.
+    let own = loads(&file(&[2, 2, 1, 2]), &stem(&[2, 2, 1, 2]), &[]);
+    assert_eq!((own.inflated, own.averaged), (0, 0));
+    let e = wrong("flow.pth", &file(&[2, 2, 1, 2]), &stem(&[2, 3, 1, 2]));
+    assert!(e.contains("[2, 2, 1, 2]") && e.contains("[2, 3, 1, 2]"), "{e}");
+    let inner = [spec("conv1.conv.weight", &[2, 2, 1, 2]), spec("b.w", &[2, 2, 1, 1])];
+    let e = wrong(
+        "odd.pth",
+        &tensors(&[("conv1.weight", &[2, 2, 1, 2]), ("b.w", &[2, 3, 1, 1])]),
+        &inner,
+    );
+    assert!(e.contains("[2, 3, 1, 1]"), "{e}");
 }
 
 #[test]
