@@ -37,6 +37,9 @@ pub fn schema(registry: &Registry) -> Value {
     let setting = "The layer below: data, sizes, backbone and lengths of phases; a file, or a built-in one (`glad:settings/mini`). \
                    `--setting` takes another.";
     top.insert("setting".into(), typed("string", setting));
+    let under = "What changes under a setting alone, by its name: an overlay, such as `[under.mini.set.phases.main]`.";
+    let overlay = json!({ "type": "object" });
+    top.insert("under".into(), object(under, Map::new(), overlay));
     // Verbs take parts of the top level of a graph: their values are checked when they are applied.
     for (verb, doc) in [
         (

@@ -14,6 +14,10 @@
 //! | `bypass = ["bg_mix"]` | lets a node's input through as its output | there is no such node |
 //!
 //! `--set a.b=v` is `set`, but may also add a key inside a node, phase or view; `--set drop=tol` is `drop`.
+//!
+//! What a graph changes under one setting only is an overlay of its own in `under`, by the setting's name:
+//! `[under.mini.set.phases.main]`. It is laid right above the file that has it, and left out under other settings.
+//!
 //! A phase without a loss and a view without a root are left out, with a note.
 //!
 //! # Parameters
@@ -69,6 +73,7 @@ mod refs;
 mod rounds;
 mod set_arg;
 mod ties;
+mod under;
 mod what;
 
 pub use builtin::{BuiltIn, Use, built_in, built_ins};

@@ -89,10 +89,11 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
         && let Some(p) = what::of_graph(&stack, &own, setting.is_some() || sets.iter().any(sets_streams))
     {
         stack.reader.problems.push(p);
-        return join(stack.reader, vec![], None);
+        return join(stack.reader, vec![], vec![], None);
     }
     let name = setting.as_ref().and_then(|(path, _)| path.file_stem());
     let name = name.map(|n| n.to_string_lossy().into_owned());
+    let notes = stack.take_under(name.as_deref());
     let graph = std::mem::take(&mut stack.layers);
     if let Some((path, from)) = setting {
         stack.repeated = None;
@@ -104,14 +105,14 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
         {
             let p = what::extends_graph(&shown(&path), &place);
             stack.reader.problems.push(p);
-            return join(stack.reader, vec![], None);
+            return join(stack.reader, vec![], vec![], None);
         }
     }
     if stack.reader.problems.is_empty()
         && let Some(p) = what::of_setting(&stack.reader.files, &stack.layers, &graph)
     {
         stack.reader.problems.push(p);
-        return join(stack.reader, vec![], None);
+        return join(stack.reader, vec![], vec![], None);
     }
     for layer in &mut stack.layers {
         let own = layer.tree.entries_mut().and_then(|t| t.shift_remove("setting"));
@@ -122,15 +123,27 @@ fn finish(mut stack: Stack, options: &LoadOptions) -> Result<Graph, Problems> {
                 .problems
                 .push(p.help("to build on another setting, write `extends = …`"));
         }
+        if let Some(t) = layer.tree.entries_mut().and_then(|t| t.shift_remove("under")) {
+            let p = Problem::error("`under` belongs to a graph").at(&t.key, "this file is the setting itself");
+            stack
+                .reader
+                .problems
+                .push(p.help("write the values at the top of the file"));
+        }
     }
     let mut layers = std::mem::take(&mut stack.layers);
     layers.extend(graph);
     layers.append(&mut sets);
-    join(stack.reader, layers, name.as_deref())
+    join(stack.reader, layers, notes, name.as_deref())
 }
 
-/// Merges the layers and reads the result. `setting` is the name of the setting among them.
-fn join(reader: &mut Reader, layers: Vec<Layer>, setting: Option<&str>) -> Result<Graph, Problems> {
+/// Merges the layers and reads the result, with `notes` about them. `setting` is the name of the setting among them.
+fn join(
+    reader: &mut Reader,
+    layers: Vec<Layer>,
+    notes: Vec<Problem>,
+    setting: Option<&str>,
+) -> Result<Graph, Problems> {
     // A file with syntax errors, read in part, would only cause false errors.
     if let (true, Some(first)) = (reader.problems.is_empty(), layers.first()) {
         let tree = Tree::table(first.tree.place.clone());
@@ -152,6 +165,7 @@ fn join(reader: &mut Reader, layers: Vec<Layer>, setting: Option<&str>) -> Resul
         let graph = build(reader, tree, history, setting);
         if let (Some(mut graph), false) = (graph, reader.problems.iter().any(|p| p.severity == Severity::Error)) {
             graph.files = Arc::new(std::mem::take(&mut reader.files));
+            graph.notes.splice(..0, notes);
             return Ok(graph);
         }
     }

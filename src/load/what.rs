@@ -14,7 +14,7 @@ fn streams(layer: &Layer) -> Option<&Tree> {
 
 fn known() -> impl Iterator<Item = &'static str> {
     let top = TopKeys::KEYS.iter().map(|k| k.name);
-    top.chain(VERBS).chain(["extends", "setting", "composite"])
+    top.chain(VERBS).chain(["extends", "setting", "under", "composite"])
 }
 
 fn name(files: &Files, layer: &Layer) -> String {

@@ -326,3 +326,69 @@ fn a_missing_graph_has_no_place_but_a_hint() {
     let p = loaded(&[], LoadOptions::of("bsae.toml")).unwrap_err();
     assert!(p.list[0].help.as_ref().unwrap().contains("did you mean `base.toml`?"));
 }
+
+#[test]
+fn what_is_under_a_setting_is_a_layer_there_and_nothing_elsewhere() {
+    let of = |graph: &str, setting: Option<&str>, with: &[&str]| {
+        let files = [
+            ("small.toml", "dims.T = 4"),
+            ("large.toml", "extends = \"small.toml\""),
+            (
+                "x.toml",
+                "extends = \"base.toml\"\nset.phases.main.batch = 3\n[under.small]\nset.phases.main.steps = 7\ndims.Z = 5",
+            ),
+            ("y.toml", "extends = \"x.toml\"\nset.phases.main.steps = 9"),
+            (
+                "with.toml",
+                "under.small.set.phases.main.batch = 8\nunder.small.drop = [\"views.infer\"]",
+            ),
+        ];
+        let mut options = LoadOptions::of(graph);
+        options.setting = setting.map(PathBuf::from);
+        options.with = with.iter().map(PathBuf::from).collect();
+        loaded(&files, options).unwrap_or_else(|p| panic!("{graph} {setting:?}\n{p}"))
+    };
+    let lengths = |g: &Graph| {
+        effective(g)
+            .lines()
+            .filter(|l| l.starts_with("steps = ") || l.starts_with("batch = "))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let there = of("x.toml", Some("small.toml"), &[]);
+    assert_eq!(lengths(&there), "steps = 7 batch = 3");
+    assert_eq!(there.dims["Z"].value, 5);
+    let story = explain(&there, "phases.main.steps").unwrap();
+    assert!(
+        story.contains("x.toml:4 set 7") && story.contains("base.toml"),
+        "{story}"
+    );
+    // By the name alone, also where the setting extends that one.
+    for setting in [None, Some("large.toml")] {
+        let elsewhere = of("x.toml", setting, &[]);
+        assert_eq!(lengths(&elsewhere), "steps = 2 batch = 3");
+        assert!(!elsewhere.dims.contains_key("Z") && !effective(&elsewhere).contains("under"));
+    }
+    // It is right above its file, and below what extends that.
+    assert_eq!(lengths(&of("y.toml", Some("small.toml"), &[])), "steps = 9 batch = 3");
+    let with = of("x.toml", Some("small.toml"), &["with.toml"]);
+    assert_eq!((lengths(&with).as_str(), with.views.len()), ("steps = 7 batch = 8", 0));
+    assert_eq!(of("x.toml", None, &["with.toml"]).views.len(), 1);
+}
+
+#[test]
+fn a_misspelt_setting_is_reported() {
+    let warned = |name: &str| {
+        let g = overlaid(&format!("under.{name}.set.phases.main.steps = 7"));
+        g.notes
+            .iter()
+            .map(|n| (n.message.clone(), n.help.clone()))
+            .collect::<Vec<_>>()
+    };
+    let [(message, help)] = &warned("minni")[..] else {
+        panic!()
+    };
+    assert!(message.contains("`under.minni`"), "{message}");
+    assert_eq!(help.as_deref(), Some("did you mean `mini`?"));
+    assert!(warned("mini").is_empty() && warned("quite_another").is_empty());
+}
