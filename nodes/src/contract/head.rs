@@ -38,7 +38,7 @@ pub enum Head {
 }
 
 /// All heads that have a name.
-const NAMED: [(&str, Head); 13] = [
+const NAMED: [(&str, Head); 14] = [
     ("Video", Head::Video),
     ("FrameIndex", Head::FrameIndex),
     ("Clip", Head::Clip),
