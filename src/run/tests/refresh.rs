@@ -213,7 +213,7 @@ fn can_draws_clusters_to_their_classes() {
     let changes = "steps = 8\nbatch = 6\nrefresh = { view = \"labels\" }\noptimizer = { lr = 0.02 }\nlosses.adv = 0.0\nlosses.cdd = \
                    0.3\n[nodes.clusters]\nkind = \"cluster_labels\"\ndistance = 0.4\ninputs = { x = \"embed.y@target\", from = \
                    \"embed.y@source\", label = \"batch.label@source\" }\n[nodes.cdd]\nkind = \
-                   \"glad:lib/contrastive_discrepancy\"\n[nodes.cdd.inputs]\nsource = \"embed.y@source\"\ntarget = \
+                   \"glad:lib/class_discrepancy\"\n[nodes.cdd.inputs]\nsource = \"embed.y@source\"\ntarget = \
                    \"embed.y@target\"\nsource_label = \"batch.label@source\"\ntarget_label = \"clusters.label\"\ntarget_mask = \
                    \"clusters.mask\"\nlogits = \"classify.logits@target\"\n[views.labels]\nsplit = \"train\"\nroots = \
                    [\"clusters.label\", \"clusters.mask\"]";
