@@ -96,6 +96,7 @@ pub fn registry() -> Registry {
     r.add::<loss::Contrastive>();
     r.add::<loss::PseudoLabel>();
     r.add::<loss::CentroidLabels>();
+    r.add::<loss::ClusterLabels>();
     r.add::<loss::SmallLoss>();
     r.add::<loss::SquaredError>();
     r.add::<loss::KlNormal>();

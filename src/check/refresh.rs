@@ -222,6 +222,8 @@ pub(super) fn left<'g>(draft: &Draft<'_, '_, 'g>, ways: &HashMap<ValueId, Way<'g
 
 /// Checks each phase's `refresh` against its view, and that nothing else asks for what a pass over a list leaves.
 pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMap<String, Program>) {
+    // What nothing takes because of another mistake is none of its own.
+    let whole = cx.sink.borrow().errors() == 0;
     for phase in cx.graph.phases.values() {
         let Some(refresh) = &phase.refresh else { continue };
         same_videos(cx, phase, refresh);
@@ -230,7 +232,7 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
             unused(cx, phase, refresh, program);
         }
     }
-    for view in views.values() {
+    for view in views.values().filter(|_| whole) {
         let refreshes = |p: &&PhaseDef| p.refresh.as_ref().is_some_and(|r| r.view.value == view.name);
         let Some(call) = view.calls.iter().find(|c| c.over_list) else {
             continue;
@@ -254,7 +256,7 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
     }
 }
 
-/// The view has to read the phase's lists, and to change nothing.
+/// The view has to read the phase's lists, and to run.
 fn same_videos(cx: &Cx, phase: &PhaseDef, refresh: &RefreshDef) {
     let Some(view) = cx.graph.views.get(&refresh.view.value) else {
         return;
@@ -268,11 +270,6 @@ fn same_videos(cx: &Cx, phase: &PhaseDef, refresh: &RefreshDef) {
         ))
         .at(&view.split.place, "other videos than those of the steps");
         cx.push(p.help(format!("write `split = \"{}\"` in the view", phase.split.value)));
-    }
-    if let Some(statistics) = view.statistics.first() {
-        let p = here(format!("view {} computes statistics anew", view.name));
-        let p = p.at(&statistics.place, "which would move the network between steps");
-        cx.push(p.help("refresh by a view without `statistics`"));
     }
     if view.optional {
         let p = here(format!("view {} may be left out", view.name)).at(&view.place, "`optional`");

@@ -34,16 +34,19 @@ fn when(cx: &Cx, view: &ViewDef) {
     let p =
         Problem::error(format!("view {} computes statistics anew", view.name)).at(&view.statistics[0].place, "here");
     let by = cx.graph.phases.values().find_map(|phase| {
-        let validate = phase.validate.as_ref().filter(|v| v.value == view.name)?;
-        Some((phase, validate))
+        let refresh = phase.refresh.as_ref().map(|r| (&r.view, "refresh"));
+        let mut within = phase.validate.iter().map(|v| (v, "validate")).chain(refresh);
+        let (named, does) = within.find(|(v, _)| v.value == view.name)?;
+        Some((phase, named, does))
     });
-    if let Some((phase, validate)) = by {
+    if let Some((phase, named, does)) = by {
+        let does_so = if does == "refresh" { "refreshes" } else { "validates" };
         cx.push(
             p.at(
-                &validate.place,
-                format!("and validates phase {}, which goes on with them", phase.name),
+                &named.place,
+                format!("and {does_so} phase {}, which goes on with them", phase.name),
             )
-            .help("validate by a view without `statistics`"),
+            .help(format!("{does} by a view without `statistics`")),
         );
     } else if cx.graph.run.iter().all(|r| r.value != view.name) {
         cx.push(

@@ -204,7 +204,10 @@ fn top_keys(top: &IndexMap<String, Tree>, out: &mut Out) {
             continue;
         }
         let mut p = Problem::error(format!("unknown key `{key}`")).at(&value.key, "no such key at the top of a graph");
-        let known = TopKeys::names().into_iter().chain(VERBS).chain(["extends", "setting", "under"]);
+        let known = TopKeys::names()
+            .into_iter()
+            .chain(VERBS)
+            .chain(["extends", "setting", "under"]);
         p.help = Some(suggest(key, "keys", known));
         out.push(p);
     }

@@ -49,6 +49,13 @@ pub fn trial_text(trials: &[Trial], on: &str) -> String {
     text.push('\n');
     for t in trials {
         text += &format!("  {}: {}\n", t.phase, verdict(t));
+        if t.passes > 0 {
+            let times = if t.passes == 1 { "pass" } else { "passes" };
+            text += &format!(
+                "  {}: {} {times} over lists come on top, each as long as scoring them\n",
+                t.phase, t.passes
+            );
+        }
         if t.bad > 0 {
             text += &format!(
                 "  {}: {} videos could not be used (glad-run lint says which and why)\n",
@@ -88,6 +95,7 @@ mod tests {
         Trial {
             phase: "main".into(),
             of: 3000,
+            passes: 0,
             report: PhaseReport {
                 steps: 20,
                 wall: Duration::from_secs(4),
@@ -122,6 +130,14 @@ mod tests {
         assert!(text.contains("a faster disk") && !text.contains("prepare"), "{text}");
         assert!(trial_text(&[trial(0.1, 3.0, 0)], "").contains("the data side waits"));
         assert!(trial_text(&[trial(0.1, 0.3, 0)], "").contains("neither side waits"));
+        let passes = Trial {
+            passes: 15,
+            ..trial(0.1, 0.3, 0)
+        };
+        assert!(
+            trial_text(&[passes], "")
+                .contains("main: 15 passes over lists come on top, each as long as scoring them\n")
+        );
         let on_gpu = Trial {
             memory: Some(DeviceMemory {
                 used: 3 << 30,

@@ -417,6 +417,44 @@ mod tests {
     }
 
     #[test]
+    fn rows_of_a_pass_are_saved_with_their_videos() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.safetensors");
+        let rows = |v: &[f32], shape: &[usize]| Rows {
+            stream: "target".into(),
+            rows: Tensor::from_slice(v, shape, &Device::Cpu).unwrap(),
+        };
+        let pass = Refreshed {
+            step: 8,
+            videos: [("target".to_string(), vec![0, 2, 16_000_001])].into_iter().collect(),
+            values: [
+                ("old.y@target".to_string(), rows(&[1., 2., 3., 4., 5., 6.], &[3, 2])),
+                ("labels.label".to_string(), rows(&[7., 0., 399.], &[3])),
+            ]
+            .into_iter()
+            .collect(),
+        };
+        save(&path, &position(), &store(), None, Some(&pass)).unwrap();
+        let found = load(&path, &Device::Cpu).unwrap().refreshed.unwrap();
+        assert_eq!((found.step, &found.videos), (pass.step, &pass.videos));
+        assert!(found.values.keys().eq(pass.values.keys()), "in their order");
+        for (name, right) in &pass.values {
+            let found = &found.values[name];
+            assert_eq!((&found.stream, found.rows.dims()), (&right.stream, right.rows.dims()));
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(flat(&found.rows), flat(&right.rows));
+        }
+        // Each changed bit of its rows is noticed.
+        let whole = std::fs::read(&path).unwrap();
+        for at in whole.len() - 4 * 12..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            std::fs::write(&path, bytes).unwrap();
+            assert!(load(&path, &Device::Cpu).is_err(), "byte {at}");
+        }
+    }
+
+    #[test]
     fn another_version_is_refused_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.safetensors");

@@ -111,8 +111,8 @@ fn key(
         // The pass over the lists draws by the run's seed.
         let view = checked.views.get(name)?;
         t += &format!(
-            "refresh {often:?} seed {seed} streams {:?} split {}\n",
-            view.streams, view.split
+            "refresh {often:?} seed {seed} streams {:?} split {} batch {}\n",
+            view.streams, view.split, view.batch
         );
         calls(&mut t, view).expect("writing to a string");
         files(&mut t, inputs, view)?;

@@ -44,6 +44,8 @@ pub struct Trial {
     pub phase: String,
     /// How many steps it has.
     pub of: u64,
+    /// Passes over its lists between them, which are not measured.
+    pub passes: u64,
     /// Its measured steps.
     pub report: PhaseReport,
     /// Videos that could not be used.
@@ -112,11 +114,13 @@ pub fn try_phases(
         };
         begin_phase(program, def, &mut store, true, seed, options.device, progress)?;
         let (mut optimizer, mut log) = (Optimizer::new(&def.optimizer), Log::nowhere());
-        let mut of = 0;
+        let (mut of, mut passes) = (0, 0);
         let mut run = |steps: usize| -> Result<(PhaseReport, usize), RunError> {
             let setup = set_up(program, options.cache, progress)?;
             let mut run = PhaseRun::new(program, def, setup, seed, options.device)?;
             of = run.plan.length.steps;
+            let refresh = program.refresh.as_ref();
+            passes = refresh.map_or(0, |(_, often)| often.passes(of, run.order.steps_per_epoch()));
             run.plan.length = Length {
                 steps: steps as u64,
                 per_epoch: None,
@@ -139,6 +143,7 @@ pub fn try_phases(
         trials.push(Trial {
             phase: name.value.clone(),
             of,
+            passes,
             report,
             bad,
             memory: device_memory(options.device)?,

@@ -263,6 +263,45 @@ fn the_rounds_of_a_phase_belong_to_its_key() {
 }
 
 #[test]
+fn passes_between_steps_are_planned_and_belong_to_their_phases_key() {
+    let shot = |overlay: &str| {
+        let text = format!("extends = \"methods/shot.toml\"\n{overlay}");
+        let graph = load_text("overlay.toml", &text, Path::new("graphs")).unwrap_or_else(|p| panic!("{p}"));
+        let checked = check(&graph, &glad::nodes::registry()).unwrap_or_else(|p| panic!("{p}"));
+        (graph, checked)
+    };
+    let (graph, checked) = shot("");
+    let all = plan(&graph, &checked);
+    let program = |name: &str| {
+        let programs = all["programs"].as_array().unwrap();
+        programs.iter().find(|p| p["name"] == name).unwrap().clone()
+    };
+    let refresh = program("main")["refresh"].clone();
+    assert_eq!((&refresh["view"], &refresh["passes"]), (&"labels".into(), &15.into()));
+    // A label and a mask stay; a feature of 256 numbers and 12 scores are held besides until the pass is over.
+    assert_eq!((&refresh["row"], &refresh["held"]), (&8.into(), &(8 + 4 * 268).into()));
+    assert!(program("labels")["runs"] == true && program("warmup")["refresh"].is_null());
+    let key = |overlay: &str, phase: &str| {
+        let (graph, checked) = shot(overlay);
+        let inputs = Inputs::of_phases(&checked).unwrap();
+        cache_key(&checked, &graph, &inputs, phase, 1, (CPU, ""))
+            .unwrap()
+            .unwrap()
+    };
+    let (main, warmup) = (key("", "main"), key("", "warmup"));
+    assert_eq!(key("", "main"), main);
+    for overlay in [
+        "[nodes.pseudo]\nrounds = 3",
+        "[set.phases.main.refresh]\ntimes = 5",
+        "[set.views.labels]\nbatch = 5",
+        "[views.labels.nodes.local]\ninterval = 2",
+    ] {
+        assert_ne!(key(overlay, "main"), main, "{overlay}");
+        assert_eq!(key(overlay, "warmup"), warmup, "{overlay}");
+    }
+}
+
+#[test]
 fn precision_belongs_to_a_phase_where_it_is_computed_with() {
     let at = |precision: &str, device| key_on(&format!("precision = \"{precision}\""), "warmup", 1, device);
     // The CPU computes in f32 whatever the graph requests.

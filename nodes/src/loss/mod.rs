@@ -1,6 +1,7 @@
 //! Losses, and the labels that nodes make for them.
 
 mod centroid_labels;
+mod cluster_labels;
 mod combine;
 mod contrastive;
 mod cross_entropy;
@@ -15,6 +16,7 @@ mod squared_error;
 mod triplet;
 
 pub use centroid_labels::CentroidLabels;
+pub use cluster_labels::ClusterLabels;
 pub use combine::Combine;
 pub use contrastive::Contrastive;
 pub use cross_entropy::{CrossEntropy, Reduction};

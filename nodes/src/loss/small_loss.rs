@@ -90,7 +90,7 @@ mod tests {
         let Ok((Body::OverList(node), ..)) = body("small_loss", params, &types, &[]) else {
             panic!()
         };
-        let logits = Tensor::new(logits, &Device::Cpu).unwrap();
+        let logits = Tensor::from_slice(logits.as_flattened(), (logits.len(), 3), &Device::Cpu).unwrap();
         let out = node.compute(&Args::default().with("logits", vec![logits])).unwrap();
         (out[0].to_vec1().unwrap(), f64s(&out[1]))
     }

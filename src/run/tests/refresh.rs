@@ -1,7 +1,7 @@
 //! Passes over whole lists between steps, and the rows that steps get of them.
 
 use super::harness::{How, Trained, graph, near, trained};
-use super::kinds::{CLASSES, Row};
+use super::kinds::{CLASSES, Row, class};
 use super::net::{Numbers, linear};
 use crate::run::refreshed::Refreshed;
 
@@ -160,4 +160,87 @@ fn a_label_that_is_missing_needs_its_mask() {
         }
         near(&format!("step {k}"), row["pseudo"].as_f64().unwrap(), right);
     }
+}
+
+/// Source and target features, classes of the source, and of the target with what is trusted.
+type Batch = (Vec<Vec<f64>>, Vec<Vec<f64>>, Vec<usize>, Vec<(usize, bool)>);
+
+/// The contrastive domain discrepancy by its definition, pair by pair.
+fn discrepancy((s, t, y, z): &Batch) -> f64 {
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+    let all: Vec<&Vec<f64>> = s.iter().chain(t).collect();
+    let pairs = (all.len() * (all.len() - 1)) as f64;
+    let h: f64 = all
+        .iter()
+        .flat_map(|a| all.iter().map(move |b| apart(a, b)))
+        .sum::<f64>()
+        / pairs;
+    let own = |k: usize| -> [Vec<&[f64]>; 2] {
+        [
+            s.iter()
+                .zip(y)
+                .filter(|(_, l)| **l == k)
+                .map(|(f, _)| f.as_slice())
+                .collect(),
+            t.iter()
+                .zip(z)
+                .filter(|(_, l)| **l == (k, true))
+                .map(|(f, _)| f.as_slice())
+                .collect(),
+        ]
+    };
+    let mean = |a: &[&[f64]], b: &[&[f64]]| {
+        let all = a.iter().flat_map(|a| b.iter().map(move |b| (-apart(a, b) / h).exp()));
+        all.sum::<f64>() / (a.len() * b.len()) as f64
+    };
+    let both: Vec<[Vec<&[f64]>; 2]> = (0..CLASSES)
+        .map(own)
+        .filter(|[s, t]| !s.is_empty() && !t.is_empty())
+        .collect();
+    let (mut intra, mut inter) = (0.0, 0.0);
+    for (i, [s, _]) in both.iter().enumerate() {
+        for (j, [_, t]) in both.iter().enumerate() {
+            let d = mean(s, s) + mean(t, t) - 2.0 * mean(s, t);
+            *(if i == j { &mut intra } else { &mut inter }) += d;
+        }
+    }
+    let n = both.len() as f64;
+    intra / n.max(1.0) - inter / (n * (n - 1.0)).max(1.0)
+}
+
+#[test]
+fn can_draws_clusters_to_their_classes() {
+    let changes = "steps = 8\nbatch = 6\nrefresh = { view = \"labels\" }\noptimizer = { lr = 0.02 }\nlosses.adv = 0.0\nlosses.cdd = \
+                   0.3\n[nodes.clusters]\nkind = \"cluster_labels\"\ndistance = 0.4\ninputs = { x = \"embed.y@target\", from = \
+                   \"embed.y@source\", label = \"batch.label@source\" }\n[nodes.cdd]\nkind = \
+                   \"glad:lib/class_discrepancy\"\n[nodes.cdd.inputs]\nsource = \"embed.y@source\"\ntarget = \
+                   \"embed.y@target\"\nsource_label = \"batch.label@source\"\ntarget_label = \"clusters.label\"\ntarget_mask = \
+                   \"clusters.mask\"\nlogits = \"classify.logits@target\"\n[views.labels]\nsplit = \"train\"\nroots = \
+                   [\"clusters.label\", \"clusters.mask\"]";
+    let found = run(changes, How::default());
+    found.outcome.as_ref().unwrap();
+    let mut some = 0;
+    for (k, row) in found.rows.iter().enumerate().take(7) {
+        // The state after a step has the rows that the step was taken with.
+        let pass = found.passes[k].as_ref().unwrap();
+        let kept = |port: &str| pass.values[&format!("clusters.{port}")].rows.to_vec1::<f32>().unwrap();
+        let (label, mask) = (kept("label"), kept("mask"));
+        let w = &found.weights[k];
+        let feature = |row: &Row| linear(&w["embed.weight"], &w["embed.bias"], &row.x);
+        let of = |s: usize| found.parts[k].iter().filter(move |r| r.stream == s);
+        let batch: Batch = (
+            of(0).map(feature).collect(),
+            of(1).map(feature).collect(),
+            of(0).map(|r| class(r.video)).collect(),
+            of(1).map(|r| (label[r.video] as usize, mask[r.video] == 1.0)).collect(),
+        );
+        let right = discrepancy(&batch);
+        let cdd = row["cdd"].as_f64().unwrap();
+        assert!(
+            (cdd - right).abs() <= 1e-5 + 1e-4 * right.abs(),
+            "step {k}: {cdd}, and {right} is right"
+        );
+        some += usize::from(right != 0.0);
+    }
+    assert!(some > 3, "{some} steps have a class of both domains");
 }
