@@ -70,7 +70,10 @@ impl Compute for MatchRows {
         let share = Tensor::new(there.iter().sum::<f32>() / there.len().max(1) as f32, &Device::Cpu)?;
         let mask = Tensor::from_vec(there, chosen.len(), &Device::Cpu)?;
         if chosen.is_empty() {
-            return Ok((vec![nothing(x, shape)?, mask, share], Box::new(None::<Tensor> as Chosen)));
+            return Ok((
+                vec![nothing(x, shape)?, mask, share],
+                Box::new(None::<Tensor> as Chosen),
+            ));
         }
         let rows = x.dim(0)?;
         if rows == 0 {
