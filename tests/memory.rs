@@ -78,6 +78,12 @@ fn the_plan_tells_a_steps_memory_within_15_percent() {
             None,
             &["phases.main.micro_batch=2"][..],
         ),
+        (
+            "batches that differ by stream",
+            "graphs/dann.toml",
+            None,
+            &["phases.main.batch={ source = 9, target = 3 }"][..],
+        ),
         ("I3D-R50, computed again", "graphs/source_only.toml", i3d, &again[..]),
     ] {
         let (reported, taken) = estimated_and_taken(graph, setting, set);

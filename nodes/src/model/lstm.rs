@@ -70,6 +70,7 @@ impl Cell for Memory {
 #[cfg(test)]
 mod tests {
     use crate::Args;
+    use crate::testing::losses_golden::{agree, golden};
     use crate::testing::{Probe, dense, f64s, normal, rejected, ty};
     use serde_json::{Value, json};
 
@@ -86,14 +87,39 @@ mod tests {
         for x in x {
             let (a, b) = (dense(x, &w[0], &w[1], x.len()), dense(&h, &w[2], &w[3], width));
             let z: Vec<f64> = a.iter().zip(b).map(|(a, b)| a + b).collect();
-            for k in 0..width {
+            for (k, (c, h)) in c.iter_mut().zip(&mut h).enumerate() {
                 let [i, f, g, o] = [0, 1, 2, 3].map(|n| z[n * width + k]);
-                c[k] = sigmoid(f) * c[k] + sigmoid(i) * g.tanh();
-                h[k] = sigmoid(o) * c[k].tanh();
+                *c = sigmoid(f) * *c + sigmoid(i) * g.tanh();
+                *h = sigmoid(o) * c.tanh();
             }
             all.push(h.clone());
         }
         all
+    }
+
+    #[test]
+    fn golden_values() {
+        let case = golden("lstm");
+        let mut p = probe(json!({ "outputs": 2, "bidirectional": true }), 3, 4);
+        let names = [("", ""), ("backward.", "back_")].into_iter().flat_map(|(own, of)| {
+            [
+                ("weight_ih", "w_ih"),
+                ("bias_ih", "b_ih"),
+                ("weight_hh", "w_hh"),
+                ("bias_hh", "b_hh"),
+            ]
+            .map(|(a, b)| (format!("{own}{a}"), format!("{of}{b}")))
+        });
+        let names: Vec<_> = names.collect();
+        for (own, of) in &names {
+            p.set(own, case.input(of));
+        }
+        case.check(&mut p, &[("x", &["x"])], "y");
+        for (own, of) in &names {
+            agree(of, &f64s(&p.grad(own).unwrap()), &case.grad(of).unwrap());
+        }
+        let out = p.forward(&Args::default().with("x", vec![case.input("x")])).unwrap();
+        agree("last", &f64s(&out[1]), &case.output("last"));
     }
 
     #[test]

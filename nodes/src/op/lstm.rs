@@ -109,13 +109,13 @@ pub(crate) fn back(state: &State, before: &State, dh: &Tensor, dc: Option<&Tenso
             let [i, f, g, o] = quarters(gates, width);
             let (dif, dgo) = dz.split_at_mut(2 * width);
             let ((di, df), (dg, d_o)) = (dif.split_at_mut(width), dgo.split_at_mut(width));
-            for k in 0..width {
+            for (k, dold) in dold.iter_mut().enumerate() {
                 let dc = later.map_or(0.0, |all| all[k]) + dh[k] * o[k] * (1.0 - bounded[k] * bounded[k]);
                 di[k] = dc * g[k] * i[k] * (1.0 - i[k]);
                 df[k] = dc * old[k] * f[k] * (1.0 - f[k]);
                 dg[k] = dc * i[k] * (1.0 - g[k] * g[k]);
                 d_o[k] = dh[k] * bounded[k] * o[k] * (1.0 - o[k]);
-                dold[k] = dc * f[k];
+                *dold = dc * f[k];
             }
         });
     let device = before.c.device();
