@@ -18,4 +18,4 @@ pub use file::{CompositeKeys, Inputs, NodeKeys, Order, PhaseKeys, RoundKeys, Sel
 pub use loss::{LossKeys, Ramp};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
 pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};
-pub use weights::{CopyDef, WeightsKeys};
+pub use weights::{CopyDef, Ema, WeightsKeys, ema_at, ema_shown};
