@@ -57,7 +57,7 @@ pub(super) fn check(cx: &Cx, phases: &mut Programs, views: &mut Programs) {
             }
             phase.copies.push(Copied {
                 begins: alone || Some(i) == begins || phase.reset.contains(&copy.of.value),
-                moves: trains && copy.ema.value != 1.0,
+                moves: trains && !copy.ema.is(1.0),
                 ..of(node, copy)
             });
         }
@@ -75,7 +75,7 @@ fn of(node: &NodeDef, copy: &CopyDef) -> Copied {
     Copied {
         node: node.path.clone(),
         of: copy.of.value.clone(),
-        ema: copy.ema.value,
+        ema: copy.ema.0.value,
         begins: false,
         moves: false,
     }
@@ -154,17 +154,16 @@ fn nothing_yet(
 
 /// Warns of a copy that does not move though it is to.
 fn stays(cx: &Cx, node: &NodeDef, copy: &CopyDef, phases: &Programs) {
-    let ema = copy.ema.value;
     let Some((name, of, _)) = node.copied() else { return };
-    if ema == 0.0 {
+    if copy.ema.is(0.0) {
         let p = Problem::warning(format!("`{name}` is no average: with `ema = 0` nothing of it stays"))
-            .at(&copy.ema.place, format!("after each update it equals `{of}`"));
+            .at(&copy.ema.0.place, format!("after each update it equals `{of}`"));
         cx.push(p.help("0.99 or 0.999 is usual; `weights = \"…\"` before a `detach` needs no copy"));
     }
     for phase in phases.values() {
         let computes = phase.calls.iter().any(|c| c.owner == node.path);
         let rests = phase.copy(&node.path).is_some_and(|c| !c.moves);
-        if ema < 1.0 && computes && rests {
+        if !copy.ema.is(1.0) && computes && rests {
             let p = Problem::warning(format!("`{name}` does not move in phase {}", phase.name))
                 .at(&copy.of.place, format!("a copy of the weights of `{of}`"))
                 .at(&cx.graph.phases[&phase.name].place, "which nothing trains here");

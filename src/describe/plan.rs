@@ -4,7 +4,7 @@ use super::plan_data::Plan;
 use super::plan_summary::summary;
 use super::table::{bytes, count, table, thousands};
 use crate::check::starts_from;
-use crate::graph::{Graph, PhaseDef};
+use crate::graph::{Graph, PhaseDef, ema_shown};
 use crate::program::{
     Call, Checked, Copied, Program, ProgramKind, batch_bytes, cost, memory, row_bytes, sample_bytes, trainable,
     value_bytes,
@@ -178,7 +178,7 @@ fn copy(c: &Copied, kind: ProgramKind) -> String {
     match kind {
         ProgramKind::View => {}
         ProgramKind::Phase if c.moves => {
-            let _ = write!(out, "; after each update {:?} of it stays", c.ema);
+            let _ = write!(out, "; after each update {} of it stays", ema_shown(&c.ema));
         }
         ProgramKind::Phase => out += "; it stays as it is",
     }

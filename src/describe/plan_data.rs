@@ -8,7 +8,7 @@ use crate::program::{
 };
 use crate::tree::Role as Layer;
 use candle_core::DeviceLocation;
-use glad_nodes::{Body, Precision, Side};
+use glad_nodes::{Body, Precision, Scheduled, Side};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -168,7 +168,7 @@ pub struct CopyPlan {
     /// The node that they are copied from.
     pub of: String,
     /// The share of itself that an update of the other's weights leaves in the copy.
-    pub ema: f64,
+    pub ema: Scheduled,
     /// Whether the copy begins here, with the phase.
     pub begins: bool,
     /// Whether it moves here.

@@ -20,4 +20,4 @@ pub use loss::{LossKeys, Ramp};
 pub use optim::{GroupDef, OptimizerDef, OptimizerKind, Update};
 pub use refresh::{Often, RefreshDef, RefreshKeys};
 pub use schedule::{CosineDef, InverseDef, LinearDef, Over, Per, ScheduleDef, StepDef};
-pub use weights::{CopyDef, WeightsKeys};
+pub use weights::{CopyDef, Ema, WeightsKeys, ema_at, ema_shown};

@@ -4,7 +4,7 @@ use super::composite::{CompositeDef, arguments};
 use super::layers::Reader;
 use super::params::Params;
 use crate::diag::{Place, Problem, Spanned, suggest};
-use crate::graph::{Inputs, WeightsKeys, is_node_key};
+use crate::graph::{Ema, Inputs, WeightsKeys, is_node_key};
 use crate::keys::{Rules, Value};
 use crate::tree::{Out, is_name};
 use crate::tree::{Tree, TreeValue};
@@ -40,7 +40,7 @@ pub(super) struct Tie {
     /// The composites around both nodes where their `weights` says so, and the one that says it: `(tied, owner)`.
     pub by: Option<(String, String)>,
     /// Of a copy: how much of it stays.
-    pub ema: Option<Spanned<f64>>,
+    pub ema: Option<Ema>,
     /// Where it was written.
     pub place: Place,
 }

@@ -3,7 +3,7 @@
 use super::composite::CompositeDef;
 use super::set_arg::key_path;
 use crate::diag::{Place, Spanned, suggest};
-use crate::graph::Graph;
+use crate::graph::{Graph, ema_shown};
 use crate::tree::{Tree, dotted};
 use std::fmt::Write;
 
@@ -233,9 +233,9 @@ fn inside(graph: &Graph, keys: &[String]) -> Option<String> {
         if let Some(copy) = &node.copy {
             let _ = writeln!(
                 out,
-                "has a copy of the weights of nodes.{}, with ema = {:?}",
+                "has a copy of the weights of nodes.{}, with ema = {}",
                 of(&copy.of),
-                copy.ema.value
+                ema_shown(&copy.ema.0.value)
             );
         }
         for outer in &node.inside {

@@ -10,7 +10,7 @@ pub(crate) use memory::{batch_bytes, cost, row_bytes, value_bytes};
 pub use round::Round;
 
 use crate::graph::{Often, Ramp};
-use glad_nodes::{Body, DimScope, Gradient, Role, Side, Size, Type, WeightSpec};
+use glad_nodes::{Body, DimScope, Gradient, Role, Scheduled, Side, Size, Type, WeightSpec};
 use indexmap::IndexMap;
 use std::collections::{BTreeSet, HashSet};
 
@@ -153,7 +153,7 @@ pub struct Copied {
     /// The node that they are copied from.
     pub of: String,
     /// The share of itself that an update of the other's weights leaves in the copy.
-    pub ema: f64,
+    pub ema: Scheduled,
     /// Whether the copy begins with this phase: then its weights are those of the other before the first step.
     pub begins: bool,
     /// Whether it moves: whether the phase trains what it is a copy of, and `ema` is not 1.

@@ -1,9 +1,10 @@
 //! Copies of weights that follow them: teachers.
 
+use crate::graph::ema_at;
 use crate::program::{Checked, Copied, Program};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use glad_nodes::{Role, Weight, WeightSpec, WeightStore};
+use glad_nodes::{Role, Scheduled, Weight, WeightSpec, WeightStore};
 
 /// Makes what `store` does not have of a program's copies, equal to what they copy. A stream's own weight that a copy gains
 /// later, with a program of more streams, begins as the copy's of all streams. Gives the names.
@@ -36,7 +37,7 @@ pub(super) fn begin(program: &Program, store: &mut WeightStore) -> Result<Vec<St
 /// The device fails.
 pub(super) fn statistics(checked: &Checked, view: &Program, store: &mut WeightStore) -> Result<()> {
     for program in checked.phases.values().chain(checked.views.values()) {
-        let follows = |c: &&Copied| c.ema != 1.0 && view.statistics.contains(&c.of);
+        let follows = |c: &&Copied| c.ema != Scheduled::Number(1.0) && view.statistics.contains(&c.of);
         for copied in program.copies.iter().filter(follows) {
             for spec in program.weights[&copied.node].iter().filter(|s| s.role == Role::Buffer) {
                 let value = original(store, copied, spec)?.value.clone();
@@ -50,12 +51,13 @@ pub(super) fn statistics(checked: &Checked, view: &Program, store: &mut WeightSt
 }
 
 /// Moves the copies after an update of what they copy: `copy ← ema · copy + (1 − ema) · weight` for what is trained, and the
-/// running statistics as they are. In place, since recorded work of a GPU knows weights by their addresses.
+/// running statistics as they are; `progress` and `step` are those of the step. In place, since recorded work of a GPU knows weights by their addresses.
 ///
 /// # Errors
 /// The device fails.
-pub(super) fn follow(program: &Program, store: &mut WeightStore) -> Result<()> {
+pub(super) fn follow(program: &Program, store: &mut WeightStore, progress: f64, step: u64) -> Result<()> {
     for copied in program.copies.iter().filter(|c| c.moves) {
+        let ema = ema_at(&copied.ema, progress, step);
         for spec in &program.weights[&copied.node] {
             let weight = original(store, copied, spec)?.value.clone();
             let name = full(&copied.node, &spec.name);
@@ -64,7 +66,7 @@ pub(super) fn follow(program: &Program, store: &mut WeightStore) -> Result<()> {
                 .with_context(|| format!("there is no weight `{name}`"))?;
             let next = match spec.role {
                 Role::Buffer => weight,
-                _ => moved(&copy.value, &weight, copied.ema)?,
+                _ => moved(&copy.value, &weight, ema)?,
             };
             write(copy, &next)?;
         }

@@ -1,7 +1,7 @@
 //! What a phase's result depends on, as a hash: phases of equal key are trained once.
 
 use super::inputs::{Inputs, place};
-use crate::graph::{Graph, PhaseDef};
+use crate::graph::{Graph, PhaseDef, ema_shown};
 use crate::keys::{Table, Word};
 use crate::program::{Call, Checked, Program};
 use crate::tree::Written;
@@ -174,7 +174,11 @@ fn describe(t: &mut String, p: &Program, def: &PhaseDef, graph: &Graph, seed: u6
         writeln!(
             t,
             "copy {} of {} {} begins {} moves {}",
-            c.node, c.of, c.ema, c.begins, c.moves
+            c.node,
+            c.of,
+            ema_shown(&c.ema),
+            c.begins,
+            c.moves
         )?;
     }
     for l in &p.losses {

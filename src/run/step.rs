@@ -154,7 +154,7 @@ impl<'a> Steps<'a> {
             mark_trained(self.program, None, store);
         }
         let since = Instant::now();
-        copies::follow(self.program, store)?;
+        copies::follow(self.program, store, step as f64 / length.steps as f64, step)?;
         self.optimizer += since.elapsed();
         if done.values.iter().all(|(name, _)| name != LOSS) {
             done.values.push((LOSS.into(), total));

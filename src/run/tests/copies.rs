@@ -7,7 +7,7 @@ use crate::program::Copied;
 use crate::run::progress::Progress;
 use crate::run::start::{begin_phase, start_weights};
 use candle_core::Device;
-use glad_nodes::{Key, WeightStore};
+use glad_nodes::{Key, Scheduled, WeightStore};
 use std::time::Duration;
 
 const RATE: f64 = 0.1;
@@ -49,6 +49,12 @@ fn towards_teacher(weights: &Numbers, grads: &mut Numbers, rows: &[Row], share: 
 /// Holds each step of a run to f64: plain SGD on `share` times the distance and the small graph's own losses, then the copy.
 #[track_caller]
 fn hold(run: &Trained, ema: f64, share: f64, parts: usize) {
+    hold_by(run, &|_| ema, share, parts);
+}
+
+/// As [`hold`], with the share of a step.
+#[track_caller]
+fn hold_by(run: &Trained, ema: &dyn Fn(usize) -> f64, share: f64, parts: usize) {
     run.outcome.as_ref().unwrap();
     let mut weights = run.weights[0].clone();
     for name in ["weight", "bias"] {
@@ -84,7 +90,7 @@ fn hold(run: &Trained, ema: f64, share: f64, parts: usize) {
             teacher
                 .iter_mut()
                 .zip(student)
-                .for_each(|(t, s)| *t = ema * *t + (1.0 - ema) * s);
+                .for_each(|(t, s)| *t = ema(k) * *t + (1.0 - ema(k)) * s);
         }
         assert!(weights.keys().eq(run.weights[k + 1].keys()));
         for (name, right) in &weights {
@@ -102,6 +108,15 @@ fn a_teacher_follows_and_teaches() {
         let (graph, checked) = graph(&format!("steps = 4\nbatch = 5\n{}", taught(ema)));
         hold(&trained(&graph, &checked, How::default()), ema, 0.7, 1);
     }
+    // A share that grows over the phase.
+    let grows = taught(0.9).replace("ema = 0.9", "ema = { from = 0.5, to = 0.9, schedule = \"linear\" }");
+    let (growing, checked) = graph(&format!("steps = 4\nbatch = 5\n{grows}"));
+    hold_by(
+        &trained(&growing, &checked, How::default()),
+        &|k| 0.5 + 0.1 * k as f64,
+        0.7,
+        1,
+    );
     // One update is one move, of however many parts.
     let (graph, checked) = graph(&format!("steps = 2\nbatch = 5\nmicro_batch = 5\n{}", taught(0.9)));
     hold(&trained(&graph, &checked, How::default()), 0.9, 0.7, 1);
@@ -119,7 +134,7 @@ fn what_only_a_view_computes_follows_too() {
     let copied = |begins, moves| Copied {
         node: "teach".into(),
         of: "embed".into(),
-        ema: 0.8,
+        ema: Scheduled::Number(0.8),
         begins,
         moves,
     };
