@@ -1,6 +1,5 @@
 //! Suggestions for a missing path: the same file under a name that differs in the usual ways.
 
-use super::meant::variable;
 use super::separator::has_ending;
 use super::words::skeleton;
 use std::collections::HashMap;
