@@ -163,7 +163,7 @@ fn groups(cx: &Cx, phase: &PhaseDef) {
                 ))
                 .at(&second.place, "all its weights")
                 .at(&first.place, "belong to this one already")
-                .help("a weight goes by the first group that it fits: put the narrower one first"),
+                .help("a weight belongs to the first group that it fits: put the narrower one first"),
             );
         }
     }

@@ -23,7 +23,7 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
         if scores.is_empty() {
             let what = format!("view {} scores nothing", view.name);
             let p = match best {
-                true => Problem::error(format!("{what}, and `select = \"best\"` goes by its scores"))
+                true => Problem::error(format!("{what}, and `select = \"best\"` depends on its scores"))
                     .at(place, "asked for here"),
                 false => Problem::warning(what),
             };
@@ -131,7 +131,7 @@ mod tests {
         let best = errors(&validated(none, "select = \"best\""));
         assert_eq!(
             best,
-            ["view validate scores nothing, and `select = \"best\"` goes by its scores"]
+            ["view validate scores nothing, and `select = \"best\"` depends on its scores"]
         );
         let unmoved = String::from(
             "select = \"best\"\n[phases.warmup]\nvalidate = \"validate\"\nfrozen = [\"backbone\"]\n[set.views.validate]\nroots = \

@@ -90,7 +90,7 @@ fn oracle(cx: &Cx, phases: &IndexMap<String, Program>) {
                 .get("oracle")
                 .into_iter()
                 .fold(Problem::note("`oracle = true` changes nothing"), |p, t| {
-                    p.at(&t.place, "no loss and no choice goes by held-out labels")
+                    p.at(&t.place, "no loss and no choice depends on held-out labels")
                 })
                 .help("without it, results are those of an adaptation method, and say so"),
         );

@@ -47,7 +47,7 @@ impl PhaseCx<'_, '_> {
                 .at(&twice.key, "of one round")
                 .at(&written.key, "rounds with losses of their own");
             out.push(p.help(format!(
-                "leave one of the two out; what a layer below writes goes by `drop = [\"phases.{phase}.losses\"]`"
+                "leave one of the two out; what a layer below writes is removed by `drop = [\"phases.{phase}.losses\"]`"
             )));
         }
         let mut rounds = vec![];

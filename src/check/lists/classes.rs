@@ -281,7 +281,7 @@ impl<'a> Use<'a> {
             let view = self.program.kind == ProgramKind::View;
             let best = self.graph.select.value == Select::Best && view && self.validates();
             let p = match (all, best) {
-                (true, true) => Problem::error(format!("{count}, and `select = \"best\"` goes by their scores")),
+                (true, true) => Problem::error(format!("{count}, and `select = \"best\"` depends on their scores")),
                 (true, false) => Problem::warning(format!("{count}, so it cannot be scored")),
                 (false, _) => return None,
             };

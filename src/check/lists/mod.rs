@@ -209,7 +209,7 @@ mod tests {
                        [\"scores.mean_class_accuracy@source\"]";
         let none = list("val", 8, &["-"]);
         let what =
-            "no video of stream source has a label, and `select = \"best\"` goes by their scores (in view validate)";
+            "no video of stream source has a label, and `select = \"best\"` depends on their scores (in view validate)";
         assert_eq!(list_errors(&[("source_test", &none)], overlay), [what]);
         let what =
             "the best state is chosen by 8 of the 8 videos of stream source that it is scored on (in view infer)";

@@ -40,7 +40,7 @@ impl List<'_> {
                 found,
                 Level::Hurts,
                 format!("{} with two labels", count(torn.len(), "video")),
-                "keep the right line of each: the network is told both",
+                "keep the right line of each: both are trained on",
                 torn,
             );
         }

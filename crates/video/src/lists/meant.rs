@@ -8,7 +8,7 @@ const ENTRIES: usize = 10_000;
 
 /// What to write instead of a path of a graph that is not there, where a part of it is meant as a variable or as somebody's
 /// home folder.
-pub(super) fn variable(path: &Path) -> Option<&'static str> {
+fn variable(path: &Path) -> Option<&'static str> {
     let meant = |part: &str| {
         let between = part.strip_prefix('%').and_then(|rest| rest.strip_suffix('%'));
         part.starts_with('~') || part.len() > 1 && part.starts_with('$') || between.is_some_and(|name| !name.is_empty())
