@@ -226,9 +226,14 @@ def results(run):
     """The numbers of a finished run."""
     graph = tomllib.loads((run / "graph.toml").read_text())
     summary = json.loads((run / "summary.json").read_text())
-    tables = {s["stream"]: s for s in summary["views"]["infer"]["scores"]}
+    of_classes = [s for s in summary["views"]["infer"]["scores"] if "mean_class_accuracy" in s["values"]]
+    tables = {s["stream"]: s for s in sorted(of_classes, key=lambda s: s["node"] == "scores")}
+    if not {"source", "target"} <= tables.keys():
+        raise RuntimeError("the view `infer` does not score both streams")
     scores = {stream: s["values"]["mean_class_accuracy"] for stream, s in tables.items()}
-    phase, round, term, plain = class_term(graph)
+    if (chosen := class_term(graph)) is None:
+        raise RuntimeError("no loss of its phases reads labels")
+    phase, round, term, plain = chosen
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     rows = [r for r in rows if r.get("phase") == phase and "view" not in r]
     key = f"{round}/{term}" if round else term
@@ -260,8 +265,7 @@ def wrong(found):
 
 def page(found, args, command):
     done = {name: f for name, f in found.items() if f and not f.get("failed")}
-    classes = {f["classes"] for f in done.values()} or {12}
-    k = max(classes)
+    k = statistics.mode([f["classes"] for f in done.values()] or [12])  # of the rule, each has its own: OSBP counts the unknown class
     commits = sorted({f["at"]["commit"] for f in found.values() if f})
     dates = sorted({f["at"]["date"] for f in found.values() if f})
     lines = [f"<!-- made by `{command}` -->", "", "# Every method on the small data set", ""]
