@@ -300,7 +300,7 @@ fn program((checked, p): (&Checked, &Program), graph: &Graph, target: Target, li
     let parts = batch.div_ceil(p.batch.max(1)) as u64;
     let forward = m.macs * parts;
     let step = m.both_ways() * parts;
-    let refresh = refresh((checked, p), graph, target, lists, (def, &videos, &batches, steps));
+    let refresh = refresh((checked, p), graph, target, lists, def, (&videos, &batches), steps);
     let passes = refresh.as_ref().map_or(Some(0), |r| r.total);
     let largest = (0..p.streams.len()).map(|s| sample_bytes(p, s)).max().unwrap_or(0);
     ProgramPlan {
@@ -369,12 +369,9 @@ fn refresh(
     graph: &Graph,
     target: Target,
     lists: &mut Lists,
-    (def, videos, batches, steps): (
-        Option<&PhaseDef>,
-        &IndexMap<String, Option<usize>>,
-        &[usize],
-        Option<u64>,
-    ),
+    def: Option<&PhaseDef>,
+    (videos, batches): (&IndexMap<String, Option<usize>>, &[usize]),
+    steps: Option<u64>,
 ) -> Option<RefreshPlan> {
     let ((view, often), def) = (p.refresh.as_ref()?, def?);
     let pass = checked.views.get(view)?;

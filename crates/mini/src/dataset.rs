@@ -358,7 +358,7 @@ fn write_flow(folder: &Path, config: &MiniConfig, scene: &Scene) -> Result<(), M
         ..WriteOptions::default()
     };
     let (size, fps) = (config.size, f64::from(config.fps));
-    let create = |name: &str| VideoWriter::create_with(folder.join(name), size, size, fps, options.clone());
+    let create = |name: &str| VideoWriter::create_with(folder.join(name), size, size, fps, options);
     let mut files = [create(FLOW_FILES[0])?, create(FLOW_FILES[1])?];
     for frame in 0..scene.flow_count() {
         for (file, component) in files.iter_mut().zip(scene.flow(frame)) {

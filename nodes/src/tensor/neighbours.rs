@@ -235,7 +235,7 @@ mod tests {
         let with = args()
             .with("known", vec![Tensor::from_slice(&known, (20, 1), &device()).unwrap()])
             .with("index", vec![Tensor::from_slice(&own, 4, &Device::Cpu).unwrap()]);
-        let counts = |r: usize, i: usize| i % 3 > 0 && i != own[r] as usize;
+        let counts = |r: usize, i: usize| !i.is_multiple_of(3) && i != own[r] as usize;
         close(
             &probe(3, 20, &["known", "index"]).forward(&with).unwrap(),
             reference(&x, &rows, &values, 3, counts),
