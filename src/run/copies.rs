@@ -4,7 +4,7 @@ use crate::graph::ema_at;
 use crate::program::{Checked, Copied, Program};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use glad_nodes::{Role, Scheduled, Weight, WeightSpec, WeightStore};
+use glad_nodes::{Role, Scheduled, Weight, WeightSpec, WeightStore, ema};
 
 /// Makes what `store` does not have of a program's copies, equal to what they copy. A stream's own weight that a copy gains
 /// later, with a program of more streams, begins as the copy's of all streams. Gives the names.
@@ -51,24 +51,26 @@ pub(super) fn statistics(checked: &Checked, view: &Program, store: &mut WeightSt
 }
 
 /// Moves the copies after an update of what they copy: `copy ← ema · copy + (1 − ema) · weight` for what is trained, and the
-/// running statistics as they are; `progress` and `step` are those of the step. In place, since recorded work of a GPU knows weights by their addresses.
+/// running statistics as they are; `progress` and `step` are those of the step. In place, since recorded work of a GPU knows
+/// weights by their addresses.
 ///
 /// # Errors
 /// The device fails.
 pub(super) fn follow(program: &Program, store: &mut WeightStore, progress: f64, step: u64) -> Result<()> {
     for copied in program.copies.iter().filter(|c| c.moves) {
-        let ema = ema_at(&copied.ema, progress, step);
+        let decay = ema_at(&copied.ema, progress, step);
         for spec in &program.weights[&copied.node] {
             let weight = original(store, copied, spec)?.value.clone();
             let name = full(&copied.node, &spec.name);
             let copy = store
                 .get_mut(&name)
                 .with_context(|| format!("there is no weight `{name}`"))?;
-            let next = match spec.role {
-                Role::Buffer => weight,
-                _ => moved(&copy.value, &weight, ema)?,
-            };
-            write(copy, &next)?;
+            if spec.role == Role::Buffer {
+                write(copy, &weight)?;
+                continue;
+            }
+            ema::follow(decay, &weight, &copy.value).with_context(|| format!("update of `{name}`"))?;
+            copy.version += 1;
         }
     }
     Ok(())
@@ -79,11 +81,6 @@ fn write(copy: &mut Weight, value: &Tensor) -> Result<()> {
     copy.value.flatten_all()?.slice_set(&value.flatten_all()?, 0, 0)?;
     copy.version += 1;
     Ok(())
-}
-
-/// What a copy becomes after an update of the weight.
-fn moved(copy: &Tensor, weight: &Tensor, ema: f64) -> Result<Tensor> {
-    Ok(((copy * ema)? + (weight * (1.0 - ema))?)?)
 }
 
 fn full(node: &str, name: &str) -> String {
@@ -121,8 +118,8 @@ mod tests {
             0.9463000876874145,
             0.5976424363811317,
         ];
-        let found = moved(&teacher, &student, 0.99).unwrap();
-        for (found, right) in found
+        ema::follow(0.99, &student, &teacher).unwrap();
+        for (found, right) in teacher
             .flatten_all()
             .unwrap()
             .to_vec1::<f32>()
