@@ -40,4 +40,4 @@ pub use contract::*;
 #[cfg(feature = "kinds")]
 pub use kinds::registry;
 #[cfg(feature = "kinds")]
-pub use op::{adam, sgd};
+pub use op::{adam, ema, sgd};

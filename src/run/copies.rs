@@ -3,7 +3,7 @@
 use crate::program::{Checked, Copied, Program};
 use anyhow::{Context, Result};
 use candle_core::Tensor;
-use glad_nodes::{Role, Weight, WeightSpec, WeightStore};
+use glad_nodes::{Role, Weight, WeightSpec, WeightStore, ema};
 
 /// Makes what `store` does not have of a program's copies, equal to what they copy. A stream's own weight that a copy gains
 /// later, with a program of more streams, begins as the copy's of all streams. Gives the names.
@@ -62,11 +62,12 @@ pub(super) fn follow(program: &Program, store: &mut WeightStore) -> Result<()> {
             let copy = store
                 .get_mut(&name)
                 .with_context(|| format!("there is no weight `{name}`"))?;
-            let next = match spec.role {
-                Role::Buffer => weight,
-                _ => moved(&copy.value, &weight, copied.ema)?,
-            };
-            write(copy, &next)?;
+            if spec.role == Role::Buffer {
+                write(copy, &weight)?;
+                continue;
+            }
+            ema::follow(copied.ema, &weight, &copy.value).with_context(|| format!("update of `{name}`"))?;
+            copy.version += 1;
         }
     }
     Ok(())
@@ -77,11 +78,6 @@ fn write(copy: &mut Weight, value: &Tensor) -> Result<()> {
     copy.value.flatten_all()?.slice_set(&value.flatten_all()?, 0, 0)?;
     copy.version += 1;
     Ok(())
-}
-
-/// What a copy becomes after an update of the weight.
-fn moved(copy: &Tensor, weight: &Tensor, ema: f64) -> Result<Tensor> {
-    Ok(((copy * ema)? + (weight * (1.0 - ema))?)?)
 }
 
 fn full(node: &str, name: &str) -> String {
@@ -119,8 +115,8 @@ mod tests {
             0.9463000876874145,
             0.5976424363811317,
         ];
-        let found = moved(&teacher, &student, 0.99).unwrap();
-        for (found, right) in found
+        ema::follow(0.99, &student, &teacher).unwrap();
+        for (found, right) in teacher
             .flatten_all()
             .unwrap()
             .to_vec1::<f32>()

@@ -11,9 +11,12 @@
 //! * A length or a shape that does not fit is an [`Error`], never a panic.
 
 pub mod adam;
+pub mod contrast;
 pub mod conv;
+pub mod directions;
 pub mod dropout;
 pub mod elementwise;
+pub mod ema;
 mod error;
 pub mod isa;
 pub mod linear;

@@ -1,11 +1,11 @@
-//! Linear layers, losses, dropout, SGD and Adam.
+//! Linear layers, losses, directions, dropout, SGD, Adam and moving averages.
 
 mod common;
 use common::{assert_near, garbage, on_all, values, wide};
 use glad_ops::dropout::dropout;
 use glad_ops::loss::{bce_with_logits, cross_entropy};
 use glad_ops::sgd::squared_norm;
-use glad_ops::{Adam, Error, Linear, Sgd};
+use glad_ops::{Adam, Error, Linear, Sgd, contrast, directions, ema};
 use proptest::prelude::*;
 
 /// A linear layer and its gradients against sums.
@@ -175,6 +175,137 @@ proptest! {
             assert_near(&format!("{set}: v"), &v, &v_want.iter().map(|v| scaled(*v)).collect::<Vec<_>>(), 1e-6);
         });
     }
+}
+
+proptest! {
+    #![proptest_config(common::cases(60))]
+    #[test]
+    fn moving_averages_match(len in 1usize..300, decay in 0f64..=1.0) {
+        let (w, average) = (values(1, len), values(2, len));
+        let to = |(a, w): (&f32, &f32)| decay * f64::from(*a) + (1.0 - decay) * f64::from(*w);
+        let want: Vec<f64> = average.iter().zip(&w).map(to).collect();
+        let run = || {
+            let mut average = average.clone();
+            ema::follow(decay, &w, &mut average).unwrap();
+            vec![average]
+        };
+        on_all(run, |set, got| assert_near(&format!("{set}: average"), &got[0], &want, 1e-6));
+    }
+
+    #[test]
+    fn directions_match(rows in 1usize..40, width in 1usize..70) {
+        let (x, grad) = (values(1, rows * width), values(2, rows * width));
+        let (mut y_want, mut dx_want) = (vec![], vec![]);
+        for (x, g) in wide(&x).chunks(width).zip(wide(&grad).chunks(width)) {
+            let norm = x.iter().map(|x| x * x).sum::<f64>().sqrt();
+            let along: f64 = x.iter().zip(g).map(|(x, g)| x / norm * g).sum();
+            y_want.extend(x.iter().map(|x| x / norm));
+            dx_want.extend(x.iter().zip(g).map(|(x, g)| (g - x / norm * along) / norm));
+        }
+        let run = || {
+            let (mut y, mut inverse, mut dx) = (garbage(x.len()), garbage(rows), garbage(x.len()));
+            directions::forward(width, 1e-12, &x, &mut y, &mut inverse).unwrap();
+            directions::backward(width, &y, &inverse, &grad, &mut dx).unwrap();
+            vec![y, dx]
+        };
+        on_all(run, |set, got| {
+            assert_near(&format!("{set}: y"), &got[0], &y_want, 1e-6);
+            assert_near(&format!("{set}: dx"), &got[1], &dx_want, 1e-5);
+        });
+    }
+
+    #[test]
+    fn contrast_matches(rows in 1usize..50, factor in 0.5f32..4.0) {
+        check_contrast(rows, factor);
+    }
+}
+
+/// The loss and its gradient against sums, and that of few rows against central differences.
+fn check_contrast(rows: usize, factor: f32) {
+    let products = values(1, rows * rows);
+    // Of every row about two thirds are candidates, and a third of these positives; some rows have none.
+    let draws = values(2, rows * rows);
+    let closed: Vec<f32> = draws.iter().map(|d| if *d > 0.7 { -1e30 } else { 0.0 }).collect();
+    let weights: Vec<f32> = draws
+        .iter()
+        .map(|d| if *d < -1.0 { 0.1 - d / 10.0 } else { 0.0 })
+        .collect();
+    let scores: Vec<f32> = products.iter().map(|p| p * factor).collect();
+    // The loss of a row and its gradient.
+    let of_row = |r: usize, s: &[f64]| -> (f64, Vec<f64>) {
+        let at = r * rows..(r + 1) * rows;
+        let (w, e) = (wide(&weights[at.clone()]), s.iter().zip(&closed[at]));
+        let e: Vec<f64> = e.map(|(s, c)| if *c == 0.0 { s.exp() } else { 0.0 }).collect();
+        let (sum, share): (f64, f64) = (e.iter().sum(), w.iter().sum());
+        let loss = s
+            .iter()
+            .zip(&w)
+            .filter(|(_, w)| **w > 0.0)
+            .map(|(s, w)| w * (sum.ln() - s))
+            .sum();
+        let slope = e
+            .iter()
+            .zip(&w)
+            .map(|(e, w)| if share > 0.0 { share * e / sum - w } else { 0.0 });
+        (loss, slope.collect())
+    };
+    let (mut want, mut slope) = (0.0, vec![]);
+    for (r, s) in scores.chunks(rows).enumerate() {
+        let (loss, own) = of_row(r, &wide(s));
+        if rows < 12 {
+            assert_near(
+                "by differences",
+                &own.iter().map(|g| *g as f32).collect::<Vec<_>>(),
+                &slopes(s, |s| of_row(r, s).0),
+                1e-6,
+            );
+        }
+        want += loss;
+        slope.extend(own);
+    }
+    let run = || {
+        let (mut s, mut both) = (products.clone(), garbage(rows * rows));
+        let loss = contrast::forward(rows, factor, &closed, &weights, &mut s).unwrap();
+        contrast::both_ways(rows, 3.0, &s, &mut both).unwrap();
+        vec![vec![loss as f32], s, both]
+    };
+    let both: Vec<f64> = (0..rows * rows)
+        .map(|i| 3.0 * (slope[i] + slope[i % rows * rows + i / rows]))
+        .collect();
+    on_all(run, |set, got| {
+        assert_near(&format!("{set}: loss"), &got[0], &[want], 1e-5);
+        assert_near(&format!("{set}: slope"), &got[1], &slope, 1e-5);
+        assert_near(&format!("{set}: both"), &got[2], &both, 1e-5);
+    });
+}
+
+/// Enough rows for several threads.
+#[test]
+fn many_rows_contrast_in_parallel() {
+    check_contrast(130, 2.0);
+}
+
+#[test]
+fn rows_without_candidates_or_direction_have_no_gradient() {
+    let mut s = vec![1.0, 2.0, 3.0, 4.0];
+    let loss = contrast::forward(2, 1.0, &[-1e30, -1e30, 0.0, 0.0], &[0.0, 0.0, 0.5, 0.0], &mut s).unwrap();
+    assert!((loss - 0.5 * (1.0 + 1f64.exp()).ln()).abs() < 1e-6, "{loss}");
+    assert_eq!(s[..2], [0.0, 0.0]);
+    let (mut y, mut inverse, mut dx) = (vec![9.0; 4], vec![9.0; 2], vec![9.0; 4]);
+    directions::forward(2, 1e-12, &[0.0, 0.0, 3.0, 4.0], &mut y, &mut inverse).unwrap();
+    assert_eq!(
+        (y.as_slice(), inverse.as_slice()),
+        (&[0.0, 0.0, 0.6, 0.8][..], &[0.0, 0.2][..])
+    );
+    directions::backward(2, &y, &inverse, &[1.0; 4], &mut dx).unwrap();
+    assert_eq!(dx[..2], [0.0, 0.0]);
+    // What is not finite shows.
+    directions::forward(2, 1e-12, &[f32::NAN, 0.0, 3.0, 4.0], &mut y, &mut inverse).unwrap();
+    assert!(y[0].is_nan() && inverse[0].is_nan());
+    let lengths = contrast::forward(2, 1.0, &[0.0; 4], &[0.0; 3], &mut s).unwrap_err();
+    assert!(lengths.to_string().contains("weights"), "{lengths}");
+    assert!(directions::forward(0, 1e-12, &[], &mut [], &mut []).is_err());
+    assert!(ema::follow(0.5, &[1.0], &mut [0.0; 2]).is_err());
 }
 
 /// The gradient by central differences.

@@ -2,8 +2,8 @@
 
 use crate::input::several_classes;
 use crate::model::activation::sigmoid;
+use crate::op::directions::Directions;
 use crate::op::linear::product;
-use crate::tensor::normalize_rows::Directions;
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
 };

@@ -1,17 +1,17 @@
 //! `contrastive`: rows that belong together come closer than the others.
 
-use super::pairs::{Choice, Pairs};
+use super::pairs::{Choice, Compared, Pairs};
 use crate::input::per_reference;
 use crate::kernel::{labels, marks};
-use crate::op::linear::product;
-use crate::tensor::normalize_rows::Directions;
+use crate::op::contrast;
+use crate::op::directions::Directions;
 use crate::tensor::parts::{cut, join, sizes};
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Count, Group, Kind, ParamProblem, Saved, Side, Size, Step, Wiring, arrived,
     kept,
 };
 use anyhow::{Result, bail};
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -213,14 +213,15 @@ impl Loss {
         if !inputs.all("label").is_empty() && label.iter().zip(&counts).any(|(l, c)| *c && *l == u32::MAX) {
             bail!(super::UNLABELLED);
         }
-        let view: Vec<usize> = rows.iter().enumerate().flat_map(|(v, n)| vec![v; *n]).collect();
-        let video: Vec<usize> = rows.iter().flat_map(|n| (0..*n).map(|r| r / self.clips)).collect();
-        let candidate = |r: usize, q: usize| match (r == q, view[r] == view[q]) {
-            (true, _) => self.own.keep_self,
-            (_, true) => self.own.pairs == Pairs::All && (self.clips == 1 || video[r] != video[q]),
-            (_, false) => true,
+        let compared = Compared {
+            views: rows,
+            clips: self.clips,
+            pairs: self.own.pairs,
+            keep_self: self.own.keep_self,
+            label: &label,
+            counts: &counts,
         };
-        Ok(Choice::new(all, |r| counts[r], candidate, |r, q| label[r] == label[q]))
+        Ok(compared.choose(self.own.scale))
     }
 }
 
@@ -243,21 +244,13 @@ impl Compute for Loss {
             false => None,
         };
         let z = directions.as_ref().map_or(&x, |d| &d.rows).clone();
-        let n = choice.rows;
-        let square = |values: Vec<f32>| Tensor::from_vec(values, (n, n), step.device);
-        let scores = ((product(&z, &z)? / self.own.temperature)? + square(choice.closed)?)?;
-        let log_p = candle_nn::ops::log_softmax(&scores, D::Minus1)?;
-        let weights = (square(choice.weights)? * self.own.scale)?;
-        let loss = (&weights * &log_p)?.to_dtype(DType::F64)?.sum_all()?.neg()?;
-        // A row's weights add up to its share of the mean.
-        let share = weights.sum_keepdim(D::Minus1)?;
-        let slope = (log_p.exp()?.broadcast_mul(&share)? - weights)?;
+        let (loss, slope) = contrast::forward(&z, self.own.temperature, choice.closed, choice.weights)?;
         let kept = Kept {
             rows,
             z,
             found: Some(Found { directions, slope }),
         };
-        Ok((vec![loss.to_dtype(DType::F32)?], Box::new(kept)))
+        Ok((vec![loss], Box::new(kept)))
     }
 
     fn backward(
@@ -275,8 +268,7 @@ impl Compute for Loss {
             None if z.elem_count() == 0 => z,
             None => z.zeros_like()?,
             Some(Found { directions, slope }) => {
-                let both = ((&slope + slope.t()?)? / self.own.temperature)?;
-                let dz = product(&both, &z.t()?)?.broadcast_mul(&grad)?;
+                let dz = contrast::backward(&z, self.own.temperature, &slope, &grad)?;
                 match directions {
                     Some(d) => d.backward(&dz)?,
                     None => dz,

@@ -3,6 +3,7 @@
 use super::activation::sigmoid;
 use super::dense::{DenseInit, Layer, LayerInit, relu_backward, width};
 use crate::input::{input, known, rows_per_sample};
+use crate::op::matmul::{ab, abt, atb};
 use crate::tensor::parts::nothing;
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Cost, Count, Group, Kind, ParamProblem, Precision, Saved, Side, Step,
@@ -147,11 +148,11 @@ impl Attention {
         }
     }
 
-    /// What clips are multiplied by, `[R, N, 1]`.
+    /// What clips are multiplied by, `[R, 1, N]`.
     fn factor(&self, weight: &Tensor) -> Result<Tensor> {
         let share = self.share();
         let own = if self.own.residual { share } else { 0.0 };
-        Ok(weight.affine(share, own)?.unsqueeze(2)?)
+        Ok(weight.affine(share, own)?.unsqueeze(1)?)
     }
 
     /// The gradient of the scores.
@@ -186,7 +187,7 @@ impl Compute for Attention {
             Gate::Sigmoid => sigmoid(&scores)?,
             Gate::Softmax => candle_nn::ops::softmax(&scores, D::Minus1)?,
         };
-        let y = x.broadcast_mul(&self.factor(&weight)?)?.sum(1)?;
+        let y = ab(&self.factor(&weight)?, &x)?.squeeze(1)?;
         let kept = Kept {
             x,
             seen,
@@ -210,9 +211,9 @@ impl Compute for Attention {
         let mut dx = None;
         let mut dw = of_weight;
         if let Some(dy) = dy {
-            let dy = dy.unsqueeze(1)?;
-            dx = Some(dy.broadcast_mul(&self.factor(&kept.weight)?)?);
-            let through = (kept.x.broadcast_mul(&dy)?.sum(D::Minus1)? * self.share())?;
+            let dy = dy.contiguous()?.unsqueeze(1)?;
+            dx = Some(atb(&self.factor(&kept.weight)?, &dy)?);
+            let through = (abt(&kept.x, &dy)?.squeeze(2)? * self.share())?;
             dw = Some(match dw {
                 Some(own) => (own + through)?,
                 None => through,

@@ -16,8 +16,11 @@ macro_rules! on_gpu {
 pub mod adam;
 pub(crate) mod batch_norm;
 pub(crate) mod channels;
+pub(crate) mod contrast;
 pub(crate) mod conv;
+pub(crate) mod directions;
 pub(crate) mod dropout;
+pub mod ema;
 #[cfg(feature = "cuda")]
 pub(crate) mod gpu;
 pub(crate) mod linear;

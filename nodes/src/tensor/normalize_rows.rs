@@ -1,11 +1,12 @@
 //! `normalize_rows`: features of length 1.
 
 use super::parts::nothing;
+use crate::op::directions::Directions;
 use crate::{
     Args, Body, BuildCx, Compute, Contract, Group, Kind, ParamProblem, Saved, Side, Step, Wiring, arrived, kept,
 };
 use anyhow::Result;
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -27,38 +28,6 @@ impl Kind for NormalizeRows {
 
     fn build(&self, _: &BuildCx<'_>) -> Result<Body, Vec<ParamProblem>> {
         Ok(Body::Compute(Box::new(Divide)))
-    }
-}
-
-/// The norm below which a row has no direction.
-const SHORTEST: f64 = 1e-12;
-
-/// Rows `[R, D]` and what they were divided by.
-pub(crate) struct Directions {
-    /// The rows of norm 1.
-    pub rows: Tensor,
-    /// `1 / ‖x‖` `[R, 1]`, and 0 for rows without a direction.
-    inverse: Tensor,
-}
-
-impl Directions {
-    /// Normalises rows, of which there is at least one value.
-    pub(crate) fn of(x: &Tensor) -> Result<Directions> {
-        let norm = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
-        let long = norm.gt(SHORTEST as f32)?.to_dtype(DType::F32)?;
-        let divisor = ((norm * &long)? + long.affine(-SHORTEST, SHORTEST)?)?;
-        let inverse = divisor.recip()?;
-        Ok(Directions {
-            rows: x.broadcast_mul(&inverse)?,
-            inverse: (inverse * long)?,
-        })
-    }
-
-    /// The gradient of the rows before they were divided, from that of [`Self::rows`].
-    pub(crate) fn backward(&self, grad: &Tensor) -> Result<Tensor> {
-        let along = (&self.rows * grad)?.sum_keepdim(D::Minus1)?;
-        let across = (grad - self.rows.broadcast_mul(&along)?)?;
-        Ok(across.broadcast_mul(&self.inverse)?)
     }
 }
 
