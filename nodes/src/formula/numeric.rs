@@ -71,8 +71,12 @@ pub(super) fn power(x: &Tensor, e: f64) -> Result<Tensor> {
     })
 }
 
-/// The sum over `dims`, which stay with size 1.
+/// The sum over `dims`, which stay with size 1. Over none it is `x`: of a scalar Candle would ask CUDA for no bytes, which it
+/// cannot give.
 fn sum_kept(x: &Tensor, dims: &[usize]) -> Result<Tensor> {
+    if dims.is_empty() {
+        return Ok(x.clone());
+    }
     let count: usize = dims.iter().map(|d| x.dims()[*d]).product();
     Ok(match count > FEW {
         false => x.sum_keepdim(dims)?,
@@ -105,7 +109,7 @@ pub(super) fn extreme(x: &Tensor, dims: &[usize], largest_one: bool) -> Result<T
         false => largest(&x.neg()?, dims)?.neg()?,
     };
     let hit = x.detach().broadcast_eq(&most)?.to_dtype(x.dtype())?;
-    let part = hit.broadcast_div(&hit.sum_keepdim(dims)?)?;
+    let part = hit.broadcast_div(&sum_kept(&hit, dims)?)?;
     let mean = sum_kept(&(x * part)?, dims)?;
     // The value is the number itself, whatever the mean of equal numbers is rounded to.
     let value = (most + (&mean - mean.detach())?)?;
