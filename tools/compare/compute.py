@@ -9,14 +9,16 @@ chosen:
 
   … compute.py --only tsm50,i3d8 --threads 1       two rows of whole steps
   … compute.py --only tsm50 --into found.json      results are added to a file, and the tables are of all in it
-  … compute.py --ops resnet50                      operations only: resnet50, i3d_r50, others
+  … compute.py --ops resnet50                      operations only: resnet50, i3d_r50, others, heads
 
 How it is measured. Each program is a separate process; they alternate step by step, in an order that changes from round to
 round, so that other load on the machine affects all alike. Times are medians over rounds, ratios are medians of the rounds'
 ratios. PyTorch runs in both of its layouts (contiguous and channels-last), each with the C library's default allocator and
 with freed memory kept (as glad keeps it, by the environment), and glad is compared with the fastest of the four (where a
 round takes minutes, an allocator that was slower in the first is left out of the next). Peak memory is that of the process
-above what it held before the network was made, and glad is compared with the least of the four. Operations are the best of several runs on both sides; PyTorch's with freed memory kept.
+above what it held before the network was made, and glad is compared with the least of the four. Operations are the best of several runs on both sides; PyTorch's with freed memory kept. Heads
+are passes forward and backward; both programs alternate, and ratios are medians of the rounds', with one thread of its processor
+time, which other load does not lengthen.
 """
 
 import argparse
@@ -35,6 +37,7 @@ from workers import ROOT, Ended, Worker
 HERE = Path(__file__).resolve().parent
 # What `run::keep_freed_memory` does in glad.
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 << 20)}
+BENCHES = ("step", "ops", "heads")
 # A round of steps that takes more seconds is long: not every variant of PyTorch is worth another.
 LONG = 40
 LAYOUTS = {"contiguous": [], "channels_last": ["--channels-last"]}
@@ -47,7 +50,8 @@ def say(text):
 def build():
     """The programs of glad, built: paths by name."""
     say("building glad's benchmarks …")
-    command = ["cargo", "bench", "--no-run", "-p", "glad", "-p", "glad-ops", "--bench", "step", "--bench", "ops"]
+    command = ["cargo", "bench", "--no-run", "-p", "glad", "-p", "glad-nodes", "-p", "glad-ops", "--features", "glad-nodes/testing"]
+    command += [part for name in BENCHES for part in ("--bench", name)]
     made = subprocess.run(command + ["--message-format", "json"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if made.returncode:
         sys.exit("cargo could not build them")
@@ -160,6 +164,33 @@ def measure_ops(wanted, threads, args, ops):
     return found
 
 
+def measure_heads(threads, args, heads):
+    """Milliseconds of a pass forward and backward of each head. Both programs have the same numbers, or the command stops."""
+    glad = Worker([heads, f"threads={threads}"], KEPT)
+    flags = ["--threads", str(threads)] + (["--compile"] if args.compile else [])
+    torch = Worker([sys.executable, str(HERE / "heads.py"), *flags], KEPT)
+    found = {"version": torch.read()["version"], "heads": []}
+    for name, op in rows.heads():
+        merged = {"name": name, "ratios": []}
+        for turn in range(args.head_rounds):
+            request = json.dumps({**op, "ms": 60})
+            asked = [(who.ask(request), who) for who in ([glad, torch] if turn % 2 else [torch, glad])]
+            ours, theirs = (next(answer for answer, who in asked if who is one) for one in (glad, torch))
+            for key in ("value", "slope"):
+                if abs(ours[key] - theirs[key]) > 1e-3 * max(1.0, abs(theirs[key])):
+                    sys.exit(f"{name}: the programs do not compute the same: {key} {ours[key]} and {theirs[key]}")
+            # With one thread its own time, which other load does not lengthen; with more of them the clock's.
+            at = 1 if threads == 1 else 0
+            answers = {"glad": [ours["step"], ours["cpu"]][at]} | {f: theirs[f][at] for f in ("eager", "compiled") if f in theirs}
+            merged["ratios"].append(min(ms for form, ms in answers.items() if form != "glad") / answers["glad"])
+            merged |= {key: min(ms, merged.get(key, ms)) for key, ms in answers.items()}
+        found["heads"].append(merged)
+        say(f"  {name}, {threads} threads: " + ", ".join(f"{f} {merged[f]:.3f}" for f in ("eager", "compiled", "glad") if f in merged) + " ms")
+    glad.end()
+    torch.end()
+    return found
+
+
 def processor():
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -177,7 +208,7 @@ def write(path, text):
 def main():
     parse = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     known = rows.steps(1)
-    groups = ["resnet50", "i3d_r50", "others"]
+    groups = ["resnet50", "i3d_r50", "others", "heads"]
     parse.add_argument("--only", help=f"rows of whole steps, of {','.join(known)}; no operations unless --ops is given")
     parse.add_argument("--ops", nargs="?", const=",".join(groups), help=f"operations, of {','.join(groups)}; no rows unless --only is given")
     parse.add_argument("--threads", default="1,2", help="numbers of threads [1,2]")
@@ -185,7 +216,8 @@ def main():
     parse.add_argument("--rounds", type=int, default=9, help="rounds of a row, at most [9]")
     parse.add_argument("--seconds", type=float, default=30, help="no further round of a row after so long (three at least) [30]")
     parse.add_argument("--op-rounds", type=int, default=2, help="rounds of an operation [2]")
-    parse.add_argument("--compile", action="store_true", help="also torch.compile, besides PyTorch's own layouts (a minute or more a row; needs a C++ compiler)")
+    parse.add_argument("--head-rounds", type=int, default=7, help="rounds of a head [7]")
+    parse.add_argument("--compile", action="store_true", help="also torch.compile, of which the faster counts for heads (a minute or more a row; needs a C++ compiler)")
     parse.add_argument("--into", type=Path, help="a JSON file that results are added to")
     parse.add_argument("--out", type=Path, help="where the tables go, besides standard output; of a file with the marks of benches/README.md the rest stays")
     args = parse.parse_args()
@@ -196,7 +228,7 @@ def main():
         sys.exit(f"there is no row and no group `{unknown}`; rows: {', '.join(known)}; groups: {', '.join(groups)}")
     threads = [int(t) for t in args.threads.split(",")]
     found = json.loads(args.into.read_text()) if args.into and args.into.exists() else {}
-    for part in ("machine", "steps", "ops"):
+    for part in ("machine", "steps", "ops", "heads"):
         found.setdefault(part, {})
     programs = build()
     found |= {"processor": processor(), "cores": os.cpu_count(), "date": time.strftime("%Y-%m-%d")}
@@ -213,8 +245,12 @@ def main():
             by = measure(row, t, args, programs["step"])
             found["steps"].setdefault(name, {})[str(t)] = {"title": row["title"], "by": by}
             keep()
-    for t in threads if wanted else []:
-        found["ops"].setdefault(str(t), {}).update(measure_ops(wanted, t, args, programs["ops"]))
+    shapes = [group for group in wanted if group != "heads"]
+    for t in threads if shapes else []:
+        found["ops"].setdefault(str(t), {}).update(measure_ops(shapes, t, args, programs["ops"]))
+        keep()
+    for t in threads if "heads" in wanted else []:
+        found["heads"][str(t)] = measure_heads(t, args, programs["heads"])
         keep()
     text = tables.text(found)
     print(text)

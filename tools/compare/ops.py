@@ -126,19 +126,7 @@ def sgd(r, _):
     return {"step": best(r["ms"], plain.step)}
 
 
-def adam(r, _):
-    """AdamW in the quickest of PyTorch's forms."""
-    found = {}
-    for form in ({"fused": True}, {"foreach": True}, {"fused": False, "foreach": False}):
-        weights = [torch.randn(n, requires_grad=True) for n in r["sizes"]]
-        for w in weights:
-            w.grad = torch.randn_like(w)
-        made = torch.optim.AdamW(weights, lr=1e-6, weight_decay=1e-2, **form)
-        found[next((k for k, v in form.items() if v), "plain")] = best(r["ms"], made.step)
-    return {"step": min(found.values())}
-
-
-OPS = {"conv": conv, "norm": norm, "pool": pool, "shift": shift, "linear": linear, "sgd": sgd, "adam": adam}
+OPS = {"conv": conv, "norm": norm, "pool": pool, "shift": shift, "linear": linear, "sgd": sgd}
 
 
 def main():

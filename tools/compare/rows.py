@@ -95,12 +95,14 @@ def i3d_r50():
     return [(c, 1) for c in found]
 
 
+def weights():
+    """Sizes of ResNet-50's weights."""
+    sizes = [c["ci"] * c["co"] * c["kernel"][1] * c["kernel"][2] for c, times in resnet50() for _ in range(times)]
+    return sizes + [c["co"] for c, times in resnet50() for _ in range(2 * times)]
+
+
 def others():
     """Everything that is not a convolution, with a name and the bytes that the passes have to move per value of x."""
-    from itertools import chain
-
-    sizes = [c["ci"] * c["co"] * c["kernel"][1] * c["kernel"][2] for c, times in resnet50() for _ in range(times)]
-    norms = chain.from_iterable([c["co"]] * 2 * times for c, times in resnet50())
     return [
         ("BN + ReLU 8×112²×64", {"op": "norm", "rows": 8 * 112 * 112, "size": [8, 112, 112], "channels": 64, "residual": False}),
         ("BN + ReLU 8×56²×64", {"op": "norm", "rows": 8 * 56 * 56, "size": [8, 56, 56], "channels": 64, "residual": False}),
@@ -111,6 +113,25 @@ def others():
         ("temporal shift 8×56²×256", {"op": "shift", "n": 1, "t": 8, "size": [56, 56], "pixels": 3136, "channels": 256}),
         ("temporal shift 8×14²×1024", {"op": "shift", "n": 1, "t": 8, "size": [14, 14], "pixels": 196, "channels": 1024}),
         ("linear 4 rows 2048→2048", {"op": "linear", "rows": 4, "inputs": 2048, "outputs": 2048}),
-        ("SGD with momentum, ResNet-50's weights", {"op": "sgd", "sizes": sizes + list(norms)}),
-        ("AdamW, ResNet-50's weights", {"op": "adam", "sizes": sizes + list(norms)}),
+        ("SGD with momentum, ResNet-50's weights", {"op": "sgd", "sizes": weights()}),
     ]
+
+
+def heads():
+    """Updates of weights, and heads at the sizes of CoMix and CO2A, each with a name."""
+
+    def contrastive(views, rows, width, classes=None, normalize=True):
+        return {"op": "contrastive", "views": views, "rows": rows, "width": width, "classes": classes, "normalize": normalize}
+
+    found = [(f"contrastive, 2 × {n} rows of 128", contrastive(2, n, 128)) for n in (16, 32, 64, 128)]
+    found += [(f"contrastive by labels, {n} rows of 128", contrastive(1, n, 128, 12)) for n in (32, 256)]
+    found += [(f"contrastive, 4 × {n} probabilities of 12 classes", contrastive(4, n, 12, None, False)) for n in (8, 64)]
+    found += [
+        (f"graph convolution 8×16×{a}→{b}", {"op": "graph_conv", "videos": 8, "clips": 16, "inputs": a, "outputs": b})
+        for a, b in ((1024, 256), (256, 256))
+    ]
+    found += [
+        (f"attention over clips {n}×4×1024", {"op": "clip_attention", "videos": n, "clips": 4, "width": 1024}) for n in (8, 32)
+    ]
+    updates = [("AdamW, ResNet-50's weights", "adam"), ("EMA of a teacher, ResNet-50's weights", "ema")]
+    return [(name, {"op": op, "sizes": weights()}) for name, op in updates] + found

@@ -99,9 +99,6 @@ def gigabytes(op, key):
         return 8e-9 * op["t"] * op["n"] * op["pixels"] * op["channels"]
     if op["op"] == "sgd":
         return 4e-9 * 5 * sum(op["sizes"])
-    if op["op"] == "adam":
-        # Reads weight, gradient and both moments, and writes all but the gradient.
-        return 4e-9 * 7 * sum(op["sizes"])
     return 4e-9 * op["inputs"] * op["outputs"]
 
 
@@ -147,11 +144,22 @@ def others(listed, machine):
     return table(head, rows)
 
 
+def heads(by):
+    """All heads with all numbers of threads."""
+    rows = []
+    for threads, one in by.items():
+        for h in one["heads"]:
+            ms = [f"{h[key]:.3f}" if key in h else "–" for key in ("eager", "compiled", "glad")]
+            rows.append([h["name"], threads, *ms, f"**{statistics.median(h['ratios']):.2f}×**"])
+    return table(["head", "threads", "PyTorch, ms", "compiled, ms", "glad, ms", "speed"], rows)
+
+
 def text(found):
     """All tables with results."""
     parts = []
     ops = found["ops"]
     torch = next((o["versions"]["version"] for o in ops.values()), None)
+    torch = torch or next((o["version"] for o in found.get("heads", {}).values()), None)
     for row in found["steps"].values():
         for one in row.values():
             torch = torch or one["by"]["contiguous"]["facts"]["version"]
@@ -169,4 +177,6 @@ def text(found):
                 parts += [f"{title}: PyTorch's best layout / glad, ms, and glad's share of the peak.", convolutions(one[group], machine["gf_per_s"])]
         if "others" in one:
             parts.append(others(one["others"], machine))
+    if found.get("heads"):
+        parts += ["### Heads", heads(found["heads"])]
     return "\n\n".join(parts) + "\n"

@@ -7,7 +7,7 @@
 mod machine;
 
 use glad_ops::{
-    Adam, BatchNorm, Conv, Epilogue, Linear, Moments, PackedWeights, Pool, Residual, Sgd, Shift, conv, isa, norm, pool,
+    BatchNorm, Conv, Epilogue, Linear, Moments, PackedWeights, Pool, Residual, Sgd, Shift, conv, isa, norm, pool,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -57,10 +57,6 @@ enum Op {
     },
     /// Momentum and weight decay, over weights of these sizes.
     Sgd {
-        sizes: Vec<usize>,
-    },
-    /// AdamW, over weights of these sizes.
-    Adam {
         sizes: Vec<usize>,
     },
 }
@@ -209,28 +205,6 @@ fn answer(request: &Request) -> glad_ops::Result<Value> {
             let step = best(&mut || {
                 for [w, g, m] in &mut weights {
                     sgd.step(false, g, m, w).unwrap();
-                }
-            });
-            json!({ "step": step })
-        }
-        Op::Adam { sizes } => {
-            let mut weights: Vec<[Vec<f32>; 4]> = sizes
-                .iter()
-                .map(|n| [values(*n, 17), values(*n, 13), vec![0.0; *n], vec![0.0; *n]])
-                .collect();
-            let adam = Adam {
-                lr: 1e-6,
-                betas: [0.9, 0.999],
-                eps: 1e-8,
-                weight_decay: 1e-2,
-                decoupled: true,
-                clip_scale: 1.0,
-            };
-            let mut t = 0;
-            let step = best(&mut || {
-                t += 1;
-                for [w, g, m, v] in &mut weights {
-                    adam.step(t, g, m, v, w).unwrap();
                 }
             });
             json!({ "step": step })
