@@ -49,12 +49,16 @@ struct Request {
     ms: u64,
 }
 
-/// Numbers that both halves make: `scale · sin(phase + 0.7 i)`.
-fn wave(phase: f64, scale: f64, shape: &[usize]) -> Result<Tensor> {
-    let len: usize = shape.iter().product();
-    let values: Vec<f32> = (0..len)
-        .map(|i| (scale * (phase + 0.7 * i as f64).sin()) as f32)
-        .collect();
+/// Numbers that both halves make, in [−scale, scale): scrambled, since a softmax of regular ones saturates, and processors are slow
+/// with the gradients that are left.
+fn numbers(seed: u64, scale: f64, shape: &[usize]) -> Result<Tensor> {
+    let low = |h: u64| h & 0xffff_ffff;
+    let number = |i: usize| {
+        let h = low((i as u64 + (seed << 25)) * 0x9e37_79b1);
+        let h = low((h ^ (h >> 15)) * 0x85eb_ca77);
+        (scale * ((h ^ (h >> 13)) as f64 / f64::from(1u32 << 31) - 1.0)) as f32
+    };
+    let values: Vec<f32> = (0..shape.iter().product()).map(number).collect();
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }
 
@@ -77,7 +81,7 @@ impl Case {
                 normalize,
             } => {
                 let x = (0..*views)
-                    .map(|v| wave(v as f64, 1.0, &[*rows, *width]))
+                    .map(|v| numbers(v as u64, 1.0, &[*rows, *width]))
                     .collect::<Result<_>>()?;
                 let mut types = vec![("x", vec![ty("Feature", &format!("B,{width}")); *views])];
                 let mut args = Args::default().with("x", x);
@@ -99,15 +103,15 @@ impl Case {
             } => {
                 let types = [("x", vec![ty("Feature", &format!("B,{clips},{inputs}"))])];
                 let probe = Probe::new("graph_conv", json!({ "outputs": outputs }), &types, &[]).map_err(refused)?;
-                let args = Args::default().with("x", vec![wave(0.0, 1.0, &[*videos, *clips, *inputs])?]);
-                let grad = wave(1.0, 1.0, &[*videos, *clips, *outputs])?;
+                let args = Args::default().with("x", vec![numbers(0, 1.0, &[*videos, *clips, *inputs])?]);
+                let grad = numbers(1, 1.0, &[*videos, *clips, *outputs])?;
                 Case { probe, args, grad }
             }
             Op::ClipAttention { videos, clips, width } => {
                 let types = [("x", vec![ty("Feature", &format!("B,{clips},{width}"))])];
                 let probe = Probe::new("clip_attention", json!({}), &types, &[]).map_err(refused)?;
-                let args = Args::default().with("x", vec![wave(0.0, 1.0, &[*videos, *clips, *width])?]);
-                let grad = wave(1.0, 1.0, &[*videos, *width])?;
+                let args = Args::default().with("x", vec![numbers(0, 1.0, &[*videos, *clips, *width])?]);
+                let grad = numbers(1, 1.0, &[*videos, *width])?;
                 Case { probe, args, grad }
             }
             Op::Adam { .. } | Op::Ema { .. } => anyhow::bail!("an update of weights is no head"),
@@ -119,7 +123,7 @@ impl Case {
     fn weighted(mut self) -> Result<Case> {
         for (i, spec) in self.probe.specs.clone().iter().enumerate() {
             let inputs = spec.shape.last().copied().unwrap_or(1);
-            let value = wave(2.0 + i as f64, 1.0 / (inputs as f64).sqrt(), &spec.shape)?;
+            let value = numbers(2 + i as u64, 1.0 / (inputs as f64).sqrt(), &spec.shape)?;
             self.probe.set(&spec.name, value);
         }
         Ok(self)
@@ -174,8 +178,8 @@ struct Weights {
 impl Weights {
     fn new(sizes: &[usize]) -> Result<Weights> {
         let of = |n: &usize| -> Result<[Tensor; 4]> {
-            let nothing = || wave(0.0, 0.0, &[*n]);
-            Ok([wave(0.0, 1.0, &[*n])?, wave(1.0, 1.0, &[*n])?, nothing()?, nothing()?])
+            let nothing = || numbers(0, 0.0, &[*n]);
+            Ok([numbers(0, 1.0, &[*n])?, numbers(1, 1.0, &[*n])?, nothing()?, nothing()?])
         };
         let all = sizes.iter().map(of).collect::<Result<_>>()?;
         Ok(Weights { all, steps: 0 })
@@ -200,10 +204,10 @@ impl Weights {
     }
 
     /// Of all weights: their sum, and the norm of their distance from the start.
-    fn numbers(&self) -> Result<[f64; 2]> {
+    fn moved(&self) -> Result<[f64; 2]> {
         let (mut sum, mut squares) = (0.0, 0.0);
         for [w, ..] in &self.all {
-            let (now, start) = (f64s(w), f64s(&wave(0.0, 1.0, w.dims())?));
+            let (now, start) = (f64s(w), f64s(&numbers(0, 1.0, w.dims())?));
             sum += now.iter().sum::<f64>();
             squares += now.iter().zip(start).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
         }
@@ -226,7 +230,7 @@ fn answer(line: &str) -> Result<Value> {
         let adamw = matches!(request.op, Op::Adam { .. });
         let mut weights = Weights::new(sizes)?;
         weights.update(adamw)?;
-        let [value, slope] = weights.numbers()?;
+        let [value, slope] = weights.moved()?;
         let [step, cpu] = best(time, || weights.update(adamw))?;
         return Ok(json!({ "step": step, "cpu": cpu, "value": value, "slope": slope }));
     }

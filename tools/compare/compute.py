@@ -17,8 +17,8 @@ ratios. PyTorch runs in both of its layouts (contiguous and channels-last), each
 with freed memory kept (as glad keeps it, by the environment), and glad is compared with the fastest of the four (where a
 round takes minutes, an allocator that was slower in the first is left out of the next). Peak memory is that of the process
 above what it held before the network was made, and glad is compared with the least of the four. Operations are the best of several runs on both sides; PyTorch's with freed memory kept. Heads
-are passes forward and backward; both programs alternate, and ratios are medians of the rounds', with one thread of its processor
-time, which other load does not lengthen.
+are passes forward and backward; both programs alternate, and the shortest of each counts, with one thread by its processor time,
+which other load does not lengthen.
 """
 
 import argparse
@@ -171,7 +171,7 @@ def measure_heads(threads, args, heads):
     torch = Worker([sys.executable, str(HERE / "heads.py"), *flags], KEPT)
     found = {"version": torch.read()["version"], "heads": []}
     for name, op in rows.heads():
-        merged = {"name": name, "ratios": []}
+        merged = {"name": name}
         for turn in range(args.head_rounds):
             request = json.dumps({**op, "ms": 60})
             asked = [(who.ask(request), who) for who in ([glad, torch] if turn % 2 else [torch, glad])]
@@ -182,7 +182,6 @@ def measure_heads(threads, args, heads):
             # With one thread its own time, which other load does not lengthen; with more of them the clock's.
             at = 1 if threads == 1 else 0
             answers = {"glad": [ours["step"], ours["cpu"]][at]} | {f: theirs[f][at] for f in ("eager", "compiled") if f in theirs}
-            merged["ratios"].append(min(ms for form, ms in answers.items() if form != "glad") / answers["glad"])
             merged |= {key: min(ms, merged.get(key, ms)) for key, ms in answers.items()}
         found["heads"].append(merged)
         say(f"  {name}, {threads} threads: " + ", ".join(f"{f} {merged[f]:.3f}" for f in ("eager", "compiled", "glad") if f in merged) + " ms")
