@@ -284,11 +284,11 @@ def page(found, args, command):
         "|---|---|---:|---:|---:|---:|---:|---|---:|---|",
     ]
     percent = lambda x: "–" if x is None else f"{100 * x:.1f}"
-    for name, f in found.items():
+    for name, f in ((n, f) for n, f in found.items() if f):
         why = wrong(f)
         verdict = f"**fails**: {why}" if why else "trains"
         if name not in done:
-            lines.append(f"| `{name}` | – | – | – | – | – | – | – | – | {'not done' if f is None else verdict} |")
+            lines.append(f"| `{name}` | – | – | – | – | – | – | – | – | {verdict} |")
             continue
         steps = ", ".join(f"{phase} {n}" for phase, n in f["steps"].items() if phase != "pretrain")
         term = f"`{f['term']}`" + (f" of {f['phase']}" if f["phase"] != "main" else "")
@@ -296,7 +296,9 @@ def page(found, args, command):
         lines.append(f"| `{name}` | {term} | {' | '.join(numbers)} | {steps} | {f['at']['seconds']} | {verdict} |")
     fails = [name for name, f in found.items() if f and wrong(f)]
     left = [name for name, f in found.items() if f is None]
-    lines += ["", f"{len(found)} graphs: {len(found) - len(fails) - len(left)} train, {len(fails)} fail, {len(left)} are not done."]
+    lines += ["", f"{len(found) - len(left)} graphs: {len(found) - len(fails) - len(left)} train, {len(fails)} fail."]
+    if left:
+        lines += ["Not run here: " + ", ".join(f"`{name}`" for name in left) + "."]
     return "\n".join(lines) + "\n", bool(fails or left)
 
 
