@@ -75,7 +75,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 per_isa! {
     fn divide(shortest: f32, x: &[f32], y: &mut [f32]) -> f32 {
         let norm = dot(x, x).sqrt();
-        let long = !(norm <= f64::from(shortest));
+        // Of numbers that are not finite, too, so that these show.
+        let long = norm > f64::from(shortest) || norm.is_nan();
         let inverse = (1.0 / if long { norm } else { f64::from(shortest) }) as f32;
         y.iter_mut().zip(x).for_each(|(y, x)| *y = x * inverse);
         if long { inverse } else { 0.0 }

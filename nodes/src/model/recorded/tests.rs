@@ -33,6 +33,7 @@ fn network(recompute: bool) -> Sequence {
             Box::new(NonLocal::new("third", 8)),
             Box::new(Mixed::new("fourth", 8, [4, 2, 4, 2, 3, 5])),
         ],
+        channels: 3,
         features: 16,
         recompute,
     }
