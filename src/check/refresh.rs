@@ -11,7 +11,7 @@ use crate::graph::{Often, PhaseDef, RefreshDef};
 use crate::program::{Call, Program, ProgramKind, ValueId, ValueInfo};
 use glad_nodes::{Body, Size, Type};
 use indexmap::IndexMap;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// An output of a node over a list, as a view leaves it.
 pub(super) struct Left<'g> {
@@ -228,8 +228,9 @@ pub(super) fn check(cx: &Cx, phases: &IndexMap<String, Program>, views: &IndexMa
         let Some(refresh) = &phase.refresh else { continue };
         same_videos(cx, phase, refresh);
         often(cx, phase, refresh);
-        if let (Some(program), Some(_)) = (phases.get(&phase.name), views.get(&refresh.view.value)) {
+        if let (Some(program), Some(view)) = (phases.get(&phase.name), views.get(&refresh.view.value)) {
             unused(cx, phase, refresh, program);
+            same_lists(cx, phase, refresh, (program, view));
         }
     }
     for view in views.values().filter(|_| whole) {
@@ -274,6 +275,39 @@ fn same_videos(cx: &Cx, phase: &PhaseDef, refresh: &RefreshDef) {
     if view.optional {
         let p = here(format!("view {} may be left out", view.name)).at(&view.place, "`optional`");
         cx.push(p.help("leave `optional` out: the phase needs it"));
+    }
+}
+
+/// Rows are by the place of a video in its list, so the lists of the streams whose rows a phase takes have to be the view's.
+fn same_lists(cx: &Cx, phase: &PhaseDef, refresh: &RefreshDef, (program, view): (&Program, &Program)) {
+    let of = |p: &Program, stream: &str| {
+        let source = &p.calls[p.sources[p.streams.iter().position(|s| s == stream)?]];
+        Some((source.node.clone(), source.params.clone()))
+    };
+    let taken = program.calls.iter().filter(|c| c.over_list).filter_map(|c| c.stream);
+    let taken: BTreeSet<&str> = taken.map(|s| program.streams[s].as_str()).collect();
+    for stream in taken {
+        let (Some((node, steps)), Some((_, pass))) = (of(program, stream), of(view, stream)) else {
+            continue;
+        };
+        // Another split is reported as such.
+        if steps == pass || program.split != view.split {
+            continue;
+        }
+        let differs = |own: &IndexMap<String, _>| own.contains_key(&node);
+        let def = &cx.graph.views[&view.name];
+        let mut p = Problem::error(format!(
+            "view {} reads other videos of {stream} than phase {} trains on: rows are kept by the place of a video in its list",
+            view.name, phase.name
+        ))
+        .at(&refresh.view.place, "the pass");
+        if differs(&def.nodes) {
+            p = p.at(&def.place, format!("has parameters of `{node}` of its own"));
+        }
+        if differs(&phase.nodes) {
+            p = p.at(&phase.place, format!("has parameters of `{node}` of its own"));
+        }
+        cx.push(p.help(format!("give `{node}` the same parameters in both")));
     }
 }
 

@@ -81,8 +81,8 @@ impl Refreshed {
             let missing = rows.iter().position(Option::is_none);
             if let Some(video) = missing.filter(|_| unmasked(program, call)) {
                 bail!(
-                    "{} ({}) could not be used in the pass over the list, so `{}` has no label of it, and a step takes it\n  let what \
-                     takes the label take the `mask` of `{}`, too",
+                    "{} ({}) could not be used in the pass over the list, so `{}` has nothing of it, and a step takes it\n  let what \
+                     takes the values take the `mask` of `{}`, too",
                     videos[video].path.display(),
                     videos[video].line,
                     call.node,
@@ -100,13 +100,10 @@ impl Refreshed {
     }
 }
 
-/// Whether a phase takes the labels of a node over a list and not its mask.
+/// Whether a phase takes values of a node over a list and not its mask.
 fn unmasked(program: &Program, call: &Call) -> bool {
-    let takes = |head: Head| {
-        let mut all = call.outputs.iter().flatten();
-        all.any(|id| program.values[id.0].ty.head == head)
-    };
-    takes(Head::Label) && !takes(Head::Mask)
+    let mut taken = call.outputs.iter().flatten();
+    taken.all(|id| program.values[id.0].ty.head != Head::Mask)
 }
 
 /// The values that a phase takes of passes over its lists: name, stream and type.

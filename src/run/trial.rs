@@ -147,7 +147,7 @@ pub fn try_phases(
             report,
             bad,
             memory: device_memory(options.device)?,
-            decodes: program.values.iter().any(|v| v.ty.head == Head::Video),
+            decodes: (program.values.iter()).any(|v| matches!(v.ty.head, Head::Video | Head::Flow)),
         });
     }
     Ok(trials)

@@ -6,8 +6,9 @@ use super::place::list_place;
 use super::{About, Cx, title, videos};
 use crate::diag::{Place, Problem};
 use crate::graph::Select;
-use crate::program::{Program, ProgramKind, RESULT_VIEW};
-use glad_nodes::Body;
+use crate::program::{Program, ProgramKind, RESULT_VIEW, ValueId};
+use glad_nodes::{Body, Head, Side};
+use std::collections::HashSet;
 
 /// A stream's list in a phase or view.
 #[derive(Clone, Copy)]
@@ -22,10 +23,31 @@ impl<'a> Read<'a> {
         &self.program.streams[self.stream]
     }
 
-    /// Whether labels of the list reach a loss.
+    /// Whether labels of the list reach a loss, there or by what a pass over the list leaves for a phase.
     fn trains(&self) -> bool {
         let mut labels = self.program.labels.iter();
-        labels.any(|l| l.stream == self.stream && !l.losses.is_empty())
+        labels.any(|l| l.stream == self.stream && !l.losses.is_empty()) || self.leaves()
+    }
+
+    /// Whether a node over lists, which phases take rows of, depends on labels of the list.
+    fn leaves(&self) -> bool {
+        if self.program.kind == ProgramKind::Phase {
+            return false;
+        }
+        let is_label = |id: &ValueId| {
+            let value = &self.program.values[id.0];
+            let made = &self.program.calls[value.call];
+            value.ty.head == Head::Label && value.stream == Some(self.stream) && made.side == Side::Boundary
+        };
+        let mut depends = HashSet::new();
+        self.program.calls.iter().any(|call| {
+            let mut inputs = call.inputs.iter().flat_map(|(_, ids)| ids);
+            let found = inputs.any(|id| is_label(id) || depends.contains(id));
+            if found {
+                depends.extend(call.outputs.iter().flatten().copied());
+            }
+            found && call.over_list
+        })
     }
 
     /// Whether labels of the list are used for scoring.

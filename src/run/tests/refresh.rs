@@ -138,7 +138,7 @@ fn a_label_that_is_missing_needs_its_mask() {
     let e = format!("{:#}", run(&centroids("", bad), How::default()).outcome.unwrap_err());
     assert!(
         e.contains(
-            "video2 (list:3) could not be used in the pass over the list, so `nearest` has no label of it, and a step takes it\n  \
+            "video2 (list:3) could not be used in the pass over the list, so `nearest` has nothing of it, and a step takes it\n  \
              let what takes the label take the `mask` of `nearest`, too"
         ),
         "{e}"
