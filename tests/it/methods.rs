@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// A few steps of a method. CoMix has fewer clips than published, and a head start that they allow.
 fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
-    let setting = match method {
-        "mm_sada" => graph("settings/mini_flow.toml"),
-        _ => smoke(),
+    let setting = match WITH_FLOW.contains(&method) {
+        true => graph("settings/mini_flow.toml"),
+        false => smoke(),
     };
     let mut v = vec![
         graph(&format!("methods/{method}.toml")),
@@ -44,7 +44,7 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
     if ["shot", "cleanadapt", "atcon"].contains(&method) {
         set.push("phases.warmup.steps=3");
     }
-    if method == "mm_sada" {
+    if WITH_FLOW.contains(&method) {
         // As few videos as the smoke setting has, which has no flow.
         set.extend(SMALL);
     }
@@ -140,7 +140,10 @@ fn methods_with_passes_over_lists_resume_to_the_same_bytes() {
 
 #[test]
 fn two_modalities_resume_to_the_same_bytes() {
-    resume(&[("mm_sada", &["ce", "sync", "domain", "flow_domain"])]);
+    resume(&[
+        ("mm_sada", &["ce", "sync", "domain", "flow_domain"]),
+        ("cia", &["ce", "domain", "flow_domain"]),
+    ]);
 }
 
 /// Trains methods whole, and killed and resumed with other numbers of threads: both leave the same bytes, and none of these
@@ -198,7 +201,7 @@ fn every_method_learns_a_few_videos() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    // The first eleven are trained above; the last two on features (`features.rs`).
+    // The first twelve are trained above; the last two on features (`features.rs`).
     for method in [
         "comix",
         "co2a",
@@ -211,6 +214,7 @@ fn every_method_learns_a_few_videos() {
         "can",
         "atcon",
         "mm_sada",
+        "cia",
         "ta3n",
         "transvae",
     ] {
