@@ -51,7 +51,7 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
     if method == "cmco" {
         set.push("nodes.pseudo.threshold=0.08");
     }
-    if method == "can" {
+    if ["can", "stcda"].contains(&method) {
         // Videos of two classes in common are rare in so few, and clusters are wide at first.
         set.extend(["phases.main.batch=12", "nodes.clusters.distance=1.0"]);
     }
@@ -159,6 +159,7 @@ fn two_modalities_resume_to_the_same_bytes() {
                 "flow_domain_t",
             ],
         ),
+        ("stcda", &["ce", "clip_s", "clip_t", "video_s", "video_t", "vca"]),
     ]);
 }
 
@@ -217,7 +218,7 @@ fn every_method_learns_a_few_videos() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    // The first thirteen are trained above; the last two on features (`features.rs`).
+    // The first fourteen are trained above; the last two on features (`features.rs`).
     for method in [
         "comix",
         "co2a",
@@ -232,6 +233,7 @@ fn every_method_learns_a_few_videos() {
         "mm_sada",
         "cia",
         "cmco",
+        "stcda",
         "ta3n",
         "transvae",
     ] {

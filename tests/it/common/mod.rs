@@ -17,7 +17,7 @@ pub(crate) fn smoke() -> String {
 }
 
 /// The methods of two modalities, pictures and optical flow, whose settings have flow.
-pub(crate) const WITH_FLOW: [&str; 3] = ["mm_sada", "cia", "cmco"];
+pub(crate) const WITH_FLOW: [&str; 4] = ["mm_sada", "cia", "cmco", "stcda"];
 
 /// A graph of the repository, by absolute path.
 pub(crate) fn graph(name: &str) -> String {
