@@ -163,6 +163,62 @@ fn two_modalities_resume_to_the_same_bytes() {
     ]);
 }
 
+/// `lib/contrast_classes` from each domain to the other, on the rows of a step, beside the kind that is the mean over both.
+const ACROSS: &str = r#"
+[nodes.all]
+kind   = "pseudo_label"
+select = "all"
+inputs = { logits = "fused.y@source" }
+
+[nodes.across]
+kind        = "contrastive"
+temperature = 0.1
+normalize   = true
+pairs       = "across"
+
+[nodes.across.inputs]
+x     = ["consensus.y@source", "consensus.y@target"]
+label = ["batch.label@source", "pseudo.label"]
+mask  = ["all.mask", "pseudo.mask"]
+
+[nodes.to_target]
+kind   = "glad:lib/contrast_classes"
+inputs = { x = "consensus.y@source", class = "class_s.y", other = "consensus.y@target", other_class = "class_t.y" }
+
+[nodes.to_source]
+kind   = "glad:lib/contrast_classes"
+inputs = { x = "consensus.y@target", class = "class_t.y", other = "consensus.y@source", other_class = "class_s.y" }
+
+[phases.main.losses]
+across    = 1.0
+to_target = 1.0
+to_source = 1.0
+"#;
+
+#[test]
+fn contrast_by_class_is_that_of_the_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (overlay, run) = (dir.path().join("across.toml"), dir.path().join("run"));
+    std::fs::write(&overlay, ACROSS).unwrap();
+    let overlay = overlay.display().to_string();
+    // Some target videos are trusted, and some are not.
+    let set = ["nodes.pseudo.threshold=0.2", "phases.main.batch=12"];
+    ok(&args(
+        "cmco",
+        &run,
+        &["--with", &overlay, "--set", set[0], "--set", set[1]],
+    ));
+    let mut compared = 0;
+    for row in rows(&run, "main") {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        let (s, t) = (number("to_target.nce.rows"), number("to_source.nce.rows"));
+        let mean = (s * number("to_target") + t * number("to_source")) / (s + t).max(1.0);
+        assert!((number("across") - mean).abs() < 1e-4, "{row}");
+        compared += usize::from(s + t > 0.0);
+    }
+    assert!(compared >= 2, "{compared}");
+}
+
 /// Trains methods whole, and killed and resumed with other numbers of threads: both leave the same bytes, and none of these
 /// terms is 0 throughout.
 fn resume(methods: &[(&str, &[&str])]) {
