@@ -71,7 +71,7 @@ fn methods_and_settings_combine() {
                         .any(|own| p.ends_with(own))
                     })
                     // Nodes of the flow's network read those of the method.
-                    .filter(|p| p.ends_with("mm_sada.toml") == has_flow)
+                    .filter(|p| WITH_FLOW.iter().any(|m| p.ends_with(format!("{m}.toml"))) == has_flow)
                     .map(|p| p.display().to_string()),
             );
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// A few steps of a method. CoMix has fewer clips than published, and a head start that they allow.
 fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
-    let setting = match method {
-        "mm_sada" => graph("settings/mini_flow.toml"),
-        _ => smoke(),
+    let setting = match WITH_FLOW.contains(&method) {
+        true => graph("settings/mini_flow.toml"),
+        false => smoke(),
     };
     let mut v = vec![
         graph(&format!("methods/{method}.toml")),
@@ -44,11 +44,14 @@ fn args(method: &str, out: &Path, more: &[&str]) -> Vec<String> {
     if ["shot", "cleanadapt", "atcon"].contains(&method) {
         set.push("phases.warmup.steps=3");
     }
-    if method == "mm_sada" {
+    if WITH_FLOW.contains(&method) {
         // As few videos as the smoke setting has, which has no flow.
         set.extend(SMALL);
     }
-    if method == "can" {
+    if method == "cmco" {
+        set.push("nodes.pseudo.threshold=0.08");
+    }
+    if ["can", "stcda"].contains(&method) {
         // Videos of two classes in common are rare in so few, and clusters are wide at first.
         set.extend(["phases.main.batch=12", "nodes.clusters.distance=1.0"]);
     }
@@ -140,7 +143,80 @@ fn methods_with_passes_over_lists_resume_to_the_same_bytes() {
 
 #[test]
 fn two_modalities_resume_to_the_same_bytes() {
-    resume(&[("mm_sada", &["ce", "sync", "domain", "flow_domain"])]);
+    resume(&[
+        ("mm_sada", &["ce", "sync", "domain", "flow_domain"]),
+        ("cia", &["ce", "domain", "flow_domain"]),
+        (
+            "cmco",
+            &[
+                "ce",
+                "pseudo_ce",
+                "modal_s",
+                "modal_t",
+                "domain_s",
+                "domain_t",
+                "flow_domain_s",
+                "flow_domain_t",
+            ],
+        ),
+        ("stcda", &["ce", "clip_s", "clip_t", "video_s", "video_t", "vca"]),
+    ]);
+}
+
+/// `lib/contrast_classes` from each domain to the other, on the rows of a step, beside the kind that is the mean over both.
+const ACROSS: &str = r#"
+[nodes.all]
+kind   = "pseudo_label"
+select = "all"
+inputs = { logits = "fused.y@source" }
+
+[nodes.across]
+kind        = "contrastive"
+temperature = 0.1
+normalize   = true
+pairs       = "across"
+
+[nodes.across.inputs]
+x     = ["consensus.y@source", "consensus.y@target"]
+label = ["batch.label@source", "pseudo.label"]
+mask  = ["all.mask", "pseudo.mask"]
+
+[nodes.to_target]
+kind   = "glad:lib/contrast_classes"
+inputs = { x = "consensus.y@source", class = "class_s.y", other = "consensus.y@target", other_class = "class_t.y" }
+
+[nodes.to_source]
+kind   = "glad:lib/contrast_classes"
+inputs = { x = "consensus.y@target", class = "class_t.y", other = "consensus.y@source", other_class = "class_s.y" }
+
+[phases.main.losses]
+across    = 1.0
+to_target = 1.0
+to_source = 1.0
+"#;
+
+#[test]
+fn contrast_by_class_is_that_of_the_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (overlay, run) = (dir.path().join("across.toml"), dir.path().join("run"));
+    std::fs::write(&overlay, ACROSS).unwrap();
+    let overlay = overlay.display().to_string();
+    // Some target videos are trusted, and some are not.
+    let set = ["nodes.pseudo.threshold=0.2", "phases.main.batch=12"];
+    ok(&args(
+        "cmco",
+        &run,
+        &["--with", &overlay, "--set", set[0], "--set", set[1]],
+    ));
+    let mut compared = 0;
+    for row in rows(&run, "main") {
+        let number = |name: &str| row[name].as_f64().unwrap();
+        let (s, t) = (number("to_target.nce.rows"), number("to_source.nce.rows"));
+        let mean = (s * number("to_target") + t * number("to_source")) / (s + t).max(1.0);
+        assert!((number("across") - mean).abs() < 1e-4, "{row}");
+        compared += usize::from(s + t > 0.0);
+    }
+    assert!(compared >= 2, "{compared}");
 }
 
 /// Trains methods whole, and killed and resumed with other numbers of threads: both leave the same bytes, and none of these
@@ -198,7 +274,7 @@ fn every_method_learns_a_few_videos() {
         let path = entry.unwrap().path();
         names.insert(path.file_stem().unwrap().to_str().unwrap().to_string());
     }
-    // The first eleven are trained above; the last two on features (`features.rs`).
+    // The first fourteen are trained above; the last two on features (`features.rs`).
     for method in [
         "comix",
         "co2a",
@@ -211,6 +287,9 @@ fn every_method_learns_a_few_videos() {
         "can",
         "atcon",
         "mm_sada",
+        "cia",
+        "cmco",
+        "stcda",
         "ta3n",
         "transvae",
     ] {

@@ -16,6 +16,9 @@ pub(crate) fn smoke() -> String {
     repository().join("graphs/settings/smoke.toml").display().to_string()
 }
 
+/// The methods of two modalities, pictures and optical flow, whose settings have flow.
+pub(crate) const WITH_FLOW: [&str; 4] = ["mm_sada", "cia", "cmco", "stcda"];
+
 /// A graph of the repository, by absolute path.
 pub(crate) fn graph(name: &str) -> String {
     repository().join("graphs").join(name).display().to_string()
