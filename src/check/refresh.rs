@@ -302,10 +302,10 @@ fn same_lists(cx: &Cx, phase: &PhaseDef, refresh: &RefreshDef, (program, view): 
         ))
         .at(&refresh.view.place, "the pass");
         if differs(&def.nodes) {
-            p = p.at(&def.place, format!("has parameters of `{node}` of its own"));
+            p = p.at(&def.nodes[&node].place, "the view has parameters of its own");
         }
         if differs(&phase.nodes) {
-            p = p.at(&phase.place, format!("has parameters of `{node}` of its own"));
+            p = p.at(&phase.nodes[&node].place, "the phase has parameters of its own");
         }
         cx.push(p.help(format!("give `{node}` the same parameters in both")));
     }

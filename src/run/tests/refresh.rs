@@ -139,7 +139,7 @@ fn a_label_that_is_missing_needs_its_mask() {
     assert!(
         e.contains(
             "video2 (list:3) could not be used in the pass over the list, so `nearest` has nothing of it, and a step takes it\n  \
-             let what takes the label take the `mask` of `nearest`, too"
+             let what takes the values take the `mask` of `nearest`, too"
         ),
         "{e}"
     );
