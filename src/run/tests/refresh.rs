@@ -118,6 +118,16 @@ fn videos_that_the_pass_cannot_use_are_masked() {
     );
     let e = format!("{:#}", few.outcome.unwrap_err());
     assert!(e.contains("2 of the 7 videos of stream `target` cannot be used"), "{e}");
+    // Without the mask steps would come near zeros.
+    let without = changes("refresh = { view = \"labels\" }", bad)
+        .replace(", m = \"Mask[n]\"", "")
+        .replace("m*sum(", "sum(")
+        .replace(", m = \"before.mask\"", "");
+    let e = format!("{:#}", run(&without, How::default()).outcome.unwrap_err());
+    assert!(
+        e.contains("could not be used in the pass over the list, so `before` has nothing of it"),
+        "{e}"
+    );
 }
 
 /// Labels by centroids, and a cross-entropy with them.
